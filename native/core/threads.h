@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace shortlist {
+
+// A pool that runs numbered chunks of work. Which thread runs a chunk is not fixed, so a chunk's result must depend on
+// its number alone; then the results are the same for any number of threads.
+class Threads {
+ public:
+  // `count` threads in all, the caller's included; 1 starts none.
+  explicit Threads(int count);
+  ~Threads();
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+  int count() const;
+
+  // Calls task(context, chunk) for every chunk in [0, chunks) and returns when all are done. The caller works too.
+  // One call at a time; tasks must not throw or call run.
+  void run(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shortlist

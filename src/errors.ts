@@ -1,0 +1,57 @@
+/**
+ * Every error that Shortlist throws on purpose. A code is stable, the text is for people: it says what was expected,
+ * what was received and, where there is one, the way out. `docs/errors.md` explains each code (a test holds them together).
+ */
+export const ERROR_CODES = {
+  ERR_CONFIG: "A model or schema configuration has an unknown key, a wrong type or an impossible value.",
+  ERR_DATASET: "A dataset folder is missing, incomplete or does not fit what is asked of it.",
+  ERR_DIVERGED: "Training produced a loss that is not a finite number.",
+  ERR_EXECUTOR: "An executor could not be loaded or created, or was used after it was closed.",
+  ERR_FILE: "A file or folder cannot be read or written.",
+  ERR_GRAPH: "A graph was built wrongly: an operand is missing or its dtype, rank or shape does not fit the op.",
+  ERR_INPUT: "A run was given a tensor that is missing, has the wrong length, or holds an id or range out of bounds.",
+  ERR_LOG: "A click log holds a line that cannot be read, or nothing that can be used.",
+  ERR_MODEL: "A model folder is missing, incomplete, cut short or does not fit its own Program.",
+  ERR_OPTION: "A command-line or library option has an impossible value.",
+  ERR_PROGRAM: "A Program is malformed: an unknown op, an undefined tensor, a missing operand.",
+  ERR_VOCABULARY: "A vocabulary is empty or malformed.",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export class ShortlistError extends Error {
+  override readonly name = "ShortlistError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The member of `names` that is nearest to `name` by edit distance, for "did you mean"; undefined where none is near. */
+export function nearestName(name: string, names: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(name.length / 2)) + 1;
+  for (const candidate of names) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length]!;
+}

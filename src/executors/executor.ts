@@ -1,0 +1,56 @@
+import type { DimSizes } from "../graph/dims.js";
+import type { Dtype, Program } from "../graph/program.js";
+import type { TensorData } from "../ops/op.js";
+
+/** What a tensor store needs to know to make room for a tensor. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+}
+
+/**
+ * The tensors that live between runs: parameters, constants and optimizer state. Several executors may share a store,
+ * so that evaluation reads the very weights that training writes.
+ */
+export interface TensorStore {
+  readonly tensors: readonly StoredTensor[];
+  /** Makes room for a tensor, filled with zeros. Throws where the name is taken. */
+  define(tensor: StoredTensor): void;
+  /** Copies `values` in, from element `offset` on. */
+  write(name: string, values: TensorData, offset?: number): void;
+  /** Copies `count` elements out (all from `offset` on by default). */
+  read(name: string, offset?: number, count?: number): TensorData;
+}
+
+export type RunInputs = Readonly<Record<string, TensorData>>;
+export type RunOutputs = Record<string, TensorData>;
+
+/** Runs one Program over a store. One run at a time; a refused run has changed nothing. */
+export interface Executor {
+  readonly program: Program;
+  /**
+   * Runs every instruction once. `inputs` holds an array for each input of the Program (row-major, of the length that its
+   * shape has for `dims`; others are ignored), `dims` a size for each of its dims. Resolves to the outputs by name.
+   * Rejects with ERR_INPUT where an input is missing, has the wrong length or holds an id or range out of bounds.
+   */
+  run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs>;
+  /** Seconds spent in each instruction, in order, over all runs since profiling was switched on. */
+  readonly profile: readonly number[] | undefined;
+  close(): void;
+}
+
+export interface ExecutorOptions {
+  /** Time each instruction (default false). */
+  readonly profile?: boolean;
+}
+
+/** Where Programs run: the native engine or the TypeScript reference. */
+export interface Engine {
+  readonly kind: "native" | "reference";
+  readonly threads: number;
+  /** The instruction set of the kernels, e.g. "avx2"; "typescript" for the reference. */
+  readonly isa: string;
+  createStore(): TensorStore;
+  createExecutor(program: Program, store: TensorStore, options?: ExecutorOptions): Executor;
+}

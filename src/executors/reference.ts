@@ -1,0 +1,194 @@
+import { ShortlistError } from "../errors.js";
+import { countElements, type DimSizes, evaluateDim } from "../graph/dims.js";
+import { type Instruction, operandNames, type Program, STORED_ROLES, type TensorSpec } from "../graph/program.js";
+import type { KernelCall, Op, TensorData, Value } from "../ops/op.js";
+import type {
+  Engine,
+  Executor,
+  ExecutorOptions,
+  RunInputs,
+  RunOutputs,
+  StoredTensor,
+  TensorStore,
+} from "./executor.js";
+
+export interface ReferenceOptions {
+  /** The ops that Programs may use, by name. */
+  readonly ops: ReadonlyMap<string, Op>;
+  /** What float32 tensors are held in: "float32" (default) rounds as the native engine does, "float64" is for gradient checks. */
+  readonly precision?: "float32" | "float64";
+}
+
+/** The engine that says what a Program means: it interprets the ops' reference kernels, in TypeScript, one after another. */
+export function createReferenceEngine(options: ReferenceOptions): Engine {
+  const { ops, precision = "float32" } = options;
+  return {
+    kind: "reference",
+    threads: 1,
+    isa: "typescript",
+    createStore: () => new ReferenceStore(precision),
+    createExecutor: (program, store, executorOptions = {}) => {
+      if (!(store instanceof ReferenceStore)) {
+        throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the reference engine");
+      }
+      return new ReferenceExecutor(program, store, ops, executorOptions);
+    },
+  };
+}
+
+type Precision = "float32" | "float64";
+
+function allocate(dtype: TensorSpec["dtype"], elements: number, precision: Precision): TensorData {
+  switch (dtype) {
+    case "float32":
+      return precision === "float64" ? new Float64Array(elements) : new Float32Array(elements);
+    case "int32":
+      return new Int32Array(elements);
+    case "uint32":
+      return new Uint32Array(elements);
+  }
+}
+
+class ReferenceStore implements TensorStore {
+  readonly precision: Precision;
+  readonly #tensors = new Map<string, { tensor: StoredTensor; data: TensorData }>();
+
+  constructor(precision: Precision) {
+    this.precision = precision;
+  }
+
+  get tensors(): readonly StoredTensor[] {
+    return [...this.#tensors.values()].map(({ tensor }) => tensor);
+  }
+
+  define(tensor: StoredTensor): void {
+    if (this.#tensors.has(tensor.name))
+      throw new ShortlistError("ERR_EXECUTOR", `Tensor "${tensor.name}" is already in the store`);
+    this.#tensors.set(tensor.name, {
+      tensor,
+      data: allocate(tensor.dtype, countElements(tensor.shape, {}), this.precision),
+    });
+  }
+
+  write(name: string, values: TensorData, offset = 0): void {
+    const data = this.data(name);
+    if (offset < 0 || offset + values.length > data.length) {
+      throw new ShortlistError(
+        "ERR_INPUT",
+        `Expected at most ${data.length - offset} values for "${name}" but received ${values.length}`,
+      );
+    }
+    data.set(values, offset);
+  }
+
+  read(name: string, offset = 0, count = this.data(name).length - offset): TensorData {
+    return this.data(name).slice(offset, offset + count);
+  }
+
+  data(name: string): TensorData {
+    const entry = this.#tensors.get(name);
+    if (!entry) throw new ShortlistError("ERR_EXECUTOR", `The store has no tensor "${name}"`);
+    return entry.data;
+  }
+
+  shape(name: string): readonly number[] | undefined {
+    return this.#tensors.get(name)?.tensor.shape;
+  }
+}
+
+class ReferenceExecutor implements Executor {
+  readonly program: Program;
+  readonly #store: ReferenceStore;
+  readonly #ops: Op[];
+  readonly #seconds: number[] | undefined;
+
+  constructor(program: Program, store: ReferenceStore, ops: ReadonlyMap<string, Op>, options: ExecutorOptions) {
+    this.program = program;
+    this.#store = store;
+    this.#ops = program.instructions.map(({ op }) => {
+      const found = ops.get(op);
+      if (!found) throw new ShortlistError("ERR_PROGRAM", `Program uses unknown op "${op}"`);
+      return found;
+    });
+    for (const spec of program.tensors) {
+      if (!STORED_ROLES.has(spec.role)) continue;
+      const shape = store.shape(spec.name);
+      if (!shape) throw new ShortlistError("ERR_EXECUTOR", `The store has no ${spec.role} "${spec.name}"`);
+      if (shape.join() !== spec.shape.join()) {
+        throw new ShortlistError("ERR_PROGRAM", `Expected "${spec.name}" [${spec.shape}] but the store has [${shape}]`);
+      }
+    }
+    if (options.profile) this.#seconds = program.instructions.map(() => 0);
+  }
+
+  get profile(): readonly number[] | undefined {
+    return this.#seconds;
+  }
+
+  async run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+    const values = new Map<string, Value>();
+    for (const spec of this.program.tensors) values.set(spec.name, this.#value(spec, inputs, dims));
+    const calls = this.program.instructions.map((instruction) => kernelCall(instruction, values));
+    calls.forEach((call, i) => {
+      this.#ops[i]!.check?.(call);
+    });
+    calls.forEach((call, i) => {
+      const before = performance.now();
+      this.#ops[i]!.reference(call);
+      if (this.#seconds) this.#seconds[i]! += (performance.now() - before) / 1000;
+    });
+    const outputs: RunOutputs = {};
+    for (const spec of this.program.tensors)
+      if (spec.role === "output") outputs[spec.name] = values.get(spec.name)!.data;
+    return outputs;
+  }
+
+  close(): void {}
+
+  #value(spec: TensorSpec, inputs: RunInputs, dims: DimSizes): Value {
+    const shape = spec.shape.map((dim) => evaluateDim(dim, dims));
+    const [rows = 1, columns = 1] = shape;
+    const given = spec.role === "input" || spec.role === "constant";
+    let data: TensorData;
+    if (STORED_ROLES.has(spec.role)) {
+      data = this.#store.data(spec.name);
+    } else if (spec.role === "input") {
+      const received = inputs[spec.name];
+      if (!received) throw new ShortlistError("ERR_INPUT", `Missing input "${spec.name}"`);
+      if (received.length !== rows * columns) {
+        throw new ShortlistError(
+          "ERR_INPUT",
+          `Expected ${rows * columns} values for input "${spec.name}" [${shape.join(", ")}] but received ${received.length}`,
+        );
+      }
+      data = received;
+    } else {
+      data = allocate(spec.dtype, rows * columns, this.#store.precision);
+    }
+    return { name: spec.name, dtype: spec.dtype, shape, rows, columns, data, given };
+  }
+}
+
+function kernelCall(instruction: Instruction, values: ReadonlyMap<string, Value>): KernelCall {
+  const list = (operands: Instruction["inputs"], slot: string) =>
+    operandNames(operands[slot]).map((name) => values.get(name)!);
+  const one = (operands: Instruction["inputs"], slot: string): Value => {
+    const value = list(operands, slot)[0];
+    if (!value) throw new ShortlistError("ERR_PROGRAM", `[${instruction.op}] Missing operand "${slot}"`);
+    return value;
+  };
+  return {
+    op: instruction.op,
+    has: (slot) => instruction.inputs[slot] !== undefined || instruction.outputs[slot] !== undefined,
+    input: (slot) => one(instruction.inputs, slot),
+    list: (slot) => list(instruction.inputs, slot),
+    output: (slot) => one(instruction.outputs, slot),
+    outputList: (slot) => list(instruction.outputs, slot),
+    attribute: (name) => {
+      const value = instruction.attributes[name];
+      if (value === undefined)
+        throw new ShortlistError("ERR_PROGRAM", `[${instruction.op}] Missing attribute "${name}"`);
+      return value as never;
+    },
+  };
+}

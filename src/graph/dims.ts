@@ -1,0 +1,102 @@
+import { ShortlistError } from "../errors.js";
+
+/**
+ * One axis of a shape: a number, or a linear expression over sizes that are known only at run time, in canonical text:
+ * `"samples"`, `"5*samples"`, `"5*samples+tags+1"` (names in code-unit order, the constant last).
+ */
+export type Dim = number | string;
+
+/** Sizes of the named dims of one run, e.g. `{ samples: 256, positions: 2610 }`. */
+export type DimSizes = Readonly<Record<string, number>>;
+
+const CONSTANT = "";
+const TERM = /^(?:(\d+)\*)?([a-z_][a-z0-9_]*)$|^(\d+)$/;
+
+type Terms = Map<string, number>;
+
+function parse(dim: Dim): Terms {
+  const terms: Terms = new Map();
+  if (typeof dim === "number") {
+    if (!Number.isSafeInteger(dim) || dim < 0) {
+      throw new ShortlistError("ERR_PROGRAM", `Expected a dim that is a non-negative whole number but received ${dim}`);
+    }
+    return dim === 0 ? terms : terms.set(CONSTANT, dim);
+  }
+  for (const text of dim.split("+")) {
+    const match = TERM.exec(text);
+    if (!match) {
+      throw new ShortlistError(
+        "ERR_PROGRAM",
+        `Expected a dim such as "samples" or "5*samples+1" but received "${dim}"`,
+      );
+    }
+    const name = match[2] ?? CONSTANT;
+    const factor = Number(match[3] ?? match[1] ?? 1);
+    terms.set(name, (terms.get(name) ?? 0) + factor);
+  }
+  return terms;
+}
+
+function format(terms: Terms): Dim {
+  const constant = terms.get(CONSTANT) ?? 0;
+  const names = [...terms.keys()].filter((name) => name !== CONSTANT && terms.get(name) !== 0).sort();
+  if (names.length === 0) return constant;
+  const parts = names.map((name) => (terms.get(name) === 1 ? name : `${terms.get(name)}*${name}`));
+  if (constant !== 0) parts.push(String(constant));
+  return parts.join("+");
+}
+
+export function addDims(...dims: Dim[]): Dim {
+  const sum: Terms = new Map();
+  for (const dim of dims) for (const [name, factor] of parse(dim)) sum.set(name, (sum.get(name) ?? 0) + factor);
+  return format(sum);
+}
+
+export function multiplyDim(dim: Dim, factor: number): Dim {
+  return format(new Map([...parse(dim)].map(([name, value]) => [name, value * factor])));
+}
+
+/** One less: the groups that `n + 1` offsets delimit. */
+export function decrementDim(dim: Dim): Dim {
+  const terms = parse(dim);
+  const constant = terms.get(CONSTANT) ?? 0;
+  if (constant < 1)
+    throw new ShortlistError("ERR_GRAPH", `Expected offsets of length n + 1 but received length ${dim}`);
+  return format(terms.set(CONSTANT, constant - 1));
+}
+
+export function sameDim(a: Dim, b: Dim): boolean {
+  return a === b || format(parse(a)) === format(parse(b));
+}
+
+export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
+  return a.length === b.length && a.every((dim, axis) => sameDim(dim, b[axis]!));
+}
+
+/** The names that a dim needs a size for. */
+export function dimNames(dim: Dim): string[] {
+  return [...parse(dim).keys()].filter((name) => name !== CONSTANT);
+}
+
+/** The number that a dim stands for in a run with these sizes. */
+export function evaluateDim(dim: Dim, sizes: DimSizes): number {
+  if (typeof dim === "number") return dim;
+  let sum = 0;
+  for (const [name, factor] of parse(dim)) {
+    const size = name === CONSTANT ? 1 : sizes[name];
+    if (size === undefined || !Number.isSafeInteger(size) || size < 0) {
+      throw new ShortlistError("ERR_INPUT", `Expected a whole number for dim "${name}" but received ${size}`);
+    }
+    sum += factor * size;
+  }
+  return sum;
+}
+
+/** Elements of a tensor of this shape in a run with these sizes; a scalar `[]` has one. */
+export function countElements(shape: readonly Dim[], sizes: DimSizes): number {
+  return shape.reduce<number>((count, dim) => count * evaluateDim(dim, sizes), 1);
+}
+
+export function formatShape(shape: readonly Dim[]): string {
+  return `[${shape.join(", ")}]`;
+}

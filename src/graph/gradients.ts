@@ -1,0 +1,159 @@
+import { ShortlistError } from "../errors.js";
+import { formatShape, sameShape } from "./dims.js";
+import type { Graph, GraphOp, Node, Tensor } from "./graph.js";
+import type { Attribute } from "./program.js";
+
+/**
+ * One term of a table's gradient: row `ids[j]` gains `scale[j] · rows[r(j)]`, where `rows` is [m, width] and r(j) is
+ * the row whose range `offsets[r] ≤ j < offsets[r + 1]` holds j; without `offsets`, r(j) = ⌊j / (ids per row)⌋.
+ * No row is copied: an embedding lookup's term is its ids and the gradient of its output.
+ */
+export interface RowTerm {
+  readonly ids: Tensor;
+  readonly rows: Tensor;
+  readonly offsets?: Tensor;
+  readonly scale?: Tensor;
+}
+
+/** A parameter's gradient: a tensor of its shape, or terms for the rows that the batch touched. */
+export type Gradient =
+  | { readonly kind: "dense"; readonly tensor: Tensor }
+  | { readonly kind: "rows"; readonly terms: readonly RowTerm[] };
+
+export interface GradientContext {
+  readonly graph: Graph;
+  /** Scope for the tensors that the rule adds: the forward instruction's first output. */
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, Attribute>>;
+  input(slot: string): Tensor;
+  list(slot: string): readonly Tensor[];
+  optional(slot: string): Tensor | undefined;
+  output(slot: string): Tensor;
+  /** The gradient of the loss by this output. */
+  outputGradient(slot: string): Tensor;
+  /** Whether anything asks for the gradient by this input. */
+  needed(slot: string): boolean;
+}
+
+/** Gradients by input slot: dense tensors (a list for a list slot, with holes where not needed) or row terms. */
+export type SlotGradient = Tensor | readonly (Tensor | undefined)[] | { readonly rows: readonly RowTerm[] };
+
+export type GradientRule = (context: GradientContext) => Record<string, SlotGradient | undefined>;
+
+/**
+ * Adds the instructions that compute the gradient of a loss by each of `parameters`, source to source: the nodes are
+ * walked backwards and each op's rule adds its own gradient instructions. `seeds` holds the gradient of the loss by the
+ * tensors where the walk starts (for a scalar loss, itself: a tensor that holds 1). `add` is the op that sums the
+ * gradients of a tensor that is read twice; it is handed in because a graph knows no op. A parameter that the seeds do
+ * not depend on has no entry in the result.
+ */
+export function gradients(
+  graph: Graph,
+  seeds: ReadonlyMap<Tensor, Tensor>,
+  parameters: readonly Tensor[],
+  add: GraphOp,
+): Map<Tensor, Gradient> {
+  const nodes = [...graph.nodes];
+  const needsGradient = reachableFrom(nodes, parameters);
+  const dense = new Map<Tensor, Tensor>(seeds);
+  const rows = new Map<Tensor, RowTerm[]>();
+  for (const [tensor, seed] of seeds) {
+    if (!sameShape(tensor.shape, seed.shape)) {
+      throw new ShortlistError(
+        "ERR_GRAPH",
+        `Expected a gradient of shape ${formatShape(tensor.shape)} for ${tensor.name} but received ${formatShape(seed.shape)}`,
+      );
+    }
+  }
+
+  const addDense = (node: Node, slot: string, tensor: Tensor, gradient: Tensor) => {
+    if (!sameShape(gradient.shape, tensor.shape)) {
+      throw new ShortlistError(
+        "ERR_GRAPH",
+        `[${node.op.name}] Gradient of ${slot} (${tensor.name}) has shape ${formatShape(gradient.shape)}, expected ${formatShape(tensor.shape)}`,
+      );
+    }
+    const before = dense.get(tensor);
+    dense.set(
+      tensor,
+      before ? graph.apply(add, `${tensor.name}.gradient`, { left: before, right: gradient })["output"]! : gradient,
+    );
+  };
+
+  for (const node of nodes.reverse()) {
+    const outputs = Object.values(node.outputs).flat() as Tensor[];
+    if (!outputs.some((tensor) => dense.has(tensor))) continue;
+    if (!inputTensors(node).some((tensor) => needsGradient.has(tensor))) continue;
+    if (!node.op.gradient) throw new ShortlistError("ERR_GRAPH", `[${node.op.name}] has no gradient rule`);
+    const slots = node.op.gradient(gradientContext(graph, node, dense, needsGradient));
+    for (const [slot, gradient] of Object.entries(slots)) {
+      if (gradient === undefined) continue;
+      const operand = node.inputs[slot]!;
+      if ("rows" in gradient) {
+        const table = operand as Tensor;
+        rows.set(table, [...(rows.get(table) ?? []), ...gradient.rows]);
+        continue;
+      }
+      const tensors = [operand].flat() as Tensor[];
+      [gradient].flat().forEach((member, i) => {
+        const tensor = tensors[i]!;
+        if (member && needsGradient.has(tensor)) addDense(node, slot, tensor, member as Tensor);
+      });
+    }
+  }
+
+  const result = new Map<Tensor, Gradient>();
+  for (const parameter of parameters) {
+    const tensor = dense.get(parameter);
+    const terms = rows.get(parameter);
+    if (tensor && terms) {
+      throw new ShortlistError(
+        "ERR_GRAPH",
+        `Parameter "${parameter.name}" has both a dense gradient and row gradients`,
+      );
+    }
+    if (tensor) result.set(parameter, { kind: "dense", tensor });
+    if (terms) result.set(parameter, { kind: "rows", terms });
+  }
+  return result;
+}
+
+function inputTensors(node: Node): Tensor[] {
+  return Object.values(node.inputs).flat() as Tensor[];
+}
+
+/** The tensors through which the loss depends on `sources`, the sources themselves included. */
+function reachableFrom(nodes: readonly Node[], sources: readonly Tensor[]): Set<Tensor> {
+  const reachable = new Set(sources);
+  for (const node of nodes) {
+    if (!inputTensors(node).some((tensor) => reachable.has(tensor))) continue;
+    for (const tensor of Object.values(node.outputs).flat() as Tensor[]) {
+      if (tensor.dtype === "float32") reachable.add(tensor);
+    }
+  }
+  return reachable;
+}
+
+function gradientContext(
+  graph: Graph,
+  node: Node,
+  dense: ReadonlyMap<Tensor, Tensor>,
+  needsGradient: ReadonlySet<Tensor>,
+): GradientContext {
+  const output = (slot: string) => node.outputs[slot] as Tensor;
+  return {
+    graph,
+    name: (Object.values(node.outputs).flat() as Tensor[])[0]!.name,
+    attributes: node.attributes,
+    input: (slot) => node.inputs[slot] as Tensor,
+    list: (slot) => node.inputs[slot] as readonly Tensor[],
+    optional: (slot) => node.inputs[slot] as Tensor | undefined,
+    output,
+    outputGradient: (slot) => {
+      const gradient = dense.get(output(slot));
+      if (!gradient) throw new ShortlistError("ERR_GRAPH", `[${node.op.name}] Output "${slot}" has no gradient`);
+      return gradient;
+    },
+    needed: (slot) => ([node.inputs[slot] ?? []].flat() as Tensor[]).some((tensor) => needsGradient.has(tensor)),
+  };
+}

@@ -1,0 +1,306 @@
+import { ShortlistError } from "../errors.js";
+import { type Dim, dimNames, formatShape } from "./dims.js";
+import type { GradientRule } from "./gradients.js";
+import type { Attribute, Dtype, Instruction, Operand, Program, Role, TensorSpec } from "./program.js";
+import { STORED_ROLES } from "./program.js";
+
+/** A tensor of a graph that is being built. */
+export interface Tensor {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly Dim[];
+  readonly role: Role;
+}
+
+export type TensorOperand = Tensor | readonly Tensor[];
+
+type OptionalOperands = Readonly<Record<string, TensorOperand | undefined>>;
+
+type Attributes = Readonly<Record<string, Attribute>>;
+
+/** The start value of a stored tensor; `stream` of the random forms is the tensor's name, so adding a tensor moves no other. */
+export type Initializer =
+  | { readonly kind: "zeros" }
+  | { readonly kind: "constant"; readonly value: number }
+  | { readonly kind: "normal"; readonly standardDeviation: number }
+  | { readonly kind: "uniform"; readonly limit: number }
+  | { readonly kind: "values"; readonly values: Float32Array | Int32Array | Uint32Array };
+
+/** What the graph needs of an op: `src/ops/op.ts` adds what the executors need. */
+export interface GraphOp {
+  readonly name: string;
+  readonly inputs: Readonly<Record<string, InputSlot>>;
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+  /** The shape of every output slot that this application has; a list where the slot is variadic. */
+  shapes(operands: ShapeOperands): Record<string, OutputShape | readonly OutputShape[]>;
+  readonly gradient?: GradientRule;
+}
+
+export interface InputSlot {
+  readonly dtype: Dtype;
+  /** Axes that the operand must have; left out where any rank will do. */
+  readonly rank?: number;
+  readonly optional?: boolean;
+  /** Takes a list of tensors. */
+  readonly variadic?: boolean;
+}
+
+/** The dtype and shape of an output, or the in-place tensor that it is. */
+export type OutputShape = { readonly dtype: Dtype; readonly shape: readonly Dim[] } | { readonly inPlace: Tensor };
+
+/** Reads the operands of one application of an op: for shape rules. */
+export class ShapeOperands {
+  readonly op: string;
+  readonly #inputs: Readonly<Record<string, TensorOperand>>;
+  readonly #attributes: Readonly<Record<string, Attribute>>;
+
+  constructor(
+    op: string,
+    inputs: Readonly<Record<string, TensorOperand>>,
+    attributes: Readonly<Record<string, Attribute>>,
+  ) {
+    this.op = op;
+    this.#inputs = inputs;
+    this.#attributes = attributes;
+  }
+
+  has(slot: string): boolean {
+    return this.#inputs[slot] !== undefined;
+  }
+
+  input(slot: string): Tensor {
+    return this.#inputs[slot] as Tensor;
+  }
+
+  list(slot: string): readonly Tensor[] {
+    return (this.#inputs[slot] as readonly Tensor[] | undefined) ?? [];
+  }
+
+  attribute<T extends Attribute>(name: string): T {
+    return this.#attributes[name] as T;
+  }
+
+  /** `[op] Expected WHAT but received SHAPE` where the shape is not as asked. */
+  expectShape(slot: string, expected: readonly Dim[]): void {
+    const tensor = this.input(slot);
+    if (formatShape(tensor.shape) !== formatShape(expected)) this.failShape(slot, formatShape(expected), tensor);
+  }
+
+  failShape(slot: string, expected: string, tensor: Tensor): never {
+    throw new ShortlistError(
+      "ERR_GRAPH",
+      `[${this.op}] Expected ${slot} ${expected} but received ${tensor.name} ${formatShape(tensor.shape)}`,
+    );
+  }
+
+  fail(message: string): never {
+    throw new ShortlistError("ERR_GRAPH", `[${this.op}] ${message}`);
+  }
+}
+
+/** One application of an op in a graph, with its tensors. */
+export interface Node {
+  readonly op: GraphOp;
+  readonly inputs: Readonly<Record<string, TensorOperand>>;
+  readonly outputs: Readonly<Record<string, Tensor | readonly Tensor[]>>;
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+/**
+ * Builds a Program: define tensors, apply ops to them, ask for `gradients`, name the outputs, `toProgram`.
+ * Tensor names are unique; an op's outputs are named after the scope given to `apply`.
+ */
+export class Graph {
+  readonly #tensors = new Map<string, Tensor>();
+  readonly #initializers = new Map<string, Initializer>();
+  readonly #nodes: Node[] = [];
+  readonly #outputs = new Map<string, Tensor>();
+
+  get nodes(): readonly Node[] {
+    return this.#nodes;
+  }
+
+  input(name: string, dtype: Dtype, shape: readonly Dim[]): Tensor {
+    return this.#define({ name, dtype, shape, role: "input" });
+  }
+
+  parameter(name: string, shape: readonly number[], initializer: Initializer): Tensor {
+    this.#initializers.set(name, initializer);
+    return this.#define({ name, dtype: "float32", shape, role: "parameter" });
+  }
+
+  constant(name: string, dtype: Dtype, shape: readonly number[], initializer: Initializer): Tensor {
+    this.#initializers.set(name, initializer);
+    return this.#define({ name, dtype, shape, role: "constant" });
+  }
+
+  optimizerState(name: string, shape: readonly number[], initializer: Initializer): Tensor {
+    this.#initializers.set(name, initializer);
+    return this.#define({ name, dtype: "float32", shape, role: "optimizer_state" });
+  }
+
+  /** Start values of the stored tensors, by name. */
+  get initializers(): ReadonlyMap<string, Initializer> {
+    return this.#initializers;
+  }
+
+  tensor(name: string): Tensor | undefined {
+    return this.#tensors.get(name);
+  }
+
+  /**
+   * Adds one instruction. Checks that every operand is there with the dtype and rank that the op asks for, runs the op's
+   * shape rule, and returns the outputs by slot. `name` is the outputs' scope: `name` itself for the first one,
+   * `name.slot` for the others.
+   */
+  apply(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes = {}): Record<string, Tensor> {
+    return this.#append(op, name, inputs, attributes).outputs as Record<string, Tensor>;
+  }
+
+  /** `apply` for an op whose first output slot is a list; its members are `name.0`, `name.1`, … */
+  applyList(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes = {}): readonly Tensor[] {
+    return this.#append(op, name, inputs, attributes).outputs[op.outputs[0]!] as readonly Tensor[];
+  }
+
+  /** Marks a computed tensor as an output of the Program. */
+  output(name: string, tensor: Tensor): void {
+    if (tensor.role !== "temporary") {
+      throw new ShortlistError(
+        "ERR_GRAPH",
+        `Expected output "${name}" to be computed but "${tensor.name}" is ${tensor.role}`,
+      );
+    }
+    if (this.#outputs.has(name)) throw new ShortlistError("ERR_GRAPH", `Output "${name}" is defined twice`);
+    this.#outputs.set(name, tensor);
+  }
+
+  /**
+   * The Program of everything that the outputs and the in-place updates need, in the order in which it was applied.
+   * An output's tensor takes the output's name.
+   */
+  toProgram(): Program {
+    const outputNames = new Map([...this.#outputs].map(([name, tensor]) => [tensor.name, name]));
+    const rename = (tensor: Tensor) => outputNames.get(tensor.name) ?? tensor.name;
+    const needed = new Set([...this.#outputs.values()].map((tensor) => tensor.name));
+    const kept: Node[] = [];
+    for (const node of this.#nodes.toReversed()) {
+      const writes = Object.values(node.outputs).flat() as Tensor[];
+      if (!writes.some((tensor) => needed.has(tensor.name) || STORED_ROLES.has(tensor.role))) continue;
+      for (const tensor of Object.values(node.inputs).flat() as Tensor[]) needed.add(tensor.name);
+      for (const tensor of writes) needed.add(tensor.name);
+      kept.push(node);
+    }
+    kept.reverse();
+    const tensors: TensorSpec[] = [...this.#tensors.values()]
+      .filter((tensor) => needed.has(tensor.name))
+      .map((tensor) => ({
+        name: rename(tensor),
+        dtype: tensor.dtype,
+        shape: tensor.shape,
+        role: outputNames.has(tensor.name) ? ("output" as const) : tensor.role,
+      }));
+    const names = (operands: Readonly<Record<string, TensorOperand>>): Record<string, Operand> =>
+      Object.fromEntries(
+        Object.entries(operands).map(([slot, operand]) => [
+          slot,
+          Array.isArray(operand) ? operand.map(rename) : rename(operand as Tensor),
+        ]),
+      );
+    const instructions: Instruction[] = kept.map((node) => ({
+      op: node.op.name,
+      inputs: names(node.inputs),
+      outputs: names(node.outputs),
+      attributes: node.attributes,
+    }));
+    const dims = [...new Set(tensors.flatMap((tensor) => tensor.shape.flatMap(dimNames)))].sort();
+    return { format: "shortlist-program", version: 1, dims, tensors, instructions };
+  }
+
+  #append(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes): Node {
+    const present = this.#checkedInputs(op, inputs);
+    for (const key of Object.keys(attributes)) {
+      if (!(key in op.attributes)) throw new ShortlistError("ERR_GRAPH", `[${op.name}] Unknown attribute "${key}"`);
+    }
+    const allAttributes = { ...op.attributes, ...attributes };
+    const shapes = op.shapes(new ShapeOperands(op.name, present, allAttributes));
+    const outputs: Record<string, Tensor | readonly Tensor[]> = {};
+    op.outputs.forEach((slot, index) => {
+      const output = shapes[slot];
+      if (output === undefined) return;
+      const scope = index === 0 ? name : `${name}.${slot}`;
+      outputs[slot] = Array.isArray(output)
+        ? output.map((member: OutputShape, i) => this.#produce(`${scope}.${i}`, member))
+        : this.#produce(scope, output as OutputShape);
+    });
+    const node = { op, inputs: present, outputs, attributes: allAttributes };
+    this.#nodes.push(node);
+    return node;
+  }
+
+  #produce(name: string, output: OutputShape): Tensor {
+    if ("inPlace" in output) return output.inPlace;
+    return this.#define({ name: this.#freeName(name), dtype: output.dtype, shape: output.shape, role: "temporary" });
+  }
+
+  #define(tensor: Tensor): Tensor {
+    if (this.#tensors.has(tensor.name)) {
+      throw new ShortlistError("ERR_GRAPH", `Tensor "${tensor.name}" is defined twice`);
+    }
+    if (tensor.shape.length > 2) {
+      throw new ShortlistError(
+        "ERR_GRAPH",
+        `Tensor "${tensor.name}" has more than 2 axes: ${formatShape(tensor.shape)}`,
+      );
+    }
+    this.#tensors.set(tensor.name, tensor);
+    return tensor;
+  }
+
+  #freeName(name: string): string {
+    let free = name;
+    for (let suffix = 2; this.#tensors.has(free); suffix++) free = `${name}_${suffix}`;
+    return free;
+  }
+
+  #checkedInputs(op: GraphOp, inputs: OptionalOperands): Record<string, TensorOperand> {
+    const present: Record<string, TensorOperand> = {};
+    for (const slot of Object.keys(inputs)) {
+      if (!(slot in op.inputs)) throw new ShortlistError("ERR_GRAPH", `[${op.name}] Unknown input "${slot}"`);
+    }
+    for (const [slot, rule] of Object.entries(op.inputs)) {
+      const operand = inputs[slot];
+      const tensors =
+        operand === undefined ? [] : Array.isArray(operand) ? (operand as readonly Tensor[]) : [operand as Tensor];
+      if (tensors.length === 0) {
+        if (rule.optional) continue;
+        throw new ShortlistError("ERR_GRAPH", `[${op.name}] Missing input "${slot}"`);
+      }
+      if (Array.isArray(operand) !== (rule.variadic === true)) {
+        throw new ShortlistError(
+          "ERR_GRAPH",
+          `[${op.name}] Expected ${rule.variadic ? "a list" : "one tensor"} for "${slot}"`,
+        );
+      }
+      for (const tensor of tensors) {
+        if (this.#tensors.get(tensor.name) !== tensor) {
+          throw new ShortlistError("ERR_GRAPH", `[${op.name}] Input "${slot}" (${tensor.name}) is from another graph`);
+        }
+        if (tensor.dtype !== rule.dtype) {
+          throw new ShortlistError(
+            "ERR_GRAPH",
+            `[${op.name}] Expected ${slot} of ${rule.dtype} but received ${tensor.name} of ${tensor.dtype}`,
+          );
+        }
+        if (rule.rank !== undefined && tensor.shape.length !== rule.rank) {
+          throw new ShortlistError(
+            "ERR_GRAPH",
+            `[${op.name}] Expected ${slot} with ${rule.rank} axes but received ${tensor.name} ${formatShape(tensor.shape)}`,
+          );
+        }
+      }
+      present[slot] = operand as TensorOperand;
+    }
+    return present;
+  }
+}
