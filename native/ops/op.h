@@ -50,6 +50,7 @@ struct Op {
 double number_attribute(const Call& call, const char* name);
 bool flag_attribute(const Call& call, const char* name);
 bool text_attribute_is(const Call& call, const char* name, const char* text);
+const char* text_attribute(const Call& call, const char* name);  // native/ops/checks.cc; lives as long as the program
 
 // `elements` 4-byte elements of scratch memory, 64-byte aligned, not cleared, valid until the instruction ends. Call it
 // from the op's own function, not from inside a chunk.
@@ -60,7 +61,7 @@ void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, in
 
 // Checks for use in Op::check; messages name the op and the tensor (native/ops/checks.cc).
 void expect(const Call& call, bool condition, const char* expectation);  // Status::program
-void check_ids(const Call& call, const Tensor& ids, int64_t rows);       // 0 ≤ id < rows
+void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first = 0);        // first ≤ id < rows
 void check_ranges(const Call& call, const Tensor& start, const Tensor& end, int64_t limit);  // 0 ≤ start ≤ end ≤ limit
 void check_offsets(const Call& call, const Tensor& offsets, int64_t limit);  // from 0 to limit, never falling
 

@@ -1,4 +1,12 @@
+import { adagradOp, adagradRowsOp } from "./adagrad.js";
+import { adamOp, adamRowsOp } from "./adam.js";
+import { addOp } from "./add.js";
+import { candidateGradientOp } from "./candidate_gradient.js";
+import { drawNegativesOp } from "./draw_negatives.js";
 import { embeddingBagGradientOp, embeddingBagOp } from "./embedding_bag.js";
+import { embeddingLookupOp } from "./embedding_lookup.js";
+import { fillOp } from "./fill.js";
+import { l2DecayOp } from "./l2_decay.js";
 import {
   linearBiasGradientOp,
   linearInputGradientOp,
@@ -6,20 +14,84 @@ import {
   linearWeightGradientOp,
   reluGradientOp,
 } from "./linear.js";
+import { lstmGradientOp, lstmOp } from "./lstm.js";
+import { meanGradientOp, meanOp } from "./mean.js";
+import { nceOp } from "./nce.js";
 import type { Op } from "./op.js";
+import { paddleNceOp } from "./paddle_nce.js";
+import { rangeMaxGradientOp, rangeMaxOp } from "./range_max.js";
+import { rowwiseAdagradRowsOp } from "./rowwise_adagrad.js";
+import { sampledSoftmaxOp } from "./sampled_softmax.js";
+import { sgdOp, sgdRowsOp } from "./sgd.js";
+import { softmaxGradientOp, softmaxOp } from "./softmax.js";
+import { sortRowsOp } from "./sort_rows.js";
+import { sumGradientOp, sumOp } from "./sum.js";
+import { targetRankOp } from "./target_rank.js";
+import { topNOp } from "./top_n.js";
 
+export { adagrad, adagradRows } from "./adagrad.js";
+export { adam, adamRows } from "./adam.js";
+export { add } from "./add.js";
+export { drawNegatives } from "./draw_negatives.js";
 export { embeddingBag } from "./embedding_bag.js";
+export { embeddingLookup } from "./embedding_lookup.js";
+export { fill } from "./fill.js";
+export { l2Decay } from "./l2_decay.js";
 export { linear } from "./linear.js";
+export { lossGradients } from "./loss_gradients.js";
+export { lstm } from "./lstm.js";
+export { mean } from "./mean.js";
+export { nce } from "./nce.js";
+export { paddleNce } from "./paddle_nce.js";
+export { rangeMax } from "./range_max.js";
+export type { RowGradientInputs } from "./row_terms.js";
+export { rowwiseAdagradRows } from "./rowwise_adagrad.js";
+export { sampledSoftmax } from "./sampled_softmax.js";
+export { sgd, sgdRows } from "./sgd.js";
+export { softmax } from "./softmax.js";
+export { type SortedRows, sortRows } from "./sort_rows.js";
+export { sum } from "./sum.js";
+export { targetRank } from "./target_rank.js";
+export { type BestItems, topN } from "./top_n.js";
 
 /** Every op that a Program may use, by name. */
 export const OPS: ReadonlyMap<string, Op> = new Map(
   [
+    embeddingLookupOp,
     embeddingBagOp,
     embeddingBagGradientOp,
+    lstmOp,
+    lstmGradientOp,
+    rangeMaxOp,
+    rangeMaxGradientOp,
     linearOp,
     reluGradientOp,
     linearInputGradientOp,
     linearWeightGradientOp,
     linearBiasGradientOp,
+    drawNegativesOp,
+    nceOp,
+    paddleNceOp,
+    sampledSoftmaxOp,
+    candidateGradientOp,
+    softmaxOp,
+    softmaxGradientOp,
+    meanOp,
+    meanGradientOp,
+    sumOp,
+    sumGradientOp,
+    fillOp,
+    addOp,
+    l2DecayOp,
+    sortRowsOp,
+    sgdOp,
+    sgdRowsOp,
+    adagradOp,
+    adagradRowsOp,
+    rowwiseAdagradRowsOp,
+    adamOp,
+    adamRowsOp,
+    topNOp,
+    targetRankOp,
   ].map((op) => [op.name, op]),
 );

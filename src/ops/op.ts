@@ -23,6 +23,7 @@ export interface KernelCall {
   readonly op: string;
   has(slot: string): boolean;
   input(slot: string): Value;
+  /** The tensors of a slot: none where it is left out, one where it is no list. */
   list(slot: string): readonly Value[];
   output(slot: string): Value;
   outputList(slot: string): readonly Value[];
@@ -63,13 +64,16 @@ function refuse(call: KernelCall, message: string): never {
   throw new ShortlistError("ERR_INPUT", `[${call.op}] ${message}`);
 }
 
-/** Every id of `slot` names a row of a table with `rows` rows. */
-export function checkIds(call: KernelCall, slot: string, rows: number): void {
-  const { given, data, name } = call.input(slot);
-  if (!given) return;
-  for (let i = 0; i < data.length; i++) {
-    const id = data[i]!;
-    if (id < 0 || id >= rows) refuse(call, `Expected ids of 0 to ${rows - 1} in ${name} but received ${id} at ${i}`);
+/** Every id of `slot` (of each tensor, where the slot is a list) lies in `first` to `limit − 1`. */
+export function checkIds(call: KernelCall, slot: string, limit: number, first = 0): void {
+  for (const { given, data, name } of call.list(slot)) {
+    if (!given) continue;
+    for (let i = 0; i < data.length; i++) {
+      const id = data[i]!;
+      if (id < first || id >= limit) {
+        refuse(call, `Expected ids of ${first} to ${limit - 1} in ${name} but received ${id} at ${i}`);
+      }
+    }
   }
 }
 
@@ -91,7 +95,12 @@ export function checkRanges(call: KernelCall, startSlot: string, endSlot: string
 
 /** Offsets start at 0, never fall and end at `limit`. */
 export function checkOffsets(call: KernelCall, slot: string, limit: number): void {
-  const { given, data, name } = call.input(slot);
+  checkOffsetsValue(call, call.input(slot), limit);
+}
+
+/** `checkOffsets` for one tensor of a list slot. */
+export function checkOffsetsValue(call: KernelCall, offsets: Value, limit: number): void {
+  const { given, data, name } = offsets;
   if (!given) return;
   if (data[0] !== 0) refuse(call, `Expected ${name} to start with 0 but received ${data[0]}`);
   for (let i = 1; i < data.length; i++) {

@@ -1,0 +1,50 @@
+import { CaseValues, float32, mixedTerms, type OpCase, termOperands } from "./case.js";
+
+const RATE = float32([], [0.1]);
+
+function dense(name: string, shape: readonly number[], extra: Partial<OpCase> = {}): OpCase {
+  const values = new CaseValues(20);
+  return {
+    op: "adagrad",
+    name,
+    operands: {
+      parameter: values.normal(shape),
+      accumulator: values.uniform(shape, 0, 3),
+      gradient: values.normal(shape),
+      learning_rate: RATE,
+    },
+    attributes: { epsilon: 1e-6 },
+    ...extra,
+  };
+}
+
+function rows(name: string, shape: readonly number[], n: number, extra: Partial<OpCase> = {}): OpCase {
+  const values = new CaseValues(21);
+  const terms = termOperands(mixedTerms(values, shape[0]!, shape[1] ?? 1, n));
+  return {
+    op: "adagrad_rows",
+    name,
+    operands: {
+      parameter: values.normal(shape),
+      accumulator: values.uniform(shape, 0, 3),
+      learning_rate: RATE,
+      ...terms.operands,
+    },
+    limits: { ids: shape[0]!, rows: shape[0]! },
+    ...extra,
+    attributes: { epsilon: 1e-6, ...extra.attributes, ...terms.attributes },
+  };
+}
+
+export const cases: OpCase[] = [
+  dense("rank 1", [37]),
+  dense("rank 2", [7, 13]),
+  dense("epsilon inside the root", [7, 13], { attributes: { epsilon: 0.01, epsilon_inside: true } }),
+  dense("typical", [256, 256], { benchmark: true }),
+  rows("odd sizes", [11, 7], 13),
+  rows("rank 1", [11], 13),
+  rows("one row", [1, 1], 1),
+  rows("epsilon inside the root", [11, 8], 13, { attributes: { epsilon: 0.01, epsilon_inside: true } }),
+  rows("wide", [31, 64], 5),
+  rows("typical", [20_000, 64], 600, { benchmark: true }),
+];

@@ -1,0 +1,165 @@
+import type { Attribute, Dtype } from "../../src/graph/program.js";
+import type { TensorData } from "../../src/ops/op.js";
+import { RandomStream } from "../../src/random/philox.js";
+
+/** An operand with its numbers; floats are exact in float32. */
+export interface CaseTensor {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly values: TensorData;
+}
+
+/**
+ * One application of one op. It is checked (gradients, native against reference, ids out of bounds) by `test/ops` and
+ * timed by `bench`.
+ */
+export interface OpCase {
+  readonly op: string;
+  /** What is special about it; unique within the op. */
+  readonly name: string;
+  /** By input slot. */
+  readonly operands: Readonly<Record<string, CaseTensor | readonly CaseTensor[]>>;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  /** Input slots whose gradient is checked against central differences. */
+  readonly differentiate?: readonly string[];
+  /**
+   * Slots of ids, ranges and offsets, with the first number that is too large there: it must be refused, as −1 must.
+   */
+  readonly limits?: Readonly<Record<string, number>>;
+  /** How far float32 kernels may be from the reference, in float32 epsilons of the tensor's largest magnitude (default 16). */
+  readonly tolerance?: number;
+  /** Large enough to be timed; its gradient is checked in its smaller sisters. */
+  readonly benchmark?: boolean;
+}
+
+export function float32(shape: readonly number[], values: Iterable<number>): CaseTensor {
+  return checked({ dtype: "float32", shape, values: Float32Array.from(values) });
+}
+
+export function int32(shape: readonly number[], values: Iterable<number>): CaseTensor {
+  return checked({ dtype: "int32", shape, values: Int32Array.from(values) });
+}
+
+export function uint32(shape: readonly number[], values: Iterable<number>): CaseTensor {
+  return checked({ dtype: "uint32", shape, values: Uint32Array.from(values) });
+}
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+function checked(tensor: CaseTensor): CaseTensor {
+  const { shape, values } = tensor;
+  if (values.length !== elementCount(shape)) throw new Error(`A case gives ${values.length} values for [${shape}]`);
+  return tensor;
+}
+
+/** The key word of the cases' random numbers; `src/random` uses the small ones. */
+const CASE_STREAM = 1000;
+
+/** Seeded values for cases. */
+export class CaseValues {
+  readonly #random: RandomStream;
+
+  constructor(seed: number) {
+    this.#random = new RandomStream(seed, CASE_STREAM);
+  }
+
+  normal(shape: readonly number[], scale = 1): CaseTensor {
+    return float32(
+      shape,
+      this.#list(shape, () => this.#random.normal() * scale),
+    );
+  }
+
+  /** Uniform over [low, high). */
+  uniform(shape: readonly number[], low: number, high: number): CaseTensor {
+    return float32(
+      shape,
+      this.#list(shape, () => low + (high - low) * this.#random.uniform()),
+    );
+  }
+
+  /** Uniform over first … limit − 1. */
+  ids(shape: readonly number[], limit: number, first = 0): CaseTensor {
+    return int32(
+      shape,
+      this.#list(shape, () => first + this.#random.below(limit - first)),
+    );
+  }
+
+  /** `count` ranges within 0 … limit, some of them empty, many of them overlapping. */
+  ranges(count: number, limit: number): { start: CaseTensor; end: CaseTensor } {
+    const ends = Array.from({ length: count }, () =>
+      [this.#random.below(limit + 1), this.#random.below(limit + 1)].sort((a, b) => a - b),
+    );
+    return {
+      start: int32(
+        [count],
+        ends.map(([a]) => a!),
+      ),
+      end: int32(
+        [count],
+        ends.map(([, b]) => b!),
+      ),
+    };
+  }
+
+  /** [groups + 1] offsets from 0 to `limit`, some groups empty. */
+  offsets(groups: number, limit: number): CaseTensor {
+    const cuts = this.#list([groups - 1], () => this.#random.below(limit + 1)).sort((a, b) => a - b);
+    return int32([groups + 1], [0, ...cuts, limit]);
+  }
+
+  #list(shape: readonly number[], next: () => number): number[] {
+    return Array.from({ length: elementCount(shape) }, next);
+  }
+}
+
+/** A row term with its numbers. */
+export interface CaseTerm {
+  readonly ids: CaseTensor;
+  readonly rows: CaseTensor;
+  readonly offsets?: CaseTensor;
+  readonly scale?: CaseTensor;
+}
+
+/** What a `_rows` optimizer reads beside its table and state: the terms and their sorted ids. */
+export function termOperands(terms: readonly CaseTerm[]) {
+  const ids = terms.flatMap((term) => [...term.ids.values]);
+  const order = ids.map((_, i) => i).sort((a, b) => ids[a]! - ids[b]! || a - b);
+  const firsts = order.map((_, j) => j).filter((j) => j === 0 || ids[order[j]!] !== ids[order[j - 1]!]);
+  const [n, count] = [ids.length, firsts.length];
+  const offsets = terms.flatMap((term) => term.offsets ?? []);
+  const scales = terms.flatMap((term) => term.scale ?? []);
+  return {
+    operands: {
+      order: int32([n], order),
+      rows: int32([n], [...firsts.map((j) => ids[order[j]!]!), ...Array(n - count).fill(0)]),
+      segments: int32([n + 1], [...firsts, ...Array(n + 1 - count).fill(n)]),
+      count: int32([], [count]),
+      ids: terms.map((term) => term.ids),
+      term_rows: terms.map((term) => term.rows),
+      ...(offsets.length > 0 && { term_offsets: offsets }),
+      ...(scales.length > 0 && { term_scale: scales }),
+    },
+    attributes: {
+      terms: terms.map(({ offsets: o, scale: s }) => (o ? (s ? "b" : "o") : s ? "s" : "p")).join(""),
+    },
+  };
+}
+
+/** Row terms of every form for a table [rows, width]; duplicate ids within and between the terms. */
+export function mixedTerms(values: CaseValues, rows: number, width: number, n: number): CaseTerm[] {
+  return [
+    { ids: values.ids([n], rows), rows: values.normal([n, width]) },
+    { ids: values.ids([n, 3], rows), rows: values.normal([n, width]), scale: values.normal([n, 3]) },
+    { ids: values.ids([2 * n], rows), rows: values.normal([n, width]), offsets: values.offsets(n, 2 * n) },
+    {
+      ids: values.ids([n], rows),
+      rows: values.normal([n, width]),
+      offsets: values.offsets(n, n),
+      scale: values.normal([n]),
+    },
+  ];
+}

@@ -1,0 +1,83 @@
+import { CaseValues, int32, type OpCase } from "./case.js";
+
+const OP = { op: "embedding_bag", differentiate: ["table"] };
+
+function bags(
+  name: string,
+  rows: number,
+  width: number,
+  ids: number,
+  samples: number,
+  extra: Partial<OpCase> = {},
+): OpCase {
+  const values = new CaseValues(3);
+  return {
+    ...OP,
+    name,
+    operands: { table: values.normal([rows, width]), ids: values.ids([ids], rows), ...values.ranges(samples, ids) },
+    limits: { ids: rows, start: ids + 1, end: ids + 1 },
+    ...extra,
+  };
+}
+
+function groups(
+  name: string,
+  width: number,
+  ids: number,
+  count: number,
+  samples: number,
+  extra: Partial<OpCase> = {},
+): OpCase {
+  const values = new CaseValues(4);
+  const rows = 17;
+  return {
+    ...OP,
+    name,
+    operands: {
+      table: values.normal([rows, width]),
+      ids: values.ids([ids], rows),
+      offsets: values.offsets(count, ids),
+      ...values.ranges(samples, count),
+    },
+    limits: { ids: rows, start: count + 1, end: count + 1, offsets: ids + 1 },
+    ...extra,
+  };
+}
+
+const values = new CaseValues(5);
+
+export const cases: OpCase[] = [
+  bags("one id", 1, 1, 1, 3),
+  bags("no samples", 5, 3, 7, 0),
+  bags("no ids", 5, 3, 0, 2),
+  bags("odd sizes, overlapping ranges", 11, 7, 23, 13),
+  bags("width 8", 11, 8, 23, 13),
+  bags("wide", 11, 64, 23, 5),
+  {
+    ...OP,
+    name: "duplicate ids and empty ranges",
+    operands: {
+      table: values.normal([4, 5]),
+      ids: int32([6], [2, 2, 2, 0, 2, 0]),
+      start: int32([4], [0, 3, 6, 0]),
+      end: int32([4], [3, 3, 6, 6]),
+    },
+    limits: { ids: 4, start: 7, end: 7 },
+  },
+  groups("groups of ids", 5, 19, 7, 6),
+  groups("groups, wide", 64, 31, 13, 7),
+  groups("every group empty", 3, 0, 4, 3),
+  {
+    ...OP,
+    name: "empty groups at either end",
+    operands: {
+      table: values.normal([4, 3]),
+      ids: int32([3], [1, 3, 1]),
+      offsets: int32([6], [0, 0, 2, 2, 3, 3]),
+      start: int32([4], [0, 0, 2, 4]),
+      end: int32([4], [5, 1, 4, 5]),
+    },
+    limits: { ids: 4, start: 6, end: 6, offsets: 4 },
+  },
+  bags("typical", 20_000, 64, 2600, 256, { benchmark: true }),
+];

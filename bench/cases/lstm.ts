@@ -1,0 +1,51 @@
+import { type CaseTensor, CaseValues, int32, type OpCase } from "./case.js";
+
+interface Sizes {
+  positions: number;
+  width: number;
+  /** Steps of each run. */
+  runs: number[];
+  peepholes?: boolean;
+}
+
+function lstm(name: string, { positions, width, runs, peepholes = false }: Sizes, extra: Partial<OpCase> = {}): OpCase {
+  const values = new CaseValues(6);
+  const offsets = [0];
+  for (const length of runs) offsets.push(offsets.at(-1)! + length);
+  const steps = offsets.at(-1)!;
+  const peephole = (): CaseTensor => values.normal([width], 0.5);
+  return {
+    op: "lstm",
+    name,
+    operands: {
+      projection: values.normal([positions, 4 * width]),
+      recurrent_weight: values.normal([width, 4 * width], 1 / Math.sqrt(width)),
+      position: values.ids([steps], Math.max(1, positions)),
+      run_offsets: int32([offsets.length], offsets),
+      ...(peepholes && { peephole_input: peephole(), peephole_forget: peephole(), peephole_output: peephole() }),
+    },
+    differentiate: [
+      "projection",
+      "recurrent_weight",
+      ...(peepholes ? ["peephole_input", "peephole_forget", "peephole_output"] : []),
+    ],
+    limits: { position: positions, run_offsets: steps + 1 },
+    tolerance: 64,
+    ...extra,
+  };
+}
+
+export const cases: OpCase[] = [
+  lstm("no runs", { positions: 0, width: 3, runs: [] }),
+  lstm("one step of width 1", { positions: 1, width: 1, runs: [1] }),
+  lstm("one step of width 1, peepholes", { positions: 1, width: 1, runs: [1], peepholes: true }),
+  lstm("empty runs", { positions: 5, width: 3, runs: [0, 2, 0, 0, 3, 0] }),
+  lstm("odd sizes, positions shared by steps", { positions: 7, width: 5, runs: [1, 7, 3, 2] }),
+  lstm("odd sizes, peepholes", { positions: 11, width: 7, runs: [4, 1, 6], peepholes: true }),
+  lstm("width 8", { positions: 13, width: 8, runs: [5, 3, 2] }),
+  lstm("a long run", { positions: 31, width: 3, runs: [53], peepholes: true }),
+  lstm("many runs of equal length", { positions: 40, width: 13, runs: Array(19).fill(3) }),
+  lstm("typical, small batch", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4] }),
+  lstm("typical, peepholes", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4], peepholes: true }),
+  lstm("typical", { positions: 2600, width: 64, runs: Array(256).fill(10) }, { benchmark: true }),
+];

@@ -1,0 +1,92 @@
+# The addon. The kernels are compiled once for each instruction set, as a static library; native/core/cpu.cc refers to the
+# op table of each, which brings the rest of the library in. CMakeLists.txt builds the same from the same source list.
+{
+  "variables": {
+    # -fno-math-errno and -fno-trapping-math change no result, NaN and infinity included. Never -ffast-math.
+    "kernel_flags": ["-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"],
+  },
+  "target_defaults": {
+    "include_dirs": ["."],
+    "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
+    "cflags_cc": ["-std=c++17", "-O3", "-fPIC", "-Wall", "-Wextra", "-fvisibility=hidden"],
+    "xcode_settings": {
+      "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+      "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+      "GCC_ENABLE_CPP_RTTI": "YES",
+      "GCC_OPTIMIZATION_LEVEL": "3",
+      "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+      "MACOSX_DEPLOYMENT_TARGET": "11.0",
+    },
+  },
+  "targets": [
+    {
+      "target_name": "shortlist",
+      "sources": ["<!@(node scripts/sources.mjs core node)"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": [
+        "NAPI_VERSION=8",
+        "NAPI_CPP_EXCEPTIONS",
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+        "SHORTLIST_VERSION=\"<!(node -p \"require('./package.json').version\")\"",
+      ],
+      "conditions": [
+        ["target_arch == 'x64'", {"dependencies": ["ops_baseline", "ops_avx2", "ops_avx512"]}],
+        ["target_arch == 'arm64'", {"dependencies": ["ops_neon"]}],
+        ["target_arch not in 'x64 arm64'.split()", {"dependencies": ["ops_baseline"]}],
+      ],
+    },
+  ],
+  "conditions": [
+    ["target_arch == 'x64'", {
+      "targets": [
+        {
+          "target_name": "ops_baseline",
+          "type": "static_library",
+          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "defines": ["SHORTLIST_ISA=baseline"],
+          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v2"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v2"]},
+        },
+        {
+          "target_name": "ops_avx2",
+          "type": "static_library",
+          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "defines": ["SHORTLIST_ISA=avx2"],
+          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v3"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v3"]},
+        },
+        {
+          "target_name": "ops_avx512",
+          "type": "static_library",
+          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "defines": ["SHORTLIST_ISA=avx512"],
+          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4"]},
+        },
+      ],
+    }],
+    ["target_arch == 'arm64'", {
+      "targets": [
+        {
+          "target_name": "ops_neon",
+          "type": "static_library",
+          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "defines": ["SHORTLIST_ISA=neon"],
+          "cflags_cc": ["<@(kernel_flags)"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)"]},
+        },
+      ],
+    }],
+    ["target_arch not in 'x64 arm64'.split()", {
+      "targets": [
+        {
+          "target_name": "ops_baseline",
+          "type": "static_library",
+          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "defines": ["SHORTLIST_ISA=baseline"],
+          "cflags_cc": ["<@(kernel_flags)"],
+        },
+      ],
+    }],
+  ],
+}

@@ -1,0 +1,389 @@
+#include "native/core/executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "native/core/error.h"
+
+namespace shortlist {
+namespace {
+
+const int64_t kBytesPerElement = 4;
+const int64_t kElementsPerLine = 16;
+const int64_t kMaxElements = int64_t{1} << 44;
+
+Extent extent_of(const TensorSpec& spec, const std::vector<int64_t>& sizes) {
+  const Extent extent = {spec.shape.size() > 0 ? evaluate(spec.shape[0], sizes) : 1,
+                         spec.shape.size() > 1 ? evaluate(spec.shape[1], sizes) : 1};
+  int64_t elements;
+  if (__builtin_mul_overflow(extent.rows, extent.columns, &elements) || elements > kMaxElements) {
+    throw Error(Status::input, "Expected smaller dims: \"" + spec.name + "\" would be larger than any memory");
+  }
+  return extent;
+}
+
+std::string format_sizes(const TensorSpec& spec, const std::vector<int64_t>& sizes) {
+  std::string text;
+  for (const Dim& dim : spec.shape) text += (text.empty() ? "" : ", ") + std::to_string(evaluate(dim, sizes));
+  return "[" + text + "]";
+}
+
+// Columns of a matrix of `width` columns, from row to row: whole cache lines, but no multiple of 4 KiB, which would lay
+// the rows of a block over each other in the cache.
+int64_t padded_stride(int64_t width) {
+  const int64_t stride = (width + kElementsPerLine - 1) / kElementsPerLine * kElementsPerLine;
+  return stride % 1024 == 0 ? stride + kElementsPerLine : stride;
+}
+
+// "name", "name?" or "name*" of an op's slot table.
+struct SlotRule {
+  explicit SlotRule(const char* rule) : name(rule), optional(false), list(false) {
+    for (; name.back() == '?' || name.back() == '*'; name.pop_back()) (name.back() == '?' ? optional : list) = true;
+  }
+  std::string name;
+  bool optional;
+  bool list;
+};
+
+// Fills the op's slots, in its order, with the operands that an instruction names: appends each slot's tensors and count.
+void resolve_slots(const Instruction& instruction, size_t index, const char* side, const char* const* rules,
+                   const std::vector<Operand>& given, std::vector<int>* tensors, std::vector<int32_t>* counts) {
+  const auto fail = [&](const std::string& message) {
+    throw Error(Status::program, "[" + instruction.op + "] " + message + " (instruction " + std::to_string(index) + ")");
+  };
+  std::vector<bool> used(given.size());
+  for (; *rules != nullptr; ++rules) {
+    const SlotRule rule(*rules);
+    int32_t count = 0;
+    for (size_t i = 0; i < given.size(); ++i) {
+      if (given[i].slot != rule.name) continue;
+      used[i] = true;
+      if (given[i].list && !rule.list) fail("Expected one tensor for \"" + rule.name + "\"");
+      tensors->insert(tensors->end(), given[i].tensors.begin(), given[i].tensors.end());
+      count = static_cast<int32_t>(given[i].tensors.size());
+    }
+    if (count == 0 && !rule.optional) fail("Missing operand \"" + rule.name + "\"");
+    counts->push_back(count);
+  }
+  for (size_t i = 0; i < given.size(); ++i) {
+    if (!used[i]) fail("Unknown " + std::string(side) + " \"" + given[i].slot + "\"");
+  }
+}
+
+// Whether these tensors can be columns of one matrix: distinct temporaries of rank 2 with the same rows and fixed widths,
+// none of which has a place in another one.
+bool can_stand_side_by_side(const Program& program, const std::vector<int>& tensors, const std::vector<bool>& taken) {
+  if (tensors.size() < 2) return false;
+  const TensorSpec& first = program.tensors[tensors[0]];
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const TensorSpec& spec = program.tensors[tensors[i]];
+    if (spec.role != Role::temporary || spec.shape.size() != 2 || taken[tensors[i]]) return false;
+    if (!spec.shape[1].fixed() || !(spec.shape[0] == first.shape[0])) return false;
+    if (std::find(tensors.begin(), tensors.begin() + i, tensors[i]) != tensors.begin() + i) return false;
+  }
+  return true;
+}
+
+const Attribute* find_attribute(const Call& call, const char* name) {
+  for (int32_t i = 0; i < call.attribute_count; ++i) {
+    if (call.attributes[i].name == name) return &call.attributes[i];
+  }
+  return nullptr;
+}
+
+const Attribute& attribute_of(const Call& call, const char* name, Attribute::Kind kind, const char* kind_name) {
+  const Attribute* attribute = find_attribute(call, name);
+  const std::string op = "[" + std::string(call.op) + "] ";
+  if (attribute == nullptr) throw Error(Status::program, op + "Missing attribute \"" + name + "\"");
+  if (attribute->kind != kind) throw Error(Status::program, op + "Expected attribute \"" + name + "\" to be a " + kind_name);
+  return *attribute;
+}
+
+}  // namespace
+
+// ---- what native/ops/op.h declares --------------------------------------------------------------------------------
+
+double number_attribute(const Call& call, const char* name) {
+  return attribute_of(call, name, Attribute::Kind::number, "number").number;
+}
+
+bool flag_attribute(const Call& call, const char* name) { return attribute_of(call, name, Attribute::Kind::flag, "flag").flag; }
+
+bool text_attribute_is(const Call& call, const char* name, const char* text) {
+  return attribute_of(call, name, Attribute::Kind::text, "text").text == text;
+}
+
+void* scratch(const Call& call, int64_t elements) {
+  return call.scratch->allocate(static_cast<size_t>(elements) * kBytesPerElement);
+}
+
+void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
+  call.threads->run(chunks, task, context);
+}
+
+// ---- engine ---------------------------------------------------------------------------------------------------------
+
+Engine::Engine(int thread_count, const std::string& isa) : isa_(select_isa(isa)), threads_(thread_count) {}
+
+const Op* Engine::find(const std::string& name) const {
+  for (const Op* const* op = isa_.ops; *op != nullptr; ++op) {
+    if (name == (*op)->name) return *op;
+  }
+  return nullptr;
+}
+
+// ---- memory plan ----------------------------------------------------------------------------------------------------
+
+std::vector<SideBySide> find_side_by_side(const Program& program) {
+  std::vector<SideBySide> found;
+  std::vector<bool> taken(program.tensors.size());
+  for (const Instruction& instruction : program.instructions) {
+    for (const std::vector<Operand>* operands : {&instruction.inputs, &instruction.outputs}) {
+      for (const Operand& operand : *operands) {
+        if (!operand.list || !can_stand_side_by_side(program, operand.tensors, taken)) continue;
+        SideBySide group{operand.tensors, 0};
+        for (const int tensor : operand.tensors) {
+          taken[tensor] = true;
+          group.width += program.tensors[tensor].shape[1].constant;
+        }
+        found.push_back(std::move(group));
+      }
+    }
+  }
+  return found;
+}
+
+// Lifetimes do not depend on the sizes of a run, so which buffers must keep clear of each other is settled here.
+void Executor::place_buffers() {
+  const size_t count = program_.tensors.size();
+  std::vector<int> buffer_of(count, -1);
+  for (SideBySide& group : find_side_by_side(program_)) {
+    Buffer buffer;
+    buffer.stride = padded_stride(group.width);
+    buffer.tensors = std::move(group.tensors);
+    for (const int tensor : buffer.tensors) buffer_of[tensor] = static_cast<int>(buffers_.size());
+    buffers_.push_back(std::move(buffer));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const Role role = program_.tensors[i].role;
+    if ((role != Role::temporary && role != Role::output) || buffer_of[i] >= 0) continue;
+    buffer_of[i] = static_cast<int>(buffers_.size());
+    buffers_.emplace_back();
+    buffers_.back().tensors.push_back(static_cast<int>(i));
+  }
+
+  const int end = static_cast<int>(program_.instructions.size());
+  for (Buffer& buffer : buffers_) {
+    buffer.first = end;
+    buffer.last = -1;
+  }
+  const auto touch = [&](int tensor, int at) {
+    if (buffer_of[tensor] < 0) return;
+    Buffer& buffer = buffers_[buffer_of[tensor]];
+    buffer.first = std::min(buffer.first, at);
+    buffer.last = std::max(buffer.last, at);
+  };
+  for (int i = 0; i < end; ++i) {
+    for (const std::vector<Operand>* operands : {&program_.instructions[i].inputs, &program_.instructions[i].outputs}) {
+      for (const Operand& operand : *operands) {
+        for (const int tensor : operand.tensors) touch(tensor, i);
+      }
+    }
+  }
+  for (const int tensor : outputs_) touch(tensor, end);  // until they are copied out
+
+  std::sort(buffers_.begin(), buffers_.end(), [](const Buffer& a, const Buffer& b) {
+    return std::make_pair(a.first, a.tensors[0]) < std::make_pair(b.first, b.tensors[0]);
+  });
+  for (size_t i = 0; i < buffers_.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (buffers_[j].last >= buffers_[i].first && buffers_[i].last >= buffers_[j].first) buffers_[i].neighbours.push_back(static_cast<int>(j));
+    }
+  }
+}
+
+// ---- construction ---------------------------------------------------------------------------------------------------
+
+Executor::Executor(Program program, std::shared_ptr<Store> store, std::shared_ptr<Engine> engine, bool profile)
+    : program_(std::move(program)), store_(std::move(store)), engine_(std::move(engine)), dim_used_(program_.dims.size()) {
+  for (size_t i = 0; i < program_.tensors.size(); ++i) {
+    const TensorSpec& spec = program_.tensors[i];
+    for (const Dim& dim : spec.shape) {
+      for (const auto& term : dim.terms) dim_used_[term.first] = true;
+    }
+    Tensor value{};
+    value.name = spec.name.c_str();
+    value.dtype = spec.dtype;
+    value.given = spec.role == Role::input || spec.role == Role::constant;
+    if (spec.role == Role::input) inputs_.push_back(static_cast<int>(i));
+    if (spec.role == Role::output) outputs_.push_back(static_cast<int>(i));
+    if (stored(spec.role)) {
+      const Store::Stored* found = store_->find(spec.name);
+      if (found == nullptr) {
+        throw Error(Status::executor, "The store has no " + std::string(name_of(spec.role)) + " \"" + spec.name + "\"");
+      }
+      std::vector<Dim> shape;
+      for (const int64_t size : found->shape) {
+        shape.emplace_back();
+        shape.back().constant = size;
+      }
+      if (!(shape == spec.shape)) {
+        throw Error(Status::program, "Expected \"" + spec.name + "\" " + format_shape(program_, spec.shape) + " but the store has " +
+                                         format_shape(program_, shape));
+      }
+      if (found->dtype != spec.dtype) {
+        throw Error(Status::program, "Expected \"" + spec.name + "\" of " + name_of(spec.dtype) + " but the store has " + name_of(found->dtype));
+      }
+      value.data = found->memory.data();
+    }
+    values_.push_back(value);
+  }
+  resolve_operands();
+  place_buffers();
+  if (profile) seconds_.resize(program_.instructions.size());
+}
+
+void Executor::resolve_operands() {
+  std::vector<int32_t> counts;
+  for (size_t i = 0; i < program_.instructions.size(); ++i) {
+    const Instruction& instruction = program_.instructions[i];
+    const Op* op = engine_->find(instruction.op);
+    if (op == nullptr) throw Error(Status::program, "Program uses unknown op \"" + instruction.op + "\"");
+    ops_.push_back(op);
+    resolve_slots(instruction, i, "input", op->inputs, instruction.inputs, &operand_tensors_, &counts);
+    resolve_slots(instruction, i, "output", op->outputs, instruction.outputs, &operand_tensors_, &counts);
+  }
+  operands_.resize(operand_tensors_.size());
+  const Tensor* operand = operands_.data();
+  for (const int32_t count : counts) {
+    slots_.push_back({operand, count});
+    operand += count;
+  }
+  const Slot* slot = slots_.data();
+  for (size_t i = 0; i < ops_.size(); ++i) {
+    const std::vector<Attribute>& attributes = program_.instructions[i].attributes;
+    Call call{};
+    call.op = ops_[i]->name;
+    call.attributes = attributes.data();
+    call.attribute_count = static_cast<int32_t>(attributes.size());
+    call.threads = &engine_->threads_;
+    call.scratch = &engine_->scratch_;
+    call.inputs = slot;
+    for (const char* const* rule = ops_[i]->inputs; *rule != nullptr; ++rule) ++slot;
+    call.outputs = slot;
+    for (const char* const* rule = ops_[i]->outputs; *rule != nullptr; ++rule) ++slot;
+    calls_.push_back(call);
+  }
+}
+
+// ---- a run ----------------------------------------------------------------------------------------------------------
+
+std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& sizes, const std::vector<InputArray>& inputs) const {
+  for (size_t i = 0; i < program_.dims.size(); ++i) {
+    if (dim_used_[i] && sizes[i] < 0) {
+      throw Error(Status::input, "Expected a whole number for dim \"" + program_.dims[i] + "\" but received " + std::to_string(sizes[i]));
+    }
+  }
+  auto run = std::make_unique<Run>();
+  for (const TensorSpec& spec : program_.tensors) run->extents.push_back(extent_of(spec, sizes));
+  size_t bytes = 0;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const TensorSpec& spec = program_.tensors[inputs_[i]];
+    const int64_t expected = run->extents[inputs_[i]].elements();
+    if (!inputs[i].present) throw Error(Status::input, "Missing input \"" + spec.name + "\"");
+    if (inputs[i].dtype != spec.dtype) {
+      throw Error(Status::input, "Expected values of " + std::string(name_of(spec.dtype)) + " for input \"" + spec.name + "\" but received " +
+                                     name_of(inputs[i].dtype));
+    }
+    if (inputs[i].elements != expected) {
+      throw Error(Status::input, "Expected " + std::to_string(expected) + " values for input \"" + spec.name + "\" " + format_sizes(spec, sizes) +
+                                     " but received " + std::to_string(inputs[i].elements));
+    }
+    run->offsets.push_back(bytes);
+    bytes += aligned_size(static_cast<size_t>(expected) * kBytesPerElement);
+  }
+  run->inputs = Memory(bytes);
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs[i].elements == 0) continue;
+    std::memcpy(static_cast<char*>(run->inputs.data()) + run->offsets[i], inputs[i].data, static_cast<size_t>(inputs[i].elements) * kBytesPerElement);
+  }
+  return run;
+}
+
+// Gives every tensor its size and address. Buffers keep their places from run to run until one has outgrown its own.
+void Executor::plan(const Run& run) {
+  bool outgrown = arena_.data() == nullptr;
+  for (Buffer& buffer : buffers_) {
+    const Extent& extent = run.extents[buffer.tensors[0]];
+    const int64_t stride = buffer.stride > 0 ? buffer.stride : extent.columns;
+    const size_t bytes = aligned_size(static_cast<size_t>(extent.rows * stride) * kBytesPerElement);
+    if (bytes <= buffer.bytes) continue;
+    buffer.bytes = bytes;
+    outgrown = true;
+  }
+  if (outgrown) {
+    size_t arena_bytes = 0;
+    std::vector<std::pair<size_t, size_t>> occupied;
+    for (Buffer& buffer : buffers_) {
+      occupied.clear();
+      for (const int neighbour : buffer.neighbours) occupied.emplace_back(buffers_[neighbour].offset, buffers_[neighbour].bytes);
+      std::sort(occupied.begin(), occupied.end());
+      buffer.offset = 0;
+      for (const auto& [offset, bytes] : occupied) {
+        if (buffer.offset + buffer.bytes <= offset) break;
+        buffer.offset = std::max(buffer.offset, offset + bytes);
+      }
+      arena_bytes = std::max(arena_bytes, buffer.offset + buffer.bytes);
+    }
+    if (arena_bytes > arena_.bytes() || arena_.data() == nullptr) {
+      arena_ = Memory();
+      arena_ = Memory(arena_bytes);
+    }
+  }
+
+  for (size_t i = 0; i < values_.size(); ++i) {
+    values_[i].rows = run.extents[i].rows;
+    values_[i].columns = values_[i].stride = run.extents[i].columns;
+  }
+  for (size_t i = 0; i < inputs_.size(); ++i) values_[inputs_[i]].data = static_cast<char*>(run.inputs.data()) + run.offsets[i];
+  for (const Buffer& buffer : buffers_) {
+    char* data = static_cast<char*>(arena_.data()) + buffer.offset;
+    for (const int tensor : buffer.tensors) {
+      values_[tensor].data = data;
+      if (buffer.stride > 0) values_[tensor].stride = buffer.stride;
+      data += values_[tensor].columns * kBytesPerElement;
+    }
+  }
+  for (size_t i = 0; i < operands_.size(); ++i) operands_[i] = values_[operand_tensors_[i]];
+}
+
+void Executor::execute(const Run& run) {
+  using Clock = std::chrono::steady_clock;
+  const std::lock_guard<std::mutex> lock(engine_->turn_);
+  plan(run);
+#ifdef SHORTLIST_POISON
+  std::memset(arena_.data(), 0xff, arena_.bytes());  // NaN: a kernel that adds to what it should write is found out
+#endif
+  for (size_t i = 0; i < calls_.size(); ++i) ops_[i]->check(calls_[i]);
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    const Clock::time_point start = seconds_.empty() ? Clock::time_point() : Clock::now();
+    ops_[i]->run(calls_[i]);
+    engine_->scratch_.reset();
+    if (!seconds_.empty()) seconds_[i] += std::chrono::duration<double>(Clock::now() - start).count();
+  }
+}
+
+void Executor::copy_output(int tensor, void* to) const {
+  const Tensor& value = values_[tensor];
+  const size_t row_bytes = static_cast<size_t>(value.columns) * kBytesPerElement;
+  if (value.rows == 0 || row_bytes == 0) return;
+  if (value.stride == value.columns) {
+    std::memcpy(to, value.data, row_bytes * static_cast<size_t>(value.rows));
+    return;
+  }
+  for (int64_t r = 0; r < value.rows; ++r) std::memcpy(static_cast<char*>(to) + r * row_bytes, value.row(r), row_bytes);
+}
+
+}  // namespace shortlist

@@ -1,0 +1,65 @@
+#include "native/core/memory.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "native/core/error.h"
+
+namespace shortlist {
+namespace {
+
+const size_t kHugePage = size_t{2} << 20;
+
+[[noreturn]] void fail(size_t bytes) {
+  throw Error(Status::executor, "Expected " + std::to_string(bytes) + " more bytes of memory but the system has none left");
+}
+
+}  // namespace
+
+Memory::Memory(size_t bytes, bool zero) {
+  if (bytes > SIZE_MAX / 4) fail(bytes);
+  bytes_ = aligned_size(bytes > 0 ? bytes : 1);
+  mapped_ = bytes_ >= 2 * kHugePage;
+  if (mapped_) {
+    bytes_ = (bytes_ + kHugePage - 1) / kHugePage * kHugePage;
+    data_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data_ == MAP_FAILED) {
+      data_ = nullptr;
+      fail(bytes);
+    }
+#ifdef MADV_HUGEPAGE
+    madvise(data_, bytes_, MADV_HUGEPAGE);  // a wish: without huge pages the memory is as good
+#endif
+    return;
+  }
+  data_ = std::aligned_alloc(kAlignment, bytes_);
+  if (data_ == nullptr) fail(bytes);
+  if (zero) std::memset(data_, 0, bytes_);
+}
+
+Memory::~Memory() {
+  if (mapped_) {
+    munmap(data_, bytes_);
+  } else {
+    std::free(data_);
+  }
+}
+
+Memory::Memory(Memory&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      mapped_(std::exchange(other.mapped_, false)) {}
+
+Memory& Memory::operator=(Memory&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(mapped_, other.mapped_);
+  return *this;
+}
+
+}  // namespace shortlist

@@ -1,0 +1,63 @@
+#include "native/core/store.h"
+
+#include <cstring>
+
+#include "native/core/error.h"
+#include "native/core/program.h"
+
+namespace shortlist {
+namespace {
+
+const int64_t kBytesPerElement = 4;
+const int64_t kMaxElements = int64_t{1} << 44;
+
+}  // namespace
+
+void Store::define(const std::string& name, Dtype dtype, const std::vector<int64_t>& shape) {
+  if (by_name_.count(name) != 0) throw Error(Status::executor, "Tensor \"" + name + "\" is already in the store");
+  if (shape.size() > 2) throw Error(Status::program, "Expected \"" + name + "\" with at most 2 axes but received " + std::to_string(shape.size()));
+  int64_t elements = 1;
+  for (const int64_t size : shape) {
+    if (size < 0) throw Error(Status::program, "Expected a dim that is a non-negative whole number but received " + std::to_string(size));
+    if (__builtin_mul_overflow(elements, size, &elements) || elements > kMaxElements) {
+      throw Error(Status::program, "Expected \"" + name + "\" with fewer elements: it is larger than any memory");
+    }
+  }
+  auto stored = std::make_unique<Stored>(Stored{name, dtype, shape, elements, Memory::zeroed(elements * kBytesPerElement)});
+  by_name_.emplace(name, stored.get());
+  tensors_.push_back(std::move(stored));
+}
+
+const Store::Stored* Store::find(const std::string& name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+const Store::Stored& Store::at(const std::string& name) const {
+  const Stored* stored = find(name);
+  if (stored == nullptr) throw Error(Status::executor, "The store has no tensor \"" + name + "\"");
+  return *stored;
+}
+
+void Store::write(const std::string& name, Dtype dtype, const void* values, int64_t offset, int64_t count) {
+  const Stored& stored = at(name);
+  if (dtype != stored.dtype) {
+    throw Error(Status::input, "Expected values of " + std::string(name_of(stored.dtype)) + " for \"" + name + "\" but received " + name_of(dtype));
+  }
+  if (offset < 0 || offset > stored.elements || count > stored.elements - offset) {
+    throw Error(Status::input, "Expected at most " + std::to_string(stored.elements - offset) + " values for \"" + name + "\" but received " +
+                                   std::to_string(count));
+  }
+  if (count > 0) std::memcpy(static_cast<char*>(stored.memory.data()) + offset * kBytesPerElement, values, count * kBytesPerElement);
+}
+
+void Store::read(const std::string& name, void* values, int64_t offset, int64_t count) const {
+  const Stored& stored = at(name);
+  if (offset < 0 || count < 0 || offset > stored.elements || count > stored.elements - offset) {
+    throw Error(Status::input, "Expected to read within the " + std::to_string(stored.elements) + " values of \"" + name + "\" but received offset " +
+                                   std::to_string(offset) + ", count " + std::to_string(count));
+  }
+  if (count > 0) std::memcpy(values, static_cast<const char*>(stored.memory.data()) + offset * kBytesPerElement, count * kBytesPerElement);
+}
+
+}  // namespace shortlist

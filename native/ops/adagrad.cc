@@ -1,0 +1,85 @@
+// AdaGrad (Duchi, Hazan & Singer 2011), in place: a += g²; θ −= η·g / (√a + ε), or η·g / √(a + ε) with epsilon_inside.
+// adagrad_rows: the rows that the batch touched (row_terms.h); other rows have g = 0 and stay.
+
+#include "native/ops/elementwise.h"
+#include "native/ops/row_terms.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+enum Input { kParameter, kAccumulator, kGradient, kLearningRate };
+enum RowsInput { kFirstRowSlot = 2, kRowsLearningRate = kFirstRowSlot + kRowSlots };
+
+struct Rule {
+  vf rate;
+  vf inside;   // added to a
+  vf outside;  // added to √a
+
+  SHORTLIST_INLINE void update(float* parameter, float* accumulator, const float* gradient, int64_t left) const {
+    const vf g = load_upto(gradient, left);
+    const vf a = madd(g, g, load_upto(accumulator, left));
+    store_upto(accumulator, a, left);
+    // A lane past the end has a = 0; its quotient is never stored.
+    store_upto(parameter, load_upto(parameter, left) - rate * g / (square_root(a + inside) + outside), left);
+  }
+};
+
+Rule rule_of(const Call& call, const Tensor& learning_rate) {
+  const vf epsilon = splat(static_cast<float>(number_attribute(call, "epsilon")));
+  const bool inside = flag_attribute(call, "epsilon_inside");
+  return {splat(learning_rate.f32()[0]), inside ? epsilon : vf{}, inside ? vf{} : epsilon};
+}
+
+void check_state(const Call& call, const Tensor& learning_rate) {
+  expect(call, same_shape(call.input(kParameter), call.input(kAccumulator)), "accumulator of parameter's shape");
+  expect(call, same_shape(call.input(kParameter), call.output(0)) && same_shape(call.input(kParameter), call.output(1)),
+         "outputs of parameter's shape");
+  expect(call, elements(learning_rate) == 1, "a scalar learning_rate");
+  number_attribute(call, "epsilon");
+  flag_attribute(call, "epsilon_inside");
+}
+
+void check_dense(const Call& call) {
+  check_state(call, call.input(kLearningRate));
+  expect(call, same_shape(call.input(kParameter), call.input(kGradient)), "gradient of parameter's shape");
+}
+
+void dense(const Call& call) {
+  const Tensor& parameter = call.output(0);
+  const Tensor& accumulator = call.output(1);
+  const Tensor& gradient = call.input(kGradient);
+  const Rule rule = rule_of(call, call.input(kLearningRate));
+  const bool flat = is_flat(parameter) && is_flat(accumulator) && is_flat(gradient);
+  for_each_vector(call, parameter, flat, [&](int64_t r, int64_t c, int64_t left) {
+    rule.update(parameter.row(r) + c, accumulator.row(r) + c, gradient.row(r) + c, left);
+  });
+}
+
+void check_rows(const Call& call) {
+  check_state(call, call.input(kRowsLearningRate));
+  check_row_terms(call, kFirstRowSlot, call.input(kParameter));
+}
+
+void rows(const Call& call) {
+  const Tensor& parameter = call.output(0);
+  const Tensor& accumulator = call.output(1);
+  const Rule rule = rule_of(call, call.input(kRowsLearningRate));
+  for_each_row(call, kFirstRowSlot, parameter, &accumulator, [&](int64_t row, const float* gradient) {
+    for (int64_t c = 0; c < parameter.columns; c += kLanes) {
+      rule.update(parameter.row(row) + c, accumulator.row(row) + c, gradient + c, parameter.columns - c);
+    }
+  });
+}
+
+const char* const kDenseInputs[] = {"parameter", "accumulator", "gradient", "learning_rate", nullptr};
+const char* const kRowsInputs[] = {"parameter", "accumulator", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", "learning_rate", nullptr};
+const char* const kOutputs[] = {"parameter", "accumulator", nullptr};
+
+}  // namespace
+
+extern const Op adagrad = {"adagrad", kDenseInputs, kOutputs, check_dense, dense};
+extern const Op adagrad_rows = {"adagrad_rows", kRowsInputs, kOutputs, check_rows, rows};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

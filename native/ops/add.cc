@@ -1,0 +1,31 @@
+// output = left + right, elementwise.       output is =, and may be left or right
+
+#include "native/ops/elementwise.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+void check_add(const Call& call) {
+  expect(call, same_shape(call.input(0), call.input(1)), "left and right of one shape");
+  expect(call, same_shape(call.input(0), call.output(0)), "output of left's shape");
+}
+
+void add_run(const Call& call) {
+  const Tensor& left = call.input(0);
+  const Tensor& right = call.input(1);
+  const Tensor& output = call.output(0);
+  for_each_vector(call, output, is_flat(left) && is_flat(right) && is_flat(output), [&](int64_t r, int64_t c, int64_t n) {
+    store_upto(output.row(r) + c, load_upto(left.row(r) + c, n) + load_upto(right.row(r) + c, n), n);
+  });
+}
+
+const char* const kInputs[] = {"left", "right", nullptr};
+const char* const kOutputs[] = {"output", nullptr};
+
+}  // namespace
+
+extern const Op add = {"add", kInputs, kOutputs, check_add, add_run};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

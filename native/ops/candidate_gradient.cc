@@ -1,0 +1,126 @@
+// The gradient of the losses over a target and some draws (nce, paddle_nce, sampled_softmax). With
+// e[s, j] = loss_gradient[s] · logit_gradient[s, j], candidate j of sample s being its target (0) or draw j − 1:
+//
+//   user_gradient[s] = Σ_j e[s, j] · weight[candidate j]    target_scale[s] = e[s, 0]
+//   own draws:     negative_scale[s, d] = e[s, 1 + d]
+//   shared draws:  negative_rows[d] = Σ_s e[s, 1 + d] · user[s],  negative_bias[d] = Σ_s e[s, 1 + d]
+//
+// All outputs are =, alias nothing. Own draws are gathered rows, bound by memory; shared draws are matrix products.
+
+#include "native/ops/candidates.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+enum Input { kLossGradient, kLogitGradientIn, kGradientUser, kGradientWeight, kGradientTarget, kGradientNegatives };
+enum Output { kUserGradient, kTargetScale, kNegativeScale, kNegativeRows, kNegativeBias };
+
+SHORTLIST_INLINE bool outputs(const Call& call, int slot) { return call.outputs[slot].count > 0; }
+
+void check_gradient(const Call& call) {
+  const Tensor& user = call.input(kGradientUser);
+  const Tensor& logit_gradient = call.input(kLogitGradientIn);
+  const int64_t samples = user.rows, draws = logit_gradient.columns - 1;
+  check_drawn(call, user, call.input(kGradientWeight), call.input(kGradientTarget), call.input(kGradientNegatives),
+              logit_gradient);
+  expect(call, is_shape(call.input(kLossGradient), samples, 1), "loss_gradient [samples]");
+  expect(call, same_shape(call.output(kUserGradient), user), "user_gradient of user's shape");
+  expect(call, is_shape(call.output(kTargetScale), samples, 1), "target_scale [samples]");
+  if (outputs(call, kNegativeScale)) {
+    expect(call, is_shape(call.output(kNegativeScale), samples, draws), "negative_scale [samples, draws]");
+    expect(call, is_shape(call.input(kGradientNegatives), samples, draws), "negatives [samples, draws]");
+  } else {
+    expect(call, outputs(call, kNegativeRows) && outputs(call, kNegativeBias),
+           "negative_scale, or negative_rows and negative_bias");
+    expect(call, is_shape(call.output(kNegativeRows), draws, user.columns), "negative_rows [draws, width]");
+    expect(call, is_shape(call.output(kNegativeBias), draws, 1), "negative_bias [draws]");
+    expect(call, is_shape(call.input(kGradientNegatives), draws, 1), "negatives [draws]");
+  }
+}
+
+// to [width] (= | +=) Σ_j scale[j] · weight[ids[j]], j in order; four vectors of columns stay in registers.
+SHORTLIST_INLINE void add_rows(const Tensor& weight, const int32_t* ids, const float* scale, int64_t count, float* to) {
+  const int64_t width = weight.columns;
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= width; c += 4 * kLanes) {
+    vf sum[4];
+    for (int i = 0; i < 4; ++i) sum[i] = load(to + c + i * kLanes);
+    for (int64_t j = 0; j < count; ++j) {
+      if (c == 0 && j + kPrefetchAhead < count) prefetch_row(weight.row(ids[j + kPrefetchAhead]), width);
+      const float* row = weight.row(ids[j]) + c;
+      const vf by = splat(scale[j]);
+      for (int i = 0; i < 4; ++i) sum[i] = madd(by, load(row + i * kLanes), sum[i]);
+    }
+    for (int i = 0; i < 4; ++i) store(to + c + i * kLanes, sum[i]);
+  }
+  for (; c < width; c += kLanes) {
+    const int64_t left = width - c;
+    vf sum = load_upto(to + c, left);
+    for (int64_t j = 0; j < count; ++j) sum = madd(splat(scale[j]), load_upto(weight.row(ids[j]) + c, left), sum);
+    store_upto(to + c, sum, left);
+  }
+}
+
+void gradient(const Call& call) {
+  const Tensor& user = call.input(kGradientUser);
+  const Tensor& weight = call.input(kGradientWeight);
+  const Tensor& negatives = call.input(kGradientNegatives);
+  const Tensor& logit_gradient = call.input(kLogitGradientIn);
+  const Tensor& user_gradient = call.output(kUserGradient);
+  const float* loss_gradient = call.input(kLossGradient).f32();
+  const int32_t* target = call.input(kGradientTarget).i32();
+  float* target_scale = call.output(kTargetScale).f32();
+  const int64_t samples = user.rows, draws = logit_gradient.columns - 1, width = weight.columns;
+  const bool shared = !outputs(call, kNegativeScale);
+
+  // e without the targets' column: the output itself, or scratch.
+  float* scale = shared ? float_scratch(call, samples * draws) : call.output(kNegativeScale).f32();
+  const int64_t scale_stride = shared ? draws : call.output(kNegativeScale).stride;
+  parallel_blocks(call, samples, kSamplesPerBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      const float by = loss_gradient[s];
+      const float* __restrict from = logit_gradient.row(s) + 1;
+      float* __restrict to = scale + s * scale_stride;
+      target_scale[s] = by * from[-1];
+      for (int64_t d = 0; d < draws; ++d) to[d] = by * from[d];
+      float* row = user_gradient.row(s);
+      for (int64_t c = 0; c < width; ++c) row[c] = 0;
+      add_rows(weight, target + s, target_scale + s, 1, row);
+      if (!shared) add_rows(weight, negatives.i32() + s * negatives.stride, to, draws, row);
+    }
+  });
+  if (!shared) return;
+
+  float* rows = float_scratch(call, draws * width);
+  parallel_blocks(call, draws, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t d = begin; d < end; ++d) {
+      const float* from = weight.row(negatives.i32()[d]);
+      for (int64_t c = 0; c < width; ++c) rows[d * width + c] = from[c];
+    }
+  });
+  Epilogue add_to_target;
+  add_to_target.accumulate = true;
+  multiply(call, samples, width, draws, {scale, scale_stride, 1}, {rows, width, 1}, user_gradient.f32(),
+           user_gradient.stride, add_to_target);
+  const Tensor& negative_rows = call.output(kNegativeRows);
+  multiply(call, draws, width, samples, {scale, 1, scale_stride}, {user.f32(), user.stride, 1}, negative_rows.f32(),
+           negative_rows.stride, {});
+  float* negative_bias = call.output(kNegativeBias).f32();
+  parallel_blocks(call, draws, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t d = begin; d < end; ++d) negative_bias[d] = 0;
+    for (int64_t s = 0; s < samples; ++s) {
+      for (int64_t d = begin; d < end; ++d) negative_bias[d] += scale[s * scale_stride + d];
+    }
+  });
+}
+
+const char* const kInputs[] = {"loss_gradient", "logit_gradient", "user", "weight", "target", "negatives", nullptr};
+const char* const kOutputs[] = {"user_gradient", "target_scale", "negative_scale?", "negative_rows?", "negative_bias?", nullptr};
+
+}  // namespace
+
+extern const Op candidate_gradient = {"candidate_gradient", kInputs, kOutputs, check_gradient, gradient};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,150 @@
+#pragma once
+
+#include "native/ops/gemm.h"
+#include "native/ops/operands.h"
+#include "native/simd/math.h"
+
+// What the three losses over a target and some draws share (nce, paddle_nce, sampled_softmax): their operands, and the
+// scores of all candidates. Draws are [samples, draws], each sample its own, or [draws], one set for the batch.
+//
+// Own draws: a sample's candidates are gathered rows, four dot products at a time; bound by memory, so rows ahead are
+// prefetched. Shared draws: the rows are gathered once and the scores are one matrix product.
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+enum CandidateInput { kUser, kWeight, kBias, kTarget, kNegatives, kLogNoise };
+enum CandidateOutput { kLoss, kLogitGradient };
+
+const char* const kCandidateInputs[] = {"user", "weight", "bias?", "target", "negatives", "log_noise", nullptr};
+const char* const kCandidateOutputs[] = {"loss", "logit_gradient", nullptr};
+
+const int64_t kSamplesPerBlock = 16;
+const int64_t kPrefetchAhead = 8;
+
+// Checks the operands that the losses and their gradient share.
+SHORTLIST_INLINE void check_drawn(const Call& call, const Tensor& user, const Tensor& weight, const Tensor& target, const Tensor& negatives,
+                 const Tensor& logit_gradient) {
+  const int64_t samples = user.rows, draws = logit_gradient.columns - 1;
+  expect(call, weight.columns == user.columns, "weight as wide as user");
+  expect(call, is_shape(target, samples, 1), "target [samples]");
+  expect(call, logit_gradient.rows == samples, "logit_gradient [samples, 1 + draws]");
+  expect(call, is_shape(negatives, samples, draws) || is_shape(negatives, draws, 1),
+         "negatives [samples, draws] or [draws]");
+  check_ids(call, target, weight.rows);
+  check_ids(call, negatives, weight.rows);
+}
+
+// With one draw and as many samples as draws both forms are [1, 1] and mean the same.
+SHORTLIST_INLINE bool are_shared(const Tensor& negatives, int64_t samples, int64_t draws) {
+  return !is_shape(negatives, samples, draws);
+}
+
+SHORTLIST_INLINE void check_candidates(const Call& call) {
+  const Tensor& user = call.input(kUser);
+  const Tensor& weight = call.input(kWeight);
+  check_drawn(call, user, weight, call.input(kTarget), call.input(kNegatives), call.output(kLogitGradient));
+  expect(call, is_shape(call.output(kLoss), user.rows, 1), "loss [samples]");
+  expect(call, is_shape(call.input(kLogNoise), weight.rows, 1), "log_noise [items]");
+  if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.rows, 1), "bias [items]");
+}
+
+SHORTLIST_INLINE void prefetch_row(const float* row, int64_t width) {
+  for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(row + c);
+}
+
+// to[j] = weight[ids[j]]·user, for `count` ids; elements of ids lie `between` apart.
+SHORTLIST_INLINE void score_rows(const Tensor& weight, const float* user, const int32_t* ids, int64_t count,
+                                 float* to) {
+  const int64_t width = weight.columns;
+  const int64_t whole = width / kLanes * kLanes, rest = width - whole;
+  for (int64_t j = 0; j < count; j += 4) {
+    for (int64_t i = j + kPrefetchAhead; i < j + kPrefetchAhead + 4 && i < count; ++i) prefetch_row(weight.row(ids[i]), width);
+    const int64_t rows = count - j < 4 ? count - j : 4;
+    const float* row[4];
+    for (int64_t i = 0; i < 4; ++i) row[i] = weight.row(ids[j + (i < rows ? i : 0)]);
+    vf sum[4] = {vf{}, vf{}, vf{}, vf{}};
+    for (int64_t c = 0; c < whole; c += kLanes) {
+      const vf u = load(user + c);
+      for (int i = 0; i < 4; ++i) sum[i] = madd(u, load(row[i] + c), sum[i]);
+    }
+    if (rest > 0) {
+      const vf u = load_first(user + whole, rest);
+      for (int i = 0; i < 4; ++i) sum[i] = madd(u, load_first(row[i] + whole, rest), sum[i]);
+    }
+    for (int64_t i = 0; i < rows; ++i) to[j + i] = sum_of_lanes(sum[i]);
+  }
+}
+
+// One sample's candidates, the target first, when its loss is computed. `logit` is its row of logit_gradient: the scores
+// w·u + b come in, their gradients go out. `noise` holds log(k·q) of each.
+struct Candidates {
+  float* logit;
+  const float* noise;
+  const int32_t* draws;
+  int32_t target;
+  int64_t count;  // 1 + draws
+};
+
+// Scores all candidates of all samples, then calls float loss(Candidates) for each sample and stores it.
+template <class Loss>
+SHORTLIST_INLINE void for_each_sample(const Call& call, const Loss& loss) {
+  const Tensor& user = call.input(kUser);
+  const Tensor& weight = call.input(kWeight);
+  const Tensor& negatives = call.input(kNegatives);
+  const Tensor& logits = call.output(kLogitGradient);
+  const int32_t* target = call.input(kTarget).i32();
+  const float* bias = call.has(kBias) ? call.input(kBias).f32() : nullptr;
+  const float* log_noise = call.input(kLogNoise).f32();
+  const int64_t samples = user.rows, draws = logits.columns - 1, width = weight.columns;
+  const bool shared = are_shared(negatives, samples, draws);
+  const float log_draws = static_cast<float>(__builtin_log(static_cast<double>(draws)));
+
+  const float* shared_noise = nullptr;
+  if (shared) {
+    float* rows = float_scratch(call, draws * width);
+    float* biases = float_scratch(call, draws);
+    float* noise = float_scratch(call, draws);
+    parallel_blocks(call, draws, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t d = begin; d < end; ++d) {
+        const int32_t id = negatives.i32()[d];
+        const float* from = weight.row(id);
+        for (int64_t c = 0; c < width; ++c) rows[d * width + c] = from[c];
+        biases[d] = bias ? bias[id] : 0;
+        noise[d] = log_draws + log_noise[id];
+      }
+    });
+    shared_noise = noise;
+    Epilogue epilogue;
+    epilogue.column_bias = biases;
+    multiply(call, samples, draws, width, {user.f32(), user.stride, 1}, {rows, 1, width}, logits.f32() + 1, logits.stride,
+             epilogue);
+  }
+
+  const int64_t noise_stride = round_up(draws + 1, 16);
+  float* noise = float_scratch(call, (samples + kSamplesPerBlock - 1) / kSamplesPerBlock * noise_stride);
+  parallel_blocks(call, samples, kSamplesPerBlock, [&](int64_t begin, int64_t end) {
+    float* own_noise = noise + begin / kSamplesPerBlock * noise_stride;
+    if (shared) {
+      for (int64_t d = 0; d < draws; ++d) own_noise[1 + d] = shared_noise[d];
+    }
+    for (int64_t s = begin; s < end; ++s) {
+      float* logit = logits.row(s);
+      const int32_t* ids = shared ? negatives.i32() : negatives.i32() + s * negatives.stride;
+      score_rows(weight, user.row(s), target + s, 1, logit);
+      if (bias) logit[0] += bias[target[s]];
+      own_noise[0] = log_draws + log_noise[target[s]];
+      if (!shared) {
+        score_rows(weight, user.row(s), ids, draws, logit + 1);
+        for (int64_t d = 0; d < draws; ++d) own_noise[1 + d] = log_draws + log_noise[ids[d]];
+        for (int64_t d = 0; bias && d < draws; ++d) logit[1 + d] += bias[ids[d]];
+      }
+      call.output(kLoss).f32()[s] = loss(Candidates{logit, own_noise, ids, target[s], draws + 1});
+    }
+  });
+}
+
+}  // namespace
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,71 @@
+// Checks that ops share, and their messages: those of src/ops/op.ts. Compiled once, for the baseline: it runs before the
+// kernels and may use the standard library.
+
+#include <string>
+
+#include "native/core/error.h"
+#include "native/core/program.h"
+#include "native/ops/op.h"
+
+namespace shortlist {
+namespace {
+
+[[noreturn]] void refuse(const Call& call, const std::string& message) {
+  throw Error(Status::input, "[" + std::string(call.op) + "] " + message);
+}
+
+std::string text(int64_t number) { return std::to_string(number); }
+
+}  // namespace
+
+const char* text_attribute(const Call& call, const char* name) {
+  for (int32_t i = 0; i < call.attribute_count; ++i) {
+    const Attribute& attribute = call.attributes[i];
+    if (attribute.name == name && attribute.kind == Attribute::Kind::text) return attribute.text.c_str();
+  }
+  throw Error(Status::program, "[" + std::string(call.op) + "] Expected a text for attribute \"" + name + "\"");
+}
+
+void expect(const Call& call, bool condition, const char* expectation) {
+  if (!condition) throw Error(Status::program, "[" + std::string(call.op) + "] Expected " + expectation);
+}
+
+void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first) {
+  if (!ids.given) return;
+  for (int64_t r = 0; r < ids.rows; ++r) {
+    const int32_t* row = ids.i32() + r * ids.stride;
+    for (int64_t c = 0; c < ids.columns; ++c) {
+      if (row[c] >= first && row[c] < rows) continue;
+      refuse(call, "Expected ids of " + text(first) + " to " + text(rows - 1) + " in " + ids.name + " but received " +
+                       text(row[c]) + " at " + text(r * ids.columns + c));
+    }
+  }
+}
+
+void check_ranges(const Call& call, const Tensor& start, const Tensor& end, int64_t limit) {
+  if (!start.given || !end.given) return;
+  for (int64_t i = 0; i < start.rows; ++i) {
+    const int64_t from = start.i32()[i], to = end.i32()[i];
+    if (from >= 0 && to >= from && to <= limit) continue;
+    refuse(call, "Expected ranges within 0 to " + text(limit) + " in " + start.name + ", " + end.name + " but received [" +
+                     text(from) + ", " + text(to) + ") at " + text(i));
+  }
+}
+
+void check_offsets(const Call& call, const Tensor& offsets, int64_t limit) {
+  if (!offsets.given) return;
+  if (offsets.rows == 0) refuse(call, std::string("Expected ") + offsets.name + " to hold at least one offset");
+  const int32_t* data = offsets.i32();
+  if (data[0] != 0) refuse(call, std::string("Expected ") + offsets.name + " to start with 0 but received " + text(data[0]));
+  for (int64_t i = 1; i < offsets.rows; ++i) {
+    if (data[i] >= data[i - 1]) continue;
+    refuse(call, std::string("Expected rising offsets in ") + offsets.name + " but received " + text(data[i]) + " after " +
+                     text(data[i - 1]));
+  }
+  if (data[offsets.rows - 1] != limit) {
+    refuse(call, std::string("Expected ") + offsets.name + " to end with " + text(limit) + " but received " +
+                     text(data[offsets.rows - 1]));
+  }
+}
+
+}  // namespace shortlist

@@ -1,0 +1,49 @@
+// Table rows by id.
+//
+// output[i] = table[ids[i]]                                        output is =, aliases nothing; n = 0 does nothing
+//
+// Bound by memory: one random table row an id, so rows ahead are prefetched.
+
+#include <string.h>
+
+#include "native/ops/operands.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+const int64_t kIdsPerBlock = 256;
+const int64_t kPrefetchAhead = 8;
+
+enum Input { kTable, kIds };
+
+void check_lookup(const Call& call) {
+  expect(call, is_shape(call.output(0), call.input(kIds).rows, call.input(kTable).columns), "output [ids, table width]");
+  check_ids(call, call.input(kIds), call.input(kTable).rows);
+}
+
+void lookup(const Call& call) {
+  const Tensor& table = call.input(kTable);
+  const Tensor& output = call.output(0);
+  const int32_t* ids = call.input(kIds).i32();
+  const size_t bytes = sizeof(float) * static_cast<size_t>(table.columns);
+  parallel_blocks(call, output.rows, kIdsPerBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (i + kPrefetchAhead < end) {
+        const float* ahead = table.row(ids[i + kPrefetchAhead]);
+        for (int64_t c = 0; c < table.columns; c += 16) __builtin_prefetch(ahead + c);
+      }
+      memcpy(output.row(i), table.row(ids[i]), bytes);
+    }
+  });
+}
+
+const char* const kInputs[] = {"table", "ids", nullptr};
+const char* const kOutputs[] = {"output", nullptr};
+
+}  // namespace
+
+extern const Op embedding_lookup = {"embedding_lookup", kInputs, kOutputs, check_lookup, lookup};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,71 @@
+#pragma once
+
+#include "native/ops/operands.h"
+
+// The items that are no candidates of a sample, sorted, for top_n and target_rank.
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+struct Excluded {
+  const int32_t* items;  // rising within each sample
+  const int32_t* offsets;
+
+  SHORTLIST_INLINE bool holds(int64_t sample, int32_t item) const {
+    int64_t low = offsets[sample], high = offsets[sample + 1];
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      if (items[middle] < item) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low < offsets[sample + 1] && items[low] == item;
+  }
+};
+
+// Heap sort: no recursion, no worst case.
+SHORTLIST_INLINE void sort_items(int32_t* items, int64_t count) {
+  for (int64_t unsorted = count / 2 + count; unsorted > 1;) {
+    // First the heap is built from the middle down, then its largest is moved behind it.
+    --unsorted;
+    const bool building = unsorted >= count;
+    const int64_t size = building ? count : unsorted;
+    int64_t at = building ? unsorted - count : 0;
+    int32_t item = items[at];
+    if (!building) {
+      item = items[unsorted];
+      items[unsorted] = items[0];
+    }
+    for (int64_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
+      if (child + 1 < size && items[child + 1] > items[child]) ++child;
+      if (items[child] <= item) break;
+      items[at] = items[child];
+      at = child;
+    }
+    items[at] = item;
+  }
+}
+
+SHORTLIST_INLINE Excluded excluded_of(const Call& call, const Tensor& excluded, const Tensor& offsets) {
+  int32_t* items = int_scratch(call, excluded.rows);
+  const int32_t* offset = offsets.i32();
+  parallel_blocks(call, offsets.rows - 1, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = offset[begin]; i < offset[end]; ++i) items[i] = excluded.i32()[i];
+    for (int64_t s = begin; s < end; ++s) sort_items(items + offset[s], offset[s + 1] - offset[s]);
+  });
+  return {items, offset};
+}
+
+SHORTLIST_INLINE void check_excluded(const Call& call, const Tensor& excluded, const Tensor& offsets, int64_t samples,
+                                     int64_t items) {
+  expect(call, is_shape(offsets, samples + 1, 1), "excluded_offsets [samples + 1]");
+  check_ids(call, excluded, items);
+  check_offsets(call, offsets, excluded.rows);
+}
+
+}  // namespace
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

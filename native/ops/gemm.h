@@ -1,0 +1,72 @@
+#pragma once
+
+#include "native/ops/op.h"
+#include "native/simd/vector.h"
+
+// Matrix product. C (= | +=) A·B in the manner of BLIS (Van Zee & van de Geijn 2015), see gemm.cc.
+//
+// Every element of C is one chain of multiply-adds over k, rising, cut into blocks that depend on k alone. So its bits
+// depend on its row of A, its column of B and k: not on its place, the other rows and columns, or the threads. A score
+// computed alone equals the same score computed among a million.
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+// The register tile: kTileRows × kTileColumns accumulators, kTileVectors columns of vectors.
+#if defined(__AVX512F__)
+constexpr int kTileRows = 14, kTileVectors = 2;
+#elif defined(__AVX2__)
+constexpr int kTileRows = 6, kTileVectors = 2;
+#elif defined(__aarch64__)
+constexpr int kTileRows = 8, kTileVectors = 3;
+#else
+constexpr int kTileRows = 4, kTileVectors = 2;
+#endif
+constexpr int kTileColumns = kTileVectors * kLanes;
+
+// Rows of A that are packed at a time, on the stack (with kDepth columns: 72 KiB or less).
+constexpr int kPackedRows = 72 / kTileRows * kTileRows;
+
+SHORTLIST_INLINE int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+}  // namespace
+
+// Element (i, j) is data[i·row_stride + j·column_stride]; a transpose swaps the strides.
+struct Matrix {
+  const float* data;
+  int64_t row_stride;
+  int64_t column_stride;
+};
+
+// What happens to C's elements.
+struct Epilogue {
+  bool accumulate = false;              // C += instead of C =
+  const float* column_bias = nullptr;   // [n], added at the end
+  const float* row_bias = nullptr;      // [m]
+  bool relu = false;                    // max(0, ·) last of all; NaN stays NaN
+};
+
+// B [k, n] in panels of kTileColumns columns, the last padded with zeros.
+struct PackedMatrix {
+  float* data;  // packed_elements(k, n), 64-byte aligned
+  int64_t k;
+  int64_t n;
+};
+
+int64_t packed_elements(int64_t k, int64_t n);
+void pack(const PackedMatrix& packed, const Matrix& b);
+// The same on all threads.
+void pack(const Call& call, const PackedMatrix& packed, const Matrix& b);
+
+// C [m, columns] (= | +=) A·B[:, first_column …]; `first_column` is a multiple of kTileColumns. On the calling thread.
+void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
+                     int64_t c_stride, const Epilogue& epilogue);
+
+// C [m, n] (= | +=) A [m, k]·B [k, n] on all threads; C aliases neither. Takes scratch for packed B. k = 0 gives zeros
+// (and biases).
+void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
+              int64_t c_stride, const Epilogue& epilogue);
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

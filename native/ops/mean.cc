@@ -1,0 +1,36 @@
+// output = Σ input / n; 0 for n = 0.       gradient: input_gradient[i] = output_gradient / n.       Both are =
+
+#include "native/ops/total.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+void check_forward(const Call& call) { expect(call, elements(call.output(0)) == 1, "a scalar output"); }
+
+void forward(const Call& call) {
+  const int64_t count = elements(call.input(0));
+  call.output(0).f32()[0] = count == 0 ? 0.0f : static_cast<float>(total(call.input(0)) / static_cast<double>(count));
+}
+
+void check_gradient(const Call& call) {
+  expect(call, elements(call.input(0)) == 1, "a scalar output_gradient");
+  expect(call, same_shape(call.output(0), call.input(1)), "input_gradient of input's shape");
+}
+
+void gradient(const Call& call) {
+  fill_with(call.output(0), call.input(0).f32()[0] / static_cast<float>(elements(call.output(0))));
+}
+
+const char* const kForwardInputs[] = {"input", nullptr};
+const char* const kForwardOutputs[] = {"output", nullptr};
+const char* const kGradientInputs[] = {"output_gradient", "input", nullptr};
+const char* const kGradientOutputs[] = {"input_gradient", nullptr};
+
+}  // namespace
+
+extern const Op mean = {"mean", kForwardInputs, kForwardOutputs, check_forward, forward};
+extern const Op mean_gradient = {"mean_gradient", kGradientInputs, kGradientOutputs, check_gradient, gradient};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,52 @@
+// AdaGrad with one number of state a row (FBGEMM's row-wise AdaGrad), in place, for the rows that the batch touched:
+// a += mean(g²) of the row; θ −= η·g / (√a + ε).
+
+#include "native/ops/row_terms.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+enum Input { kParameter, kAccumulator, kFirstRowSlot, kLearningRate = kFirstRowSlot + kRowSlots };
+
+void check_update(const Call& call) {
+  const Tensor& parameter = call.input(kParameter);
+  expect(call, is_shape(call.input(kAccumulator), parameter.rows, 1), "accumulator [rows]");
+  expect(call, same_shape(parameter, call.output(0)) && is_shape(call.output(1), parameter.rows, 1),
+         "outputs of the shapes of parameter and accumulator");
+  expect(call, elements(call.input(kLearningRate)) == 1, "a scalar learning_rate");
+  number_attribute(call, "epsilon");
+  check_row_terms(call, kFirstRowSlot, parameter);
+}
+
+void update(const Call& call) {
+  const Tensor& parameter = call.output(0);
+  float* accumulator = call.output(1).f32();
+  const float rate = call.input(kLearningRate).f32()[0];
+  const vf epsilon = splat(static_cast<float>(number_attribute(call, "epsilon")));
+  const int64_t width = parameter.columns;
+  for_each_row(call, kFirstRowSlot, parameter, nullptr, [&](int64_t row, const float* gradient) {
+    vf squares = vf{};
+    for (int64_t c = 0; c < width; c += kLanes) {
+      const vf g = load_upto(gradient + c, width - c);
+      squares = madd(g, g, squares);
+    }
+    accumulator[row] += sum_of_lanes(squares) / static_cast<float>(width);
+    const vf root = square_root(splat(accumulator[row])) + epsilon;
+    for (int64_t c = 0; c < width; c += kLanes) {
+      const int64_t left = width - c;
+      float* to = parameter.row(row) + c;
+      store_upto(to, load_upto(to, left) - rate * load_upto(gradient + c, left) / root, left);
+    }
+  });
+}
+
+const char* const kInputs[] = {"parameter", "accumulator", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", "learning_rate", nullptr};
+const char* const kOutputs[] = {"parameter", "accumulator", nullptr};
+
+}  // namespace
+
+extern const Op rowwise_adagrad_rows = {"rowwise_adagrad_rows", kInputs, kOutputs, check_update, update};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

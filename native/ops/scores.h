@@ -1,0 +1,116 @@
+#pragma once
+
+#include "native/ops/gemm.h"
+#include "native/ops/operands.h"
+#include "native/simd/math.h"
+
+// Scores w·u + b of all items for all samples, a tile at a time, for the ops that scan the items (softmax, top_n,
+// target_rank). A tile is [items, samples]: the rows of the weight are read where they lie, once for a block of samples,
+// the users are packed once, and every pass over a tile works on a vector of samples, one lane a sample.
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+const int64_t kItemsPerTile = kPackedRows;
+const int64_t kSamplesPerTile = 4 * kTileColumns;
+const float kLowest = -3.40282347e38f;
+
+struct Scorer {
+  PackedMatrix users;  // userᵀ [width, samples]
+  Tensor weight;
+  const float* bias;   // [items] or nullptr
+
+  // Scores of items [first, first + items) for samples from `first_sample`, a multiple of kTileColumns, on. Columns past
+  // the last sample, up to a multiple of kTileColumns, hold scores of a user of zeros.
+  SHORTLIST_INLINE void tile(int64_t first, int64_t items, int64_t first_sample, int64_t samples, float* to,
+                             int64_t stride) const {
+    Epilogue epilogue;
+    epilogue.row_bias = bias ? bias + first : nullptr;
+    multiply_packed(items, first_sample, round_up(samples, kTileColumns), {weight.row(first), weight.stride, 1}, users, to,
+                    stride, epilogue);
+  }
+
+  // The score of one item for one sample: the same bits as in a tile.
+  SHORTLIST_INLINE float score(int64_t item, int64_t sample) const {
+    float row[kTileColumns];
+    tile(item, 1, sample / kTileColumns * kTileColumns, kTileColumns, row, kTileColumns);
+    return row[sample % kTileColumns];
+  }
+};
+
+SHORTLIST_INLINE Scorer scorer_of(const Call& call, const Tensor& user, const Tensor& weight, const Slot& bias) {
+  const PackedMatrix users = {float_scratch(call, packed_elements(user.columns, user.rows)), user.columns, user.rows};
+  pack(call, users, {user.f32(), 1, user.stride});
+  return {users, weight, bias.count > 0 ? bias.tensors[0].f32() : nullptr};
+}
+
+// log Σ exp(score) of each sample of a tile's columns, as the largest score so far and the sum over it.
+struct Partition {
+  float most[kSamplesPerTile];
+  float sum[kSamplesPerTile];
+
+  SHORTLIST_INLINE void clear() {
+    for (int64_t c = 0; c < kSamplesPerTile; ++c) {
+      most[c] = kLowest;  // finite, so that −∞ − most is −∞
+      sum[c] = 0;
+    }
+  }
+
+  SHORTLIST_INLINE void add(const float* tile, int64_t stride, int64_t items, int64_t samples) {
+    for (int64_t c = 0; c < samples; c += kLanes) {
+      const vf before = load(most + c);
+      vf best = before;
+      for (int64_t i = 0; i < items; ++i) best = larger(load(tile + i * stride + c), best);
+      vf total = load(sum + c) * exponential(before - best);
+      for (int64_t i = 0; i < items; ++i) total += exponential(load(tile + i * stride + c) - best);
+      store(most + c, best);
+      store(sum + c, total);
+    }
+  }
+};
+
+// log Σ exp from `stripes` parts of one sample, `between` elements apart, in order.
+SHORTLIST_INLINE float log_partition_of(const float* most, const float* sum, int64_t stripes, int64_t between) {
+  float best = kLowest;
+  for (int64_t i = 0; i < stripes; ++i) best = most[i * between] > best ? most[i * between] : best;
+  vf total = vf{};
+  for (int64_t i = 0; i < stripes; ++i) {
+    total += exponential(splat(most[i * between] - best)) * sum[i * between];
+  }
+  return best + logarithm(total)[0];
+}
+
+// The items from `first` on, cut into stripes of whole tiles.
+struct Stripes {
+  int64_t first;
+  int64_t items;             // one past the last
+  int64_t items_per_stripe;  // a multiple of kItemsPerTile
+  int64_t count;
+
+  SHORTLIST_INLINE int64_t begin(int64_t stripe) const { return first + stripe * items_per_stripe; }
+  SHORTLIST_INLINE int64_t end(int64_t stripe) const {
+    const int64_t stop = begin(stripe) + items_per_stripe;
+    return stop < items ? stop : items;
+  }
+};
+
+SHORTLIST_INLINE Stripes stripes_of(int64_t first, int64_t items, int64_t most) {
+  if (first >= items) return {items, items, kItemsPerTile, 0};
+  const int64_t tiles = (items - first + kItemsPerTile - 1) / kItemsPerTile;
+  const int64_t per_stripe = (tiles + most - 1) / most;
+  return {first, items, per_stripe * kItemsPerTile, (tiles + per_stripe - 1) / per_stripe};
+}
+
+SHORTLIST_INLINE int64_t skipped_rows(const Call& call) { return static_cast<int64_t>(number_attribute(call, "skip_rows")); }
+
+SHORTLIST_INLINE void check_scores(const Call& call, const Tensor& user, const Tensor& weight, const Slot& bias) {
+  expect(call, weight.columns == user.columns, "weight as wide as user");
+  if (bias.count > 0) expect(call, is_shape(bias.tensors[0], weight.rows, 1), "bias [items]");
+  const double skipped = number_attribute(call, "skip_rows");
+  expect(call, skipped >= 0 && skipped < 2147483648.0, "skip_rows of at least 0");
+}
+
+}  // namespace
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,58 @@
+// Stochastic gradient descent: θ −= η·g, in place. sgd_rows: the rows that the batch touched (row_terms.h).
+
+#include "native/ops/elementwise.h"
+#include "native/ops/row_terms.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+enum Input { kParameter, kGradient, kLearningRate };
+enum RowsInput { kFirstRowSlot = 1, kRowsLearningRate = kFirstRowSlot + kRowSlots };
+
+SHORTLIST_INLINE void update(float* parameter, const float* gradient, vf rate, int64_t left) {
+  store_upto(parameter, load_upto(parameter, left) - rate * load_upto(gradient, left), left);
+}
+
+void check_dense(const Call& call) {
+  expect(call, same_shape(call.input(kParameter), call.input(kGradient)), "gradient of parameter's shape");
+  expect(call, same_shape(call.input(kParameter), call.output(0)), "output of parameter's shape");
+  expect(call, elements(call.input(kLearningRate)) == 1, "a scalar learning_rate");
+}
+
+void dense(const Call& call) {
+  const Tensor& parameter = call.output(0);
+  const Tensor& gradient = call.input(kGradient);
+  const vf rate = splat(call.input(kLearningRate).f32()[0]);
+  for_each_vector(call, parameter, is_flat(parameter) && is_flat(gradient), [&](int64_t r, int64_t c, int64_t left) {
+    update(parameter.row(r) + c, gradient.row(r) + c, rate, left);
+  });
+}
+
+void check_rows(const Call& call) {
+  expect(call, same_shape(call.input(kParameter), call.output(0)), "output of parameter's shape");
+  expect(call, elements(call.input(kRowsLearningRate)) == 1, "a scalar learning_rate");
+  check_row_terms(call, kFirstRowSlot, call.input(kParameter));
+}
+
+void rows(const Call& call) {
+  const Tensor& parameter = call.output(0);
+  const vf rate = splat(call.input(kRowsLearningRate).f32()[0]);
+  for_each_row(call, kFirstRowSlot, parameter, nullptr, [&](int64_t row, const float* gradient) {
+    for (int64_t c = 0; c < parameter.columns; c += kLanes) {
+      update(parameter.row(row) + c, gradient + c, rate, parameter.columns - c);
+    }
+  });
+}
+
+const char* const kDenseInputs[] = {"parameter", "gradient", "learning_rate", nullptr};
+const char* const kRowsInputs[] = {"parameter", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", "learning_rate", nullptr};
+const char* const kOutputs[] = {"parameter", nullptr};
+
+}  // namespace
+
+extern const Op sgd = {"sgd", kDenseInputs, kOutputs, check_dense, dense};
+extern const Op sgd_rows = {"sgd_rows", kRowsInputs, kOutputs, check_rows, rows};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,182 @@
+// Exact cross-entropy over all items from skip_rows on; scores x = w·u + b are never materialised.
+//
+// forward   log_partition[s] = log Σ_i exp(x[s, i]);  loss[s] = log_partition[s] − x[s, target[s]]
+// gradient  e[s, i] = loss_gradient[s] · (exp(x[s, i] − log_partition[s]) − [i = target[s]]);  user_gradient = e·weight,
+//           weight_gradient = eᵀ·user, bias_gradient[i] = Σ_s e[s, i]; rows before skip_rows gain 0.
+//           All outputs are =, alias nothing.
+//
+// Both run over tiles of [items, samples] (scores.h). The items are cut into stripes, by their number alone, and a stripe
+// is worked on by one thread; what the stripes give to a sample is summed in their order.
+
+#include "native/ops/scores.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+const int64_t kMostStripes = 32;
+// The gradient's tiles span all samples, this many at a time: 72 × 1024 scores are 288 KiB.
+const int64_t kSamplesPerSlab = 1024;
+
+enum Input { kUser, kWeight, kBias, kTarget };
+enum Output { kLoss, kLogPartition };
+
+void check_forward(const Call& call) {
+  const Tensor& user = call.input(kUser);
+  check_scores(call, user, call.input(kWeight), call.inputs[kBias]);
+  for (int i = 0; i < 2; ++i) expect(call, is_shape(call.output(i), user.rows, 1), "loss and log_partition [samples]");
+  expect(call, is_shape(call.input(kTarget), user.rows, 1), "target [samples]");
+  check_ids(call, call.input(kTarget), call.input(kWeight).rows, skipped_rows(call));
+}
+
+void forward(const Call& call) {
+  const Tensor& user = call.input(kUser);
+  const int32_t* target = call.input(kTarget).i32();
+  float* loss = call.output(kLoss).f32();
+  float* log_partition = call.output(kLogPartition).f32();
+  const int64_t samples = user.rows;
+  const Scorer scorer = scorer_of(call, user, call.input(kWeight), call.inputs[kBias]);
+  const Stripes stripes = stripes_of(skipped_rows(call), call.input(kWeight).rows, kMostStripes);
+  const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile, padded = blocks * kSamplesPerTile;
+  float* most = float_scratch(call, stripes.count * padded);  // [stripes, padded]
+  float* sum = float_scratch(call, stripes.count * padded);
+  parallel(call, stripes.count * blocks, [&](int64_t chunk) {
+    const int64_t stripe = chunk / blocks, first = chunk % blocks * kSamplesPerTile;
+    const int64_t own = samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile;
+    alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
+    Partition partition;
+    partition.clear();
+    for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
+      const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
+      scorer.tile(i, items, first, own, tile, kSamplesPerTile);
+      partition.add(tile, kSamplesPerTile, items, own);
+    }
+    for (int64_t c = 0; c < own; ++c) {
+      most[stripe * padded + first + c] = partition.most[c];
+      sum[stripe * padded + first + c] = partition.sum[c];
+    }
+  });
+  parallel_blocks(call, samples, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      log_partition[s] = log_partition_of(most + s, sum + s, stripes.count, padded);
+      loss[s] = log_partition[s] - scorer.score(target[s], s);
+    }
+  });
+}
+
+enum GradientInput { kLossGradient, kLogPartitionIn, kGradientUser, kGradientWeight, kGradientBias, kGradientTarget };
+enum GradientOutput { kUserGradient, kWeightGradient, kBiasGradient };
+
+void check_gradient(const Call& call) {
+  const Tensor& user = call.input(kGradientUser);
+  const Tensor& weight = call.input(kGradientWeight);
+  check_scores(call, user, weight, call.inputs[kGradientBias]);
+  expect(call, is_shape(call.input(kLossGradient), user.rows, 1), "loss_gradient [samples]");
+  expect(call, is_shape(call.input(kLogPartitionIn), user.rows, 1), "log_partition [samples]");
+  expect(call, is_shape(call.input(kGradientTarget), user.rows, 1), "target [samples]");
+  expect(call, same_shape(call.output(kUserGradient), user), "user_gradient of user's shape");
+  expect(call, same_shape(call.output(kWeightGradient), weight), "weight_gradient of weight's shape");
+  const bool has_bias_gradient = call.outputs[kBiasGradient].count > 0;
+  expect(call, has_bias_gradient == call.has(kGradientBias), "bias_gradient for a bias");
+  if (has_bias_gradient) expect(call, is_shape(call.output(kBiasGradient), weight.rows, 1), "bias_gradient [items]");
+  check_ids(call, call.input(kGradientTarget), weight.rows, skipped_rows(call));
+}
+
+// Turns a tile of scores into e, and gives the sum of each row. `log_partition` and `by` are padded with +∞ and 0.
+void scores_to_gradients(float* tile, int64_t stride, int64_t items, int64_t samples, const float* log_partition,
+                         const float* by, int64_t first_item, const int32_t* target) {
+  for (int64_t i = 0; i < items; ++i) {
+    for (int64_t c = 0; c < samples; c += kLanes) {
+      float* to = tile + i * stride + c;
+      store(to, load(by + c) * exponential(load(to) - load(log_partition + c)));
+    }
+  }
+  for (int64_t s = 0; s < samples; ++s) {
+    const int64_t i = target[s] - first_item;
+    if (i >= 0 && i < items) tile[i * stride + s] -= by[s];
+  }
+}
+
+void gradient(const Call& call) {
+  const Tensor& all_users = call.input(kGradientUser);
+  const Tensor& weight = call.input(kGradientWeight);
+  const Tensor& user_gradient = call.output(kUserGradient);
+  const Tensor& weight_gradient = call.output(kWeightGradient);
+  float* bias_gradient = call.outputs[kBiasGradient].count > 0 ? call.output(kBiasGradient).f32() : nullptr;
+  const int64_t width = weight.columns;
+  const Stripes stripes = stripes_of(skipped_rows(call), weight.rows, kMostStripes);
+
+  const int64_t skipped = all_users.rows > 0 ? stripes.first : weight.rows;
+  for (int64_t i = 0; i < skipped; ++i) {
+    for (int64_t c = 0; c < width; ++c) weight_gradient.row(i)[c] = 0;
+    if (bias_gradient) bias_gradient[i] = 0;
+  }
+  const int64_t most = all_users.rows < kSamplesPerSlab ? all_users.rows : kSamplesPerSlab;
+  const int64_t padded = round_up(most, kTileColumns);
+  const int64_t item_elements = round_up(packed_elements(kItemsPerTile, width), 16);
+  const int64_t tile_elements = kItemsPerTile * padded;
+  const int64_t stripe_elements = round_up(tile_elements + item_elements + most * width, 16);
+  float* buffer = float_scratch(call, stripes.count * stripe_elements);
+  float* log_partition = float_scratch(call, padded + kLanes);
+  float* by = float_scratch(call, padded + kLanes);
+  float* packed_users = float_scratch(call, packed_elements(most, width));
+  float* packed_user_columns = float_scratch(call, packed_elements(width, most));
+
+  for (int64_t slab = 0; slab < all_users.rows; slab += kSamplesPerSlab) {
+    const int64_t samples = all_users.rows - slab < most ? all_users.rows - slab : most;
+    const int32_t* target = call.input(kGradientTarget).i32() + slab;
+    for (int64_t s = 0; s < padded; ++s) {
+      log_partition[s] = s < samples ? call.input(kLogPartitionIn).f32()[slab + s] : __builtin_inff();
+      by[s] = s < samples ? call.input(kLossGradient).f32()[slab + s] : 0;
+    }
+    const PackedMatrix users = {packed_users, samples, width};
+    pack(call, users, {all_users.row(slab), all_users.stride, 1});
+    const Scorer scorer = {{packed_user_columns, width, samples}, weight, call.has(kGradientBias) ? call.input(kGradientBias).f32() : nullptr};
+    pack(call, scorer.users, {all_users.row(slab), 1, all_users.stride});
+    parallel(call, stripes.count, [&](int64_t stripe) {
+      float* tile = buffer + stripe * stripe_elements;
+      const PackedMatrix rows = {tile + tile_elements, 0, width};
+      float* partial = rows.data + item_elements;  // [samples, width]
+      for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
+        const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
+        scorer.tile(i, items, 0, samples, tile, padded);
+        scores_to_gradients(tile, padded, items, samples, log_partition, by, i, target);
+        for (int64_t r = 0; bias_gradient && r < items; ++r) {
+          vf sum = vf{};
+          for (int64_t c = 0; c < samples; c += kLanes) sum += load_upto(tile + r * padded + c, samples - c);
+          bias_gradient[i + r] = (slab > 0 ? bias_gradient[i + r] : 0) + sum_of_lanes(sum);
+        }
+        Epilogue to_weight, to_user;
+        to_weight.accumulate = slab > 0;
+        to_user.accumulate = i > stripes.begin(stripe);
+        multiply_packed(items, 0, width, {tile, padded, 1}, users, weight_gradient.row(i), weight_gradient.stride, to_weight);
+        const PackedMatrix own_rows = {rows.data, items, width};
+        pack(own_rows, {weight.row(i), weight.stride, 1});
+        multiply_packed(samples, 0, width, {tile, 1, padded}, own_rows, partial, width, to_user);
+      }
+    });
+    parallel_blocks(call, samples, 32, [&](int64_t begin, int64_t end) {
+      for (int64_t s = begin; s < end; ++s) {
+        float* __restrict to = user_gradient.row(slab + s);
+        for (int64_t c = 0; c < width; ++c) to[c] = 0;
+        for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
+          const float* __restrict from = buffer + stripe * stripe_elements + tile_elements + item_elements + s * width;
+          for (int64_t c = 0; c < width; ++c) to[c] += from[c];
+        }
+      }
+    });
+  }
+}
+
+const char* const kForwardInputs[] = {"user", "weight", "bias?", "target", nullptr};
+const char* const kForwardOutputs[] = {"loss", "log_partition", nullptr};
+const char* const kGradientInputs[] = {"loss_gradient", "log_partition", "user", "weight", "bias?", "target", nullptr};
+const char* const kGradientOutputs[] = {"user_gradient", "weight_gradient", "bias_gradient?", nullptr};
+
+}  // namespace
+
+extern const Op softmax = {"softmax", kForwardInputs, kForwardOutputs, check_forward, forward};
+extern const Op softmax_gradient = {"softmax_gradient", kGradientInputs, kGradientOutputs, check_gradient, gradient};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,35 @@
+// output = Σ input.       gradient: input_gradient[i] = output_gradient.       Both are =
+
+#include "native/ops/total.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+void check_forward(const Call& call) { expect(call, elements(call.output(0)) == 1, "a scalar output"); }
+
+void forward(const Call& call) {
+  call.output(0).f32()[0] = static_cast<float>(total(call.input(0)));
+}
+
+void check_gradient(const Call& call) {
+  expect(call, elements(call.input(0)) == 1, "a scalar output_gradient");
+  expect(call, same_shape(call.output(0), call.input(1)), "input_gradient of input's shape");
+}
+
+void gradient(const Call& call) {
+  fill_with(call.output(0), call.input(0).f32()[0]);
+}
+
+const char* const kForwardInputs[] = {"input", nullptr};
+const char* const kForwardOutputs[] = {"output", nullptr};
+const char* const kGradientInputs[] = {"output_gradient", "input", nullptr};
+const char* const kGradientOutputs[] = {"input_gradient", nullptr};
+
+}  // namespace
+
+extern const Op sum = {"sum", kForwardInputs, kForwardOutputs, check_forward, forward};
+extern const Op sum_gradient = {"sum_gradient", kGradientInputs, kGradientOutputs, check_gradient, gradient};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,101 @@
+// The rank of each sample's target among all items by w·u + b:
+//
+// rank[s] = 1 + (candidates with a higher score) + ½ (other candidates with an equal one), +∞ where target < skip_rows.
+// Candidates are the rows from skip_rows on without the sample's excluded items; the target is never excluded.
+// rank is =, aliases nothing.
+//
+// All rows are counted, a vector of samples at a time (scores.h), and then what is excluded is taken off again. Equality
+// is exact: a score has the same bits wherever it is computed (gemm.h).
+
+#include "native/ops/excluded.h"
+#include "native/ops/scores.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+const int64_t kMostStripes = 32;
+
+enum Input { kUser, kWeight, kBias, kExcluded, kExcludedOffsets, kTarget };
+
+void check_rank(const Call& call) {
+  const Tensor& user = call.input(kUser);
+  const Tensor& weight = call.input(kWeight);
+  check_scores(call, user, weight, call.inputs[kBias]);
+  expect(call, is_shape(call.input(kTarget), user.rows, 1), "target [samples]");
+  expect(call, is_shape(call.output(0), user.rows, 1), "rank [samples]");
+  check_excluded(call, call.input(kExcluded), call.input(kExcludedOffsets), user.rows, weight.rows);
+  check_ids(call, call.input(kTarget), weight.rows);
+}
+
+void find_rank(const Call& call) {
+  const Tensor& user = call.input(kUser);
+  const int32_t* target = call.input(kTarget).i32();
+  float* rank = call.output(0).f32();
+  const int64_t samples = user.rows, skipped = skipped_rows(call);
+  const Excluded excluded = excluded_of(call, call.input(kExcluded), call.input(kExcludedOffsets));
+  const Scorer scorer = scorer_of(call, user, call.input(kWeight), call.inputs[kBias]);
+  const Stripes stripes = stripes_of(skipped, call.input(kWeight).rows, kMostStripes);
+  const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile, padded = blocks * kSamplesPerTile;
+  float* own_score = float_scratch(call, padded);
+  int32_t* higher = int_scratch(call, stripes.count * padded);  // [stripes, padded]
+  int32_t* equal = int_scratch(call, stripes.count * padded);
+  parallel_blocks(call, padded, kSamplesPerTile, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) own_score[s] = s < samples ? scorer.score(target[s], s) : 0;
+  });
+  parallel(call, stripes.count * blocks, [&](int64_t chunk) {
+    const int64_t stripe = chunk / blocks, first = chunk % blocks * kSamplesPerTile;
+    const int64_t own = samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile;
+    int32_t* above = higher + stripe * padded + first;
+    int32_t* same = equal + stripe * padded + first;
+    for (int64_t c = 0; c < kSamplesPerTile; ++c) above[c] = same[c] = 0;
+    alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
+    for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
+      const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
+      scorer.tile(i, items, first, own, tile, kSamplesPerTile);
+      for (int64_t c = 0; c < own; c += kLanes) {
+        const vf score = load(own_score + first + c);
+        vi more = load(above + c), as_much = load(same + c);
+        for (int64_t r = 0; r < items; ++r) {
+          const vf other = load(tile + r * kSamplesPerTile + c);
+          more -= other > score;  // a true lane is −1
+          as_much -= other == score;
+        }
+        store(above + c, more);
+        store(same + c, as_much);
+      }
+    }
+  });
+  parallel_blocks(call, samples, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      if (target[s] < skipped) {
+        rank[s] = __builtin_inff();
+        continue;
+      }
+      int64_t above = 0, same = own_score[s] == own_score[s] ? -1 : 0;  // without the target itself
+      for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
+        above += higher[stripe * padded + s];
+        same += equal[stripe * padded + s];
+      }
+      for (int64_t i = excluded.offsets[s]; i < excluded.offsets[s + 1]; ++i) {
+        const int32_t item = excluded.items[i];
+        const bool again = i > excluded.offsets[s] && excluded.items[i - 1] == item;
+        if (again || item == target[s] || item < skipped) continue;
+        const float other = scorer.score(item, s);
+        above -= other > own_score[s];
+        same -= other == own_score[s];
+      }
+      rank[s] = static_cast<float>(1.0 + static_cast<double>(above) + 0.5 * static_cast<double>(same));
+    }
+  });
+}
+
+const char* const kInputs[] = {"user", "weight", "bias?", "excluded", "excluded_offsets", "target", nullptr};
+const char* const kOutputs[] = {"rank", nullptr};
+
+}  // namespace
+
+extern const Op target_rank = {"target_rank", kInputs, kOutputs, check_rank, find_rank};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

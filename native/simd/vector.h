@@ -1,0 +1,185 @@
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "native/core/tensor.h"
+
+// One vector of float32, `kLanes` wide, and one of int32: the widest registers of the instruction set that the file is
+// compiled for. Arithmetic is the compiler's own (+ - * / on vectors); what has no operator is a function below.
+// Comparisons give masks (vi, all bits set where true); `mask ? a : b` picks lane by lane.
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float vf __attribute__((vector_size(4 * kLanes)));
+typedef int32_t vi __attribute__((vector_size(4 * kLanes)));
+
+typedef float vf_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+typedef int32_t vi_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+
+// x − 0 is x for every x, −0 and NaN included, so these are plain broadcasts.
+SHORTLIST_INLINE vf splat(float x) { return x - vf{}; }
+SHORTLIST_INLINE vi splat(int32_t x) { return x - vi{}; }
+
+SHORTLIST_INLINE vf load(const float* from) { return *reinterpret_cast<const vf_unaligned*>(from); }
+SHORTLIST_INLINE vi load(const int32_t* from) { return *reinterpret_cast<const vi_unaligned*>(from); }
+SHORTLIST_INLINE void store(float* to, vf x) { *reinterpret_cast<vf_unaligned*>(to) = x; }
+SHORTLIST_INLINE void store(int32_t* to, vi x) { *reinterpret_cast<vi_unaligned*>(to) = x; }
+
+// The first `count` < kLanes elements, the other lanes 0; nothing past them is touched.
+#if defined(__AVX512F__)
+SHORTLIST_INLINE __mmask16 first_lanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
+SHORTLIST_INLINE vf load_first(const float* from, int64_t count) {
+  return (vf)_mm512_maskz_loadu_ps(first_lanes(count), from);
+}
+SHORTLIST_INLINE vi load_first(const int32_t* from, int64_t count) {
+  return (vi)_mm512_maskz_loadu_epi32(first_lanes(count), from);
+}
+SHORTLIST_INLINE void store_first(float* to, vf x, int64_t count) {
+  _mm512_mask_storeu_ps(to, first_lanes(count), (__m512)x);
+}
+SHORTLIST_INLINE void store_first(int32_t* to, vi x, int64_t count) {
+  _mm512_mask_storeu_epi32(to, first_lanes(count), (__m512i)x);
+}
+#elif defined(__AVX2__)
+const int32_t kFirstLanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+SHORTLIST_INLINE __m256i first_lanes(int64_t count) { return (__m256i)load(kFirstLanes + 8 - count); }
+SHORTLIST_INLINE vf load_first(const float* from, int64_t count) {
+  return (vf)_mm256_maskload_ps(from, first_lanes(count));
+}
+SHORTLIST_INLINE vi load_first(const int32_t* from, int64_t count) {
+  return (vi)_mm256_maskload_epi32(from, first_lanes(count));
+}
+SHORTLIST_INLINE void store_first(float* to, vf x, int64_t count) {
+  _mm256_maskstore_ps(to, first_lanes(count), (__m256)x);
+}
+SHORTLIST_INLINE void store_first(int32_t* to, vi x, int64_t count) {
+  _mm256_maskstore_epi32(to, first_lanes(count), (__m256i)x);
+}
+#else
+SHORTLIST_INLINE vf load_first(const float* from, int64_t count) {
+  return vf{count > 0 ? from[0] : 0, count > 1 ? from[1] : 0, count > 2 ? from[2] : 0, 0};
+}
+SHORTLIST_INLINE vi load_first(const int32_t* from, int64_t count) {
+  return vi{count > 0 ? from[0] : 0, count > 1 ? from[1] : 0, count > 2 ? from[2] : 0, 0};
+}
+SHORTLIST_INLINE void store_first(float* to, vf x, int64_t count) {
+  if (count > 0) to[0] = x[0];
+  if (count > 1) to[1] = x[1];
+  if (count > 2) to[2] = x[2];
+}
+SHORTLIST_INLINE void store_first(int32_t* to, vi x, int64_t count) {
+  if (count > 0) to[0] = x[0];
+  if (count > 1) to[1] = x[1];
+  if (count > 2) to[2] = x[2];
+}
+#endif
+
+// One step of a loop over `count` elements: a whole vector where that many are left, else the first few of one.
+SHORTLIST_INLINE vf load_upto(const float* from, int64_t count) {
+  return count >= kLanes ? load(from) : load_first(from, count);
+}
+SHORTLIST_INLINE vi load_upto(const int32_t* from, int64_t count) {
+  return count >= kLanes ? load(from) : load_first(from, count);
+}
+SHORTLIST_INLINE void store_upto(float* to, vf x, int64_t count) {
+  if (count >= kLanes) {
+    store(to, x);
+  } else {
+    store_first(to, x, count);
+  }
+}
+SHORTLIST_INLINE void store_upto(int32_t* to, vi x, int64_t count) {
+  if (count >= kLanes) {
+    store(to, x);
+  } else {
+    store_first(to, x, count);
+  }
+}
+
+// a·b + c, fused where the instruction set has it (the compiler contracts it; there is no other flag that lets it).
+SHORTLIST_INLINE vf madd(vf a, vf b, vf c) { return a * b + c; }
+
+// NaN in `b` is kept, NaN in `a` gives b.
+SHORTLIST_INLINE vf larger(vf a, vf b) { return a > b ? a : b; }
+SHORTLIST_INLINE vf smaller(vf a, vf b) { return a < b ? a : b; }
+
+SHORTLIST_INLINE vf bits(vi x) { return (vf)x; }
+SHORTLIST_INLINE vi bits(vf x) { return (vi)x; }
+SHORTLIST_INLINE vf magnitude(vf x) { return bits(bits(x) & 0x7fffffff); }
+SHORTLIST_INLINE vi to_int(vf x) { return __builtin_convertvector(x, vi); }
+SHORTLIST_INLINE vf to_float(vi x) { return __builtin_convertvector(x, vf); }
+
+SHORTLIST_INLINE vf square_root(vf x) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_sqrt_ps((__m512)x);
+#elif defined(__AVX2__)
+  return (vf)_mm256_sqrt_ps((__m256)x);
+#elif defined(__x86_64__)
+  return (vf)_mm_sqrt_ps((__m128)x);
+#else
+  vf root;
+  for (int i = 0; i < kLanes; ++i) root[i] = __builtin_sqrtf(x[i]);
+  return root;
+#endif
+}
+
+// Whether any lane of a mask is set.
+SHORTLIST_INLINE bool any(vi mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#elif defined(__x86_64__)
+  return _mm_movemask_ps((__m128)mask) != 0;
+#else
+  int32_t bit = 0;
+  for (int i = 0; i < kLanes; ++i) bit |= mask[i];
+  return bit != 0;
+#endif
+}
+
+// Lanes in a fixed tree: halves are added, then quarters, …
+SHORTLIST_INLINE float sum_of_lanes(vf x) {
+#if defined(__AVX512F__)
+  const __m256 low = _mm512_castps512_ps256((__m512)x);
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd((__m512)x), 1));
+  const __m256 eight = _mm256_add_ps(low, high);
+#elif defined(__AVX2__)
+  const __m256 eight = (__m256)x;
+#endif
+#if defined(__AVX2__)
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+#elif defined(__x86_64__)
+  const __m128 four = (__m128)x;
+#endif
+#if defined(__x86_64__)
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+#else
+  return (x[0] + x[2]) + (x[1] + x[3]);
+#endif
+}
+
+SHORTLIST_INLINE float largest_lane(vf x) {
+  float best = x[0];
+  for (int i = 1; i < kLanes; ++i) best = x[i] > best ? x[i] : best;
+  return best;
+}
+
+}  // namespace
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

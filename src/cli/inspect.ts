@@ -1,0 +1,67 @@
+import { Command } from "commander";
+import { inspect, type Inspection } from "../index.js";
+import { formatTable, writeJson } from "./output.js";
+import { wholeNumber } from "./options.js";
+
+export function inspectCommand(): Command {
+  return new Command("inspect")
+    .description("show what is in a model (its Program, instruction by instruction) or a dataset")
+    .argument("<folder>", "model or dataset folder")
+    .option("--samples <n>", "batch for which flops and bytes are counted", wholeNumber(1), 256)
+    .option("--training", "show the training step's Program instead of the inference Program", false)
+    .option("--json", "print one JSON object", false)
+    .action(async (folder: string, flags: { samples: number; training: boolean; json: boolean }) => {
+      const inspection = await inspect(folder, flags);
+      if (flags.json) await writeJson(inspection);
+      else process.stdout.write(`${formatInspection(inspection)}\n`);
+    });
+}
+
+function formatInspection(inspection: Inspection): string {
+  if (inspection.kind === "dataset") {
+    const { folder, users, clicks, vocabularySizes } = inspection;
+    const rows = [["feature", "tokens"], ...Object.entries(vocabularySizes).map(([name, size]) => [name, String(size)])];
+    return `dataset ${folder}\n${users} users, ${clicks} clicks\n\n${formatTable(rows)}`;
+  }
+  const parameters = inspection.parameters.map(({ name, shape, elements }) => [name, `[${shape.join(", ")}]`, elements.toLocaleString("en")]);
+  const total = inspection.parameters.reduce((sum, { elements }) => sum + elements, 0);
+  const instructions = inspection.instructions.map(({ op, inputs, outputs, attributes, flops, bytes }, index) => [
+    `${index}  ${op}${formatAttributes(attributes)}`,
+    `${outputs.join(", ")} ← ${inputs.join(", ")}`,
+    formatCount(flops),
+    formatCount(bytes),
+  ]);
+  const flops = inspection.instructions.reduce((sum, instruction) => sum + instruction.flops, 0);
+  const bytes = inspection.instructions.reduce((sum, instruction) => sum + instruction.bytes, 0);
+  const dims = Object.entries(inspection.dims).map(([name, size]) => `${name} ${size}`);
+  return [
+    `model ${inspection.folder}`,
+    "",
+    formatTable([["parameter", "shape", "elements"], ...parameters, ["", "", total.toLocaleString("en")]]),
+    "",
+    `Program for ${dims.join(", ")}`,
+    alignLeft([["instruction", "outputs ← inputs", "flops", "bytes"], ...instructions, ["", "", formatCount(flops), formatCount(bytes)]]),
+  ].join("\n");
+}
+
+function formatAttributes(attributes: Readonly<Record<string, unknown>>): string {
+  const texts = Object.entries(attributes).map(([name, value]) => `${name}=${value}`);
+  return texts.length > 0 ? ` (${texts.join(" ")})` : "";
+}
+
+/** The numbers last, the long text columns to the left. */
+function alignLeft(rows: readonly (readonly [string, string, string, string])[]): string {
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]!.length));
+  return rows
+    .map(([what, data, flops, bytes]) =>
+      `${what.padEnd(width(0))}  ${flops.padStart(width(2))}  ${bytes.padStart(width(3))}  ${data}`.trimEnd(),
+    )
+    .join("\n");
+}
+
+function formatCount(value: number): string {
+  for (const [unit, scale] of [["G", 1e9], ["M", 1e6], ["k", 1e3]] as const) {
+    if (value >= scale) return `${(value / scale).toFixed(1)} ${unit}`;
+  }
+  return String(Math.round(value));
+}

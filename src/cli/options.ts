@@ -1,0 +1,37 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+/** A parser of whole numbers of at least `min`, for commander. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max) {
+      const limit = max < Number.MAX_SAFE_INTEGER ? `${min} to ${max}` : `at least ${min}`;
+      throw new InvalidArgumentError(`Expected a whole number of ${limit}.`);
+    }
+    return value;
+  };
+}
+
+/** A list of distinct whole numbers, such as `10,50,100`. */
+export function wholeNumbers(text: string): number[] {
+  const values = text.split(",").map(wholeNumber(1));
+  return [...new Set(values)].sort((a, b) => a - b);
+}
+
+export const seedNumber = wholeNumber(0, 2 ** 32 - 1);
+
+/** The flags of every command that runs a Program. */
+export interface EngineFlags {
+  readonly executor: "native" | "reference";
+  readonly threads?: number;
+}
+
+export function withEngineFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--executor <kind>", "the native engine, or the TypeScript reference that defines it")
+        .choices(["native", "reference"])
+        .default("native"),
+    )
+    .option("--threads <n>", "threads of the native engine (default: SHORTLIST_THREADS, else all processors)", wholeNumber(1, 1024));
+}

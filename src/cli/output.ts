@@ -1,0 +1,39 @@
+import { once } from "node:events";
+
+/** Writes lines to standard output without running ahead of a slow reader; a closed pipe (`| head`) ends the process quietly. */
+export class LineWriter {
+  #buffer: string[] = [];
+  #length = 0;
+
+  async write(line: string): Promise<void> {
+    this.#buffer.push(line, "\n");
+    this.#length += line.length + 1;
+    if (this.#length >= 1 << 16) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    if (this.#length === 0) return;
+    const text = this.#buffer.join("");
+    this.#buffer = [];
+    this.#length = 0;
+    if (!process.stdout.write(text)) await once(process.stdout, "drain");
+  }
+}
+
+export async function writeJson(value: unknown): Promise<void> {
+  const writer = new LineWriter();
+  await writer.write(JSON.stringify(value));
+  await writer.flush();
+}
+
+/** A text table: the first column to the left, the others to the right. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "))
+    .join("\n");
+}
+
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

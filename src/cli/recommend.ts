@@ -1,0 +1,31 @@
+import { Command, Option } from "commander";
+import { openModel, recommend } from "../index.js";
+import { type EngineFlags, wholeNumber, withEngineFlags } from "./options.js";
+import { LineWriter } from "./output.js";
+
+interface Flags extends EngineFlags {
+  readonly top: number;
+  readonly keepWatched: boolean;
+  readonly format: "jsonl" | "text";
+}
+
+export function recommendCommand(): Command {
+  const command = new Command("recommend")
+    .description("print a shortlist for each line of a log: what the user may click next")
+    .argument("<model>", "model folder")
+    .argument("<log>", "click log")
+    .option("--top <n>", "length of the shortlist", wholeNumber(1), 30)
+    .option("--keep-watched", "let items that the user has watched compete", false)
+    .addOption(new Option("--format <form>", "text is item:probability,item:probability,…").choices(["jsonl", "text"]).default("jsonl"));
+  return withEngineFlags(command).action(
+    async (folder: string, log: string, { top, keepWatched, format, ...engine }: Flags) => {
+      const model = await openModel(folder, engine);
+      const writer = new LineWriter();
+      for await (const shortlist of recommend(model, log, { top, keepWatched })) {
+        const text = shortlist.items.map(({ item, probability }) => `${item}:${probability.toFixed(6)}`).join(",");
+        await writer.write(format === "text" ? text : JSON.stringify(shortlist));
+      }
+      await writer.flush();
+    },
+  );
+}

@@ -1,0 +1,44 @@
+import { Command, Option } from "commander";
+import { openModel, writeItemVectors, writeUserVectors } from "../index.js";
+import { type EngineFlags, withEngineFlags } from "./options.js";
+import { say } from "./output.js";
+
+interface Flags extends EngineFlags {
+  readonly output: string;
+  readonly format: "text" | "npy";
+  readonly transform: "simple_lsh" | "none";
+}
+
+export function vectorsCommand(): Command {
+  const command = new Command("vectors").description("write vectors for nearest-neighbour search");
+  command.addCommand(
+    withVectorFlags(new Command("users").description("[1; u] of each line's user").argument("<model>").argument("<log>")).action(
+      async (folder: string, log: string, { output, format, transform, ...engine }: Flags) => {
+        const report = await writeUserVectors(await openModel(folder, engine), log, { output, format, transform });
+        say(`${output}: ${report.count} vectors of width ${report.width}`);
+      },
+    ),
+  );
+  command.addCommand(
+    withVectorFlags(new Command("items").description("[b; w] of each item").argument("<model>")).action(
+      async (folder: string, { output, format, transform, ...engine }: Flags) => {
+        const report = await writeItemVectors(await openModel(folder, engine), { output, format, transform });
+        say(`${output}: ${report.count} vectors of width ${report.width}`);
+      },
+    ),
+  );
+  return command;
+}
+
+function withVectorFlags(command: Command): Command {
+  return withEngineFlags(
+    command
+      .requiredOption("--output <file>", "file to write; for npy the tokens of its rows go to FILE.tokens.txt")
+      .addOption(new Option("--format <form>", "text is token, tab, v0,v1,…").choices(["text", "npy"]).default("text"))
+      .addOption(
+        new Option("--transform <name>", "simple_lsh makes cosine order equal to inner-product order (Neyshabur & Srebro 2014)")
+          .choices(["simple_lsh", "none"])
+          .default("simple_lsh"),
+      ),
+  );
+}

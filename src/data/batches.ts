@@ -1,0 +1,414 @@
+import { ShortlistError } from "../errors.js";
+import { KeyedPermutation } from "../random/permutation.js";
+import { checkSeed } from "../random/philox.js";
+import type { Clicks } from "./clicks.js";
+import { IntList } from "./int_list.js";
+
+/**
+ * Ragged samples, values and ranges. A sample is (user, click i): the clicks max(0, i − window) … i − 1 before it, its
+ * history, predict click i, its target; a history without clicks is one position whose item features are all `<unk>`.
+ *
+ * Inputs, int32 unless said, ranges half-open:
+ * - `<user feature>` [samples]; `numbers` float32 [samples × number features], row-major in schema order, standardised
+ *   by the training log's mean and deviation, 0 where missing (left out where the schema has none)
+ * - `<item feature>` [positions]; multi-valued: `<item feature>` [values] and `<item feature>_offsets` [positions + 1]
+ * - `sample_start`, `sample_end` [samples]: the positions that are the sample's history
+ * - `step_position` [steps]: the position that each step of a sequence reads; `run_offsets` [runs + 1]: the steps of each
+ *   run, which starts from zero state; `step_start`, `step_end` [samples]: the steps of the sample, a prefix of a run
+ * - `target` [samples]: item ids; left out by `NextClickBatches`
+ */
+export interface Batch {
+  /** samples, positions, runs, steps, and the number of values of each multi-valued item feature by its name. */
+  readonly dims: Readonly<Record<string, number>>;
+  readonly inputs: Readonly<Record<string, Int32Array | Float32Array>>;
+}
+
+export interface BatchOptions {
+  readonly clicks: Clicks;
+  /** Longest history. */
+  readonly window: number;
+  /** Samples of a batch; the last one of a pass may have fewer. */
+  readonly batchSize: number;
+}
+
+export interface TrainingBatchOptions extends BatchOptions {
+  readonly seed: number;
+}
+
+/** Batches to train on: every sample exactly once a pass. Any batch can be asked for at any time, so a run can resume. */
+export interface TrainingBatches {
+  readonly samplesPerPass: number;
+  readonly batchesPerPass: number;
+  /** Batch `index` of pass `pass`, both from 0. */
+  batch(pass: number, index: number): Batch;
+}
+
+/** Batches that go through the users in order: batch b holds users b · batchSize and on, one sample each. */
+export interface UserBatches {
+  readonly batches: number;
+  batch(index: number): Batch;
+}
+
+/** Samples in random order, each with positions and a run of its own. */
+export class ShuffledBatches implements TrainingBatches {
+  readonly samplesPerPass: number;
+  readonly batchesPerPass: number;
+  readonly #options: TrainingBatchOptions;
+  readonly #builder: BatchBuilder;
+  /** Click indices of the targets. */
+  readonly #targets: Int32Array;
+  #order: { readonly pass: number; readonly permutation: KeyedPermutation } | undefined;
+
+  constructor(options: TrainingBatchOptions) {
+    checkSeed(options.seed);
+    this.#options = options;
+    this.#builder = new BatchBuilder(options);
+    this.#targets = trainingTargets(options.clicks);
+    this.samplesPerPass = this.#targets.length;
+    this.batchesPerPass = Math.ceil(this.samplesPerPass / options.batchSize);
+  }
+
+  batch(pass: number, index: number): Batch {
+    checkIndex("pass", pass, 2 ** 32);
+    checkIndex("batch", index, this.batchesPerPass);
+    if (this.#order?.pass !== pass) {
+      this.#order = { pass, permutation: new KeyedPermutation(this.samplesPerPass, this.#options.seed, [pass, 0]) };
+    }
+    const { batchSize, clicks } = this.#options;
+    const end = Math.min(this.samplesPerPass, (index + 1) * batchSize);
+    for (let i = index * batchSize; i < end; i++) {
+      const click = this.#targets[this.#order.permutation.at(i)]!;
+      this.#builder.addIsolated(userOf(clicks, click), click);
+    }
+    return this.#builder.build(true);
+  }
+}
+
+/**
+ * Samples by stretches of consecutive samples of one user, the stretches in random order; a stretch that does not fit
+ * is continued in the next batch. Overlapping histories are stored once, and the histories of a stretch that begin at
+ * the user's first click are prefixes of one run.
+ */
+export class SharedBatches implements TrainingBatches {
+  readonly samplesPerPass: number;
+  readonly batchesPerPass: number;
+  readonly #options: TrainingBatchOptions;
+  readonly #builder: BatchBuilder;
+  readonly #targets: Int32Array;
+  /** [stretches + 1] where each stretch begins in the targets. */
+  readonly #stretches: Int32Array;
+  /** For one pass: the stretches in order, and the samples before each [stretches + 1]. */
+  #order: { readonly pass: number; readonly stretches: Int32Array; readonly before: Int32Array } | undefined;
+
+  /** `maxStretch` cuts the stretches of long users, for batches that mix more users: whole users unless given. */
+  constructor(options: TrainingBatchOptions & { readonly maxStretch?: number | undefined }) {
+    const { clicks, seed, batchSize, maxStretch } = options;
+    checkSeed(seed);
+    if (maxStretch !== undefined) checkSize("maxStretch", maxStretch);
+    this.#options = options;
+    this.#builder = new BatchBuilder(options);
+    this.#targets = trainingTargets(clicks);
+    this.#stretches = cutStretches(clicks, this.#targets, maxStretch ?? Number.POSITIVE_INFINITY);
+    this.samplesPerPass = this.#targets.length;
+    this.batchesPerPass = Math.ceil(this.samplesPerPass / batchSize);
+  }
+
+  batch(pass: number, index: number): Batch {
+    checkIndex("pass", pass, 2 ** 32);
+    checkIndex("batch", index, this.batchesPerPass);
+    const { stretches, before } = this.#orderOf(pass);
+    const { batchSize, clicks } = this.#options;
+    const end = Math.min(this.samplesPerPass, (index + 1) * batchSize);
+    let sample = index * batchSize;
+    for (let k = lastAtMost(before, sample); sample < end; k++) {
+      const first = this.#stretches[stretches[k]!]! - before[k]!;
+      const stretchEnd = Math.min(end, before[k + 1]!);
+      const user = userOf(clicks, this.#targets[first + sample]!);
+      this.#builder.addShared(user, this.#targets.subarray(first + sample, first + stretchEnd));
+      sample = stretchEnd;
+    }
+    return this.#builder.build(true);
+  }
+
+  #orderOf(pass: number) {
+    if (this.#order?.pass === pass) return this.#order;
+    const count = this.#stretches.length - 1;
+    const permutation = new KeyedPermutation(count, this.#options.seed, [pass, 1]);
+    const stretches = new Int32Array(count);
+    const before = new Int32Array(count + 1);
+    for (let k = 0; k < count; k++) {
+      const stretch = permutation.at(k);
+      stretches[k] = stretch;
+      before[k + 1] = before[k]! + this.#stretches[stretch + 1]! - this.#stretches[stretch]!;
+    }
+    this.#order = { pass, stretches, before };
+    return this.#order;
+  }
+}
+
+/** For evaluation: each user's last click is the target (0 where it is `<unk>`), the clicks before it the history. */
+export class LastClickBatches implements UserBatches {
+  readonly batches: number;
+  readonly #options: BatchOptions;
+  readonly #builder: BatchBuilder;
+
+  constructor(options: BatchOptions) {
+    this.#options = options;
+    this.#builder = new BatchBuilder(options);
+    this.batches = Math.ceil(options.clicks.users / options.batchSize);
+  }
+
+  batch(index: number): Batch {
+    return userBatch(this, this.#options, this.#builder, index, true);
+  }
+}
+
+/** For recommending: the history is each user's last `window` clicks, and there is no target. */
+export class NextClickBatches implements UserBatches {
+  readonly batches: number;
+  readonly #options: BatchOptions;
+  readonly #builder: BatchBuilder;
+
+  constructor(options: BatchOptions) {
+    this.#options = options;
+    this.#builder = new BatchBuilder(options);
+    this.batches = Math.ceil(options.clicks.users / options.batchSize);
+  }
+
+  batch(index: number): Batch {
+    return userBatch(this, this.#options, this.#builder, index, false);
+  }
+}
+
+function userBatch(
+  { batches }: UserBatches,
+  { clicks, batchSize }: BatchOptions,
+  builder: BatchBuilder,
+  index: number,
+  lastIsTarget: boolean,
+): Batch {
+  checkIndex("batch", index, batches);
+  const end = Math.min(clicks.users, (index + 1) * batchSize);
+  for (let user = index * batchSize; user < end; user++) {
+    builder.addIsolated(user, clicks.clickOffsets[user + 1]! - (lastIsTarget ? 1 : 0));
+  }
+  return builder.build(lastIsTarget);
+}
+
+/** The clicks whose item is not `<unk>`. */
+function trainingTargets({ itemFeatures, clicks }: Clicks): Int32Array {
+  const items = itemFeatures[0]!.ids;
+  const targets = new Int32Array(clicks);
+  let count = 0;
+  for (let click = 0; click < clicks; click++) if (items[click] !== 0) targets[count++] = click;
+  return targets.subarray(0, count);
+}
+
+function cutStretches({ clickOffsets, users }: Clicks, targets: Int32Array, maxStretch: number): Int32Array {
+  const starts = new IntList(users + 1);
+  let start = 0;
+  for (let user = 0; user < users; user++) {
+    const userEnd = clickOffsets[user + 1]!;
+    let end = start;
+    while (end < targets.length && targets[end]! < userEnd) end++;
+    for (; start < end; start = Math.min(end, start + maxStretch)) starts.push(start);
+  }
+  starts.push(targets.length);
+  return starts.toArray();
+}
+
+/** The user whose click this is. */
+function userOf({ clickOffsets }: Clicks, click: number): number {
+  return lastAtMost(clickOffsets, click);
+}
+
+/** The last index with sorted[index] ≤ value, of those before the end. */
+function lastAtMost(sorted: Int32Array, value: number): number {
+  let [low, high] = [0, sorted.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]! <= value) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Lays samples out as positions, runs and steps, then gathers the features; its lists are used again for each batch. */
+class BatchBuilder {
+  readonly #clicks: Clicks;
+  readonly #window: number;
+  readonly #users = new IntList();
+  readonly #targets = new IntList();
+  /** The click at each position, or −1 for `<unk>`. */
+  readonly #positions = new IntList();
+  readonly #steps = new IntList();
+  /** Begins with 0. */
+  readonly #runOffsets = new IntList();
+  readonly #sampleStart = new IntList();
+  readonly #sampleEnd = new IntList();
+  readonly #stepStart = new IntList();
+  readonly #stepEnd = new IntList();
+
+  constructor({ clicks, window, batchSize }: BatchOptions) {
+    checkSize("window", window);
+    checkSize("batchSize", batchSize);
+    this.#clicks = clicks;
+    this.#window = window;
+    this.#clear();
+  }
+
+  /** The sample of `user` whose target is (or would be) at index `click`, sharing nothing. */
+  addIsolated(user: number, click: number): void {
+    const from = Math.max(this.#clicks.clickOffsets[user]!, click - this.#window);
+    const position = this.#positions.length;
+    if (from === click) this.#positions.push(-1);
+    for (let c = from; c < click; c++) this.#positions.push(c);
+    this.#addRunSample(user, click, position);
+  }
+
+  /** The samples of one user with these targets (rising click indices), sharing positions and the run of prefixes. */
+  addShared(user: number, targets: Int32Array): void {
+    const userStart = this.#clicks.clickOffsets[user]!;
+    /** One past the click that was stored last. */
+    let stored = -1;
+    /** First step of the run that begins at the user's first click, once there is one. */
+    let prefixStart = -1;
+    for (const click of targets) {
+      if (click === userStart) {
+        this.#positions.push(-1);
+        this.#addRunSample(user, click, this.#positions.length - 1);
+        continue;
+      }
+      const from = Math.max(userStart, click - this.#window);
+      // Clicks that no history holds (targets before them were `<unk>`) are passed over: earlier ones are not asked for again.
+      for (let c = Math.max(stored, from); c < click; c++) this.#positions.push(c);
+      stored = click;
+      const position = this.#positions.length - (click - from);
+      if (from > userStart) {
+        this.#addRunSample(user, click, position);
+        continue;
+      }
+      if (prefixStart < 0) {
+        prefixStart = this.#steps.length;
+        this.#runOffsets.push(prefixStart);
+      }
+      while (this.#steps.length < prefixStart + click - from) {
+        this.#steps.push(position + this.#steps.length - prefixStart);
+      }
+      this.#runOffsets.setLast(this.#steps.length);
+      this.#addSample(user, click, position, prefixStart);
+    }
+  }
+
+  /** Takes all that was added. */
+  build(withTarget: boolean): Batch {
+    const { userFeatures, numbers, itemFeatures } = this.#clicks;
+    const users = this.#users.toArray();
+    const positions = this.#positions.toArray();
+    const dims: Record<string, number> = {
+      samples: users.length,
+      positions: positions.length,
+      runs: this.#runOffsets.length - 1,
+      steps: this.#steps.length,
+    };
+    const inputs: Record<string, Int32Array | Float32Array> = {};
+    for (const { name, ids } of userFeatures) inputs[name] = gather(ids, users);
+    if (numbers.length > 0) inputs["numbers"] = this.#gatherNumbers(users);
+    for (const { name, ids, offsets } of itemFeatures) {
+      if (offsets === undefined) {
+        inputs[name] = gather(ids, positions);
+        continue;
+      }
+      const batchOffsets = gatherOffsets(offsets, positions);
+      inputs[name] = gatherGroups(ids, offsets, positions, batchOffsets);
+      inputs[`${name}_offsets`] = batchOffsets;
+      dims[name] = batchOffsets[positions.length]!;
+    }
+    inputs["sample_start"] = this.#sampleStart.toArray();
+    inputs["sample_end"] = this.#sampleEnd.toArray();
+    inputs["step_position"] = this.#steps.toArray();
+    inputs["run_offsets"] = this.#runOffsets.toArray();
+    inputs["step_start"] = this.#stepStart.toArray();
+    inputs["step_end"] = this.#stepEnd.toArray();
+    if (withTarget) inputs["target"] = gather(itemFeatures[0]!.ids, this.#targets.toArray());
+    this.#clear();
+    return { dims, inputs };
+  }
+
+  /** A sample with a run of its own over the positions from `position` to the last one. */
+  #addRunSample(user: number, click: number, position: number): void {
+    const step = this.#steps.length;
+    for (let p = position; p < this.#positions.length; p++) this.#steps.push(p);
+    this.#runOffsets.push(this.#steps.length);
+    this.#addSample(user, click, position, step);
+  }
+
+  /** A sample whose history is the positions from `position` on and the steps from `step` on, to the last ones. */
+  #addSample(user: number, click: number, position: number, step: number): void {
+    this.#users.push(user);
+    this.#targets.push(click);
+    this.#sampleStart.push(position);
+    this.#sampleEnd.push(this.#positions.length);
+    this.#stepStart.push(step);
+    this.#stepEnd.push(this.#steps.length);
+  }
+
+  #clear(): void {
+    for (const list of [this.#users, this.#targets, this.#positions, this.#steps, this.#runOffsets]) list.clear();
+    for (const list of [this.#sampleStart, this.#sampleEnd, this.#stepStart, this.#stepEnd]) list.clear();
+    this.#runOffsets.push(0);
+  }
+
+  #gatherNumbers(users: Int32Array): Float32Array {
+    const { numbers } = this.#clicks;
+    const gathered = new Float32Array(users.length * numbers.length);
+    numbers.forEach(({ values, mean, standardDeviation }, column) => {
+      const scale = standardDeviation > 0 ? 1 / standardDeviation : 1;
+      for (let s = 0; s < users.length; s++) {
+        const value = values[users[s]!]!;
+        gathered[s * numbers.length + column] = Number.isNaN(value) ? 0 : (value - mean) * scale;
+      }
+    });
+    return gathered;
+  }
+}
+
+/** values[rows[i]], 0 (`<unk>`) for row −1. */
+function gather(values: Int32Array, rows: Int32Array): Int32Array {
+  const gathered = new Int32Array(rows.length);
+  for (let i = 0; i < rows.length; i++) if (rows[i]! >= 0) gathered[i] = values[rows[i]!]!;
+  return gathered;
+}
+
+/** Where the values of each row begin once gathered; row −1 has one value. */
+function gatherOffsets(offsets: Int32Array, rows: Int32Array): Int32Array {
+  const gathered = new Int32Array(rows.length + 1);
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!;
+    gathered[i + 1] = gathered[i]! + (row < 0 ? 1 : offsets[row + 1]! - offsets[row]!);
+  }
+  return gathered;
+}
+
+function gatherGroups(values: Int32Array, offsets: Int32Array, rows: Int32Array, target: Int32Array): Int32Array {
+  const gathered = new Int32Array(target[rows.length]!);
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!;
+    if (row < 0) continue;
+    let to = target[i]!;
+    for (let from = offsets[row]!; from < offsets[row + 1]!; from++) gathered[to++] = values[from]!;
+  }
+  return gathered;
+}
+
+function checkSize(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a whole number above 0 but received ${value}`);
+  }
+}
+
+function checkIndex(name: string, value: number, end: number): void {
+  if (!Number.isSafeInteger(value) || value < 0 || value >= end) {
+    throw new ShortlistError("ERR_OPTION", `Expected ${name} from 0 to ${end - 1} but received ${value}`);
+  }
+}

@@ -1,0 +1,319 @@
+import { isUtf8 } from "node:buffer";
+import { type FileHandle, open } from "node:fs/promises";
+import { basename } from "node:path";
+import { ShortlistError } from "../errors.js";
+import { fileError } from "./files.js";
+import { type Schema, userFeatures } from "./schema.js";
+
+/** A value of the log; null stands for `NULL`, an empty field or `<unk>`. */
+export type Token = string | null;
+
+/** One click: a token for each field of the schema's click, a list for a multi-valued one (never empty). */
+export type Click = readonly (Token | readonly Token[])[];
+
+/** One line of a log: a user. */
+export interface LogLine {
+  /** The token of the column named `user_id` (whatever its kind); undefined where the schema has none. */
+  readonly userId: Token | undefined;
+  /** Of the categorical user features, in schema order. */
+  readonly tokens: readonly Token[];
+  /** Of the number features, in schema order; NaN where missing. */
+  readonly numbers: readonly number[];
+  /** Oldest first, at least one. Equal clicks are mostly the same object, so that work on one can be kept. */
+  readonly clicks: readonly Click[];
+}
+
+export interface ClickLogOptions {
+  readonly schema: Schema;
+  /** "fail" (the default) throws at the first line that cannot be read, "skip" counts and lists them. */
+  readonly onBadLine?: "fail" | "skip" | undefined;
+  /** Longest line that is read, 524288 by default: a broken file must not fill the memory. */
+  readonly maxLineBytes?: number | undefined;
+  /** Called now and then with the bytes read so far and the bytes of all files. */
+  readonly progress?: ((bytes: number, totalBytes: number) => void) | undefined;
+  /** Stops reading with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LogReport {
+  /** Base name, usable lines and skipped lines of each file. */
+  readonly files: readonly { readonly name: string; readonly lines: number; readonly skipped: number }[];
+  /** Usable lines: users. */
+  readonly lines: number;
+  readonly clicks: number;
+  readonly skipped: number;
+  /** Messages of the first 20 skipped lines. */
+  readonly badLines: readonly string[];
+}
+
+const DEFAULT_MAX_LINE_BYTES = 512 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
+const LISTED_BAD_LINES = 20;
+const KEPT_CLICKS = 1 << 20;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/**
+ * Reads click logs line by line: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`, their
+ * fields between `:`, several values of a field between `_`. A line that cannot be read is ERR_LOG with file, line and
+ * field; so are logs without any usable line.
+ */
+export async function readClickLog(
+  files: readonly string[],
+  options: ClickLogOptions,
+  onLine: (line: LogLine) => void,
+): Promise<LogReport> {
+  const { onBadLine = "fail", maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress, signal } = options;
+  if (onBadLine !== "fail" && onBadLine !== "skip") {
+    throw new ShortlistError("ERR_OPTION", `Expected onBadLine "fail" or "skip" but received "${onBadLine}"`);
+  }
+  if (!Number.isSafeInteger(maxLineBytes) || maxLineBytes < 1) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `Expected maxLineBytes to be a whole number above 0 but received ${maxLineBytes}`,
+    );
+  }
+  if (files.length === 0) throw new ShortlistError("ERR_OPTION", "Expected at least one click log but received none");
+  const parser = new LineParser(options.schema);
+  const badLines: string[] = [];
+  const reports: { name: string; lines: number; skipped: number }[] = [];
+  let clicks = 0;
+  let bytesRead = 0;
+  const totalBytes = await sumOfSizes(files);
+
+  for (const file of files) {
+    const report = { name: basename(file), lines: 0, skipped: 0 };
+    reports.push(report);
+    const readLine = (bytes: Buffer | undefined, number: number) => {
+      try {
+        if (!bytes) throw new BadLine(`Expected at most ${maxLineBytes} bytes in a line but received more`);
+        const line = parser.parse(bytes);
+        report.lines++;
+        clicks += line.clicks.length;
+        onLine(line);
+      } catch (error) {
+        if (!(error instanceof BadLine)) throw error;
+        const message = `${file}:${number}: ${error.message}`;
+        if (onBadLine === "fail") throw new ShortlistError("ERR_LOG", message);
+        report.skipped++;
+        if (badLines.length < LISTED_BAD_LINES) badLines.push(message);
+      }
+    };
+    const splitter = new LineSplitter(maxLineBytes, readLine);
+    for await (const chunk of chunksOf(file)) {
+      signal?.throwIfAborted();
+      splitter.push(chunk);
+      bytesRead += chunk.length;
+      progress?.(bytesRead, Math.max(bytesRead, totalBytes));
+    }
+    splitter.end();
+  }
+
+  const sum = (key: "lines" | "skipped") => reports.reduce((total, report) => total + report[key], 0);
+  const [lines, skipped] = [sum("lines"), sum("skipped")];
+  if (lines === 0) {
+    const why = skipped > 0 ? ` (skipped ${skipped}, the first: ${badLines[0]})` : "";
+    throw new ShortlistError(
+      "ERR_LOG",
+      `${files.join(", ")}: Expected at least one usable line but received none${why}`,
+    );
+  }
+  return { files: reports, lines, clicks, skipped, badLines };
+}
+
+/** What is wrong with a line; the reader adds file and line. */
+class BadLine extends Error {}
+
+async function sumOfSizes(files: readonly string[]): Promise<number> {
+  let sum = 0;
+  for (const path of files) {
+    const file = await openLog(path);
+    try {
+      sum += (await file.stat()).size;
+    } finally {
+      await file.close();
+    }
+  }
+  return sum;
+}
+
+async function openLog(path: string): Promise<FileHandle> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, "r");
+    if (!(await file.stat()).isDirectory()) return file;
+  } catch (error) {
+    await file?.close();
+    throw fileError("read the click log", path, error);
+  }
+  await file.close();
+  throw new ShortlistError("ERR_FILE", `Cannot read the click log ${path}: it is a folder`);
+}
+
+/** The bytes of a file, without a byte order mark. The memory of a chunk is used again for the next one. */
+async function* chunksOf(path: string): AsyncGenerator<Buffer> {
+  const file = await openLog(path);
+  try {
+    const memory = Buffer.allocUnsafe(CHUNK_BYTES);
+    for (let first = true; ; first = false) {
+      const { bytesRead } = await file.read(memory, 0, CHUNK_BYTES);
+      if (bytesRead === 0) return;
+      const hasMark = first && bytesRead >= 3 && memory[0] === 0xef && memory[1] === 0xbb && memory[2] === 0xbf;
+      yield memory.subarray(hasMark ? 3 : 0, bytesRead);
+    }
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).syscall ? fileError("read the click log", path, error) : error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Cuts chunks into lines; holds at most `maxLineBytes` of an unfinished one. A line that is longer is given as undefined. */
+class LineSplitter {
+  readonly #maxLineBytes: number;
+  readonly #onLine: (bytes: Buffer | undefined, number: number) => void;
+  #pieces: Buffer[] = [];
+  #pieceBytes = 0;
+  #lines = 0;
+  /** An empty line is held back until another one follows: at the end of a file it is no line. */
+  #emptyLine = 0;
+
+  constructor(maxLineBytes: number, onLine: (bytes: Buffer | undefined, number: number) => void) {
+    this.#maxLineBytes = maxLineBytes;
+    this.#onLine = onLine;
+  }
+
+  push(chunk: Buffer): void {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+      this.#emit(chunk.subarray(start, end));
+      start = end + 1;
+    }
+    this.#keep(chunk.subarray(start));
+  }
+
+  end(): void {
+    if (this.#pieceBytes > 0) this.#emit(Buffer.alloc(0));
+  }
+
+  #keep(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#pieceBytes += piece.length;
+    // One byte more than is allowed: it may be the \r of \r\n.
+    if (this.#pieceBytes > this.#maxLineBytes + 1) this.#pieces = [];
+    else this.#pieces.push(Buffer.from(piece));
+  }
+
+  #emit(last: Buffer): void {
+    this.#lines++;
+    const length = this.#pieceBytes + last.length;
+    let bytes: Buffer | undefined;
+    if (length <= this.#maxLineBytes + 1) {
+      bytes = this.#pieces.length > 0 ? Buffer.concat([...this.#pieces, last]) : last;
+      if (bytes[length - 1] === 13) bytes = bytes.subarray(0, length - 1);
+      if (bytes.length > this.#maxLineBytes) bytes = undefined;
+    }
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    if (this.#emptyLine > 0) this.#onLine(Buffer.alloc(0), this.#emptyLine);
+    this.#emptyLine = bytes?.length === 0 ? this.#lines : 0;
+    if (this.#emptyLine === 0) this.#onLine(bytes, this.#lines);
+  }
+}
+
+/** Turns the bytes of a line into tokens, after the schema. */
+class LineParser {
+  readonly #schema: Schema;
+  readonly #categorical: readonly number[];
+  readonly #numbers: readonly number[];
+  readonly #userId: number;
+  readonly #clicks: number;
+  readonly #clickForm: string;
+  /** Clicks that were seen, by their text: most clicks of a log are repeats. */
+  readonly #seen = new Map<string, Click>();
+
+  constructor(schema: Schema) {
+    this.#schema = schema;
+    const columnsOf = (kind: string) => userFeatures(schema).flatMap((f) => (f.kind === kind ? [f.column] : []));
+    this.#categorical = columnsOf("categorical");
+    this.#numbers = columnsOf("number");
+    this.#userId = schema.columns.findIndex(({ name }) => name === "user_id");
+    this.#clicks = schema.columns.findIndex(({ kind }) => kind === "clicks");
+    this.#clickForm = schema.click.map(({ name }) => name).join(":");
+  }
+
+  parse(bytes: Buffer): LogLine {
+    const { columns } = this.#schema;
+    if (bytes.length === 0) throw new BadLine(`Expected ${columns.length} fields but received an empty line`);
+    if (!isUtf8(bytes)) this.#failUtf8(bytes);
+    const fields = bytes.toString("utf8").split("\t");
+    if (fields.length < columns.length) {
+      this.#fail(fields.length, `${columns.length} fields separated by tabs`, String(fields.length));
+    }
+    if (fields.length > columns.length) {
+      this.#fail(columns.length, `${columns.length} fields separated by tabs`, String(fields.length));
+    }
+    return {
+      userId: this.#userId < 0 ? undefined : toToken(own(fields[this.#userId]!)),
+      tokens: this.#categorical.map((column) => toToken(own(fields[column]!))),
+      numbers: this.#numbers.map((column) => this.#toNumber(fields[column]!, column)),
+      clicks: this.#toClicks(fields[this.#clicks]!),
+    };
+  }
+
+  #toNumber(text: string, column: number): number {
+    if (toToken(text) === null) return Number.NaN;
+    const value = NUMBER.test(text) ? Math.fround(Number(text)) : Number.NaN;
+    if (!Number.isFinite(value)) this.#fail(column, "a number", quote(text));
+    return value;
+  }
+
+  #toClicks(text: string): Click[] {
+    if (toToken(text) === null) this.#fail(this.#clicks, `clicks ${this.#clickForm}`, quote(text));
+    const texts = text.split(";");
+    const clicks = new Array<Click>(texts.length);
+    for (let i = 0; i < texts.length; i++) clicks[i] = this.#seen.get(texts[i]!) ?? this.#parseClick(own(texts[i]!), i);
+    return clicks;
+  }
+
+  #parseClick(text: string, index: number): Click {
+    const fields = text.split(":");
+    const { click } = this.#schema;
+    if (fields.length !== click.length || fields[0] === "") {
+      const item = fields[0] === "" && fields.length === click.length ? " with an item" : "";
+      this.#fail(this.#clicks, `${this.#clickForm}${item} for click ${index + 1}`, quote(text));
+    }
+    const parsed = fields.map((field, i) => (click[i]!.multiple ? field.split("_").map(toToken) : toToken(field)));
+    if (this.#seen.size >= KEPT_CLICKS) this.#seen.clear();
+    this.#seen.set(text, parsed);
+    return parsed;
+  }
+
+  #failUtf8(bytes: Buffer): never {
+    let start = 0;
+    for (let column = 0; ; column++) {
+      const tab = bytes.indexOf(9, start);
+      const field = bytes.subarray(start, tab < 0 ? bytes.length : tab);
+      if (!isUtf8(field)) this.#fail(column, "UTF-8 text", quote(field.toString("utf8")));
+      start = tab + 1;
+    }
+  }
+
+  #fail(column: number, expected: string, received: string): never {
+    const name = this.#schema.columns[column]?.name;
+    const field = `field ${column + 1}${name ? ` (${name})` : ""}`;
+    throw new BadLine(`${field}: Expected ${expected} but received ${received}`);
+  }
+}
+
+function toToken(text: string): Token {
+  return text === "" || text === "NULL" || text === "<unk>" ? null : text;
+}
+
+/** A copy of a long part of a line: V8 would keep the whole line alive for it (parts below 13 characters are copies). */
+function own(part: string): string {
+  return part.length < 13 ? part : Buffer.from(part).toString();
+}
+
+function quote(text: string): string {
+  return text.length > 60 ? `${JSON.stringify(text.slice(0, 60))}… (${text.length} characters)` : JSON.stringify(text);
+}

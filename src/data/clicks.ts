@@ -1,0 +1,147 @@
+import { ShortlistError } from "../errors.js";
+import { type Click, type ClickLogOptions, type LogReport, readClickLog } from "./click_log.js";
+import { IntList } from "./int_list.js";
+import { type Schema, userFeatures } from "./schema.js";
+import type { Vocabulary } from "./vocabulary.js";
+
+/** Over the users of the training log that have the number; the deviation is the population's. Both 0 where none has it. */
+export interface NumberStatistics {
+  readonly mean: number;
+  readonly standardDeviation: number;
+}
+
+/** All that turns tokens into numbers: a dataset has it, and a model keeps it. */
+export interface Encoding {
+  readonly schema: Schema;
+  /** Of every categorical user feature and item feature, by name. */
+  readonly vocabularies: ReadonlyMap<string, Vocabulary>;
+  /** Of every number feature, by name. */
+  readonly numbers: ReadonlyMap<string, NumberStatistics>;
+}
+
+/** Clicks as ids: user u has clicks click_offsets[u] … click_offsets[u + 1] − 1, oldest first. */
+export interface Clicks {
+  readonly users: number;
+  readonly clicks: number;
+  /** [users + 1] */
+  readonly clickOffsets: Int32Array;
+  /** Categorical user features, in schema order. */
+  readonly userFeatures: readonly { readonly name: string /** [users] */; readonly ids: Int32Array }[];
+  /** Number features, in schema order, as in the log (NaN where missing), with the training log's statistics. */
+  readonly numbers: readonly (NumberStatistics & {
+    readonly name: string;
+    /** [users] */
+    readonly values: Float32Array;
+  })[];
+  /** In schema order, the item first. */
+  readonly itemFeatures: readonly ItemValues[];
+}
+
+export interface ItemValues {
+  readonly name: string;
+  /** [clicks], or [values] of a multi-valued feature */
+  readonly ids: Int32Array;
+  /** [clicks + 1] where each click's values begin; undefined for a feature with one value a click. */
+  readonly offsets: Int32Array | undefined;
+}
+
+/** Sizes that are known beforehand, so that nothing is copied: lines, clicks, and values of each multi-valued feature. */
+export interface ExpectedSizes {
+  readonly lines: number;
+  readonly clicks: number;
+  readonly values: ReadonlyMap<string, number>;
+}
+
+export interface EncodedLog {
+  readonly clicks: Clicks;
+  /** [users] the tokens of the column `user_id` ("NULL" where empty); line numbers from 1 where there is no such column. */
+  readonly userIds: readonly string[];
+  readonly report: LogReport;
+}
+
+const KEPT_CLICKS = 1 << 20;
+
+/** Reads logs and looks their tokens up. Errors are those of `readClickLog`. */
+export async function encodeLog(
+  logs: readonly string[],
+  encoding: Encoding,
+  options: Omit<ClickLogOptions, "schema"> & { readonly expected?: ExpectedSizes | undefined } = {},
+): Promise<EncodedLog> {
+  const { schema } = encoding;
+  const { expected, ...logOptions } = options;
+  const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");
+  const numeric = userFeatures(schema).filter(({ kind }) => kind === "number");
+  const userIds: string[] = [];
+  const clickOffsets = new IntList(expected && expected.lines + 1);
+  clickOffsets.push(0);
+  const users = categorical.map(({ name }) => ({
+    name,
+    vocabulary: vocabularyOf(encoding, name),
+    ids: new IntList(expected?.lines),
+  }));
+  const numbers = numeric.map(({ name }) => ({ name, values: [] as number[] }));
+  const items = schema.click.map(({ name, multiple }) => {
+    const offsets = multiple ? new IntList(expected && expected.clicks + 1) : undefined;
+    offsets?.push(0);
+    const capacity = multiple ? expected?.values.get(name) : expected?.clicks;
+    return { name, vocabulary: vocabularyOf(encoding, name), ids: new IntList(capacity), offsets };
+  });
+
+  type ClickIds = readonly (number | readonly number[])[];
+  const seen = new Map<Click, ClickIds>();
+  const lookUp = (click: Click): ClickIds => {
+    const ids = click.map((token, f) => {
+      const { vocabulary } = items[f]!;
+      return typeof token === "object" && token !== null
+        ? token.map((member) => vocabulary.idOf(member))
+        : vocabulary.idOf(token as string | null);
+    });
+    if (seen.size >= KEPT_CLICKS) seen.clear();
+    seen.set(click, ids);
+    return ids;
+  };
+
+  let clickCount = 0;
+  const report = await readClickLog(logs, { ...logOptions, schema }, (line) => {
+    userIds.push(line.userId === undefined ? String(userIds.length + 1) : (line.userId ?? "NULL"));
+    for (let f = 0; f < users.length; f++) users[f]!.ids.push(users[f]!.vocabulary.idOf(line.tokens[f]!));
+    for (let f = 0; f < numbers.length; f++) numbers[f]!.values.push(line.numbers[f]!);
+    for (const click of line.clicks) {
+      const clickIds = seen.get(click) ?? lookUp(click);
+      for (let f = 0; f < items.length; f++) {
+        const { ids, offsets } = items[f]!;
+        const value = clickIds[f]!;
+        if (offsets === undefined) {
+          ids.push(value as number);
+        } else {
+          for (const id of value as readonly number[]) ids.push(id);
+          offsets.push(ids.length);
+        }
+      }
+    }
+    clickCount += line.clicks.length;
+    clickOffsets.push(clickCount);
+  });
+
+  const clicks: Clicks = {
+    users: userIds.length,
+    clicks: clickCount,
+    clickOffsets: clickOffsets.take(),
+    userFeatures: users.map(({ name, ids }) => ({ name, ids: ids.take() })),
+    numbers: numbers.map(({ name, values }) => ({
+      name,
+      values: Float32Array.from(values),
+      ...(encoding.numbers.get(name) ?? missing("statistics", name)),
+    })),
+    itemFeatures: items.map(({ name, ids, offsets }) => ({ name, ids: ids.take(), offsets: offsets?.take() })),
+  };
+  return { clicks, userIds, report };
+}
+
+function vocabularyOf(encoding: Encoding, name: string): Vocabulary {
+  return encoding.vocabularies.get(name) ?? missing("a vocabulary", name);
+}
+
+function missing(what: string, name: string): never {
+  throw new ShortlistError("ERR_VOCABULARY", `Expected ${what} for the feature "${name}" but received none`);
+}

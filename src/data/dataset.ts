@@ -1,0 +1,375 @@
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ShortlistError } from "../errors.js";
+import { type Click, type ClickLogOptions, type LogReport, readClickLog, type Token } from "./click_log.js";
+import { type Clicks, type Encoding, type ExpectedSizes, encodeLog, type NumberStatistics } from "./clicks.js";
+import { hasCode, replaceFolder } from "./files.js";
+import { readSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from "./safetensors.js";
+import { DEFAULT_SCHEMA, parseSchema, type Schema, userFeatures, vocabularyNames } from "./schema.js";
+import { Vocabulary } from "./vocabulary.js";
+
+const FORMAT = "shortlist-dataset";
+const VERSION = 1;
+const DESCRIPTION = "dataset.json";
+const VOCABULARY = "vocabulary";
+const CLICKS = "clicks.safetensors";
+const KEPT_CLICKS = 1 << 20;
+
+export interface PrepareOptions {
+  /** Click logs, read one after another. */
+  readonly logs: readonly string[];
+  /** The folder to write. An existing dataset is replaced, anything else is refused. */
+  readonly output: string;
+  /** `DEFAULT_SCHEMA` unless given. */
+  readonly schema?: Schema | undefined;
+  /** Values that appear more often than this get an id of their own: 20 unless given. */
+  readonly featureAppearLimit?: number | undefined;
+  readonly onBadLine?: ClickLogOptions["onBadLine"];
+  readonly maxLineBytes?: number | undefined;
+  /** The logs are read twice: pass 1 counts, pass 2 encodes. */
+  readonly progress?: ((pass: 1 | 2, bytes: number, totalBytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PreparedDataset {
+  readonly users: number;
+  readonly clicks: number;
+  /** Tokens of each vocabulary, `<unk>` included. */
+  readonly vocabularySizes: Readonly<Record<string, number>>;
+  readonly report: LogReport;
+}
+
+/** A dataset folder, read into memory. */
+export interface Dataset extends Encoding {
+  readonly folder: string;
+  readonly featureAppearLimit: number;
+  /** Base names of the logs it was made from. */
+  readonly logs: LogReport["files"];
+  readonly clicks: Clicks;
+}
+
+/** dataset.json */
+interface Description {
+  readonly format: typeof FORMAT;
+  readonly version: typeof VERSION;
+  readonly schema: Schema;
+  readonly feature_appear_limit: number;
+  readonly users: number;
+  readonly clicks: number;
+  readonly numbers: Readonly<Record<string, { readonly mean: number; readonly standard_deviation: number }>>;
+  readonly logs: LogReport["files"];
+}
+
+/**
+ * Makes a dataset folder from click logs: `dataset.json`, `vocabulary/<feature>.tsv` and `clicks.safetensors`. The folder
+ * appears whole or not at all. A user feature is counted once a line, an item feature once a click or value.
+ */
+export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
+  const { logs, output, schema = DEFAULT_SCHEMA, featureAppearLimit = 20, progress } = options;
+  if (!Number.isSafeInteger(featureAppearLimit) || featureAppearLimit < 0) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `Expected featureAppearLimit to be a whole number from 0 on but received ${featureAppearLimit}`,
+    );
+  }
+  const logOptions = (pass: 1 | 2) => ({
+    schema,
+    onBadLine: options.onBadLine,
+    maxLineBytes: options.maxLineBytes,
+    signal: options.signal,
+    progress: progress && ((bytes: number, totalBytes: number) => progress(pass, bytes, totalBytes)),
+  });
+  return replaceFolder(output, refuseUnlessDataset, async (folder) => {
+    const counts = new LogCounts(schema);
+    const report = await readClickLog(logs, logOptions(1), (line) =>
+      counts.add(line.tokens, line.numbers, line.clicks),
+    );
+    const encoding = counts.encoding(featureAppearLimit);
+    const expected: ExpectedSizes = { lines: report.lines, clicks: report.clicks, values: counts.values };
+    const { clicks, report: second } = await encodeLog(logs, encoding, { ...logOptions(2), expected });
+    if (second.lines !== report.lines || second.clicks !== report.clicks) {
+      throw new ShortlistError("ERR_LOG", `${logs.join(", ")}: The log changed while it was read: prepare it again`);
+    }
+
+    const description: Description = {
+      format: FORMAT,
+      version: VERSION,
+      schema,
+      feature_appear_limit: featureAppearLimit,
+      users: clicks.users,
+      clicks: clicks.clicks,
+      numbers: Object.fromEntries(
+        clicks.numbers.map(({ name, mean, standardDeviation }) => [
+          name,
+          { mean, standard_deviation: standardDeviation },
+        ]),
+      ),
+      logs: report.files,
+    };
+    await mkdir(join(folder, VOCABULARY));
+    for (const [name, vocabulary] of encoding.vocabularies) await vocabulary.write(vocabularyPath(folder, name));
+    await writeSafetensors(join(folder, CLICKS), clickTensors(clicks));
+    await writeFile(join(folder, DESCRIPTION), `${JSON.stringify(description, null, 2)}\n`);
+    return {
+      users: clicks.users,
+      clicks: clicks.clicks,
+      vocabularySizes: Object.fromEntries([...encoding.vocabularies].map(([name, { size }]) => [name, size])),
+      report,
+    };
+  });
+}
+
+/** Opens a dataset folder and checks it as a whole: whatever does not fit is ERR_DATASET or ERR_VOCABULARY. */
+export async function openDataset(folder: string): Promise<Dataset> {
+  const description = await readDescription(folder);
+  const { schema } = description;
+  const vocabularies = new Map<string, Vocabulary>();
+  for (const name of vocabularyNames(schema)) {
+    vocabularies.set(name, await Vocabulary.read(vocabularyPath(folder, name)));
+  }
+  const numbers = new Map<string, NumberStatistics>();
+  for (const { name, kind } of userFeatures(schema)) {
+    if (kind !== "number") continue;
+    const { mean, standard_deviation: standardDeviation } = description.numbers?.[name] ?? {};
+    if (!Number.isFinite(mean) || !((standardDeviation ?? -1) >= 0)) {
+      fail(folder, `${DESCRIPTION} has no mean and standard_deviation of "${name}"`);
+    }
+    numbers.set(name, { mean: mean!, standardDeviation: standardDeviation! });
+  }
+  const path = join(folder, CLICKS);
+  const { tensors } = await readSafetensors(path, "ERR_DATASET").catch((error) => {
+    if (!(error instanceof ShortlistError)) throw error;
+    throw new ShortlistError("ERR_DATASET", `${error.message}. ${WAY_OUT}`, { cause: error });
+  });
+  const encoding = { schema, vocabularies, numbers };
+  const clicks = readClicks(path, tensors, encoding, description);
+  return {
+    ...encoding,
+    folder,
+    featureAppearLimit: description.feature_appear_limit,
+    logs: description.logs,
+    clicks,
+  };
+}
+
+const WAY_OUT = "Prepare the dataset again from its logs";
+
+function fail(folder: string, problem: string): never {
+  throw new ShortlistError("ERR_DATASET", `${folder}: ${problem}. ${WAY_OUT}`);
+}
+
+function vocabularyPath(folder: string, name: string): string {
+  return join(folder, VOCABULARY, `${name}.tsv`);
+}
+
+/** Only an empty folder or a dataset with nothing else in it may be replaced: replacing removes what is there. */
+async function refuseUnlessDataset(folder: string): Promise<void> {
+  const refuse = (problem: string): never => {
+    throw new ShortlistError("ERR_DATASET", `Refused to replace ${folder}: ${problem}. Choose another output folder`);
+  };
+  if (!(await stat(folder)).isDirectory()) refuse("it is a file");
+  const names = await readdir(folder);
+  if (names.length === 0) return;
+  if (!names.includes(DESCRIPTION) || (await readJson(join(folder, DESCRIPTION)))?.["format"] !== FORMAT) {
+    refuse("it is a folder that is not a dataset");
+  }
+  const foreign = names.find((name) => ![DESCRIPTION, VOCABULARY, CLICKS].includes(name));
+  if (foreign) refuse(`it holds ${foreign}, which is no part of a dataset and would be lost`);
+}
+
+async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
+  try {
+    const value: unknown = JSON.parse(await readFile(path, "utf8"));
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+async function readDescription(folder: string): Promise<Description> {
+  const json = await readJson(join(folder, DESCRIPTION)).catch(async (error) => {
+    const is = await stat(folder).catch(() => undefined);
+    const problem = !is
+      ? "There is no such folder"
+      : !is.isDirectory()
+        ? "It is a file, not a dataset folder"
+        : hasCode(error, "ENOENT")
+          ? `The folder is not a dataset: it has no ${DESCRIPTION}`
+          : `Cannot read ${DESCRIPTION}: ${(error as Error).message}`;
+    throw new ShortlistError("ERR_DATASET", `${folder}: ${problem}. Make a dataset from click logs first`);
+  });
+  if (!json) return fail(folder, `${DESCRIPTION} is not a JSON object`);
+  if (json["format"] !== FORMAT) {
+    fail(folder, `Expected format "${FORMAT}" in ${DESCRIPTION} but received ${JSON.stringify(json["format"])}`);
+  }
+  if (json["version"] !== VERSION) {
+    fail(folder, `Expected dataset version ${VERSION} but received ${JSON.stringify(json["version"])}`);
+  }
+  try {
+    return { ...(json as unknown as Description), schema: parseSchema(json["schema"], DESCRIPTION) };
+  } catch (error) {
+    return fail(folder, (error as Error).message);
+  }
+}
+
+/** Pass 1: what each feature's values count, and what number features look like. */
+class LogCounts {
+  readonly #schema: Schema;
+  readonly #users: { name: string; counts: TokenCounts }[];
+  readonly #items: { name: string; counts: TokenCounts; values: number }[];
+  readonly #numbers: { name: string; count: number; mean: number; squares: number }[];
+  /** Clicks that were not yet counted by field. */
+  readonly #pending = new Map<Click, number>();
+
+  constructor(schema: Schema) {
+    this.#schema = schema;
+    const users = userFeatures(schema);
+    const named = (kind: string) => users.filter((feature) => feature.kind === kind).map(({ name }) => name);
+    this.#users = named("categorical").map((name) => ({ name, counts: new TokenCounts() }));
+    this.#numbers = named("number").map((name) => ({ name, count: 0, mean: 0, squares: 0 }));
+    this.#items = schema.click.map(({ name }) => ({ name, counts: new TokenCounts(), values: 0 }));
+  }
+
+  add(tokens: readonly Token[], numbers: readonly number[], clicks: readonly Click[]): void {
+    for (let f = 0; f < tokens.length; f++) this.#users[f]!.counts.add(tokens[f]!, 1);
+    for (let f = 0; f < numbers.length; f++) {
+      const value = numbers[f]!;
+      if (Number.isNaN(value)) continue;
+      // Welford 1962: no cancellation.
+      const statistics = this.#numbers[f]!;
+      const delta = value - statistics.mean;
+      statistics.mean += delta / ++statistics.count;
+      statistics.squares += delta * (value - statistics.mean);
+    }
+    for (const click of clicks) this.#pending.set(click, (this.#pending.get(click) ?? 0) + 1);
+    if (this.#pending.size > KEPT_CLICKS) this.#flush();
+  }
+
+  /** Values of each item feature. */
+  get values(): ReadonlyMap<string, number> {
+    this.#flush();
+    return new Map(this.#items.map(({ name, values }) => [name, values]));
+  }
+
+  encoding(featureAppearLimit: number): Encoding {
+    this.#flush();
+    const vocabularies = new Map<string, Vocabulary>();
+    for (const { name, counts } of [...this.#users, ...this.#items]) {
+      vocabularies.set(name, Vocabulary.fromCounts(counts.counts, counts.unknown, featureAppearLimit));
+    }
+    const item = this.#items[0]!;
+    if (vocabularies.get(item.name)!.size === 1) {
+      let most = 0;
+      for (const count of item.counts.counts.values()) most = Math.max(most, count);
+      throw new ShortlistError(
+        "ERR_VOCABULARY",
+        `Expected a value of "${item.name}" that appears more than ${featureAppearLimit} times, but the most frequent of ${item.counts.counts.size} appears ${most} times: lower --feature-appear-limit`,
+      );
+    }
+    const numbers = new Map<string, NumberStatistics>();
+    for (const { name, count, mean, squares } of this.#numbers) {
+      numbers.set(name, { mean, standardDeviation: count > 0 ? Math.sqrt(squares / count) : 0 });
+    }
+    return { schema: this.#schema, vocabularies, numbers };
+  }
+
+  #flush(): void {
+    for (const [click, times] of this.#pending) {
+      for (let f = 0; f < click.length; f++) {
+        const item = this.#items[f]!;
+        const tokens = this.#schema.click[f]!.multiple ? (click[f] as readonly Token[]) : [click[f] as Token];
+        for (const token of tokens) item.counts.add(token, times);
+        item.values += tokens.length * times;
+      }
+    }
+    this.#pending.clear();
+  }
+}
+
+class TokenCounts {
+  readonly counts = new Map<string, number>();
+  unknown = 0;
+
+  add(token: Token, times: number): void {
+    if (token === null) this.unknown += times;
+    else this.counts.set(token, (this.counts.get(token) ?? 0) + times);
+  }
+}
+
+function clickTensors(clicks: Clicks): TensorToWrite[] {
+  const tensor = (name: string, data: Int32Array | Float32Array): TensorToWrite => ({
+    name,
+    dtype: data instanceof Float32Array ? "float32" : "int32",
+    shape: [data.length],
+    data,
+  });
+  return [
+    tensor("click_offsets", clicks.clickOffsets),
+    ...clicks.userFeatures.map(({ name, ids }) => tensor(name, ids)),
+    ...clicks.numbers.map(({ name, values }) => tensor(name, values)),
+    ...clicks.itemFeatures.flatMap(({ name, ids, offsets }) =>
+      offsets ? [tensor(name, ids), tensor(`${name}_offsets`, offsets)] : [tensor(name, ids)],
+    ),
+  ];
+}
+
+/** The arrays of clicks.safetensors, each checked: there, of the right length, ids below their vocabulary's size. */
+function readClicks(
+  path: string,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  { schema, vocabularies, numbers }: Encoding,
+  { users, clicks }: Description,
+): Clicks {
+  const read = (name: string, length: number | undefined): Int32Array => {
+    const data = tensors.get(name)?.data;
+    if (!(data instanceof Int32Array)) return fail(path, `There is no int32 array "${name}"`);
+    if (length !== undefined && data.length !== length) {
+      fail(path, `Expected ${length} elements of "${name}" but received ${data.length}`);
+    }
+    return data;
+  };
+  const readIds = (name: string, length: number | undefined): Int32Array => {
+    const ids = read(name, length);
+    const { size } = vocabularies.get(name)!;
+    for (let i = 0; i < ids.length; i++) {
+      if (ids[i]! < 0 || ids[i]! >= size) {
+        fail(path, `Expected ids of "${name}" from 0 to ${size - 1} but element ${i} is ${ids[i]}`);
+      }
+    }
+    return ids;
+  };
+  /** Offsets rise from 0 to `end`; each group holds at least one. */
+  const readOffsets = (name: string, groups: number, end: number): Int32Array => {
+    const offsets = read(name, groups + 1);
+    for (let g = 0; g < groups; g++) {
+      if (offsets[g + 1]! <= offsets[g]!) fail(path, `Expected "${name}" to rise but element ${g + 1} does not`);
+    }
+    if (offsets[0] !== 0 || offsets[groups] !== end) fail(path, `Expected "${name}" to run from 0 to ${end}`);
+    return offsets;
+  };
+  if (![users, clicks].every((count) => Number.isSafeInteger(count) && count > 0)) {
+    fail(path, `Expected users and clicks above 0 in ${DESCRIPTION} but received ${users} and ${clicks}`);
+  }
+  const features = userFeatures(schema);
+  return {
+    users,
+    clicks,
+    clickOffsets: readOffsets("click_offsets", users, clicks),
+    userFeatures: features.flatMap(({ name, kind }) =>
+      kind === "categorical" ? [{ name, ids: readIds(name, users) }] : [],
+    ),
+    numbers: features.flatMap(({ name, kind }) => {
+      if (kind !== "number") return [];
+      const values = tensors.get(name)?.data;
+      if (!(values instanceof Float32Array) || values.length !== users) {
+        return fail(path, `There is no float32 array "${name}" of ${users} elements`);
+      }
+      return [{ name, values, ...numbers.get(name)! }];
+    }),
+    itemFeatures: schema.click.map(({ name, multiple }) => {
+      const ids = readIds(name, multiple ? undefined : clicks);
+      return { name, ids, offsets: multiple ? readOffsets(`${name}_offsets`, clicks, ids.length) : undefined };
+    }),
+  };
+}

@@ -1,0 +1,128 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, lstat, mkdir, open, realpath, rename, rm, rmdir } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { ShortlistError } from "../errors.js";
+
+/** ERR_FILE with the reason that the operating system gave. */
+export function fileError(action: string, path: string, cause: unknown): ShortlistError {
+  if (cause instanceof ShortlistError) return cause;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const reasons: Record<string, string> = {
+    ENOENT: "it does not exist",
+    EISDIR: "it is a folder",
+    ENOTDIR: "a part of the path is not a folder",
+    EACCES: "permission denied",
+    ENOSPC: "the disk is full",
+  };
+  return new ShortlistError("ERR_FILE", `Cannot ${action} ${path}: ${reasons[code ?? ""] ?? message}`, { cause });
+}
+
+/** Whether an error of the operating system has this code, e.g. ENOENT. */
+export function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === code;
+}
+
+/** A hidden name beside `path`, on the same disk: what is renamed from it appears whole or not at all. */
+function siblingOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.partial-${process.pid}-${randomBytes(4).toString("hex")}`);
+}
+
+/**
+ * Writes a file under a temporary name beside `path` and renames it at the end, so that `path` is never half written:
+ * after an error it is what it was before. Missing parent folders are made.
+ */
+export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  const temporary = siblingOf(path);
+  const undoParents = await makeParents(path);
+  try {
+    const file = await open(temporary, "wx");
+    try {
+      await write(file);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    await undoParents();
+    throw asFileError("write", path, error);
+  }
+}
+
+/**
+ * Writes a folder under a temporary name beside `path` and renames it at the end. An existing folder is replaced only
+ * if `checkReplaceable` (called before `write`) does not throw; it stays in place until the new one is complete, and
+ * comes back if it cannot take its place. Its members named in `keep` move over to the new one.
+ */
+export async function replaceFolder<T>(
+  path: string,
+  checkReplaceable: (existing: string) => Promise<void>,
+  write: (temporary: string) => Promise<T>,
+  keep: readonly string[] = [],
+): Promise<T> {
+  let target = resolve(path);
+  const exists = await lstat(target).then(
+    () => true,
+    () => false,
+  );
+  if (exists) {
+    // A link to a folder stays a link: what it points to is replaced.
+    target = await realpath(target).catch((error) => {
+      throw asFileError("write", path, error);
+    });
+    await checkReplaceable(target);
+  }
+  const temporary = siblingOf(target);
+  const undoParents = await makeParents(target);
+  try {
+    await mkdir(temporary);
+    const result = await write(temporary);
+    for (const name of keep) await rename(join(target, name), join(temporary, name));
+    await swapIn(temporary, target);
+    return result;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    await undoParents();
+    throw asFileError("write", path, error);
+  }
+}
+
+async function swapIn(temporary: string, target: string): Promise<void> {
+  const old = siblingOf(target);
+  const replaced = await rename(target, old).then(
+    () => true,
+    (error) => {
+      if (hasCode(error, "ENOENT")) return false;
+      throw error;
+    },
+  );
+  try {
+    await rename(temporary, target);
+  } catch (error) {
+    if (replaced) await rename(old, target);
+    throw error;
+  }
+  if (replaced) await rm(old, { recursive: true, force: true });
+}
+
+/** Makes the parent folders; the result removes those that were made, as far as they are empty. */
+async function makeParents(path: string): Promise<() => Promise<void>> {
+  const parent = resolve(dirname(path));
+  const first = await mkdir(parent, { recursive: true }).catch((error) => {
+    throw asFileError("make", parent, error);
+  });
+  return async () => {
+    if (first === undefined) return;
+    try {
+      for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) await rmdir(folder);
+    } catch {
+      // Not empty: somebody else uses it now.
+    }
+  };
+}
+
+/** Errors of the operating system become ERR_FILE; programming errors and our own stay what they are. */
+function asFileError(action: string, path: string, error: unknown): unknown {
+  return (error as NodeJS.ErrnoException | undefined)?.syscall ? fileError(action, path, error) : error;
+}

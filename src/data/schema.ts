@@ -1,0 +1,158 @@
+import { readFile } from "node:fs/promises";
+import { nearestName, ShortlistError } from "../errors.js";
+import { fileError } from "./files.js";
+
+/** One tab-separated column of a click log. Exactly one is of kind "clicks". */
+export interface Column {
+  readonly name: string;
+  readonly kind: "categorical" | "number" | "clicks" | "ignore";
+}
+
+/** A column that describes the user. */
+export interface UserFeature {
+  readonly name: string;
+  readonly kind: "categorical" | "number";
+  /** Index of its column. */
+  readonly column: number;
+}
+
+/** One field of a click. The first is the item itself, which has one value. */
+export interface ItemFeature {
+  readonly name: string;
+  /** Several values, separated by `_`. */
+  readonly multiple: boolean;
+}
+
+/** The form of a click log: its columns, and what each click of the clicks column holds. */
+export interface Schema {
+  readonly columns: readonly Column[];
+  readonly click: readonly ItemFeature[];
+}
+
+/** `user_id ⇥ province ⇥ city ⇥ item:category:tag_tag;… ⇥ phone` */
+export const DEFAULT_SCHEMA: Schema = {
+  columns: [
+    { name: "user_id", kind: "categorical" },
+    { name: "province", kind: "categorical" },
+    { name: "city", kind: "categorical" },
+    { name: "clicks", kind: "clicks" },
+    { name: "phone", kind: "categorical" },
+  ],
+  click: [
+    { name: "item", multiple: false },
+    { name: "category", multiple: false },
+    { name: "tags", multiple: true },
+  ],
+};
+
+const CLICKS = "clicks";
+const KINDS = ["categorical", "number", "ignore"];
+const NAME = /^[a-z][a-z0-9_]*$/;
+
+/** Names that batches and Programs use for tensors and dims of their own. */
+const RESERVED: ReadonlySet<string> = new Set([
+  ...["target", "seed", "step", "learning_rate", "samples", "positions", "runs", "steps", "numbers", "user_vector"],
+  ...["sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets"],
+  ...["excluded", "excluded_offsets"],
+]);
+
+/** The columns that describe the user, in order. */
+export function userFeatures(schema: Schema): UserFeature[] {
+  return schema.columns.flatMap(({ name, kind }, column) =>
+    kind === "categorical" || kind === "number" ? [{ name, kind, column }] : [],
+  );
+}
+
+/** The names of the features that have a vocabulary: categorical user features, then item features. */
+export function vocabularyNames(schema: Schema): string[] {
+  const users = schema.columns.filter(({ kind }) => kind === "categorical");
+  return [...users, ...schema.click].map(({ name }) => name);
+}
+
+/** Reads a schema from a JSON file; see `parseSchema`. */
+export async function readSchema(path: string): Promise<Schema> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw fileError("read", path, error);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ShortlistError("ERR_CONFIG", `${path}: Expected JSON but ${(error as Error).message}`, { cause: error });
+  }
+  return parseSchema(value, path);
+}
+
+/**
+ * Checks a schema that is written as plain data and fills its defaults in:
+ *
+ *     { "columns": [{ "name": "user_id" }, { "name": "age", "kind": "number" }, { "name": "clicks" }, { "name": "x", "kind": "ignore" }],
+ *       "click": [{ "name": "item" }, { "name": "category" }, { "name": "tags", "multiple": true }] }
+ *
+ * The kind of a column is "categorical" unless given; the column named `clicks` holds the clicks. `source` opens the
+ * messages of ERR_CONFIG.
+ */
+export function parseSchema(value: unknown, source = "schema"): Schema {
+  const fail = (where: string, expected: string, received: unknown): never => {
+    throw new ShortlistError("ERR_CONFIG", `${source}: Expected ${expected}${where} but received ${format(received)}`);
+  };
+  const checkObject = (candidate: unknown, where: string, keys: readonly string[]): Record<string, unknown> => {
+    if (typeof candidate !== "object" || candidate === null || Array.isArray(candidate)) {
+      return fail(where, `an object with ${keys.map((key) => `"${key}"`).join(", ")}`, candidate);
+    }
+    for (const key of Object.keys(candidate)) {
+      if (keys.includes(key)) continue;
+      const near = nearestName(key, keys);
+      const hint = near ? `Did you mean "${near}"?` : `Known keys: ${keys.join(", ")}`;
+      throw new ShortlistError("ERR_CONFIG", `${source}: Unknown key "${key}"${where}. ${hint}`);
+    }
+    return candidate as Record<string, unknown>;
+  };
+  const checkList = (candidate: unknown, where: string): readonly unknown[] =>
+    Array.isArray(candidate) && candidate.length > 0 ? candidate : fail(where, "a list that is not empty", candidate);
+  const taken = new Set<string>();
+  const checkName = (candidate: unknown, where: string): string => {
+    const name = typeof candidate === "string" ? candidate : fail(where, "a name", candidate);
+    if (!NAME.test(name)) fail(where, "a name of lower-case letters, digits and _ that begins with a letter", name);
+    if (RESERVED.has(name) || name.endsWith("_offsets")) {
+      throw new ShortlistError("ERR_CONFIG", `${source}: The name "${name}"${where} is reserved: choose another one`);
+    }
+    if (taken.has(name)) throw new ShortlistError("ERR_CONFIG", `${source}: The name "${name}"${where} is there twice`);
+    taken.add(name);
+    return name;
+  };
+
+  const root = checkObject(value, "", ["columns", "click"]);
+  const columns = checkList(root["columns"], ` for "columns"`).map((candidate, i): Column => {
+    const where = ` in columns[${i}]`;
+    const column = checkObject(candidate, where, ["name", "kind"]);
+    const name = checkName(column["name"], where);
+    const kind = column["kind"];
+    if (name === CLICKS) {
+      if (kind !== undefined && kind !== CLICKS) fail(where, `no kind for the column "${CLICKS}"`, kind);
+      return { name, kind: CLICKS };
+    }
+    if (kind !== undefined && !KINDS.includes(kind as string)) fail(where, `kind ${KINDS.join(", ")}`, kind);
+    return { name, kind: (kind as Column["kind"] | undefined) ?? "categorical" };
+  });
+  if (!columns.some(({ kind }) => kind === CLICKS)) {
+    fail("", `a column named "${CLICKS}"`, columns.map(({ name }) => name).join(", "));
+  }
+  const click = checkList(root["click"], ` for "click"`).map((candidate, i): ItemFeature => {
+    const where = ` in click[${i}]`;
+    const field = checkObject(candidate, where, ["name", "multiple"]);
+    const name = checkName(field["name"], where);
+    const multiple = field["multiple"] ?? false;
+    if (typeof multiple !== "boolean") fail(where, "true or false for multiple", multiple);
+    if (i === 0 && multiple) fail(where, "one value for the first click field, which is the item,", "multiple: true");
+    return { name, multiple: multiple as boolean };
+  });
+  return { columns, click };
+}
+
+function format(value: unknown): string {
+  return value === undefined ? "nothing" : JSON.stringify(value);
+}

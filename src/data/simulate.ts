@@ -1,0 +1,194 @@
+import { join } from "node:path";
+import { ShortlistError } from "../errors.js";
+import { type AliasTable, aliasTable } from "../random/alias_table.js";
+import { KeyedPermutation } from "../random/permutation.js";
+import { RandomStream, STREAMS } from "../random/philox.js";
+import { replaceFile } from "./files.js";
+
+export interface SimulateOptions {
+  /** Folder for train.tsv, test.tsv and infer.tsv. */
+  readonly output: string;
+  /** 10000 unless given. */
+  readonly users?: number | undefined;
+  /** 5000 unless given; at least 50. */
+  readonly items?: number | undefined;
+  /** Clicks of a user on average, 30 unless given; activity is log-normal. */
+  readonly meanClicks?: number | undefined;
+  /** 1 unless given. */
+  readonly seed?: number | undefined;
+}
+
+export interface SimulatedLogs {
+  readonly train: string;
+  readonly test: string;
+  readonly infer: string;
+  /** Of train.tsv. */
+  readonly clicks: number;
+}
+
+const GENRES = 8;
+const CATEGORIES = 40;
+const PROVINCES = 30;
+const CITIES = 5;
+const PHONES = 12;
+const SUCCESSORS = 3;
+const MIN_CLICKS = 3;
+/** Popularity falls as 1 / (rank + shift)^exponent. */
+const POPULARITY = { shift: 5, exponent: 1.1 };
+/** Deviation of the logarithm of a user's clicks. */
+const ACTIVITY_SPREAD = 0.9;
+const NULL_SHARE = 0.03;
+/** How often the next click follows habit, not taste; and how often habit follows the last click, not the one before. */
+const HABIT = { share: 0.5, last: 0.75 };
+const TRIES = 20;
+
+/** The streams of draws, as the last counter word: adding draws to one moves no other. */
+const DRAWS = { items: 1, user: 2 };
+
+/**
+ * Writes click logs with a structure that can be learnt and is known: train.tsv, test.tsv (the same users and clicks and
+ * one more, held out) and infer.tsv (test.tsv without the held-out clicks), in the default schema.
+ *
+ * Users like one to three of eight genres, which categories and tags reveal; where they live and their phone hint at
+ * them. Within a genre popularity is heavy-tailed. Often the next click is one of three fixed successors of the last
+ * item or the one before: only a model that knows the order can tell. Nobody clicks an item twice.
+ */
+export async function simulate(options: SimulateOptions): Promise<SimulatedLogs> {
+  const { output, users = 10000, items = 5000, meanClicks = 30, seed = 1 } = options;
+  const check = (name: string, value: number, least: number) => {
+    if (!(value >= least) || !Number.isSafeInteger(value)) {
+      throw new ShortlistError(
+        "ERR_OPTION",
+        `Expected ${name} to be a whole number from ${least} on but received ${value}`,
+      );
+    }
+  };
+  check("users", users, 1);
+  check("items", items, 50);
+  check("meanClicks", meanClicks, MIN_CLICKS);
+  const catalogue = new Catalogue(items, seed);
+  let clicks = 0;
+  const history: string[] = [];
+  const whole: string[] = [];
+  for (let user = 0; user < users; user++) {
+    const { before, after, watched } = simulateUser(catalogue, user, meanClicks, seed);
+    const texts = Array.from(watched, (item) => catalogue.texts[item]!);
+    whole.push(`${before}\t${texts.join(";")}\t${after}\n`);
+    texts.pop();
+    history.push(`${before}\t${texts.join(";")}\t${after}\n`);
+    clicks += texts.length;
+  }
+  const paths = { train: join(output, "train.tsv"), test: join(output, "test.tsv"), infer: join(output, "infer.tsv") };
+  await writeLines(paths.train, history);
+  await writeLines(paths.test, whole);
+  await writeLines(paths.infer, history);
+  return { ...paths, clicks };
+}
+
+async function writeLines(path: string, lines: readonly string[]): Promise<void> {
+  const linesAtOnce = 1 << 12;
+  await replaceFile(path, async (file) => {
+    for (let start = 0; start < lines.length; start += linesAtOnce) {
+      await file.writeFile(lines.slice(start, start + linesAtOnce).join(""));
+    }
+  });
+}
+
+/** The items; index 0 is the most popular one. */
+class Catalogue {
+  readonly items: number;
+  /** `item:category:tag_tag` */
+  readonly texts: readonly string[];
+  /** Items of each genre, and the table that draws from them by popularity. */
+  readonly genres: readonly { readonly items: Int32Array; readonly popularity: AliasTable }[];
+  /** [items × SUCCESSORS] the likeliest first. */
+  readonly successors: Int32Array;
+
+  constructor(items: number, seed: number) {
+    this.items = items;
+    const random = new RandomStream(seed, STREAMS.simulate, [0, 0, DRAWS.items]);
+    const names = new KeyedPermutation(items, seed);
+    const tags = Math.min(2000, Math.max(4 * GENRES, Math.round(items / 5)));
+    const popularity = Float64Array.from({ length: items }, (_, i) => (i + POPULARITY.shift) ** -POPULARITY.exponent);
+    const genreOf = new Int32Array(items);
+    const texts: string[] = [];
+    for (let item = 0; item < items; item++) {
+      // The first items visit every genre, so that none is empty.
+      const genre = item < GENRES ? item : random.below(GENRES);
+      const second = random.uniform() < 0.3 ? random.below(GENRES) : genre;
+      genreOf[item] = genre;
+      const category = genre + GENRES * random.below(CATEGORIES / GENRES);
+      const itemTags = new Set<number>();
+      for (let left = 1 + random.below(4); left > 0; left--) {
+        const tagGenre = random.uniform() < 0.7 ? genre : second;
+        // The square makes a genre's first tags the common ones.
+        const rank = Math.floor(random.uniform() ** 2 * Math.floor(tags / GENRES));
+        itemTags.add(tagGenre + GENRES * rank);
+      }
+      texts.push(`v${names.at(item) + 1}:c${category}:${[...itemTags].map((tag) => `t${tag}`).join("_")}`);
+    }
+    this.texts = texts;
+    this.genres = Array.from({ length: GENRES }, (_, genre) => {
+      const members = Int32Array.from({ length: items }, (_, i) => i).filter((item) => genreOf[item] === genre);
+      return { items: members, popularity: aliasTable(Float64Array.from(members, (item) => popularity[item]!)) };
+    });
+    this.successors = new Int32Array(items * SUCCESSORS);
+    for (let item = 0; item < items; item++) {
+      for (let s = 0; s < SUCCESSORS; s++) {
+        let next = item;
+        for (let tries = 0; next === item && tries < TRIES; tries++) {
+          // Mostly in the genre and whatever its popularity, so that habit brings the tail to light.
+          const pool = random.uniform() < 0.8 ? this.genres[genreOf[item]!]!.items : undefined;
+          next = pool ? pool[random.below(pool.length)]! : random.below(items);
+        }
+        this.successors[item * SUCCESSORS + s] = next === item ? (item + 1) % items : next;
+      }
+    }
+  }
+
+  drawByTaste(random: RandomStream, genre: number): number {
+    const { items, popularity } = this.genres[genre]!;
+    const column = random.below(items.length);
+    return items[random.word() < popularity.threshold[column]! ? column : popularity.alias[column]!]!;
+  }
+}
+
+/** The user's fields before and after the clicks, and the items clicked. */
+function simulateUser(catalogue: Catalogue, user: number, meanClicks: number, seed: number) {
+  const random = new RandomStream(seed, STREAMS.simulate, [user, 0, DRAWS.user]);
+  const tastes = Array.from({ length: 1 + random.below(3) }, () => random.below(GENRES));
+  const orNull = (token: string) => (random.uniform() < NULL_SHARE ? "NULL" : token);
+  /** One of `count`, more often than not one whose number hints at the main taste. */
+  const hint = (count: number) => {
+    const candidate = random.below(count);
+    if (random.uniform() < 0.5) return candidate;
+    const shifted = candidate - (candidate % GENRES) + tastes[0]!;
+    return shifted < count ? shifted : tastes[0]!;
+  };
+  const province = hint(PROVINCES);
+  const fields = [`u${user + 1}`, orNull(`p${province}`), orNull(`p${province}c${random.below(CITIES)}`)];
+  const before = fields.join("\t");
+  const after = orNull(`m${hint(PHONES)}`);
+
+  // exp(normal) has mean exp(spread² / 2). At most half of the catalogue, so that there is always something new.
+  const activity = (meanClicks / Math.exp(ACTIVITY_SPREAD ** 2 / 2)) * Math.exp(ACTIVITY_SPREAD * random.normal());
+  const length = Math.min(Math.max(MIN_CLICKS, Math.round(activity)), catalogue.items >> 1);
+  const watched = new Set<number>();
+  let [last, beforeLast] = [-1, -1];
+  while (watched.size < length) {
+    let next = -1;
+    if (last >= 0 && random.uniform() < HABIT.share) {
+      const from = beforeLast < 0 || random.uniform() < HABIT.last ? last : beforeLast;
+      const u = random.uniform();
+      next = catalogue.successors[from * SUCCESSORS + (u < 0.6 ? 0 : u < 0.9 ? 1 : 2)]!;
+    }
+    for (let tries = 0; (next < 0 || watched.has(next)) && tries < TRIES; tries++) {
+      next = catalogue.drawByTaste(random, tastes[random.below(tastes.length)]!);
+    }
+    while (watched.has(next)) next = random.below(catalogue.items);
+    watched.add(next);
+    beforeLast = last;
+    last = next;
+  }
+  return { before, after, watched };
+}

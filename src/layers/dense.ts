@@ -1,0 +1,18 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import { linear } from "../ops/index.js";
+
+export interface DenseOptions {
+  readonly width: number;
+  readonly activation: "none" | "relu";
+}
+
+/** A fully connected layer over concatenated inputs: weights N(0, 1/√fan_in), biases 0 at the start. */
+export function dense(graph: Graph, name: string, inputs: readonly Tensor[], options: DenseOptions): Tensor {
+  const fanIn = inputs.reduce((sum, { shape }) => sum + (shape[1] as number), 0);
+  const weight = graph.parameter(`${name}.weight`, [fanIn, options.width], {
+    kind: "normal",
+    standardDeviation: 1 / Math.sqrt(fanIn),
+  });
+  const bias = graph.parameter(`${name}.bias`, [options.width], { kind: "zeros" });
+  return linear(graph, `${name}.output`, inputs, weight, bias, { activation: options.activation });
+}

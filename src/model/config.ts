@@ -1,0 +1,243 @@
+import { nearestName, ShortlistError } from "../errors.js";
+
+/** The recall network and how it is trained. Every key is an option of `--set` and of a configuration file. */
+export interface ModelConfig {
+  /** Clicks of history that a prediction reads at most. */
+  window: number;
+  /** Features of the schema that the network does not read. */
+  exclude: readonly string[];
+  /** Embedding width by feature; `defaultEmbeddingWidth` for the others. */
+  embeddingWidths: Readonly<Record<string, number>>;
+  defaultEmbeddingWidth: number;
+  /** How the clicked items become one vector: an LSTM with max-pooling over time, or the mean of their embeddings. */
+  history: "lstm" | "mean";
+  lstmWidth: number;
+  /** Peephole weights, zero at the start. */
+  peepholes: boolean;
+  /** Start value of the forget gate's bias (Jozefowicz et al. 2015). */
+  forgetBias: number;
+  /** Widths of the ReLU layers below the user vector. */
+  hiddenWidths: readonly number[];
+  userVectorWidth: number;
+  userVectorActivation: "relu" | "none";
+  loss: "nce" | "paddle_nce" | "sampled_softmax" | "softmax";
+  /** Negatives for a sample, or for the whole batch where they are shared. */
+  draws: number;
+  sharedDraws: boolean;
+  /** The noise distribution is count^noisePower. */
+  noisePower: number;
+  /** The batch's loss is the mean or the sum of its samples'. */
+  reduction: "mean" | "sum";
+  optimizer: "adagrad" | "rowwise_adagrad" | "adam" | "sgd";
+  learningRate: number;
+  epsilon: number;
+  /** AdaGrad divides by √(a + ε) instead of √a + ε. */
+  epsilonInside: boolean;
+  beta1: number;
+  beta2: number;
+  /** L2 decay of weights, not of tables. */
+  l2: number;
+  /** L2 decay of biases and peepholes as well. */
+  l2Biases: boolean;
+  /** Standard deviation of embedding tables at the start. */
+  embeddingDeviation: number;
+  /** Standard deviation of the output weights at the start; 0 means 1/√items. */
+  outputDeviation: number;
+  /** Samples in a batch. */
+  batchSize: number;
+  /** Isolated windows in shuffled order, or whole stretches of users that share positions and runs. */
+  batching: "shuffled" | "shared";
+  /** Times that training reads the dataset. */
+  passes: number;
+}
+
+type Field =
+  | { readonly kind: "integer"; readonly min: number }
+  | { readonly kind: "number"; readonly min: number; readonly above?: boolean; readonly max?: number }
+  | { readonly kind: "boolean" }
+  | { readonly kind: "choice"; readonly values: readonly string[] }
+  | { readonly kind: "integers"; readonly min: number }
+  | { readonly kind: "names" }
+  | { readonly kind: "widths" };
+
+const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
+  window: { kind: "integer", min: 1 },
+  exclude: { kind: "names" },
+  embeddingWidths: { kind: "widths" },
+  defaultEmbeddingWidth: { kind: "integer", min: 1 },
+  history: { kind: "choice", values: ["lstm", "mean"] },
+  lstmWidth: { kind: "integer", min: 1 },
+  peepholes: { kind: "boolean" },
+  forgetBias: { kind: "number", min: Number.NEGATIVE_INFINITY },
+  hiddenWidths: { kind: "integers", min: 1 },
+  userVectorWidth: { kind: "integer", min: 1 },
+  userVectorActivation: { kind: "choice", values: ["relu", "none"] },
+  loss: { kind: "choice", values: ["nce", "paddle_nce", "sampled_softmax", "softmax"] },
+  draws: { kind: "integer", min: 1 },
+  sharedDraws: { kind: "boolean" },
+  noisePower: { kind: "number", min: 0 },
+  reduction: { kind: "choice", values: ["mean", "sum"] },
+  optimizer: { kind: "choice", values: ["adagrad", "rowwise_adagrad", "adam", "sgd"] },
+  learningRate: { kind: "number", min: 0, above: true },
+  epsilon: { kind: "number", min: 0, above: true },
+  epsilonInside: { kind: "boolean" },
+  beta1: { kind: "number", min: 0, max: 1 },
+  beta2: { kind: "number", min: 0, max: 1 },
+  l2: { kind: "number", min: 0 },
+  l2Biases: { kind: "boolean" },
+  embeddingDeviation: { kind: "number", min: 0, above: true },
+  outputDeviation: { kind: "number", min: 0 },
+  batchSize: { kind: "integer", min: 1 },
+  batching: { kind: "choice", values: ["shuffled", "shared"] },
+  passes: { kind: "integer", min: 1 },
+};
+
+/** The original's widths for the features of the default schema. */
+const ORIGINAL_WIDTHS = { user_id: 64, province: 8, city: 16, phone: 16, item: 64, category: 8, tags: 64 };
+
+/** PaddlePaddle's youtube_recall: its network, loss, initialisation, decay and optimizer (MATH: "Paddle's own"). */
+const PADDLE: ModelConfig = {
+  window: 20,
+  exclude: [],
+  embeddingWidths: ORIGINAL_WIDTHS,
+  defaultEmbeddingWidth: 16,
+  history: "lstm",
+  lstmWidth: 64,
+  peepholes: true,
+  forgetBias: 0,
+  hiddenWidths: [256],
+  userVectorWidth: 31,
+  userVectorActivation: "relu",
+  loss: "paddle_nce",
+  draws: 5,
+  sharedDraws: false,
+  noisePower: 1,
+  reduction: "sum",
+  optimizer: "adagrad",
+  learningRate: 0.1,
+  epsilon: 1e-6,
+  epsilonInside: true,
+  beta1: 0.9,
+  beta2: 0.999,
+  l2: 1e-3,
+  l2Biases: true,
+  embeddingDeviation: 0.001,
+  outputDeviation: 0,
+  batchSize: 50,
+  batching: "shuffled",
+  passes: 1,
+};
+
+/** What was measured to work best over several data sets: docs/quality.md. */
+const DEFAULT: ModelConfig = {
+  ...PADDLE,
+  peepholes: false,
+  forgetBias: 1,
+  userVectorWidth: 64,
+  userVectorActivation: "none",
+  loss: "sampled_softmax",
+  draws: 512,
+  sharedDraws: true,
+  noisePower: 0.75,
+  reduction: "mean",
+  optimizer: "adam",
+  learningRate: 0.002,
+  epsilon: 1e-8,
+  epsilonInside: false,
+  l2: 0,
+  l2Biases: false,
+  embeddingDeviation: 0.05,
+  outputDeviation: 0.05,
+  batchSize: 256,
+  passes: 4,
+};
+
+export const PRESETS: Readonly<Record<string, ModelConfig>> = { default: DEFAULT, paddle: PADDLE };
+
+/**
+ * A preset with changes on top: first those of a configuration object (parsed JSON), then `key=value` texts. The key of a
+ * map entry is dotted: `embeddingWidths.item=32`. Throws ERR_CONFIG that names the key, what was expected and received.
+ */
+export function resolveConfig(preset: string, changes: unknown = {}, assignments: readonly string[] = []): ModelConfig {
+  const base = PRESETS[preset];
+  if (!base) {
+    throw new ShortlistError("ERR_CONFIG", `Expected a preset of ${Object.keys(PRESETS).join(", ")} but received "${preset}"`);
+  }
+  if (typeof changes !== "object" || changes === null || Array.isArray(changes)) {
+    throw new ShortlistError("ERR_CONFIG", "Expected the configuration to be a JSON object");
+  }
+  const config: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(changes)) setKey(config, key, value);
+  for (const assignment of assignments) {
+    const separator = assignment.indexOf("=");
+    if (separator < 1) throw new ShortlistError("ERR_CONFIG", `Expected key=value but received "${assignment}"`);
+    const [key, ...rest] = assignment.slice(0, separator).split(".") as [string, ...string[]];
+    const value = parseValue(assignment.slice(separator + 1));
+    setKey(config, key, rest.length > 0 ? { [rest.join(".")]: value } : value);
+  }
+  return config as unknown as ModelConfig;
+}
+
+/** Reads the configuration of a saved model, where every key must be there. */
+export function parseConfig(value: unknown, path: string): ModelConfig {
+  try {
+    const config = resolveConfig("default", value);
+    const missing = Object.keys(FIELDS).find((key) => !Object.hasOwn(value as object, key));
+    if (missing) throw new ShortlistError("ERR_CONFIG", `Missing configuration key "${missing}"`);
+    return { ...config, embeddingWidths: (value as ModelConfig).embeddingWidths };
+  } catch (error) {
+    throw new ShortlistError("ERR_MODEL", `${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function setKey(config: Record<string, unknown>, key: string, value: unknown): void {
+  const field = FIELDS[key as keyof ModelConfig];
+  if (!field || !Object.hasOwn(FIELDS, key)) {
+    const nearest = nearestName(key, Object.keys(FIELDS));
+    throw new ShortlistError("ERR_CONFIG", `Unknown configuration key "${key}"${nearest ? `. Did you mean "${nearest}"?` : ""}`);
+  }
+  const expectation = mismatch(field, value);
+  if (expectation) {
+    throw new ShortlistError("ERR_CONFIG", `Expected "${key}" to be ${expectation} but received ${JSON.stringify(value)}`);
+  }
+  config[key] = field.kind === "widths" ? { ...(config[key] as object), ...(value as object) } : value;
+}
+
+/** JSON where it is JSON (numbers, booleans, lists), else the text itself. */
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** What `field` expects, where `value` is something else. */
+function mismatch(field: Field, value: unknown): string | undefined {
+  const isInteger = (x: unknown, min: number) => Number.isSafeInteger(x) && (x as number) >= min;
+  switch (field.kind) {
+    case "integer":
+      return isInteger(value, field.min) ? undefined : `a whole number of at least ${field.min}`;
+    case "number": {
+      const { min, max = Number.POSITIVE_INFINITY, above = false } = field;
+      const fits = typeof value === "number" && Number.isFinite(value) && (above ? value > min : value >= min) && value <= max;
+      if (fits) return undefined;
+      if (min === Number.NEGATIVE_INFINITY) return "a number";
+      return `a number ${above ? "above" : "of at least"} ${min}${max < Number.POSITIVE_INFINITY ? ` and at most ${max}` : ""}`;
+    }
+    case "boolean":
+      return typeof value === "boolean" ? undefined : "true or false";
+    case "choice":
+      return field.values.includes(value as string) ? undefined : `one of ${field.values.join(", ")}`;
+    case "integers":
+      return Array.isArray(value) && value.every((x) => isInteger(x, field.min))
+        ? undefined
+        : `a list of whole numbers of at least ${field.min}, such as [256,128]`;
+    case "names":
+      return Array.isArray(value) && value.every((x) => typeof x === "string") ? undefined : 'a list of feature names, such as ["phone"]';
+    case "widths":
+      return typeof value === "object" && value !== null && Object.values(value).every((x) => isInteger(x, 1))
+        ? undefined
+        : 'an object of widths by feature, such as {"item":64}';
+  }
+}

@@ -1,0 +1,223 @@
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Encoding } from "../data/clicks.js";
+import { hasCode, replaceFolder } from "../data/files.js";
+import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
+import { parseSchema, userFeatures, vocabularyNames } from "../data/schema.js";
+import { Vocabulary } from "../data/vocabulary.js";
+import { ShortlistError } from "../errors.js";
+import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
+import { createEngine, type EngineOptions } from "../executors/index.js";
+import { countElements, type DimSizes } from "../graph/dims.js";
+import { formatProgram, type Program, parseProgram, STORED_ROLES, selectOutputs, type TensorSpec } from "../graph/program.js";
+import { type ModelConfig, parseConfig } from "./config.js";
+
+const FORMAT = "shortlist-model";
+const VERSION = 1;
+const DESCRIPTION = "config.json";
+const PROGRAM = "program.json";
+const WEIGHTS = "model.safetensors";
+const VOCABULARY = "vocabulary";
+/** Models of single passes inside a model folder. */
+const PASS_FOLDER = /^pass-\d+$/;
+
+/** What a model knows besides its Program and weights. */
+export interface ModelDescription extends Encoding {
+  readonly config: ModelConfig;
+  /** How it came to be: preset, seed, samples, loss … */
+  readonly training: Readonly<Record<string, unknown>>;
+}
+
+/** A trained network, ready to run: its inference Program over its weights. */
+export class Model {
+  readonly description: ModelDescription;
+  readonly program: Program;
+  readonly engine: Engine;
+  readonly store: TensorStore;
+  readonly #executors = new Map<string, Executor>();
+
+  constructor(description: ModelDescription, program: Program, engine: Engine, store: TensorStore) {
+    this.description = description;
+    this.program = program;
+    this.engine = engine;
+    this.store = store;
+  }
+
+  /** Runs the part of the inference Program that these outputs need. */
+  run(outputs: readonly string[], inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+    const key = outputs.join();
+    let executor = this.#executors.get(key);
+    if (!executor) {
+      executor = this.engine.createExecutor(selectOutputs(this.program, outputs), this.store);
+      this.#executors.set(key, executor);
+    }
+    return executor.run(inputs, dims);
+  }
+
+  /** The vocabulary of what is recommended. */
+  get items(): Vocabulary {
+    return this.description.vocabularies.get(this.description.schema.click[0]!.name)!;
+  }
+
+  close(): void {
+    for (const executor of this.#executors.values()) executor.close();
+    this.#executors.clear();
+  }
+}
+
+/**
+ * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv`. It appears whole
+ * or not at all, replaces an older model only when it is complete, and takes the models of `passes` (folders `pass-<n>`
+ * in the same place) along.
+ */
+export async function saveModel(model: Model, folder: string, passes: readonly number[] = []): Promise<void> {
+  const { config, schema, vocabularies, numbers, training } = model.description;
+  const head = { format: FORMAT, version: VERSION, config, schema, numbers: Object.fromEntries(numbers), training };
+  await replaceFolder(folder, refuseUnlessModel, async (temporary) => {
+    await writeFile(join(temporary, DESCRIPTION), `${JSON.stringify(head, null, 2)}\n`);
+    await writeFile(join(temporary, PROGRAM), formatProgram(model.program));
+    const weights = storedTensors(model.program).map(({ name, dtype, shape }) => ({
+      name,
+      dtype,
+      shape,
+      data: () => storedChunks(model.store, name, countElements(shape, {})),
+    }));
+    await writeSafetensors(join(temporary, WEIGHTS), weights);
+    await mkdir(join(temporary, VOCABULARY));
+    for (const [name, vocabulary] of vocabularies) await vocabulary.write(join(temporary, VOCABULARY, `${name}.tsv`));
+  }, passes.map((pass) => `pass-${pass}`));
+}
+
+/** Throws unless a model may be written to this path: it is free, or an empty folder, or a model to be replaced. */
+export async function checkModelFolder(folder: string): Promise<void> {
+  const exists = await stat(folder).then(
+    () => true,
+    () => false,
+  );
+  if (exists) await refuseUnlessModel(folder);
+}
+
+async function refuseUnlessModel(folder: string): Promise<void> {
+  const refuse = (problem: string): never => {
+    throw new ShortlistError("ERR_MODEL", `Refused to replace ${folder}: ${problem}. Choose another output folder`);
+  };
+  if (!(await stat(folder)).isDirectory()) refuse("it is a file");
+  const parts = [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY];
+  const foreign = (await readdir(folder)).find((name) => !parts.includes(name) && !PASS_FOLDER.test(name));
+  if (foreign) refuse(`it holds ${foreign}, which is no part of a model and would be lost`);
+}
+
+/** Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. */
+export async function openModel(folder: string, options: EngineOptions = {}): Promise<Model> {
+  const description = await readDescription(folder);
+  const program = await readProgram(folder);
+  const path = join(folder, WEIGHTS);
+  const { tensors } = await readSafetensors(path, "ERR_MODEL");
+  const engine = createEngine(options);
+  const store = engine.createStore();
+  for (const { name, dtype, shape } of storedTensors(program)) {
+    const found = tensors.get(name);
+    if (!found) throw new ShortlistError("ERR_MODEL", `${path}: There is no tensor "${name}"`);
+    if (found.dtype !== dtype || found.shape.join() !== shape.join()) {
+      throw new ShortlistError(
+        "ERR_MODEL",
+        `${path}: Expected "${name}" of ${dtype} [${shape.join(", ")}] but received ${found.dtype} [${found.shape.join(", ")}]`,
+      );
+    }
+    store.define({ name, dtype, shape });
+    store.write(name, found.data);
+  }
+  checkTables(folder, description, program);
+  return new Model(description, program, engine, store);
+}
+
+/** Each vocabulary has a token for every row of its table. */
+function checkTables(folder: string, { vocabularies, schema }: ModelDescription, program: Program): void {
+  const rows = new Map(storedTensors(program).map(({ name, shape }) => [name, shape[0]]));
+  const expected = new Map([...vocabularies].map(([name, { size }]) => [`embedding.${name}`, size]));
+  expected.set("output.weight", vocabularies.get(schema.click[0]!.name)!.size);
+  for (const [tensor, size] of expected) {
+    const found = rows.get(tensor);
+    if (found !== undefined && found !== size) {
+      throw new ShortlistError("ERR_MODEL", `${folder}: "${tensor}" has ${found} rows but its vocabulary ${size} tokens`);
+    }
+  }
+}
+
+/** `config.json` and the vocabularies of a model folder. */
+export async function readDescription(folder: string): Promise<ModelDescription> {
+  const path = join(folder, DESCRIPTION);
+  const head = parseJson(await readPart(folder, DESCRIPTION), path);
+  if (head["format"] !== FORMAT) {
+    throw new ShortlistError("ERR_MODEL", `${path}: Expected format "${FORMAT}" but received ${JSON.stringify(head["format"])}`);
+  }
+  if (head["version"] !== VERSION) {
+    throw new ShortlistError("ERR_MODEL", `${path}: Expected version ${VERSION} but received ${JSON.stringify(head["version"])}`);
+  }
+  const schema = parseSchema(head["schema"], path);
+  const statistics = (head["numbers"] ?? {}) as Record<string, { mean: number; standardDeviation: number }>;
+  const numbers = new Map<string, { mean: number; standardDeviation: number }>();
+  for (const { name, kind } of userFeatures(schema)) {
+    if (kind !== "number") continue;
+    const { mean, standardDeviation } = statistics[name] ?? {};
+    if (!Number.isFinite(mean) || !Number.isFinite(standardDeviation)) {
+      throw new ShortlistError("ERR_MODEL", `${path}: There are no mean and standardDeviation of "${name}"`);
+    }
+    numbers.set(name, { mean: mean!, standardDeviation: standardDeviation! });
+  }
+  const vocabularies = new Map<string, Vocabulary>();
+  for (const name of vocabularyNames(schema)) {
+    vocabularies.set(name, await Vocabulary.read(join(folder, VOCABULARY, `${name}.tsv`)));
+  }
+  const training = (head["training"] ?? {}) as Record<string, unknown>;
+  return { config: parseConfig(head["config"], path), schema, numbers, vocabularies, training };
+}
+
+/** `program.json` of a model folder. */
+export async function readProgram(folder: string): Promise<Program> {
+  const text = await readPart(folder, PROGRAM);
+  try {
+    return parseProgram(text);
+  } catch (error) {
+    throw new ShortlistError("ERR_MODEL", `${join(folder, PROGRAM)}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function readPart(folder: string, name: string): Promise<string> {
+  try {
+    return await readFile(join(folder, name), "utf8");
+  } catch (error) {
+    const problem = await stat(folder).then(
+      (found) => {
+        if (!found.isDirectory()) return "It is a file, not a model folder";
+        if (hasCode(error, "ENOENT")) return `The folder is not a model: it has no ${name}`;
+        return `Cannot read ${name}: ${(error as Error).message}`;
+      },
+      () => "There is no such folder",
+    );
+    throw new ShortlistError("ERR_MODEL", `${folder}: ${problem}. Train a model first`, { cause: error });
+  }
+}
+
+function parseJson(text: string, path: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch (cause) {
+    throw new ShortlistError("ERR_MODEL", `${path}: Expected JSON but ${(cause as Error).message}`, { cause });
+  }
+  throw new ShortlistError("ERR_MODEL", `${path}: Expected a JSON object`);
+}
+
+/** The tensors that a Program keeps between runs; their shapes are numbers. */
+function storedTensors(program: Program): (TensorSpec & { readonly shape: readonly number[] })[] {
+  return program.tensors.filter(({ role }) => STORED_ROLES.has(role)) as never;
+}
+
+const CHUNK_ELEMENTS = 1 << 20;
+
+function* storedChunks(store: TensorStore, name: string, elements: number) {
+  for (let offset = 0; offset < elements; offset += CHUNK_ELEMENTS) {
+    yield store.read(name, offset, Math.min(CHUNK_ELEMENTS, elements - offset)) as Float32Array;
+  }
+}

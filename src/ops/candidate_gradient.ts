@@ -1,0 +1,218 @@
+import { addDims, type Dim } from "../graph/dims.js";
+import type { GradientRule } from "../graph/gradients.js";
+import type { Graph, GraphOp, InputSlot, OutputShape, ShapeOperands, Tensor } from "../graph/graph.js";
+import { type Cost, type CostCall, checkIds, type KernelCall, type Op } from "./op.js";
+
+/*
+ * What the losses over a few candidates a sample share: `nce`, `paddle_nce` and `sampled_softmax` score a sample's
+ * target and its draws (candidate 0 is the target) by w·u + b, and differ in the loss of a score alone. Each saves the
+ * gradient of its loss by the scores, `logit_gradient` [samples, 1 + draws], so one op carries it on to user, weight and bias.
+ */
+
+export const CANDIDATE_INPUTS: Record<string, InputSlot> = {
+  user: { dtype: "float32", rank: 2 },
+  weight: { dtype: "float32", rank: 2 },
+  bias: { dtype: "float32", rank: 1, optional: true },
+  target: { dtype: "int32", rank: 1 },
+  negatives: { dtype: "int32" },
+  log_noise: { dtype: "float32", rank: 1 },
+};
+
+export const CANDIDATE_OUTPUTS = ["loss", "logit_gradient"];
+
+export function candidateShapes(operands: ShapeOperands): Record<string, OutputShape> {
+  const [items] = operands.input("weight").shape;
+  const draws = checkCandidates(operands);
+  if (operands.has("bias")) operands.expectShape("bias", [items!]);
+  operands.expectShape("log_noise", [items!]);
+  const samples = operands.input("user").shape[0]!;
+  return {
+    loss: { dtype: "float32", shape: [samples] },
+    logit_gradient: { dtype: "float32", shape: [samples, addDims(draws, 1)] },
+  };
+}
+
+/** Checks user, weight, target and negatives; the number of draws. */
+function checkCandidates(operands: ShapeOperands): Dim {
+  const [samples, width] = operands.input("user").shape;
+  const negatives = operands.input("negatives");
+  operands.expectShape("weight", [operands.input("weight").shape[0]!, width!]);
+  operands.expectShape("target", [samples!]);
+  const draws = negatives.shape.at(-1);
+  if (draws === undefined) return operands.failShape("negatives", "[samples, draws] or [draws]", negatives);
+  if (negatives.shape.length === 2) operands.expectShape("negatives", [samples!, draws]);
+  return draws;
+}
+
+/** The gradient rule of the three losses: row terms for the target's row and for each draw's. */
+export const candidateGradientRule: GradientRule = ({
+  graph,
+  name,
+  input,
+  optional,
+  output,
+  outputGradient,
+  needed,
+}) => {
+  const [user, target, negatives] = [input("user"), input("target"), input("negatives")];
+  const gradients = graph.apply(candidateGradientOp, `${name}.user_gradient`, {
+    loss_gradient: outputGradient("loss"),
+    logit_gradient: output("logit_gradient"),
+    user,
+    weight: input("weight"),
+    target,
+    negatives,
+  });
+  const targetScale = gradients["target_scale"]!;
+  const shared = negatives.shape.length === 1;
+  const weightOfNegatives = shared
+    ? { ids: negatives, rows: gradients["negative_rows"]! }
+    : { ids: negatives, rows: user, scale: gradients["negative_scale"]! };
+  const biasOfNegatives = shared ? gradients["negative_bias"]! : gradients["negative_scale"]!;
+  return {
+    user: gradients["user_gradient"],
+    weight: needed("weight")
+      ? { rows: [{ ids: target, rows: user, scale: targetScale }, weightOfNegatives] }
+      : undefined,
+    bias:
+      optional("bias") && needed("bias")
+        ? {
+            rows: [
+              { ids: target, rows: targetScale },
+              { ids: negatives, rows: biasOfNegatives },
+            ],
+          }
+        : undefined,
+  };
+};
+
+export function checkCandidateIds(call: KernelCall): void {
+  checkIds(call, "target", call.input("weight").rows);
+  checkIds(call, "negatives", call.input("weight").rows);
+}
+
+/** The ids of sample s: its target, then its draws. */
+export function candidatesOf(call: KernelCall, s: number): number[] {
+  const { data, shape } = call.input("negatives");
+  const draws = shape.at(-1)!;
+  const first = shape.length === 1 ? 0 : s * draws;
+  return [call.input("target").data[s]!, ...data.subarray(first, first + draws)];
+}
+
+/** w·u + b for sample s and an item; no bias counts as 0. */
+export function logit(call: KernelCall, s: number, item: number): number {
+  const [user, weight] = [call.input("user"), call.input("weight")];
+  const width = user.columns;
+  let sum = call.has("bias") ? call.input("bias").data[item]! : 0;
+  for (let c = 0; c < width; c++) sum += user.data[s * width + c]! * weight.data[item * width + c]!;
+  return sum;
+}
+
+/** log(k · q(item)): how often the item is expected among the draws of a sample. */
+export function logExpectedCount(call: KernelCall, item: number): number {
+  return Math.log(call.input("negatives").shape.at(-1)!) + call.input("log_noise").data[item]!;
+}
+
+export function candidateCost(call: CostCall): Cost {
+  const [user, gradient] = [call.input("user"), call.output("logit_gradient")];
+  const pairs = gradient.rows * gradient.columns;
+  return {
+    flops: pairs * (2 * user.columns + 10),
+    bytes: 4 * (pairs * (user.columns + 4) + user.rows * (user.columns + 1)),
+  };
+}
+
+/**
+ * With e[s, j] = loss_gradient[s] · logit_gradient[s, j], the gradient by the score of candidate j of sample s:
+ *
+ *     user_gradient[s] = Σⱼ e[s, j] · weight[idⱼ]      target_scale[s] = e[s, 0]      negative_scale[s, d] = e[s, 1 + d]
+ *
+ * weight row target[s] gains target_scale[s] · user[s], row negatives[s, d] gains negative_scale[s, d] · user[s], and the
+ * bias gains the scales. Draws that the batch shares are summed over the samples at once, in sample order:
+ * negative_rows[d] = Σₛ e[s, 1 + d] · user[s] and negative_bias[d] = Σₛ e[s, 1 + d].
+ */
+export const candidateGradientOp: Op = {
+  name: "candidate_gradient",
+  inputs: {
+    loss_gradient: { dtype: "float32", rank: 1 },
+    logit_gradient: { dtype: "float32", rank: 2 },
+    user: { dtype: "float32", rank: 2 },
+    weight: { dtype: "float32", rank: 2 },
+    target: { dtype: "int32", rank: 1 },
+    negatives: { dtype: "int32" },
+  },
+  outputs: ["user_gradient", "target_scale", "negative_scale", "negative_rows", "negative_bias"],
+  attributes: {},
+  shapes: (operands) => {
+    const [samples, width] = operands.input("user").shape;
+    const draws = checkCandidates(operands);
+    operands.expectShape("loss_gradient", [samples!]);
+    operands.expectShape("logit_gradient", [samples!, addDims(draws, 1)]);
+    const float32 = (...shape: Dim[]): OutputShape => ({ dtype: "float32", shape });
+    const both = { user_gradient: float32(samples!, width!), target_scale: float32(samples!) };
+    return operands.input("negatives").shape.length === 1
+      ? { ...both, negative_rows: float32(draws, width!), negative_bias: float32(draws) }
+      : { ...both, negative_scale: float32(samples!, draws) };
+  },
+  check: checkCandidateIds,
+  reference: (call) => {
+    const [user, weight] = [call.input("user"), call.input("weight")];
+    const [lossGradient, logitGradient] = [call.input("loss_gradient"), call.input("logit_gradient")];
+    const width = user.columns;
+    const draws = logitGradient.columns - 1;
+    const score = (s: number, j: number) => lossGradient.data[s]! * logitGradient.data[s * (draws + 1) + j]!;
+
+    for (let s = 0; s < user.rows; s++) {
+      const ids = candidatesOf(call, s);
+      for (let c = 0; c < width; c++) {
+        let sum = 0;
+        ids.forEach((id, j) => {
+          sum += score(s, j) * weight.data[id * width + c]!;
+        });
+        call.output("user_gradient").data[s * width + c] = sum;
+      }
+      call.output("target_scale").data[s] = score(s, 0);
+    }
+    if (call.has("negative_scale")) {
+      const { data } = call.output("negative_scale");
+      for (let i = 0; i < data.length; i++) data[i] = score(Math.floor(i / draws), 1 + (i % draws));
+      return;
+    }
+    for (let d = 0; d < draws; d++) {
+      let bias = 0;
+      const row = new Float64Array(width);
+      for (let s = 0; s < user.rows; s++) {
+        bias += score(s, 1 + d);
+        for (let c = 0; c < width; c++) row[c]! += score(s, 1 + d) * user.data[s * width + c]!;
+      }
+      call.output("negative_bias").data[d] = bias;
+      call.output("negative_rows").data.set(row, d * width);
+    }
+  },
+  cost: (call) => {
+    const [user, gradient] = [call.input("user"), call.input("logit_gradient")];
+    const pairs = gradient.rows * gradient.columns;
+    return { flops: 2 * pairs * user.columns, bytes: 4 * (pairs * (user.columns + 3) + 2 * user.rows * user.columns) };
+  },
+};
+
+export interface CandidateLossInputs {
+  /** [samples, width] */
+  readonly user: Tensor;
+  /** [items, width] */
+  readonly weight: Tensor;
+  /** [items] */
+  readonly bias?: Tensor | undefined;
+  /** [samples] */
+  readonly target: Tensor;
+  /** [samples, draws], or [draws] for draws that the batch shares */
+  readonly negatives: Tensor;
+  /** [items] log q */
+  readonly logNoise: Tensor;
+}
+
+/** [samples]: the loss of each sample by one of the three ops. */
+export function applyCandidateLoss(graph: Graph, op: GraphOp, name: string, inputs: CandidateLossInputs): Tensor {
+  const { logNoise, ...rest } = inputs;
+  return graph.apply(op, name, { ...rest, log_noise: logNoise })["loss"]!;
+}

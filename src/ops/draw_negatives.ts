@@ -1,0 +1,84 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import { multiplyHigh, philox, STREAMS } from "../random/philox.js";
+import { checkIds, type Op } from "./op.js";
+
+/**
+ * Draws from a noise distribution with replacement, by an alias table (Walker 1977; Vose 1991): draw d of sample s in a
+ * step takes words 2(d mod 2) and 2(d mod 2) + 1, called w and v, of the Philox 4×32-10 block with counter
+ * (⌊d / 2⌋, s, step, 0) and key (seed, 1):
+ *
+ *     c = ⌊w · items / 2³²⌋,  draw = v < threshold[c] ? c : alias[c].
+ *
+ * A draw depends on nothing but its own numbers, so any executor draws it in any order. `target` gives the number of
+ * samples only; `shared` draws once for the whole batch, as sample 0.
+ */
+export const drawNegativesOp: Op = {
+  name: "draw_negatives",
+  inputs: {
+    threshold: { dtype: "uint32", rank: 1 },
+    alias: { dtype: "int32", rank: 1 },
+    target: { dtype: "int32", rank: 1 },
+    seed: { dtype: "uint32", rank: 0 },
+    step: { dtype: "uint32", rank: 0 },
+  },
+  outputs: ["negatives"],
+  attributes: { draws: 1, shared: false },
+  shapes: (operands) => {
+    operands.expectShape("alias", operands.input("threshold").shape);
+    const draws = operands.attribute<number>("draws");
+    if (!Number.isSafeInteger(draws) || draws < 1) operands.fail(`Expected draws of at least 1 but received ${draws}`);
+    const samples = operands.input("target").shape[0]!;
+    return { negatives: { dtype: "int32", shape: operands.attribute("shared") ? [draws] : [samples, draws] } };
+  },
+  check: (call) => checkIds(call, "alias", call.input("threshold").rows),
+  reference: (call) => {
+    const [threshold, alias] = [call.input("threshold"), call.input("alias")];
+    const [seed, step] = [call.input("seed").data[0]!, call.input("step").data[0]!];
+    const negatives = call.output("negatives");
+    const draws = call.attribute<number>("draws");
+    const words = new Uint32Array(4);
+    for (let i = 0; i < negatives.data.length; i++) {
+      const [s, d] = [Math.floor(i / draws), i % draws];
+      philox(words, Math.floor(d / 2), s, step, 0, seed, STREAMS.negatives);
+      const [w, v] = [words[2 * (d % 2)]!, words[2 * (d % 2) + 1]!];
+      const c = multiplyHigh(w, threshold.rows);
+      negatives.data[i] = v < threshold.data[c]! ? c : alias.data[c]!;
+    }
+  },
+  cost: (call) => {
+    const { rows, columns } = call.output("negatives");
+    return { flops: 0, bytes: 4 * 3 * rows * columns };
+  },
+};
+
+export interface DrawNegativesInputs {
+  /** uint32 [items] */
+  readonly threshold: Tensor;
+  /** int32 [items] */
+  readonly alias: Tensor;
+  /** [samples] */
+  readonly target: Tensor;
+  /** uint32 [] */
+  readonly seed: Tensor;
+  /** uint32 [] */
+  readonly step: Tensor;
+}
+
+export interface DrawNegativesOptions {
+  /** Draws of each sample, or of the batch. */
+  readonly draws: number;
+  /** One set of draws for the whole batch (default false). */
+  readonly shared?: boolean;
+}
+
+/** int32 [samples, draws], or [draws] when shared. */
+export function drawNegatives(
+  graph: Graph,
+  name: string,
+  inputs: DrawNegativesInputs,
+  options: DrawNegativesOptions,
+): Tensor {
+  return graph.apply(drawNegativesOp, name, { ...inputs }, { draws: options.draws, shared: options.shared ?? false })[
+    "negatives"
+  ]!;
+}

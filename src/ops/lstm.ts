@@ -1,0 +1,260 @@
+import { decrementDim, multiplyDim } from "../graph/dims.js";
+import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
+import { sigmoid } from "./numerics.js";
+import { checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
+
+const PEEPHOLES = ["peephole_input", "peephole_forget", "peephole_output"] as const;
+
+const RECURRENCE_INPUTS: Record<string, InputSlot> = {
+  projection: { dtype: "float32", rank: 2 },
+  recurrent_weight: { dtype: "float32", rank: 2 },
+  position: { dtype: "int32", rank: 1 },
+  run_offsets: { dtype: "int32", rank: 1 },
+  peephole_input: { dtype: "float32", rank: 1, optional: true },
+  peephole_forget: { dtype: "float32", rank: 1, optional: true },
+  peephole_output: { dtype: "float32", rank: 1, optional: true },
+};
+
+/**
+ * LSTM over ranges of steps (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; peepholes: Gers &
+ * Schmidhuber 2000). Gate order i, f, g, o; [xᵢ | x_f | x_g | xₒ] = projection[position[s]] = x·W + b is computed before:
+ *
+ *     i = σ(xᵢ + h₋ Rᵢ + pᵢ∘c₋)    f = σ(x_f + h₋ R_f + p_f∘c₋)    g = tanh(x_g + h₋ R_g)
+ *     c = f∘c₋ + i∘g               o = σ(xₒ + h₋ Rₒ + pₒ∘c)         h = o∘tanh(c)
+ *
+ * Run r is steps run_offsets[r] … run_offsets[r + 1] − 1, and starts from h₋ = c₋ = 0. Runs may be empty. `output` holds h,
+ * `gates` the activated i, f, g, o and `cell` c: the gradient reads all three. Peepholes: all three or none.
+ */
+export const lstmOp: Op = {
+  name: "lstm",
+  inputs: RECURRENCE_INPUTS,
+  outputs: ["output", "gates", "cell"],
+  attributes: {},
+  shapes: (operands) => {
+    const width = checkRecurrence(operands);
+    const steps = operands.input("position").shape[0]!;
+    return {
+      output: { dtype: "float32", shape: [steps, width] },
+      gates: { dtype: "float32", shape: [steps, 4 * width] },
+      cell: { dtype: "float32", shape: [steps, width] },
+    };
+  },
+  // Back-propagation through time: see lstm_gradient.
+  gradient: ({ graph, name, input, optional, output, outputGradient }) => {
+    const gradients = graph.apply(lstmGradientOp, `${name}.projection_gradient`, {
+      output_gradient: outputGradient("output"),
+      output: output("output"),
+      gates: output("gates"),
+      cell: output("cell"),
+      projection: input("projection"),
+      recurrent_weight: input("recurrent_weight"),
+      position: input("position"),
+      run_offsets: input("run_offsets"),
+      peephole_input: optional("peephole_input"),
+      peephole_forget: optional("peephole_forget"),
+      peephole_output: optional("peephole_output"),
+    });
+    return {
+      projection: gradients["projection_gradient"],
+      recurrent_weight: gradients["recurrent_weight_gradient"],
+      peephole_input: gradients["peephole_input_gradient"],
+      peephole_forget: gradients["peephole_forget_gradient"],
+      peephole_output: gradients["peephole_output_gradient"],
+    };
+  },
+  check: checkRuns,
+  reference: (call) => {
+    const [projection, recurrent] = [call.input("projection").data, call.input("recurrent_weight").data];
+    const [position, runs] = [call.input("position").data, call.input("run_offsets").data];
+    const [output, gates, cell] = [call.output("output"), call.output("gates").data, call.output("cell").data];
+    const [pi, pf, po] = PEEPHOLES.map((slot) => peephole(call, slot));
+    const h = output.columns;
+    const sum = new Float64Array(4 * h);
+    forEachStep(runs, (s, first) => {
+      // sum = x·W + b + h₋ R
+      for (let n = 0; n < 4 * h; n++) {
+        sum[n] = projection[position[s]! * 4 * h + n]!;
+        if (first) continue;
+        for (let k = 0; k < h; k++) sum[n]! += output.data[(s - 1) * h + k]! * recurrent[k * 4 * h + n]!;
+      }
+      for (let j = 0; j < h; j++) {
+        const before = first ? 0 : cell[(s - 1) * h + j]!;
+        const i = sigmoid(sum[j]! + pi!(j) * before);
+        const f = sigmoid(sum[h + j]! + pf!(j) * before);
+        const g = Math.tanh(sum[2 * h + j]!);
+        const c = f * before + i * g;
+        const o = sigmoid(sum[3 * h + j]! + po!(j) * c);
+        const gate = s * 4 * h + j;
+        [gates[gate], gates[gate + h], gates[gate + 2 * h], gates[gate + 3 * h]] = [i, f, g, o];
+        cell[s * h + j] = c;
+        output.data[s * h + j] = o * Math.tanh(c);
+      }
+    });
+  },
+  cost: (call) => {
+    const { rows: steps, columns: h } = call.output("output");
+    return { flops: steps * (8 * h * h + 20 * h), bytes: 4 * (steps * (10 * h + 1) + 4 * h * h) };
+  },
+};
+
+/**
+ * Back-propagation through time: within a run, last step first, with d the gradient by the value before activation:
+ *
+ *     dh += d₊ Rᵀ        dₒ = dh∘tanh(c)∘o(1 − o)      dc += dh∘o∘(1 − tanh²c) + dₒ∘pₒ
+ *     dᵢ = dc∘g∘i(1 − i)    d_f = dc∘c₋∘f(1 − f)    d_g = dc∘i∘(1 − g²)    dc₋ = dc∘f + dᵢ∘pᵢ + d_f∘p_f
+ *     dR = Σ h₋ᵀ d    dpᵢ = Σ dᵢ∘c₋    dp_f = Σ d_f∘c₋    dpₒ = Σ dₒ∘c    d projection[position[s]] += d
+ *
+ * Several steps may read one position: their d are summed in step order; a position that no step reads gets 0.
+ */
+export const lstmGradientOp: Op = {
+  name: "lstm_gradient",
+  inputs: {
+    output_gradient: { dtype: "float32", rank: 2 },
+    output: { dtype: "float32", rank: 2 },
+    gates: { dtype: "float32", rank: 2 },
+    cell: { dtype: "float32", rank: 2 },
+    ...RECURRENCE_INPUTS,
+  },
+  outputs: ["projection_gradient", "recurrent_weight_gradient", ...PEEPHOLES.map((slot) => `${slot}_gradient`)],
+  attributes: {},
+  shapes: (operands) => {
+    const width = checkRecurrence(operands);
+    const steps = operands.input("position").shape[0]!;
+    for (const slot of ["output_gradient", "output", "cell"]) operands.expectShape(slot, [steps, width]);
+    operands.expectShape("gates", [steps, 4 * width]);
+    const peepholes = PEEPHOLES.filter((slot) => operands.has(slot));
+    return {
+      projection_gradient: { dtype: "float32", shape: operands.input("projection").shape },
+      recurrent_weight_gradient: { dtype: "float32", shape: operands.input("recurrent_weight").shape },
+      ...Object.fromEntries(
+        peepholes.map((slot) => [`${slot}_gradient`, { dtype: "float32" as const, shape: [width] }]),
+      ),
+    };
+  },
+  check: checkRuns,
+  reference: (call) => {
+    const [output, gates, cell] = [call.input("output"), call.input("gates").data, call.input("cell").data];
+    const outputGradient = call.input("output_gradient").data;
+    const recurrent = call.input("recurrent_weight").data;
+    const [position, runs] = [call.input("position").data, call.input("run_offsets").data];
+    const [pi, pf, po] = PEEPHOLES.map((slot) => peephole(call, slot));
+    const [steps, h] = [output.rows, output.columns];
+
+    const d = new Float64Array(steps * 4 * h);
+    const [dh, dc] = [new Float64Array(h), new Float64Array(h)];
+    for (let r = runs.length - 2; r >= 0; r--) {
+      dh.fill(0);
+      dc.fill(0);
+      for (let s = runs[r + 1]! - 1; s >= runs[r]!; s--) {
+        const first = s === runs[r];
+        for (let j = 0; j < h; j++) {
+          const gate = s * 4 * h + j;
+          const [i, f, g, o] = [gates[gate]!, gates[gate + h]!, gates[gate + 2 * h]!, gates[gate + 3 * h]!];
+          const before = first ? 0 : cell[(s - 1) * h + j]!;
+          const tanh = Math.tanh(cell[s * h + j]!);
+          dh[j]! += outputGradient[s * h + j]!;
+          const dOutput = dh[j]! * tanh * o * (1 - o);
+          dc[j]! += dh[j]! * o * (1 - tanh * tanh) + dOutput * po!(j);
+          const dInput = dc[j]! * g * i * (1 - i);
+          const dForget = dc[j]! * before * f * (1 - f);
+          const dCandidate = dc[j]! * i * (1 - g * g);
+          [d[gate], d[gate + h], d[gate + 2 * h], d[gate + 3 * h]] = [dInput, dForget, dCandidate, dOutput];
+          dc[j] = dc[j]! * f + dInput * pi!(j) + dForget * pf!(j);
+        }
+        // The next dh is d Rᵀ.
+        for (let k = 0; k < h; k++) {
+          dh[k] = 0;
+          for (let n = 0; n < 4 * h; n++) dh[k]! += d[s * 4 * h + n]! * recurrent[k * 4 * h + n]!;
+        }
+      }
+    }
+
+    const projectionSum = new Float64Array(call.output("projection_gradient").data.length);
+    const recurrentSum = new Float64Array(4 * h * h);
+    const peepholeSums = PEEPHOLES.map(() => new Float64Array(h));
+    forEachStep(runs, (s, first) => {
+      for (let n = 0; n < 4 * h; n++) {
+        projectionSum[position[s]! * 4 * h + n]! += d[s * 4 * h + n]!;
+        if (first) continue;
+        for (let k = 0; k < h; k++) recurrentSum[k * 4 * h + n]! += output.data[(s - 1) * h + k]! * d[s * 4 * h + n]!;
+      }
+      for (let j = 0; j < h; j++) {
+        const before = first ? 0 : cell[(s - 1) * h + j]!;
+        peepholeSums[0]![j]! += d[s * 4 * h + j]! * before;
+        peepholeSums[1]![j]! += d[s * 4 * h + h + j]! * before;
+        peepholeSums[2]![j]! += d[s * 4 * h + 3 * h + j]! * cell[s * h + j]!;
+      }
+    });
+    call.output("projection_gradient").data.set(projectionSum);
+    call.output("recurrent_weight_gradient").data.set(recurrentSum);
+    PEEPHOLES.forEach((slot, i) => {
+      if (call.has(slot)) call.output(`${slot}_gradient`).data.set(peepholeSums[i]!);
+    });
+  },
+  cost: (call) => {
+    const { rows: steps, columns: h } = call.input("output");
+    return { flops: steps * (16 * h * h + 40 * h), bytes: 4 * (steps * (16 * h + 1) + 8 * h * h) };
+  },
+};
+
+/** Checks the operands that both directions share; the width h of the hidden state. */
+function checkRecurrence(operands: ShapeOperands): number {
+  const weight = operands.input("recurrent_weight");
+  const width = weight.shape[0];
+  if (typeof width !== "number" || weight.shape[1] !== 4 * width) {
+    operands.failShape("recurrent_weight", "[h, 4h]", weight);
+  }
+  operands.expectShape("projection", [operands.input("projection").shape[0]!, multiplyDim(width, 4)]);
+  decrementDim(operands.input("run_offsets").shape[0]!);
+  const peepholes = PEEPHOLES.filter((slot) => operands.has(slot));
+  if (peepholes.length % PEEPHOLES.length !== 0) operands.fail(`Expected all three peepholes or none`);
+  for (const slot of peepholes) operands.expectShape(slot, [width]);
+  return width;
+}
+
+function checkRuns(call: KernelCall): void {
+  checkIds(call, "position", call.input("projection").rows);
+  checkOffsets(call, "run_offsets", call.input("position").rows);
+}
+
+/** A peephole weight by index; 0 where there are none. */
+function peephole(call: KernelCall, slot: string): (j: number) => number {
+  if (!call.has(slot)) return () => 0;
+  const { data } = call.input(slot);
+  return (j) => data[j]!;
+}
+
+/** Calls `visit` for every step of every run, in order; `first` where it starts a run. */
+function forEachStep(runOffsets: ArrayLike<number>, visit: (step: number, first: boolean) => void): void {
+  for (let r = 0; r + 1 < runOffsets.length; r++) {
+    for (let s = runOffsets[r]!; s < runOffsets[r + 1]!; s++) visit(s, s === runOffsets[r]);
+  }
+}
+
+export interface LstmInputs {
+  /** [positions, 4h] x·W + b of each position */
+  readonly projection: Tensor;
+  /** [h, 4h] gate order i, f, g, o */
+  readonly recurrentWeight: Tensor;
+  /** [steps] the position that each step reads */
+  readonly position: Tensor;
+  /** [runs + 1] where each run's steps begin */
+  readonly runOffsets: Tensor;
+  /** [h] each; all three, or none for an LSTM without peepholes */
+  readonly peepholeInput?: Tensor | undefined;
+  readonly peepholeForget?: Tensor | undefined;
+  readonly peepholeOutput?: Tensor | undefined;
+}
+
+/** [steps, h]: the hidden state after each step. */
+export function lstm(graph: Graph, name: string, inputs: LstmInputs): Tensor {
+  return graph.apply(lstmOp, name, {
+    projection: inputs.projection,
+    recurrent_weight: inputs.recurrentWeight,
+    position: inputs.position,
+    run_offsets: inputs.runOffsets,
+    peephole_input: inputs.peepholeInput,
+    peephole_forget: inputs.peepholeForget,
+    peephole_output: inputs.peepholeOutput,
+  })["output"]!;
+}

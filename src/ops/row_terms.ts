@@ -1,0 +1,144 @@
+import { addDims, sameDim } from "../graph/dims.js";
+import type { RowTerm } from "../graph/gradients.js";
+import type { InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
+import { type Cost, type CostCall, checkIds, checkOffsetsValue, type KernelCall, type Value } from "./op.js";
+import { elementsOf, type SortedRows } from "./sort_rows.js";
+
+/*
+ * What the `_rows` optimizers share: the gradient of a table as row terms (`RowTerm`), summed for each row that the batch
+ * touched. Table row ids[j] gains scale[j] · rows[r(j)]; r(j) is the row with offsets[r] ≤ j < offsets[r + 1], or
+ * ⌊j / (ids per row)⌋ without offsets. The attribute `terms` has a letter for each term: `p` plain, `o` with offsets, `s`
+ * with scale, `b` with both; `term_offsets` and `term_scale` list those only.
+ */
+
+export const ROW_TERM_INPUTS: Record<string, InputSlot> = {
+  order: { dtype: "int32", rank: 1 },
+  rows: { dtype: "int32", rank: 1 },
+  segments: { dtype: "int32", rank: 1 },
+  count: { dtype: "int32", rank: 0 },
+  ids: { dtype: "int32", variadic: true },
+  term_rows: { dtype: "float32", variadic: true },
+  term_offsets: { dtype: "int32", rank: 1, variadic: true, optional: true },
+  term_scale: { dtype: "float32", variadic: true, optional: true },
+};
+
+const LETTERS = /^[posb]*$/;
+
+const hasOffsets = (letter: string) => letter === "o" || letter === "b";
+const hasScale = (letter: string) => letter === "s" || letter === "b";
+
+/** A table's gradient and the result of sorting its ids. */
+export interface RowGradientInputs {
+  /** `sortRows` of the terms' ids, in this order */
+  readonly sorted: SortedRows;
+  readonly terms: readonly RowTerm[];
+}
+
+/** The operands and attribute that hold `terms`. */
+export function rowTermOperands({ sorted, terms }: RowGradientInputs) {
+  const letter = ({ offsets, scale }: RowTerm) => (offsets ? (scale ? "b" : "o") : scale ? "s" : "p");
+  const present = (tensors: readonly (Tensor | undefined)[]) => tensors.filter((tensor) => tensor !== undefined);
+  return {
+    inputs: {
+      order: sorted.order,
+      rows: sorted.rows,
+      segments: sorted.segments,
+      count: sorted.count,
+      ids: terms.map(({ ids }) => ids),
+      term_rows: terms.map(({ rows }) => rows),
+      term_offsets: present(terms.map(({ offsets }) => offsets)),
+      term_scale: present(terms.map(({ scale }) => scale)),
+    },
+    attributes: { terms: terms.map(letter).join("") },
+  };
+}
+
+/** Shape rule of the row terms: as many of each operand as `terms` says, rows as wide as the table. */
+export function checkRowTermShapes(operands: ShapeOperands): void {
+  const letters = [...operands.attribute<string>("terms")];
+  if (!LETTERS.test(letters.join(""))) operands.fail(`Expected terms of p, o, s, b but received "${letters.join("")}"`);
+  const expectLength = (slot: string, expected: number) => {
+    const { length } = operands.list(slot);
+    if (length !== expected) operands.fail(`Expected ${expected} ${slot} for these terms but received ${length}`);
+  };
+  expectLength("ids", letters.length);
+  expectLength("term_rows", letters.length);
+  expectLength("term_offsets", letters.filter(hasOffsets).length);
+  expectLength("term_scale", letters.filter(hasScale).length);
+
+  const ids = operands.list("ids");
+  const width = operands.input("parameter").shape[1] ?? 1;
+  for (const rows of operands.list("term_rows")) {
+    const columns = rows.shape[1] ?? 1;
+    if (width !== 1 && columns !== width) operands.failShape("term_rows", `with ${width} columns`, rows);
+  }
+  const scaled = ids.filter((_, i) => hasScale(letters[i]!));
+  operands.list("term_scale").forEach((scale, i) => {
+    const elements = elementsOf(scaled[i]!.shape);
+    if (!sameDim(elementsOf(scale.shape), elements)) operands.failShape("term_scale", `of ${elements} elements`, scale);
+  });
+  const n = addDims(...ids.map(({ shape }) => elementsOf(shape)));
+  operands.expectShape("order", [n]);
+  operands.expectShape("rows", [n]);
+  operands.expectShape("segments", [addDims(n, 1)]);
+}
+
+interface Term {
+  readonly ids: Value;
+  readonly rows: Value;
+  readonly offsets: Value | undefined;
+  readonly scale: Value | undefined;
+}
+
+function termsOf(call: KernelCall): Term[] {
+  const [ids, rows] = [call.list("ids"), call.list("term_rows")];
+  const [offsets, scales] = [[...call.list("term_offsets")], [...call.list("term_scale")]];
+  return [...call.attribute<string>("terms")].map((letter, i) => ({
+    ids: ids[i]!,
+    rows: rows[i]!,
+    offsets: hasOffsets(letter) ? offsets.shift() : undefined,
+    scale: hasScale(letter) ? scales.shift() : undefined,
+  }));
+}
+
+export function checkRowTerms(call: KernelCall): void {
+  const { rows } = call.input("parameter");
+  checkIds(call, "ids", rows);
+  checkIds(call, "rows", rows);
+  checkIds(call, "order", call.input("order").rows);
+  for (const { ids, offsets } of termsOf(call)) if (offsets) checkOffsetsValue(call, offsets, ids.data.length);
+}
+
+/** Calls `update` with each row that the batch touched and the sum of its terms, in rising order of rows. */
+export function forEachTouchedRow(call: KernelCall, update: (row: number, gradient: Float64Array) => void): void {
+  const width = call.input("parameter").columns;
+  const [order, segments] = [call.input("order").data, call.input("segments").data];
+  const contributions = termsOf(call).flatMap((term) => contributionsOf(term, width));
+  const gradient = new Float64Array(width);
+  for (let i = 0; i < call.input("count").data[0]!; i++) {
+    gradient.fill(0);
+    for (let j = segments[i]!; j < segments[i + 1]!; j++) {
+      const { rows, row, scale } = contributions[order[j]!]!;
+      for (let c = 0; c < width; c++) gradient[c]! += scale * rows.data[row * width + c]!;
+    }
+    update(call.input("rows").data[i]!, gradient);
+  }
+}
+
+/** What each id of a term adds: `scale` times row `row` of `rows`. */
+function contributionsOf(term: Term, width: number): { rows: Value; row: number; scale: number }[] {
+  const { ids, rows, offsets, scale } = term;
+  const idsPerRow = (ids.data.length * width) / rows.data.length;
+  let row = 0;
+  return Array.from({ length: ids.data.length }, (_, j) => {
+    while (offsets && offsets.data[row + 1]! <= j) row++;
+    return { rows, row: offsets ? row : Math.floor(j / idsPerRow), scale: scale?.data[j] ?? 1 };
+  });
+}
+
+/** `tables` counts the table-sized operands that a row's update reads and writes: the parameter and its state. */
+export function rowTermCost(call: CostCall, flopsPerElement: number, tables: number): Cost {
+  const [parameter, order] = [call.input("parameter"), call.input("order")];
+  const elements = order.rows * parameter.columns;
+  return { flops: elements * (1 + flopsPerElement), bytes: 4 * (elements * (1 + 2 * tables) + 4 * order.rows) };
+}

@@ -1,0 +1,162 @@
+import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
+import { logit } from "./candidate_gradient.js";
+import { logSumExp } from "./numerics.js";
+import { checkIds, type KernelCall, type Op } from "./op.js";
+
+const SOFTMAX_INPUTS: Record<string, InputSlot> = {
+  user: { dtype: "float32", rank: 2 },
+  weight: { dtype: "float32", rank: 2 },
+  bias: { dtype: "float32", rank: 1, optional: true },
+  target: { dtype: "int32", rank: 1 },
+};
+
+/**
+ * Exact cross-entropy over the items from `skip_rows` on (1 leaves out `<unk>`):
+ *
+ *     loss[s] = log Σᵢ exp(wᵢ·u + bᵢ) − (w·u + b)_target.
+ *
+ * `log_partition` is the first term. A step costs samples × items.
+ */
+export const softmaxOp: Op = {
+  name: "softmax",
+  inputs: SOFTMAX_INPUTS,
+  outputs: ["loss", "log_partition"],
+  attributes: { skip_rows: 0 },
+  shapes: (operands) => {
+    checkShapes(operands);
+    const shape = [operands.input("user").shape[0]!];
+    return { loss: { dtype: "float32", shape }, log_partition: { dtype: "float32", shape } };
+  },
+  gradient: ({ graph, name, attributes, input, optional, output, outputGradient }) => {
+    const gradients = graph.apply(
+      softmaxGradientOp,
+      `${name}.user_gradient`,
+      {
+        loss_gradient: outputGradient("loss"),
+        log_partition: output("log_partition"),
+        user: input("user"),
+        weight: input("weight"),
+        bias: optional("bias"),
+        target: input("target"),
+      },
+      attributes,
+    );
+    return {
+      user: gradients["user_gradient"],
+      weight: gradients["weight_gradient"],
+      bias: gradients["bias_gradient"],
+    };
+  },
+  check: checkTargets,
+  reference: (call) => {
+    const [loss, logPartition] = [call.output("loss"), call.output("log_partition")];
+    for (let s = 0; s < loss.rows; s++) {
+      const partition = logSumExp(itemsOf(call).map((item) => logit(call, s, item)));
+      logPartition.data[s] = partition;
+      loss.data[s] = partition - logit(call, s, call.input("target").data[s]!);
+    }
+  },
+  cost: (call) => {
+    const [user, weight] = [call.input("user"), call.input("weight")];
+    const pairs = user.rows * weight.rows;
+    return {
+      flops: pairs * (2 * weight.columns + 2),
+      bytes: 4 * (user.rows * (user.columns + 3) + weight.rows * (weight.columns + 1)),
+    };
+  },
+};
+
+/**
+ * With p = exp(wᵢ·u + bᵢ − log_partition) and e[s, i] = loss_gradient[s] · (p − [i = target]):
+ * user_gradient[s] = Σᵢ e wᵢ,  weight_gradient[i] = Σₛ e uₛ,  bias_gradient[i] = Σₛ e; rows before `skip_rows` get 0.
+ */
+export const softmaxGradientOp: Op = {
+  name: "softmax_gradient",
+  inputs: {
+    loss_gradient: { dtype: "float32", rank: 1 },
+    log_partition: { dtype: "float32", rank: 1 },
+    ...SOFTMAX_INPUTS,
+  },
+  outputs: ["user_gradient", "weight_gradient", "bias_gradient"],
+  attributes: { skip_rows: 0 },
+  shapes: (operands) => {
+    checkShapes(operands);
+    const [user, weight] = [operands.input("user").shape, operands.input("weight").shape];
+    operands.expectShape("loss_gradient", [user[0]!]);
+    operands.expectShape("log_partition", [user[0]!]);
+    return {
+      user_gradient: { dtype: "float32", shape: user },
+      weight_gradient: { dtype: "float32", shape: weight },
+      ...(operands.has("bias") && { bias_gradient: { dtype: "float32", shape: [weight[0]!] } }),
+    };
+  },
+  check: checkTargets,
+  reference: (call) => {
+    const [user, weight] = [call.input("user"), call.input("weight")];
+    const width = user.columns;
+    const userSum = new Float64Array(user.data.length);
+    const weightSum = new Float64Array(weight.data.length);
+    const biasSum = new Float64Array(weight.rows);
+    for (let s = 0; s < user.rows; s++) {
+      const partition = call.input("log_partition").data[s]!;
+      const target = call.input("target").data[s];
+      for (const item of itemsOf(call)) {
+        const probability = Math.exp(logit(call, s, item) - partition);
+        const e = call.input("loss_gradient").data[s]! * (probability - (item === target ? 1 : 0));
+        for (let c = 0; c < width; c++) {
+          userSum[s * width + c]! += e * weight.data[item * width + c]!;
+          weightSum[item * width + c]! += e * user.data[s * width + c]!;
+        }
+        biasSum[item]! += e;
+      }
+    }
+    call.output("user_gradient").data.set(userSum);
+    call.output("weight_gradient").data.set(weightSum);
+    if (call.has("bias")) call.output("bias_gradient").data.set(biasSum);
+  },
+  cost: (call) => {
+    const [user, weight] = [call.input("user"), call.input("weight")];
+    const pairs = user.rows * weight.rows;
+    return {
+      flops: pairs * (6 * weight.columns + 4),
+      bytes: 4 * (2 * user.rows * user.columns + 2 * weight.rows * (weight.columns + 1)),
+    };
+  },
+};
+
+function checkShapes(operands: ShapeOperands): void {
+  const [user, weight] = [operands.input("user").shape, operands.input("weight").shape];
+  operands.expectShape("weight", [weight[0]!, user[1]!]);
+  operands.expectShape("target", [user[0]!]);
+  if (operands.has("bias")) operands.expectShape("bias", [weight[0]!]);
+}
+
+function checkTargets(call: KernelCall): void {
+  checkIds(call, "target", call.input("weight").rows, call.attribute<number>("skip_rows"));
+}
+
+function itemsOf(call: KernelCall): number[] {
+  const skipped = call.attribute<number>("skip_rows");
+  return Array.from({ length: Math.max(0, call.input("weight").rows - skipped) }, (_, i) => i + skipped);
+}
+
+export interface SoftmaxInputs {
+  /** [samples, width] */
+  readonly user: Tensor;
+  /** [items, width] */
+  readonly weight: Tensor;
+  /** [items] */
+  readonly bias?: Tensor | undefined;
+  /** [samples] */
+  readonly target: Tensor;
+}
+
+export interface SoftmaxOptions {
+  /** Items before this one are no candidates (default 0). */
+  readonly skipRows?: number;
+}
+
+/** [samples]: the exact cross-entropy of each sample. */
+export function softmax(graph: Graph, name: string, inputs: SoftmaxInputs, options: SoftmaxOptions = {}): Tensor {
+  return graph.apply(softmaxOp, name, { ...inputs }, { skip_rows: options.skipRows ?? 0 })["loss"]!;
+}

@@ -1,0 +1,58 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import { checkIds, type Op } from "./op.js";
+import { checkScan, checkScanIds, excludedOf, SCAN_INPUTS, type ScanInputs, scan, scanCost } from "./top_n.js";
+
+/**
+ * The target's rank among the items from `skip_rows` on, by w·u + b, ties by mid-rank:
+ *
+ *     rank = 1 + |{candidates with a higher score}| + ½ |{other candidates with an equal one}|.
+ *
+ * Excluded items are no candidates, but the target always is one; a target below `skip_rows` is a miss: +∞.
+ */
+export const targetRankOp: Op = {
+  name: "target_rank",
+  inputs: { ...SCAN_INPUTS, target: { dtype: "int32", rank: 1 } },
+  outputs: ["rank"],
+  attributes: { skip_rows: 0 },
+  shapes: (operands) => {
+    const samples = checkScan(operands);
+    operands.expectShape("target", [samples]);
+    return { rank: { dtype: "float32", shape: [samples] } };
+  },
+  check: (call) => {
+    checkScanIds(call);
+    checkIds(call, "target", call.input("weight").rows);
+  },
+  reference: (call) => {
+    const rank = call.output("rank").data;
+    for (let s = 0; s < rank.length; s++) {
+      const target = call.input("target").data[s]!;
+      const excluded = excludedOf(call, s);
+      const scanned = scan(call, s);
+      const own = scanned.find(({ item }) => item === target);
+      const others = scanned.filter(({ item }) => item !== target && !excluded.has(item));
+      const count = (of: (score: number) => boolean) => others.filter(({ score }) => of(score)).length;
+      rank[s] = own
+        ? 1 + count((score) => score > own.score) + 0.5 * count((score) => score === own.score)
+        : Number.POSITIVE_INFINITY;
+    }
+  },
+  cost: scanCost,
+};
+
+export interface TargetRankInputs extends ScanInputs {
+  /** [samples] */
+  readonly target: Tensor;
+}
+
+/** [samples]: the rank of each sample's target, 1 for the best. */
+export function targetRank(
+  graph: Graph,
+  name: string,
+  inputs: TargetRankInputs,
+  options: { readonly skipRows?: number } = {},
+): Tensor {
+  const { excludedOffsets, ...rest } = inputs;
+  const operands = { ...rest, excluded_offsets: excludedOffsets };
+  return graph.apply(targetRankOp, name, operands, { skip_rows: options.skipRows ?? 0 })["rank"]!;
+}

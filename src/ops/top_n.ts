@@ -1,0 +1,133 @@
+import { addDims, type Dim } from "../graph/dims.js";
+import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
+import { logit } from "./candidate_gradient.js";
+import { logSumExp } from "./numerics.js";
+import { type Cost, type CostCall, checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
+
+/** What scanning all items takes: `top_n` and `target_rank` share it. */
+export const SCAN_INPUTS: Record<string, InputSlot> = {
+  user: { dtype: "float32", rank: 2 },
+  weight: { dtype: "float32", rank: 2 },
+  bias: { dtype: "float32", rank: 1, optional: true },
+  excluded: { dtype: "int32", rank: 1 },
+  excluded_offsets: { dtype: "int32", rank: 1 },
+};
+
+/**
+ * The best items from `skip_rows` on by w·u + b, falling, equals by rising id, without those that the sample excludes
+ * (excluded[excluded_offsets[s] … excluded_offsets[s + 1])). Where there are fewer than `top`, −1 with score −∞ fills up.
+ *
+ * log_partition[s] = log Σᵢ exp(wᵢ·u + bᵢ) over all items from `skip_rows` on, excluded ones too: score − log_partition is
+ * the log probability of an item.
+ */
+export const topNOp: Op = {
+  name: "top_n",
+  inputs: SCAN_INPUTS,
+  outputs: ["items", "score", "log_partition"],
+  attributes: { skip_rows: 0, top: 1 },
+  shapes: (operands) => {
+    const samples = checkScan(operands);
+    const shape = [samples, operands.attribute<Dim>("top")];
+    return {
+      items: { dtype: "int32", shape },
+      score: { dtype: "float32", shape },
+      log_partition: { dtype: "float32", shape: [samples] },
+    };
+  },
+  check: checkScanIds,
+  reference: (call) => {
+    const [items, score] = [call.output("items"), call.output("score")];
+    const top = items.columns;
+    for (let s = 0; s < items.rows; s++) {
+      const scanned = scan(call, s);
+      const excluded = excludedOf(call, s);
+      const best = scanned
+        .filter(({ item }) => !excluded.has(item))
+        .sort((a, b) => b.score - a.score || a.item - b.item)
+        .slice(0, top);
+      for (let n = 0; n < top; n++) {
+        items.data[s * top + n] = best[n]?.item ?? -1;
+        score.data[s * top + n] = best[n]?.score ?? -Infinity;
+      }
+      call.output("log_partition").data[s] = logSumExp(scanned.map((candidate) => candidate.score));
+    }
+  },
+  cost: scanCost,
+};
+
+export function checkScan(operands: ShapeOperands): Dim {
+  const [samples, width] = operands.input("user").shape;
+  const [items] = operands.input("weight").shape;
+  operands.expectShape("weight", [items!, width!]);
+  if (operands.has("bias")) operands.expectShape("bias", [items!]);
+  operands.expectShape("excluded_offsets", [addDims(samples!, 1)]);
+  return samples!;
+}
+
+export function checkScanIds(call: KernelCall): void {
+  checkIds(call, "excluded", call.input("weight").rows);
+  checkOffsets(call, "excluded_offsets", call.input("excluded").rows);
+}
+
+/** Every item from `skip_rows` on with its score for sample s, in rising order of ids. */
+export function scan(call: KernelCall, s: number): { item: number; score: number }[] {
+  const scanned = [];
+  for (let item = call.attribute<number>("skip_rows"); item < call.input("weight").rows; item++) {
+    scanned.push({ item, score: logit(call, s, item) });
+  }
+  return scanned;
+}
+
+export function excludedOf(call: KernelCall, s: number): Set<number> {
+  const offsets = call.input("excluded_offsets").data;
+  return new Set(call.input("excluded").data.subarray(offsets[s]!, offsets[s + 1]!));
+}
+
+export function scanCost(call: CostCall): Cost {
+  const [user, weight] = [call.input("user"), call.input("weight")];
+  return {
+    flops: user.rows * weight.rows * (2 * weight.columns + 1),
+    bytes: 4 * (user.rows * user.columns + weight.rows * (weight.columns + 1)),
+  };
+}
+
+export interface ScanInputs {
+  /** [samples, width] */
+  readonly user: Tensor;
+  /** [items, width] */
+  readonly weight: Tensor;
+  /** [items] */
+  readonly bias?: Tensor | undefined;
+  /** [n] items that are no candidates, sample after sample */
+  readonly excluded: Tensor;
+  /** [samples + 1] where each sample's excluded items begin */
+  readonly excludedOffsets: Tensor;
+}
+
+export interface TopNOptions {
+  /** Items of each sample: a number, or a dim's name. */
+  readonly top: Dim;
+  /** Items before this one are no candidates (default 0). */
+  readonly skipRows?: number;
+}
+
+export interface BestItems {
+  /** int32 [samples, top] */
+  readonly items: Tensor;
+  /** [samples, top] */
+  readonly score: Tensor;
+  /** [samples] */
+  readonly logPartition: Tensor;
+}
+
+/** The best items of each sample, falling by score. */
+export function topN(graph: Graph, name: string, inputs: ScanInputs, options: TopNOptions): BestItems {
+  const { excludedOffsets, ...rest } = inputs;
+  const { items, score, log_partition } = graph.apply(
+    topNOp,
+    name,
+    { ...rest, excluded_offsets: excludedOffsets },
+    { top: options.top, skip_rows: options.skipRows ?? 0 },
+  );
+  return { items: items!, score: score!, logPartition: log_partition! };
+}

@@ -1,0 +1,31 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import { adagrad, adagradRows, rowwiseAdagradRows } from "../ops/index.js";
+import type { Optimizer, OptimizerInputs } from "./optimizer.js";
+
+export interface AdagradOptions {
+  readonly epsilon: number;
+  readonly epsilonInside: boolean;
+  /** One accumulator a table row instead of one an element. */
+  readonly rowwise: boolean;
+}
+
+/** AdaGrad (Duchi et al. 2011); accumulators start at 0. */
+export function adagradOptimizer({ learningRate }: OptimizerInputs, options: AdagradOptions): Optimizer {
+  const { epsilon, epsilonInside, rowwise } = options;
+  const accumulatorOf = (graph: Graph, { name }: Tensor, shape: readonly number[]) =>
+    graph.optimizerState(`${name}.accumulator`, shape, { kind: "zeros" });
+  return {
+    dense: (graph, parameter, gradient) => {
+      const accumulator = accumulatorOf(graph, parameter, parameter.shape as number[]);
+      adagrad(graph, `${parameter.name}.update`, { parameter, accumulator, gradient, learningRate }, { epsilon, epsilonInside });
+    },
+    rows: (graph, parameter, gradient) => {
+      const shape = parameter.shape as number[];
+      const accumulator = accumulatorOf(graph, parameter, rowwise ? shape.slice(0, 1) : shape);
+      const inputs = { parameter, accumulator, learningRate, ...gradient };
+      const name = `${parameter.name}.update`;
+      if (rowwise) rowwiseAdagradRows(graph, name, inputs, { epsilon });
+      else adagradRows(graph, name, inputs, { epsilon, epsilonInside });
+    },
+  };
+}

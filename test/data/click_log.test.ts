@@ -1,0 +1,163 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type ClickLogOptions, type LogLine, readClickLog } from "../../src/data/click_log.js";
+import { DEFAULT_SCHEMA, parseSchema } from "../../src/data/schema.js";
+import { expectError, withFolder } from "./temporary.js";
+
+const GOOD = "u1\tp\tc\ti1:c1:t1_t2;i2:c2:t3\tphone\n";
+
+async function read(text: string | Buffer, options: Partial<ClickLogOptions> = {}) {
+  const lines: LogLine[] = [];
+  let report: Awaited<ReturnType<typeof readClickLog>> | undefined;
+  await withFolder(async (folder) => {
+    const path = join(folder, "log.tsv");
+    await writeFile(path, text);
+    report = await readClickLog([path], { schema: DEFAULT_SCHEMA, ...options }, (line) => lines.push(line));
+  });
+  return { lines, report: report! };
+}
+
+test("reads users and clicks", async () => {
+  const { lines, report } = await read(`${GOOD}NULL\t\t<unk>\ti3:NULL:;NULL:c:t_\tü\n`);
+  assert.equal(lines[0], {
+    userId: "u1",
+    tokens: ["u1", "p", "c", "phone"],
+    numbers: [],
+    clicks: [
+      ["i1", "c1", ["t1", "t2"]],
+      ["i2", "c2", ["t3"]],
+    ],
+  });
+  assert.equal(lines[1], {
+    userId: null,
+    tokens: [null, null, null, "ü"],
+    numbers: [],
+    clicks: [
+      ["i3", null, [null]],
+      [null, "c", ["t", null]],
+    ],
+  });
+  assert.equal(report, { files: [{ name: "log.tsv", lines: 2, skipped: 0 }], lines: 2, clicks: 4, skipped: 0, badLines: [] });
+});
+
+test("takes CRLF, a byte order mark, and a last line without or with an empty line after it", async () => {
+  const expected = (await read(GOOD + GOOD)).lines;
+  for (const text of [
+    (GOOD + GOOD).replaceAll("\n", "\r\n"),
+    `\ufeff${GOOD}${GOOD}`,
+    (GOOD + GOOD).slice(0, -1),
+    `${GOOD}${GOOD}\n`,
+    `${GOOD}${GOOD}\r\n`,
+  ]) {
+    assert.equal((await read(text)).lines, expected, JSON.stringify(text));
+  }
+});
+
+test("reads another schema: order, numbers, ignored columns", async () => {
+  const schema = parseSchema({
+    columns: [{ name: "clicks" }, { name: "user_id", kind: "ignore" }, { name: "age", kind: "number" }, { name: "days", kind: "number" }],
+    click: [{ name: "video" }],
+  });
+  const { lines } = await read("a;b\tu9\t-1.5e1\tNULL\n", { schema });
+  assert.equal(lines, [{ userId: "u9", tokens: [], numbers: [-15, Number.NaN], clicks: [["a"], ["b"]] }]);
+  for (const bad of ["old", "0x10", "1e99", "NaN", "Infinity", " 1", "1,5"]) {
+    await expectError(read(`a\tu\t${bad}\t1\n`, { schema }), "ERR_LOG", `log.tsv:1: field 3 (age): Expected a number but received "${bad}"`);
+  }
+});
+
+test("a bad line names file, line and field", async () => {
+  const bad: [string | Buffer, string][] = [
+    ["u\tp\tc\ti:c:t", "2: field 5 (phone): Expected 5 fields separated by tabs but received 4"],
+    ["u\tp\tc\ti:c:t\tx\ty", "2: field 6: Expected 5 fields separated by tabs but received 6"],
+    ["u\tp\tc\ti:c:t;:c:t\tx", '2: field 4 (clicks): Expected item:category:tags with an item for click 2 but received ":c:t"'],
+    ["u\tp\tc\ti:c\tx", '2: field 4 (clicks): Expected item:category:tags for click 1 but received "i:c"'],
+    ["u\tp\tc\ti:c:t:z\tx", '2: field 4 (clicks): Expected item:category:tags for click 1 but received "i:c:t:z"'],
+    ["u\tp\tc\ti:c:t;\tx", '2: field 4 (clicks): Expected item:category:tags for click 2 but received ""'],
+    ["u\tp\tc\t\tx", '2: field 4 (clicks): Expected clicks item:category:tags but received ""'],
+    ["u\tp\tc\tNULL\tx", '2: field 4 (clicks): Expected clicks item:category:tags but received "NULL"'],
+    ["\n", "2: Expected 5 fields but received an empty line"],
+    [Buffer.from("u\tp\tc\xff\ti:c:t\tx", "latin1"), "2: field 3 (city): Expected UTF-8 text but received"],
+    [`u\tp\tc\t${"x".repeat(5000)}\tx`, `${"x".repeat(60)}"… (5000 characters)`],
+  ];
+  for (const [line, message] of bad) {
+    const text = Buffer.concat([Buffer.from(GOOD), Buffer.from(line), Buffer.from(`\n${GOOD}`)]);
+    const thrown = await expectError(read(text), "ERR_LOG", message);
+    assert.ok(thrown.length < 300, "long text is shortened");
+    const { lines, report } = await read(text, { onBadLine: "skip" });
+    assert.is(lines.length, 2);
+    assert.is(report.skipped, line === "\n" ? 2 : 1);
+    assert.is(report.files[0]!.skipped, report.skipped);
+    assert.ok(report.badLines[0]!.includes(message));
+  }
+});
+
+test("the bytes of a line are limited, wherever chunks end", async () => {
+  const line = (bytes: number) => `${GOOD.slice(0, -1)}${"x".repeat(bytes - GOOD.length + 1)}`;
+  for (const newline of ["\n", "\r\n"]) {
+    assert.is((await read(line(100) + newline, { maxLineBytes: 100 })).lines.length, 1);
+    await expectError(read(line(101) + newline, { maxLineBytes: 100 }), "ERR_LOG", "1: Expected at most 100 bytes in a line but received more");
+  }
+  const { lines, report } = await read(`${GOOD}${line(5_000_000)}\n${GOOD}${line(2_000_000)}`, { onBadLine: "skip" });
+  assert.is(lines.length, 2);
+  assert.is(report.skipped, 2);
+  assert.match(report.badLines[1]!, ":4: Expected at most 524288 bytes");
+});
+
+test("lines that cross chunks are whole", async () => {
+  const texts = Array.from({ length: 3000 }, (_, i) => `u${i}\tp\tc\t${Array.from({ length: 60 }, (_, j) => `v${(i * 31 + j * 7) % 977}:c${j}:ä${j}`).join(";")}\tx\n`);
+  const { lines, report } = await read(texts.join(""));
+  assert.is(report.clicks, 180_000);
+  lines.forEach((line, i) => {
+    const clicks = line.clicks.map(([item, category, tags]) => `${item}:${category}:${(tags as string[]).join("_")}`);
+    assert.is(`${line.userId}\tp\tc\t${clicks.join(";")}\tx\n`, texts[i]);
+  });
+});
+
+test("lists at most 20 bad lines and counts all", async () => {
+  const { report } = await read(GOOD + "bad\n".repeat(50), { onBadLine: "skip" });
+  assert.is(report.skipped, 50);
+  assert.is(report.badLines.length, 20);
+});
+
+test("reads several files, reports progress, stops on a signal", async () => {
+  await withFolder(async (folder) => {
+    const paths = [join(folder, "a.tsv"), join(folder, "b.tsv")];
+    await writeFile(paths[0]!, GOOD);
+    await writeFile(paths[1]!, GOOD + GOOD);
+    const calls: number[][] = [];
+    const options = { schema: DEFAULT_SCHEMA, progress: (...call: [number, number]) => calls.push(call) };
+    const report = await readClickLog(paths, options, () => {});
+    assert.equal(report.files.map(({ lines }) => lines), [1, 2]);
+    assert.equal(calls.at(-1), [3 * GOOD.length, 3 * GOOD.length]);
+    const signal = AbortSignal.abort(new Error("stopped"));
+    await readClickLog(paths, { ...options, signal }, () => {}).then(assert.unreachable, (error) => assert.is(error.message, "stopped"));
+  });
+});
+
+test("missing files, folders, empty logs and impossible options are refused", async () => {
+  await withFolder(async (folder) => {
+    const readPath = (path: string) => readClickLog([path], { schema: DEFAULT_SCHEMA }, () => {});
+    await expectError(readPath(join(folder, "none.tsv")), "ERR_FILE", /none\.tsv: it does not exist/);
+    await expectError(readPath(folder), "ERR_FILE", /it is a folder/);
+  });
+  for (const empty of ["", "\n"]) await expectError(read(empty), "ERR_LOG", /Expected at least one usable line but received none$/);
+  await expectError(read("bad\n", { onBadLine: "skip" }), "ERR_LOG", /skipped 1, the first: .*log\.tsv:1: field 2/);
+  await expectError(read(GOOD, { maxLineBytes: 0 }), "ERR_OPTION", "maxLineBytes");
+  await expectError(read(GOOD, { onBadLine: "ignore" as "skip" }), "ERR_OPTION", 'received "ignore"');
+  await expectError(readClickLog([], { schema: DEFAULT_SCHEMA }, () => {}), "ERR_OPTION", "at least one click log");
+});
+
+test("an error of the caller is passed on", async () => {
+  await withFolder(async (folder) => {
+    await writeFile(join(folder, "a.tsv"), GOOD);
+    const failing = () => {
+      throw new TypeError("mine");
+    };
+    const work = readClickLog([join(folder, "a.tsv")], { schema: DEFAULT_SCHEMA, onBadLine: "skip" }, failing);
+    await work.then(assert.unreachable, (error) => assert.is(error.message, "mine"));
+  });
+});
+
+test.run();

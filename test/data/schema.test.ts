@@ -1,0 +1,91 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { DEFAULT_SCHEMA, parseSchema, readSchema, userFeatures, vocabularyNames } from "../../src/data/schema.js";
+import { ShortlistError } from "../../src/errors.js";
+
+const click = [{ name: "item" }];
+
+function message(value: unknown): string {
+  try {
+    parseSchema(value);
+  } catch (error) {
+    assert.instance(error, ShortlistError);
+    assert.is((error as ShortlistError).code, "ERR_CONFIG");
+    return (error as Error).message;
+  }
+  return assert.unreachable() as never;
+}
+
+test("fills in defaults, and reads its own result again", () => {
+  const schema = parseSchema({
+    columns: [{ name: "age", kind: "number" }, { name: "clicks" }, { name: "x", kind: "ignore" }, { name: "user_id" }],
+    click: [{ name: "video" }, { name: "actors", multiple: true }],
+  });
+  assert.equal(schema, {
+    columns: [
+      { name: "age", kind: "number" },
+      { name: "clicks", kind: "clicks" },
+      { name: "x", kind: "ignore" },
+      { name: "user_id", kind: "categorical" },
+    ],
+    click: [
+      { name: "video", multiple: false },
+      { name: "actors", multiple: true },
+    ],
+  });
+  assert.equal(parseSchema(JSON.parse(JSON.stringify(schema))), schema);
+  assert.equal(userFeatures(schema), [
+    { name: "age", kind: "number", column: 0 },
+    { name: "user_id", kind: "categorical", column: 3 },
+  ]);
+  assert.equal(vocabularyNames(schema), ["user_id", "video", "actors"]);
+  assert.equal(parseSchema(DEFAULT_SCHEMA), DEFAULT_SCHEMA);
+});
+
+test("names what is wrong", () => {
+  const columns = [{ name: "clicks" }];
+  assert.is(message([]), 'schema: Expected an object with "columns", "click" but received []');
+  assert.match(message({ columns, clicks: click }), 'Unknown key "clicks". Did you mean "click"?');
+  assert.match(message({ columns: [{ name: "a", kid: 1 }], click }), 'Unknown key "kid" in columns[0]. Did you mean "kind"?');
+  assert.match(message({ columns, click: [{ name: "item", multipel: true }] }), 'Did you mean "multiple"?');
+  assert.match(message({ columns, click: [{ name: "item", zzzzzzzzzz: 1 }] }), "Known keys: name, multiple");
+  assert.match(message({ columns: [{ name: "a", kind: "float" }], click }), 'received "float"');
+  assert.match(message({ columns: [{ name: "a", kind: "clicks" }], click }), 'kind categorical, number, ignore in columns[0] but received "clicks"');
+  assert.match(message({ columns: [{ name: "clicks", kind: "number" }], click }), 'no kind for the column "clicks"');
+  assert.match(message({ columns: [{ name: "a" }], click }), 'Expected a column named "clicks"');
+  assert.match(message({ columns: [], click }), 'a list that is not empty for "columns"');
+  assert.match(message({ columns }), 'a list that is not empty for "click" but received nothing');
+  assert.match(message({ columns: [{}], click }), "a name in columns[0] but received nothing");
+  assert.match(message({ columns: ["a"], click }), 'an object with "name", "kind" in columns[0] but received "a"');
+  assert.match(message({ columns, click: [{ name: "item", multiple: true }] }), "which is the item, in click[0]");
+  assert.match(message({ columns, click: [{ name: "item", multiple: 1 }] }), "true or false for multiple");
+  assert.match(message({ columns: [{ name: "item" }, { name: "clicks" }], click }), 'The name "item" in click[0] is there twice');
+  for (const name of ["Age", "1a", "a-b", "", "_a"]) assert.match(message({ columns: [{ name }], click }), "begins with a letter");
+  for (const name of ["target", "samples", "numbers", "run_offsets", "tags_offsets", "user_vector", "excluded"]) {
+    assert.match(message({ columns: [{ name }], click }), `The name "${name}" in columns[0] is reserved`);
+  }
+});
+
+test("reads a file and names it in errors", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "shortlist-"));
+  try {
+    const path = join(folder, "schema.json");
+    await writeFile(path, JSON.stringify(DEFAULT_SCHEMA));
+    assert.equal(await readSchema(path), DEFAULT_SCHEMA);
+    const failure = (file: string) => readSchema(file).then(assert.unreachable, (error: Error) => error) as Promise<ShortlistError>;
+    await writeFile(path, "{");
+    const broken = await failure(path);
+    assert.is(broken.code, "ERR_CONFIG");
+    assert.ok(broken.message.startsWith(`${path}: Expected JSON`));
+    const absent = await failure(join(folder, "none.json"));
+    assert.is(absent.code, "ERR_FILE");
+    assert.match(absent.message, /none\.json: it does not exist/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test.run();

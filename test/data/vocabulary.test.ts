@@ -1,0 +1,78 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { compareBytes, noiseDistribution, Vocabulary } from "../../src/data/vocabulary.js";
+import { expectError, withFolder } from "./temporary.js";
+
+test("keeps what appears more often than the limit, by falling count, then by UTF-8 bytes", () => {
+  const counts = new Map([["b", 3], ["rare", 2], ["a", 3], ["top", 9], ["\u{1f600}", 3], ["\uffee", 3], ["B", 3], ["ab", 3], ["once", 1]]);
+  const vocabulary = Vocabulary.fromCounts(counts, 4, 2);
+  assert.equal(vocabulary.tokens, ["<unk>", "top", "B", "a", "ab", "b", "\uffee", "\u{1f600}"]);
+  assert.equal([...vocabulary.counts], [7, 9, 3, 3, 3, 3, 3, 3]);
+  assert.is(vocabulary.size, 8);
+  vocabulary.tokens.forEach((token, id) => {
+    assert.is(vocabulary.idOf(token), id);
+    assert.is(vocabulary.token(id), token);
+  });
+  assert.is(vocabulary.idOf(null), 0);
+  assert.is(vocabulary.idOf("rare"), 0);
+  assert.throws(() => vocabulary.token(8), /from 0 to 7 but received 8/);
+});
+
+test("compareBytes is the order of the bytes", () => {
+  const strings = ["", "a", "b", "aa", "\u007f", "\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{10ffff}", "a\u{10000}", "a\uffff"];
+  for (const a of strings) {
+    for (const b of strings) {
+      assert.is(Math.sign(compareBytes(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)), JSON.stringify([a, b]));
+    }
+  }
+});
+
+test("is written and read back as it was", async () => {
+  await withFolder(async (folder) => {
+    const path = join(folder, "item.tsv");
+    const vocabulary = Vocabulary.fromCounts(new Map([["é x", 5], ["b", 2 ** 40]]), 0, 0);
+    await vocabulary.write(path);
+    assert.is(await readFile(path, "utf8"), "<unk>\t0\nb\t1099511627776\né x\t5\n");
+    const again = await Vocabulary.read(path);
+    assert.equal(again.tokens, vocabulary.tokens);
+    assert.equal(again.counts, vocabulary.counts);
+    await writeFile(path, "<unk>\t1\r\na\t2\r\n");
+    assert.equal((await Vocabulary.read(path)).tokens, ["<unk>", "a"]);
+    await expectError(new Vocabulary(["<unk>", "a\tb"], new Float64Array(2)).write(path), "ERR_VOCABULARY", "without tab");
+  });
+});
+
+test("a malformed file is an error that names the line", async () => {
+  await withFolder(async (folder) => {
+    const path = join(folder, "item.tsv");
+    const bad: [string | Buffer, string][] = [
+      ["", `${path}:1: Expected a line that ends in a newline (the file is cut short)`],
+      ["<unk>\t1\na\t12", `${path}:2: Expected a line that ends in a newline (the file is cut short) but received "a\\t12"`],
+      ["a\t1\n", `${path}:1: Expected the token <unk> but received "a"`],
+      ["<unk>\t1\na\n", `${path}:2: Expected a token, a tab and a whole number but received "a"`],
+      ["<unk>\t1\n\t2\n", `${path}:2: Expected a token`],
+      ["<unk>\t1\na\t-2\n", `${path}:2: Expected a token`],
+      ["<unk>\t1\na\t1.5\n", `${path}:2: Expected a token`],
+      ["<unk>\t1\na\t1\t1\n", `${path}:2: Expected a token`],
+      ["<unk>\t1\na\t1\nb\t1\na\t1\n", `${path}:4: Expected each token once but received "a" again`],
+      [Buffer.from([0x3c, 0xff, 10]), `${path}:1: Expected UTF-8`],
+    ];
+    for (const [text, message] of bad) {
+      await writeFile(path, text);
+      await expectError(Vocabulary.read(path), "ERR_VOCABULARY", message);
+    }
+    await expectError(Vocabulary.read(join(folder, "none.tsv")), "ERR_VOCABULARY", /none\.tsv: it does not exist/);
+  });
+});
+
+test("the noise distribution leaves <unk> out", () => {
+  assert.equal([...noiseDistribution([100, 1, 3], 1)], [0, 0.25, 0.75]);
+  assert.equal([...noiseDistribution([100, 16, 81], 0.5)], [0, 4 / 13, 9 / 13]);
+  assert.equal([...noiseDistribution([100, 7, 3], 0)], [0, 0.5, 0.5]);
+  assert.throws(() => noiseDistribution([5], 1), /tokens to draw besides <unk>/);
+  assert.throws(() => noiseDistribution([5, 1], Number.NaN), /noise power/);
+});
+
+test.run();
