@@ -125,7 +125,7 @@ SHORTLIST_INLINE vf to_float(vi x) { return __builtin_convertvector(x, vf); }
 
 SHORTLIST_INLINE vf square_root(vf x) {
 #if defined(__AVX512F__)
-  return (vf)_mm512_sqrt_ps((__m512)x);
+  return (vf)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);  // the plain one warns in GCC 12's own header
 #elif defined(__AVX2__)
   return (vf)_mm256_sqrt_ps((__m256)x);
 #elif defined(__x86_64__)
@@ -155,9 +155,9 @@ SHORTLIST_INLINE bool any(vi mask) {
 // Lanes in a fixed tree: halves are added, then quarters, …
 SHORTLIST_INLINE float sum_of_lanes(vf x) {
 #if defined(__AVX512F__)
-  const __m256 low = _mm512_castps512_ps256((__m512)x);
-  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd((__m512)x), 1));
-  const __m256 eight = _mm256_add_ps(low, high);
+  __m256 half[2];
+  __builtin_memcpy(half, &x, sizeof half);
+  const __m256 eight = _mm256_add_ps(half[0], half[1]);
 #elif defined(__AVX2__)
   const __m256 eight = (__m256)x;
 #endif

@@ -17,12 +17,14 @@ export function evaluateCommand(): Command {
     .option("--top <list>", "lengths of the shortlist", wholeNumbers, [10, 50, 100, 200])
     .option("--keep-watched", "let items that the user has watched compete", false)
     .option("--json", "print one JSON object", false);
-  return withEngineFlags(command).action(async (folder: string, log: string, { top, keepWatched, json, ...engine }: Flags) => {
-    const model = await openModel(folder, engine);
-    const evaluation = await evaluate(model, log, { tops: top, keepWatched });
-    if (json) await writeJson(evaluation);
-    else process.stdout.write(`${formatEvaluation(evaluation)}\n`);
-  });
+  return withEngineFlags(command).action(
+    async (folder: string, log: string, { top, keepWatched, json, ...engine }: Flags) => {
+      const model = await openModel(folder, engine);
+      const evaluation = await evaluate(model, log, { tops: top, keepWatched });
+      if (json) await writeJson(evaluation);
+      else process.stdout.write(`${formatEvaluation(evaluation)}\n`);
+    },
+  );
 }
 
 /** Metrics beside popularity's, as a table. */

@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { inspect, type Inspection } from "../index.js";
-import { formatTable, writeJson } from "./output.js";
+import { type Inspection, inspect } from "../index.js";
 import { wholeNumber } from "./options.js";
+import { formatTable, writeJson } from "./output.js";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
@@ -20,10 +20,17 @@ export function inspectCommand(): Command {
 function formatInspection(inspection: Inspection): string {
   if (inspection.kind === "dataset") {
     const { folder, users, clicks, vocabularySizes } = inspection;
-    const rows = [["feature", "tokens"], ...Object.entries(vocabularySizes).map(([name, size]) => [name, String(size)])];
+    const rows = [
+      ["feature", "tokens"],
+      ...Object.entries(vocabularySizes).map(([name, size]) => [name, String(size)]),
+    ];
     return `dataset ${folder}\n${users} users, ${clicks} clicks\n\n${formatTable(rows)}`;
   }
-  const parameters = inspection.parameters.map(({ name, shape, elements }) => [name, `[${shape.join(", ")}]`, elements.toLocaleString("en")]);
+  const parameters = inspection.parameters.map(({ name, shape, elements }) => [
+    name,
+    `[${shape.join(", ")}]`,
+    elements.toLocaleString("en"),
+  ]);
   const total = inspection.parameters.reduce((sum, { elements }) => sum + elements, 0);
   const instructions = inspection.instructions.map(({ op, inputs, outputs, attributes, flops, bytes }, index) => [
     `${index}  ${op}${formatAttributes(attributes)}`,
@@ -40,7 +47,11 @@ function formatInspection(inspection: Inspection): string {
     formatTable([["parameter", "shape", "elements"], ...parameters, ["", "", total.toLocaleString("en")]]),
     "",
     `Program for ${dims.join(", ")}`,
-    alignLeft([["instruction", "outputs ← inputs", "flops", "bytes"], ...instructions, ["", "", formatCount(flops), formatCount(bytes)]]),
+    alignLeft([
+      ["instruction", "outputs ← inputs", "flops", "bytes"],
+      ...instructions,
+      ["", "", formatCount(flops), formatCount(bytes)],
+    ]),
   ].join("\n");
 }
 
@@ -50,17 +61,21 @@ function formatAttributes(attributes: Readonly<Record<string, unknown>>): string
 }
 
 /** The numbers last, the long text columns to the left. */
-function alignLeft(rows: readonly (readonly [string, string, string, string])[]): string {
+function alignLeft(rows: readonly (readonly string[])[]): string {
   const width = (column: number) => Math.max(...rows.map((row) => row[column]!.length));
   return rows
-    .map(([what, data, flops, bytes]) =>
+    .map(([what = "", data = "", flops = "", bytes = ""]) =>
       `${what.padEnd(width(0))}  ${flops.padStart(width(2))}  ${bytes.padStart(width(3))}  ${data}`.trimEnd(),
     )
     .join("\n");
 }
 
 function formatCount(value: number): string {
-  for (const [unit, scale] of [["G", 1e9], ["M", 1e6], ["k", 1e3]] as const) {
+  for (const [unit, scale] of [
+    ["G", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+  ] as const) {
     if (value >= scale) return `${(value / scale).toFixed(1)} ${unit}`;
   }
   return String(Math.round(value));

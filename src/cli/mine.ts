@@ -11,9 +11,13 @@ interface Flags extends EngineFlags {
 }
 
 export function mineCommand(): Command {
-  const command = new Command("mine").description("offline mining: shortlists of known users, popular items, similar items (JSON lines)");
+  const command = new Command("mine").description(
+    "offline mining: shortlists of known users, popular items, similar items (JSON lines)",
+  );
   const add = (sub: Command, mine: (folder: string, flags: Flags) => AsyncIterable<unknown>) => {
-    withEngineFlags(sub.argument("<model>", "model folder").option("--top <n>", "length of the lists", wholeNumber(1), 30));
+    withEngineFlags(
+      sub.argument("<model>", "model folder").option("--top <n>", "length of the lists", wholeNumber(1), 30),
+    );
     command.addCommand(sub.action((folder: string, flags: Flags) => writeLines(mine(folder, flags))));
   };
   add(
@@ -25,9 +29,12 @@ export function mineCommand(): Command {
       yield* mineUsers(await openModel(folder, engine), { top, ...(users && { users }), ...(log && { log }) });
     },
   );
-  add(new Command("popular").description("the most clicked items of the training log"), async function* (folder, { top, ...engine }) {
-    yield* minePopular(await openModel(folder, engine), { top });
-  });
+  add(
+    new Command("popular").description("the most clicked items of the training log"),
+    async function* (folder, { top, ...engine }) {
+      yield* minePopular(await openModel(folder, engine), { top });
+    },
+  );
   add(
     new Command("similar")
       .description("the nearest items of each item, by the cosine of their output weights")

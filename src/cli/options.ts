@@ -33,5 +33,9 @@ export function withEngineFlags(command: Command): Command {
         .choices(["native", "reference"])
         .default("native"),
     )
-    .option("--threads <n>", "threads of the native engine (default: SHORTLIST_THREADS, else all processors)", wholeNumber(1, 1024));
+    .option(
+      "--threads <n>",
+      "threads of the native engine (default: SHORTLIST_THREADS, else all processors)",
+      wholeNumber(1, 1024),
+    );
 }

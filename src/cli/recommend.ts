@@ -16,7 +16,11 @@ export function recommendCommand(): Command {
     .argument("<log>", "click log")
     .option("--top <n>", "length of the shortlist", wholeNumber(1), 30)
     .option("--keep-watched", "let items that the user has watched compete", false)
-    .addOption(new Option("--format <form>", "text is item:probability,item:probability,…").choices(["jsonl", "text"]).default("jsonl"));
+    .addOption(
+      new Option("--format <form>", "text is item:probability,item:probability,…")
+        .choices(["jsonl", "text"])
+        .default("jsonl"),
+    );
   return withEngineFlags(command).action(
     async (folder: string, log: string, { top, keepWatched, format, ...engine }: Flags) => {
       const model = await openModel(folder, engine);

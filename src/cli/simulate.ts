@@ -13,14 +13,16 @@ interface Flags {
 
 export function simulateCommand(): Command {
   return new Command("simulate")
-    .description("write click logs with planted structure: train.tsv, test.tsv (each line ends in the held-out click), infer.tsv")
+    .description(
+      "write click logs with planted structure: train.tsv, test.tsv (each line ends in the held-out click), infer.tsv",
+    )
     .requiredOption("--output <dir>", "folder to write")
     .option("--users <n>", "users", wholeNumber(1), 10000)
-    .option("--items <n>", "items", wholeNumber(2), 5000)
+    .option("--items <n>", "items", wholeNumber(50), 5000)
     .option("--mean-clicks <n>", "clicks of a user, on average", wholeNumber(2), 30)
     .option("--seed <n>", "random seed", seedNumber, 1)
     .action(async (flags: Flags) => {
       const report = await simulate(flags);
-      say(`${flags.output}: ${report.users} users, ${report.clicks} clicks of ${report.items} items`);
+      say(`${flags.output}: ${flags.users} users, ${report.clicks} clicks`);
     });
 }

@@ -24,9 +24,15 @@ export function trainCommand(): Command {
     .description("train a model on a dataset")
     .argument("<dataset>", "dataset folder, written by prepare")
     .requiredOption("--output <model>", "model folder to write, with the model after each pass in pass-1, pass-2, …")
-    .addOption(new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"))
+    .addOption(
+      new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
+    )
     .option("--config <file>", "JSON with configuration keys that differ from the preset's")
-    .option("--set <key=value...>", "single configuration keys, such as learningRate=0.01 or embeddingWidths.item=32", [])
+    .option(
+      "--set <key=value...>",
+      "single configuration keys, such as learningRate=0.01 or embeddingWidths.item=32",
+      [],
+    )
     .option("--test <log>", "evaluate on this log after training; the last click of each line is the target")
     .option("--window <n>", "clicks of history that a prediction reads", wholeNumber(1))
     .option("--batch <n>", "samples in a batch", wholeNumber(1))
@@ -53,7 +59,10 @@ export function trainCommand(): Command {
       if (report.evaluation) say(formatEvaluation(report.evaluation));
       const { evaluation: _, ...speed } = report;
       if (flags.json) await writeJson(speed);
-      else say(`${flags.output}: loss ${report.loss.toFixed(4)}, ${Math.round(report.samplesPerSecond)} samples/s (${report.threads} threads, ${report.isa})`);
+      else
+        say(
+          `${flags.output}: loss ${report.loss.toFixed(4)}, ${Math.round(report.samplesPerSecond)} samples/s (${report.threads} threads, ${report.isa})`,
+        );
     } finally {
       progress.stop();
     }

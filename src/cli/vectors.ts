@@ -12,12 +12,12 @@ interface Flags extends EngineFlags {
 export function vectorsCommand(): Command {
   const command = new Command("vectors").description("write vectors for nearest-neighbour search");
   command.addCommand(
-    withVectorFlags(new Command("users").description("[1; u] of each line's user").argument("<model>").argument("<log>")).action(
-      async (folder: string, log: string, { output, format, transform, ...engine }: Flags) => {
-        const report = await writeUserVectors(await openModel(folder, engine), log, { output, format, transform });
-        say(`${output}: ${report.count} vectors of width ${report.width}`);
-      },
-    ),
+    withVectorFlags(
+      new Command("users").description("[1; u] of each line's user").argument("<model>").argument("<log>"),
+    ).action(async (folder: string, log: string, { output, format, transform, ...engine }: Flags) => {
+      const report = await writeUserVectors(await openModel(folder, engine), log, { output, format, transform });
+      say(`${output}: ${report.count} vectors of width ${report.width}`);
+    }),
   );
   command.addCommand(
     withVectorFlags(new Command("items").description("[b; w] of each item").argument("<model>")).action(
@@ -36,7 +36,10 @@ function withVectorFlags(command: Command): Command {
       .requiredOption("--output <file>", "file to write; for npy the tokens of its rows go to FILE.tokens.txt")
       .addOption(new Option("--format <form>", "text is token, tab, v0,v1,…").choices(["text", "npy"]).default("text"))
       .addOption(
-        new Option("--transform <name>", "simple_lsh makes cosine order equal to inner-product order (Neyshabur & Srebro 2014)")
+        new Option(
+          "--transform <name>",
+          "simple_lsh makes cosine order equal to inner-product order (Neyshabur & Srebro 2014)",
+        )
           .choices(["simple_lsh", "none"])
           .default("simple_lsh"),
       ),

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { fileError } from "../data/files.js";
 import { nearestName, ShortlistError } from "../errors.js";
 
 /** The recall network and how it is trained. Every key is an option of `--set` and of a configuration file. */
@@ -161,7 +163,10 @@ export const PRESETS: Readonly<Record<string, ModelConfig>> = { default: DEFAULT
 export function resolveConfig(preset: string, changes: unknown = {}, assignments: readonly string[] = []): ModelConfig {
   const base = PRESETS[preset];
   if (!base) {
-    throw new ShortlistError("ERR_CONFIG", `Expected a preset of ${Object.keys(PRESETS).join(", ")} but received "${preset}"`);
+    throw new ShortlistError(
+      "ERR_CONFIG",
+      `Expected a preset of ${Object.keys(PRESETS).join(", ")} but received "${preset}"`,
+    );
   }
   if (typeof changes !== "object" || changes === null || Array.isArray(changes)) {
     throw new ShortlistError("ERR_CONFIG", "Expected the configuration to be a JSON object");
@@ -176,6 +181,21 @@ export function resolveConfig(preset: string, changes: unknown = {}, assignments
     setKey(config, key, rest.length > 0 ? { [rest.join(".")]: value } : value);
   }
   return config as unknown as ModelConfig;
+}
+
+/** Reads a configuration file: a JSON object with the keys that differ from a preset's. `resolveConfig` checks them. */
+export async function readConfig(path: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw fileError("read", path, error);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ShortlistError("ERR_CONFIG", `${path}: Expected JSON but ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Reads the configuration of a saved model, where every key must be there. */
@@ -194,11 +214,17 @@ function setKey(config: Record<string, unknown>, key: string, value: unknown): v
   const field = FIELDS[key as keyof ModelConfig];
   if (!field || !Object.hasOwn(FIELDS, key)) {
     const nearest = nearestName(key, Object.keys(FIELDS));
-    throw new ShortlistError("ERR_CONFIG", `Unknown configuration key "${key}"${nearest ? `. Did you mean "${nearest}"?` : ""}`);
+    throw new ShortlistError(
+      "ERR_CONFIG",
+      `Unknown configuration key "${key}"${nearest ? `. Did you mean "${nearest}"?` : ""}`,
+    );
   }
   const expectation = mismatch(field, value);
   if (expectation) {
-    throw new ShortlistError("ERR_CONFIG", `Expected "${key}" to be ${expectation} but received ${JSON.stringify(value)}`);
+    throw new ShortlistError(
+      "ERR_CONFIG",
+      `Expected "${key}" to be ${expectation} but received ${JSON.stringify(value)}`,
+    );
   }
   config[key] = field.kind === "widths" ? { ...(config[key] as object), ...(value as object) } : value;
 }
@@ -220,7 +246,8 @@ function mismatch(field: Field, value: unknown): string | undefined {
       return isInteger(value, field.min) ? undefined : `a whole number of at least ${field.min}`;
     case "number": {
       const { min, max = Number.POSITIVE_INFINITY, above = false } = field;
-      const fits = typeof value === "number" && Number.isFinite(value) && (above ? value > min : value >= min) && value <= max;
+      const fits =
+        typeof value === "number" && Number.isFinite(value) && (above ? value > min : value >= min) && value <= max;
       if (fits) return undefined;
       if (min === Number.NEGATIVE_INFINITY) return "a number";
       return `a number ${above ? "above" : "of at least"} ${min}${max < Number.POSITIVE_INFINITY ? ` and at most ${max}` : ""}`;
@@ -234,7 +261,9 @@ function mismatch(field: Field, value: unknown): string | undefined {
         ? undefined
         : `a list of whole numbers of at least ${field.min}, such as [256,128]`;
     case "names":
-      return Array.isArray(value) && value.every((x) => typeof x === "string") ? undefined : 'a list of feature names, such as ["phone"]';
+      return Array.isArray(value) && value.every((x) => typeof x === "string")
+        ? undefined
+        : 'a list of feature names, such as ["phone"]';
     case "widths":
       return typeof value === "object" && value !== null && Object.values(value).every((x) => isInteger(x, 1))
         ? undefined

@@ -1,5 +1,5 @@
-import type { TensorStore } from "../executors/executor.js";
 import { ShortlistError } from "../errors.js";
+import type { TensorStore } from "../executors/executor.js";
 import type { Initializer } from "../graph/graph.js";
 import { type Program, STORED_ROLES } from "../graph/program.js";
 import { philox, STREAMS } from "../random/philox.js";
@@ -17,7 +17,13 @@ export function initializeStore(
     const initializer = initializers.get(name);
     if (!initializer) throw new ShortlistError("ERR_PROGRAM", `Tensor "${name}" has no start value`);
     store.define({ name, dtype, shape: shape as number[] });
-    fill(store, name, (shape as number[]).reduce((product, size) => product * size, 1), initializer, seed);
+    fill(
+      store,
+      name,
+      (shape as number[]).reduce((product, size) => product * size, 1),
+      initializer,
+      seed,
+    );
   }
 }
 

@@ -9,7 +9,14 @@ import { ShortlistError } from "../errors.js";
 import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
 import { createEngine, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
-import { formatProgram, type Program, parseProgram, STORED_ROLES, selectOutputs, type TensorSpec } from "../graph/program.js";
+import {
+  formatProgram,
+  type Program,
+  parseProgram,
+  STORED_ROLES,
+  selectOutputs,
+  type TensorSpec,
+} from "../graph/program.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 
 const FORMAT = "shortlist-model";
@@ -73,19 +80,24 @@ export class Model {
 export async function saveModel(model: Model, folder: string, passes: readonly number[] = []): Promise<void> {
   const { config, schema, vocabularies, numbers, training } = model.description;
   const head = { format: FORMAT, version: VERSION, config, schema, numbers: Object.fromEntries(numbers), training };
-  await replaceFolder(folder, refuseUnlessModel, async (temporary) => {
-    await writeFile(join(temporary, DESCRIPTION), `${JSON.stringify(head, null, 2)}\n`);
-    await writeFile(join(temporary, PROGRAM), formatProgram(model.program));
-    const weights = storedTensors(model.program).map(({ name, dtype, shape }) => ({
-      name,
-      dtype,
-      shape,
-      data: () => storedChunks(model.store, name, countElements(shape, {})),
-    }));
-    await writeSafetensors(join(temporary, WEIGHTS), weights);
-    await mkdir(join(temporary, VOCABULARY));
-    for (const [name, vocabulary] of vocabularies) await vocabulary.write(join(temporary, VOCABULARY, `${name}.tsv`));
-  }, passes.map((pass) => `pass-${pass}`));
+  await replaceFolder(
+    folder,
+    refuseUnlessModel,
+    async (temporary) => {
+      await writeFile(join(temporary, DESCRIPTION), `${JSON.stringify(head, null, 2)}\n`);
+      await writeFile(join(temporary, PROGRAM), formatProgram(model.program));
+      const weights = storedTensors(model.program).map(({ name, dtype, shape }) => ({
+        name,
+        dtype,
+        shape,
+        data: () => storedChunks(model.store, name, countElements(shape, {})),
+      }));
+      await writeSafetensors(join(temporary, WEIGHTS), weights);
+      await mkdir(join(temporary, VOCABULARY));
+      for (const [name, vocabulary] of vocabularies) await vocabulary.write(join(temporary, VOCABULARY, `${name}.tsv`));
+    },
+    passes.map((pass) => `pass-${pass}`),
+  );
 }
 
 /** Throws unless a model may be written to this path: it is free, or an empty folder, or a model to be replaced. */
@@ -139,7 +151,10 @@ function checkTables(folder: string, { vocabularies, schema }: ModelDescription,
   for (const [tensor, size] of expected) {
     const found = rows.get(tensor);
     if (found !== undefined && found !== size) {
-      throw new ShortlistError("ERR_MODEL", `${folder}: "${tensor}" has ${found} rows but its vocabulary ${size} tokens`);
+      throw new ShortlistError(
+        "ERR_MODEL",
+        `${folder}: "${tensor}" has ${found} rows but its vocabulary ${size} tokens`,
+      );
     }
   }
 }
@@ -149,10 +164,16 @@ export async function readDescription(folder: string): Promise<ModelDescription>
   const path = join(folder, DESCRIPTION);
   const head = parseJson(await readPart(folder, DESCRIPTION), path);
   if (head["format"] !== FORMAT) {
-    throw new ShortlistError("ERR_MODEL", `${path}: Expected format "${FORMAT}" but received ${JSON.stringify(head["format"])}`);
+    throw new ShortlistError(
+      "ERR_MODEL",
+      `${path}: Expected format "${FORMAT}" but received ${JSON.stringify(head["format"])}`,
+    );
   }
   if (head["version"] !== VERSION) {
-    throw new ShortlistError("ERR_MODEL", `${path}: Expected version ${VERSION} but received ${JSON.stringify(head["version"])}`);
+    throw new ShortlistError(
+      "ERR_MODEL",
+      `${path}: Expected version ${VERSION} but received ${JSON.stringify(head["version"])}`,
+    );
   }
   const schema = parseSchema(head["schema"], path);
   const statistics = (head["numbers"] ?? {}) as Record<string, { mean: number; standardDeviation: number }>;

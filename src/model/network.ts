@@ -1,6 +1,6 @@
-import { nearestName, ShortlistError } from "../errors.js";
 import type { Encoding } from "../data/clicks.js";
 import { type ItemFeature, type Schema, userFeatures } from "../data/schema.js";
+import { nearestName, ShortlistError } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { dense } from "../layers/dense.js";
 import { embeddingTable } from "../layers/embedding.js";
@@ -29,7 +29,12 @@ export function recallNetwork(graph: Graph, config: ModelConfig, encoding: Encod
   const { item, attributes, before, after, numbers } = featureOrder(encoding.schema);
   const used = ({ name }: { readonly name: string }) => !config.exclude.includes(name);
   const lookUp = ({ name }: { readonly name: string }) =>
-    embeddingLookup(graph, `${name}.embedding`, table(graph, config, encoding, name), graph.input(name, "int32", ["samples"]));
+    embeddingLookup(
+      graph,
+      `${name}.embedding`,
+      table(graph, config, encoding, name),
+      graph.input(name, "int32", ["samples"]),
+    );
   const inputs = [
     itemHistory(graph, config, encoding, item),
     ...before.filter(used).map(lookUp),
@@ -104,7 +109,12 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
   });
 }
 
-function pooledAttribute(graph: Graph, config: ModelConfig, encoding: Encoding, { name, multiple }: ItemFeature): Tensor {
+function pooledAttribute(
+  graph: Graph,
+  config: ModelConfig,
+  encoding: Encoding,
+  { name, multiple }: ItemFeature,
+): Tensor {
   return embeddingBag(graph, `${name}.mean`, {
     table: table(graph, config, encoding, name),
     ids: graph.input(name, "int32", [multiple ? name : "positions"]),

@@ -75,7 +75,12 @@ export function trainingProgram(config: ModelConfig, encoding: Encoding, noise: 
   const found = lossGradients(graph, loss, parameters);
   for (const [parameter, gradient] of found) {
     if (gradient.kind !== "dense" || !decays(config, parameter)) continue;
-    const decayed = l2Decay(graph, `${parameter.name}.decayed`, { gradient: gradient.tensor, parameter }, { l2: config.l2 });
+    const decayed = l2Decay(
+      graph,
+      `${parameter.name}.decayed`,
+      { gradient: gradient.tensor, parameter },
+      { l2: config.l2 },
+    );
     found.set(parameter, { kind: "dense", tensor: decayed });
   }
   applyGradients(graph, config, found, { learningRate, step });
@@ -85,7 +90,8 @@ export function trainingProgram(config: ModelConfig, encoding: Encoding, noise: 
 function lossOf(graph: Graph, config: ModelConfig, network: RecallNetwork, noise: Noise, step: Tensor): Tensor {
   const target = graph.input("target", "int32", ["samples"]);
   const { userVector: user, outputWeight: weight, outputBias: bias } = network;
-  if (config.loss === "softmax") return softmax(graph, "loss.samples", { user, weight, bias, target }, { skipRows: SKIP_ROWS });
+  if (config.loss === "softmax")
+    return softmax(graph, "loss.samples", { user, weight, bias, target }, { skipRows: SKIP_ROWS });
 
   const items = noise.distribution.length;
   const { threshold, alias } = noise.aliasTable;

@@ -17,7 +17,12 @@ export function adagradOptimizer({ learningRate }: OptimizerInputs, options: Ada
   return {
     dense: (graph, parameter, gradient) => {
       const accumulator = accumulatorOf(graph, parameter, parameter.shape as number[]);
-      adagrad(graph, `${parameter.name}.update`, { parameter, accumulator, gradient, learningRate }, { epsilon, epsilonInside });
+      adagrad(
+        graph,
+        `${parameter.name}.update`,
+        { parameter, accumulator, gradient, learningRate },
+        { epsilon, epsilonInside },
+      );
     },
     rows: (graph, parameter, gradient) => {
       const shape = parameter.shape as number[];

@@ -3,7 +3,8 @@ import type { Optimizer, OptimizerInputs } from "./optimizer.js";
 
 export function sgdOptimizer({ learningRate }: OptimizerInputs): Optimizer {
   return {
-    dense: (graph, parameter, gradient) => sgd(graph, `${parameter.name}.update`, { parameter, gradient, learningRate }),
+    dense: (graph, parameter, gradient) =>
+      sgd(graph, `${parameter.name}.update`, { parameter, gradient, learningRate }),
     rows: (graph, parameter, gradient) =>
       sgdRows(graph, `${parameter.name}.update`, { parameter, learningRate, ...gradient }),
   };

@@ -1,0 +1,64 @@
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { ShortlistError } from "../errors.js";
+import type { StoredTensor } from "./executor.js";
+
+type NativeArray = Float32Array | Int32Array | Uint32Array;
+
+export interface NativeEngineHandle {
+  readonly threads: number;
+  readonly isa: string;
+}
+
+export interface NativeStoreHandle {
+  define(name: string, dtype: string, shape: readonly number[]): void;
+  write(name: string, values: NativeArray, offset: number): void;
+  read(name: string, offset: number, count: number | undefined): NativeArray;
+  tensors(): StoredTensor[];
+}
+
+export interface NativeExecutorHandle {
+  run(
+    inputs: Readonly<Record<string, unknown>>,
+    dims: Readonly<Record<string, number>>,
+  ): Promise<Record<string, NativeArray>>;
+  profile(): Float64Array;
+}
+
+/** What native/node exports. */
+export interface Addon {
+  version(): string;
+  availableIsas(): string[];
+  readonly NativeEngine: new (threads: number, isa: string) => NativeEngineHandle;
+  readonly NativeStore: new () => NativeStoreHandle;
+  readonly NativeExecutor: new (
+    engine: NativeEngineHandle,
+    store: NativeStoreHandle,
+    program: string,
+    profile: boolean,
+  ) => NativeExecutorHandle;
+}
+
+/** Where node-gyp puts the addon, seen from src/executors and dist/executors alike. */
+const ADDON = fileURLToPath(new URL("../../build/Release/shortlist.node", import.meta.url));
+
+let loaded: Addon | undefined;
+
+/** The native engine's addon; ERR_EXECUTOR that names the ways out where it cannot be loaded. */
+export function loadAddon(path = ADDON): Addon {
+  if (path === ADDON && loaded) return loaded;
+  try {
+    const addon = createRequire(import.meta.url)(path) as Addon;
+    if (path === ADDON) loaded = addon;
+    return addon;
+  } catch (cause) {
+    throw new ShortlistError(
+      "ERR_EXECUTOR",
+      `Cannot load the native engine for ${process.platform}-${process.arch}, Node ${process.version}: ${(cause as Error).message}
+Possible solutions:
+- build it: npm run setup, or npm rebuild shortlist where it is a dependency (needs a C++17 compiler, make and Python 3)
+- run without it, slowly: --executor reference`,
+      { cause },
+    );
+  }
+}

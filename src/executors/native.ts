@@ -1,0 +1,122 @@
+import { availableParallelism } from "node:os";
+import { ERROR_CODES, type ErrorCode, ShortlistError } from "../errors.js";
+import type { DimSizes } from "../graph/dims.js";
+import { formatProgram, type Program } from "../graph/program.js";
+import type { TensorData } from "../ops/op.js";
+import type { Engine, Executor, RunInputs, RunOutputs, StoredTensor, TensorStore } from "./executor.js";
+import { loadAddon, type NativeExecutorHandle, type NativeStoreHandle } from "./load.js";
+
+export interface NativeEngineOptions {
+  /** Threads of the kernels; SHORTLIST_THREADS, else all processors, unless given. */
+  readonly threads?: number | undefined;
+  /** Instruction set of the kernels; SHORTLIST_ISA, else the best that the processor has, unless given. */
+  readonly isa?: string | undefined;
+}
+
+const MAX_THREADS = 1024;
+
+/** The instruction sets that this processor has kernels for, the best first. */
+export function availableIsas(): string[] {
+  return loadAddon().availableIsas();
+}
+
+/** The engine of C++ kernels: one Node-API call a run, off the JavaScript thread. */
+export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
+  const addon = loadAddon();
+  const threads = threadCount(options.threads);
+  const engine = rethrow(() => new addon.NativeEngine(threads, options.isa ?? ""));
+  return {
+    kind: "native",
+    threads: engine.threads,
+    isa: engine.isa,
+    createStore: () => new NativeStore(new addon.NativeStore()),
+    createExecutor: (program, store, { profile = false } = {}) => {
+      if (!(store instanceof NativeStore))
+        throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the native engine");
+      const handle = rethrow(() => new addon.NativeExecutor(engine, store.handle, formatProgram(program), profile));
+      return new NativeExecutor(program, handle, profile);
+    },
+  };
+}
+
+function threadCount(option: number | undefined): number {
+  const variable = process.env["SHORTLIST_THREADS"];
+  const threads = option ?? (variable ? Number(variable) : availableParallelism());
+  if (Number.isSafeInteger(threads) && threads >= 1 && threads <= MAX_THREADS) return threads;
+  const source = option === undefined ? `SHORTLIST_THREADS="${variable}"` : String(option);
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected threads to be a whole number of 1 to ${MAX_THREADS} but received ${source}`,
+  );
+}
+
+class NativeStore implements TensorStore {
+  readonly handle: NativeStoreHandle;
+
+  constructor(handle: NativeStoreHandle) {
+    this.handle = handle;
+  }
+
+  get tensors(): readonly StoredTensor[] {
+    return this.handle.tensors();
+  }
+
+  define({ name, dtype, shape }: StoredTensor): void {
+    rethrow(() => this.handle.define(name, dtype, shape));
+  }
+
+  write(name: string, values: TensorData, offset = 0): void {
+    rethrow(() => this.handle.write(name, values as Float32Array, offset));
+  }
+
+  read(name: string, offset = 0, count?: number): TensorData {
+    return rethrow(() => this.handle.read(name, offset, count));
+  }
+}
+
+class NativeExecutor implements Executor {
+  readonly program: Program;
+  readonly #profile: boolean;
+  #handle: NativeExecutorHandle | undefined;
+
+  constructor(program: Program, handle: NativeExecutorHandle, profile: boolean) {
+    this.program = program;
+    this.#handle = handle;
+    this.#profile = profile;
+  }
+
+  get profile(): readonly number[] | undefined {
+    return this.#profile ? [...this.#open().profile()] : undefined;
+  }
+
+  async run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+    try {
+      return await this.#open().run(inputs, dims);
+    } catch (error) {
+      throw toShortlistError(error);
+    }
+  }
+
+  close(): void {
+    this.#handle = undefined;
+  }
+
+  #open(): NativeExecutorHandle {
+    if (!this.#handle) throw new ShortlistError("ERR_EXECUTOR", "The executor is closed");
+    return this.#handle;
+  }
+}
+
+function rethrow<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw toShortlistError(error);
+  }
+}
+
+function toShortlistError(error: unknown): unknown {
+  const { code, message } = error as { code?: string; message?: string };
+  if (error instanceof ShortlistError || !code || !Object.hasOwn(ERROR_CODES, code)) return error;
+  return new ShortlistError(code as ErrorCode, message ?? code, { cause: error });
+}

@@ -1,0 +1,35 @@
+export { type ClickLogOptions, type LogReport, readClickLog } from "./data/click_log.js";
+export { type Clicks, type Encoding, encodeLog } from "./data/clicks.js";
+export {
+  type Dataset,
+  openDataset,
+  type PreparedDataset,
+  type PrepareOptions,
+  prepareDataset,
+} from "./data/dataset.js";
+export { DEFAULT_SCHEMA, parseSchema, readSchema, type Schema } from "./data/schema.js";
+export { type SimulateOptions, simulate } from "./data/simulate.js";
+export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";
+export { ERROR_CODES, type ErrorCode, ShortlistError } from "./errors.js";
+export {
+  availableIsas,
+  createEngine,
+  createNativeEngine,
+  createReferenceEngine,
+  type Engine,
+  type EngineOptions,
+  type Executor,
+  type TensorStore,
+} from "./executors/index.js";
+export { type Gradient, gradients } from "./graph/gradients.js";
+export { Graph, type Initializer, type Tensor } from "./graph/graph.js";
+export { formatProgram, type Program, parseProgram, selectOutputs } from "./graph/program.js";
+export { type ModelConfig, PRESETS, readConfig, resolveConfig } from "./model/config.js";
+export { type Inspection, inspect } from "./model/inspect.js";
+export { Model, openModel, saveModel } from "./model/model.js";
+export * as ops from "./ops/index.js";
+export { minePopular, mineSimilar, mineUsers } from "./retrieve/mine.js";
+export { recommend, type Shortlist } from "./retrieve/recommend.js";
+export { type VectorOptions, writeItemVectors, writeUserVectors } from "./retrieve/vectors.js";
+export { type Evaluation, evaluate } from "./train/evaluate.js";
+export { type TrainingState, type TrainOptions, type TrainReport, train } from "./train/trainer.js";

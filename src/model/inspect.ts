@@ -1,0 +1,136 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { openDataset } from "../data/dataset.js";
+import { countElements, type Dim, evaluateDim } from "../graph/dims.js";
+import {
+  type Attribute,
+  type Instruction,
+  namesIn,
+  operandNames,
+  type Program,
+  tensorsByName,
+} from "../graph/program.js";
+import { OPS } from "../ops/index.js";
+import type { CostCall } from "../ops/op.js";
+import { aliasTable } from "../random/alias_table.js";
+import { type ModelDescription, readDescription, readProgram } from "./model.js";
+import { trainingProgram } from "./programs.js";
+
+export interface DatasetInspection {
+  readonly kind: "dataset";
+  readonly folder: string;
+  readonly users: number;
+  readonly clicks: number;
+  readonly vocabularySizes: Readonly<Record<string, number>>;
+}
+
+export interface ModelInspection {
+  readonly kind: "model";
+  readonly folder: string;
+  readonly config: ModelDescription["config"];
+  readonly training: ModelDescription["training"];
+  /** The sizes for which the work is counted. */
+  readonly dims: Readonly<Record<string, number>>;
+  readonly parameters: readonly { readonly name: string; readonly shape: readonly Dim[]; readonly elements: number }[];
+  readonly instructions: readonly InspectedInstruction[];
+}
+
+export interface InspectedInstruction {
+  readonly op: string;
+  readonly attributes: Readonly<Record<string, Attribute>>;
+  /** name [shape] */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly flops: number;
+  /** Read and written, each byte once. */
+  readonly bytes: number;
+}
+
+export type Inspection = DatasetInspection | ModelInspection;
+
+export interface InspectOptions {
+  /** Batch for which work is counted: 256 samples unless given, each with half a window of history. */
+  readonly samples?: number | undefined;
+  /** The Program of a training step instead of the inference Program. */
+  readonly training?: boolean | undefined;
+}
+
+/** What is in a dataset or model folder. */
+export async function inspect(folder: string, options: InspectOptions = {}): Promise<Inspection> {
+  const isDataset = await stat(join(folder, "dataset.json")).then(
+    () => true,
+    () => false,
+  );
+  if (isDataset) {
+    const { clicks, vocabularies } = await openDataset(folder);
+    const vocabularySizes = Object.fromEntries([...vocabularies].map(([name, { size }]) => [name, size]));
+    return { kind: "dataset", folder, users: clicks.users, clicks: clicks.clicks, vocabularySizes };
+  }
+  const description = await readDescription(folder);
+  const program = options.training ? trainingProgramOf(description) : await readProgram(folder);
+  const dims = typicalDims(program, description, options.samples ?? 256);
+  return {
+    kind: "model",
+    folder,
+    config: description.config,
+    training: description.training,
+    dims,
+    parameters: program.tensors
+      .filter(({ role }) => role === "parameter")
+      .map(({ name, shape }) => ({ name, shape, elements: countElements(shape, {}) })),
+    instructions: program.instructions.map((instruction) => inspectInstruction(program, instruction, dims)),
+  };
+}
+
+function trainingProgramOf(description: ModelDescription): Program {
+  const items = description.vocabularies.get(description.schema.click[0]!.name)!;
+  const distribution = items.counts.map((_, id) => (id === 0 ? 0 : 1 / (items.size - 1)));
+  return trainingProgram(description.config, description, { distribution, aliasTable: aliasTable(distribution) })
+    .program;
+}
+
+/** Isolated windows that are half full on average, three values of each multi-valued feature a click, a shortlist of 100. */
+function typicalDims(program: Program, { config, schema }: ModelDescription, samples: number): Record<string, number> {
+  const positions = samples * Math.ceil(config.window / 2);
+  const sizes: Record<string, number> = {
+    samples,
+    positions,
+    runs: samples,
+    steps: positions,
+    top: 100,
+    excluded: positions,
+  };
+  for (const { name, multiple } of schema.click) if (multiple) sizes[name] = 3 * positions;
+  return Object.fromEntries(program.dims.map((dim) => [dim, sizes[dim] ?? 0]));
+}
+
+function inspectInstruction(
+  program: Program,
+  instruction: Instruction,
+  dims: Record<string, number>,
+): InspectedInstruction {
+  const specs = tensorsByName(program);
+  const label = (name: string) => `${name} [${specs.get(name)!.shape.join(", ")}]`;
+  const { op, inputs, outputs, attributes } = instruction;
+  const { flops, bytes } = OPS.get(op)!.cost(costCall(instruction, specs, dims));
+  return { op, attributes, inputs: namesIn(inputs).map(label), outputs: namesIn(outputs).map(label), flops, bytes };
+}
+
+function costCall(
+  instruction: Instruction,
+  specs: ReturnType<typeof tensorsByName>,
+  dims: Record<string, number>,
+): CostCall {
+  const sizes = (name: string) => {
+    const [rows = 1, columns = 1] = specs.get(name)!.shape.map((dim) => evaluateDim(dim, dims));
+    return { rows, columns };
+  };
+  const list = (operands: Instruction["inputs"], slot: string) => operandNames(operands[slot]).map(sizes);
+  return {
+    has: (slot) => slot in instruction.inputs || slot in instruction.outputs,
+    input: (slot) => list(instruction.inputs, slot)[0]!,
+    list: (slot) => list(instruction.inputs, slot),
+    output: (slot) => list(instruction.outputs, slot)[0]!,
+    attribute: (name) => instruction.attributes[name] as never,
+  };
+}

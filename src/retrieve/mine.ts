@@ -1,0 +1,145 @@
+import { readFile } from "node:fs/promises";
+import { type Clicks, encodeLog } from "../data/clicks.js";
+import { fileError } from "../data/files.js";
+import { ShortlistError } from "../errors.js";
+import type { Model } from "../model/model.js";
+import { recommendClicks, type Shortlist } from "./recommend.js";
+import { outputTable } from "./vectors.js";
+
+export interface MineOptions {
+  /** Length of the lists: 30 unless given. */
+  readonly top?: number | undefined;
+}
+
+export interface MineUsersOptions extends MineOptions {
+  /** File of user ids, one a line; all users of the training log unless given. */
+  readonly users?: string | undefined;
+  /** Click log with the users' histories and features; without it every feature but the user id is `<unk>`. */
+  readonly log?: string | undefined;
+}
+
+/** Shortlists of users: from the user id alone (the original's infer_user), or from the histories of a log. */
+export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
+  const { top, users, log } = options;
+  const wanted = users === undefined ? undefined : await readTokens(users);
+  if (log !== undefined) {
+    const { clicks, userIds } = await encodeLog([log], model.description);
+    const only = wanted && new Set(wanted);
+    for await (const shortlist of recommendClicks(model, clicks, userIds, { top })) {
+      if (!only || only.has(shortlist.user)) yield shortlist;
+    }
+    return;
+  }
+  const vocabulary = model.description.vocabularies.get("user_id");
+  if (!vocabulary) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      'The model has no feature "user_id" to mine by. Give a log with the users\' histories (--log)',
+    );
+  }
+  const ids = wanted ?? vocabulary.tokens.slice(1);
+  yield* recommendClicks(model, usersWithoutClicks(model, ids), ids, { top });
+}
+
+/** Users of whom only the id is known: no clicks, every other feature missing. */
+function usersWithoutClicks(model: Model, ids: readonly string[]): Clicks {
+  const { schema, vocabularies, numbers } = model.description;
+  const userColumns = schema.columns.filter(({ kind }) => kind === "categorical");
+  return {
+    users: ids.length,
+    clicks: 0,
+    clickOffsets: new Int32Array(ids.length + 1),
+    userFeatures: userColumns.map(({ name }) => ({
+      name,
+      ids: Int32Array.from(ids, (id) => (name === "user_id" ? vocabularies.get(name)!.idOf(id) : 0)),
+    })),
+    numbers: [...numbers].map(([name, statistics]) => ({
+      name,
+      values: new Float32Array(ids.length).fill(Number.NaN),
+      ...statistics,
+    })),
+    itemFeatures: schema.click.map(({ name, multiple }) => ({
+      name,
+      ids: new Int32Array(0),
+      offsets: multiple ? new Int32Array(1) : undefined,
+    })),
+  };
+}
+
+export interface PopularItem {
+  readonly item: string;
+  readonly clicks: number;
+  /** Of all clicks of known items. */
+  readonly share: number;
+}
+
+/** The most clicked items of the training log: a vocabulary is in falling order of counts. */
+export async function* minePopular(model: Model, { top = 30 }: MineOptions = {}): AsyncGenerator<PopularItem> {
+  const { tokens, counts } = model.items;
+  const all = counts.subarray(1).reduce((sum, count) => sum + count, 0);
+  for (let id = 1; id < Math.min(tokens.length, top + 1); id++) {
+    yield { item: tokens[id]!, clicks: counts[id]!, share: counts[id]! / all };
+  }
+}
+
+export interface SimilarItems {
+  readonly item: string;
+  readonly similar: readonly { readonly item: string; readonly similarity: number }[];
+}
+
+export interface MineSimilarOptions extends MineOptions {
+  /** File of items, one a line; all items unless given. */
+  readonly items?: string | undefined;
+}
+
+/** The nearest items of each item, by the cosine of their output weights: items that the same users would watch next. */
+export async function* mineSimilar(
+  model: Model,
+  { top = 30, items }: MineSimilarOptions = {},
+): AsyncGenerator<SimilarItems> {
+  const { tokens } = model.items;
+  const wanted = items === undefined ? tokens.slice(1) : await readTokens(items);
+  const unit = unitRows(outputTable(model).weight, model.description.config.userVectorWidth);
+  const width = model.description.config.userVectorWidth;
+  const count = tokens.length - 1;
+  const similarity = new Float64Array(count);
+  for (const item of wanted) {
+    const own = model.items.idOf(item) - 1;
+    if (own < 0) throw new ShortlistError("ERR_OPTION", `The model does not know the item "${item}"`);
+    for (let other = 0; other < count; other++) {
+      let sum = 0;
+      for (let c = 0; c < width; c++) sum += unit[own * width + c]! * unit[other * width + c]!;
+      similarity[other] = sum;
+    }
+    const order = Array.from(similarity.keys()).filter((other) => other !== own);
+    order.sort((a, b) => similarity[b]! - similarity[a]! || a - b);
+    yield {
+      item,
+      similar: order.slice(0, top).map((other) => ({ item: tokens[other + 1]!, similarity: similarity[other]! })),
+    };
+  }
+}
+
+function unitRows(matrix: Float32Array, width: number): Float64Array {
+  const unit = Float64Array.from(matrix);
+  for (let row = 0; row < unit.length; row += width) {
+    const values = unit.subarray(row, row + width);
+    const norm = Math.hypot(...values) || 1;
+    for (let c = 0; c < width; c++) values[c]! /= norm;
+  }
+  return unit;
+}
+
+/** The lines of a file that are not empty. */
+async function readTokens(path: string): Promise<string[]> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw fileError("read", path, error);
+  }
+  const tokens = text.split(/\r?\n/).filter((line) => line !== "");
+  if (tokens.length === 0)
+    throw new ShortlistError("ERR_FILE", `${path}: Expected one token a line but the file is empty`);
+  return tokens;
+}

@@ -1,0 +1,63 @@
+import { NextClickBatches } from "../data/batches.js";
+import { type Clicks, encodeLog } from "../data/clicks.js";
+import type { Model } from "../model/model.js";
+import { watchedItems } from "./watched.js";
+
+export interface RecommendOptions {
+  /** Length of the shortlist: 30 unless given. */
+  readonly top?: number | undefined;
+  /** Let items compete that the user has watched (default false). */
+  readonly keepWatched?: boolean | undefined;
+}
+
+export interface RecommendedItem {
+  readonly item: string;
+  /** w·u + b */
+  readonly score: number;
+  /** exp(score) / Σ exp(score) over all items */
+  readonly probability: number;
+}
+
+export interface Shortlist {
+  readonly user: string;
+  /** The best first; fewer than asked for where there are no more items. */
+  readonly items: readonly RecommendedItem[];
+}
+
+const BATCH_SIZE = 256;
+
+/** A shortlist for each line of a log, in order: what the user may click after the line's last click. */
+export async function* recommend(model: Model, log: string, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
+  const { clicks, userIds } = await encodeLog([log], model.description);
+  yield* recommendClicks(model, clicks, userIds, options);
+}
+
+/** `recommend` for clicks that are encoded already; `userIds` [users]. */
+export async function* recommendClicks(
+  model: Model,
+  clicks: Clicks,
+  userIds: readonly string[],
+  { top = 30, keepWatched = false }: RecommendOptions = {},
+): AsyncGenerator<Shortlist> {
+  const length = Math.min(top, model.items.size - 1);
+  const batches = new NextClickBatches({ clicks, window: model.description.config.window, batchSize: BATCH_SIZE });
+  for (let b = 0; b < batches.batches; b++) {
+    const { inputs, dims } = batches.batch(b);
+    const first = b * BATCH_SIZE;
+    const watched = watchedItems(clicks, first, dims["samples"]!, { none: keepWatched });
+    const best = await model.run(
+      ["items", "score", "log_partition"],
+      { ...inputs, excluded: watched.ids, excluded_offsets: watched.offsets },
+      { ...dims, top: length, excluded: watched.ids.length },
+    );
+    for (let s = 0; s < dims["samples"]!; s++) {
+      const items: RecommendedItem[] = [];
+      for (let j = s * length; j < (s + 1) * length && best["items"]![j]! >= 0; j++) {
+        const score = best["score"]![j]!;
+        const probability = Math.exp(score - best["log_partition"]![s]!);
+        items.push({ item: model.items.token(best["items"]![j]!), score, probability });
+      }
+      yield { user: userIds[first + s]!, items };
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/*
+ * SIMPLE-LSH (Neyshabur & Srebro, "On symmetric and asymmetric LSHs for inner product search", ICML 2015): a transform
+ * after which the cosine order of items for a user is the order of their inner products. All matrices are flat, row-major.
+ */
+
+type Matrix = Float32Array | Float64Array;
+
+/** [1; u] of each user: [users, width + 1], so that [1; u]·[b; w] is the score. `users` [users, width]. */
+export function userVectors(users: Matrix, width: number): Float64Array {
+  const rows = users.length / width;
+  const vectors = new Float64Array(rows * (width + 1));
+  for (let r = 0; r < rows; r++) {
+    vectors[r * (width + 1)] = 1;
+    for (let c = 0; c < width; c++) vectors[r * (width + 1) + 1 + c] = users[r * width + c]!;
+  }
+  return vectors;
+}
+
+/** [b; w] of each item: [items, width + 1]. `weight` [items, width], `bias` [items]. */
+export function itemVectors(weight: Matrix, bias: Matrix): Float64Array {
+  const rows = bias.length;
+  const width = weight.length / rows;
+  const vectors = new Float64Array(rows * (width + 1));
+  for (let r = 0; r < rows; r++) {
+    vectors[r * (width + 1)] = bias[r]!;
+    for (let c = 0; c < width; c++) vectors[r * (width + 1) + 1 + c] = weight[r * width + c]!;
+  }
+  return vectors;
+}
+
+/** ṽ = [v; √(m² − ‖v‖²)] with m = max ‖v‖ over all items: [items, width + 1]. */
+export function simpleLshItems(items: Matrix, width: number): Float64Array {
+  const rows = items.length / width;
+  const squares = Float64Array.from({ length: rows }, (_, r) => squaredNorm(items, r, width));
+  const largest = squares.reduce((a, b) => Math.max(a, b), 0);
+  return append(items, width, (r) => Math.sqrt(largest - squares[r]!));
+}
+
+/** ũ = [u; 0] / ‖u‖: [users, width + 1]. A zero vector stays zero. */
+export function simpleLshUsers(users: Matrix, width: number): Float64Array {
+  const vectors = append(users, width, () => 0);
+  for (let r = 0; r < users.length / width; r++) {
+    const norm = Math.sqrt(squaredNorm(users, r, width)) || 1;
+    for (let c = 0; c < width; c++) vectors[r * (width + 1) + c]! /= norm;
+  }
+  return vectors;
+}
+
+function squaredNorm(matrix: Matrix, row: number, width: number): number {
+  let sum = 0;
+  for (let c = 0; c < width; c++) sum += matrix[row * width + c]! ** 2;
+  return sum;
+}
+
+function append(matrix: Matrix, width: number, last: (row: number) => number): Float64Array {
+  const rows = matrix.length / width;
+  const result = new Float64Array(rows * (width + 1));
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < width; c++) result[r * (width + 1) + c] = matrix[r * width + c]!;
+    result[r * (width + 1) + width] = last(r);
+  }
+  return result;
+}

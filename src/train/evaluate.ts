@@ -1,0 +1,79 @@
+import { LastClickBatches } from "../data/batches.js";
+import { type EncodedLog, encodeLog } from "../data/clicks.js";
+import { ShortlistError } from "../errors.js";
+import type { Model } from "../model/model.js";
+import { watchedItems } from "../retrieve/watched.js";
+import { PopularityRanking, type RankingMetrics, rankingMetrics } from "./metrics.js";
+
+export interface EvaluateOptions {
+  /** Lengths of the shortlist: 10, 50, 100, 200 unless given. */
+  readonly tops?: readonly number[] | undefined;
+  /** Let items compete that the user has watched (default false). */
+  readonly keepWatched?: boolean | undefined;
+}
+
+export interface Evaluation extends RankingMetrics {
+  readonly users: number;
+  /** Share of all items that stand on some user's shortlist of this length. */
+  readonly coverage: Record<string, number>;
+  /** What ranking all items by their clicks in the training log gives. */
+  readonly popularity: RankingMetrics;
+}
+
+const BATCH_SIZE = 256;
+
+/**
+ * Leave-last-out on a click log: the last click of each line is the target, the clicks before it the history. All items
+ * are ranked, without those that the user has watched; a target that the model does not know is a miss.
+ */
+export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const encoded = await encodeLog([log], model.description);
+  const items = encoded.clicks.itemFeatures[0]!.ids;
+  if (!encoded.clicks.clickOffsets.subarray(1).some((end) => items[end - 1] !== 0)) {
+    throw new ShortlistError(
+      "ERR_LOG",
+      `${log}: The model knows none of the target items: is it a log of the same catalogue?`,
+    );
+  }
+  return evaluateClicks(model, encoded, options);
+}
+
+/** `evaluate` for a log that is read and encoded already. */
+export async function evaluateClicks(
+  model: Model,
+  { clicks }: EncodedLog,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const { tops = [10, 50, 100, 200], keepWatched = false } = options;
+  const top = Math.min(Math.max(...tops), model.items.size - 1);
+  const popularity = new PopularityRanking(model.items.counts);
+  const ranks = new Float64Array(clicks.users);
+  const popularityRanks = new Float64Array(clicks.users);
+  const shown = tops.map(() => new Uint8Array(model.items.size));
+  const batches = new LastClickBatches({ clicks, window: model.description.config.window, batchSize: BATCH_SIZE });
+  for (let b = 0; b < batches.batches; b++) {
+    const { inputs, dims } = batches.batch(b);
+    const [first, samples] = [b * BATCH_SIZE, dims["samples"]!];
+    const watched = watchedItems(clicks, first, samples, { withoutLast: true, none: keepWatched });
+    const { items, rank } = await model.run(
+      ["items", "rank"],
+      { ...inputs, excluded: watched.ids, excluded_offsets: watched.offsets },
+      { ...dims, top, excluded: watched.ids.length },
+    );
+    for (let s = 0; s < samples; s++) {
+      ranks[first + s] = rank![s]!;
+      const excluded = watched.ids.subarray(watched.offsets[s]!, watched.offsets[s + 1]!);
+      popularityRanks[first + s] = popularity.rank(inputs["target"]![s]!, excluded);
+      tops.forEach((length, i) => {
+        const end = s * top + Math.min(length, top);
+        for (let j = s * top; j < end && items![j]! >= 0; j++) shown[i]![items![j]!] = 1;
+      });
+    }
+  }
+  const coverage: Record<string, number> = {};
+  tops.forEach((length, i) => {
+    coverage[length] = shown[i]!.reduce((sum, flag) => sum + flag, 0) / (model.items.size - 1);
+  });
+  const { hitRate, ndcg, mrr } = rankingMetrics(ranks, tops);
+  return { users: clicks.users, hitRate, ndcg, mrr, coverage, popularity: rankingMetrics(popularityRanks, tops) };
+}

@@ -1,0 +1,7 @@
+import { test } from "uvu";
+import { cases } from "../../bench/cases/fill.js";
+import { checkCases } from "./harness.js";
+
+checkCases(cases);
+
+test.run();

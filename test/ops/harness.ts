@@ -1,0 +1,291 @@
+import { existsSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { CaseTensor, OpCase } from "../../bench/cases/case.js";
+import { elementCount } from "../../bench/cases/case.js";
+import type { Engine, RunOutputs } from "../../src/executors/executor.js";
+import { createReferenceEngine } from "../../src/executors/reference.js";
+import type { Gradient } from "../../src/graph/gradients.js";
+import { gradients } from "../../src/graph/gradients.js";
+import { Graph, type Tensor, type TensorOperand } from "../../src/graph/graph.js";
+import { type Program, STORED_ROLES } from "../../src/graph/program.js";
+import { addOp } from "../../src/ops/add.js";
+import { OPS } from "../../src/ops/index.js";
+import type { TensorData } from "../../src/ops/op.js";
+import { RandomStream } from "../../src/random/philox.js";
+
+export const FLOAT32_EPSILON = 2 ** -23;
+
+/** A graph with its values: what an engine needs to run it. */
+export interface BuiltCase {
+  readonly program: Program;
+  /** Values of the stored tensors (parameters, constants, optimizer state), by name. */
+  readonly stored: Readonly<Record<string, TensorData>>;
+  readonly inputs: Readonly<Record<string, TensorData>>;
+}
+
+export interface RunResult {
+  readonly outputs: RunOutputs;
+  /** The stored tensors after the run. */
+  readonly stored: Record<string, TensorData>;
+}
+
+/** Runs a Program once, on a store of its own. */
+export async function runOnce(engine: Engine, built: BuiltCase, dims: Record<string, number> = {}): Promise<RunResult> {
+  const { program, stored, inputs } = built;
+  const store = engine.createStore();
+  const specs = program.tensors.filter(({ role }) => STORED_ROLES.has(role));
+  for (const { name, dtype, shape } of specs) {
+    store.define({ name, dtype, shape: shape as number[] });
+    store.write(name, stored[name]!);
+  }
+  const executor = engine.createExecutor(program, store);
+  try {
+    const outputs = await executor.run(inputs, dims);
+    return { outputs, stored: Object.fromEntries(specs.map(({ name }) => [name, store.read(name)])) };
+  } catch (error) {
+    for (const { name } of specs) assert.equal(store.read(name), sameKind(store.read(name), stored[name]!));
+    throw error;
+  } finally {
+    executor.close();
+  }
+}
+
+function sameKind(like: TensorData, values: TensorData): TensorData {
+  return (like.constructor as unknown as { from(values: ArrayLike<number>): TensorData }).from(values);
+}
+
+const gradientSuffix = (slot: string) => `seed.${slot}`;
+
+interface CaseGraph extends BuiltCase {
+  /** The op's outputs that are no stored tensors, flat. */
+  readonly outputs: readonly Tensor[];
+  /** By the name of the parameter. */
+  readonly gradients: ReadonlyMap<string, Gradient>;
+}
+
+/** The case as a graph: its op, and with `gradients` the instructions that differentiate it, every temporary an output. */
+export function buildCase(opCase: OpCase, options: { readonly gradients: boolean }): CaseGraph {
+  const op = OPS.get(opCase.op)!;
+  const graph = new Graph();
+  const stored: Record<string, TensorData> = {};
+  const inputs: Record<string, TensorData> = {};
+  const differentiated: Tensor[] = [];
+
+  const define = (slot: string, name: string, { dtype, shape, values }: CaseTensor): Tensor => {
+    const differentiate = opCase.differentiate?.includes(slot) ?? false;
+    if (!differentiate && !op.outputs.includes(slot)) {
+      inputs[name] = values;
+      return graph.input(name, dtype, shape);
+    }
+    stored[name] = values;
+    const tensor = graph.parameter(name, shape, { kind: "zeros" });
+    if (differentiate) differentiated.push(tensor);
+    return tensor;
+  };
+  const operands: Record<string, TensorOperand> = {};
+  for (const [slot, operand] of Object.entries(opCase.operands)) {
+    operands[slot] = Array.isArray(operand)
+      ? operand.map((tensor: CaseTensor, i) => define(slot, `${slot}.${i}`, tensor))
+      : define(slot, slot, operand as CaseTensor);
+  }
+  const results = graph.apply(op, "result", operands, opCase.attributes) as Record<string, TensorOperand>;
+  const outputs = (Object.values(results).flat() as Tensor[]).filter(({ role }) => role === "temporary");
+
+  let found: ReadonlyMap<Tensor, Gradient> = new Map();
+  if (options.gradients && differentiated.length > 0) {
+    const first = outputs[0]!;
+    const seed = graph.input(gradientSuffix("output"), "float32", first.shape);
+    const random = new RandomStream(99, 1001);
+    inputs[seed.name] = Float32Array.from({ length: elementCount(first.shape as number[]) }, () => random.normal());
+    found = gradients(graph, new Map([[first, seed]]), differentiated, addOp);
+  }
+  for (const tensor of graph.nodes.flatMap((node) => Object.values(node.outputs).flat() as Tensor[])) {
+    if (tensor.role === "temporary") graph.output(tensor.name, tensor);
+  }
+  const gradientsByName = new Map([...found].map(([tensor, gradient]) => [tensor.name, gradient]));
+  return { program: graph.toProgram(), stored, inputs, outputs, gradients: gradientsByName };
+}
+
+/** A gradient as one dense tensor, by the numbers of a run. */
+export function denseGradient(
+  gradient: Gradient,
+  shape: readonly number[],
+  value: (tensor: Tensor) => TensorData,
+): Float64Array {
+  if (gradient.kind === "dense") return Float64Array.from(value(gradient.tensor));
+  const [width = 1] = shape.slice(1);
+  const sum = new Float64Array(elementCount(shape));
+  for (const term of gradient.terms) {
+    const [ids, rows] = [value(term.ids), value(term.rows)];
+    const offsets = term.offsets && value(term.offsets);
+    const scale = term.scale && value(term.scale);
+    const perRow = ids.length / (rows.length / width);
+    for (let j = 0; j < ids.length; j++) {
+      const row = offsets ? offsets.findLastIndex((offset) => offset <= j) : Math.floor(j / perRow);
+      for (let c = 0; c < width; c++) sum[ids[j]! * width + c]! += (scale?.[j] ?? 1) * rows[row * width + c]!;
+    }
+  }
+  return sum;
+}
+
+/** Elements of a parameter whose derivative is checked, at most. */
+const CHECKED_ELEMENTS = 40;
+const STEP = 1e-5;
+
+/** Holds the gradient rules against central differences, both in float64. */
+export async function checkGradients(opCase: OpCase): Promise<void> {
+  const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
+  const built = buildCase(opCase, { gradients: true });
+  const forward = buildCase(opCase, { gradients: false });
+  const seed = built.inputs[gradientSuffix("output")]!;
+  const { outputs } = await runOnce(engine, built);
+  const value = (tensor: Tensor) => outputs[tensor.name] ?? built.inputs[tensor.name] ?? built.stored[tensor.name]!;
+
+  const loss = async (name: string, element: number, step: number): Promise<number> => {
+    const moved = Float64Array.from(built.stored[name]!);
+    moved[element]! += step;
+    const run = await runOnce(engine, { ...forward, stored: { ...built.stored, [name]: moved } });
+    return run.outputs[forward.outputs[0]!.name]!.reduce((sum, output, i) => sum + output * seed[i]!, 0);
+  };
+
+  const random = new RandomStream(7, 1002);
+  for (const [name, values] of Object.entries(built.stored)) {
+    const { shape } = built.program.tensors.find((tensor) => tensor.name === name)!;
+    const gradient = built.gradients.get(name);
+    assert.ok(gradient, `[${opCase.op}] no gradient for ${name}`);
+    const analytic = denseGradient(gradient, shape as number[], value);
+    assert.is(analytic.length, values.length);
+    const all = values.length <= CHECKED_ELEMENTS;
+    for (let n = 0; n < Math.min(values.length, CHECKED_ELEMENTS); n++) {
+      const i = all ? n : random.below(values.length);
+      const numeric = ((await loss(name, i, STEP)) - (await loss(name, i, -STEP))) / (2 * STEP);
+      const error = Math.abs(numeric - analytic[i]!);
+      const where = `d ${name}[${i}]: ${analytic[i]} by the rule, ${numeric} by differences`;
+      assert.ok(error <= 2e-6 * (1 + Math.abs(numeric)), where);
+    }
+  }
+}
+
+/** Each element of `actual` within `tolerance` epsilons of the largest finite magnitude of `expected`; others exactly equal. */
+export function assertClose(actual: TensorData, expected: TensorData, tolerance: number, name: string): void {
+  assert.is(actual.length, expected.length, name);
+  const finite = (x: number) => (Number.isFinite(x) ? Math.abs(x) : 0);
+  const magnitude = expected.reduce<number>((largest: number, x: number) => Math.max(largest, finite(x)), 0);
+  const bound = tolerance * magnitude;
+  for (let i = 0; i < expected.length; i++) {
+    const [a, b] = [actual[i]!, expected[i]!];
+    if (Object.is(a, b) || a === b || Math.abs(a - b) <= bound) continue;
+    assert.unreachable(`${name}[${i}]: expected ${b} ± ${bound} but received ${a}`);
+  }
+}
+
+const isInteger = (values: TensorData) => values instanceof Int32Array || values instanceof Uint32Array;
+
+/** Holds an engine against the reference: the outputs of every instruction and the stored tensors afterwards. */
+export async function checkAgainstReference(engine: Engine, opCase: OpCase): Promise<RunResult> {
+  const built = buildCase(opCase, { gradients: true });
+  const expected = await runOnce(createReferenceEngine({ ops: OPS }), built);
+  const actual = await runOnce(engine, built);
+  const epsilons = opCase.tolerance ?? 16;
+  for (const part of ["outputs", "stored"] as const) {
+    assert.equal(Object.keys(actual[part]).sort(), Object.keys(expected[part]).sort());
+    for (const [name, values] of Object.entries(expected[part])) {
+      // Results of gradient instructions are not copies, whatever the op itself is.
+      const gradient = part === "outputs" && !built.outputs.some((tensor) => tensor.name === name);
+      const tolerance = isInteger(values) ? 0 : Math.max(epsilons, gradient ? 16 : 0) * FLOAT32_EPSILON;
+      assertClose(actual[part][name]!, values, tolerance, name);
+    }
+  }
+  return actual;
+}
+
+function bytesOf({ outputs, stored }: RunResult): Record<string, Uint8Array> {
+  const bytes = ({ buffer, byteOffset, byteLength }: TensorData) => new Uint8Array(buffer, byteOffset, byteLength);
+  return Object.fromEntries(
+    [...Object.entries(outputs), ...Object.entries(stored)].map(([name, data]) => [name, bytes(data)]),
+  );
+}
+
+/** Every number that a case must refuse, put in one place of one slot: −1, and the first one too large. */
+export function badCases(opCase: OpCase): OpCase[] {
+  return Object.entries(opCase.limits ?? {}).flatMap(([slot, limit]) => {
+    const operand = opCase.operands[slot]!;
+    const list = Array.isArray(operand);
+    const tensor = (list ? operand[0] : operand) as CaseTensor;
+    if (tensor.values.length === 0) return [];
+    return [-1, limit].map((bad) => {
+      const values = tensor.values.slice();
+      values[values.length - 1] = bad;
+      const changed = { ...tensor, values };
+      return {
+        ...opCase,
+        name: `${opCase.name}: ${slot} holds ${bad}`,
+        operands: { ...opCase.operands, [slot]: list ? [changed, ...operand.slice(1)] : changed },
+      };
+    });
+  });
+}
+
+/** Rejects with ERR_INPUT and leaves the stored tensors as they were (`runOnce` sees to that). */
+export async function checkRefused(engine: Engine, opCase: OpCase): Promise<void> {
+  let code: string | undefined;
+  try {
+    await runOnce(engine, buildCase(opCase, { gradients: false }));
+  } catch (error) {
+    code = (error as { code?: string }).code;
+    if (code === undefined || (error as Error).name === "Assertion") throw error;
+  }
+  assert.is(code, "ERR_INPUT", `${opCase.name} was not refused`);
+}
+
+const NATIVE_MODULE = new URL("../../src/executors/native.ts", import.meta.url);
+
+export interface NativeModule {
+  createNativeEngine(options: { threads?: number; isa?: string }): Engine;
+  availableIsas(): readonly string[];
+}
+
+/** The native engine's module; a missing addon makes it throw, which fails the tests that ask for it. */
+export async function nativeModule(): Promise<NativeModule | undefined> {
+  if (!existsSync(NATIVE_MODULE)) return undefined;
+  return (await import(NATIVE_MODULE.href)) as NativeModule;
+}
+
+/** Registers the tests of every case of an op: gradients, native against reference, refusals. Call `test.run()` after it. */
+export function checkCases(cases: readonly OpCase[]): void {
+  const reference = createReferenceEngine({ ops: OPS });
+  const label = ({ op, name }: OpCase) => `${op}: ${name}`;
+  const small = cases.filter(({ benchmark }) => !benchmark);
+
+  for (const opCase of small) {
+    if (!opCase.differentiate) continue;
+    test(`${label(opCase)}: gradients agree with central differences`, () => checkGradients(opCase));
+  }
+  for (const opCase of small) {
+    const bad = badCases(opCase);
+    if (bad.length === 0) continue;
+    test(`${label(opCase)}: ids and ranges out of bounds are refused`, async () => {
+      for (const badCase of bad) await checkRefused(reference, badCase);
+    });
+  }
+  if (!existsSync(NATIVE_MODULE)) return;
+  for (const opCase of cases) {
+    test(`${label(opCase)}: native agrees with reference on every ISA, alike with 1 and 2 threads`, async () => {
+      const { createNativeEngine, availableIsas } = (await nativeModule())!;
+      for (const isa of availableIsas()) {
+        const one = await checkAgainstReference(createNativeEngine({ threads: 1, isa }), opCase);
+        const two = await checkAgainstReference(createNativeEngine({ threads: 2, isa }), opCase);
+        assert.equal(bytesOf(two), bytesOf(one), isa);
+      }
+    });
+  }
+  for (const opCase of small) {
+    const bad = badCases(opCase);
+    if (bad.length === 0) continue;
+    test(`${label(opCase)}: native refuses ids and ranges out of bounds`, async () => {
+      const { createNativeEngine } = (await nativeModule())!;
+      for (const badCase of bad) await checkRefused(createNativeEngine({ threads: 1 }), badCase);
+    });
+  }
+}
