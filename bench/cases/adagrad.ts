@@ -1,4 +1,4 @@
-import { CaseValues, float32, mixedTerms, type OpCase, termOperands } from "./case.js";
+import { CaseValues, float32, mixedTerms, type OpCase, termLimits, termOperands } from "./case.js";
 
 const RATE = float32([], [0.1]);
 
@@ -30,7 +30,7 @@ function rows(name: string, shape: readonly number[], n: number, extra: Partial<
       learning_rate: RATE,
       ...terms.operands,
     },
-    limits: { ids: shape[0]!, rows: shape[0]! },
+    limits: termLimits(shape[0]!, terms.operands),
     ...extra,
     attributes: { epsilon: 1e-6, ...extra.attributes, ...terms.attributes },
   };

@@ -1,4 +1,4 @@
-import { CaseValues, float32, mixedTerms, type OpCase, termOperands, uint32 } from "./case.js";
+import { CaseValues, float32, mixedTerms, type OpCase, termLimits, termOperands, uint32 } from "./case.js";
 
 function state(values: CaseValues, shape: readonly number[], step: number) {
   return {
@@ -23,7 +23,7 @@ function rows(name: string, shape: readonly number[], n: number, extra: Partial<
     name,
     operands: { ...state(values, shape, 4), ...terms.operands },
     attributes: terms.attributes,
-    limits: { ids: shape[0]!, rows: shape[0]! },
+    limits: termLimits(shape[0]!, terms.operands),
     ...extra,
   };
 }

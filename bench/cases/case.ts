@@ -28,6 +28,8 @@ export interface OpCase {
   readonly limits?: Readonly<Record<string, number>>;
   /** How far float32 kernels may be from the reference, in float32 epsilons of the tensor's largest magnitude (default 16). */
   readonly tolerance?: number;
+  /** The magnitude of the terms, where they cancel and the results themselves are small (default 0). */
+  readonly magnitude?: number;
   /** Large enough to be timed; its gradient is checked in its smaller sisters. */
   readonly benchmark?: boolean;
 }
@@ -147,6 +149,12 @@ export function termOperands(terms: readonly CaseTerm[]) {
       terms: terms.map(({ offsets: o, scale: s }) => (o ? (s ? "b" : "o") : s ? "s" : "p")).join(""),
     },
   };
+}
+
+/** The `limits` of `termOperands` for a table with `rows` rows. */
+export function termLimits(rows: number, { order }: { readonly order: CaseTensor }) {
+  const n = order.values.length;
+  return { ids: rows, rows, order: n, segments: n + 1, count: n + 1 };
 }
 
 /** Row terms of every form for a table [rows, width]; duplicate ids within and between the terms. */

@@ -1,4 +1,4 @@
-import { CaseValues, float32, mixedTerms, type OpCase, termOperands } from "./case.js";
+import { CaseValues, float32, mixedTerms, type OpCase, termLimits, termOperands } from "./case.js";
 
 function rows(name: string, shape: readonly number[], n: number, extra: Partial<OpCase> = {}): OpCase {
   const values = new CaseValues(22);
@@ -13,7 +13,7 @@ function rows(name: string, shape: readonly number[], n: number, extra: Partial<
       ...terms.operands,
     },
     attributes: { epsilon: 1e-6, ...terms.attributes },
-    limits: { ids: shape[0]!, rows: shape[0]! },
+    limits: termLimits(shape[0]!, terms.operands),
     ...extra,
   };
 }

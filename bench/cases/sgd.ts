@@ -1,4 +1,4 @@
-import { CaseValues, float32, mixedTerms, type OpCase, termOperands } from "./case.js";
+import { CaseValues, float32, mixedTerms, type OpCase, termLimits, termOperands } from "./case.js";
 
 function dense(name: string, shape: readonly number[], extra: Partial<OpCase> = {}): OpCase {
   const values = new CaseValues(18);
@@ -22,7 +22,7 @@ function rows(name: string, shape: readonly number[], n: number, extra: Partial<
     name,
     operands: { parameter: values.normal(shape), learning_rate: float32([], [0.05]), ...terms.operands },
     attributes: terms.attributes,
-    limits: { ids: shape[0]!, rows: shape[0]! },
+    limits: termLimits(shape[0]!, terms.operands),
     ...extra,
   };
 }

@@ -30,7 +30,7 @@ function softmax(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCas
 
 export const cases: OpCase[] = [
   softmax("no samples", { items: 3, width: 2, samples: 0 }),
-  softmax("one of one", { items: 1, width: 1, samples: 1 }),
+  softmax("one of one", { items: 1, width: 1, samples: 1 }, { magnitude: 1 }),
   softmax("odd sizes", { items: 41, width: 7, samples: 5 }),
   softmax("skips <unk>", { items: 13, width: 5, samples: 7, skipRows: 1 }),
   softmax("no bias", { items: 17, width: 3, samples: 4, bias: false }),

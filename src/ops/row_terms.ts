@@ -1,7 +1,7 @@
 import { addDims, sameDim } from "../graph/dims.js";
 import type { RowTerm } from "../graph/gradients.js";
 import type { InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
-import { type Cost, type CostCall, checkIds, checkOffsetsValue, type KernelCall, type Value } from "./op.js";
+import { type Cost, type CostCall, checkIds, checkOffsets, checkOffsetsValue, type KernelCall, type Value } from "./op.js";
 import { elementsOf, type SortedRows } from "./sort_rows.js";
 
 /*
@@ -105,7 +105,10 @@ export function checkRowTerms(call: KernelCall): void {
   const { rows } = call.input("parameter");
   checkIds(call, "ids", rows);
   checkIds(call, "rows", rows);
-  checkIds(call, "order", call.input("order").rows);
+  const n = call.input("order").rows;
+  checkIds(call, "order", n);
+  checkIds(call, "count", n + 1);
+  checkOffsets(call, "segments", n);
   for (const { ids, offsets } of termsOf(call)) if (offsets) checkOffsetsValue(call, offsets, ids.data.length);
 }
 

@@ -1,7 +1,7 @@
 import { ShortlistError } from "../errors.js";
 import { checkSeed, philox, STREAMS } from "./philox.js";
 
-const ROUNDS = 8;
+const ROUNDS = 16;
 const MAX_LENGTH = 2 ** 52;
 
 /**

@@ -1,12 +1,11 @@
-import { existsSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { CaseTensor, OpCase } from "../../bench/cases/case.js";
 import { elementCount } from "../../bench/cases/case.js";
 import type { Engine, RunOutputs } from "../../src/executors/executor.js";
+import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
-import type { Gradient } from "../../src/graph/gradients.js";
-import { gradients } from "../../src/graph/gradients.js";
+import { type Gradient, gradients } from "../../src/graph/gradients.js";
 import { Graph, type Tensor, type TensorOperand } from "../../src/graph/graph.js";
 import { type Program, STORED_ROLES } from "../../src/graph/program.js";
 import { addOp } from "../../src/ops/add.js";
@@ -55,7 +54,8 @@ function sameKind(like: TensorData, values: TensorData): TensorData {
   return (like.constructor as unknown as { from(values: ArrayLike<number>): TensorData }).from(values);
 }
 
-const gradientSuffix = (slot: string) => `seed.${slot}`;
+/** The name of the input that holds the gradient of the loss by the op's first output. */
+const SEED = "seed";
 
 interface CaseGraph extends BuiltCase {
   /** The op's outputs that are no stored tensors, flat. */
@@ -95,7 +95,7 @@ export function buildCase(opCase: OpCase, options: { readonly gradients: boolean
   let found: ReadonlyMap<Tensor, Gradient> = new Map();
   if (options.gradients && differentiated.length > 0) {
     const first = outputs[0]!;
-    const seed = graph.input(gradientSuffix("output"), "float32", first.shape);
+    const seed = graph.input(SEED, "float32", first.shape);
     const random = new RandomStream(99, 1001);
     inputs[seed.name] = Float32Array.from({ length: elementCount(first.shape as number[]) }, () => random.normal());
     found = gradients(graph, new Map([[first, seed]]), differentiated, addOp);
@@ -129,8 +129,12 @@ export function denseGradient(
   return sum;
 }
 
-/** Elements of a parameter whose derivative is checked, at most. */
-const CHECKED_ELEMENTS = 40;
+/** Elements of a parameter whose derivative is checked: fewer where the case is large, as each runs the op twice. */
+function checkedElements(built: BuiltCase): number {
+  const elements = Object.values(built.stored).reduce((sum, values) => sum + values.length, 0);
+  return Math.max(3, Math.min(40, Math.floor(40_000 / elements)));
+}
+
 const STEP = 1e-5;
 
 /** Holds the gradient rules against central differences, both in float64. */
@@ -138,7 +142,7 @@ export async function checkGradients(opCase: OpCase): Promise<void> {
   const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
   const built = buildCase(opCase, { gradients: true });
   const forward = buildCase(opCase, { gradients: false });
-  const seed = built.inputs[gradientSuffix("output")]!;
+  const seed = built.inputs[SEED]!;
   const { outputs } = await runOnce(engine, built);
   const value = (tensor: Tensor) => outputs[tensor.name] ?? built.inputs[tensor.name] ?? built.stored[tensor.name]!;
 
@@ -146,7 +150,7 @@ export async function checkGradients(opCase: OpCase): Promise<void> {
     const moved = Float64Array.from(built.stored[name]!);
     moved[element]! += step;
     const run = await runOnce(engine, { ...forward, stored: { ...built.stored, [name]: moved } });
-    return run.outputs[forward.outputs[0]!.name]!.reduce((sum, output, i) => sum + output * seed[i]!, 0);
+    return [...run.outputs[forward.outputs[0]!.name]!].reduce((sum, output, i) => sum + output * seed[i]!, 0);
   };
 
   const random = new RandomStream(7, 1002);
@@ -156,9 +160,9 @@ export async function checkGradients(opCase: OpCase): Promise<void> {
     assert.ok(gradient, `[${opCase.op}] no gradient for ${name}`);
     const analytic = denseGradient(gradient, shape as number[], value);
     assert.is(analytic.length, values.length);
-    const all = values.length <= CHECKED_ELEMENTS;
-    for (let n = 0; n < Math.min(values.length, CHECKED_ELEMENTS); n++) {
-      const i = all ? n : random.below(values.length);
+    const count = Math.min(values.length, checkedElements(built));
+    for (let n = 0; n < count; n++) {
+      const i = count === values.length ? n : random.below(values.length);
       const numeric = ((await loss(name, i, STEP)) - (await loss(name, i, -STEP))) / (2 * STEP);
       const error = Math.abs(numeric - analytic[i]!);
       const where = `d ${name}[${i}]: ${analytic[i]} by the rule, ${numeric} by differences`;
@@ -167,11 +171,20 @@ export async function checkGradients(opCase: OpCase): Promise<void> {
   }
 }
 
-/** Each element of `actual` within `tolerance` epsilons of the largest finite magnitude of `expected`; others exactly equal. */
-export function assertClose(actual: TensorData, expected: TensorData, tolerance: number, name: string): void {
+/**
+ * Each element of `actual` within `tolerance` times the largest finite magnitude of `expected` (or `leastMagnitude`); what
+ * is not finite exactly equal.
+ */
+export function assertClose(
+  actual: TensorData,
+  expected: TensorData,
+  tolerance: number,
+  name: string,
+  leastMagnitude = 0,
+): void {
   assert.is(actual.length, expected.length, name);
-  const finite = (x: number) => (Number.isFinite(x) ? Math.abs(x) : 0);
-  const magnitude = expected.reduce<number>((largest: number, x: number) => Math.max(largest, finite(x)), 0);
+  let magnitude = leastMagnitude;
+  for (const x of expected) if (Number.isFinite(x)) magnitude = Math.max(magnitude, Math.abs(x));
   const bound = tolerance * magnitude;
   for (let i = 0; i < expected.length; i++) {
     const [a, b] = [actual[i]!, expected[i]!];
@@ -182,22 +195,24 @@ export function assertClose(actual: TensorData, expected: TensorData, tolerance:
 
 const isInteger = (values: TensorData) => values instanceof Int32Array || values instanceof Uint32Array;
 
-/** Holds an engine against the reference: the outputs of every instruction and the stored tensors afterwards. */
-export async function checkAgainstReference(engine: Engine, opCase: OpCase): Promise<RunResult> {
+/** Holds engines against the reference: the outputs of every instruction and the stored tensors afterwards. */
+export async function checkAgainstReference(opCase: OpCase): Promise<(engine: Engine) => Promise<RunResult>> {
   const built = buildCase(opCase, { gradients: true });
   const expected = await runOnce(createReferenceEngine({ ops: OPS }), built);
-  const actual = await runOnce(engine, built);
   const epsilons = opCase.tolerance ?? 16;
-  for (const part of ["outputs", "stored"] as const) {
-    assert.equal(Object.keys(actual[part]).sort(), Object.keys(expected[part]).sort());
-    for (const [name, values] of Object.entries(expected[part])) {
-      // Results of gradient instructions are not copies, whatever the op itself is.
-      const gradient = part === "outputs" && !built.outputs.some((tensor) => tensor.name === name);
-      const tolerance = isInteger(values) ? 0 : Math.max(epsilons, gradient ? 16 : 0) * FLOAT32_EPSILON;
-      assertClose(actual[part][name]!, values, tolerance, name);
+  return async (engine) => {
+    const actual = await runOnce(engine, built);
+    for (const part of ["outputs", "stored"] as const) {
+      assert.equal(Object.keys(actual[part]).sort(), Object.keys(expected[part]).sort());
+      for (const [name, values] of Object.entries(expected[part])) {
+        // Gradients are sums, even of an op that only copies.
+        const gradient = part === "outputs" && !built.outputs.some((tensor) => tensor.name === name);
+        const tolerance = isInteger(values) ? 0 : Math.max(epsilons, gradient ? 16 : 0) * FLOAT32_EPSILON;
+        assertClose(actual[part][name]!, values, tolerance, `${engine.isa}: ${name}`, opCase.magnitude);
+      }
     }
-  }
-  return actual;
+    return actual;
+  };
 }
 
 function bytesOf({ outputs, stored }: RunResult): Record<string, Uint8Array> {
@@ -239,19 +254,6 @@ export async function checkRefused(engine: Engine, opCase: OpCase): Promise<void
   assert.is(code, "ERR_INPUT", `${opCase.name} was not refused`);
 }
 
-const NATIVE_MODULE = new URL("../../src/executors/native.ts", import.meta.url);
-
-export interface NativeModule {
-  createNativeEngine(options: { threads?: number; isa?: string }): Engine;
-  availableIsas(): readonly string[];
-}
-
-/** The native engine's module; a missing addon makes it throw, which fails the tests that ask for it. */
-export async function nativeModule(): Promise<NativeModule | undefined> {
-  if (!existsSync(NATIVE_MODULE)) return undefined;
-  return (await import(NATIVE_MODULE.href)) as NativeModule;
-}
-
 /** Registers the tests of every case of an op: gradients, native against reference, refusals. Call `test.run()` after it. */
 export function checkCases(cases: readonly OpCase[]): void {
   const reference = createReferenceEngine({ ops: OPS });
@@ -269,13 +271,12 @@ export function checkCases(cases: readonly OpCase[]): void {
       for (const badCase of bad) await checkRefused(reference, badCase);
     });
   }
-  if (!existsSync(NATIVE_MODULE)) return;
   for (const opCase of cases) {
     test(`${label(opCase)}: native agrees with reference on every ISA, alike with 1 and 2 threads`, async () => {
-      const { createNativeEngine, availableIsas } = (await nativeModule())!;
+      const check = await checkAgainstReference(opCase);
       for (const isa of availableIsas()) {
-        const one = await checkAgainstReference(createNativeEngine({ threads: 1, isa }), opCase);
-        const two = await checkAgainstReference(createNativeEngine({ threads: 2, isa }), opCase);
+        const one = await check(createNativeEngine({ threads: 1, isa }));
+        const two = await check(createNativeEngine({ threads: 2, isa }));
         assert.equal(bytesOf(two), bytesOf(one), isa);
       }
     });
@@ -284,7 +285,6 @@ export function checkCases(cases: readonly OpCase[]): void {
     const bad = badCases(opCase);
     if (bad.length === 0) continue;
     test(`${label(opCase)}: native refuses ids and ranges out of bounds`, async () => {
-      const { createNativeEngine } = (await nativeModule())!;
       for (const badCase of bad) await checkRefused(createNativeEngine({ threads: 1 }), badCase);
     });
   }

@@ -1,0 +1,54 @@
+// All set-up of a fresh clone, and nothing where nothing changed: packages, the native addon, the compiled TypeScript.
+// npm test, npm run demo and npm run bench call it first.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const at = (...parts) => join(root, ...parts);
+const modified = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
+
+/** When the newest file below a folder with one of these endings was changed. */
+function newest(folder, endings) {
+  let time = 0;
+  for (const name of readdirSync(at(folder), { recursive: true })) {
+    if (endings.some((ending) => name.endsWith(ending))) time = Math.max(time, modified(at(folder, name)));
+  }
+  return time;
+}
+
+/** Runs a step; its output is shown only where it fails. */
+function step(what, command, args, wayOut) {
+  process.stderr.write(`${what} …\n`);
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    shell: process.platform === "win32",
+  });
+  if (status === 0) return;
+  process.stderr.write(`${stdout ?? ""}${stderr ?? ""}${error?.message ?? ""}\nerror: ${what} failed. ${wayOut}\n`);
+  process.exit(1);
+}
+
+const COMPILER = "The native engine needs a C++17 compiler, make and Python 3 (Debian: apt-get install g++ make python3)";
+const addon = at("build/Release/shortlist.node");
+const compiled = at("dist/index.js");
+
+if (modified(at("node_modules/.package-lock.json")) < modified(at("package-lock.json"))) {
+  step("Installing packages and building the native engine", "npm", ["ci", "--no-audit", "--no-fund"], COMPILER);
+}
+const gyp = ["node_modules/node-gyp/bin/node-gyp.js"];
+const nativeTime = Math.max(newest("native", [".cc", ".h", ".inc", ".json"]), modified(at("binding.gyp")));
+if (modified(addon) < nativeTime) {
+  const jobs = ["--jobs", "max"];
+  const configured = modified(at("build/Makefile"));
+  const listed = Math.max(modified(at("native/sources.json")), modified(at("binding.gyp")));
+  const action = configured === 0 || configured < listed ? "rebuild" : "build";
+  step("Building the native engine", process.execPath, [...gyp, action, ...jobs], COMPILER);
+}
+if (modified(compiled) < Math.max(newest("src", [".ts"]), modified(at("tsconfig.json")))) {
+  step("Compiling TypeScript", process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"], "Mend the errors above");
+}
