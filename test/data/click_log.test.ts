@@ -39,7 +39,13 @@ test("reads users and clicks", async () => {
       [null, "c", ["t", null]],
     ],
   });
-  assert.equal(report, { files: [{ name: "log.tsv", lines: 2, skipped: 0 }], lines: 2, clicks: 4, skipped: 0, badLines: [] });
+  assert.equal(report, {
+    files: [{ name: "log.tsv", lines: 2, skipped: 0 }],
+    lines: 2,
+    clicks: 4,
+    skipped: 0,
+    badLines: [],
+  });
 });
 
 test("takes CRLF, a byte order mark, and a last line without or with an empty line after it", async () => {
@@ -57,13 +63,22 @@ test("takes CRLF, a byte order mark, and a last line without or with an empty li
 
 test("reads another schema: order, numbers, ignored columns", async () => {
   const schema = parseSchema({
-    columns: [{ name: "clicks" }, { name: "user_id", kind: "ignore" }, { name: "age", kind: "number" }, { name: "days", kind: "number" }],
+    columns: [
+      { name: "clicks" },
+      { name: "user_id", kind: "ignore" },
+      { name: "age", kind: "number" },
+      { name: "days", kind: "number" },
+    ],
     click: [{ name: "video" }],
   });
   const { lines } = await read("a;b\tu9\t-1.5e1\tNULL\n", { schema });
   assert.equal(lines, [{ userId: "u9", tokens: [], numbers: [-15, Number.NaN], clicks: [["a"], ["b"]] }]);
   for (const bad of ["old", "0x10", "1e99", "NaN", "Infinity", " 1", "1,5"]) {
-    await expectError(read(`a\tu\t${bad}\t1\n`, { schema }), "ERR_LOG", `log.tsv:1: field 3 (age): Expected a number but received "${bad}"`);
+    await expectError(
+      read(`a\tu\t${bad}\t1\n`, { schema }),
+      "ERR_LOG",
+      `log.tsv:1: field 3 (age): Expected a number but received "${bad}"`,
+    );
   }
 });
 
@@ -71,7 +86,10 @@ test("a bad line names file, line and field", async () => {
   const bad: [string | Buffer, string][] = [
     ["u\tp\tc\ti:c:t", "2: field 5 (phone): Expected 5 fields separated by tabs but received 4"],
     ["u\tp\tc\ti:c:t\tx\ty", "2: field 6: Expected 5 fields separated by tabs but received 6"],
-    ["u\tp\tc\ti:c:t;:c:t\tx", '2: field 4 (clicks): Expected item:category:tags with an item for click 2 but received ":c:t"'],
+    [
+      "u\tp\tc\ti:c:t;:c:t\tx",
+      '2: field 4 (clicks): Expected item:category:tags with an item for click 2 but received ":c:t"',
+    ],
     ["u\tp\tc\ti:c\tx", '2: field 4 (clicks): Expected item:category:tags for click 1 but received "i:c"'],
     ["u\tp\tc\ti:c:t:z\tx", '2: field 4 (clicks): Expected item:category:tags for click 1 but received "i:c:t:z"'],
     ["u\tp\tc\ti:c:t;\tx", '2: field 4 (clicks): Expected item:category:tags for click 2 but received ""'],
@@ -97,7 +115,11 @@ test("the bytes of a line are limited, wherever chunks end", async () => {
   const line = (bytes: number) => `${GOOD.slice(0, -1)}${"x".repeat(bytes - GOOD.length + 1)}`;
   for (const newline of ["\n", "\r\n"]) {
     assert.is((await read(line(100) + newline, { maxLineBytes: 100 })).lines.length, 1);
-    await expectError(read(line(101) + newline, { maxLineBytes: 100 }), "ERR_LOG", "1: Expected at most 100 bytes in a line but received more");
+    await expectError(
+      read(line(101) + newline, { maxLineBytes: 100 }),
+      "ERR_LOG",
+      "1: Expected at most 100 bytes in a line but received more",
+    );
   }
   const { lines, report } = await read(`${GOOD}${line(5_000_000)}\n${GOOD}${line(2_000_000)}`, { onBadLine: "skip" });
   assert.is(lines.length, 2);
@@ -106,7 +128,11 @@ test("the bytes of a line are limited, wherever chunks end", async () => {
 });
 
 test("lines that cross chunks are whole", async () => {
-  const texts = Array.from({ length: 3000 }, (_, i) => `u${i}\tp\tc\t${Array.from({ length: 60 }, (_, j) => `v${(i * 31 + j * 7) % 977}:c${j}:ä${j}`).join(";")}\tx\n`);
+  const texts = Array.from(
+    { length: 3000 },
+    (_, i) =>
+      `u${i}\tp\tc\t${Array.from({ length: 60 }, (_, j) => `v${(i * 31 + j * 7) % 977}:c${j}:ä${j}`).join(";")}\tx\n`,
+  );
   const { lines, report } = await read(texts.join(""));
   assert.is(report.clicks, 180_000);
   lines.forEach((line, i) => {
@@ -129,10 +155,15 @@ test("reads several files, reports progress, stops on a signal", async () => {
     const calls: number[][] = [];
     const options = { schema: DEFAULT_SCHEMA, progress: (...call: [number, number]) => calls.push(call) };
     const report = await readClickLog(paths, options, () => {});
-    assert.equal(report.files.map(({ lines }) => lines), [1, 2]);
+    assert.equal(
+      report.files.map(({ lines }) => lines),
+      [1, 2],
+    );
     assert.equal(calls.at(-1), [3 * GOOD.length, 3 * GOOD.length]);
     const signal = AbortSignal.abort(new Error("stopped"));
-    await readClickLog(paths, { ...options, signal }, () => {}).then(assert.unreachable, (error) => assert.is(error.message, "stopped"));
+    await readClickLog(paths, { ...options, signal }, () => {}).then(assert.unreachable, (error) =>
+      assert.is(error.message, "stopped"),
+    );
   });
 });
 
@@ -142,11 +173,16 @@ test("missing files, folders, empty logs and impossible options are refused", as
     await expectError(readPath(join(folder, "none.tsv")), "ERR_FILE", /none\.tsv: it does not exist/);
     await expectError(readPath(folder), "ERR_FILE", /it is a folder/);
   });
-  for (const empty of ["", "\n"]) await expectError(read(empty), "ERR_LOG", /Expected at least one usable line but received none$/);
+  for (const empty of ["", "\n"])
+    await expectError(read(empty), "ERR_LOG", /Expected at least one usable line but received none$/);
   await expectError(read("bad\n", { onBadLine: "skip" }), "ERR_LOG", /skipped 1, the first: .*log\.tsv:1: field 2/);
   await expectError(read(GOOD, { maxLineBytes: 0 }), "ERR_OPTION", "maxLineBytes");
   await expectError(read(GOOD, { onBadLine: "ignore" as "skip" }), "ERR_OPTION", 'received "ignore"');
-  await expectError(readClickLog([], { schema: DEFAULT_SCHEMA }, () => {}), "ERR_OPTION", "at least one click log");
+  await expectError(
+    readClickLog([], { schema: DEFAULT_SCHEMA }, () => {}),
+    "ERR_OPTION",
+    "at least one click log",
+  );
 });
 
 test("an error of the caller is passed on", async () => {

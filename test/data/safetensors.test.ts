@@ -2,7 +2,12 @@ import { readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readSafetensors, readSafetensorsHeader, type TensorToWrite, writeSafetensors } from "../../src/data/safetensors.js";
+import {
+  readSafetensors,
+  readSafetensorsHeader,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../../src/data/safetensors.js";
 import { expectError, withFolder } from "./temporary.js";
 
 const TENSORS: readonly TensorToWrite[] = [
@@ -26,7 +31,13 @@ test("is read back as it was written, from the bytes that the format asks for", 
     const { tensors, metadata } = await readSafetensors(path);
     assert.equal(metadata, { made_by: "test" });
     assert.equal([...tensors.keys()], ["b", "a", "ü"]);
-    for (const { name, dtype, shape, data } of TENSORS) assert.equal(tensors.get(name), { dtype, shape, data });
+    for (const { name, dtype, shape, data } of TENSORS) {
+      const tensor = tensors.get(name)!;
+      assert.equal([tensor.dtype, tensor.shape], [dtype, shape]);
+      assert.is(tensor.data.constructor, data.constructor);
+      const [received, expected] = [tensor.data, data as Float32Array].map(({ buffer }) => Buffer.from(buffer));
+      assert.equal(received, expected, "bit for bit");
+    }
     const { entries } = await readSafetensorsHeader(path);
     assert.equal(entries[2], { name: "ü", dtype: "uint32", shape: [], position: 8 + length + 24, bytes: 4 });
     await writeSafetensors(join(folder, "y.safetensors"), TENSORS, { made_by: "test" });
@@ -53,8 +64,16 @@ test("a failed write leaves the old file and nothing else", async () => {
     await writeSafetensors(path, TENSORS);
     const before = await readFile(path);
     const data = Float32Array.of(1, 2);
-    await expectError(writeSafetensors(path, [{ name: "a", dtype: "float32", shape: [3], data }]), "ERR_FILE", /expected 3 elements for tensor "a" \[3\] but received 2/);
-    await expectError(writeSafetensors(path, [{ name: "a", dtype: "int32", shape: [2], data }]), "ERR_FILE", /"a" is not int32/);
+    await expectError(
+      writeSafetensors(path, [{ name: "a", dtype: "float32", shape: [3], data }]),
+      "ERR_FILE",
+      /expected 3 elements for tensor "a" \[3\] but received 2/,
+    );
+    await expectError(
+      writeSafetensors(path, [{ name: "a", dtype: "int32", shape: [2], data }]),
+      "ERR_FILE",
+      /"a" is not int32/,
+    );
     await expectError(writeSafetensors(path, [TENSORS[0]!, TENSORS[0]!]), "ERR_FILE", /"b" is there twice/);
     const failing = () => {
       throw new RangeError("mine");

@@ -49,11 +49,17 @@ test("names what is wrong", () => {
   const columns = [{ name: "clicks" }];
   assert.is(message([]), 'schema: Expected an object with "columns", "click" but received []');
   assert.match(message({ columns, clicks: click }), 'Unknown key "clicks". Did you mean "click"?');
-  assert.match(message({ columns: [{ name: "a", kid: 1 }], click }), 'Unknown key "kid" in columns[0]. Did you mean "kind"?');
+  assert.match(
+    message({ columns: [{ name: "a", kid: 1 }], click }),
+    'Unknown key "kid" in columns[0]. Did you mean "kind"?',
+  );
   assert.match(message({ columns, click: [{ name: "item", multipel: true }] }), 'Did you mean "multiple"?');
   assert.match(message({ columns, click: [{ name: "item", zzzzzzzzzz: 1 }] }), "Known keys: name, multiple");
   assert.match(message({ columns: [{ name: "a", kind: "float" }], click }), 'received "float"');
-  assert.match(message({ columns: [{ name: "a", kind: "clicks" }], click }), 'kind categorical, number, ignore in columns[0] but received "clicks"');
+  assert.match(
+    message({ columns: [{ name: "a", kind: "clicks" }], click }),
+    'kind categorical, number, ignore in columns[0] but received "clicks"',
+  );
   assert.match(message({ columns: [{ name: "clicks", kind: "number" }], click }), 'no kind for the column "clicks"');
   assert.match(message({ columns: [{ name: "a" }], click }), 'Expected a column named "clicks"');
   assert.match(message({ columns: [], click }), 'a list that is not empty for "columns"');
@@ -62,8 +68,12 @@ test("names what is wrong", () => {
   assert.match(message({ columns: ["a"], click }), 'an object with "name", "kind" in columns[0] but received "a"');
   assert.match(message({ columns, click: [{ name: "item", multiple: true }] }), "which is the item, in click[0]");
   assert.match(message({ columns, click: [{ name: "item", multiple: 1 }] }), "true or false for multiple");
-  assert.match(message({ columns: [{ name: "item" }, { name: "clicks" }], click }), 'The name "item" in click[0] is there twice');
-  for (const name of ["Age", "1a", "a-b", "", "_a"]) assert.match(message({ columns: [{ name }], click }), "begins with a letter");
+  assert.match(
+    message({ columns: [{ name: "item" }, { name: "clicks" }], click }),
+    'The name "item" in click[0] is there twice',
+  );
+  for (const name of ["Age", "1a", "a-b", "", "_a"])
+    assert.match(message({ columns: [{ name }], click }), "begins with a letter");
   for (const name of ["target", "samples", "numbers", "run_offsets", "tags_offsets", "user_vector", "excluded"]) {
     assert.match(message({ columns: [{ name }], click }), `The name "${name}" in columns[0] is reserved`);
   }
@@ -75,7 +85,8 @@ test("reads a file and names it in errors", async () => {
     const path = join(folder, "schema.json");
     await writeFile(path, JSON.stringify(DEFAULT_SCHEMA));
     assert.equal(await readSchema(path), DEFAULT_SCHEMA);
-    const failure = (file: string) => readSchema(file).then(assert.unreachable, (error: Error) => error) as Promise<ShortlistError>;
+    const failure = (file: string) =>
+      readSchema(file).then(assert.unreachable, (error: Error) => error) as Promise<ShortlistError>;
     await writeFile(path, "{");
     const broken = await failure(path);
     assert.is(broken.code, "ERR_CONFIG");

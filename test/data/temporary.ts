@@ -14,15 +14,20 @@ export async function withFolder(work: (folder: string) => Promise<void>): Promi
   }
 }
 
-/** Expects a ShortlistError of this code whose message holds (or matches) `message`; gives the message. */
-export async function expectError(work: Promise<unknown>, code: ErrorCode, message: string | RegExp): Promise<string> {
-  let error: unknown;
+/** The error that `work` rejects with. */
+export async function failureOf(work: Promise<unknown>): Promise<Error> {
   try {
     await work;
-  } catch (caught) {
-    error = caught;
+  } catch (error) {
+    return error as Error;
   }
-  if (!(error instanceof ShortlistError)) throw error ?? new Error(`Expected ${code} but nothing was thrown`);
+  throw new Error("Expected an error but nothing was thrown");
+}
+
+/** Expects a ShortlistError of this code whose message holds (or matches) `message`; gives the message. */
+export async function expectError(work: Promise<unknown>, code: ErrorCode, message: string | RegExp): Promise<string> {
+  const error = await failureOf(work);
+  if (!(error instanceof ShortlistError)) throw error;
   assert.is(error.code, code, error.message);
   assert.match(error.message, message);
   return error.message;

@@ -6,7 +6,17 @@ import { compareBytes, noiseDistribution, Vocabulary } from "../../src/data/voca
 import { expectError, withFolder } from "./temporary.js";
 
 test("keeps what appears more often than the limit, by falling count, then by UTF-8 bytes", () => {
-  const counts = new Map([["b", 3], ["rare", 2], ["a", 3], ["top", 9], ["\u{1f600}", 3], ["\uffee", 3], ["B", 3], ["ab", 3], ["once", 1]]);
+  const counts = new Map([
+    ["b", 3],
+    ["rare", 2],
+    ["a", 3],
+    ["top", 9],
+    ["\u{1f600}", 3],
+    ["\uffee", 3],
+    ["B", 3],
+    ["ab", 3],
+    ["once", 1],
+  ]);
   const vocabulary = Vocabulary.fromCounts(counts, 4, 2);
   assert.equal(vocabulary.tokens, ["<unk>", "top", "B", "a", "ab", "b", "\uffee", "\u{1f600}"]);
   assert.equal([...vocabulary.counts], [7, 9, 3, 3, 3, 3, 3, 3]);
@@ -21,7 +31,23 @@ test("keeps what appears more often than the limit, by falling count, then by UT
 });
 
 test("compareBytes is the order of the bytes", () => {
-  const strings = ["", "a", "b", "aa", "\u007f", "\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{10ffff}", "a\u{10000}", "a\uffff"];
+  const strings = [
+    "",
+    "a",
+    "b",
+    "aa",
+    "\u007f",
+    "\u0080",
+    "\u07ff",
+    "\u0800",
+    "\ud7ff",
+    "\ue000",
+    "\uffff",
+    "\u{10000}",
+    "\u{10ffff}",
+    "a\u{10000}",
+    "a\uffff",
+  ];
   for (const a of strings) {
     for (const b of strings) {
       assert.is(Math.sign(compareBytes(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)), JSON.stringify([a, b]));
@@ -32,7 +58,14 @@ test("compareBytes is the order of the bytes", () => {
 test("is written and read back as it was", async () => {
   await withFolder(async (folder) => {
     const path = join(folder, "item.tsv");
-    const vocabulary = Vocabulary.fromCounts(new Map([["é x", 5], ["b", 2 ** 40]]), 0, 0);
+    const vocabulary = Vocabulary.fromCounts(
+      new Map([
+        ["é x", 5],
+        ["b", 2 ** 40],
+      ]),
+      0,
+      0,
+    );
     await vocabulary.write(path);
     assert.is(await readFile(path, "utf8"), "<unk>\t0\nb\t1099511627776\né x\t5\n");
     const again = await Vocabulary.read(path);
@@ -40,7 +73,11 @@ test("is written and read back as it was", async () => {
     assert.equal(again.counts, vocabulary.counts);
     await writeFile(path, "<unk>\t1\r\na\t2\r\n");
     assert.equal((await Vocabulary.read(path)).tokens, ["<unk>", "a"]);
-    await expectError(new Vocabulary(["<unk>", "a\tb"], new Float64Array(2)).write(path), "ERR_VOCABULARY", "without tab");
+    await expectError(
+      new Vocabulary(["<unk>", "a\tb"], new Float64Array(2)).write(path),
+      "ERR_VOCABULARY",
+      "without tab",
+    );
   });
 });
 
@@ -49,7 +86,10 @@ test("a malformed file is an error that names the line", async () => {
     const path = join(folder, "item.tsv");
     const bad: [string | Buffer, string][] = [
       ["", `${path}:1: Expected a line that ends in a newline (the file is cut short)`],
-      ["<unk>\t1\na\t12", `${path}:2: Expected a line that ends in a newline (the file is cut short) but received "a\\t12"`],
+      [
+        "<unk>\t1\na\t12",
+        `${path}:2: Expected a line that ends in a newline (the file is cut short) but received "a\\t12"`,
+      ],
       ["a\t1\n", `${path}:1: Expected the token <unk> but received "a"`],
       ["<unk>\t1\na\n", `${path}:2: Expected a token, a tab and a whole number but received "a"`],
       ["<unk>\t1\n\t2\n", `${path}:2: Expected a token`],

@@ -45,7 +45,10 @@ test("implies the weights exactly but for the rounding of thresholds", () => {
 });
 
 test("a column with probability 1 has itself as alias", () => {
-  assert.equal(aliasTable([2, 2, 2, 2]), { threshold: new Uint32Array(4).fill(2 ** 32 - 1), alias: Int32Array.of(0, 1, 2, 3) });
+  assert.equal(aliasTable([2, 2, 2, 2]), {
+    threshold: new Uint32Array(4).fill(2 ** 32 - 1),
+    alias: Int32Array.of(0, 1, 2, 3),
+  });
   assert.equal(aliasTable([0, 0, 4]).alias, Int32Array.of(2, 2, 2));
   assert.equal(aliasTable([0, 0, 4]).threshold.subarray(0, 2), Uint32Array.of(0, 0));
 });

@@ -61,7 +61,10 @@ test("uniform, below and normal have their moments and bounds", () => {
 
 test("refuses a seed that is not a uint32", () => {
   for (const seed of [-1, 1.5, 2 ** 32, Number.NaN]) {
-    assert.throws(() => new RandomStream(seed, 1), /Expected seed to be a whole number from 0 to 4294967295 but received/);
+    assert.throws(
+      () => new RandomStream(seed, 1),
+      /Expected seed to be a whole number from 0 to 4294967295 but received/,
+    );
   }
 });
 

@@ -1,0 +1,58 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+
+/** ARCHITECTURE.md, "Layout": what each folder of src may import besides itself and errors.ts. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  graph: [],
+  random: [],
+  ops: ["graph", "random"],
+  executors: ["graph", "ops"],
+  layers: ["graph", "ops"],
+  optimizers: ["graph", "ops"],
+  data: ["random"],
+  model: ["graph", "ops", "executors", "layers", "optimizers", "random", "data"],
+  retrieve: ["data", "model"],
+  train: ["graph", "executors", "random", "data", "model", "retrieve"],
+  cli: ["index.ts"],
+};
+
+const src = fileURLToPath(new URL("../src/", import.meta.url));
+const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) => file.endsWith(".ts"));
+
+test("imports point one way", () => {
+  const wrong: string[] = [];
+  for (const file of files) {
+    const [folder] = file.split("/") as [string];
+    if (file === "index.ts" || file === "errors.ts") continue;
+    assert.ok(ARROWS[folder], `src/${folder} has a line in ARROWS`);
+    for (const [, specifier] of readFileSync(join(src, file), "utf8").matchAll(/from "(\.[^"]+)"/g)) {
+      const target = normalize(join(dirname(file), specifier!)).replace(/\.js$/, ".ts");
+      const place = target.includes("/") ? target.split("/")[0]! : target;
+      if (place !== folder && place !== "errors.ts" && !ARROWS[folder]!.includes(place)) wrong.push(`${file} imports ${target}`);
+    }
+  }
+  assert.equal(wrong, []);
+});
+
+test("only the command line prints and exits", () => {
+  const prints = /\bconsole\.|process\.(stdout|stderr|exit)\b/;
+  const wrong = files.filter((file) => !file.startsWith("cli/") && prints.test(readFileSync(join(src, file), "utf8")));
+  assert.equal(wrong, []);
+});
+
+test("native core and ops know no door", () => {
+  const native = fileURLToPath(new URL("../native/", import.meta.url));
+  const wrong: string[] = [];
+  for (const folder of ["core", "ops", "simd"]) {
+    for (const file of readdirSync(join(native, folder))) {
+      const text = readFileSync(join(native, folder, file), "utf8");
+      if (/#include [<"](napi\.h|node_api\.h|native\/(node|capi)\/|shortlist\/)/.test(text)) wrong.push(`${folder}/${file}`);
+    }
+  }
+  assert.equal(wrong, []);
+});
+
+test.run();

@@ -1,0 +1,252 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  type Batch,
+  LastClickBatches,
+  NextClickBatches,
+  SharedBatches,
+  ShuffledBatches,
+  type TrainingBatches,
+} from "../../src/data/batches.js";
+import type { Clicks } from "../../src/data/clicks.js";
+import { RandomStream, STREAMS } from "../../src/random/philox.js";
+
+const ITEMS = 9;
+
+/** Random users; click c has category c + 1 and the tags 10c + 1 …, so that a position tells which click it is. */
+function randomClicks(lengths: readonly number[], unknownShare: number, seed = 1): Clicks {
+  const random = new RandomStream(seed, STREAMS.simulate);
+  const clickOffsets = [0];
+  for (const length of lengths) clickOffsets.push(clickOffsets.at(-1)! + length);
+  const clicks = clickOffsets.at(-1)!;
+  const items = Int32Array.from({ length: clicks }, () =>
+    random.uniform() < unknownShare ? 0 : 1 + random.below(ITEMS - 1),
+  );
+  const tags: number[] = [];
+  const tagOffsets = [0];
+  for (let c = 0; c < clicks; c++) {
+    for (let left = 1 + random.below(3); left > 0; left--) tags.push(10 * c + left);
+    tagOffsets.push(tags.length);
+  }
+  const users = Array.from(lengths, (_, u) => u);
+  return {
+    users: lengths.length,
+    clicks,
+    clickOffsets: Int32Array.from(clickOffsets),
+    userFeatures: [
+      { name: "user_id", ids: Int32Array.from(users) },
+      { name: "city", ids: Int32Array.from(users, (u) => u % 3) },
+    ],
+    numbers: [
+      {
+        name: "age",
+        values: Float32Array.from(users, (u) => (u % 4 === 1 ? Number.NaN : u)),
+        mean: 2,
+        standardDeviation: 4,
+      },
+      { name: "same", values: Float32Array.from(users, () => 5), mean: 4, standardDeviation: 0 },
+    ],
+    itemFeatures: [
+      { name: "item", ids: items, offsets: undefined },
+      { name: "category", ids: Int32Array.from(items, (_, c) => c + 1), offsets: undefined },
+      { name: "tags", ids: Int32Array.from(tags), offsets: Int32Array.from(tagOffsets) },
+    ],
+  };
+}
+
+const LENGTHS = [1, 2, 3, 5, 4, 40, 1, 13, 6, 12, 1, 25];
+
+/** One sample as text: user, numbers, history as its clicks (category − 1), target; read back through every range. */
+function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
+  const inputs = batch.inputs as Record<string, Int32Array>;
+  const { samples, positions, runs, steps } = batch.dims as Record<string, number>;
+  const [item, category, tags, tagOffsets] = ["item", "category", "tags", "tags_offsets"].map((name) => inputs[name]!);
+  assert.is(item!.length, positions);
+  assert.is(category!.length, positions);
+  assert.is(tagOffsets!.length, positions! + 1);
+  assert.is(tags!.length, batch.dims["tags"]);
+  assert.is(tagOffsets![positions!], tags!.length);
+  assert.is(inputs["step_position"]!.length, steps);
+  assert.is(inputs["run_offsets"]!.length, runs! + 1);
+  assert.is(inputs["run_offsets"]![0], 0);
+  assert.is(inputs["run_offsets"]![runs!], steps);
+  assert.is("target" in inputs, hasTarget);
+  for (let r = 0; r < runs!; r++)
+    assert.ok(inputs["run_offsets"]![r]! < inputs["run_offsets"]![r + 1]!, "no run is empty");
+
+  /** The click at a position, after its features were compared with the log; −1 for `<unk>`. */
+  const clickAt = (position: number): number => {
+    const click = category![position]! - 1;
+    const positionTags = [...tags!.subarray(tagOffsets![position]!, tagOffsets![position + 1]!)];
+    if (click < 0) {
+      assert.equal([item![position], ...positionTags], [0, 0], "<unk> has one <unk> tag");
+    } else {
+      const { ids, offsets } = clicks.itemFeatures[2]!;
+      assert.equal(positionTags, [...ids.subarray(offsets![click]!, offsets![click + 1]!)]);
+      assert.is(item![position], clicks.itemFeatures[0]!.ids[click]);
+    }
+    return click;
+  };
+  return Array.from({ length: samples! }, (_, s) => {
+    const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i);
+    const pooled = range(inputs["sample_start"]![s]!, inputs["sample_end"]![s]!).map(clickAt);
+    const stepRange = range(inputs["step_start"]![s]!, inputs["step_end"]![s]!);
+    const sequence = stepRange.map((step) => clickAt(inputs["step_position"]![step]!));
+    assert.equal(sequence, pooled, "the LSTM reads what is pooled");
+    assert.ok(inputs["run_offsets"]!.includes(stepRange[0]!), "the steps are a prefix of a run");
+    const runEnd = inputs["run_offsets"]!.find((offset) => offset > stepRange[0]!)!;
+    assert.ok(inputs["step_end"]![s]! <= runEnd, "the steps lie in one run");
+    const user = inputs["user_id"]![s]!;
+    assert.is(inputs["city"]![s], user % 3);
+    const numbers = [...(batch.inputs["numbers"] as Float32Array).subarray(2 * s, 2 * s + 2)];
+    assert.equal(numbers, [user % 4 === 1 ? 0 : (user - 2) / 4, 1]);
+    return `${user}: ${pooled} > ${hasTarget ? inputs["target"]![s] : ""}`;
+  });
+}
+
+/** The definition: one sample for each click whose item is known. */
+function expectedSamples(clicks: Clicks, window: number): string[] {
+  const samples: string[] = [];
+  for (let user = 0; user < clicks.users; user++) {
+    const [start, end] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]!];
+    for (let click = start; click < end; click++) {
+      const target = clicks.itemFeatures[0]!.ids[click]!;
+      if (target !== 0) samples.push(`${user}: ${historyOf(start, click, window)} > ${target}`);
+    }
+  }
+  return samples;
+}
+
+function historyOf(start: number, click: number, window: number): number[] {
+  const length = Math.min(window, click - start);
+  return length === 0 ? [-1] : Array.from({ length }, (_, i) => click - length + i);
+}
+
+function passOf(batches: TrainingBatches, pass: number): Batch[] {
+  return Array.from({ length: batches.batchesPerPass }, (_, index) => batches.batch(pass, index));
+}
+
+const TRAINING: [string, (options: ConstructorParameters<typeof SharedBatches>[0]) => TrainingBatches][] = [
+  ["shuffled", (options) => new ShuffledBatches(options)],
+  ["shared", (options) => new SharedBatches(options)],
+  ["shared in stretches", (options) => new SharedBatches({ ...options, maxStretch: 4 })],
+];
+
+for (const [name, make] of TRAINING) {
+  test(`${name}: every sample exactly once a pass, each as the definition says`, () => {
+    for (const unknownShare of [0, 0.3, 0.8]) {
+      for (const window of [1, 3, 10, 100]) {
+        for (const batchSize of [1, 2, 7, 16, 1000]) {
+          const clicks = randomClicks(LENGTHS, unknownShare, window + batchSize);
+          const batches = make({ clicks, window, batchSize, seed: 5 });
+          const expected = expectedSamples(clicks, window).sort();
+          assert.is(batches.samplesPerPass, expected.length);
+          assert.is(batches.batchesPerPass, Math.ceil(expected.length / batchSize));
+          const built = passOf(batches, 0);
+          built.forEach((batch, index) => {
+            const full = index < built.length - 1;
+            assert.is(batch.dims["samples"], full ? batchSize : expected.length - batchSize * (built.length - 1));
+          });
+          assert.equal(built.flatMap((batch) => samplesOf(clicks, batch, true)).sort(), expected);
+        }
+      }
+    }
+  });
+
+  test(`${name}: any batch can be built at any time, and seed and pass decide the order`, () => {
+    const clicks = randomClicks(LENGTHS, 0.1);
+    const options = { clicks, window: 5, batchSize: 8, seed: 5 };
+    const first = passOf(make(options), 3);
+    const again = make(options);
+    passOf(again, 0);
+    again.batch(4, 1);
+    for (let index = first.length - 1; index >= 0; index--) assert.equal(again.batch(3, index), first[index]);
+    const order = (batches: readonly Batch[]) => batches.flatMap((batch) => samplesOf(clicks, batch, true)).join("\n");
+    assert.is.not(order(passOf(again, 4)), order(first));
+    assert.is.not(order(passOf(make({ ...options, seed: 6 }), 3)), order(first));
+    for (const [pass, index] of [
+      [0, first.length],
+      [0, -1],
+      [-1, 0],
+      [0, 0.5],
+    ] as const) {
+      assert.throws(() => again.batch(pass, index), /Expected (batch|pass) from 0 to/);
+    }
+  });
+}
+
+test("shuffled: nothing is shared", () => {
+  const clicks = randomClicks(LENGTHS, 0);
+  for (const { dims, inputs } of passOf(new ShuffledBatches({ clicks, window: 4, batchSize: 16, seed: 1 }), 0)) {
+    assert.is(dims["runs"], dims["samples"]);
+    assert.is(dims["steps"], dims["positions"]);
+    assert.equal(inputs["sample_start"], inputs["step_start"]);
+    assert.is(dims["positions"], inputs["sample_end"]!.at(-1));
+  }
+});
+
+test("shared: a user's positions are stored once and the first histories are one run", () => {
+  const window = 4;
+  for (const length of [1, 2, 5, 6, 30]) {
+    const clicks = randomClicks([length], 0);
+    const { dims } = new SharedBatches({ clicks, window, batchSize: 1000, seed: 1 }).batch(0, 0);
+    const later = Math.max(0, length - 1 - window);
+    assert.is(dims["positions"], length, "the <unk> position and every click but the last");
+    assert.is(dims["runs"], length === 1 ? 1 : 2 + later);
+    assert.is(dims["steps"], 1 + Math.min(window, length - 1) + window * later);
+  }
+});
+
+test("shared: clicks that no history reads are left out", () => {
+  const clicks = randomClicks([20], 0);
+  const { ids } = clicks.itemFeatures[0]!;
+  ids.fill(0);
+  ids[2] = ids[18] = 3;
+  const { dims, inputs } = new SharedBatches({ clicks, window: 3, batchSize: 10, seed: 1 }).batch(0, 0);
+  assert.is(dims["positions"], 5);
+  assert.equal([...(inputs["category"] as Int32Array)], [1, 2, 16, 17, 18]);
+});
+
+test("last-click batches hold every user in order, known target or not", () => {
+  const clicks = randomClicks(LENGTHS, 0.4);
+  for (const batchSize of [1, 5, 100]) {
+    const batches = new LastClickBatches({ clicks, window: 6, batchSize });
+    const built = Array.from({ length: batches.batches }, (_, index) => batches.batch(index));
+    const expected = LENGTHS.map((_, user) => {
+      const [start, last] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]! - 1];
+      return `${user}: ${historyOf(start, last, 6)} > ${clicks.itemFeatures[0]!.ids[last]}`;
+    });
+    assert.ok(expected.some((sample) => sample.endsWith("> 0")));
+    assert.equal(
+      built.flatMap((batch) => samplesOf(clicks, batch, true)),
+      expected,
+    );
+    assert.throws(() => batches.batch(batches.batches), /Expected batch from 0 to/);
+  }
+});
+
+test("next-click batches read the last clicks and have no target", () => {
+  const clicks = randomClicks(LENGTHS, 0.4);
+  const batches = new NextClickBatches({ clicks, window: 6, batchSize: 5 });
+  const built = Array.from({ length: batches.batches }, (_, index) => batches.batch(index));
+  const expected = LENGTHS.map((_, user) => {
+    const [start, end] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]!];
+    return `${user}: ${historyOf(start, end, 6)} > `;
+  });
+  assert.equal(
+    built.flatMap((batch) => samplesOf(clicks, batch, false)),
+    expected,
+  );
+});
+
+test("clicks without number features have no numbers, and impossible options are refused", () => {
+  const clicks = { ...randomClicks(LENGTHS, 0), numbers: [] };
+  const options = { clicks, window: 3, batchSize: 4, seed: 1 };
+  assert.is("numbers" in new ShuffledBatches(options).batch(0, 0).inputs, false);
+  assert.throws(() => new ShuffledBatches({ ...options, window: 0 }), /window to be a whole number above 0/);
+  assert.throws(() => new SharedBatches({ ...options, batchSize: 1.5 }), /batchSize to be a whole number above 0/);
+  assert.throws(() => new SharedBatches({ ...options, maxStretch: 0 }), /maxStretch to be a whole number above 0/);
+  assert.throws(() => new SharedBatches({ ...options, seed: -1 }), /Expected seed/);
+});
+
+test.run();

@@ -1,0 +1,25 @@
+import { readFileSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { ERROR_CODES } from "../src/errors.js";
+import { OPS } from "../src/ops/index.js";
+
+const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
+
+test("docs/errors.md explains every error code, and no other", () => {
+  const documented = [...read("../docs/errors.md").matchAll(/^\| `(ERR_\w+)`/gm)].map(([, code]) => code!);
+  assert.equal(documented.sort(), Object.keys(ERROR_CODES).sort());
+});
+
+test("docs/ops.md names every op", () => {
+  const text = read("../docs/ops.md");
+  const missing = [...OPS.keys()].filter((name) => !text.includes(`\`${name}\``));
+  assert.equal(missing, []);
+});
+
+test("native/ops/registry.inc and src/ops/index.ts have the same ops", () => {
+  const native = [...read("../native/ops/registry.inc").matchAll(/^SHORTLIST_OP\((\w+)\)/gm)].map(([, name]) => name!);
+  assert.equal(native.sort(), [...OPS.keys()].sort());
+});
+
+test.run();
