@@ -3,10 +3,11 @@
 //   C [m, n] (= | +=) A [m, k] · B [k, n], then biases and ReLU in the last block of k.    C aliases nothing
 //
 // B is packed once into panels of kTileColumns columns and used by all. A chunk of work is a block of C: its rows of A
-// are read in place where k is contiguous (each element is broadcast, so nothing is gained by a copy), and packed on the
-// stack otherwise (Aᵀ of a weight gradient). Loops inside a block, outermost first: blocks of k (kDepth), packed
-// rows of A (kPackedRows), panels of B (one panel, 16 KiB, stays in L1), tiles of rows. A tile is kTileRows ×
-// kTileColumns accumulators, which is the most that the registers hold.
+// are read in place where k is contiguous (each element is broadcast, so nothing is gained by a copy), and packed into
+// panels of kTileRows rows otherwise (Aᵀ of a weight gradient). Loops, outermost first: columns and slabs of k, so that
+// what is packed stays in cache (kPackedElements) however long k is; blocks of C, in parallel; blocks of k (kDepth);
+// panels of B (one panel, 16 KiB, stays in L1); tiles of rows. A tile is kTileRows × kTileColumns accumulators, which is
+// the most that the registers hold.
 //
 // C is cut into blocks by m, n and k alone, and k is never split among threads: the sums' order is fixed (gemm.h).
 
@@ -19,9 +20,9 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kDepth = 256;
-const int64_t kPackedElements = int64_t{4} << 20;  // of B at a time: 16 MiB
+const int64_t kPackedElements = int64_t{1} << 19;  // of A and of B at a time: 2 MiB each
 const int64_t kFlopsPerChunk = 2000000;           // some 50 µs
-const int64_t kMostChunks = 256;
+const int64_t kMostChunks = 128;
 
 // Blocks of k: equal ones, none longer than kDepth. Depends on k alone.
 int64_t depth_of(int64_t k) {
@@ -99,15 +100,20 @@ SHORTLIST_INLINE Tile tile_of(int64_t rows) {
   return tiles[rows - 1];
 }
 
-// rows × depth of A, kTileRows rows interleaved; rows past the end are not written (their sums are not either).
+// rows × depth of A in panels of kTileRows rows, each `depth` steps of kTileRows elements; rows past the end are not
+// written (their sums are not either).
 void pack_rows(int64_t rows, int64_t depth, const Matrix& a, float* to) {
-  for (int64_t i = 0; i < rows; i += kTileRows) {
+  const int64_t whole = a.row_stride == 1 ? rows / kTileRows * kTileRows : 0;
+  // A step's rows lie side by side: they are read through, and dealt to the panels.
+  for (int64_t p = 0; whole > 0 && p < depth; ++p) {
+    const float* from = a.data + p * a.column_stride;
+    for (int64_t i = 0; i < whole; i += kTileRows) {
+      memcpy(to + i * depth + p * kTileRows, from + i, sizeof(float) * kTileRows);
+    }
+  }
+  for (int64_t i = whole; i < rows; i += kTileRows) {
     const float* from = a.data + i * a.row_stride;
     float* panel = to + i * depth;
-    if (i + kTileRows <= rows && a.row_stride == 1) {
-      for (int64_t p = 0; p < depth; ++p) memcpy(panel + p * kTileRows, from + p * a.column_stride, sizeof(float) * kTileRows);
-      continue;
-    }
     const int64_t height = rows - i < kTileRows ? rows - i : kTileRows;
     for (int64_t p = 0; p < depth; ++p) {
       for (int64_t r = 0; r < height; ++r) panel[p * kTileRows + r] = from[r * a.row_stride + p * a.column_stride];
@@ -138,9 +144,9 @@ void pack_panel(int64_t depth, int64_t columns, const Matrix& b, float* to) {
   }
 }
 
-// Panels [first, last) of every block of k. Blocks lie one behind the other, each with all its panels.
-void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int64_t last) {
-  const int64_t depth = depth_of(packed.k), padded = round_up(packed.n, kTileColumns);
+// Panels [first, last) of every block of k, `depth` long. Blocks lie one behind the other, each with all its panels.
+void pack_panels(const PackedMatrix& packed, int64_t depth, const Matrix& b, int64_t first, int64_t last) {
+  const int64_t padded = round_up(packed.n, kTileColumns);
   for (int64_t p = 0; p < packed.k; p += depth) {
     const int64_t block = packed.k - p < depth ? packed.k - p : depth;
     for (int64_t panel = first; panel < last; ++panel) {
@@ -210,19 +216,23 @@ Blocks blocks_of(int64_t m, int64_t n, int64_t k) {
   return blocks;
 }
 
+void pack_on_all_threads(const Call& call, const PackedMatrix& packed, int64_t depth, const Matrix& b) {
+  const int64_t panels = (packed.n + kTileColumns - 1) / kTileColumns;
+  const int64_t panels_per_chunk = 32768 / (packed.k * kTileColumns + 1) + 1;
+  parallel_blocks(call, panels, panels_per_chunk,
+                  [&](int64_t begin, int64_t end) { pack_panels(packed, depth, b, begin, end); });
+}
+
 }  // namespace
 
 int64_t packed_elements(int64_t k, int64_t n) { return k * round_up(n, kTileColumns); }
 
 void pack(const PackedMatrix& packed, const Matrix& b) {
-  pack_panels(packed, b, 0, (packed.n + kTileColumns - 1) / kTileColumns);
+  pack_panels(packed, depth_of(packed.k), b, 0, (packed.n + kTileColumns - 1) / kTileColumns);
 }
 
 void pack(const Call& call, const PackedMatrix& packed, const Matrix& b) {
-  const int64_t panels = (packed.n + kTileColumns - 1) / kTileColumns;
-  const int64_t panel_elements = packed.k * kTileColumns;
-  const int64_t panels_per_chunk = panel_elements < 16384 ? 16384 / (panel_elements + 1) + 1 : 1;
-  parallel_blocks(call, panels, panels_per_chunk, [&](int64_t begin, int64_t end) { pack_panels(packed, b, begin, end); });
+  pack_on_all_threads(call, packed, depth_of(packed.k), b);
 }
 
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
@@ -254,26 +264,62 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
 void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
               int64_t c_stride, const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
-  // Columns of B that are packed at a time: all, unless k·n is huge.
-  const int64_t most = k > 0 ? kPackedElements / k / kTileColumns * kTileColumns : n;
-  const int64_t width = n <= most ? n : most > kTileColumns ? most : kTileColumns;
-  float* data = static_cast<float*>(scratch(call, packed_elements(k, width)));
+  if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
+  const int64_t depth = depth_of(k);
+  const bool in_place = a.column_stride == 1;
+  // What is packed at a time: `width` columns of B and `height` rows of A, `slab` (blocks of depth) of each.
+  const int64_t most = kPackedElements / depth / kTileColumns * kTileColumns;
+  const int64_t width = n <= most ? n : most;
+  const int64_t height = in_place ? m : round_up(m <= most ? m : most, kTileRows);
+  const int64_t side = in_place || width > height ? round_up(width, kTileColumns) : height;
+  const int64_t blocks_per_slab = kPackedElements / side / depth;
+  const int64_t slab = (blocks_per_slab > 0 ? blocks_per_slab : 1) * depth, longest = k < slab ? k : slab;
+  float* packed_columns = static_cast<float*>(scratch(call, packed_elements(longest, width)));
+  float* packed_rows = in_place ? nullptr : static_cast<float*>(scratch(call, longest * height));
+
   for (int64_t column = 0; column < n; column += width) {
-    const int64_t columns = n - column < width ? n - column : width;
-    const PackedMatrix packed = {data, k, columns};
-    pack(call, packed, {b.data + column * b.column_stride, b.row_stride, b.column_stride});
-    const Blocks blocks = blocks_of(m, columns, k);
-    const int64_t across = (columns + blocks.columns - 1) / blocks.columns;
-    const int64_t down = (m + blocks.rows - 1) / blocks.rows;
-    parallel(call, across * down, [&](int64_t chunk) {
-      const int64_t i = chunk / across * blocks.rows, j = chunk % across * blocks.columns;
-      Epilogue own = epilogue;
-      if (own.column_bias) own.column_bias += column + j;
-      if (own.row_bias) own.row_bias += i;
-      multiply_packed(m - i < blocks.rows ? m - i : blocks.rows, j, columns - j < blocks.columns ? columns - j : blocks.columns,
-                      {a.data + i * a.row_stride, a.row_stride, a.column_stride}, packed, c + i * c_stride + column + j,
-                      c_stride, own);
-    });
+    const int64_t columns = n - column < width ? n - column : width, padded = round_up(columns, kTileColumns);
+    for (int64_t p = 0; p < k; p += slab) {
+      const int64_t steps = k - p < slab ? k - p : slab;
+      pack_on_all_threads(call, {packed_columns, steps, columns}, depth,
+                          {b.data + p * b.row_stride + column * b.column_stride, b.row_stride, b.column_stride});
+      for (int64_t row = 0; row < m; row += height) {
+        const int64_t rows = m - row < height ? m - row : height;
+        const Matrix from = {a.data + row * a.row_stride + p * a.column_stride, a.row_stride, a.column_stride};
+        const int64_t padded_rows = round_up(rows, kTileRows);
+        if (!in_place) {
+          const int64_t across = (rows + kPackedRows - 1) / kPackedRows;
+          parallel(call, (steps + depth - 1) / depth * across, [&](int64_t chunk) {
+            const int64_t i = chunk % across * kPackedRows, first = chunk / across * depth;
+            const int64_t block = steps - first < depth ? steps - first : depth;
+            pack_rows(rows - i < kPackedRows ? rows - i : kPackedRows, block,
+                      {from.data + i * from.row_stride + first * from.column_stride, from.row_stride, from.column_stride},
+                      packed_rows + first * padded_rows + i * block);
+          });
+        }
+        const Blocks blocks = blocks_of(rows, columns, steps);
+        const int64_t across = (columns + blocks.columns - 1) / blocks.columns;
+        const int64_t down = (rows + blocks.rows - 1) / blocks.rows;
+        parallel(call, across * down, [&](int64_t chunk) {
+          const int64_t i = chunk / across * blocks.rows, j = chunk % across * blocks.columns;
+          const int64_t own_rows = rows - i < blocks.rows ? rows - i : blocks.rows;
+          const int64_t own_columns = columns - j < blocks.columns ? columns - j : blocks.columns;
+          for (int64_t q = 0; q < steps; q += depth) {
+            const int64_t block = steps - q < depth ? steps - q : depth;
+            const bool last = p + q + block == k;
+            const float* panels = packed_columns + q * padded + j * block;
+            const TileOutput out = {c + (row + i) * c_stride + column + j, c_stride, 0, epilogue.accumulate || p + q > 0,
+                                    last && epilogue.column_bias ? epilogue.column_bias + column + j : nullptr,
+                                    last && epilogue.row_bias ? epilogue.row_bias + row + i : nullptr, last && epilogue.relu};
+            if (in_place) {
+              multiply_block<false>(own_rows, block, own_columns, from.data + i * from.row_stride + q, from.row_stride, panels, out);
+            } else {
+              multiply_block<true>(own_rows, block, own_columns, packed_rows + q * padded_rows + i * block, 0, panels, out);
+            }
+          }
+        });
+      }
+    }
   }
 }
 

@@ -82,6 +82,10 @@ void check_row_terms(const Call& call, int first, const Tensor& table) {
   expect(call, is_shape(slots[kOrder].tensors[0], ids, 1) && is_shape(slots[kRows].tensors[0], ids, 1) &&
                    is_shape(slots[kSegments].tensors[0], ids + 1, 1),
          "order, rows and segments of these ids");
+  check_ids(call, slots[kOrder].tensors[0], ids);
+  check_ids(call, slots[kRows].tensors[0], table.rows);
+  check_ids(call, slots[kCount].tensors[0], ids + 1);
+  check_offsets(call, slots[kSegments].tensors[0], ids);
 }
 
 RowTerms row_terms(const Call& call, int first, int64_t width) {

@@ -1,7 +1,15 @@
 import { addDims, sameDim } from "../graph/dims.js";
 import type { RowTerm } from "../graph/gradients.js";
 import type { InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
-import { type Cost, type CostCall, checkIds, checkOffsets, checkOffsetsValue, type KernelCall, type Value } from "./op.js";
+import {
+  type Cost,
+  type CostCall,
+  checkIds,
+  checkOffsets,
+  checkOffsetsValue,
+  type KernelCall,
+  type Value,
+} from "./op.js";
 import { elementsOf, type SortedRows } from "./sort_rows.js";
 
 /*

@@ -16,7 +16,6 @@ const FULL = 2 ** 32;
 export function aliasTable(weights: ArrayLike<number>): AliasTable {
   const n = weights.length;
   let sum = 0;
-  let heaviest = 0;
   for (let i = 0; i < n; i++) {
     const weight = weights[i]!;
     if (!(weight >= 0 && weight < Number.POSITIVE_INFINITY)) {
@@ -26,7 +25,6 @@ export function aliasTable(weights: ArrayLike<number>): AliasTable {
       );
     }
     sum += weight;
-    if (weight > weights[heaviest]!) heaviest = i;
   }
   if (!(sum > 0 && sum < Number.POSITIVE_INFINITY)) {
     throw new ShortlistError(
@@ -46,15 +44,19 @@ export function aliasTable(weights: ArrayLike<number>): AliasTable {
     if (mass[i]! < 1) light[lights++] = i;
     else heavy[heavies++] = i;
   }
-  while (lights > 0) {
+  /** What rounding has taken so far, in [−½, ½), goes to the next threshold: else the last donor would bear the sum. */
+  let carry = 0;
+  // The mass left equals the columns left but for rounding: when no heavy column is left, the light ones miss 1 by
+  // rounding only and fill themselves, and none of weight 0 can be among them.
+  while (lights > 0 && heavies > 0) {
     const column = light[--lights]!;
-    // Without heavy columns left, what is missing is rounding only: the column fills itself, unless it must not be drawn.
-    const donor = heavies > 0 ? heavy[heavies - 1]! : weights[column] === 0 ? heaviest : column;
-    const kept = Math.round(mass[column]! * FULL);
-    if (donor === column || kept >= FULL) continue;
+    const donor = heavy[heavies - 1]!;
+    const exact = mass[column]! * FULL + carry;
+    const kept = Math.round(exact);
+    carry = exact - kept;
+    if (kept >= FULL) continue;
     threshold[column] = kept;
     alias[column] = donor;
-    if (heavies === 0) continue;
     mass[donor]! -= 1 - kept / FULL;
     if (mass[donor]! < 1) {
       heavies--;

@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DEFAULT_SCHEMA, parseSchema, readSchema, userFeatures, vocabularyNames } from "../../src/data/schema.js";
 import { ShortlistError } from "../../src/errors.js";
+import { expectError, withFolder } from "./temporary.js";
 
 const click = [{ name: "item" }];
 
@@ -16,7 +16,7 @@ function message(value: unknown): string {
     assert.is((error as ShortlistError).code, "ERR_CONFIG");
     return (error as Error).message;
   }
-  return assert.unreachable() as never;
+  throw new Error("Expected an error but nothing was thrown");
 }
 
 test("fills in defaults, and reads its own result again", () => {
@@ -80,23 +80,14 @@ test("names what is wrong", () => {
 });
 
 test("reads a file and names it in errors", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "shortlist-"));
-  try {
+  await withFolder(async (folder) => {
     const path = join(folder, "schema.json");
     await writeFile(path, JSON.stringify(DEFAULT_SCHEMA));
     assert.equal(await readSchema(path), DEFAULT_SCHEMA);
-    const failure = (file: string) =>
-      readSchema(file).then(assert.unreachable, (error: Error) => error) as Promise<ShortlistError>;
     await writeFile(path, "{");
-    const broken = await failure(path);
-    assert.is(broken.code, "ERR_CONFIG");
-    assert.ok(broken.message.startsWith(`${path}: Expected JSON`));
-    const absent = await failure(join(folder, "none.json"));
-    assert.is(absent.code, "ERR_FILE");
-    assert.match(absent.message, /none\.json: it does not exist/);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+    await expectError(readSchema(path), "ERR_CONFIG", `${path}: Expected JSON`);
+    await expectError(readSchema(join(folder, "none.json")), "ERR_FILE", "none.json: it does not exist");
+  });
 });
 
 test.run();

@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { CaseTensor, OpCase } from "../../bench/cases/case.js";
+import type { CaseTensor, CaseTerm, OpCase } from "../../bench/cases/case.js";
 import { elementCount } from "../../bench/cases/case.js";
 import type { Engine, RunOutputs } from "../../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
@@ -107,6 +107,48 @@ export function buildCase(opCase: OpCase, options: { readonly gradients: boolean
   return { program: graph.toProgram(), stored, inputs, outputs, gradients: gradientsByName };
 }
 
+/** One run of a case's op by the reference, in float64: outputs by slot (`result` is the first) and the stored tensors. */
+export async function evaluate(opCase: Omit<OpCase, "name">): Promise<RunResult> {
+  const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
+  return runOnce(engine, buildCase({ name: "", ...opCase }, { gradients: false }));
+}
+
+/** The gradients of a case by its differentiated slots, dense, for the loss Σ seed · output. */
+export async function evaluateGradients(
+  opCase: Omit<OpCase, "name">,
+  seed: ArrayLike<number>,
+): Promise<Record<string, Float64Array>> {
+  const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
+  const built = buildCase({ name: "", ...opCase }, { gradients: true });
+  const inputs: Record<string, TensorData> = { ...built.inputs, [SEED]: Float64Array.from(seed) };
+  const { outputs } = await runOnce(engine, { ...built, inputs });
+  const value = (tensor: Tensor) => outputs[tensor.name] ?? inputs[tensor.name] ?? built.stored[tensor.name]!;
+  const shapeOf = (name: string) => built.program.tensors.find((tensor) => tensor.name === name)!.shape as number[];
+  return Object.fromEntries(
+    [...built.gradients].map(([name, gradient]) => [name, denseGradient(gradient, shapeOf(name), value)]),
+  );
+}
+
+/** The gradient of a table [rows, width] that row terms stand for, by the definition in docs/ops.md. */
+export function denseTerms(terms: readonly CaseTerm[], rows: number, width: number): Float64Array {
+  const sum = new Float64Array(rows * width);
+  for (const term of terms) {
+    const [ids, from] = [term.ids.values, term.rows.values];
+    const perRow = ids.length / (from.length / width);
+    for (let j = 0; j < ids.length; j++) {
+      const row = term.offsets ? term.offsets.values.findLastIndex((offset) => offset <= j) : Math.floor(j / perRow);
+      for (let c = 0; c < width; c++)
+        sum[ids[j]! * width + c]! += (term.scale?.values[j] ?? 1) * from[row * width + c]!;
+    }
+  }
+  return sum;
+}
+
+/** Two lists of numbers, equal but for rounding. */
+export function assertNumbers(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-12): void {
+  assertClose(Float64Array.from(actual), Float64Array.from(expected), tolerance, "numbers", 1);
+}
+
 /** A gradient as one dense tensor, by the numbers of a run. */
 export function denseGradient(
   gradient: Gradient,
@@ -114,19 +156,15 @@ export function denseGradient(
   value: (tensor: Tensor) => TensorData,
 ): Float64Array {
   if (gradient.kind === "dense") return Float64Array.from(value(gradient.tensor));
-  const [width = 1] = shape.slice(1);
-  const sum = new Float64Array(elementCount(shape));
-  for (const term of gradient.terms) {
-    const [ids, rows] = [value(term.ids), value(term.rows)];
-    const offsets = term.offsets && value(term.offsets);
-    const scale = term.scale && value(term.scale);
-    const perRow = ids.length / (rows.length / width);
-    for (let j = 0; j < ids.length; j++) {
-      const row = offsets ? offsets.findLastIndex((offset) => offset <= j) : Math.floor(j / perRow);
-      for (let c = 0; c < width; c++) sum[ids[j]! * width + c]! += (scale?.[j] ?? 1) * rows[row * width + c]!;
-    }
-  }
-  return sum;
+  const [rows, width = 1] = shape;
+  const caseTensor = (tensor: Tensor): CaseTensor => ({ ...tensor, shape: [], values: value(tensor) });
+  const terms = gradient.terms.map(({ ids, rows: from, offsets, scale }) => ({
+    ids: caseTensor(ids),
+    rows: caseTensor(from),
+    ...(offsets && { offsets: caseTensor(offsets) }),
+    ...(scale && { scale: caseTensor(scale) }),
+  }));
+  return denseTerms(terms, rows!, width);
 }
 
 /** Elements of a parameter whose derivative is checked: fewer where the case is large, as each runs the op twice. */

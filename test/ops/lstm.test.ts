@@ -1,7 +1,57 @@
 import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { CaseValues, int32 } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/lstm.js";
-import { checkCases } from "./harness.js";
+import { assertNumbers, buildCase, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
+
+const values = new CaseValues(31);
+const weights = {
+  recurrent_weight: values.normal([3, 12], 0.6),
+  peephole_input: values.normal([3]),
+  peephole_forget: values.normal([3]),
+  peephole_output: values.normal([3]),
+};
+const projection = values.normal([6, 12]);
+
+const run = async (position: number[], runOffsets: number[]) => {
+  const operands = {
+    projection,
+    ...weights,
+    position: int32([position.length], position),
+    run_offsets: int32([runOffsets.length], runOffsets),
+  };
+  return [...(await evaluate({ op: "lstm", operands })).outputs["result"]!];
+};
+
+test("runs start from zero state, whatever stands before them", async () => {
+  const together = await run([0, 1, 2, 3, 1, 5], [0, 2, 2, 5, 6]);
+  const apart = [await run([0, 1], [0, 2]), await run([2, 3, 1], [0, 3]), await run([5], [0, 1])].flat();
+  assertNumbers(together, apart, 0);
+});
+
+test("one step by hand", async () => {
+  const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+  const [h] = await run([4], [0, 1]);
+  const [i, , g, o] = [0, 3, 6, 9].map((gate) => projection.values[4 * 12 + gate]!);
+  const c = sigmoid(i!) * Math.tanh(g!);
+  assertNumbers([h!], [sigmoid(o! + weights.peephole_output.values[0]! * c) * Math.tanh(c)]);
+});
+
+test("one or two peepholes are refused", () => {
+  const { peephole_input: peephole, recurrent_weight } = weights;
+  const operands = {
+    projection,
+    recurrent_weight,
+    peephole_input: peephole,
+    position: int32([1], [0]),
+    run_offsets: int32([2], [0, 1]),
+  };
+  assert.throws(
+    () => buildCase({ op: "lstm", name: "", operands }, { gradients: false }),
+    /\[lstm\] Expected all three peepholes or none/,
+  );
+});
 
 test.run();

@@ -1,7 +1,26 @@
 import { test } from "uvu";
+import { float32, int32, termOperands } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/rowwise_adagrad.js";
-import { checkCases } from "./harness.js";
+import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
+
+test("one accumulator a row: the mean of its squared gradients, duplicates summed first", async () => {
+  const terms = [{ ids: int32([3], [1, 2, 1]), rows: float32([3, 2], [1, 2, 0, 0, 2, 2]) }];
+  const { operands, attributes } = termOperands(terms);
+  const state = {
+    parameter: float32([3, 2], [0, 0, 10, 20, 5, 5]),
+    accumulator: float32([3], [1, 3.5, 4]),
+    learning_rate: float32([], [0.5]),
+  };
+  const { stored } = await evaluate({
+    op: "rowwise_adagrad_rows",
+    operands: { ...state, ...operands },
+    attributes: { ...attributes, epsilon: 0.125 },
+  });
+  const root = Math.sqrt(3.5 + (9 + 16) / 2) + 0.125;
+  assertNumbers(stored["accumulator"]!, [1, 16, 4]);
+  assertNumbers(stored["parameter"]!, [0, 0, 10 - 1.5 / root, 20 - 2 / root, 5, 5]);
+});
 
 test.run();

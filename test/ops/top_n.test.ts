@@ -1,7 +1,66 @@
 import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { float32, int32 } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/top_n.js";
-import { checkCases } from "./harness.js";
+import { createNativeEngine } from "../../src/executors/native.js";
+import { createReferenceEngine } from "../../src/executors/reference.js";
+import { Graph } from "../../src/graph/graph.js";
+import { OPS, topN } from "../../src/ops/index.js";
+import { assertNumbers, checkCases, evaluate, runOnce } from "./harness.js";
 
 checkCases(cases);
+
+const user = float32([2, 1], [1, -1]);
+const weight = float32([6, 1], [9, 2, 3, 2, 1, 3]);
+const operands = {
+  user,
+  weight,
+  excluded: int32([3], [2, 2, 4]),
+  excluded_offsets: int32([3], [0, 2, 3]),
+};
+
+test("falling scores, equals by rising id, without what the sample excludes", async () => {
+  const { outputs } = await evaluate({ op: "top_n", operands, attributes: { top: 3, skip_rows: 1 } });
+  assert.equal([...outputs["result"]!], [5, 1, 3, 1, 3, 2]);
+  assertNumbers(outputs["result.score"]!, [3, 2, 2, -2, -2, -3]);
+});
+
+test("log_partition counts excluded items too", async () => {
+  const { outputs } = await evaluate({ op: "top_n", operands, attributes: { top: 1, skip_rows: 1 } });
+  const partition = (sign: number) => Math.log([2, 3, 2, 1, 3].reduce((sum, w) => sum + Math.exp(sign * w), 0));
+  assertNumbers(outputs["result.log_partition"]!, [partition(1), partition(-1)]);
+});
+
+test("-1 and -Infinity fill up where there are too few", async () => {
+  const { outputs } = await evaluate({ op: "top_n", operands, attributes: { top: 7, skip_rows: 1 } });
+  assert.equal([...outputs["result"]!], [5, 1, 3, 4, -1, -1, -1, 1, 3, 2, 5, -1, -1, -1]);
+  assert.is(outputs["result.score"]![4], -Infinity);
+});
+
+test("top may be a dim, given at run time", async () => {
+  const graph = new Graph();
+  const best = topN(
+    graph,
+    "best",
+    {
+      user: graph.input("user", "float32", ["samples", 1]),
+      weight: graph.parameter("weight", [6, 1], { kind: "zeros" }),
+      excluded: graph.input("excluded", "int32", ["excluded"]),
+      excludedOffsets: graph.input("excluded_offsets", "int32", ["samples+1"]),
+    },
+    { top: "top", skipRows: 1 },
+  );
+  graph.output("items", best.items);
+  const inputs = {
+    user: user.values,
+    excluded: operands.excluded.values,
+    excluded_offsets: operands.excluded_offsets.values,
+  };
+  const built = { program: graph.toProgram(), stored: { weight: weight.values }, inputs };
+  for (const engine of [createReferenceEngine({ ops: OPS }), createNativeEngine({ threads: 1 })]) {
+    const { outputs } = await runOnce(engine, built, { samples: 2, excluded: 3, top: 2 });
+    assert.equal([...outputs["items"]!], [5, 1, 1, 3]);
+  }
+});
 
 test.run();
