@@ -3,7 +3,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -43,11 +43,13 @@ if (modified(at("node_modules/.package-lock.json")) < modified(at("package-lock.
 const gyp = ["node_modules/node-gyp/bin/node-gyp.js"];
 const nativeTime = Math.max(newest("native", [".cc", ".h", ".inc", ".json"]), modified(at("binding.gyp")));
 if (modified(addon) < nativeTime) {
-  const jobs = ["--jobs", "max"];
+  // Headers that were installed with Node spare node-gyp the download.
+  const prefix = dirname(dirname(process.execPath));
+  const headers = existsSync(join(prefix, "include/node/node_api.h")) ? ["--nodedir", prefix] : [];
   const configured = modified(at("build/Makefile"));
   const listed = Math.max(modified(at("native/sources.json")), modified(at("binding.gyp")));
-  const action = configured === 0 || configured < listed ? "rebuild" : "build";
-  step("Building the native engine", process.execPath, [...gyp, action, ...jobs], COMPILER);
+  if (configured < listed) step("Configuring the native engine", process.execPath, [...gyp, "configure", ...headers], COMPILER);
+  step("Building the native engine", process.execPath, [...gyp, "build", "--jobs", "max"], COMPILER);
 }
 if (modified(compiled) < Math.max(newest("src", [".ts"]), modified(at("tsconfig.json")))) {
   step("Compiling TypeScript", process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"], "Mend the errors above");

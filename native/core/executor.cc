@@ -14,6 +14,14 @@ const int64_t kBytesPerElement = 4;
 const int64_t kElementsPerLine = 16;
 const int64_t kMaxElements = int64_t{1} << 44;
 
+// Builds for tests: memory holds NaN before a run and every matrix has gaps between its rows, so that a kernel that reads
+// what it should write, or takes a matrix to be dense, gives wrong results.
+#ifdef SHORTLIST_POISON
+const bool kPoison = true;
+#else
+const bool kPoison = false;
+#endif
+
 Extent extent_of(const TensorSpec& spec, const std::vector<int64_t>& sizes) {
   const Extent extent = {spec.shape.size() > 0 ? evaluate(spec.shape[0], sizes) : 1,
                          spec.shape.size() > 1 ? evaluate(spec.shape[1], sizes) : 1};
@@ -172,6 +180,8 @@ void Executor::place_buffers() {
     buffer_of[i] = static_cast<int>(buffers_.size());
     buffers_.emplace_back();
     buffers_.back().tensors.push_back(static_cast<int>(i));
+    const std::vector<Dim>& shape = program_.tensors[i].shape;
+    if (kPoison && shape.size() == 2 && shape[1].fixed()) buffers_.back().stride = padded_stride(shape[1].constant + 1);
   }
 
   const int end = static_cast<int>(program_.instructions.size());
@@ -361,11 +371,11 @@ void Executor::plan(const Run& run) {
 
 void Executor::execute(const Run& run) {
   using Clock = std::chrono::steady_clock;
-  const std::lock_guard<std::mutex> lock(engine_->turn_);
+  const std::lock_guard<std::mutex> engine_turn(engine_->turn_);
+  const std::lock_guard<std::mutex> store_turn(store_->turn_);
   plan(run);
-#ifdef SHORTLIST_POISON
-  std::memset(arena_.data(), 0xff, arena_.bytes());  // NaN: a kernel that adds to what it should write is found out
-#endif
+  if (kPoison) std::memset(arena_.data(), 0xff, arena_.bytes());
+  engine_->scratch_.reset();
   for (size_t i = 0; i < calls_.size(); ++i) ops_[i]->check(calls_[i]);
   for (size_t i = 0; i < calls_.size(); ++i) {
     const Clock::time_point start = seconds_.empty() ? Clock::time_point() : Clock::now();

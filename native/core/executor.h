@@ -89,8 +89,8 @@ class Executor {
   // called while another run is executed.
   std::unique_ptr<Run> prepare(const std::vector<int64_t>& sizes, const std::vector<InputArray>& inputs) const;
 
-  // Runs every check, then every instruction. One call at a time; waits for other executors of the engine. Where it
-  // throws Error(Status::input), nothing has changed.
+  // Runs every check, then every instruction. One call at a time; waits for other executors of the engine or the
+  // store. Where it throws Error(Status::input), nothing has changed.
   void execute(const Run& run);
 
   // An output of the last run, by index into program().tensors; rows may lie apart. Valid until the next one starts.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -12,7 +13,7 @@
 namespace shortlist {
 
 // The tensors that live between runs: parameters, constants and optimizer state, by name. Several executors may share a
-// store. It has no lock: whoever holds it keeps reads and writes away from a run that uses it.
+// store: their runs take turns. Nothing else is locked: whoever holds a store keeps reads and writes away from a run.
 class Store {
  public:
   struct Stored {
@@ -36,8 +37,11 @@ class Store {
   void read(const std::string& name, void* values, int64_t offset, int64_t count) const;
 
  private:
+  friend class Executor;
+
   std::vector<std::unique_ptr<Stored>> tensors_;
   std::unordered_map<std::string, const Stored*> by_name_;
+  std::mutex turn_;
 };
 
 }  // namespace shortlist

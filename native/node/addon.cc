@@ -292,13 +292,7 @@ class RunWork : public Napi::AsyncWorker {
   void OnWorkComplete(Napi::Env env, napi_status) override {
     --store_->runs;
     engine_->busy = false;
-    bool alive = true;
-    try {
-      const Napi::HandleScope scope(env);
-      settle(env);
-    } catch (...) {
-      alive = false;  // the environment is being torn down and runs no JavaScript: nobody waits for the result any more
-    }
+    const bool alive = try_settle(env);
     std::shared_ptr<EngineState> engine = std::move(engine_);
     delete this;
     if (engine->busy || engine->waiting.empty()) return;
@@ -316,6 +310,21 @@ class RunWork : public Napi::AsyncWorker {
     engine_->busy = true;
     ++store_->runs;
     Queue();
+  }
+
+  // False where the environment is being torn down and runs no JavaScript: nobody waits for the result any more.
+  bool try_settle(Napi::Env env) {
+    try {
+      const Napi::HandleScope scope(env);
+      try {
+        settle(env);
+      } catch (const Napi::Error& error) {
+        deferred_.Reject(error.Value());  // no room for the outputs
+      }
+      return true;
+    } catch (...) {
+      return false;
+    }
   }
 
   void settle(Napi::Env env) {

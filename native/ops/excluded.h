@@ -26,26 +26,27 @@ struct Excluded {
   }
 };
 
-// Heap sort: no recursion, no worst case.
-SHORTLIST_INLINE void sort_items(int32_t* items, int64_t count) {
+// Rising. Heap sort: no recursion, no worst case.
+template <class Key>
+SHORTLIST_INLINE void sort_keys(Key* keys, int64_t count) {
   for (int64_t unsorted = count / 2 + count; unsorted > 1;) {
-    // First the heap is built from the middle down, then its largest is moved behind it.
+    // First the heap is built from the middle down, then its largest is moved behind it, again and again.
     --unsorted;
     const bool building = unsorted >= count;
     const int64_t size = building ? count : unsorted;
     int64_t at = building ? unsorted - count : 0;
-    int32_t item = items[at];
+    Key key = keys[at];
     if (!building) {
-      item = items[unsorted];
-      items[unsorted] = items[0];
+      key = keys[unsorted];
+      keys[unsorted] = keys[0];
     }
     for (int64_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
-      if (child + 1 < size && items[child + 1] > items[child]) ++child;
-      if (items[child] <= item) break;
-      items[at] = items[child];
+      if (child + 1 < size && keys[child + 1] > keys[child]) ++child;
+      if (keys[child] <= key) break;
+      keys[at] = keys[child];
       at = child;
     }
-    items[at] = item;
+    keys[at] = key;
   }
 }
 
@@ -54,7 +55,7 @@ SHORTLIST_INLINE Excluded excluded_of(const Call& call, const Tensor& excluded, 
   const int32_t* offset = offsets.i32();
   parallel_blocks(call, offsets.rows - 1, 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = offset[begin]; i < offset[end]; ++i) items[i] = excluded.i32()[i];
-    for (int64_t s = begin; s < end; ++s) sort_items(items + offset[s], offset[s + 1] - offset[s]);
+    for (int64_t s = begin; s < end; ++s) sort_keys(items + offset[s], offset[s + 1] - offset[s]);
   });
   return {items, offset};
 }

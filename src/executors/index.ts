@@ -1,3 +1,4 @@
+import { ShortlistError } from "../errors.js";
 import { OPS } from "../ops/index.js";
 import type { Engine } from "./executor.js";
 import { createNativeEngine, type NativeEngineOptions } from "./native.js";
@@ -14,5 +15,12 @@ export interface EngineOptions extends NativeEngineOptions {
 
 /** The engine that Programs run on. Nothing falls back silently: where the addon cannot be loaded, ERR_EXECUTOR says why. */
 export function createEngine({ executor = "native", ...options }: EngineOptions = {}): Engine {
-  return executor === "reference" ? createReferenceEngine({ ops: OPS }) : createNativeEngine(options);
+  switch (executor) {
+    case "native":
+      return createNativeEngine(options);
+    case "reference":
+      return createReferenceEngine({ ops: OPS });
+    default:
+      throw new ShortlistError("ERR_OPTION", `Expected executor "native" or "reference" but received "${executor}"`);
+  }
 }

@@ -22,9 +22,10 @@ export function availableIsas(): string[] {
 
 /** The engine of C++ kernels: one Node-API call a run, off the JavaScript thread. */
 export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
-  const addon = loadAddon();
   const threads = threadCount(options.threads);
-  const engine = rethrow(() => new addon.NativeEngine(threads, options.isa ?? ""));
+  const isa = options.isa ?? process.env["SHORTLIST_ISA"] ?? "";
+  const addon = loadAddon();
+  const engine = rethrow(() => new addon.NativeEngine(threads, isa));
   return {
     kind: "native",
     threads: engine.threads,
@@ -41,7 +42,7 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
 
 function threadCount(option: number | undefined): number {
   const variable = process.env["SHORTLIST_THREADS"];
-  const threads = option ?? (variable ? Number(variable) : availableParallelism());
+  const threads = option ?? (variable ? Number(variable) : Math.min(availableParallelism(), MAX_THREADS));
   if (Number.isSafeInteger(threads) && threads >= 1 && threads <= MAX_THREADS) return threads;
   const source = option === undefined ? `SHORTLIST_THREADS="${variable}"` : String(option);
   throw new ShortlistError(

@@ -22,7 +22,8 @@ function parse(dim: Dim): Terms {
     }
     return dim === 0 ? terms : terms.set(CONSTANT, dim);
   }
-  for (const text of dim.split("+")) {
+  // A Program's text may hold anything: `String` gives whatever it is to the message.
+  for (const text of String(dim).split("+")) {
     const match = TERM.exec(text);
     if (!match) {
       throw new ShortlistError(

@@ -1,5 +1,5 @@
 import { ShortlistError } from "../errors.js";
-import { type Dim, dimNames, formatShape } from "./dims.js";
+import { type Dim, dimNames, formatShape, sameShape } from "./dims.js";
 import type { GradientRule } from "./gradients.js";
 import type { Attribute, Dtype, Instruction, Operand, Program, Role, TensorSpec } from "./program.js";
 import { STORED_ROLES } from "./program.js";
@@ -84,7 +84,7 @@ export class ShapeOperands {
   /** `[op] Expected WHAT but received SHAPE` where the shape is not as asked. */
   expectShape(slot: string, expected: readonly Dim[]): void {
     const tensor = this.input(slot);
-    if (formatShape(tensor.shape) !== formatShape(expected)) this.failShape(slot, formatShape(expected), tensor);
+    if (!sameShape(tensor.shape, expected)) this.failShape(slot, formatShape(expected), tensor);
   }
 
   failShape(slot: string, expected: string, tensor: Tensor): never {
@@ -172,6 +172,13 @@ export class Graph {
       );
     }
     if (this.#outputs.has(name)) throw new ShortlistError("ERR_GRAPH", `Output "${name}" is defined twice`);
+    for (const [other, { name: taken }] of this.#outputs) {
+      if (taken === tensor.name) throw new ShortlistError("ERR_GRAPH", `Output "${name}" is output "${other}" already`);
+    }
+    const namesake = this.#tensors.get(name);
+    if (namesake && namesake !== tensor) {
+      throw new ShortlistError("ERR_GRAPH", `Output "${name}" has the name of another tensor`);
+    }
     this.#outputs.set(name, tensor);
   }
 
@@ -244,7 +251,7 @@ export class Graph {
   }
 
   #define(tensor: Tensor): Tensor {
-    if (this.#tensors.has(tensor.name)) {
+    if (this.#tensors.has(tensor.name) || this.#outputs.has(tensor.name)) {
       throw new ShortlistError("ERR_GRAPH", `Tensor "${tensor.name}" is defined twice`);
     }
     if (tensor.shape.length > 2) {
@@ -259,7 +266,7 @@ export class Graph {
 
   #freeName(name: string): string {
     let free = name;
-    for (let suffix = 2; this.#tensors.has(free); suffix++) free = `${name}_${suffix}`;
+    for (let suffix = 2; this.#tensors.has(free) || this.#outputs.has(free); suffix++) free = `${name}_${suffix}`;
     return free;
   }
 

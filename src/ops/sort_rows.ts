@@ -1,4 +1,5 @@
-import { addDims, type Dim, multiplyDim } from "../graph/dims.js";
+import { ShortlistError } from "../errors.js";
+import { addDims, type Dim, formatShape, multiplyDim } from "../graph/dims.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { Op } from "./op.js";
 
@@ -44,7 +45,9 @@ export const sortRowsOp: Op = {
 /** The elements of a shape, as a dim: at most one of its axes is known only at run time. */
 export function elementsOf(shape: readonly Dim[]): Dim {
   const [rows = 1, columns = 1] = shape;
-  return typeof columns === "number" ? multiplyDim(rows, columns) : multiplyDim(columns, rows as number);
+  if (typeof columns === "number") return multiplyDim(rows, columns);
+  if (typeof rows === "number") return multiplyDim(columns, rows);
+  throw new ShortlistError("ERR_GRAPH", `Expected a shape with one run-time axis but received ${formatShape(shape)}`);
 }
 
 /** The result of `sortRows`: what the `_rows` optimizers read beside the terms. */

@@ -10,8 +10,8 @@ const FULL = 2 ** 32;
 
 /**
  * The alias table (Walker 1977; Vose 1991) of non-negative weights [n]. Thresholds are whole numbers, so that every
- * executor draws alike; what rounding takes from one column its alias gives back, so each column's implied probability
- * is within 2⁻³² / n of weight / Σ weights. A column with probability 1 has itself as alias, one of weight 0 threshold 0.
+ * executor draws alike; each column's implied probability is within 2⁻³¹ / n of weight / Σ weights. A column with
+ * probability 1 has itself as alias, one of weight 0 threshold 0.
  */
 export function aliasTable(weights: ArrayLike<number>): AliasTable {
   const n = weights.length;

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { NextClickBatches } from "../data/batches.js";
 import { encodeLog } from "../data/clicks.js";
 import { replaceFile } from "../data/files.js";
@@ -80,14 +79,17 @@ function formatFloat32(value: number): string {
   return String(Number(Math.fround(value).toPrecision(9)));
 }
 
+const TEXT_AT_ONCE = 1 << 16;
+
 async function writeLines(path: string, count: number, line: (row: number) => string): Promise<void> {
   await replaceFile(path, async (file) => {
-    const stream = file.createWriteStream({ autoClose: false });
+    let text = "";
     for (let row = 0; row < count; row++) {
-      if (!stream.write(`${line(row)}\n`)) await once(stream, "drain");
+      text += `${line(row)}\n`;
+      if (text.length < TEXT_AT_ONCE && row < count - 1) continue;
+      await file.writeFile(text);
+      text = "";
     }
-    stream.end();
-    await once(stream, "finish");
   });
 }
 

@@ -57,6 +57,13 @@ function sameKind(like: TensorData, values: TensorData): TensorData {
 /** The name of the input that holds the gradient of the loss by the op's first output. */
 const SEED = "seed";
 
+/** Makes every temporary an output of the Program, under its own name. */
+export function outputTemporaries(graph: Graph): void {
+  for (const tensor of graph.nodes.flatMap((node) => Object.values(node.outputs).flat() as Tensor[])) {
+    if (tensor.role === "temporary") graph.output(tensor.name, tensor);
+  }
+}
+
 interface CaseGraph extends BuiltCase {
   /** The op's outputs that are no stored tensors, flat. */
   readonly outputs: readonly Tensor[];
@@ -100,9 +107,7 @@ export function buildCase(opCase: OpCase, options: { readonly gradients: boolean
     inputs[seed.name] = Float32Array.from({ length: elementCount(first.shape as number[]) }, () => random.normal());
     found = gradients(graph, new Map([[first, seed]]), differentiated, addOp);
   }
-  for (const tensor of graph.nodes.flatMap((node) => Object.values(node.outputs).flat() as Tensor[])) {
-    if (tensor.role === "temporary") graph.output(tensor.name, tensor);
-  }
+  outputTemporaries(graph);
   const gradientsByName = new Map([...found].map(([tensor, gradient]) => [tensor.name, gradient]));
   return { program: graph.toProgram(), stored, inputs, outputs, gradients: gradientsByName };
 }

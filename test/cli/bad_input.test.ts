@@ -1,0 +1,151 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { run, succeed, temporaryFolder } from "./run.js";
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const GOOD = "u1\tp\tc\ta:x:t1_t2;b:y:t1;c:x:t2\tphone";
+
+test.before(() => {
+  succeed("simulate", "--output", folder, "--users", "100", "--items", "60", "--mean-clicks", "8");
+  succeed("prepare", at("train.tsv"), "--output", at("dataset"), "--feature-appear-limit", "0");
+  succeed("train", at("dataset"), "--output", at("model"), "--steps", "2");
+});
+
+/** The command fails with one readable message that holds these texts, and leaves nothing in the folder that was not there. */
+function fails(args: readonly string[], ...texts: string[]): void {
+  const before = readdirSync(folder).sort();
+  const { status, stdout, stderr } = run(args);
+  assert.ok(status === 1 || status === 2, `shortlist ${args.join(" ")} ended with ${status}: ${stdout}${stderr}`);
+  assert.is(stdout, "");
+  for (const text of texts) assert.match(stderr, text, `expected "${text}" in: ${stderr}`);
+  assert.not.match(stderr, /\n\s+at /, `a stack trace: ${stderr}`);
+  assert.equal(readdirSync(folder).sort(), before);
+}
+
+const prepare = (log: string, ...flags: string[]) => ["prepare", at(log), "--output", at("new"), ...flags];
+
+test("log lines that cannot be read: file, line and field", () => {
+  const cases: [string, string | Buffer, ...string[]][] = [
+    ["few", `${GOOD}\nu2\tp\tc\n`, "few:2"],
+    ["empty-item", `${GOOD}\nu2\tp\tc\ta:x:t;:x:t\tphone\n`, "empty-item:2", "item"],
+    ["triple", `u2\tp\tc\ta:x\tphone\n`, "triple:1"],
+    [
+      "utf8",
+      Buffer.concat([Buffer.from(`${GOOD}\nu2\tp\tc\ta:`), Buffer.from([0xff, 0xfe]), Buffer.from(":t\tphone\n")]),
+      "utf8:2",
+      "UTF-8",
+    ],
+    ["long", `${GOOD}\nu2\tp\tc\t${"a:x:t;".repeat(180000)}a:x:t\tphone\n`, "long:2"],
+    ["empty", "", "empty"],
+  ];
+  for (const [name, content, ...texts] of cases) {
+    writeFileSync(at(name), content);
+    fails(prepare(name), ...texts);
+  }
+});
+
+test("--on-bad-line skip counts and lists bad lines", () => {
+  writeFileSync(at("mixed"), `${GOOD}\nbad line\n${GOOD.replace("u1", "u2")}\n`);
+  const { status, stderr } = run([
+    "prepare",
+    at("mixed"),
+    "--output",
+    at("mixed-dataset"),
+    "--feature-appear-limit",
+    "0",
+    "--on-bad-line",
+    "skip",
+  ]);
+  assert.is(status, 0);
+  assert.match(stderr, "mixed:2");
+  assert.match(stderr, "2 users");
+});
+
+test("missing files and folders, and folders that are something else", () => {
+  fails(prepare("missing.tsv"), "missing.tsv");
+  fails(["train", at("missing"), "--output", at("new")], "missing");
+  fails(["evaluate", at("missing"), at("test.tsv")], "missing");
+  fails(["evaluate", at("model"), at("missing.tsv")], "missing.tsv");
+  fails(["train", at("model"), "--output", at("new")], "dataset");
+  fails(["evaluate", at("dataset"), at("test.tsv")], "model");
+  fails(["inspect", at("missing")], "missing");
+});
+
+test("nothing that is no model is replaced", () => {
+  mkdirSync(at("mine"));
+  writeFileSync(at("mine/thesis.txt"), "years of work");
+  fails(["train", at("dataset"), "--output", at("mine"), "--steps", "1"], "thesis.txt");
+  fails(prepare("train.tsv").with(3, at("mine")), "mine");
+  assert.is(readFileSync(at("mine/thesis.txt"), "utf8"), "years of work");
+});
+
+test("a vocabulary in which nothing survives, a test log whose items are all unknown", () => {
+  fails(prepare("train.tsv", "--feature-appear-limit", "1000000"), "--feature-appear-limit");
+  writeFileSync(at("strange.tsv"), "u1\tp\tc\tzz:x:t;zy:x:t\tphone\n");
+  fails(["evaluate", at("model"), at("strange.tsv")], "none of the target items");
+});
+
+test("configurations: misspelled key, wrong type, size of zero, broken file", () => {
+  const train = (...flags: string[]) => ["train", at("dataset"), "--output", at("new"), ...flags];
+  fails(train("--set", "learningrate=0.1"), "learningrate", 'Did you mean "learningRate"');
+  fails(train("--set", "learning_rat=0.1"), "learningRate");
+  fails(train("--set", "draws=many"), "draws", "many");
+  fails(train("--set", "hiddenWidths=[0]"), "hiddenWidths");
+  fails(train("--set", "userVectorWidth=0"), "userVectorWidth");
+  fails(train("--set", 'exclude=["tag"]'), 'Did you mean "tags"');
+  writeFileSync(at("config.json"), "{");
+  fails(train("--config", at("config.json")), "config.json", "JSON");
+  fails(train("--config", at("no-config.json")), "no-config.json");
+  fails(train("--threads", "0"), "threads");
+  fails(train("--window", "0"), "window");
+  fails(train("--preset", "tensorflow"), "preset");
+});
+
+test("a model file cut short, or with a wrong shape", () => {
+  cpSync(at("model"), at("cut"), { recursive: true });
+  truncateSync(at("cut/model.safetensors"), 1000);
+  fails(["evaluate", at("cut"), at("test.tsv")], "model.safetensors");
+  cpSync(at("model"), at("wrong"), { recursive: true });
+  const program = readFileSync(at("wrong/program.json"), "utf8");
+  writeFileSync(
+    at("wrong/program.json"),
+    program.replace(/("name":"output.weight","dtype":"float32","shape":\[)\d+/, "$17"),
+  );
+  fails(["evaluate", at("wrong"), at("test.tsv")], "output.weight");
+  cpSync(at("model"), at("half"), { recursive: true });
+  writeFileSync(at("half/program.json"), "{}");
+  fails(["recommend", at("half"), at("test.tsv")], "program.json");
+});
+
+test("an instruction set that the processor lacks, and threads that are none", () => {
+  const { status, stderr } = run(["evaluate", at("model"), at("test.tsv")], { SHORTLIST_ISA: "sse9" });
+  assert.is(status, 1);
+  assert.match(stderr, "sse9");
+  const threads = run(["evaluate", at("model"), at("test.tsv")], { SHORTLIST_THREADS: "none" });
+  assert.is(threads.status, 1);
+  assert.match(threads.stderr, "SHORTLIST_THREADS");
+});
+
+test("a failed training keeps the model that was there", () => {
+  const before = readFileSync(at("model/model.safetensors"));
+  const args = [
+    "train",
+    at("dataset"),
+    "--output",
+    at("model"),
+    "--set",
+    "learningRate=1e30",
+    "--set",
+    "optimizer=sgd",
+  ];
+  const { status, stderr } = run(args);
+  assert.is(status, 1);
+  assert.match(stderr, "loss");
+  assert.ok(before.equals(readFileSync(at("model/model.safetensors"))));
+  assert.ok(existsSync(at("model/config.json")));
+});
+
+test.run();

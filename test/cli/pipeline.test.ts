@@ -1,0 +1,258 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { succeed, temporaryFolder } from "./run.js";
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const TRAIN = ["--set", "draws=64", "--set", "hiddenWidths=[32]", "--set", "userVectorWidth=16", "--passes", "2"];
+
+interface Shortlist {
+  readonly user: string;
+  readonly items: { readonly item: string; readonly score: number; readonly probability: number }[];
+}
+
+const jsonLines = <T>(text: string) =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as T);
+
+test.before(() => {
+  succeed("simulate", "--output", folder, "--users", "600", "--items", "200", "--mean-clicks", "12");
+  succeed("prepare", at("train.tsv"), "--output", at("dataset"), "--feature-appear-limit", "0");
+  succeed("train", at("dataset"), "--output", at("model"), ...TRAIN, "--passes", "8", "--batch", "64");
+});
+
+test("a trained model beats popularity; evaluate --json is one line of the promised form", () => {
+  const lines = succeed("evaluate", at("model"), at("test.tsv"), "--json").trimEnd().split("\n");
+  assert.is(lines.length, 1);
+  const evaluation = JSON.parse(lines[0]!);
+  assert.is(evaluation.users, 600);
+  assert.equal(Object.keys(evaluation.hitRate), ["10", "50", "100", "200"]);
+  assert.equal(Object.keys(evaluation).sort(), ["coverage", "hitRate", "mrr", "ndcg", "popularity", "users"]);
+  assert.ok(evaluation.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
+});
+
+test("train --json tells speed and loss; the loss falls; a model is saved after every pass", () => {
+  const report = JSON.parse(succeed("train", at("dataset"), "--output", at("model-json"), ...TRAIN, "--json"));
+  for (const key of ["samplesPerSecond", "seconds", "samples", "loss", "threads", "isa"]) assert.ok(key in report, key);
+  const first = JSON.parse(readFileSync(at("model-json/pass-1/config.json"), "utf8")).training.loss;
+  const second = JSON.parse(readFileSync(at("model-json/pass-2/config.json"), "utf8")).training.loss;
+  assert.ok(second < first, `loss ${first}, then ${second}`);
+  assert.is(second, report.loss);
+  const weights = (name: string) => readFileSync(at(`model-json/${name}model.safetensors`));
+  assert.ok(weights("pass-2/").equals(weights("")), "the final model is that of the last pass");
+});
+
+test("same seed, same bits: again, and on 1 and 2 threads; another seed, other bits", () => {
+  const weights = (name: string, ...flags: string[]) => {
+    succeed("train", at("dataset"), "--output", at(name), ...TRAIN, "--steps", "12", ...flags);
+    return readFileSync(join(at(name), "model.safetensors"));
+  };
+  const one = weights("one", "--threads", "1");
+  assert.ok(one.equals(weights("two", "--threads", "2")), "1 and 2 threads");
+  assert.ok(one.equals(weights("again", "--threads", "1")), "twice");
+  assert.not.ok(one.equals(weights("other", "--seed", "2")), "seed 2");
+});
+
+test("--steps stops early", () => {
+  const report = JSON.parse(
+    succeed("train", at("dataset"), "--output", at("short"), "--steps", "3", "--batch", "10", "--json"),
+  );
+  assert.is(report.samples, 30);
+});
+
+test("both executors give the same shortlists", () => {
+  const native = jsonLines<Shortlist>(succeed("recommend", at("model"), at("infer.tsv"), "--top", "5"));
+  const reference = jsonLines<Shortlist>(
+    succeed("recommend", at("model"), at("infer.tsv"), "--top", "5", "--executor", "reference"),
+  );
+  assert.is(native.length, 600);
+  for (const [i, { user, items }] of native.entries()) {
+    assert.is(user, reference[i]!.user);
+    for (const [j, { score, probability }] of items.entries()) {
+      assert.ok(Math.abs(score - reference[i]!.items[j]!.score) < 1e-4, `${user} ${j}`);
+      assert.ok(Math.abs(probability - reference[i]!.items[j]!.probability) < 1e-4, `${user} ${j}`);
+    }
+  }
+});
+
+test("recommend leaves watched items out unless asked; text holds what jsonl holds", () => {
+  const watched = readFileSync(at("infer.tsv"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => {
+      const clicks = line.split("\t")[3]!;
+      return new Set(clicks.split(";").map((click) => click.split(":")[0]!));
+    });
+  const without = jsonLines<Shortlist>(succeed("recommend", at("model"), at("infer.tsv"), "--top", "20"));
+  for (const [i, { items }] of without.entries()) for (const { item } of items) assert.not.ok(watched[i]!.has(item));
+  const kept = jsonLines<Shortlist>(
+    succeed("recommend", at("model"), at("infer.tsv"), "--top", "20", "--keep-watched"),
+  );
+  assert.ok(kept.some(({ items }, i) => items.some(({ item }) => watched[i]!.has(item))));
+  const text = succeed("recommend", at("model"), at("infer.tsv"), "--top", "20", "--format", "text")
+    .trimEnd()
+    .split("\n");
+  assert.equal(
+    text.map((line) => line.split(",").map((pair) => pair.split(":")[0])),
+    without.map(({ items }) => items.map(({ item }) => item)),
+  );
+});
+
+/** Vectors of a text file, by token. */
+function readVectors(path: string): Map<string, number[]> {
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  return new Map(lines.map((line) => [line.split("\t")[0]!, line.split("\t")[1]!.split(",").map(Number)]));
+}
+
+const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+
+test("vectors: inner products of plain ones and cosines of transformed ones have the order of recommend", () => {
+  const shortlists = jsonLines<Shortlist>(
+    succeed("recommend", at("model"), at("infer.tsv"), "--top", "200", "--keep-watched"),
+  );
+  for (const transform of ["none", "simple_lsh"]) {
+    succeed("vectors", "users", at("model"), at("infer.tsv"), "--output", at("users.txt"), "--transform", transform);
+    succeed("vectors", "items", at("model"), "--output", at("items.txt"), "--transform", transform);
+    const [users, items] = [readVectors(at("users.txt")), readVectors(at("items.txt"))];
+    assert.is(items.size, 200);
+    for (const { user, items: ranked } of shortlists.slice(0, 50)) {
+      const vector = users.get(user)!;
+      const norm = (v: readonly number[]) => (transform === "none" ? 1 : Math.sqrt(dot(v, v)));
+      const similarity = ranked.map(
+        ({ item }) => dot(vector, items.get(item)!) / norm(vector) / norm(items.get(item)!),
+      );
+      for (let j = 1; j < similarity.length; j++) {
+        assert.ok(similarity[j]! <= similarity[j - 1]! + 2e-6, `${transform}: ${user} at ${j}`);
+      }
+    }
+  }
+});
+
+test("vectors as npy: header, shape, tokens", () => {
+  succeed("vectors", "items", at("model"), "--output", at("items.npy"), "--format", "npy", "--transform", "none");
+  succeed("vectors", "items", at("model"), "--output", at("items.txt"), "--transform", "none");
+  const bytes = readFileSync(at("items.npy"));
+  const header = bytes.readUInt16LE(8);
+  assert.is((10 + header) % 64, 0);
+  assert.match(bytes.toString("latin1", 10, 10 + header), "'shape': (200, 17)");
+  const text = readVectors(at("items.txt"));
+  const tokens = readFileSync(at("items.npy.tokens.txt"), "utf8").trimEnd().split("\n");
+  assert.equal(tokens, [...text.keys()]);
+  const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset + 10 + header, bytes.byteOffset + bytes.length));
+  assert.equal([...values.subarray(0, 17)], [...Float32Array.from(text.get(tokens[0]!)!)]);
+});
+
+test("mine: users from the id alone and from a log, popular items, similar items", () => {
+  writeFileSync(at("who.txt"), "u1\nu2\n");
+  const alone = jsonLines<Shortlist>(succeed("mine", "users", at("model"), "--users", at("who.txt"), "--top", "3"));
+  assert.equal(
+    alone.map(({ user, items }) => [user, items.length]),
+    [
+      ["u1", 3],
+      ["u2", 3],
+    ],
+  );
+  const all = jsonLines<Shortlist>(succeed("mine", "users", at("model"), "--top", "3"));
+  assert.is(all.length, 600);
+  const real = jsonLines<Shortlist>(
+    succeed("mine", "users", at("model"), "--log", at("infer.tsv"), "--users", at("who.txt"), "--top", "3"),
+  );
+  const recommended = jsonLines<Shortlist>(succeed("recommend", at("model"), at("infer.tsv"), "--top", "3"));
+  assert.equal(
+    real,
+    recommended.filter(({ user }) => user === "u1" || user === "u2"),
+  );
+  const popular = jsonLines<{ item: string; clicks: number }>(succeed("mine", "popular", at("model"), "--top", "5"));
+  const vocabulary = readFileSync(at("model/vocabulary/item.tsv"), "utf8").split("\n").slice(1, 6);
+  assert.equal(
+    popular.map(({ item, clicks }) => `${item}\t${clicks}`),
+    vocabulary,
+  );
+  writeFileSync(at("which.txt"), `${popular[0]!.item}\n`);
+  const similar = jsonLines<{ item: string; similar: { item: string }[] }>(
+    succeed("mine", "similar", at("model"), "--items", at("which.txt"), "--top", "4"),
+  );
+  assert.is(similar.length, 1);
+  assert.is(similar[0]!.similar.length, 4);
+  assert.not.ok(similar[0]!.similar.some(({ item }) => item === popular[0]!.item));
+});
+
+test("inspect shows instructions, shapes, parameters and work, of both Programs and of a dataset", () => {
+  const text = succeed("inspect", at("model"));
+  for (const word of ["lstm", "embedding.item", "output.weight", "flops", "top_n", "[201, 16]"])
+    assert.match(text, word);
+  const training = JSON.parse(succeed("inspect", at("model"), "--training", "--json"));
+  assert.ok(training.instructions.some(({ op }: { op: string }) => op === "adam_rows"));
+  assert.ok(
+    training.instructions.every(({ flops, bytes }: { flops: number; bytes: number }) => flops >= 0 && bytes > 0),
+  );
+  assert.is(JSON.parse(succeed("inspect", at("dataset"), "--json")).users, 600);
+});
+
+test("every configuration trains: preset paddle, mean, each loss, optimizer and batching", () => {
+  const train = (name: string, ...flags: string[]) =>
+    JSON.parse(succeed("train", at("dataset"), "--output", at(name), "--steps", "20", "--json", ...flags)) as {
+      loss: number;
+    };
+  assert.ok(Number.isFinite(train("paddle", "--preset", "paddle").loss));
+  for (const setting of [
+    "history=mean",
+    "loss=nce",
+    "loss=softmax",
+    "loss=paddle_nce",
+    "sharedDraws=false",
+    "peepholes=true",
+  ]) {
+    assert.ok(Number.isFinite(train("other", "--set", setting, "--set", "draws=8").loss), setting);
+  }
+  for (const optimizer of ["adagrad", "rowwise_adagrad", "sgd"]) {
+    assert.ok(Number.isFinite(train("other", "--set", `optimizer=${optimizer}`, "--set", "draws=8").loss), optimizer);
+  }
+  assert.ok(Number.isFinite(train("other", "--set", "batching=shared").loss));
+  assert.ok(
+    Number.isFinite(train("other", "--set", 'exclude=["user_id","tags"]', "--set", "hiddenWidths=[64,32,16]").loss),
+  );
+  assert.ok(existsSync(at("other/program.json")));
+});
+
+test("a schema with numbers, other columns and other attributes needs no code", () => {
+  const schema = {
+    columns: [
+      { name: "age", kind: "number" },
+      { name: "user_id" },
+      { name: "note", kind: "ignore" },
+      { name: "clicks" },
+      { name: "device" },
+    ],
+    click: [{ name: "video" }, { name: "topics", multiple: true }, { name: "author" }],
+  };
+  writeFileSync(at("schema.json"), JSON.stringify(schema));
+  const lines = Array.from({ length: 60 }, (_, u) => {
+    const clicks = Array.from({ length: 5 }, (_, i) => `w${(u + i) % 9}:t${i % 3}_t${u % 4}:a${(u + i) % 2}`);
+    return `${u % 7 === 0 ? "NULL" : 20 + u}\tp${u}\tanything\t${clicks.join(";")}\td${u % 2}`;
+  });
+  writeFileSync(at("other.tsv"), `${lines.join("\n")}\n`);
+  succeed(
+    "prepare",
+    at("other.tsv"),
+    "--schema",
+    at("schema.json"),
+    "--output",
+    at("other-dataset"),
+    "--feature-appear-limit",
+    "0",
+  );
+  succeed("train", at("other-dataset"), "--output", at("other-model"), "--passes", "1", "--set", "draws=4");
+  const shortlists = jsonLines<Shortlist>(
+    succeed("recommend", at("other-model"), at("other.tsv"), "--top", "3", "--keep-watched"),
+  );
+  assert.equal([shortlists.length, shortlists[0]!.user, shortlists[0]!.items.length], [60, "p0", 3]);
+  const inspection = JSON.parse(succeed("inspect", at("other-model"), "--json"));
+  assert.ok(inspection.parameters.some(({ name }: { name: string }) => name === "embedding.author"));
+});
+
+test.run();
