@@ -28,7 +28,11 @@ writeFileSync(`${folder}/five.tsv`, `${lines.join("\n")}\n`);
 const model = await openModel(`${folder}/model`);
 let user = 0;
 for await (const { user: name, items } of recommend(model, `${folder}/five.tsv`, { top: 6 })) {
-  const watched = lines[user++].split("\t").find((field) => field.includes(":")).split(";").slice(-4);
+  const watched = lines[user++]
+    .split("\t")
+    .find((field) => field.includes(":"))
+    .split(";")
+    .slice(-4);
   const history = watched.map((click) => click.split(":", 2).join(" ")).join(" → ");
   const next = items.map(({ item, probability }) => `${item} ${(100 * probability).toFixed(1)}%`).join(", ");
   console.log(`${name}: … ${history}\n    ${next}`);

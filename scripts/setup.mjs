@@ -33,7 +33,8 @@ function step(what, command, args, wayOut) {
   process.exit(1);
 }
 
-const COMPILER = "The native engine needs a C++17 compiler, make and Python 3 (Debian: apt-get install g++ make python3)";
+const COMPILER =
+  "The native engine needs a C++17 compiler, make and Python 3 (Debian: apt-get install g++ make python3)";
 const addon = at("build/Release/shortlist.node");
 const compiled = at("dist/index.js");
 
@@ -48,9 +49,15 @@ if (modified(addon) < nativeTime) {
   const headers = existsSync(join(prefix, "include/node/node_api.h")) ? ["--nodedir", prefix] : [];
   const configured = modified(at("build/Makefile"));
   const listed = Math.max(modified(at("native/sources.json")), modified(at("binding.gyp")));
-  if (configured < listed) step("Configuring the native engine", process.execPath, [...gyp, "configure", ...headers], COMPILER);
+  if (configured < listed)
+    step("Configuring the native engine", process.execPath, [...gyp, "configure", ...headers], COMPILER);
   step("Building the native engine", process.execPath, [...gyp, "build", "--jobs", "max"], COMPILER);
 }
 if (modified(compiled) < Math.max(newest("src", [".ts"]), modified(at("tsconfig.json")))) {
-  step("Compiling TypeScript", process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"], "Mend the errors above");
+  step(
+    "Compiling TypeScript",
+    process.execPath,
+    ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"],
+    "Mend the errors above",
+  );
 }

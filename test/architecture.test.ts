@@ -31,7 +31,8 @@ test("imports point one way", () => {
     for (const [, specifier] of readFileSync(join(src, file), "utf8").matchAll(/from "(\.[^"]+)"/g)) {
       const target = normalize(join(dirname(file), specifier!)).replace(/\.js$/, ".ts");
       const place = target.includes("/") ? target.split("/")[0]! : target;
-      if (place !== folder && place !== "errors.ts" && !ARROWS[folder]!.includes(place)) wrong.push(`${file} imports ${target}`);
+      if (place !== folder && place !== "errors.ts" && !ARROWS[folder]!.includes(place))
+        wrong.push(`${file} imports ${target}`);
     }
   }
   assert.equal(wrong, []);
@@ -49,7 +50,8 @@ test("native core and ops know no door", () => {
   for (const folder of ["core", "ops", "simd"]) {
     for (const file of readdirSync(join(native, folder))) {
       const text = readFileSync(join(native, folder, file), "utf8");
-      if (/#include [<"](napi\.h|node_api\.h|native\/(node|capi)\/|shortlist\/)/.test(text)) wrong.push(`${folder}/${file}`);
+      if (/#include [<"](napi\.h|node_api\.h|native\/(node|capi)\/|shortlist\/)/.test(text))
+        wrong.push(`${folder}/${file}`);
     }
   }
   assert.equal(wrong, []);

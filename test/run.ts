@@ -37,7 +37,9 @@ async function work(): Promise<void> {
     const outcome = await run(file);
     outcomes.push(outcome);
     const { passed, failed, skipped, output } = outcome;
-    console.log(`${failed > 0 ? "✗" : "✓"} ${file}: ${passed} passed${failed > 0 ? `, ${failed} failed` : ""}${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+    console.log(
+      `${failed > 0 ? "✗" : "✓"} ${file}: ${passed} passed${failed > 0 ? `, ${failed} failed` : ""}${skipped > 0 ? `, ${skipped} skipped` : ""}`,
+    );
     if (failed > 0 || skipped > 0) console.log(output);
   }
 }
@@ -54,14 +56,21 @@ function run(file: string): Promise<Outcome> {
     child.on("close", (code, signal) => {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: uvu colours its summary.
       const plain = output.replace(/\x1b\[\d+m/g, "");
-      const count = (label: string) => Number(new RegExp(`^\\s*${label}:\\s+(\\d+)`, "m").exec(plain)?.[1] ?? Number.NaN);
+      const count = (label: string) =>
+        Number(new RegExp(`^\\s*${label}:\\s+(\\d+)`, "m").exec(plain)?.[1] ?? Number.NaN);
       const [all, passed, skipped] = [count("Total"), count("Passed"), count("Skipped")];
       const counted = Number.isFinite(all) && Number.isFinite(passed);
       const failures = counted ? all - passed : 0;
       const crashed = !counted || (code !== 0 && failures === 0);
       if (crashed) output += `\n${file} ended with ${signal ?? `exit code ${code}`}`;
       const skippedTests = Number.isFinite(skipped) ? skipped : 0;
-      resolve({ file, passed: counted ? passed : 0, failed: failures + (crashed ? 1 : 0), skipped: skippedTests, output });
+      resolve({
+        file,
+        passed: counted ? passed : 0,
+        failed: failures + (crashed ? 1 : 0),
+        skipped: skippedTests,
+        output,
+      });
     });
   });
 }

@@ -118,10 +118,11 @@ struct Selection {
     for (int64_t i = 0; i < items; ++i) {
       const float* row = tile + i * kSamplesPerTile;
       for (int64_t c = 0; c < samples; c += kLanes) {
-        const vi beaten = ~(load(row + c) <= load(threshold + c));
-        if (__builtin_expect(!any(beaten), 1)) continue;
-        for (int64_t lane = c; lane < c + kLanes; ++lane) {
-          if (row[lane] <= threshold[lane] || row[lane] != row[lane]) continue;
+        const vf score = load(row + c);
+        const vi beaten = ~(score <= load(threshold + c)) & (score == score);
+        // Bit by bit: a branch for each lane would be mispredicted at the start of a stripe, where many enter.
+        for (uint32_t bits = lane_bits(beaten); bits != 0; bits &= bits - 1) {
+          const int64_t lane = c + __builtin_ctz(bits);
           keys[lane * capacity + size[lane]] = key_of(row[lane], static_cast<int32_t>(first_item + i));
           if (++size[lane] == capacity) prune(lane);
         }

@@ -137,18 +137,18 @@ SHORTLIST_INLINE vf square_root(vf x) {
 #endif
 }
 
-// Whether any lane of a mask is set.
-SHORTLIST_INLINE bool any(vi mask) {
+// A mask's lanes as bits, lane 0 the lowest.
+SHORTLIST_INLINE uint32_t lane_bits(vi mask) {
 #if defined(__AVX512F__)
-  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask);
 #elif defined(__AVX2__)
-  return _mm256_movemask_ps((__m256)mask) != 0;
+  return static_cast<uint32_t>(_mm256_movemask_ps((__m256)mask));
 #elif defined(__x86_64__)
-  return _mm_movemask_ps((__m128)mask) != 0;
+  return static_cast<uint32_t>(_mm_movemask_ps((__m128)mask));
 #else
-  int32_t bit = 0;
-  for (int i = 0; i < kLanes; ++i) bit |= mask[i];
-  return bit != 0;
+  uint32_t bits = 0;
+  for (int i = 0; i < kLanes; ++i) bits |= (static_cast<uint32_t>(mask[i]) & 1u) << i;
+  return bits;
 #endif
 }
 

@@ -53,7 +53,7 @@ const NAME = /^[a-z][a-z0-9_]*$/;
 const RESERVED: ReadonlySet<string> = new Set([
   ...["target", "seed", "step", "learning_rate", "samples", "positions", "runs", "steps", "numbers", "user_vector"],
   ...["sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets"],
-  ...["excluded", "excluded_offsets"],
+  ...["excluded", "excluded_offsets", "top", "items", "score", "log_partition", "rank", "loss"],
 ]);
 
 /** The columns that describe the user, in order. */

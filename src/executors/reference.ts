@@ -49,6 +49,18 @@ function allocate(dtype: TensorSpec["dtype"], elements: number, precision: Preci
   }
 }
 
+/** Whether an array given from outside may stand for a tensor of this dtype. */
+function holds(values: TensorData, dtype: TensorSpec["dtype"]): boolean {
+  switch (dtype) {
+    case "float32":
+      return values instanceof Float32Array || values instanceof Float64Array;
+    case "int32":
+      return values instanceof Int32Array;
+    case "uint32":
+      return values instanceof Uint32Array;
+  }
+}
+
 class ReferenceStore implements TensorStore {
   readonly precision: Precision;
   readonly #tensors = new Map<string, { tensor: StoredTensor; data: TensorData }>();
@@ -159,6 +171,12 @@ class ReferenceExecutor implements Executor {
         throw new ShortlistError(
           "ERR_INPUT",
           `Expected ${rows * columns} values for input "${spec.name}" [${shape.join(", ")}] but received ${received.length}`,
+        );
+      }
+      if (!holds(received, spec.dtype)) {
+        throw new ShortlistError(
+          "ERR_INPUT",
+          `Expected ${spec.dtype} values for input "${spec.name}" but received ${received.constructor.name}`,
         );
       }
       data = received;

@@ -22,9 +22,9 @@ function parse(dim: Dim): Terms {
     }
     return dim === 0 ? terms : terms.set(CONSTANT, dim);
   }
-  // A Program's text may hold anything: `String` gives whatever it is to the message.
+  // A Program that was read from a file may hold anything here.
   for (const text of String(dim).split("+")) {
-    const match = TERM.exec(text);
+    const match = typeof dim === "string" ? TERM.exec(text) : null;
     if (!match) {
       throw new ShortlistError(
         "ERR_PROGRAM",

@@ -91,6 +91,12 @@ export function gradients(
       const operand = node.inputs[slot]!;
       if ("rows" in gradient) {
         const table = operand as Tensor;
+        if (table.role === "temporary" && needsGradient.has(table)) {
+          throw new ShortlistError(
+            "ERR_GRAPH",
+            `[${node.op.name}] Expected ${slot} to be a parameter, as its gradient is by rows, but "${table.name}" is computed`,
+          );
+        }
         rows.set(table, [...(rows.get(table) ?? []), ...gradient.rows]);
         continue;
       }

@@ -32,9 +32,10 @@ const CHUNK = 1 << 16;
 function fill(store: TensorStore, name: string, elements: number, initializer: Initializer, seed: number): void {
   switch (initializer.kind) {
     case "zeros":
-      return;
+      break;
     case "values":
-      return store.write(name, initializer.values);
+      store.write(name, initializer.values);
+      break;
     case "constant":
     case "normal":
     case "uniform": {

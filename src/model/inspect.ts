@@ -1,17 +1,9 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openDataset } from "../data/dataset.js";
-import { countElements, type Dim, evaluateDim } from "../graph/dims.js";
-import {
-  type Attribute,
-  type Instruction,
-  namesIn,
-  operandNames,
-  type Program,
-  tensorsByName,
-} from "../graph/program.js";
-import { OPS } from "../ops/index.js";
-import type { CostCall } from "../ops/op.js";
+import { countElements, type Dim } from "../graph/dims.js";
+import { type Attribute, namesIn, type Program, tensorsByName } from "../graph/program.js";
+import { instructionCosts } from "../ops/cost.js";
 import { aliasTable } from "../random/alias_table.js";
 import { type ModelDescription, readDescription, readProgram } from "./model.js";
 import { trainingProgram } from "./programs.js";
@@ -78,7 +70,7 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
     parameters: program.tensors
       .filter(({ role }) => role === "parameter")
       .map(({ name, shape }) => ({ name, shape, elements: countElements(shape, {}) })),
-    instructions: program.instructions.map((instruction) => inspectInstruction(program, instruction, dims)),
+    instructions: inspectInstructions(program, dims),
   };
 }
 
@@ -104,33 +96,15 @@ function typicalDims(program: Program, { config, schema }: ModelDescription, sam
   return Object.fromEntries(program.dims.map((dim) => [dim, sizes[dim] ?? 0]));
 }
 
-function inspectInstruction(
-  program: Program,
-  instruction: Instruction,
-  dims: Record<string, number>,
-): InspectedInstruction {
+function inspectInstructions(program: Program, dims: Record<string, number>): InspectedInstruction[] {
   const specs = tensorsByName(program);
   const label = (name: string) => `${name} [${specs.get(name)!.shape.join(", ")}]`;
-  const { op, inputs, outputs, attributes } = instruction;
-  const { flops, bytes } = OPS.get(op)!.cost(costCall(instruction, specs, dims));
-  return { op, attributes, inputs: namesIn(inputs).map(label), outputs: namesIn(outputs).map(label), flops, bytes };
-}
-
-function costCall(
-  instruction: Instruction,
-  specs: ReturnType<typeof tensorsByName>,
-  dims: Record<string, number>,
-): CostCall {
-  const sizes = (name: string) => {
-    const [rows = 1, columns = 1] = specs.get(name)!.shape.map((dim) => evaluateDim(dim, dims));
-    return { rows, columns };
-  };
-  const list = (operands: Instruction["inputs"], slot: string) => operandNames(operands[slot]).map(sizes);
-  return {
-    has: (slot) => slot in instruction.inputs || slot in instruction.outputs,
-    input: (slot) => list(instruction.inputs, slot)[0]!,
-    list: (slot) => list(instruction.inputs, slot),
-    output: (slot) => list(instruction.outputs, slot)[0]!,
-    attribute: (name) => instruction.attributes[name] as never,
-  };
+  const costs = instructionCosts(program, dims);
+  return program.instructions.map(({ op, inputs, outputs, attributes }, i) => ({
+    op,
+    attributes,
+    inputs: namesIn(inputs).map(label),
+    outputs: namesIn(outputs).map(label),
+    ...costs[i]!,
+  }));
 }
