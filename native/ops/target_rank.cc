@@ -4,8 +4,8 @@
 // Candidates are the rows from skip_rows on without the sample's excluded items; the target is never excluded.
 // rank is =, aliases nothing.
 //
-// All rows are counted, a vector of samples at a time (scores.h), and then what is excluded is taken off again. Equality
-// is exact: a score has the same bits wherever it is computed (gemm.h).
+// Scores are counted a tile at a time, a vector of samples at once (scores.h). Equality is exact: the target's own score,
+// computed first, has the same bits as in its tile (gemm.h).
 
 #include "native/ops/excluded.h"
 #include "native/ops/scores.h"
@@ -50,9 +50,12 @@ void find_rank(const Call& call) {
     int32_t* same = equal + stripe * padded + first;
     for (int64_t c = 0; c < kSamplesPerTile; ++c) above[c] = same[c] = 0;
     alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
+    ExcludedCursor cursor;
+    cursor.start(excluded, first, own, stripes.begin(stripe));
     for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
       const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
       scorer.tile(i, items, first, own, tile, kSamplesPerTile);
+      cursor.take_out(tile, i, items, own, target + first);
       for (int64_t c = 0; c < own; c += kLanes) {
         const vf score = load(own_score + first + c);
         vi more = load(above + c), as_much = load(same + c);
@@ -76,14 +79,6 @@ void find_rank(const Call& call) {
       for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
         above += higher[stripe * padded + s];
         same += equal[stripe * padded + s];
-      }
-      for (int64_t i = excluded.offsets[s]; i < excluded.offsets[s + 1]; ++i) {
-        const int32_t item = excluded.items[i];
-        const bool again = i > excluded.offsets[s] && excluded.items[i - 1] == item;
-        if (again || item == target[s] || item < skipped) continue;
-        const float other = scorer.score(item, s);
-        above -= other > own_score[s];
-        same -= other == own_score[s];
       }
       rank[s] = static_cast<float>(1.0 + static_cast<double>(above) + 0.5 * static_cast<double>(same));
     }

@@ -85,33 +85,24 @@ struct Selection {
   uint64_t* keys;     // [samples of the tile, capacity]
   int64_t top;
   int64_t capacity;
-  int64_t first_sample;
-  Excluded excluded;
   int64_t size[kSamplesPerTile];
-  int64_t checked[kSamplesPerTile];  // the first so many are known not to be excluded
   // A score enters where it is not ≤ its threshold: NaN lets all in (nothing was left out yet), +∞ none (no such sample).
   float threshold[kSamplesPerTile];
 
   SHORTLIST_INLINE void start(int64_t samples) {
     for (int64_t c = 0; c < kSamplesPerTile; ++c) {
-      size[c] = checked[c] = 0;
+      size[c] = 0;
       threshold[c] = c < samples && top > 0 ? __builtin_nanf("") : __builtin_inff();
     }
   }
 
-  // Drops the excluded ones, and all but the best `top`.
+  // Drops all but the best `top`.
   void prune(int64_t column) {
+    if (size[column] < top) return;
     uint64_t* own = keys + column * capacity;
-    int64_t kept = checked[column];
-    for (int64_t i = kept; i < size[column]; ++i) {
-      if (!excluded.holds(first_sample + column, static_cast<int32_t>(own[i] & 0xffffffffu))) own[kept++] = own[i];
-    }
-    if (kept >= top) {
-      select_best(own, kept, top);
-      kept = top;
-      threshold[column] = score_of(own[top - 1]);
-    }
-    size[column] = checked[column] = kept;
+    select_best(own, size[column], top);
+    size[column] = top;
+    threshold[column] = score_of(own[top - 1]);
   }
 
   SHORTLIST_INLINE void add_tile(const float* tile, int64_t first_item, int64_t items, int64_t samples) {
@@ -160,19 +151,20 @@ void find_top(const Call& call) {
     selection.keys = lists + place * capacity;
     selection.top = top;
     selection.capacity = capacity;
-    selection.first_sample = first;
-    selection.excluded = excluded;
     selection.start(own);
+    ExcludedCursor cursor;
+    cursor.start(excluded, first, own, stripes.begin(stripe));
     for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
       const int64_t count = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
       scorer.tile(i, count, first, own, tile, kSamplesPerTile);
       partition.add(tile, kSamplesPerTile, count, own);
+      cursor.take_out(tile, i, count, own, nullptr);
       selection.add_tile(tile, i, count, own);
     }
     for (int64_t c = 0; c < own; ++c) {
       most[place + c] = partition.most[c];
       sum[place + c] = partition.sum[c];
-      selection.prune(c);
+      if (top > 0) selection.prune(c);
       sizes[place + c] = static_cast<int32_t>(selection.size[c]);
       memcpy(best + (place + c) * top, selection.keys + c * capacity, sizeof(uint64_t) * static_cast<size_t>(selection.size[c]));
     }
