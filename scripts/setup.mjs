@@ -39,7 +39,12 @@ const addon = at("build/Release/shortlist.node");
 const compiled = at("dist/index.js");
 
 if (modified(at("node_modules/.package-lock.json")) < modified(at("package-lock.json"))) {
-  step("Installing packages and building the native engine", "npm", ["ci", "--no-audit", "--no-fund"], COMPILER);
+  step(
+    "Installing packages and building the native engine",
+    "npm",
+    ["ci", "--no-audit", "--no-fund", "--loglevel", "warn"],
+    COMPILER,
+  );
 }
 const gyp = ["node_modules/node-gyp/bin/node-gyp.js"];
 const nativeTime = Math.max(newest("native", [".cc", ".h", ".inc", ".json"]), modified(at("binding.gyp")));

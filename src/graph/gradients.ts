@@ -1,7 +1,7 @@
 import { ShortlistError } from "../errors.js";
 import { formatShape, sameShape } from "./dims.js";
 import type { Graph, GraphOp, Node, Tensor } from "./graph.js";
-import type { Attribute } from "./program.js";
+import { type Attribute, STORED_ROLES } from "./program.js";
 
 /**
  * One term of a table's gradient: row `ids[j]` gains `scale[j] · rows[r(j)]`, where `rows` is [m, width] and r(j) is
@@ -82,6 +82,7 @@ export function gradients(
 
   for (const node of nodes.reverse()) {
     const outputs = Object.values(node.outputs).flat() as Tensor[];
+    if (outputs.every(({ role }) => STORED_ROLES.has(role))) continue; // an update in place is no part of the loss
     if (!outputs.some((tensor) => dense.has(tensor))) continue;
     if (!inputTensors(node).some((tensor) => needsGradient.has(tensor))) continue;
     if (!node.op.gradient) throw new ShortlistError("ERR_GRAPH", `[${node.op.name}] has no gradient rule`);

@@ -135,9 +135,9 @@ export class Graph {
     return this.#define({ name, dtype, shape, role: "constant" });
   }
 
-  optimizerState(name: string, shape: readonly number[], initializer: Initializer): Tensor {
+  optimizerState(name: string, shape: readonly number[], initializer: Initializer, dtype: Dtype = "float32"): Tensor {
     this.#initializers.set(name, initializer);
-    return this.#define({ name, dtype: "float32", shape, role: "optimizer_state" });
+    return this.#define({ name, dtype, shape, role: "optimizer_state" });
   }
 
   /** Start values of the stored tensors, by name. */

@@ -37,10 +37,12 @@ export interface ModelConfig {
   epsilonInside: boolean;
   beta1: number;
   beta2: number;
-  /** L2 decay of weights, not of tables. */
+  /** L2 decay of weights, not of embedding tables. */
   l2: number;
   /** L2 decay of biases and peepholes as well. */
   l2Biases: boolean;
+  /** L2 decay of the output table, made up for when a row is touched; with AdaGrad only. */
+  l2Output: boolean;
   /** Standard deviation of embedding tables at the start. */
   embeddingDeviation: number;
   /** Standard deviation of the output weights at the start; 0 means 1/√items. */
@@ -87,6 +89,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   beta2: { kind: "number", min: 0, max: 1 },
   l2: { kind: "number", min: 0 },
   l2Biases: { kind: "boolean" },
+  l2Output: { kind: "boolean" },
   embeddingDeviation: { kind: "number", min: 0, above: true },
   outputDeviation: { kind: "number", min: 0 },
   batchSize: { kind: "integer", min: 1 },
@@ -123,6 +126,7 @@ const PADDLE: ModelConfig = {
   beta2: 0.999,
   l2: 1e-3,
   l2Biases: true,
+  l2Output: true,
   embeddingDeviation: 0.001,
   outputDeviation: 0,
   batchSize: 50,
@@ -148,6 +152,7 @@ const DEFAULT: ModelConfig = {
   epsilonInside: false,
   l2: 0,
   l2Biases: false,
+  l2Output: false,
   embeddingDeviation: 0.05,
   outputDeviation: 0.05,
   batchSize: 256,
@@ -180,7 +185,19 @@ export function resolveConfig(preset: string, changes: unknown = {}, assignments
     const value = parseValue(assignment.slice(separator + 1));
     setKey(config, key, rest.length > 0 ? { [rest.join(".")]: value } : value);
   }
+  checkTogether(config as unknown as ModelConfig);
   return config as unknown as ModelConfig;
+}
+
+/** Keys that do not go together. */
+function checkTogether({ l2Output, optimizer, loss }: ModelConfig): void {
+  if (!l2Output) return;
+  if (optimizer !== "adagrad" || loss === "softmax") {
+    throw new ShortlistError(
+      "ERR_CONFIG",
+      `"l2Output" needs optimizer adagrad and a loss over draws but received ${optimizer}, ${loss}. Set l2Output=false`,
+    );
+  }
 }
 
 /** Reads a configuration file: a JSON object with the keys that differ from a preset's. `resolveConfig` checks them. */

@@ -2,19 +2,23 @@ import type { Encoding } from "../data/clicks.js";
 import { Graph, type Initializer, type Tensor } from "../graph/graph.js";
 import type { Program } from "../graph/program.js";
 import {
+  decayRows,
   drawNegatives,
   l2Decay,
   lossGradients,
   mean,
   nce,
   paddleNce,
+  type SortedRows,
   sampledSoftmax,
   softmax,
   sum,
   targetRank,
   topN,
 } from "../ops/index.js";
-import { applyGradients } from "../optimizers/index.js";
+import { accumulatorOf } from "../optimizers/adagrad.js";
+import { applyGradients, RowSorter } from "../optimizers/index.js";
+import type { OptimizerInputs } from "../optimizers/optimizer.js";
 import type { AliasTable } from "../random/alias_table.js";
 import type { ModelConfig } from "./config.js";
 import { type RecallNetwork, recallNetwork } from "./network.js";
@@ -65,13 +69,13 @@ export function trainingProgram(config: ModelConfig, encoding: Encoding, noise: 
   const graph = new Graph();
   const network = recallNetwork(graph, config, encoding);
   const parameters = [...graph.initializers.keys()].map((name) => graph.tensor(name)!);
-  const step = graph.input("step", "uint32", []);
-  const sampleLoss = lossOf(graph, config, network, noise, step);
+  const inputs = optimizerInputs(graph);
+  const sorter = new RowSorter(graph);
+  const sampleLoss = lossOf(graph, config, network, noise, { ...inputs, sorter });
   const reduce = config.reduction === "mean" ? mean : sum;
   const loss = reduce(graph, "loss.batch", sampleLoss);
   graph.output("loss", loss);
 
-  const learningRate = graph.input("learning_rate", "float32", []);
   const found = lossGradients(graph, loss, parameters);
   for (const [parameter, gradient] of found) {
     if (gradient.kind !== "dense" || !decays(config, parameter)) continue;
@@ -83,11 +87,57 @@ export function trainingProgram(config: ModelConfig, encoding: Encoding, noise: 
     );
     found.set(parameter, { kind: "dense", tensor: decayed });
   }
-  applyGradients(graph, config, found, { learningRate, step });
+  applyGradients(graph, config, found, inputs, sorter);
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 
-function lossOf(graph: Graph, config: ModelConfig, network: RecallNetwork, noise: Noise, step: Tensor): Tensor {
+function optimizerInputs(graph: Graph): OptimizerInputs {
+  return { learningRate: graph.input("learning_rate", "float32", []), step: graph.input("step", "uint32", []) };
+}
+
+/**
+ * Brings the whole output table up to `step` where its decay is made up for row by row (`l2Output`), to be run before
+ * the table is read by anything but training; undefined where there is no such decay. `rows` holds every row, `count`
+ * their number.
+ */
+export function settlingProgram(config: ModelConfig, items: number): Program | undefined {
+  if (!config.l2Output || config.l2 === 0) return undefined;
+  const graph = new Graph();
+  const weight = graph.parameter("output.weight", [items, config.userVectorWidth], { kind: "zeros" });
+  const bias = graph.parameter("output.bias", [items], { kind: "zeros" });
+  const touched = { rows: graph.input("rows", "int32", [items]), count: graph.input("count", "int32", []) };
+  decayOutput(graph, config, [weight, bias], touched, optimizerInputs(graph));
+  return graph.toProgram();
+}
+
+function decayOutput(
+  graph: Graph,
+  config: ModelConfig,
+  tables: readonly Tensor[],
+  touched: Pick<SortedRows, "rows" | "count">,
+  inputs: OptimizerInputs,
+): void {
+  const { l2, epsilon, epsilonInside } = config;
+  for (const parameter of tables) {
+    const accumulator = accumulatorOf(graph, parameter, parameter.shape as number[]);
+    const rows = parameter.shape.slice(0, 1) as number[];
+    const lastStep = graph.optimizerState(`${parameter.name}.last_step`, rows, { kind: "zeros" }, "uint32");
+    const operands = { parameter, accumulator, lastStep, touched, ...inputs };
+    decayRows(graph, `${parameter.name}.decay`, operands, { l2, epsilon, epsilonInside });
+  }
+}
+
+interface LossInputs extends OptimizerInputs {
+  readonly sorter: RowSorter;
+}
+
+function lossOf(
+  graph: Graph,
+  config: ModelConfig,
+  network: RecallNetwork,
+  noise: Noise,
+  { sorter, ...inputs }: LossInputs,
+): Tensor {
   const target = graph.input("target", "int32", ["samples"]);
   const { userVector: user, outputWeight: weight, outputBias: bias } = network;
   if (config.loss === "softmax")
@@ -103,10 +153,13 @@ function lossOf(graph: Graph, config: ModelConfig, network: RecallNetwork, noise
       alias: graph.constant("noise.alias", "int32", [items], { kind: "values", values: alias }),
       target,
       seed: graph.input("seed", "uint32", []),
-      step,
+      step: inputs.step,
     },
     { draws: config.draws, shared: config.sharedDraws },
   );
+  if (config.l2Output && config.l2 > 0) {
+    decayOutput(graph, config, [weight, bias], sorter.sort([target, negatives]), inputs);
+  }
   const logNoise = graph.constant("noise.log_probability", "float32", [items], {
     kind: "values",
     values: Float32Array.from(noise.distribution, (q) => Math.log(Math.max(q, MIN_PROBABILITY))),

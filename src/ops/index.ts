@@ -2,6 +2,7 @@ import { adagradOp, adagradRowsOp } from "./adagrad.js";
 import { adamOp, adamRowsOp } from "./adam.js";
 import { addOp } from "./add.js";
 import { candidateGradientOp } from "./candidate_gradient.js";
+import { decayRowsOp } from "./decay_rows.js";
 import { drawNegativesOp } from "./draw_negatives.js";
 import { embeddingBagGradientOp, embeddingBagOp } from "./embedding_bag.js";
 import { embeddingLookupOp } from "./embedding_lookup.js";
@@ -32,6 +33,7 @@ import { topNOp } from "./top_n.js";
 export { adagrad, adagradRows } from "./adagrad.js";
 export { adam, adamRows } from "./adam.js";
 export { add } from "./add.js";
+export { decayRows } from "./decay_rows.js";
 export { drawNegatives } from "./draw_negatives.js";
 export { embeddingBag } from "./embedding_bag.js";
 export { embeddingLookup } from "./embedding_lookup.js";
@@ -69,6 +71,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     linearInputGradientOp,
     linearWeightGradientOp,
     linearBiasGradientOp,
+    decayRowsOp,
     drawNegativesOp,
     nceOp,
     paddleNceOp,

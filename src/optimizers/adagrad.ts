@@ -9,11 +9,15 @@ export interface AdagradOptions {
   readonly rowwise: boolean;
 }
 
-/** AdaGrad (Duchi et al. 2011); accumulators start at 0. */
+/** A parameter's accumulator, 0 at the start; the same one each time it is asked for. */
+export function accumulatorOf(graph: Graph, { name }: Tensor, shape: readonly number[]): Tensor {
+  const state = `${name}.accumulator`;
+  return graph.tensor(state) ?? graph.optimizerState(state, shape, { kind: "zeros" });
+}
+
+/** AdaGrad (Duchi et al. 2011). */
 export function adagradOptimizer({ learningRate }: OptimizerInputs, options: AdagradOptions): Optimizer {
   const { epsilon, epsilonInside, rowwise } = options;
-  const accumulatorOf = (graph: Graph, { name }: Tensor, shape: readonly number[]) =>
-    graph.optimizerState(`${name}.accumulator`, shape, { kind: "zeros" });
   return {
     dense: (graph, parameter, gradient) => {
       const accumulator = accumulatorOf(graph, parameter, parameter.shape as number[]);

@@ -14,22 +14,33 @@ export interface OptimizerConfig {
   readonly beta2: number;
 }
 
-/** Adds the instructions that update every parameter by its gradient. Tables with the same ids share one sort. */
+/** Sorts lists of ids; tables with the same ids share one sort. */
+export class RowSorter {
+  readonly #graph: Graph;
+  readonly #sorted = new Map<string, SortedRows>();
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+  }
+
+  sort(ids: readonly Tensor[]): SortedRows {
+    const key = ids.map(({ name }) => name).join("+");
+    const sorted = this.#sorted.get(key) ?? sortRows(this.#graph, `${key}.order`, ids);
+    this.#sorted.set(key, sorted);
+    return sorted;
+  }
+}
+
+/** Adds the instructions that update every parameter by its gradient. */
 export function applyGradients(
   graph: Graph,
   config: OptimizerConfig,
   found: ReadonlyMap<Tensor, Gradient>,
   inputs: OptimizerInputs,
+  sorter = new RowSorter(graph),
 ): void {
   const optimizer = createOptimizer(config, inputs);
-  const sorts = new Map<string, SortedRows>();
-  const sort = (terms: readonly RowTerm[]): SortedRows => {
-    const ids = terms.map((term) => term.ids);
-    const key = ids.map(({ name }) => name).join("+");
-    const sorted = sorts.get(key) ?? sortRows(graph, `${key}.order`, ids);
-    sorts.set(key, sorted);
-    return sorted;
-  };
+  const sort = (terms: readonly RowTerm[]) => sorter.sort(terms.map(({ ids }) => ids));
   for (const [parameter, gradient] of found) {
     if (gradient.kind === "dense") optimizer.dense(graph, parameter, gradient.tensor);
     else optimizer.rows(graph, parameter, { sorted: sort(gradient.terms), terms: gradient.terms });

@@ -1,13 +1,13 @@
 import { SharedBatches, ShuffledBatches, type TrainingBatches } from "../data/batches.js";
 import { type EncodedLog, encodeLog } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
-import { noiseDistribution } from "../data/vocabulary.js";
+import { noiseDistribution, type Vocabulary } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
-import { createEngine, type EngineOptions } from "../executors/index.js";
+import { createEngine, type EngineOptions, type Executor } from "../executors/index.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
 import { initializeStore } from "../model/initialize.js";
 import { checkModelFolder, Model, saveModel } from "../model/model.js";
-import { inferenceProgram, type Noise, trainingProgram } from "../model/programs.js";
+import { inferenceProgram, type Noise, settlingProgram, trainingProgram } from "../model/programs.js";
 import { aliasTable } from "../random/alias_table.js";
 import { type Evaluation, evaluateClicks } from "./evaluate.js";
 
@@ -78,6 +78,9 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     return new Model({ schema, vocabularies, numbers, config, training: history }, inference.program, engine, store);
   };
 
+  const settling = settlingProgram(config, itemsOf(dataset).size);
+  const settle = settling && createSettling(engine.createExecutor(settling, store), itemsOf(dataset).size, config);
+
   const batches = batchesOf(dataset, config, seed);
   if (batches.samplesPerPass === 0) {
     throw new ShortlistError("ERR_DATASET", `${options.dataset}: There is nothing to learn from: every click is <unk>`);
@@ -116,6 +119,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     });
     if ((step + 1) % batches.batchesPerPass === 0) {
       seconds += (performance.now() - started) / 1000;
+      await settle?.(step + 1);
       await saveModel(modelAfter({ passes: pass + 1, steps: step + 1, samples, loss }), `${output}/pass-${pass + 1}`);
       savedPasses.push(pass + 1);
       passLoss = new MeanLoss();
@@ -124,12 +128,20 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   }
   seconds += (performance.now() - started) / 1000;
 
+  await settle?.(steps);
   const model = modelAfter({ passes: steps / batches.batchesPerPass, steps, samples, loss });
   await saveModel(model, output, savedPasses);
   const evaluation = test && (await evaluateClicks(model, test));
   const { threads, isa } = engine;
   const report = { samplesPerSecond: samples / seconds, seconds, samples, steps, loss, threads, isa };
   return { ...report, ...(evaluation && { evaluation }) };
+}
+
+/** Runs the settling Program over all rows. */
+function createSettling(executor: Executor, items: number, config: ModelConfig): (step: number) => Promise<unknown> {
+  const rows = Int32Array.from({ length: items }, (_, row) => row);
+  const fixed = { rows, count: Int32Array.of(items), learning_rate: Float32Array.of(config.learningRate) };
+  return (step) => executor.run({ ...fixed, step: Uint32Array.of(step) }, {});
 }
 
 /** Mean of the samples' losses. */
@@ -156,8 +168,12 @@ function batchesOf(dataset: Dataset, config: ModelConfig, seed: number): Trainin
   return config.batching === "shared" ? new SharedBatches(options) : new ShuffledBatches(options);
 }
 
+function itemsOf({ schema, vocabularies }: Dataset): Vocabulary {
+  return vocabularies.get(schema.click[0]!.name)!;
+}
+
 /** Items are drawn by how often they were clicked. */
-function noiseOf({ schema, vocabularies }: Dataset, config: ModelConfig): Noise {
-  const distribution = noiseDistribution(vocabularies.get(schema.click[0]!.name)!.counts, config.noisePower);
+function noiseOf(dataset: Dataset, config: ModelConfig): Noise {
+  const distribution = noiseDistribution(itemsOf(dataset).counts, config.noisePower);
   return { distribution, aliasTable: aliasTable(distribution) };
 }

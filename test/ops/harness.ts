@@ -86,8 +86,9 @@ export function buildCase(opCase: OpCase, options: { readonly gradients: boolean
       return graph.input(name, dtype, shape);
     }
     stored[name] = values;
+    if (!differentiate) return graph.optimizerState(name, shape, { kind: "zeros" }, dtype);
     const tensor = graph.parameter(name, shape, { kind: "zeros" });
-    if (differentiate) differentiated.push(tensor);
+    differentiated.push(tensor);
     return tensor;
   };
   const operands: Record<string, TensorOperand> = {};

@@ -1,0 +1,98 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import { checkIds, type Op } from "./op.js";
+import type { SortedRows } from "./sort_rows.js";
+
+/**
+ * L2 decay of a table under AdaGrad, made up for when a row is touched (MATH, "Optimizers"): since a row's accumulator a
+ * does not change while nothing touches it, the decay of the Δt steps since then is
+ *
+ *     θ ← θ · max(0, 1 − η·λ / d)^Δt,   d = √a + ε, or √(a + ε) with epsilon_inside;   last_step ← step.
+ *
+ * Only rows[0 … count) change, in place. Put it before the op that reads the rows.
+ */
+export const decayRowsOp: Op = {
+  name: "decay_rows",
+  inputs: {
+    parameter: { dtype: "float32" },
+    accumulator: { dtype: "float32" },
+    last_step: { dtype: "uint32", rank: 1 },
+    rows: { dtype: "int32", rank: 1 },
+    count: { dtype: "int32", rank: 0 },
+    learning_rate: { dtype: "float32", rank: 0 },
+    step: { dtype: "uint32", rank: 0 },
+  },
+  outputs: ["parameter", "last_step"],
+  attributes: { l2: 0, epsilon: 1e-6, epsilon_inside: false },
+  shapes: (operands) => {
+    const parameter = operands.input("parameter");
+    operands.expectShape("accumulator", parameter.shape);
+    operands.expectShape("last_step", [parameter.shape[0]!]);
+    return { parameter: { inPlace: parameter }, last_step: { inPlace: operands.input("last_step") } };
+  },
+  check: (call) => {
+    checkIds(call, "rows", call.input("parameter").rows);
+    checkIds(call, "count", call.input("rows").rows + 1);
+  },
+  reference: (call) => {
+    const [parameter, accumulator] = [call.input("parameter"), call.input("accumulator").data];
+    const [lastStep, rows] = [call.input("last_step").data, call.input("rows").data];
+    const step = call.input("step").data[0]!;
+    const rate = call.input("learning_rate").data[0]! * call.attribute<number>("l2");
+    const epsilon = call.attribute<number>("epsilon");
+    const inside = call.attribute<boolean>("epsilon_inside");
+    const width = parameter.columns;
+    for (let i = 0; i < call.input("count").data[0]!; i++) {
+      const row = rows[i]!;
+      const steps = step - lastStep[row]!;
+      for (let j = row * width; j < (row + 1) * width; j++) {
+        const divisor = inside ? Math.sqrt(accumulator[j]! + epsilon) : Math.sqrt(accumulator[j]!) + epsilon;
+        parameter.data[j]! *= Math.max(0, 1 - rate / divisor) ** steps;
+      }
+      lastStep[row] = step;
+    }
+  },
+  cost: (call) => {
+    const elements = call.input("rows").rows * call.input("parameter").columns;
+    return { flops: 8 * elements, bytes: 12 * elements };
+  },
+};
+
+export interface DecayRowsInputs {
+  /** [rows, width] or [rows] */
+  readonly parameter: Tensor;
+  /** of the parameter's shape: AdaGrad's */
+  readonly accumulator: Tensor;
+  /** uint32 [rows]: the step up to which each row has decayed */
+  readonly lastStep: Tensor;
+  /** The distinct rows to decay: those of `sortRows`, or a list of one's own. */
+  readonly touched: Pick<SortedRows, "rows" | "count">;
+  /** [] */
+  readonly learningRate: Tensor;
+  /** uint32 [] */
+  readonly step: Tensor;
+}
+
+export interface DecayRowsOptions {
+  readonly l2: number;
+  readonly epsilon: number;
+  readonly epsilonInside: boolean;
+}
+
+/** Makes up for the decay of the touched rows, in place. */
+export function decayRows(graph: Graph, name: string, inputs: DecayRowsInputs, options: DecayRowsOptions): void {
+  const { parameter, accumulator, lastStep, touched, learningRate, step } = inputs;
+  graph.apply(
+    decayRowsOp,
+    name,
+    {
+      parameter,
+      accumulator,
+      last_step: lastStep,
+      rows: touched.rows,
+      count: touched.count,
+      learning_rate: learningRate,
+      step,
+    },
+    { l2: options.l2, epsilon: options.epsilon, epsilon_inside: options.epsilonInside },
+  );
+}

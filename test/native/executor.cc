@@ -1,0 +1,224 @@
+// The executor with real kernels on every instruction set that this machine has: results, the concatenation that is a
+// view, reuse of memory, growing sizes, and refusals that change nothing.
+
+#include "native/core/executor.h"
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "test/native/check.h"
+
+using namespace shortlist;
+
+namespace {
+
+std::string tensor(const char* name, const char* role, const char* shape, const char* dtype = "float32") {
+  return std::string("{\"name\":\"") + name + "\",\"dtype\":\"" + dtype + "\",\"shape\":[" + shape + "],\"role\":\"" + role + "\"},\n";
+}
+
+std::string instruction(const char* op, const char* inputs, const char* outputs, const char* attributes = "") {
+  return std::string("{\"op\":\"") + op + "\",\"inputs\":{" + inputs + "},\"outputs\":{" + outputs + "},\"attributes\":{" + attributes + "}},\n";
+}
+
+std::string program_text(std::string tensors, std::string instructions) {
+  for (std::string* list : {&tensors, &instructions}) list->resize(list->size() - 2);
+  return "{\"format\":\"shortlist-program\",\"version\":1,\"dims\":[\"samples\"],\"tensors\":[" + tensors + "],\"instructions\":[" + instructions + "]}";
+}
+
+const int kUsers = 10, kUserWidth = 5, kCities = 7, kCityWidth = 3, kOut = 4;
+
+const char* const kLookUpUser = "\"table\":\"users\",\"ids\":\"user\"";
+const char* const kLookUpCity = "\"table\":\"cities\",\"ids\":\"city\"";
+
+// relu([users[user] | cities[city]] · weight), then the same layer's result once more through `add`, and an update.
+std::string network(const char* linear_inputs = "\"input\":[\"u\",\"c\"],\"weight\":\"weight\"") {
+  return program_text(tensor("users", "parameter", "10,5") + tensor("cities", "parameter", "7,3") + tensor("weight", "parameter", "8,4") +
+                          tensor("user", "input", "\"samples\"", "int32") + tensor("city", "input", "\"samples\"", "int32") +
+                          tensor("rate", "input", "") + tensor("step", "input", "8,4") + tensor("u", "temporary", "\"samples\",5") +
+                          tensor("c", "temporary", "\"samples\",3") + tensor("h", "temporary", "\"samples\",4") + tensor("sum", "output", "\"samples\",4"),
+                      instruction("embedding_lookup", kLookUpUser, "\"output\":\"u\"") + instruction("embedding_lookup", kLookUpCity, "\"output\":\"c\"") +
+                          instruction("linear", linear_inputs, "\"output\":\"h\"", "\"activation\":\"relu\"") +
+                          instruction("add", "\"left\":\"h\",\"right\":\"h\"", "\"output\":\"sum\"") +
+                          instruction("sgd", "\"parameter\":\"weight\",\"gradient\":\"step\",\"learning_rate\":\"rate\"", "\"parameter\":\"weight\""));
+}
+
+float value(int i, int salt) { return static_cast<float>((i * 37 + salt * 11) % 19 - 9) / 8.0f; }
+
+std::shared_ptr<Store> new_store() {
+  auto store = std::make_shared<Store>();
+  int salt = 0;
+  for (const auto& [name, rows, columns] : {std::tuple("users", kUsers, kUserWidth), std::tuple("cities", kCities, kCityWidth),
+                                            std::tuple("weight", kUserWidth + kCityWidth, kOut)}) {
+    store->define(name, Dtype::float32, {rows, columns});
+    std::vector<float> values(static_cast<size_t>(rows * columns));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = value(static_cast<int>(i), salt);
+    store->write(name, Dtype::float32, values.data(), 0, rows * columns);
+    ++salt;
+  }
+  return store;
+}
+
+struct Inputs {
+  explicit Inputs(int samples) : sizes{samples}, step(32, 0.5f) {
+    for (int s = 0; s < samples; ++s) {
+      user.push_back((s * 7 + 3) % kUsers);
+      city.push_back((s * 5 + 1) % kCities);
+    }
+  }
+  std::vector<InputArray> arrays() const {
+    return {{user.data(), static_cast<int64_t>(user.size()), Dtype::int32, true},
+            {city.data(), static_cast<int64_t>(city.size()), Dtype::int32, true},
+            {&rate, 1, Dtype::float32, true},
+            {step.data(), 32, Dtype::float32, true}};
+  }
+  std::vector<int64_t> sizes;
+  std::vector<int32_t> user, city;
+  std::vector<float> step;
+  float rate = 0;
+};
+
+std::vector<float> run(Executor* executor, const Inputs& inputs) {
+  const std::unique_ptr<Executor::Run> run = executor->prepare(inputs.sizes, inputs.arrays());
+  executor->execute(*run);
+  std::vector<float> sum(static_cast<size_t>(inputs.sizes[0]) * kOut);
+  executor->copy_output(executor->outputs()[0], sum.data());
+  return sum;
+}
+
+void check_result(const std::vector<float>& sum, const Inputs& inputs) {
+  bool near = true;
+  for (int s = 0; s < inputs.sizes[0]; ++s) {
+    for (int n = 0; n < kOut; ++n) {
+      double h = 0;
+      for (int k = 0; k < kUserWidth; ++k) h += double{value(inputs.user[s] * kUserWidth + k, 0)} * value(k * kOut + n, 2);
+      for (int k = 0; k < kCityWidth; ++k) h += double{value(inputs.city[s] * kCityWidth + k, 1)} * value((kUserWidth + k) * kOut + n, 2);
+      near = near && std::abs(sum[s * kOut + n] - 2 * std::fmax(h, 0)) < 1e-5;
+    }
+  }
+  CHECK(near);
+}
+
+void check_isa(const char* isa) {
+  auto engine = std::make_shared<Engine>(3, isa);
+  CHECK_TEXT(engine->isa(), isa);
+  auto store = new_store();
+  Executor executor(parse_program(network()), store, engine, true);
+  for (const int samples : {3, 1000, 0, 1, 257, 4000}) {
+    const Inputs inputs(samples);
+    const std::vector<float> sum = run(&executor, inputs);
+    check_result(sum, inputs);
+    Executor alone(parse_program(network()), store, std::make_shared<Engine>(1, isa), false);
+    const std::vector<float> same = run(&alone, inputs);
+    CHECK(sum.empty() || std::memcmp(sum.data(), same.data(), sum.size() * sizeof(float)) == 0);
+  }
+  CHECK(executor.profile().size() == 5 && executor.profile()[2] > 0);
+
+  // A refused run has changed nothing, although the update stands before nothing that could refuse.
+  Inputs bad(8);
+  bad.rate = 1;
+  bad.city[5] = kCities;
+  CHECK_TEXT(error_of(Status::input, [&] { run(&executor, bad); }), "[embedding_lookup] Expected ids of 0 to 6 in city but received 7 at 5");
+  check_result(run(&executor, Inputs(8)), Inputs(8));
+  bad.city[5] = 0;
+  run(&executor, bad);
+  float weight;
+  store->read("weight", &weight, 0, 1);
+  CHECK(weight == value(0, 2) - 0.5f);
+}
+
+void check_refusals() {
+  auto engine = std::make_shared<Engine>(1, "");
+  const auto construct = [&](const std::string& text, std::shared_ptr<Store> store) { Executor(parse_program(text), std::move(store), engine, false); };
+  const auto program_error = [&](const char* linear) { return error_of(Status::program, [&] { construct(network(linear), new_store()); }); };
+  CHECK_TEXT(program_error("\"input\":[\"u\",\"c\"]"), "[linear] Missing operand \"weight\" (instruction 2)");
+  CHECK_TEXT(program_error("\"input\":[],\"weight\":\"weight\""), "[linear] Missing operand \"input\" (instruction 2)");
+  CHECK_TEXT(program_error("\"input\":[\"u\",\"c\"],\"weight\":[\"weight\"]"), "[linear] Expected one tensor for \"weight\" (instruction 2)");
+  CHECK_TEXT(program_error("\"input\":[\"u\",\"c\"],\"weight\":\"weight\",\"bais\":\"rate\""), "[linear] Unknown input \"bais\" (instruction 2)");
+  CHECK_TEXT(error_of(Status::program, [&] { construct(program_text(tensor("y", "output", ""), instruction("fil", "", "\"output\":\"y\"")), new_store()); }),
+             "Program uses unknown op \"fil\"");
+  CHECK_TEXT(error_of(Status::executor, [&] { construct(network(), std::make_shared<Store>()); }), "The store has no parameter \"users\"");
+  {
+    auto store = std::make_shared<Store>();
+    store->define("users", Dtype::float32, {10, 6});
+    CHECK_TEXT(error_of(Status::program, [&] { construct(network(), store); }), "Expected \"users\" [10, 5] but the store has [10, 6]");
+  }
+  Executor executor(parse_program(network()), new_store(), engine, false);
+  const Inputs inputs(4);
+  const auto input_error = [&](auto change) {
+    std::vector<InputArray> arrays = inputs.arrays();
+    std::vector<int64_t> sizes = inputs.sizes;
+    change(&arrays, &sizes);
+    return error_of(Status::input, [&] { executor.prepare(sizes, arrays); });
+  };
+  CHECK_TEXT(input_error([](auto* arrays, auto*) { (*arrays)[1] = InputArray(); }), "Missing input \"city\"");
+  CHECK_TEXT(input_error([](auto* arrays, auto*) { (*arrays)[1].elements = 3; }), "Expected 4 values for input \"city\" [4] but received 3");
+  CHECK_TEXT(input_error([](auto* arrays, auto*) { (*arrays)[1].dtype = Dtype::float32; }),
+             "Expected values of int32 for input \"city\" but received float32");
+  CHECK_TEXT(input_error([](auto*, auto* sizes) { (*sizes)[0] = -1; }), "Expected a whole number for dim \"samples\" but received -1");
+  CHECK_TEXT(input_error([](auto*, auto* sizes) { (*sizes)[0] = int64_t{1} << 50; }),
+             "Expected smaller dims: \"user\" would be larger than any memory");
+  Executor attribute(parse_program(program_text(tensor("y", "output", ""), instruction("fill", "", "\"output\":\"y\"", "\"value\":\"one\""))),
+                     new_store(), engine, false);
+  CHECK(error_of(Status::program, [&] { attribute.execute(*attribute.prepare({0}, {})); }).rfind("[fill] Expected attribute \"value\" to be a number", 0) == 0);
+}
+
+void check_side_by_side() {
+  const std::vector<SideBySide> groups = find_side_by_side(parse_program(network()));
+  CHECK(groups.size() == 1 && groups[0].width == 8 && groups[0].tensors == (std::vector<int>{7, 8}));
+  CHECK(find_side_by_side(parse_program(network("\"input\":[\"u\",\"u\"],\"weight\":\"weight\""))).empty());  // one place is not two
+}
+
+void check_store() {
+  Store store;
+  store.define("x", Dtype::int32, {3});
+  const int32_t values[2] = {7, 8};
+  store.write("x", Dtype::int32, values, 1, 2);
+  int32_t read[3];
+  store.read("x", read, 0, 3);
+  CHECK(read[0] == 0 && read[1] == 7 && read[2] == 8);
+  CHECK_TEXT(error_of(Status::executor, [&] { store.define("x", Dtype::int32, {3}); }), "Tensor \"x\" is already in the store");
+  CHECK_TEXT(error_of(Status::executor, [&] { store.at("y"); }), "The store has no tensor \"y\"");
+  CHECK_TEXT(error_of(Status::input, [&] { store.write("x", Dtype::int32, values, 2, 2); }), "Expected at most 1 values for \"x\" but received 2");
+  CHECK_TEXT(error_of(Status::input, [&] { store.write("x", Dtype::float32, values, 0, 1); }),
+             "Expected values of int32 for \"x\" but received float32");
+  CHECK_TEXT(error_of(Status::input, [&] { store.read("x", read, 4, 0); }), "Expected to read within the 3 values of \"x\" but received offset 4, count 0");
+  CHECK(error_of(Status::program, [&] { store.define("z", Dtype::int32, {int64_t{1} << 40, int64_t{1} << 40}); }).rfind("Expected \"z\" with fewer", 0) == 0);
+
+  // Lazily zeroed: far more than is touched, and both ends can be.
+  store.define("large", Dtype::float32, {int64_t{1} << 20, 64});
+  const float one = 1;
+  const int64_t last = (int64_t{1} << 26) - 1;
+  store.write("large", Dtype::float32, &one, last, 1);
+  float ends[2];
+  store.read("large", ends, 0, 1);
+  store.read("large", ends + 1, last, 1);
+  CHECK(ends[0] == 0 && ends[1] == 1);
+  CHECK(reinterpret_cast<uintptr_t>(store.at("large").memory.data()) % 64 == 0);
+}
+
+void check_arena() {
+  Arena arena;
+  for (int round = 0; round < 3; ++round) {
+    std::vector<char*> blocks;
+    for (const size_t bytes : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{65}, size_t{5} << 20}) {
+      blocks.push_back(static_cast<char*>(arena.allocate(bytes)));
+      CHECK(reinterpret_cast<uintptr_t>(blocks.back()) % 64 == 0);
+      std::memset(blocks.back(), round, bytes);
+    }
+    CHECK(round == 0 || blocks[1] - blocks[0] == 64);  // one block from the second round on
+    arena.reset();
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (const Isa& isa : usable_isas()) check_isa(isa.name);
+  CHECK_TEXT(error_of(Status::option, [] { select_isa("sse9"); }).substr(0, 29), "Expected an instruction set (");
+  check_refusals();
+  check_side_by_side();
+  check_store();
+  check_arena();
+  return failures() > 0;
+}
