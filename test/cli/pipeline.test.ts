@@ -219,6 +219,18 @@ test("every configuration trains: preset paddle, mean, each loss, optimizer and 
   assert.ok(existsSync(at("other/program.json")));
 });
 
+test("with the paddle preset the loss falls from pass to pass, bit for bit the same on 1 and 2 threads", () => {
+  const train = (name: string, threads: string) =>
+    succeed("train", at("dataset"), "--output", at(name), "--preset", "paddle", "--passes", "3", "--threads", threads);
+  train("paddle-1", "1");
+  train("paddle-2", "2");
+  const loss = (pass: number) =>
+    JSON.parse(readFileSync(at(`paddle-1/pass-${pass}/config.json`), "utf8")).training.loss;
+  assert.ok(loss(2) < loss(1) && loss(3) < loss(2), `${loss(1)}, ${loss(2)}, ${loss(3)}`);
+  const weights = (name: string) => readFileSync(join(at(name), "model.safetensors"));
+  assert.ok(weights("paddle-1").equals(weights("paddle-2")));
+});
+
 test("a schema with numbers, other columns and other attributes needs no code", () => {
   const schema = {
     columns: [
