@@ -1,5 +1,5 @@
 import { LastClickBatches } from "../data/batches.js";
-import { type EncodedLog, encodeLog } from "../data/clicks.js";
+import { type EncodedLog, type Encoding, encodeLog } from "../data/clicks.js";
 import { ShortlistError } from "../errors.js";
 import type { Model } from "../model/model.js";
 import { watchedItems } from "../retrieve/watched.js";
@@ -27,15 +27,18 @@ const BATCH_SIZE = 256;
  * are ranked, without those that the user has watched; a target that the model does not know is a miss.
  */
 export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
-  const encoded = await encodeLog([log], model.description);
+  return evaluateClicks(model, await encodeTestLog(log, model.description), options);
+}
+
+/** Reads a log to evaluate on; ERR_LOG where no line's last click is known. */
+export async function encodeTestLog(log: string, encoding: Encoding): Promise<EncodedLog> {
+  const encoded = await encodeLog([log], encoding);
   const items = encoded.clicks.itemFeatures[0]!.ids;
-  if (!encoded.clicks.clickOffsets.subarray(1).some((end) => items[end - 1] !== 0)) {
-    throw new ShortlistError(
-      "ERR_LOG",
-      `${log}: The model knows none of the target items: is it a log of the same catalogue?`,
-    );
-  }
-  return evaluateClicks(model, encoded, options);
+  if (encoded.clicks.clickOffsets.subarray(1).some((end) => items[end - 1] !== 0)) return encoded;
+  throw new ShortlistError(
+    "ERR_LOG",
+    `${log}: The model knows none of the target items: is it a log of the same catalogue?`,
+  );
 }
 
 /** `evaluate` for a log that is read and encoded already. */

@@ -1,5 +1,4 @@
 import { SharedBatches, ShuffledBatches, type TrainingBatches } from "../data/batches.js";
-import { type EncodedLog, encodeLog } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { noiseDistribution, type Vocabulary } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
@@ -9,7 +8,7 @@ import { initializeStore } from "../model/initialize.js";
 import { checkModelFolder, Model, saveModel } from "../model/model.js";
 import { inferenceProgram, type Noise, settlingProgram, trainingProgram } from "../model/programs.js";
 import { aliasTable } from "../random/alias_table.js";
-import { type Evaluation, evaluateClicks } from "./evaluate.js";
+import { type Evaluation, encodeTestLog, evaluateClicks } from "./evaluate.js";
 
 export interface TrainOptions extends EngineOptions {
   /** Dataset folder. */
@@ -157,10 +156,6 @@ class MeanLoss {
   get value(): number {
     return this.#sum / this.#samples;
   }
-}
-
-async function encodeTestLog(log: string, dataset: Dataset): Promise<EncodedLog> {
-  return encodeLog([log], dataset);
 }
 
 function batchesOf(dataset: Dataset, config: ModelConfig, seed: number): TrainingBatches {

@@ -86,6 +86,7 @@ test("a vocabulary in which nothing survives, a test log whose items are all unk
   fails(prepare("train.tsv", "--feature-appear-limit", "1000000"), "--feature-appear-limit");
   writeFileSync(at("strange.tsv"), "u1\tp\tc\tzz:x:t;zy:x:t\tphone\n");
   fails(["evaluate", at("model"), at("strange.tsv")], "none of the target items");
+  fails(["train", at("dataset"), "--output", at("new"), "--test", at("strange.tsv")], "none of the target items");
 });
 
 test("configurations: misspelled key, wrong type, size of zero, broken file", () => {
