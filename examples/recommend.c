@@ -3,20 +3,17 @@
  *
  *   cmake -B build-capi && cmake --build build-capi --target recommend && build-capi/recommend MODEL LOG [TOP]
  */
+#include <errno.h>
 #include <shortlist/shortlist.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static int fail(const char* what, const shortlist_error* error) {
-  fprintf(stderr, "error: %s: %s\n", what, error->message);
-  return 1;
-}
-
-/* A whole line of any length without its end; NULL at the end of the file. The caller frees it. */
+/* A line of any length without its end; NULL at the end of the file and where it cannot be read. The caller frees it. */
 static char* read_line(FILE* file) {
   size_t length = 0, capacity = 256;
   char* line = malloc(capacity);
-  int c;
+  int c = EOF;
   while (line && (c = getc(file)) != EOF && c != '\n') {
     line[length++] = (char)c;
     if (length == capacity) {
@@ -25,7 +22,7 @@ static char* read_line(FILE* file) {
       line = larger;
     }
   }
-  if (line && length == 0 && feof(file)) {
+  if (line && c == EOF && (length == 0 || ferror(file))) {
     free(line);
     return NULL;
   }
@@ -33,36 +30,72 @@ static char* read_line(FILE* file) {
   return line;
 }
 
-int main(int argc, char** argv) {
-  const size_t top = argc > 3 ? strtoul(argv[3], NULL, 10) : 30;
-  shortlist_model* model = NULL;
+static int at_end(FILE* file) {
+  const int c = getc(file);
+  if (c != EOF) ungetc(c, file);
+  return c == EOF;
+}
+
+static int recommend(shortlist_model* model, const char* path, FILE* log, shortlist_item* items, size_t top) {
   shortlist_user* user = NULL;
-  shortlist_item* items = calloc(top ? top : 1, sizeof *items);
-  shortlist_error error = {SHORTLIST_OK, ""};
-  FILE* log = NULL;
-  char* line;
-  int result = 1;
-  if (argc < 3 || !items) {
-    fprintf(stderr, "usage: %s MODEL LOG [TOP]\n", argv[0]);
-  } else if (shortlist_model_open(argv[1], 1, &model, &error) || shortlist_user_create(model, &user, &error)) {
-    fail(argv[1], &error);
-  } else if (!(log = fopen(argv[2], "rb"))) {
-    fprintf(stderr, "error: cannot read %s\n", argv[2]);
-  } else {
-    result = 0;
-    while (!result && (line = read_line(log))) {
-      size_t count = 0;
-      if (shortlist_user_set_line(user, line, &error) || shortlist_user_recommend(user, false, items, top, &count, &error)) {
-        result = fail(argv[2], &error);
-      }
-      for (size_t i = 0; !result && i < count; i++) printf("%s%s:%.6f", i ? "," : "", items[i].item, items[i].probability);
-      if (!result) putchar('\n');
-      free(line);
+  shortlist_error error;
+  size_t number = 0;
+  char* text;
+  if (shortlist_user_create(model, &user, &error)) {
+    fprintf(stderr, "error: %s\n", error.message);
+    return 1;
+  }
+  while ((text = read_line(log))) {
+    /* A log may begin with a byte order mark and end with an empty line. */
+    const char* line = ++number == 1 && !strncmp(text, "\xef\xbb\xbf", 3) ? text + 3 : text;
+    size_t count = 0;
+    if ((!*line || !strcmp(line, "\r")) && at_end(log)) {
+      free(text);
+      break;
     }
+    if (shortlist_user_set_line(user, line, &error) || shortlist_user_recommend(user, false, items, top, &count, &error)) {
+      fprintf(stderr, "error: %s:%zu: %s\n", path, number, error.message);
+      free(text);
+      shortlist_user_destroy(user);
+      return 1;
+    }
+    for (size_t i = 0; i < count; i++) printf("%s%s:%.6f", i ? "," : "", items[i].item, items[i].probability);
+    putchar('\n');
+    free(text);
+  }
+  shortlist_user_destroy(user);
+  if (feof(log)) return 0;
+  fprintf(stderr, "error: cannot read %s: %s\n", path, strerror(errno));
+  return 1;
+}
+
+int main(int argc, char** argv) {
+  const long top = argc > 3 ? strtol(argv[3], NULL, 10) : 30;
+  shortlist_model* model = NULL;
+  shortlist_item* items;
+  shortlist_error error;
+  FILE* log;
+  int result = 1;
+  if (argc < 3 || argc > 4 || top < 1) {
+    fprintf(stderr, "usage: %s MODEL LOG [TOP]\n", argv[0]);
+    return 1;
+  }
+  if (shortlist_model_open(argv[1], 1, &model, &error)) {
+    fprintf(stderr, "error: %s\n", error.message);
+    return 1;
+  }
+  items = calloc((size_t)top, sizeof *items);
+  log = fopen(argv[2], "rb");
+  if (!items) {
+    fprintf(stderr, "error: %ld items need more memory than there is\n", top);
+  } else if (!log) {
+    fprintf(stderr, "error: cannot read %s: %s\n", argv[2], strerror(errno));
+  } else {
+    result = recommend(model, argv[2], log, items, (size_t)top);
   }
   if (log) fclose(log);
-  shortlist_user_destroy(user);
-  shortlist_model_close(model);
   free(items);
+  shortlist_model_close(model);
+  if (fflush(stdout)) result = 1;
   return result;
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
@@ -21,7 +21,7 @@ const recommend = (...args: string[]) => execute(join(build, "recommend"), ...ar
 test.before(() => {
   const steps = [
     ["-S", ".", "-B", build, "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"],
-    ["--build", build, "-j", "2", "--target", "recommend"],
+    ["--build", build, "-j", "2", "--target", "recommend", "api_check"],
   ];
   for (const args of steps) {
     const { status, stdout, stderr } = execute("cmake", ...args);
@@ -55,6 +55,22 @@ test("the C program prints the shortlists of the command line", () => {
   }
 });
 
+test("single calls: the builder, vectors, watched items, refusals", () => {
+  for (const line of readFileSync(at("infer.tsv"), "utf8").split("\n", 5)) {
+    const { status, stdout, stderr } = execute(join(build, "api_check"), at("model"), line);
+    assert.is(status, 0, stdout + stderr);
+  }
+});
+
+test("a byte order mark, \\r\\n and an empty last line are read as the command line reads them", () => {
+  const lines = readFileSync(at("infer.tsv"), "utf8").split("\n", 3);
+  writeFileSync(at("windows.tsv"), `\ufeff${lines.join("\r\n")}\r\n\r\n`);
+  const c = recommend(at("model"), at("windows.tsv"), "5");
+  assert.is(c.status, 0, c.stderr);
+  assert.is(c.stdout.split("\n").length, 4);
+  assert.is(c.stdout, succeed("recommend", at("model"), at("windows.tsv"), "--top", "5", "--format", "text"));
+});
+
 test("other features: numbers, unknown tokens, several attributes", () => {
   const schema = {
     columns: [{ name: "age", kind: "number" }, { name: "user_id" }, { name: "clicks" }, { name: "x", kind: "ignore" }],
@@ -63,7 +79,7 @@ test("other features: numbers, unknown tokens, several attributes", () => {
   writeFileSync(at("schema.json"), JSON.stringify(schema));
   const lines = Array.from({ length: 50 }, (_, u) => {
     const clicks = Array.from({ length: 4 }, (_, i) => `w${(u * 3 + i) % 11}:t${i}_t${u % 3}`).join(";");
-    return `${u % 5 === 0 ? "" : 18.5 + u}\tp${u}\t${clicks}\tanything`;
+    return `${u % 5 === 0 ? "" : u % 5 === 1 ? `+.${u}e2` : 18.5 + u}\tp${u}\t${clicks}\tanything`;
   });
   writeFileSync(at("log.tsv"), `${lines.join("\n")}\nNULL\tstranger\tnew:other;w1:t1\tz\n`);
   succeed("prepare", at("log.tsv"), "--schema", at("schema.json"), "--output", at("d2"), "--feature-appear-limit", "1");
@@ -71,6 +87,12 @@ test("other features: numbers, unknown tokens, several attributes", () => {
   const c = recommend(at("m2"), at("log.tsv"), "3");
   assert.is(c.status, 0, c.stderr);
   assert.is(c.stdout, succeed("recommend", at("m2"), at("log.tsv"), "--top", "3", "--format", "text"));
+  for (const age of ["0x10", "1e39", "inf", " 1", "1 ", "-", ".", "1e"]) {
+    writeFileSync(at("age.tsv"), `${age}\tp1\tw1:t1\tx\n`);
+    const { status, stderr } = recommend(at("m2"), at("age.tsv"), "3");
+    assert.is(status, 1, age);
+    assert.match(stderr, 'age.tsv:1: Expected a number for "age"');
+  }
 });
 
 test("a folder that is no model, a file cut short, a broken line: a message and no crash", () => {
@@ -81,11 +103,31 @@ test("a folder that is no model, a file cut short, a broken line: a message and 
     assert.match(stderr, text);
   };
   fails("config.json", at("missing"), at("infer.tsv"));
-  cpSync(at("model"), at("cut"), { recursive: true });
-  truncateSync(join(at("cut"), "model.safetensors"), 500);
-  fails("model.safetensors", at("cut"), at("infer.tsv"));
+  const files = ["config.json", "program.json", "model.safetensors", "vocabulary/item.tsv"];
+  for (const [i, name] of files.entries()) {
+    cpSync(at("model"), at(`cut${i}`), { recursive: true });
+    const file = join(at(`cut${i}`), name);
+    truncateSync(file, 500);
+    fails(file, at(`cut${i}`), at("infer.tsv"));
+    rmSync(file);
+    fails(file, at(`cut${i}`), at("infer.tsv"));
+  }
+  const change = (name: string, file: string, from: string | RegExp, to: string) => {
+    cpSync(at("model"), at(name), { recursive: true });
+    const text = readFileSync(join(at(name), file), "utf8");
+    assert.not.equal(text.replace(from, to), text, name);
+    writeFileSync(join(at(name), file), text.replace(from, to));
+    fails(join(at(name), file), at(name), at("infer.tsv"));
+  };
+  change("path", "config.json", '"name": "city"', '"name": "../city"');
+  change("kind", "config.json", '"kind": "clicks"', '"kind": "ignore"');
+  change("twice", "vocabulary/city.tsv", /\n([^\t]+)(\t\d+\n)/, "\n$1$2$1$2");
+  change("width", "program.json", /"name":"user_vector"(.*?)"role":"output"/, '"name":"user"$1"role":"output"');
+  fails("usage", at("model"), at("infer.tsv"), "none");
+  fails("cannot read", at("model"), at("missing"));
+  fails("cannot read", at("model"), folder);
   writeFileSync(at("broken.tsv"), "u1\tp\tc\n");
-  fails("5 fields", at("model"), at("broken.tsv"));
+  fails("broken.tsv:1: Expected 5 fields", at("model"), at("broken.tsv"));
 });
 
 test.run();

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <fstream>
+#include <locale>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -58,7 +59,80 @@ std::vector<std::string> split(const std::string& text, char separator) {
   return parts;
 }
 
+// The form that src/data/click_log.ts takes.
+bool is_number(const std::string& text) {
+  size_t at = 0;
+  const auto digits = [&] {
+    const size_t begin = at;
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+    return at - begin;
+  };
+  const auto sign = [&] { at += at < text.size() && (text[at] == '+' || text[at] == '-'); };
+  sign();
+  size_t mantissa = digits();
+  if (at < text.size() && text[at] == '.') {
+    ++at;
+    mantissa += digits();
+  }
+  if (mantissa == 0) return false;
+  if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
+    ++at;
+    sign();
+    if (digits() == 0) return false;
+  }
+  return at == text.size();
+}
+
+// Of a text that is_number; infinite where it is too large.
+double to_number(const std::string& text) {
+  std::istringstream stream(text);
+  stream.imbue(std::locale::classic());
+  double value = 0;
+  if (!(stream >> value) && std::abs(value) > 1) return HUGE_VAL;
+  return value;
+}
+
+// The form that src/data/schema.ts asks for; also what makes a name safe as a part of a path.
+std::string feature_name(const Json& json) {
+  const std::string name = text_of(json, "name");
+  const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  bool fits = !name.empty() && is_letter(name[0]);
+  for (const char c : name) fits = fits && (is_letter(c) || (c >= '0' && c <= '9') || c == '_');
+  if (!fits) throw Error(Status::model, "Expected a name of lower-case letters, digits and _ but received \"" + name + "\"");
+  return name;
+}
+
+const std::vector<Json>& list_of(const Json& object, const char* name) {
+  const Json& list = member(object, name);
+  if (!list.is_array()) throw Error(Status::model, std::string("Expected \"") + name + "\" to be a list");
+  return list.items();
+}
+
+double number_of(const Json& object, const char* name) {
+  const Json& value = member(object, name);
+  if (!value.is_number()) throw Error(Status::model, std::string("Expected \"") + name + "\" to be a number");
+  return value.number();
+}
+
 bool is_missing(const std::string& token) { return token.empty() || token == "NULL" || token == "<unk>"; }
+
+bool is_utf8(const std::string& text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
+    const uint32_t first = byte(i);
+    const int more = first < 0x80 ? 0 : first >= 0xc2 && first < 0xe0 ? 1 : (first & 0xf0) == 0xe0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : -1;
+    if (more < 0) return false;
+    uint32_t point = more == 0 ? first : first & (0x3fu >> more);
+    for (int k = 1; k <= more; ++k) {
+      if ((byte(i + k) & 0xc0) != 0x80) return false;
+      point = point << 6 | (byte(i + k) & 0x3f);
+    }
+    // Too long a form, a surrogate, or above the last code point.
+    if ((more == 2 && point < 0x800) || (more == 3 && (point < 0x10000 || point > 0x10ffff)) || (point >= 0xd800 && point < 0xe000)) return false;
+    i += static_cast<size_t>(more) + 1;
+  }
+  return true;
+}
 
 Column::Kind kind_of(const std::string& name) {
   if (name == "categorical") return Column::Kind::categorical;
@@ -98,7 +172,33 @@ Model::Model(const std::string& folder, int threads) {
   in_file(program_path, [&] {
     vector_ = std::make_unique<Executor>(select_outputs(program, {"user_vector"}), store_, engine_, false);
     shortlist_ = std::make_unique<Executor>(select_outputs(program, {"items", "score", "log_partition"}), store_, engine_, false);
+    for (const Executor* executor : {vector_.get(), shortlist_.get()}) check_inputs(*executor);
+    // A run of a user of whom nothing is known shows what loading cannot: outputs of other sizes, broken attributes.
+    const User nobody = new_user();
+    user_vector(nobody);
+    recommend(nobody, 1, true);
   });
+}
+
+// Every input is one that `execute` gives.
+void Model::check_inputs(const Executor& executor) const {
+  std::set<std::string> given = {"sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets", "excluded", "excluded_offsets"};
+  for (const Column& column : columns_) {
+    if (column.kind == Column::Kind::categorical) given.insert(column.name);
+    if (column.kind == Column::Kind::number) given.insert("numbers");
+  }
+  for (const ClickField& field : click_) {
+    given.insert(field.name);
+    if (field.multiple) given.insert(field.name + "_offsets");
+  }
+  for (const int tensor : executor.inputs()) {
+    const std::string& name = executor.program().tensors[tensor].name;
+    if (!given.count(name)) throw Error(Status::model, "Input \"" + name + "\" is no feature of config.json");
+  }
+  for (const int tensor : executor.outputs()) {
+    const TensorSpec& spec = executor.program().tensors[tensor];
+    if (spec.dtype != (spec.name == "items" ? Dtype::int32 : Dtype::float32)) throw Error(Status::model, "Output \"" + spec.name + "\" is of another dtype");
+  }
 }
 
 void Model::read_config(const std::string& text) {
@@ -111,18 +211,33 @@ void Model::read_config(const std::string& text) {
   vector_width_ = size_of(config, "userVectorWidth");
   const Json& schema = member(head, "schema");
   bool has_clicks = false;
-  for (const Json& json : member(schema, "columns").items()) {
-    Column column{text_of(json, "name"), kind_of(text_of(json, "kind"))};
+  std::set<std::string> names;
+  const auto name_once = [&](const Json& json) {
+    const std::string name = feature_name(json);
+    if (!names.insert(name).second) throw Error(Status::model, "The name \"" + name + "\" is there twice");
+    return name;
+  };
+  for (const Json& json : list_of(schema, "columns")) {
+    Column column{name_once(json), kind_of(text_of(json, "kind"))};
+    if ((column.kind == Column::Kind::clicks) != (column.name == "clicks")) {
+      throw Error(Status::model, "Expected the column \"clicks\", and no other one, to hold the clicks");
+    }
     if (column.kind == Column::Kind::number) {
       const Json& statistics = member(member(head, "numbers"), column.name.c_str());
-      column.mean = member(statistics, "mean").number();
-      column.deviation = member(statistics, "standardDeviation").number();
+      column.mean = number_of(statistics, "mean");
+      column.deviation = number_of(statistics, "standardDeviation");
     }
     has_clicks = has_clicks || column.kind == Column::Kind::clicks;
+    if (column.kind == Column::Kind::categorical || column.kind == Column::Kind::number) user_features_.push_back(column.name);
     columns_.push_back(std::move(column));
   }
-  for (const Json& json : member(schema, "click").items()) click_.push_back({text_of(json, "name"), member(json, "multiple").boolean()});
+  for (const Json& json : list_of(schema, "click")) {
+    const Json& multiple = member(json, "multiple");
+    if (!multiple.is_boolean()) throw Error(Status::model, "Expected \"multiple\" to be true or false");
+    click_.push_back({name_once(json), multiple.boolean()});
+  }
   if (!has_clicks || click_.empty()) throw Error(Status::model, "Expected a schema with a column of clicks and their fields");
+  if (click_[0].multiple) throw Error(Status::model, "Expected one value for the first click field, which is the item");
 }
 
 void Model::read_vocabulary(const std::string& path, const std::string& name) {
@@ -131,12 +246,13 @@ void Model::read_vocabulary(const std::string& path, const std::string& name) {
   size_t begin = 0;
   for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
     const size_t tab = text.find('\t', begin);
-    if (tab == std::string::npos || tab >= end) {
-      throw Error(Status::model, path + ":" + std::to_string(vocabulary.tokens.size() + 1) + ": Expected a token, a tab and a count");
-    }
+    const std::string where = path + ":" + std::to_string(vocabulary.tokens.size() + 1) + ": ";
+    if (tab == std::string::npos || tab >= end || tab == begin) throw Error(Status::model, where + "Expected a token, a tab and a count");
     const int32_t id = static_cast<int32_t>(vocabulary.tokens.size());
     vocabulary.tokens.push_back(text.substr(begin, tab - begin));
-    vocabulary.ids.emplace(vocabulary.tokens.back(), id);
+    if (!vocabulary.ids.emplace(vocabulary.tokens.back(), id).second) {
+      throw Error(Status::model, where + "Expected each token once but received \"" + vocabulary.tokens.back() + "\" again");
+    }
   }
   if (begin != text.size() || vocabulary.tokens.empty() || vocabulary.tokens[0] != "<unk>") {
     throw Error(Status::model, path + ": Expected lines that begin with <unk>'s (the file is cut short)");
@@ -181,11 +297,10 @@ void Model::set_column(User& user, size_t column, const std::string& token) cons
   } else if (what.kind == Column::Kind::number) {
     user.numbers[column] = 0;
     if (is_missing(token)) return;
-    char* end = nullptr;
-    const double value = std::strtod(token.c_str(), &end);
-    if (*end != 0 || !std::isfinite(value)) throw Error(Status::input, "Expected a number for \"" + what.name + "\" but received \"" + token + "\"");
-    const double rounded = static_cast<double>(static_cast<float>(value));  // a dataset holds float32
-    user.numbers[column] = static_cast<float>((rounded - what.mean) / (what.deviation > 0 ? what.deviation : 1));
+    const float value = is_number(token) ? static_cast<float>(to_number(token)) : HUGE_VALF;  // a dataset holds float32
+    if (!std::isfinite(value)) throw Error(Status::input, "Expected a number for \"" + what.name + "\" but received \"" + token + "\"");
+    const double scale = what.deviation > 0 ? 1 / what.deviation : 1;
+    user.numbers[column] = static_cast<float>((static_cast<double>(value) - what.mean) * scale);
   }
 }
 
@@ -218,7 +333,9 @@ void Model::add_click(User& user, const std::vector<std::string>& tokens) const 
 
 User Model::parse_line(const std::string& line) const {
   size_t length = line.size();
-  while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r')) --length;
+  if (length > 0 && line[length - 1] == '\n') --length;
+  if (length > 0 && line[length - 1] == '\r') --length;
+  if (!is_utf8(line)) throw Error(Status::input, "Expected UTF-8 text but received other bytes");
   const std::vector<std::string> fields = split(line.substr(0, length), '\t');
   if (fields.size() != columns_.size()) {
     throw Error(Status::input, "Expected " + std::to_string(columns_.size()) + " fields but received " + std::to_string(fields.size()));
@@ -226,6 +343,7 @@ User Model::parse_line(const std::string& line) const {
   User user = new_user();
   for (size_t column = 0; column < columns_.size(); ++column) {
     if (columns_[column].kind == Column::Kind::clicks) {
+      if (is_missing(fields[column])) throw Error(Status::input, "Expected clicks but received \"" + fields[column] + "\"");
       for (const std::string& click : split(fields[column], ';')) add_click(user, split(click, ':'));
     } else {
       set_column(user, column, fields[column]);
@@ -307,6 +425,7 @@ std::vector<Recommendation> Model::recommend(const User& user, int64_t top, bool
   }
   std::vector<Recommendation> best;
   for (size_t i = 0; i < items.size() && items[i] >= 0; ++i) {
+    if (items[i] > item_count()) throw Error(Status::model, "Output \"items\" has an id above those of the vocabulary");
     const double probability = std::exp(static_cast<double>(scores[i]) - static_cast<double>(log_partition));
     best.push_back({items[i], scores[i], probability});
   }

@@ -63,19 +63,23 @@ class Model {
 
   const std::string& item_token(int32_t id) const { return items().tokens[id]; }
   int64_t item_count() const { return static_cast<int64_t>(items().tokens.size()) - 1; }
+  const std::vector<std::string>& user_features() const { return user_features_; }
+  const std::vector<ClickField>& click() const { return click_; }
   int64_t vector_width() const { return vector_width_; }
   const char* isa() const { return engine_->isa(); }
 
  private:
   const Vocabulary& items() const { return vocabularies_.at(click_[0].name); }
-  void read_config(const std::string& path);
+  void read_config(const std::string& text);
   void read_vocabulary(const std::string& path, const std::string& name);
   void read_weights(const std::string& path, const Program& program);
+  void check_inputs(const Executor& executor) const;
   void set_column(User& user, size_t column, const std::string& token) const;
   void execute(Executor& executor, const User& user, int64_t top, bool keep_watched);
 
   int64_t window_ = 0, vector_width_ = 0;
   std::vector<Column> columns_;
+  std::vector<std::string> user_features_;
   std::vector<ClickField> click_;
   std::unordered_map<std::string, Vocabulary> vocabularies_;
   std::shared_ptr<Engine> engine_;

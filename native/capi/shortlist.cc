@@ -2,12 +2,15 @@
 
 #include "shortlist/shortlist.h"
 
+#include <cstdint>
 #include <cstring>
 #include <exception>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "native/capi/model.h"
+#include "native/core/cpu.h"
 #include "native/core/error.h"
 
 struct shortlist_model {
@@ -40,8 +43,13 @@ shortlist_status status_of(Status status) {
 shortlist_status report(shortlist_error* error, shortlist_status status, const char* message) {
   if (error) {
     error->status = status;
-    std::strncpy(error->message, message, sizeof error->message - 1);
-    error->message[sizeof error->message - 1] = 0;
+    size_t length = std::strlen(message);
+    if (length >= sizeof error->message) {
+      length = sizeof error->message - 1;
+      while (length > 0 && (message[length] & 0xc0) == 0x80) --length;  // no half of a character
+    }
+    std::memcpy(error->message, message, length);
+    error->message[length] = 0;
   }
   return status;
 }
@@ -72,6 +80,14 @@ extern "C" {
 
 const char* shortlist_version(void) { return SHORTLIST_VERSION; }
 
+const char* shortlist_isa(void) {
+  try {
+    return shortlist::select_isa("").name;
+  } catch (...) {
+    return "";
+  }
+}
+
 shortlist_status shortlist_model_open(const char* folder, int threads, shortlist_model** model, shortlist_error* error) {
   if (model) *model = nullptr;
   return guarded(error, [&] {
@@ -88,6 +104,18 @@ const char* shortlist_model_isa(const shortlist_model* model) { return model ? m
 size_t shortlist_model_item_count(const shortlist_model* model) { return model ? static_cast<size_t>(model->model.item_count()) : 0; }
 
 size_t shortlist_model_vector_width(const shortlist_model* model) { return model ? static_cast<size_t>(model->model.vector_width()) : 0; }
+
+size_t shortlist_model_feature_count(const shortlist_model* model) { return model ? model->model.user_features().size() : 0; }
+
+const char* shortlist_model_feature(const shortlist_model* model, size_t index) {
+  return index < shortlist_model_feature_count(model) ? model->model.user_features()[index].c_str() : nullptr;
+}
+
+size_t shortlist_model_click_field_count(const shortlist_model* model) { return model ? model->model.click().size() : 0; }
+
+const char* shortlist_model_click_field(const shortlist_model* model, size_t index) {
+  return index < shortlist_model_click_field_count(model) ? model->model.click()[index].name.c_str() : nullptr;
+}
 
 shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_user** user, shortlist_error* error) {
   if (user) *user = nullptr;

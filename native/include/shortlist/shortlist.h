@@ -41,6 +41,8 @@ typedef struct shortlist_user shortlist_user;
 
 /* "0.1.0" */
 SHORTLIST_API const char* shortlist_version(void);
+/* The instruction set that models will be run with, e.g. "avx2"; "" where SHORTLIST_ISA names one that is not usable. */
+SHORTLIST_API const char* shortlist_isa(void);
 
 /*
  * Opens a model folder. `threads` is at least 1. SHORTLIST_ISA in the environment forces an instruction set.
@@ -55,6 +57,13 @@ SHORTLIST_API const char* shortlist_model_isa(const shortlist_model* model);
 SHORTLIST_API size_t shortlist_model_item_count(const shortlist_model* model);
 /* Elements of a user vector. */
 SHORTLIST_API size_t shortlist_model_vector_width(const shortlist_model* model);
+
+/* The user features, for shortlist_user_set, in the order of the model's columns; NULL past the last one. */
+SHORTLIST_API size_t shortlist_model_feature_count(const shortlist_model* model);
+SHORTLIST_API const char* shortlist_model_feature(const shortlist_model* model, size_t index);
+/* The fields of a click, the item first; NULL past the last one. */
+SHORTLIST_API size_t shortlist_model_click_field_count(const shortlist_model* model);
+SHORTLIST_API const char* shortlist_model_click_field(const shortlist_model* model, size_t index);
 
 /* A user of whom nothing is known yet: every feature is missing, the history is empty. */
 SHORTLIST_API shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_user** user, shortlist_error* error);

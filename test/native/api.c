@@ -1,0 +1,146 @@
+/*
+ * The calls of shortlist.h that examples/recommend.c does not make: `api_check MODEL LINE` with a line of a log in the
+ * default schema. test/capi.test.ts runs it. Compiled as C99, so that the header stays C.
+ */
+#include <shortlist/shortlist.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures = 0;
+
+#define CHECK(condition) \
+  do { \
+    if (!(condition)) { \
+      printf("%s:%d: expected %s\n", __FILE__, __LINE__, #condition); \
+      ++failures; \
+    } \
+  } while (0)
+
+enum { TOP = 8, WIDTH = 4096 };
+
+/* Cuts `text` at the next separator; returns what is before it. */
+static char* cut(char** text, char separator) {
+  char* const begin = *text;
+  char* const end = begin ? strchr(begin, separator) : NULL;
+  *text = end ? end + 1 : NULL;
+  if (end) *end = 0;
+  return begin;
+}
+
+/* The same user as by shortlist_user_set_line, by single calls. */
+static void build(shortlist_user* user, char* line) {
+  static const char* const columns[] = {"user_id", "province", "city", NULL, "phone"};
+  for (int i = 0; i < 5; i++) {
+    char* field = cut(&line, '\t');
+    CHECK(field);
+    if (columns[i]) CHECK(shortlist_user_set(user, columns[i], field, NULL) == SHORTLIST_OK);
+    for (char* clicks = columns[i] ? NULL : field; clicks;) {
+      char* click = cut(&clicks, ';');
+      const char* tokens[3];
+      for (int t = 0; t < 3; t++) tokens[t] = cut(&click, ':');
+      CHECK(shortlist_user_add_click(user, tokens, 3, NULL) == SHORTLIST_OK);
+    }
+  }
+}
+
+static void check_results(shortlist_model* model, shortlist_user* parsed, shortlist_user* built, const char* line) {
+  static float a[WIDTH], b[WIDTH];
+  const size_t width = shortlist_model_vector_width(model), all = shortlist_model_item_count(model);
+  shortlist_item left[TOP], right[TOP];
+  shortlist_item* items = malloc(all * sizeof *items);
+  size_t count = 0, other = 0;
+  double sum = 0;
+  CHECK(width > 0 && width <= WIDTH && all > TOP && items);
+  CHECK(shortlist_user_vector(parsed, a, WIDTH, NULL) == SHORTLIST_OK && shortlist_user_vector(built, b, width, NULL) == SHORTLIST_OK);
+  CHECK(memcmp(a, b, width * sizeof *a) == 0);
+  CHECK(shortlist_user_recommend(parsed, false, left, TOP, &count, NULL) == SHORTLIST_OK && count == TOP);
+  CHECK(shortlist_user_recommend(built, false, right, TOP, &other, NULL) == SHORTLIST_OK && other == TOP);
+  for (size_t i = 0; i < TOP; i++) {
+    char click[256];
+    CHECK(left[i].item == right[i].item && left[i].score == right[i].score); /* the same string: the model's */
+    CHECK(i == 0 || left[i].score <= left[i - 1].score);
+    snprintf(click, sizeof click, ";%s:", left[i].item);
+    CHECK(!strstr(line, click));
+    click[0] = '\t';
+    CHECK(!strstr(line, click));
+  }
+  /* Every item but <unk>, whose probability is what is left. */
+  CHECK(shortlist_user_recommend(parsed, true, items, all, &count, NULL) == SHORTLIST_OK && count == all);
+  for (size_t i = 0; i < count; i++) sum += items[i].probability;
+  CHECK(sum > 0.5 && sum < 1 + 1e-5);
+  CHECK(shortlist_user_recommend(parsed, false, items, all, &other, NULL) == SHORTLIST_OK && other < all);
+  CHECK(shortlist_user_recommend(parsed, false, NULL, 0, &other, NULL) == SHORTLIST_OK && other == 0);
+  free(items);
+}
+
+static void check_refusals(shortlist_model* model, shortlist_user* user) {
+  const char* tokens[] = {"a", "b", "c"};
+  const char* no_item[] = {NULL, "b", "c"};
+  char long_name[2000];
+  float vector[1];
+  size_t count = 7;
+  shortlist_error error;
+  shortlist_model* other = model;
+  shortlist_item item;
+  CHECK(shortlist_user_set(user, "town", "x", &error) == SHORTLIST_ERROR_INPUT && error.status == SHORTLIST_ERROR_INPUT);
+  CHECK(strstr(error.message, "town"));
+  CHECK(shortlist_user_set(user, "clicks", "x", &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set(user, "city", NULL, &error) == SHORTLIST_OK && error.status == SHORTLIST_OK && !*error.message);
+  CHECK(shortlist_user_set(NULL, "city", "x", &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_add_click(user, tokens, 2, &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_add_click(user, no_item, 3, &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set_line(user, "", &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set_line(user, "u\tp\tc\tNULL\tm", &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set_line(user, "u\tp\t\xff\ta:b:c\tm", &error) == SHORTLIST_ERROR_INPUT && strstr(error.message, "UTF-8"));
+  CHECK(shortlist_user_set_line(user, "u\tp\t\xe2\x82\xac\ta:b:c\tm\r\n", &error) == SHORTLIST_OK);
+  CHECK(shortlist_user_vector(user, vector, 1, &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_recommend(user, false, NULL, 1, &count, &error) == SHORTLIST_ERROR_INPUT && count == 0);
+  CHECK(shortlist_user_recommend(user, false, &item, 1, NULL, NULL) == SHORTLIST_ERROR_INPUT);
+
+  /* A message that does not fit is cut, between characters. */
+  memset(long_name, 0, sizeof long_name);
+  for (int i = 0; i < 600; i++) memcpy(long_name + 3 * i, "\xe2\x82\xac", 3);
+  CHECK(shortlist_user_set(user, long_name, "x", &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(strlen(error.message) < sizeof error.message && strlen(error.message) > 500);
+  CHECK(strcmp(error.message + strlen(error.message) - 3, "\xe2\x82\xac") == 0);
+
+  CHECK(shortlist_model_open("/nowhere", 0, &other, &error) == SHORTLIST_ERROR_OPTION && !other);
+  CHECK(shortlist_model_open("/nowhere", 1, &other, &error) == SHORTLIST_ERROR_FILE && strstr(error.message, "/nowhere/config.json"));
+  CHECK(shortlist_model_open(NULL, 1, &other, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_model_open("/nowhere", 1, NULL, NULL) == SHORTLIST_ERROR_INPUT);
+  shortlist_model_close(NULL);
+  shortlist_user_destroy(NULL);
+}
+
+int main(int argc, char** argv) {
+  static const char* const features[] = {"user_id", "province", "city", "phone"};
+  static const char* const fields[] = {"item", "category", "tags"};
+  shortlist_model* model = NULL;
+  shortlist_user* parsed = NULL;
+  shortlist_user* built = NULL;
+  shortlist_error error;
+  char* copy;
+  if (argc != 3) return 2;
+  if (shortlist_model_open(argv[1], 2, &model, &error)) {
+    printf("%s\n", error.message);
+    return 1;
+  }
+  CHECK(*shortlist_version() && strcmp(shortlist_isa(), shortlist_model_isa(model)) == 0);
+  CHECK(shortlist_model_feature_count(model) == 4 && !shortlist_model_feature(model, 4));
+  for (size_t i = 0; i < 4; i++) CHECK(strcmp(shortlist_model_feature(model, i), features[i]) == 0);
+  CHECK(shortlist_model_click_field_count(model) == 3 && !shortlist_model_click_field(model, 3));
+  for (size_t i = 0; i < 3; i++) CHECK(strcmp(shortlist_model_click_field(model, i), fields[i]) == 0);
+  CHECK(shortlist_user_create(model, &parsed, NULL) == SHORTLIST_OK && shortlist_user_create(model, &built, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_set_line(parsed, argv[2], &error) == SHORTLIST_OK);
+  copy = malloc(strlen(argv[2]) + 1);
+  if (!copy) return 2;
+  build(built, strcpy(copy, argv[2]));
+  check_results(model, parsed, built, argv[2]);
+  check_refusals(model, parsed);
+  free(copy);
+  shortlist_user_destroy(parsed);
+  shortlist_user_destroy(built);
+  shortlist_model_close(model);
+  return failures > 0;
+}
