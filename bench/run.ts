@@ -8,10 +8,9 @@ import Benchmark from "benchmark";
 import type { Engine } from "../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../src/executors/native.js";
 import { createReferenceEngine } from "../src/executors/reference.js";
-import { STORED_ROLES } from "../src/graph/program.js";
 import { instructionCosts } from "../src/ops/cost.js";
 import { OPS } from "../src/ops/index.js";
-import { buildCase } from "../test/ops/harness.js";
+import { buildCase, storeOf } from "./build_case.js";
 import type { OpCase } from "./cases/case.js";
 
 const { values: flags } = parseArgs({
@@ -50,14 +49,9 @@ for (const file of readdirSync(new URL("cases/", import.meta.url)).sort()) {
 }
 
 async function measure(name: string, opCase: OpCase, engine: Engine): Promise<Row> {
-  const { program, stored, inputs } = buildCase(opCase, { gradients: true });
-  const store = engine.createStore();
-  for (const { name: tensor, dtype, shape, role } of program.tensors) {
-    if (!STORED_ROLES.has(role)) continue;
-    store.define({ name: tensor, dtype, shape: shape as number[] });
-    store.write(tensor, stored[tensor]!);
-  }
-  const executor = engine.createExecutor(program, store, { profile: true });
+  const built = buildCase(opCase, { gradients: true });
+  const { program, inputs } = built;
+  const executor = engine.createExecutor(program, storeOf(engine, built), { profile: true });
   let runs = 0;
   const benchmark = new Benchmark({
     defer: true,

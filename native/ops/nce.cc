@@ -23,8 +23,7 @@ float nce_loss(const Candidates& candidates) {
       loss[0] = 0;
       gradient[0] = -gradient[0];
     }
-    for (int lane = 0; left < kLanes && lane < kLanes; ++lane) loss[lane] = lane < left ? loss[lane] : 0.0f;
-    sum += loss;
+    sum += keep_upto(loss, left, 0.0f);
     store_upto(candidates.logit + j, gradient, left);
   }
   return first + sum_of_lanes(sum);

@@ -30,8 +30,7 @@ float softmax_loss(const Candidates& candidates) {
   vf sum = vf{};
   for (int64_t j = 0; j < count; j += kLanes) {
     const int64_t left = count - j;
-    vf x = load_upto(logit + j, left);
-    for (int lane = 0; left < kLanes && lane < kLanes; ++lane) x[lane] = lane < left ? x[lane] : -__builtin_inff();
+    const vf x = keep_upto(load_upto(logit + j, left), left, -__builtin_inff());
     const vf power = exponential(x - most);
     sum += power;
     store_upto(logit + j, power, left);

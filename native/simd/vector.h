@@ -110,6 +110,12 @@ SHORTLIST_INLINE void store_upto(int32_t* to, vi x, int64_t count) {
   }
 }
 
+// The first `count` lanes of x; the others are `rest`.
+SHORTLIST_INLINE vf keep_upto(vf x, int64_t count, float rest) {
+  for (int lane = 0; count < kLanes && lane < kLanes; ++lane) x[lane] = lane < count ? x[lane] : rest;
+  return x;
+}
+
 // a·b + c, fused where the instruction set has it (the compiler contracts it; there is no other flag that lets it).
 SHORTLIST_INLINE vf madd(vf a, vf b, vf c) { return a * b + c; }
 

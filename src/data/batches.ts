@@ -31,6 +31,9 @@ export interface BatchOptions {
   readonly batchSize: number;
 }
 
+/** `batchSize` is 256 unless given. */
+export type UserBatchOptions = Omit<BatchOptions, "batchSize"> & Partial<Pick<BatchOptions, "batchSize">>;
+
 export interface TrainingBatchOptions extends BatchOptions {
   readonly seed: number;
 }
@@ -46,6 +49,8 @@ export interface TrainingBatches {
 /** Batches that go through the users in order: batch b holds users b · batchSize and on, one sample each. */
 export interface UserBatches {
   readonly batches: number;
+  /** The first user of batch `index`. */
+  firstUser(index: number): number;
   batch(index: number): Batch;
 }
 
@@ -146,53 +151,50 @@ export class SharedBatches implements TrainingBatches {
   }
 }
 
-/** For evaluation: each user's last click is the target (0 where it is `<unk>`), the clicks before it the history. */
-export class LastClickBatches implements UserBatches {
+/** Users that inference takes at once. */
+const USERS_AT_ONCE = 256;
+
+/** Batches of users in order, one sample each. */
+class OrderedBatches implements UserBatches {
   readonly batches: number;
   readonly #options: BatchOptions;
   readonly #builder: BatchBuilder;
+  readonly #lastIsTarget: boolean;
 
-  constructor(options: BatchOptions) {
-    this.#options = options;
-    this.#builder = new BatchBuilder(options);
-    this.batches = Math.ceil(options.clicks.users / options.batchSize);
+  constructor(options: UserBatchOptions, lastIsTarget: boolean) {
+    this.#options = { batchSize: USERS_AT_ONCE, ...options };
+    this.#builder = new BatchBuilder(this.#options);
+    this.#lastIsTarget = lastIsTarget;
+    this.batches = Math.ceil(options.clicks.users / this.#options.batchSize);
+  }
+
+  firstUser(index: number): number {
+    return index * this.#options.batchSize;
   }
 
   batch(index: number): Batch {
-    return userBatch(this, this.#options, this.#builder, index, true);
+    checkIndex("batch", index, this.batches);
+    const { clicks } = this.#options;
+    const end = Math.min(clicks.users, this.firstUser(index + 1));
+    for (let user = this.firstUser(index); user < end; user++) {
+      this.#builder.addIsolated(user, clicks.clickOffsets[user + 1]! - (this.#lastIsTarget ? 1 : 0));
+    }
+    return this.#builder.build(this.#lastIsTarget);
+  }
+}
+
+/** For evaluation: each user's last click is the target (0 where it is `<unk>`), the clicks before it the history. */
+export class LastClickBatches extends OrderedBatches {
+  constructor(options: UserBatchOptions) {
+    super(options, true);
   }
 }
 
 /** For recommending: the history is each user's last `window` clicks, and there is no target. */
-export class NextClickBatches implements UserBatches {
-  readonly batches: number;
-  readonly #options: BatchOptions;
-  readonly #builder: BatchBuilder;
-
-  constructor(options: BatchOptions) {
-    this.#options = options;
-    this.#builder = new BatchBuilder(options);
-    this.batches = Math.ceil(options.clicks.users / options.batchSize);
+export class NextClickBatches extends OrderedBatches {
+  constructor(options: UserBatchOptions) {
+    super(options, false);
   }
-
-  batch(index: number): Batch {
-    return userBatch(this, this.#options, this.#builder, index, false);
-  }
-}
-
-function userBatch(
-  { batches }: UserBatches,
-  { clicks, batchSize }: BatchOptions,
-  builder: BatchBuilder,
-  index: number,
-  lastIsTarget: boolean,
-): Batch {
-  checkIndex("batch", index, batches);
-  const end = Math.min(clicks.users, (index + 1) * batchSize);
-  for (let user = index * batchSize; user < end; user++) {
-    builder.addIsolated(user, clicks.clickOffsets[user + 1]! - (lastIsTarget ? 1 : 0));
-  }
-  return builder.build(lastIsTarget);
 }
 
 /** The clicks whose item is not `<unk>`. */

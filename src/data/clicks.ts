@@ -19,6 +19,11 @@ export interface Encoding {
   readonly numbers: ReadonlyMap<string, NumberStatistics>;
 }
 
+/** The vocabulary of what is predicted: the first field of a click. */
+export function itemVocabulary({ schema, vocabularies }: Encoding): Vocabulary {
+  return vocabularies.get(schema.click[0]!.name)!;
+}
+
 /** Clicks as ids: user u has clicks click_offsets[u] … click_offsets[u + 1] − 1, oldest first. */
 export interface Clicks {
   readonly users: number;

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, lstat, mkdir, open, realpath, rename, rm, rmdir } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, readFile, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { ShortlistError } from "../errors.js";
+import { type ErrorCode, ShortlistError } from "../errors.js";
 
 /** ERR_FILE with the reason that the operating system gave. */
 export function fileError(action: string, path: string, cause: unknown): ShortlistError {
@@ -20,6 +20,32 @@ export function fileError(action: string, path: string, cause: unknown): Shortli
 /** Whether an error of the operating system has this code, e.g. ENOENT. */
 export function hasCode(error: unknown, code: string): boolean {
   return (error as NodeJS.ErrnoException | undefined)?.code === code;
+}
+
+/** Whether there is a file or folder of this name. */
+export function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The text of a file; ERR_FILE where it cannot be read. */
+export async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw fileError("read", path, error);
+  }
+}
+
+/** A text as JSON; an error of `code` that begins with `path` where it is none. */
+export function parseJson(text: string, path: string, code: ErrorCode): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ShortlistError(code, `${path}: Expected JSON but ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** A hidden name beside `path`, on the same disk: what is renamed from it appears whole or not at all. */

@@ -1,6 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { nearestName, ShortlistError } from "../errors.js";
-import { fileError } from "./files.js";
+import { parseJson, readText } from "./files.js";
 
 /** One tab-separated column of a click log. Exactly one is of kind "clicks". */
 export interface Column {
@@ -71,19 +70,7 @@ export function vocabularyNames(schema: Schema): string[] {
 
 /** Reads a schema from a JSON file; see `parseSchema`. */
 export async function readSchema(path: string): Promise<Schema> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw fileError("read", path, error);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new ShortlistError("ERR_CONFIG", `${path}: Expected JSON but ${(error as Error).message}`, { cause: error });
-  }
-  return parseSchema(value, path);
+  return parseSchema(parseJson(await readText(path), path, "ERR_CONFIG"), path);
 }
 
 /**

@@ -1,6 +1,13 @@
 import { ShortlistError } from "../errors.js";
 import { countElements, type DimSizes, evaluateDim } from "../graph/dims.js";
-import { type Instruction, operandNames, type Program, STORED_ROLES, type TensorSpec } from "../graph/program.js";
+import {
+  type Instruction,
+  operandNames,
+  type Program,
+  STORED_ROLES,
+  storedTensors,
+  type TensorSpec,
+} from "../graph/program.js";
 import type { KernelCall, Op, TensorData, Value } from "../ops/op.js";
 import type {
   Engine,
@@ -122,8 +129,7 @@ class ReferenceExecutor implements Executor {
       if (!found) throw new ShortlistError("ERR_PROGRAM", `Program uses unknown op "${op}"`);
       return found;
     });
-    for (const spec of program.tensors) {
-      if (!STORED_ROLES.has(spec.role)) continue;
+    for (const spec of storedTensors(program)) {
       const shape = store.shape(spec.name);
       if (!shape) throw new ShortlistError("ERR_EXECUTOR", `The store has no ${spec.role} "${spec.name}"`);
       if (shape.join() !== spec.shape.join()) {

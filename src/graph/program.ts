@@ -58,6 +58,11 @@ export function tensorsByName(program: Program): Map<string, TensorSpec> {
   return new Map(program.tensors.map((tensor) => [tensor.name, tensor]));
 }
 
+/** The tensors that live in a store; their shapes are numbers. */
+export function storedTensors(program: Program): readonly (TensorSpec & { readonly shape: readonly number[] })[] {
+  return program.tensors.filter(({ role }) => STORED_ROLES.has(role)) as never;
+}
+
 /** One instruction a line, for people's diffs. */
 export function formatProgram(program: Program): string {
   const lines = (items: readonly unknown[]) => items.map((item) => `    ${JSON.stringify(item)}`).join(",\n");

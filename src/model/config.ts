@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { fileError } from "../data/files.js";
+import { parseJson, readText } from "../data/files.js";
 import { nearestName, ShortlistError } from "../errors.js";
 
 /** The recall network and how it is trained. Every key is an option of `--set` and of a configuration file. */
@@ -202,17 +201,7 @@ function checkTogether({ l2Output, optimizer, loss }: ModelConfig): void {
 
 /** Reads a configuration file: a JSON object with the keys that differ from a preset's. `resolveConfig` checks them. */
 export async function readConfig(path: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw fileError("read", path, error);
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new ShortlistError("ERR_CONFIG", `${path}: Expected JSON but ${(cause as Error).message}`, { cause });
-  }
+  return parseJson(await readText(path), path, "ERR_CONFIG");
 }
 
 /** Reads the configuration of a saved model, where every key must be there. */

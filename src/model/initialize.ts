@@ -1,7 +1,7 @@
 import { ShortlistError } from "../errors.js";
 import type { TensorStore } from "../executors/executor.js";
 import type { Initializer } from "../graph/graph.js";
-import { type Program, STORED_ROLES } from "../graph/program.js";
+import { type Program, storedTensors } from "../graph/program.js";
 import { philox, STREAMS } from "../random/philox.js";
 
 /** Makes room in the store for every tensor that the Program keeps and the store does not have yet, and fills it. */
@@ -12,11 +12,11 @@ export function initializeStore(
   seed: number,
 ): void {
   const present = new Set(store.tensors.map(({ name }) => name));
-  for (const { name, dtype, shape, role } of program.tensors) {
-    if (!STORED_ROLES.has(role) || present.has(name)) continue;
+  for (const { name, dtype, shape } of storedTensors(program)) {
+    if (present.has(name)) continue;
     const initializer = initializers.get(name);
     if (!initializer) throw new ShortlistError("ERR_PROGRAM", `Tensor "${name}" has no start value`);
-    store.define({ name, dtype, shape: shape as number[] });
+    store.define({ name, dtype, shape });
     fill(
       store,
       name,

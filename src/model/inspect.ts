@@ -1,6 +1,7 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
+import { exists } from "../data/files.js";
 import { countElements, type Dim } from "../graph/dims.js";
 import { type Attribute, namesIn, type Program, tensorsByName } from "../graph/program.js";
 import { instructionCosts } from "../ops/cost.js";
@@ -49,11 +50,7 @@ export interface InspectOptions {
 
 /** What is in a dataset or model folder. */
 export async function inspect(folder: string, options: InspectOptions = {}): Promise<Inspection> {
-  const isDataset = await stat(join(folder, "dataset.json")).then(
-    () => true,
-    () => false,
-  );
-  if (isDataset) {
+  if (await exists(join(folder, "dataset.json"))) {
     const { clicks, vocabularies } = await openDataset(folder);
     const vocabularySizes = Object.fromEntries([...vocabularies].map(([name, { size }]) => [name, size]));
     return { kind: "dataset", folder, users: clicks.users, clicks: clicks.clicks, vocabularySizes };
@@ -75,7 +72,7 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
 }
 
 function trainingProgramOf(description: ModelDescription): Program {
-  const items = description.vocabularies.get(description.schema.click[0]!.name)!;
+  const items = itemVocabulary(description);
   const distribution = items.counts.map((_, id) => (id === 0 ? 0 : 1 / (items.size - 1)));
   return trainingProgram(description.config, description, { distribution, aliasTable: aliasTable(distribution) })
     .program;

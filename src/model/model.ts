@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Encoding } from "../data/clicks.js";
-import { hasCode, replaceFolder } from "../data/files.js";
+import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
+import { exists, hasCode, parseJson, replaceFolder } from "../data/files.js";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
 import { parseSchema, userFeatures, vocabularyNames } from "../data/schema.js";
 import { Vocabulary } from "../data/vocabulary.js";
@@ -9,14 +9,7 @@ import { ShortlistError } from "../errors.js";
 import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
 import { createEngine, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
-import {
-  formatProgram,
-  type Program,
-  parseProgram,
-  STORED_ROLES,
-  selectOutputs,
-  type TensorSpec,
-} from "../graph/program.js";
+import { formatProgram, type Program, parseProgram, selectOutputs, storedTensors } from "../graph/program.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 
 const FORMAT = "shortlist-model";
@@ -63,7 +56,7 @@ export class Model {
 
   /** The vocabulary of what is recommended. */
   get items(): Vocabulary {
-    return this.description.vocabularies.get(this.description.schema.click[0]!.name)!;
+    return itemVocabulary(this.description);
   }
 
   close(): void {
@@ -102,11 +95,7 @@ export async function saveModel(model: Model, folder: string, passes: readonly n
 
 /** Throws unless a model may be written to this path: it is free, or an empty folder, or a model to be replaced. */
 export async function checkModelFolder(folder: string): Promise<void> {
-  const exists = await stat(folder).then(
-    () => true,
-    () => false,
-  );
-  if (exists) await refuseUnlessModel(folder);
+  if (await exists(folder)) await refuseUnlessModel(folder);
 }
 
 async function refuseUnlessModel(folder: string): Promise<void> {
@@ -144,10 +133,10 @@ export async function openModel(folder: string, options: EngineOptions = {}): Pr
 }
 
 /** Each vocabulary has a token for every row of its table. */
-function checkTables(folder: string, { vocabularies, schema }: ModelDescription, program: Program): void {
+function checkTables(folder: string, description: ModelDescription, program: Program): void {
   const rows = new Map(storedTensors(program).map(({ name, shape }) => [name, shape[0]]));
-  const expected = new Map([...vocabularies].map(([name, { size }]) => [`embedding.${name}`, size]));
-  expected.set("output.weight", vocabularies.get(schema.click[0]!.name)!.size);
+  const expected = new Map([...description.vocabularies].map(([name, { size }]) => [`embedding.${name}`, size]));
+  expected.set("output.weight", itemVocabulary(description).size);
   for (const [tensor, size] of expected) {
     const found = rows.get(tensor);
     if (found !== undefined && found !== size) {
@@ -162,7 +151,7 @@ function checkTables(folder: string, { vocabularies, schema }: ModelDescription,
 /** `config.json` and the vocabularies of a model folder. */
 export async function readDescription(folder: string): Promise<ModelDescription> {
   const path = join(folder, DESCRIPTION);
-  const head = parseJson(await readPart(folder, DESCRIPTION), path);
+  const head = parseObject(await readPart(folder, DESCRIPTION), path);
   if (head["format"] !== FORMAT) {
     throw new ShortlistError(
       "ERR_MODEL",
@@ -176,8 +165,8 @@ export async function readDescription(folder: string): Promise<ModelDescription>
     );
   }
   const schema = parseSchema(head["schema"], path);
-  const statistics = (head["numbers"] ?? {}) as Record<string, { mean: number; standardDeviation: number }>;
-  const numbers = new Map<string, { mean: number; standardDeviation: number }>();
+  const statistics = (head["numbers"] ?? {}) as Record<string, NumberStatistics>;
+  const numbers = new Map<string, NumberStatistics>();
   for (const { name, kind } of userFeatures(schema)) {
     if (kind !== "number") continue;
     const { mean, standardDeviation } = statistics[name] ?? {};
@@ -220,19 +209,10 @@ async function readPart(folder: string, name: string): Promise<string> {
   }
 }
 
-function parseJson(text: string, path: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch (cause) {
-    throw new ShortlistError("ERR_MODEL", `${path}: Expected JSON but ${(cause as Error).message}`, { cause });
-  }
+function parseObject(text: string, path: string): Record<string, unknown> {
+  const value = parseJson(text, path, "ERR_MODEL");
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw new ShortlistError("ERR_MODEL", `${path}: Expected a JSON object`);
-}
-
-/** The tensors that a Program keeps between runs; their shapes are numbers. */
-function storedTensors(program: Program): (TensorSpec & { readonly shape: readonly number[] })[] {
-  return program.tensors.filter(({ role }) => STORED_ROLES.has(role)) as never;
 }
 
 const CHUNK_ELEMENTS = 1 << 20;

@@ -1,4 +1,4 @@
-import type { Encoding } from "../data/clicks.js";
+import { type Encoding, itemVocabulary } from "../data/clicks.js";
 import { type ItemFeature, type Schema, userFeatures } from "../data/schema.js";
 import { nearestName, ShortlistError } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
@@ -52,7 +52,7 @@ export function recallNetwork(graph: Graph, config: ModelConfig, encoding: Encod
     activation: config.userVectorActivation,
   });
 
-  const items = encoding.vocabularies.get(item.name)!.size;
+  const items = itemVocabulary(encoding).size;
   const outputWeight = graph.parameter("output.weight", [items, config.userVectorWidth], {
     kind: "normal",
     standardDeviation: config.outputDeviation || 1 / Math.sqrt(items),

@@ -24,8 +24,6 @@ export interface Shortlist {
   readonly items: readonly RecommendedItem[];
 }
 
-const BATCH_SIZE = 256;
-
 /** A shortlist for each line of a log, in order: what the user may click after the line's last click. */
 export async function* recommend(model: Model, log: string, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
   const { clicks, userIds } = await encodeLog([log], model.description);
@@ -40,10 +38,10 @@ export async function* recommendClicks(
   { top = 30, keepWatched = false }: RecommendOptions = {},
 ): AsyncGenerator<Shortlist> {
   const length = Math.min(top, model.items.size - 1);
-  const batches = new NextClickBatches({ clicks, window: model.description.config.window, batchSize: BATCH_SIZE });
+  const batches = new NextClickBatches({ clicks, window: model.description.config.window });
   for (let b = 0; b < batches.batches; b++) {
     const { inputs, dims } = batches.batch(b);
-    const first = b * BATCH_SIZE;
+    const first = batches.firstUser(b);
     const watched = watchedItems(clicks, first, dims["samples"]!, { none: keepWatched });
     const best = await model.run(
       ["items", "score", "log_partition"],

@@ -20,18 +20,16 @@ export interface VectorReport {
   readonly width: number;
 }
 
-const BATCH_SIZE = 256;
-
 /** Writes the vector of each line's user: what the user may click after the line's last click is near it. */
 export async function writeUserVectors(model: Model, log: string, options: VectorOptions): Promise<VectorReport> {
   const { clicks, userIds } = await encodeLog([log], model.description);
-  const batches = new NextClickBatches({ clicks, window: model.description.config.window, batchSize: BATCH_SIZE });
+  const batches = new NextClickBatches({ clicks, window: model.description.config.window });
   const width = model.description.config.userVectorWidth;
   const users = new Float32Array(clicks.users * width);
   for (let b = 0; b < batches.batches; b++) {
     const { inputs, dims } = batches.batch(b);
     const outputs = await model.run(["user_vector"], inputs, dims);
-    users.set(outputs["user_vector"]!, b * BATCH_SIZE * width);
+    users.set(outputs["user_vector"]!, batches.firstUser(b) * width);
   }
   const plain = userVectors(users, width);
   const vectors = options.transform === "none" ? plain : simpleLshUsers(plain, width + 1);

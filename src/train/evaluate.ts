@@ -20,8 +20,6 @@ export interface Evaluation extends RankingMetrics {
   readonly popularity: RankingMetrics;
 }
 
-const BATCH_SIZE = 256;
-
 /**
  * Leave-last-out on a click log: the last click of each line is the target, the clicks before it the history. All items
  * are ranked, without those that the user has watched; a target that the model does not know is a miss.
@@ -53,10 +51,10 @@ export async function evaluateClicks(
   const ranks = new Float64Array(clicks.users);
   const popularityRanks = new Float64Array(clicks.users);
   const shown = tops.map(() => new Uint8Array(model.items.size));
-  const batches = new LastClickBatches({ clicks, window: model.description.config.window, batchSize: BATCH_SIZE });
+  const batches = new LastClickBatches({ clicks, window: model.description.config.window });
   for (let b = 0; b < batches.batches; b++) {
     const { inputs, dims } = batches.batch(b);
-    const [first, samples] = [b * BATCH_SIZE, dims["samples"]!];
+    const [first, samples] = [batches.firstUser(b), dims["samples"]!];
     const watched = watchedItems(clicks, first, samples, { withoutLast: true, none: keepWatched });
     const { items, rank } = await model.run(
       ["items", "rank"],

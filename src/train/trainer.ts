@@ -1,6 +1,7 @@
 import { SharedBatches, ShuffledBatches, type TrainingBatches } from "../data/batches.js";
+import { itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
-import { noiseDistribution, type Vocabulary } from "../data/vocabulary.js";
+import { noiseDistribution } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
 import { createEngine, type EngineOptions, type Executor } from "../executors/index.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
@@ -77,8 +78,9 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     return new Model({ schema, vocabularies, numbers, config, training: history }, inference.program, engine, store);
   };
 
-  const settling = settlingProgram(config, itemsOf(dataset).size);
-  const settle = settling && createSettling(engine.createExecutor(settling, store), itemsOf(dataset).size, config);
+  const settling = settlingProgram(config, itemVocabulary(dataset).size);
+  const settle =
+    settling && createSettling(engine.createExecutor(settling, store), itemVocabulary(dataset).size, config);
 
   const batches = batchesOf(dataset, config, seed);
   if (batches.samplesPerPass === 0) {
@@ -163,12 +165,8 @@ function batchesOf(dataset: Dataset, config: ModelConfig, seed: number): Trainin
   return config.batching === "shared" ? new SharedBatches(options) : new ShuffledBatches(options);
 }
 
-function itemsOf({ schema, vocabularies }: Dataset): Vocabulary {
-  return vocabularies.get(schema.click[0]!.name)!;
-}
-
 /** Items are drawn by how often they were clicked. */
 function noiseOf(dataset: Dataset, config: ModelConfig): Noise {
-  const distribution = noiseDistribution(itemsOf(dataset).counts, config.noisePower);
+  const distribution = noiseDistribution(itemVocabulary(dataset).counts, config.noisePower);
   return { distribution, aliasTable: aliasTable(distribution) };
 }

@@ -7,6 +7,7 @@ import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { outputTemporaries } from "../../bench/build_case.js";
 import type { Engine, RunOutputs } from "../../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
@@ -34,7 +35,7 @@ import {
 } from "../../src/ops/index.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { itemVectors, simpleLshItems, simpleLshUsers, userVectors } from "../../src/retrieve/simple_lsh.js";
-import { assertClose, denseGradient, outputTemporaries } from "../ops/harness.js";
+import { assertClose, denseGradient } from "../ops/harness.js";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const FOLDER = resolve(process.env["SHORTLIST_GOLDEN"] ?? join(REPOSITORY, "../shared/golden"));

@@ -1,12 +1,13 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { outputTemporaries } from "../../bench/build_case.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { gradients } from "../../src/graph/gradients.js";
 import { Graph, type GraphOp, type Tensor } from "../../src/graph/graph.js";
 import { addOp } from "../../src/ops/add.js";
 import { add, embeddingLookup, fill, linear, lossGradients, mean, OPS, sum } from "../../src/ops/index.js";
 import type { TensorData } from "../../src/ops/op.js";
-import { assertNumbers, denseGradient, outputTemporaries, runOnce } from "../ops/harness.js";
+import { assertNumbers, denseGradient, runOnce } from "../ops/harness.js";
 
 const ZEROS = { kind: "zeros" } as const;
 

@@ -1,27 +1,18 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { type BuiltCase, buildCase, SEED, storeOf } from "../../bench/build_case.js";
 import type { CaseTensor, CaseTerm, OpCase } from "../../bench/cases/case.js";
-import { elementCount } from "../../bench/cases/case.js";
 import type { Engine, RunOutputs } from "../../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
-import { type Gradient, gradients } from "../../src/graph/gradients.js";
-import { Graph, type Tensor, type TensorOperand } from "../../src/graph/graph.js";
-import { type Program, STORED_ROLES } from "../../src/graph/program.js";
-import { addOp } from "../../src/ops/add.js";
+import type { Gradient } from "../../src/graph/gradients.js";
+import type { Tensor } from "../../src/graph/graph.js";
+import { storedTensors } from "../../src/graph/program.js";
 import { OPS } from "../../src/ops/index.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { RandomStream } from "../../src/random/philox.js";
 
 export const FLOAT32_EPSILON = 2 ** -23;
-
-/** A graph with its values: what an engine needs to run it. */
-export interface BuiltCase {
-  readonly program: Program;
-  /** Values of the stored tensors (parameters, constants, optimizer state), by name. */
-  readonly stored: Readonly<Record<string, TensorData>>;
-  readonly inputs: Readonly<Record<string, TensorData>>;
-}
 
 export interface RunResult {
   readonly outputs: RunOutputs;
@@ -32,12 +23,8 @@ export interface RunResult {
 /** Runs a Program once, on a store of its own. */
 export async function runOnce(engine: Engine, built: BuiltCase, dims: Record<string, number> = {}): Promise<RunResult> {
   const { program, stored, inputs } = built;
-  const store = engine.createStore();
-  const specs = program.tensors.filter(({ role }) => STORED_ROLES.has(role));
-  for (const { name, dtype, shape } of specs) {
-    store.define({ name, dtype, shape: shape as number[] });
-    store.write(name, stored[name]!);
-  }
+  const store = storeOf(engine, built);
+  const specs = storedTensors(program);
   const executor = engine.createExecutor(program, store);
   try {
     const outputs = await executor.run(inputs, dims);
@@ -52,65 +39,6 @@ export async function runOnce(engine: Engine, built: BuiltCase, dims: Record<str
 
 function sameKind(like: TensorData, values: TensorData): TensorData {
   return (like.constructor as unknown as { from(values: ArrayLike<number>): TensorData }).from(values);
-}
-
-/** The name of the input that holds the gradient of the loss by the op's first output. */
-const SEED = "seed";
-
-/** Makes every temporary an output of the Program, under its own name. */
-export function outputTemporaries(graph: Graph): void {
-  for (const tensor of graph.nodes.flatMap((node) => Object.values(node.outputs).flat() as Tensor[])) {
-    if (tensor.role === "temporary") graph.output(tensor.name, tensor);
-  }
-}
-
-interface CaseGraph extends BuiltCase {
-  /** The op's outputs that are no stored tensors, flat. */
-  readonly outputs: readonly Tensor[];
-  /** By the name of the parameter. */
-  readonly gradients: ReadonlyMap<string, Gradient>;
-}
-
-/** The case as a graph: its op, and with `gradients` the instructions that differentiate it, every temporary an output. */
-export function buildCase(opCase: OpCase, options: { readonly gradients: boolean }): CaseGraph {
-  const op = OPS.get(opCase.op)!;
-  const graph = new Graph();
-  const stored: Record<string, TensorData> = {};
-  const inputs: Record<string, TensorData> = {};
-  const differentiated: Tensor[] = [];
-
-  const define = (slot: string, name: string, { dtype, shape, values }: CaseTensor): Tensor => {
-    const differentiate = opCase.differentiate?.includes(slot) ?? false;
-    if (!differentiate && !op.outputs.includes(slot)) {
-      inputs[name] = values;
-      return graph.input(name, dtype, shape);
-    }
-    stored[name] = values;
-    if (!differentiate) return graph.optimizerState(name, shape, { kind: "zeros" }, dtype);
-    const tensor = graph.parameter(name, shape, { kind: "zeros" });
-    differentiated.push(tensor);
-    return tensor;
-  };
-  const operands: Record<string, TensorOperand> = {};
-  for (const [slot, operand] of Object.entries(opCase.operands)) {
-    operands[slot] = Array.isArray(operand)
-      ? operand.map((tensor: CaseTensor, i) => define(slot, `${slot}.${i}`, tensor))
-      : define(slot, slot, operand as CaseTensor);
-  }
-  const results = graph.apply(op, "result", operands, opCase.attributes) as Record<string, TensorOperand>;
-  const outputs = (Object.values(results).flat() as Tensor[]).filter(({ role }) => role === "temporary");
-
-  let found: ReadonlyMap<Tensor, Gradient> = new Map();
-  if (options.gradients && differentiated.length > 0) {
-    const first = outputs[0]!;
-    const seed = graph.input(SEED, "float32", first.shape);
-    const random = new RandomStream(99, 1001);
-    inputs[seed.name] = Float32Array.from({ length: elementCount(first.shape as number[]) }, () => random.normal());
-    found = gradients(graph, new Map([[first, seed]]), differentiated, addOp);
-  }
-  outputTemporaries(graph);
-  const gradientsByName = new Map([...found].map(([tensor, gradient]) => [tensor.name, gradient]));
-  return { program: graph.toProgram(), stored, inputs, outputs, gradients: gradientsByName };
 }
 
 /** One run of a case's op by the reference, in float64: outputs by slot (`result` is the first) and the stored tensors. */

@@ -1,8 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { buildCase } from "../../bench/build_case.js";
 import { CaseValues, int32 } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/lstm.js";
-import { assertNumbers, buildCase, checkCases, evaluate } from "./harness.js";
+import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
 

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { buildCase } from "../../bench/build_case.js";
 import type { OpCase } from "../../bench/cases/case.js";
 import { OPS } from "../../src/ops/index.js";
-import { buildCase } from "./harness.js";
 
 const FOLDER = new URL("../../bench/cases/", import.meta.url);
 const TESTS = new URL("./", import.meta.url);
