@@ -4,6 +4,7 @@ import type { Program } from "../graph/program.js";
 import {
   decayRows,
   drawNegatives,
+  embeddingLookup,
   l2Decay,
   lossGradients,
   mean,
@@ -54,6 +55,22 @@ export function inferenceProgram(config: ModelConfig, encoding: Encoding): Initi
   graph.output("score", best.score);
   graph.output("log_partition", best.logPartition);
   graph.output("rank", targetRank(graph, "target.rank", { ...scan, target }, { skipRows: SKIP_ROWS }));
+  return { program: graph.toProgram(), initializers: graph.initializers };
+}
+
+/**
+ * The nearest of some unit vectors by inner product: for each of `rows` [samples], `items` and `similarity`
+ * [samples, top], itself left out. `offsets` [samples + 1] counts from 0. `unit` [n, width].
+ */
+export function similarityProgram(unit: Float32Array, width: number): InitializedProgram {
+  const graph = new Graph();
+  const weight = graph.constant("unit.rows", "float32", [unit.length / width, width], { kind: "values", values: unit });
+  const rows = graph.input("rows", "int32", ["samples"]);
+  const user = embeddingLookup(graph, "unit.wanted", weight, rows);
+  const scan = { user, weight, excluded: rows, excludedOffsets: graph.input("offsets", "int32", ["samples+1"]) };
+  const nearest = topN(graph, "top.items", scan, { top: "top" });
+  graph.output("items", nearest.items);
+  graph.output("similarity", nearest.score);
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 

@@ -1,8 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { type Clicks, encodeLog } from "../data/clicks.js";
-import { fileError } from "../data/files.js";
+import { readText } from "../data/files.js";
 import { ShortlistError } from "../errors.js";
+import { initializeStore } from "../model/initialize.js";
 import type { Model } from "../model/model.js";
+import { similarityProgram } from "../model/programs.js";
 import { recommendClicks, type Shortlist } from "./recommend.js";
 import { outputTable } from "./vectors.js";
 
@@ -99,29 +100,38 @@ export async function* mineSimilar(
 ): AsyncGenerator<SimilarItems> {
   const { tokens } = model.items;
   const wanted = items === undefined ? tokens.slice(1) : await readTokens(items);
-  const unit = unitRows(outputTable(model).weight, model.description.config.userVectorWidth);
+  const rows = Int32Array.from(wanted, (item) => {
+    const id = model.items.idOf(item);
+    if (id === 0) throw new ShortlistError("ERR_OPTION", `The model does not know the item "${item}"`);
+    return id - 1;
+  });
   const width = model.description.config.userVectorWidth;
-  const count = tokens.length - 1;
-  const similarity = new Float64Array(count);
-  for (const item of wanted) {
-    const own = model.items.idOf(item) - 1;
-    if (own < 0) throw new ShortlistError("ERR_OPTION", `The model does not know the item "${item}"`);
-    for (let other = 0; other < count; other++) {
-      let sum = 0;
-      for (let c = 0; c < width; c++) sum += unit[own * width + c]! * unit[other * width + c]!;
-      similarity[other] = sum;
+  const { program, initializers } = similarityProgram(unitRows(outputTable(model).weight, width), width);
+  const store = model.engine.createStore();
+  initializeStore(store, program, initializers, 0);
+  const executor = model.engine.createExecutor(program, store);
+  const length = Math.min(top, tokens.length - 2);
+  for (let first = 0; first < rows.length; first += ITEMS_AT_ONCE) {
+    const batch = rows.subarray(first, first + ITEMS_AT_ONCE);
+    const offsets = Int32Array.from({ length: batch.length + 1 }, (_, i) => i);
+    const dims = { samples: batch.length, top: length };
+    const nearest = await executor.run({ rows: batch, offsets }, dims);
+    for (let s = 0; s < batch.length; s++) {
+      const similar = Array.from({ length }, (_, j) => ({
+        item: tokens[nearest["items"]![s * length + j]! + 1]!,
+        similarity: nearest["similarity"]![s * length + j]!,
+      }));
+      yield { item: wanted[first + s]!, similar };
     }
-    const order = Array.from(similarity.keys()).filter((other) => other !== own);
-    order.sort((a, b) => similarity[b]! - similarity[a]! || a - b);
-    yield {
-      item,
-      similar: order.slice(0, top).map((other) => ({ item: tokens[other + 1]!, similarity: similarity[other]! })),
-    };
   }
+  executor.close();
 }
 
-function unitRows(matrix: Float32Array, width: number): Float64Array {
-  const unit = Float64Array.from(matrix);
+const ITEMS_AT_ONCE = 256;
+
+/** The rows of a matrix divided by their norms; zero rows stay zero. */
+function unitRows(matrix: Float32Array, width: number): Float32Array {
+  const unit = Float32Array.from(matrix);
   for (let row = 0; row < unit.length; row += width) {
     const values = unit.subarray(row, row + width);
     const norm = Math.hypot(...values) || 1;
@@ -132,13 +142,7 @@ function unitRows(matrix: Float32Array, width: number): Float64Array {
 
 /** The lines of a file that are not empty. */
 async function readTokens(path: string): Promise<string[]> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw fileError("read", path, error);
-  }
-  const tokens = text.split(/\r?\n/).filter((line) => line !== "");
+  const tokens = (await readText(path)).split(/\r?\n/).filter((line) => line !== "");
   if (tokens.length === 0)
     throw new ShortlistError("ERR_FILE", `${path}: Expected one token a line but the file is empty`);
   return tokens;

@@ -173,12 +173,22 @@ test("mine: users from the id alone and from a log, popular items, similar items
     vocabulary,
   );
   writeFileSync(at("which.txt"), `${popular[0]!.item}\n`);
-  const similar = jsonLines<{ item: string; similar: { item: string }[] }>(
+  const similar = jsonLines<{ item: string; similar: { item: string; similarity: number }[] }>(
     succeed("mine", "similar", at("model"), "--items", at("which.txt"), "--top", "4"),
   );
   assert.is(similar.length, 1);
   assert.is(similar[0]!.similar.length, 4);
   assert.not.ok(similar[0]!.similar.some(({ item }) => item === popular[0]!.item));
+  succeed("vectors", "items", at("model"), "--output", at("items.txt"), "--transform", "none");
+  const weights = new Map([...readVectors(at("items.txt"))].map(([item, vector]) => [item, vector.slice(1)]));
+  const cosine = (a: readonly number[], b: readonly number[]) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+  const own = weights.get(popular[0]!.item)!;
+  const expected = [...weights].map(([item, other]) => ({ item, similarity: cosine(own, other) }));
+  expected.sort((a, b) => b.similarity - a.similarity);
+  for (const [i, { item, similarity }] of similar[0]!.similar.entries()) {
+    assert.is(item, expected[i + 1]!.item);
+    assert.ok(Math.abs(similarity - expected[i + 1]!.similarity) < 1e-5);
+  }
 });
 
 test("inspect shows instructions, shapes, parameters and work, of both Programs and of a dataset", () => {
