@@ -41,7 +41,7 @@ export function trainCommand(): Command {
     .addOption(
       new Option(
         "--windows <kind>",
-        "growing: a prediction reads up to 2 · window clicks, at a fifth of the work",
+        "growing: a prediction reads the last window to 2 · window clicks",
       ).choices(["sliding", "growing"]),
     )
     .addOption(
