@@ -48,4 +48,11 @@ export const cases: OpCase[] = [
   lstm("typical, small batch", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4] }),
   lstm("typical, peepholes", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4], peepholes: true }),
   lstm("typical", { positions: 2600, width: 64, runs: Array(256).fill(10) }, { benchmark: true }),
+  ...[50, 256].map((batch) =>
+    lstm(
+      `${batch} runs of 20 steps`,
+      { positions: 20 * batch, width: 64, runs: Array(batch).fill(20) },
+      { benchmark: true },
+    ),
+  ),
 ];
