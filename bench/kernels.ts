@@ -100,8 +100,8 @@ export interface BagSizes {
   readonly rows: number;
   readonly width: number;
   readonly bags: number;
-  /** Lengths are uniform over 1 … maxLength. */
-  readonly maxLength: number;
+  /** Lengths are uniform over first … last. */
+  readonly lengths: readonly [first: number, last: number];
   readonly distribution: "uniform" | "zipf";
 }
 
@@ -115,10 +115,12 @@ export interface BagIds {
   readonly sets: readonly Int32Array[];
 }
 
-export function bagIds({ rows, bags, maxLength, distribution }: BagSizes): BagIds {
+export function bagIds({ rows, bags, lengths, distribution }: BagSizes): BagIds {
+  const [shortest, longest] = lengths;
   const random = new RandomStream(1, STREAM);
   const offsets = new Int32Array(bags + 1);
-  for (let bag = 0; bag < bags; bag++) offsets[bag + 1] = offsets[bag]! + 1 + random.below(maxLength);
+  for (let bag = 0; bag < bags; bag++)
+    offsets[bag + 1] = offsets[bag]! + shortest + random.below(longest - shortest + 1);
   const table =
     distribution === "zipf" ? aliasTable(Float64Array.from({ length: rows }, (_, rank) => 1 / (rank + 10))) : undefined;
   const next = () => {

@@ -2,7 +2,6 @@
 
 import { join } from "node:path";
 import { type TensorToWrite, writeSafetensors } from "../../src/data/safetensors.js";
-import { ShortlistError } from "../../src/errors.js";
 import { createNativeEngine, createReferenceEngine, type Engine } from "../../src/executors/index.js";
 import { OPS } from "../../src/ops/index.js";
 import { type Contender, kernelContender } from "../contender.js";
@@ -69,6 +68,11 @@ function engineOf(threads: number): Engine {
   const engine = engines.get(threads) ?? createNativeEngine({ threads });
   engines.set(threads, engine);
   return engine;
+}
+
+/** The instruction set of our kernels. */
+export function isaOf(): string {
+  return engineOf(1).isa;
 }
 
 /** One log for all rows that have the same sizes. */
@@ -164,7 +168,7 @@ function bagRows({ python, folder }: Peers, threads: number): Row[] {
   const rows: Row[] = [];
   for (const train of [false, true]) {
     for (const distribution of ["uniform", "zipf"] as const) {
-      const sizes: BagSizes = { rows: 1_000_000, width: 64, bags: 4096, maxLength: 40, distribution };
+      const sizes: BagSizes = { rows: 1_000_000, width: 64, bags: 4096, lengths: [1, 40], distribution };
       const ids = (): BagIds => bags.get(distribution)?.ids ?? bagIds(sizes);
       rows.push({
         group: train ? "adagrad" : "bag",
@@ -382,8 +386,11 @@ function flopsOfSample(changes: readonly string[]): number {
 }
 
 function tensorflowRows({ tensorflow }: Peers, threads: number): Row[] {
+  const backends = ["wasm", "cpu"];
   const gemmSizes = { rows: 1024, out: 256, inner: 240 };
   const lstmSizes = { batch: 256, steps: 20, width: 64 };
+  const bagSizes: BagSizes = { rows: 20_000, width: 64, bags: 4096, lengths: [20, 20], distribution: "uniform" };
+  const ids = bagIds(bagSizes);
   const row = { group: "tensorflow", threads, target: undefined, needs: "tensorflow" } as const;
   return [
     {
@@ -392,7 +399,7 @@ function tensorflowRows({ tensorflow }: Peers, threads: number): Row[] {
       measure: { unit: "GFLOP/s", amount: gemmFlops(gemmSizes) / 1e9 },
       ours: () => kernelContender("shortlist", engineOf(threads), gemm(gemmSizes)),
       others: () =>
-        ["wasm", "cpu"].map(
+        backends.map(
           (backend) => () => tensorflow!.contender(`tfjs ${backend}`, "gemm", { backend, threads, ...gemmSizes }),
         ),
     },
@@ -402,14 +409,27 @@ function tensorflowRows({ tensorflow }: Peers, threads: number): Row[] {
       measure: { unit: "GFLOP/s", amount: lstmFlops(lstmSizes) / 1e9 },
       ours: () => kernelContender("shortlist", engineOf(threads), lstmTraining(lstmSizes)),
       others: () =>
-        ["wasm", "cpu"].map(
+        backends.map(
           (backend) => () => tensorflow!.contender(`tfjs ${backend}`, "lstm", { backend, threads, ...lstmSizes }),
         ),
     },
+    {
+      ...row,
+      name: "mean of 20 rows of 20 k × 64, uniform ids, 4096 bags",
+      measure: { unit: "GB/s", amount: bagBytes(bagSizes, ids) / 1e9 },
+      ours: () => kernelContender("shortlist", engineOf(threads), bag(bagSizes, ids, { train: false })),
+      others: () =>
+        backends.map(
+          (backend) => () =>
+            tensorflow!.contender(`tfjs ${backend}`, "bag", {
+              backend,
+              threads,
+              rows: 20_000,
+              bags: 4096,
+              length: 20,
+              width: 64,
+            }),
+        ),
+    },
   ];
-}
-
-/** Whether a row asks for something that this build does not have yet. */
-export function isUnknownKey(error: unknown): boolean {
-  return error instanceof ShortlistError && error.code === "ERR_CONFIG";
 }

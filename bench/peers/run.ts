@@ -3,13 +3,14 @@
 
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Contender, median } from "../contender.js";
 import { Peer } from "./peer.js";
-import { type Measure, type Peers, type Row, rowsOf } from "./rows.js";
+import { circumstances, formatRate, geometricMean, keepResults, networkGemms, type Result } from "./report.js";
+import { isaOf, type Peers, type Row, rowsOf } from "./rows.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -19,30 +20,22 @@ const { values: flags } = parseArgs({
     rounds: { type: "string", default: "9" },
     seconds: { type: "string", default: "0.2" },
     json: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
   },
 });
-
-export interface Result {
-  readonly group: string;
-  readonly name: string;
-  readonly threads: number;
-  readonly target: number | undefined;
-  readonly unit: Measure["unit"];
-  /** Medians over the rounds. */
-  readonly ours: number;
-  readonly others: number;
-  /** The one that `others` is. */
-  readonly peer: string;
-  /** Of the rates, the median over the rounds. */
-  readonly ratio: number;
-  readonly rounds: number;
-}
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const say = (message: string) => console.error(message);
 const rounds = Number(flags.rounds);
 const seconds = Number(flags.seconds);
 
+if (loadavg()[0]! > 0.5) {
+  say(
+    `The machine is busy (load ${loadavg()[0]!.toFixed(1)}): peers that spin at barriers suffer most, so the ratios flatter us`,
+  );
+}
+/** Of the peers, by name. */
+const versions: Record<string, string> = {};
 const folder = await mkdtemp(join(tmpdir(), "shortlist-peers-"));
 const peers: Peers = { python: await openPython(), tensorflow: await openTensorflow(), folder };
 const results: Result[] = [];
@@ -57,6 +50,7 @@ try {
     else console.log(format(result));
   }
   summarize();
+  if (flags.write && results.length > 0) await keepResults(results, circumstances(isaOf(), versions));
 } finally {
   peers.python?.close();
   peers.tensorflow?.close();
@@ -92,6 +86,7 @@ async function compare(row: Row): Promise<Result | undefined> {
     }
     const { amount, unit } = row.measure;
     const othersAmount = (row.othersMeasure ?? row.measure).amount;
+    const ratios = times.map((time) => amount / time.ours / (othersAmount / time.other)).sort((a, b) => a - b);
     return {
       group: row.group,
       name: row.name,
@@ -101,7 +96,8 @@ async function compare(row: Row): Promise<Result | undefined> {
       ours: median(times.map((time) => amount / time.ours)),
       others: median(times.map((time) => othersAmount / time.other)),
       peer: other.name,
-      ratio: median(times.map((time) => amount / time.ours / (othersAmount / time.other))),
+      ratio: median(ratios),
+      quartiles: [ratios[Math.floor(rounds / 4)]!, ratios[Math.ceil((3 * rounds) / 4) - 1]!],
       rounds,
     };
   } catch (error) {
@@ -147,25 +143,20 @@ function format({ group, name, threads, target, unit, ours, others, peer, ratio 
   ].join(" ");
 }
 
-function formatRate(rate: number): string {
-  return rate >= 1000 ? Math.round(rate).toString() : rate.toPrecision(3);
-}
-
 /** The geometric mean of the GEMM ratios, which has a target of its own. */
 function summarize(): void {
-  const ratios = results
-    .filter(({ group, name }) => group === "gemm" && !name.startsWith("2048"))
-    .map(({ ratio }) => ratio);
+  const ratios = networkGemms(results).map(({ ratio }) => ratio);
   if (ratios.length < 2 || flags.json) return;
-  const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
+  const mean = geometricMean(ratios);
   console.log(`gemm: geometric mean of ${ratios.length} ratios at the network's shapes: ${mean.toFixed(3)}× (≥ 1.15)`);
 }
 
 async function openPython(): Promise<Peer | undefined> {
   const peer = new Peer(flags.python, [here("peer.py")]);
   try {
-    const versions = await peer.ask({ call: "versions" });
-    const missing = Object.keys(versions).filter((name) => !versions[name]);
+    const found = await peer.ask({ call: "versions" });
+    for (const [name, version] of Object.entries(found)) if (version) versions[name] = String(version);
+    const missing = Object.keys(found).filter((name) => !found[name]);
     if (missing.length > 0) {
       say(
         `${flags.python} lacks ${missing.join(", ")}: ${flags.python} -m pip install -r bench/peers/requirements.txt`,
@@ -184,6 +175,6 @@ async function openTensorflow(): Promise<Peer | undefined> {
     return undefined;
   }
   const peer = new Peer(process.execPath, [here("tensorflow.mjs")]);
-  await peer.ask({ call: "versions" });
+  versions["tfjs"] = String((await peer.ask({ call: "versions" }))["tfjs"]);
   return peer;
 }
