@@ -68,6 +68,13 @@ export interface UserBatches {
   batch(index: number): Batch;
 }
 
+export function checkTrainingBatchOptions({ window, batchSize, maxPart, seed }: TrainingBatchOptions): void {
+  checkSize("window", window);
+  checkSize("batchSize", batchSize);
+  if (maxPart !== undefined) checkSize("maxPart", maxPart);
+  checkSeed(seed);
+}
+
 export function createTrainingBatches(options: TrainingBatchOptions): TrainingBatches {
   return options.batching === "shared" ? new SharedBatches(options) : new ShuffledBatches(options);
 }
@@ -83,7 +90,7 @@ export class ShuffledBatches implements TrainingBatches {
   #order: { readonly pass: number; readonly permutation: KeyedPermutation } | undefined;
 
   constructor(options: TrainingBatchOptions) {
-    checkSeed(options.seed);
+    checkTrainingBatchOptions(options);
     this.#options = options;
     this.#builder = new BatchBuilder(options);
     this.#targets = trainingTargets(options.clicks);
@@ -124,9 +131,8 @@ export class SharedBatches implements TrainingBatches {
   #order: { readonly pass: number; readonly parts: Int32Array; readonly before: Int32Array } | undefined;
 
   constructor(options: TrainingBatchOptions) {
-    const { clicks, seed, batchSize, maxPart } = options;
-    checkSeed(seed);
-    if (maxPart !== undefined) checkSize("maxPart", maxPart);
+    const { clicks, batchSize } = options;
+    checkTrainingBatchOptions(options);
     this.#options = options;
     this.#builder = new BatchBuilder(options);
     this.#targets = trainingTargets(clicks);
@@ -180,6 +186,8 @@ class OrderedBatches implements UserBatches {
 
   constructor(options: UserBatchOptions, lastIsTarget: boolean) {
     this.#options = { batchSize: USERS_AT_ONCE, ...options };
+    checkSize("window", this.#options.window);
+    checkSize("batchSize", this.#options.batchSize);
     this.#builder = new BatchBuilder(this.#options);
     this.#lastIsTarget = lastIsTarget;
     this.batches = Math.ceil(options.clicks.users / this.#options.batchSize);
@@ -288,9 +296,7 @@ class BatchBuilder {
   readonly #stepStart = new IntList();
   readonly #stepEnd = new IntList();
 
-  constructor({ clicks, window, windows, batchSize }: BatchOptions) {
-    checkSize("window", window);
-    checkSize("batchSize", batchSize);
+  constructor({ clicks, window, windows }: BatchOptions) {
     this.#clicks = clicks;
     this.#window = window;
     this.#windows = windows;
