@@ -76,4 +76,11 @@ export const cases: OpCase[] = [
   lstm("typical, peepholes", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4], peepholes: true }),
   lstm("typical", { positions: 2560, width: 64, runs: Array(256).fill(10), isolated: true }, { benchmark: true }),
   lstm("positions shared by runs", { positions: 256, width: 64, runs: Array(256).fill(10) }, { benchmark: true }),
+  ...[50, 256].map((batch) =>
+    lstm(
+      `${batch} runs of 20 steps`,
+      { positions: 20 * batch, width: 64, runs: Array(batch).fill(20), isolated: true },
+      { benchmark: true },
+    ),
+  ),
 ];
