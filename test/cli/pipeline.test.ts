@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { succeed, temporaryFolder } from "./run.js";
+import { run, succeed, temporaryFolder } from "./run.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -55,6 +55,17 @@ test("same seed, same bits: again, and on 1 and 2 threads; another seed, other b
   assert.ok(one.equals(weights("two", "--threads", "2")), "1 and 2 threads");
   assert.ok(one.equals(weights("again", "--threads", "1")), "twice");
   assert.not.ok(one.equals(weights("other", "--seed", "2")), "seed 2");
+});
+
+test("threads come from --threads, else from SHORTLIST_THREADS", () => {
+  const threads = (...flags: string[]) => {
+    const args = ["train", at("dataset"), "--output", at("threads"), "--steps", "1", "--json", ...flags];
+    const { status, stdout, stderr } = run(args, { SHORTLIST_THREADS: "3" });
+    assert.is(status, 0, stderr);
+    return JSON.parse(stdout).threads;
+  };
+  assert.is(threads(), 3);
+  assert.is(threads("--threads", "2"), 2);
 });
 
 test("--steps stops early", () => {

@@ -22,7 +22,7 @@ struct Exact {
   const char* name;
   double (*of)(double);
   bool from_zero;  // defined for x ≥ 0
-  double smallest; // a result that would be smaller may be anything from 0 to this
+  double smallest;  // a result that would be smaller may be anything from 0 to this
 };
 
 const Exact kExact[] = {
