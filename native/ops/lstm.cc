@@ -126,10 +126,6 @@ SHORTLIST_INLINE void copy_row(float* __restrict to, const float* __restrict fro
   for (int64_t j = 0; j < count; j += kLanes) store_upto(to + j, load_upto(from + j, count - j), count - j);
 }
 
-SHORTLIST_INLINE void prefetch_row(const float* row, int64_t count) {
-  for (int64_t j = 0; j < count; j += 16) __builtin_prefetch(row + j, 0, 2);
-}
-
 // ---- forward --------------------------------------------------------------------------------------------------------
 
 enum ForwardOutput { kOutput, kGates, kCell };

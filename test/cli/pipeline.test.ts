@@ -113,6 +113,8 @@ test("a loss that is not finite stops training at its step, and nothing is saved
   assert.is(status, 1);
   assert.match(stderr, /The loss of step \d+ is (NaN|-?Infinity)\. Lower learningRate/);
   assert.not.ok(existsSync(at("diverged")));
+});
+
 test("threads come from --threads, else from SHORTLIST_THREADS", () => {
   const threads = (...flags: string[]) => {
     const args = ["train", at("dataset"), "--output", at("threads"), "--steps", "1", "--json", ...flags];

@@ -110,29 +110,38 @@ void check_linear(const Engines& engines, int64_t rows, int64_t a, int64_t b, in
 
 // ---- lstm ----------------------------------------------------------------------------------------------------------------
 
-void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes) {
-  Case test("lstm " + std::to_string(h) + " wide, " + std::to_string(runs) + " runs");
+// Where `isolated`, each step reads a position of its own.
+void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes, bool isolated) {
+  Case test("lstm " + std::to_string(h) + " wide, " + std::to_string(runs) + (isolated ? " isolated runs" : " runs"));
   const Ints run_offsets = offsets(runs, 9);
-  const int64_t steps = run_offsets.back(), positions = steps / 2 + 3, w = 4 * h;
-  const Floats& projection = test.input("projection", {positions, w}, numbers(positions * w));
-  Floats weights = numbers(h * w);
-  for (float& x : weights) x /= std::sqrt(static_cast<float>(h));
-  const Floats& weight = test.input("weight", {h, w}, weights);
-  const Ints& position = test.input("position", {steps}, ids(steps, positions));
+  const int64_t steps = run_offsets.back(), positions = isolated ? steps : steps / 2 + 3, w = 4 * h, in = h + 2;
+  const auto small = [](int64_t rows, int64_t columns) {
+    Floats weights = numbers(rows * columns);
+    for (float& x : weights) x /= std::sqrt(static_cast<float>(rows));
+    return weights;
+  };
+  const Floats& input = test.input("input", {positions, in}, numbers(positions * in));
+  const Floats& input_weight = test.input("input_weight", {in, w}, small(in, w));
+  const Floats& bias = test.input("bias", {w}, numbers(w));
+  const Floats& weight = test.input("weight", {h, w}, small(h, w));
+  Ints in_order(static_cast<size_t>(steps));
+  for (int64_t s = 0; s < steps; ++s) in_order[s] = static_cast<int32_t>(s);
+  const Ints& position = test.input("position", {steps}, isolated ? in_order : ids(steps, positions));
   test.input("run_offsets", {runs + 1}, run_offsets);
   const Floats& above = test.input("above", {steps, h}, numbers(steps * h));
   const Floats zero(static_cast<size_t>(h)), p_i = peepholes ? test.input("p_i", {h}, numbers(h)) : zero,
       p_f = peepholes ? test.input("p_f", {h}, numbers(h)) : zero, p_o = peepholes ? test.input("p_o", {h}, numbers(h)) : zero;
 
-  Doubles output = zeros(steps * h), gates = zeros(steps * w), cell = output, projection_gradient = zeros(positions * w),
-          weight_gradient = zeros(h * w), p_i_gradient = zeros(h), p_f_gradient = p_i_gradient, p_o_gradient = p_i_gradient;
+  Doubles output = zeros(steps * h), gates = zeros(steps * w), cell = output, input_gradient = zeros(positions * in),
+          input_weight_gradient = zeros(in * w), bias_gradient = zeros(w), weight_gradient = zeros(h * w), p_i_gradient = zeros(h), p_f_gradient = p_i_gradient, p_o_gradient = p_i_gradient;
   for (int64_t r = 0; r < runs; ++r) {
     const int64_t begin = run_offsets[r], end = run_offsets[r + 1];
     const auto before = [&](const Doubles& x, int64_t s, int64_t j) { return s > begin ? x[(s - 1) * h + j] : 0; };
     for (int64_t s = begin; s < end; ++s) {
       double* gate = &gates[s * w];
       for (int64_t n = 0; n < w; ++n) {
-        gate[n] = projection[position[s] * w + n];
+        gate[n] = bias[n];
+        for (int64_t k = 0; k < in; ++k) gate[n] += double{input[position[s] * in + k]} * input_weight[k * w + n];
         for (int64_t k = 0; k < h; ++k) gate[n] += before(output, s, k) * weight[k * w + n];
       }
       for (int64_t j = 0; j < h; ++j) {
@@ -168,16 +177,26 @@ void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes)
           weight_gradient[k * w + n] += before(output, s, k) * d[n];
         }
       }
-      for (int64_t n = 0; n < w; ++n) projection_gradient[position[s] * w + n] += d[n];
+      for (int64_t n = 0; n < w; ++n) {
+        bias_gradient[n] += d[n];
+        for (int64_t k = 0; k < in; ++k) {
+          input_gradient[position[s] * in + k] += d[n] * input_weight[k * w + n];
+          input_weight_gradient[k * w + n] += d[n] * input[position[s] * in + k];
+        }
+      }
     }
   }
   test.output("output", {steps, h}, output);
   test.output("gates", {steps, w}, gates);
   test.output("cell", {steps, h}, cell);
-  test.output("projection_gradient", {positions, w}, projection_gradient);
+  test.output("input_gradient", {positions, in}, input_gradient);
+  test.output("input_weight_gradient", {in, w}, input_weight_gradient);
+  test.output("bias_gradient", {w}, bias_gradient);
   test.output("weight_gradient", {h, w}, weight_gradient);
-  std::string operands = " projection=projection recurrent_weight=weight position=position run_offsets=run_offsets";
-  std::string gradients = "projection_gradient=projection_gradient recurrent_weight_gradient=weight_gradient";
+  std::string operands = " input=input input_weight=input_weight bias=bias recurrent_weight=weight position=position run_offsets=run_offsets";
+  std::string gradients =
+      "input_gradient=input_gradient input_weight_gradient=input_weight_gradient bias_gradient=bias_gradient "
+      "recurrent_weight_gradient=weight_gradient";
   if (peepholes) {
     test.output("p_i_gradient", {h}, p_i_gradient);
     test.output("p_f_gradient", {h}, p_f_gradient);
@@ -593,7 +612,9 @@ void check_isa(const std::string& isa) {
     check_linear(engines, rows, a, b, out);
   }
   for (const auto& [h, runs] : {std::pair(1, 1), std::pair(3, 5), std::pair(16, 30), std::pair(37, 60), std::pair(64, 26), std::pair(5, 0)}) {
-    for (const bool peepholes : {false, true}) check_lstm(engines, h, runs, peepholes);
+    for (const bool peepholes : {false, true}) {
+      for (const bool isolated : {false, true}) check_lstm(engines, h, runs, peepholes, isolated);
+    }
   }
   for (const int width : {1, 3, 16, 33, 64, 100}) {
     for (const bool grouped : {false, true}) check_embedding_bag(engines, width, 150, grouped);
