@@ -1,4 +1,4 @@
-import { CaseValues, int32, type OpCase } from "./case.js";
+import { CaseValues, int32, largeTable, type OpCase } from "./case.js";
 
 const OP = { op: "embedding_bag", differentiate: ["table"] };
 
@@ -78,6 +78,23 @@ function ranges(
   };
 }
 
+/** A table far larger than the caches. */
+function coldBags(name: string, ids: "uniform" | "zipf"): OpCase {
+  return {
+    ...OP,
+    name,
+    get operands() {
+      const values = new CaseValues(47);
+      const [rows, width, samples] = [1_000_000, 64, 4096];
+      const { start, end, limit } = values.isolatedRanges(samples, 40);
+      const drawn = ids === "zipf" ? values.zipfIds([limit], rows) : values.ids([limit], rows);
+      return { table: largeTable(rows, width), ids: drawn, start, end };
+    },
+    benchmark: true,
+    large: true,
+  };
+}
+
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const windows = range(60).map((i): [number, number] => [12 * i, 12 * i + 1 + ((5 * i) % 12)]);
 const prefixes = range(9).flatMap((run) => range(40).map((i): [number, number] => [40 * run, 40 * run + i + 1]));
@@ -138,4 +155,6 @@ export const cases: OpCase[] = [
     limits: { ids: 4, start: 6, end: 6, offsets: 4 },
   },
   bags("typical", 20_000, 64, 2600, 256, { benchmark: true }),
+  coldBags("1 M rows of 64, bags of 1 to 40, uniform ids", "uniform"),
+  coldBags("1 M rows of 64, bags of 1 to 40, Zipf ids", "zipf"),
 ];

@@ -156,7 +156,7 @@ SHORTLIST_INLINE void find_sources(const RowTerms& all, int64_t begin, int64_t e
   }
 }
 
-// sum [width] = Σ scale · row over elements [from, to) of a chunk of `count`, in order.
+// sum [width, rounded up to 16] = Σ scale · row over elements [from, to) of a chunk of `count`, in order; 0 past width.
 SHORTLIST_INLINE void sum_sources(const Sources& sources, int64_t from, int64_t to, int64_t count, int64_t width,
                                   float* sum) {
   for_each_strip(0, width, [&](auto vectors, int64_t c, int64_t left) {
@@ -168,7 +168,7 @@ SHORTLIST_INLINE void sum_sources(const Sources& sources, int64_t from, int64_t 
       const vf scale = splat(sources.scale[p]);
       for (int i = 0; i < n; ++i) total[i] = madd(scale, load_strip<n>(row, i, left), total[i]);
     }
-    for (int i = 0; i < n; ++i) store_strip<n>(sum + c, i, total[i], left);
+    for (int i = 0; i < n; ++i) store(sum + c + i * kLanes, total[i]);
   });
 }
 
