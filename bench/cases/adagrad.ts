@@ -1,4 +1,4 @@
-import { CaseValues, float32, int32, mixedTerms, type OpCase, termLimits, termOperands } from "./case.js";
+import { CaseValues, float32, int32, largeTable, mixedTerms, type OpCase, termLimits, termOperands } from "./case.js";
 
 const RATE = float32([], [0.1]);
 
@@ -45,6 +45,29 @@ function rows(
   };
 }
 
+/** A table far larger than the caches: the update of the bags of `embedding_bag`. */
+function coldRows(name: string, ids: "uniform" | "zipf"): OpCase {
+  const attributes = { epsilon: 1e-6, terms: "p" };
+  return {
+    op: "adagrad_rows",
+    name,
+    get operands() {
+      const values = new CaseValues(48);
+      const [table, width, n] = [1_000_000, 64, 84_000];
+      const drawn = ids === "zipf" ? values.zipfIds([n], table) : values.ids([n], table);
+      return {
+        parameter: largeTable(table, width),
+        accumulator: largeTable(table, width),
+        learning_rate: RATE,
+        ...termOperands([{ ids: drawn, rows: largeTable(n, width) }]).operands,
+      };
+    },
+    attributes,
+    benchmark: true,
+    large: true,
+  };
+}
+
 export const cases: OpCase[] = [
   dense("rank 1", [37]),
   dense("rank 2", [7, 13]),
@@ -58,4 +81,6 @@ export const cases: OpCase[] = [
   rows("segments over several chunks", [3, 21], 300),
   rows("a long segment between short ones", [40, 64], 170, {}, (id) => (id % 3 === 0 ? id : 17)),
   rows("typical", [20_000, 64], 600, { benchmark: true }),
+  coldRows("84,000 uniform ids, 1 M rows of 64", "uniform"),
+  coldRows("84,000 Zipf ids, 1 M rows of 64", "zipf"),
 ];

@@ -32,6 +32,8 @@ export interface OpCase {
   readonly magnitude?: number;
   /** Large enough to be timed; its gradient is checked in its smaller sisters. */
   readonly benchmark?: boolean;
+  /** Hundreds of megabytes: timed only, its smaller sisters are checked. Its operands are made when they are asked for. */
+  readonly large?: boolean;
 }
 
 export function float32(shape: readonly number[], values: Iterable<number>): CaseTensor {
@@ -90,6 +92,27 @@ export class CaseValues {
     );
   }
 
+  /** Zipf's law over 0 … limit − 1: id i has weight 1 / (i + 10). */
+  zipfIds(shape: readonly number[], limit: number): CaseTensor {
+    const cumulative = new Float64Array(limit);
+    let total = 0;
+    for (let i = 0; i < limit; i++) {
+      total += 1 / (i + 10);
+      cumulative[i] = total;
+    }
+    return int32(
+      shape,
+      this.#list(shape, () => firstAbove(cumulative, this.#random.uniform() * total)),
+    );
+  }
+
+  /** `count` ranges, one behind the other, of 1 … `longest` each. */
+  isolatedRanges(count: number, longest: number): { start: CaseTensor; end: CaseTensor; limit: number } {
+    const ends: number[] = [];
+    for (let i = 0; i < count; i++) ends.push((ends.at(-1) ?? 0) + 1 + this.#random.below(longest));
+    return { start: int32([count], [0, ...ends.slice(0, -1)]), end: int32([count], ends), limit: ends.at(-1) ?? 0 };
+  }
+
   /** `count` ranges within 0 … limit, some of them empty, many of them overlapping. */
   ranges(count: number, limit: number): { start: CaseTensor; end: CaseTensor } {
     const ends = Array.from({ length: count }, () =>
@@ -116,6 +139,24 @@ export class CaseValues {
   #list(shape: readonly number[], next: () => number): number[] {
     return Array.from({ length: elementCount(shape) }, next);
   }
+}
+
+/** The first index whose number is above x, of rising numbers. */
+function firstAbove(rising: Float64Array, x: number): number {
+  let [low, high] = [0, rising.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rising[middle]! > x) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Small numbers, cheap to make, for tables of hundreds of megabytes. */
+export function largeTable(rows: number, width: number): CaseTensor {
+  const values = new Float32Array(rows * width);
+  for (let i = 0; i < values.length; i++) values[i] = 0.01 * ((i % 31) + 1);
+  return { dtype: "float32", shape: [rows, width], values };
 }
 
 /** A row term with its numbers. */

@@ -35,6 +35,8 @@ export const cases: OpCase[] = [
   draw("one item", { items: 1, samples: 3, draws: 1 }),
   draw("odd draws", { items: 31, samples: 13, draws: 5 }),
   draw("even draws", { items: 257, samples: 7, draws: 8 }),
+  draw("several chunks", { items: 1009, samples: 401, draws: 5 }),
+  draw("shared in several chunks", { items: 1009, samples: 2, draws: 2051, shared: true }),
   draw("shared", { items: 31, samples: 13, draws: 7, shared: true }),
   draw("largest seed and step", { items: 100_003, samples: 5, draws: 3, seed: 0xffffffff, step: 0xffffffff }),
   draw("typical", { items: 20_000, samples: 256, draws: 25 }, { benchmark: true }),

@@ -1,4 +1,4 @@
-import { CaseValues, int32, type OpCase } from "./case.js";
+import { CaseValues, int32, largeTable, type OpCase } from "./case.js";
 
 const OP = { op: "embedding_bag", differentiate: ["table"] };
 
@@ -78,30 +78,20 @@ function ranges(
   };
 }
 
-/** Bags that follow one another, of 1 to `longest` ids. */
-function raggedBags(
-  name: string,
-  rows: number,
-  width: number,
-  count: number,
-  longest: number,
-  extra: Partial<OpCase> = {},
-): OpCase {
-  const values = new CaseValues(23);
-  const offsets = [0];
-  for (const length of values.ids([count], longest + 1, 1).values) offsets.push(offsets.at(-1)! + length);
-  const ids = offsets.at(-1)!;
+/** A table far larger than the caches. */
+function coldBags(name: string, ids: "uniform" | "zipf"): OpCase {
   return {
     ...OP,
     name,
-    operands: {
-      table: values.normal([rows, width]),
-      ids: values.ids([ids], rows),
-      start: int32([count], offsets.slice(0, -1)),
-      end: int32([count], offsets.slice(1)),
+    get operands() {
+      const values = new CaseValues(47);
+      const [rows, width, samples] = [1_000_000, 64, 4096];
+      const { start, end, limit } = values.isolatedRanges(samples, 40);
+      const drawn = ids === "zipf" ? values.zipfIds([limit], rows) : values.ids([limit], rows);
+      return { table: largeTable(rows, width), ids: drawn, start, end };
     },
-    limits: { ids: rows, start: ids + 1, end: ids + 1 },
-    ...extra,
+    benchmark: true,
+    large: true,
   };
 }
 
@@ -165,5 +155,6 @@ export const cases: OpCase[] = [
     limits: { ids: 4, start: 6, end: 6, offsets: 4 },
   },
   bags("typical", 20_000, 64, 2600, 256, { benchmark: true }),
-  raggedBags("4096 bags of 1 to 40 ids", 20_000, 64, 4096, 40, { benchmark: true }),
+  coldBags("1 M rows of 64, bags of 1 to 40, uniform ids", "uniform"),
+  coldBags("1 M rows of 64, bags of 1 to 40, Zipf ids", "zipf"),
 ];

@@ -15,7 +15,37 @@ function maxima(name: string, rows: number, width: number, samples: number, extr
   };
 }
 
+/** Ranges over `rows` rows, for units of rows in the gradient. */
+function ranges(name: string, rows: number, width: number, samples: readonly (readonly [number, number])[]): OpCase {
+  return {
+    ...OP,
+    name,
+    operands: {
+      input: new CaseValues(9).normal([rows, width]),
+      start: int32(
+        [samples.length],
+        samples.map(([start]) => start),
+      ),
+      end: int32(
+        [samples.length],
+        samples.map(([, end]) => end),
+      ),
+    },
+    differentiate: ["input"],
+    limits: { start: rows + 1, end: rows + 1 },
+    tolerance: 4,
+  };
+}
+
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+const windows = range(70).map((i): [number, number] => [10 * i, 10 * i + ((5 * i) % 11)]);
+const prefixes = range(16).flatMap((run) => range(39).map((i): [number, number] => [40 * run, 40 * run + i + 1]));
+
 export const cases: OpCase[] = [
+  ranges("isolated windows", 705, 19, windows),
+  ranges("prefixes of runs", 640, 64, prefixes),
+  ranges("windows that reach back", 700, 37, [...windows.slice(20), [3, 690], ...windows.slice(0, 20)]),
+  ranges("windows in falling order", 700, 8, [...windows].reverse()),
   maxima("no rows", 0, 3, 2),
   maxima("one row", 1, 1, 1),
   maxima("odd sizes, overlapping ranges", 23, 7, 13),

@@ -33,5 +33,6 @@ export const cases: OpCase[] = [
     ),
   ]),
   sort("more ids than chunks of the least size hold", [values.ids([70_001], 4000)]),
+  sort("84,000 ids of 1 M", [values.ids([84_000], 1_000_000)], { benchmark: true }),
   sort("typical", [values.ids([256], 20_000), values.ids([256, 25], 20_000)], { benchmark: true }),
 ];

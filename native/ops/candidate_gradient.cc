@@ -39,27 +39,20 @@ void check_gradient(const Call& call) {
   }
 }
 
-// to [width] (= | +=) Σ_j scale[j] · weight[ids[j]], j in order; four vectors of columns stay in registers.
-SHORTLIST_INLINE void add_rows(const Tensor& weight, const int32_t* ids, const float* scale, int64_t count, float* to) {
-  const int64_t width = weight.columns;
-  int64_t c = 0;
-  for (; c + 4 * kLanes <= width; c += 4 * kLanes) {
-    vf sum[4];
-    for (int i = 0; i < 4; ++i) sum[i] = load(to + c + i * kLanes);
-    for (int64_t j = 0; j < count; ++j) {
-      if (c == 0 && j + kPrefetchAhead < count) prefetch_row(weight.row(ids[j + kPrefetchAhead]), width);
-      const float* row = weight.row(ids[j]) + c;
-      const vf by = splat(scale[j]);
-      for (int i = 0; i < 4; ++i) sum[i] = madd(by, load(row + i * kLanes), sum[i]);
+// to [width] = first · weight[target] + Σ_d scale[d] · weight[draws[d]], in order; strips of columns stay in registers.
+SHORTLIST_INLINE void sum_candidates(const Tensor& weight, int32_t target, float first, const int32_t* draws,
+                                     const float* scale, int64_t count, float* to) {
+  for_each_strip(0, weight.columns, [&](auto vectors, int64_t c, int64_t left) {
+    const int n = decltype(vectors)::value;
+    vf sum[n];
+    for (int i = 0; i < n; ++i) sum[i] = splat(first) * load_strip<n>(weight.row(target) + c, i, left);
+    for (int64_t d = 0; d < count; ++d) {
+      if (c == 0 && d + kPrefetchAhead < count) prefetch_row(weight.row(draws[d + kPrefetchAhead]), weight.columns);
+      const float* row = weight.row(draws[d]) + c;
+      for (int i = 0; i < n; ++i) sum[i] = madd(splat(scale[d]), load_strip<n>(row, i, left), sum[i]);
     }
-    for (int i = 0; i < 4; ++i) store(to + c + i * kLanes, sum[i]);
-  }
-  for (; c < width; c += kLanes) {
-    const int64_t left = width - c;
-    vf sum = load_upto(to + c, left);
-    for (int64_t j = 0; j < count; ++j) sum = madd(splat(scale[j]), load_upto(weight.row(ids[j]) + c, left), sum);
-    store_upto(to + c, sum, left);
-  }
+    for (int i = 0; i < n; ++i) store_strip<n>(to + c, i, sum[i], left);
+  });
 }
 
 void gradient(const Call& call) {
@@ -84,10 +77,11 @@ void gradient(const Call& call) {
       float* __restrict to = scale + s * scale_stride;
       target_scale[s] = by * from[-1];
       for (int64_t d = 0; d < draws; ++d) to[d] = by * from[d];
-      float* row = user_gradient.row(s);
-      for (int64_t c = 0; c < width; ++c) row[c] = 0;
-      add_rows(weight, target + s, target_scale + s, 1, row);
-      if (!shared) add_rows(weight, negatives.i32() + s * negatives.stride, to, draws, row);
+      const int32_t* ids = negatives.i32() + s * negatives.stride;
+      if (!shared && s + kSamplesAhead < end) {
+        prefetch_candidates(weight, target[s + kSamplesAhead], ids + kSamplesAhead * negatives.stride, draws);
+      }
+      sum_candidates(weight, target[s], target_scale[s], ids, to, shared ? 0 : draws, user_gradient.row(s));
     }
   });
   if (!shared) return;

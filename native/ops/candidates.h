@@ -8,7 +8,7 @@
 // scores of all candidates. Draws are [samples, draws], each sample its own, or [draws], one set for the batch.
 //
 // Own draws: a sample's candidates are gathered rows, four dot products at a time; bound by memory, so rows ahead are
-// prefetched. Shared draws: the rows are gathered once and the scores are one matrix product.
+// prefetched, those of the next samples too. Shared draws: the rows are gathered once and the scores are one matrix product.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -21,7 +21,8 @@ const char* const kCandidateInputs[] = {"user", "weight", "bias?", "target", "ne
 const char* const kCandidateOutputs[] = {"loss", "logit_gradient", nullptr};
 
 const int64_t kSamplesPerBlock = 16;
-const int64_t kPrefetchAhead = 8;
+const int64_t kPrefetchAhead = 16;  // candidates of a sample; so many of a sample ahead are prefetched
+const int64_t kSamplesAhead = 2;
 
 // Checks the operands that the losses and their gradient share.
 SHORTLIST_INLINE void check_drawn(const Call& call, const Tensor& user, const Tensor& weight, const Tensor& target, const Tensor& negatives,
@@ -50,16 +51,25 @@ SHORTLIST_INLINE void check_candidates(const Call& call) {
   if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.rows, 1), "bias [items]");
 }
 
-// to[j] = weight[ids[j]]·user, for `count` ids; elements of ids lie `between` apart.
-SHORTLIST_INLINE void score_rows(const Tensor& weight, const float* user, const int32_t* ids, int64_t count,
-                                 float* to) {
+// The first candidates of a sample to come.
+SHORTLIST_INLINE void prefetch_candidates(const Tensor& weight, int32_t target, const int32_t* draws, int64_t count) {
+  prefetch_row(weight.row(target), weight.columns);
+  for (int64_t d = 0; d < kPrefetchAhead && d < count; ++d) prefetch_row(weight.row(draws[d]), weight.columns);
+}
+
+// to[0] = weight[target]·user, to[1 + d] = weight[draws[d]]·user, for `count` draws.
+SHORTLIST_INLINE void score_rows(const Tensor& weight, const float* user, int32_t target, const int32_t* draws,
+                                 int64_t count, float* to) {
   const int64_t width = weight.columns;
   const int64_t whole = width / kLanes * kLanes, rest = width - whole;
-  for (int64_t j = 0; j < count; j += 4) {
-    for (int64_t i = j + kPrefetchAhead; i < j + kPrefetchAhead + 4 && i < count; ++i) prefetch_row(weight.row(ids[i]), width);
-    const int64_t rows = count - j < 4 ? count - j : 4;
+  for (int64_t j = 0; j <= count; j += 4) {
+    for (int64_t i = j + kPrefetchAhead; i < j + kPrefetchAhead + 4 && i < count; ++i) prefetch_row(weight.row(draws[i]), width);
+    const int64_t rows = count + 1 - j < 4 ? count + 1 - j : 4;
     const float* row[4];
-    for (int64_t i = 0; i < 4; ++i) row[i] = weight.row(ids[j + (i < rows ? i : 0)]);
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t candidate = j + (i < rows ? i : 0);
+      row[i] = weight.row(candidate == 0 ? target : draws[candidate - 1]);
+    }
     vf sum[4] = {vf{}, vf{}, vf{}, vf{}};
     for (int64_t c = 0; c < whole; c += kLanes) {
       const vf u = load(user + c);
@@ -128,11 +138,18 @@ SHORTLIST_INLINE void for_each_sample(const Call& call, const Loss& loss) {
     for (int64_t s = begin; s < end; ++s) {
       float* logit = logits.row(s);
       const int32_t* ids = shared ? negatives.i32() : negatives.i32() + s * negatives.stride;
-      score_rows(weight, user.row(s), target + s, 1, logit);
+      if (!shared && s + kSamplesAhead < end) {
+        const int32_t* ahead = ids + kSamplesAhead * negatives.stride;
+        prefetch_candidates(weight, target[s + kSamplesAhead], ahead, draws);
+        for (int64_t d = 0; d < kPrefetchAhead && d < draws; ++d) {
+          __builtin_prefetch(log_noise + ahead[d]);
+          if (bias) __builtin_prefetch(bias + ahead[d]);
+        }
+      }
+      score_rows(weight, user.row(s), target[s], ids, shared ? 0 : draws, logit);
       if (bias) logit[0] += bias[target[s]];
       own_noise[0] = log_draws + log_noise[target[s]];
       if (!shared) {
-        score_rows(weight, user.row(s), ids, draws, logit + 1);
         for (int64_t d = 0; d < draws; ++d) own_noise[1 + d] = log_draws + log_noise[ids[d]];
         for (int64_t d = 0; bias && d < draws; ++d) logit[1 + d] += bias[ids[d]];
       }

@@ -30,8 +30,18 @@ void expect(const Call& call, bool condition, const char* expectation) {
   if (!condition) throw Error(Status::program, "[" + std::string(call.op) + "] Expected " + expectation);
 }
 
+// The checks look for any bad number first, without a branch for each, and for its place only where there is one: they
+// run before every step, on one thread.
+
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first) {
   if (!ids.given) return;
+  const uint32_t least = static_cast<uint32_t>(first);
+  uint32_t largest = 0;  // id − first, as a number without sign: below `first` it is huge
+  for (int64_t r = 0; r < ids.rows; ++r) {
+    const uint32_t* row = ids.u32() + r * ids.stride;
+    for (int64_t c = 0; c < ids.columns; ++c) largest = row[c] - least > largest ? row[c] - least : largest;
+  }
+  if (ids.rows * ids.columns == 0 || (largest <= INT32_MAX && largest < rows - first)) return;
   for (int64_t r = 0; r < ids.rows; ++r) {
     const int32_t* row = ids.i32() + r * ids.stride;
     for (int64_t c = 0; c < ids.columns; ++c) {
@@ -44,6 +54,12 @@ void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first)
 
 void check_ranges(const Call& call, const Tensor& start, const Tensor& end, int64_t limit) {
   if (!start.given || !end.given) return;
+  int32_t bad = 0;
+  const int32_t* starts = start.i32();
+  const int32_t* ends = end.i32();
+  const int32_t most = limit < INT32_MAX ? static_cast<int32_t>(limit) : INT32_MAX;
+  for (int64_t i = 0; i < start.rows; ++i) bad |= (starts[i] < 0) | (ends[i] < starts[i]) | (ends[i] > most);
+  if (bad == 0) return;
   for (int64_t i = 0; i < start.rows; ++i) {
     const int64_t from = start.i32()[i], to = end.i32()[i];
     if (from >= 0 && to >= from && to <= limit) continue;
@@ -57,7 +73,9 @@ void check_offsets(const Call& call, const Tensor& offsets, int64_t limit) {
   if (offsets.rows == 0) refuse(call, std::string("Expected ") + offsets.name + " to hold at least one offset");
   const int32_t* data = offsets.i32();
   if (data[0] != 0) refuse(call, std::string("Expected ") + offsets.name + " to start with 0 but received " + text(data[0]));
-  for (int64_t i = 1; i < offsets.rows; ++i) {
+  int32_t falls = 0;
+  for (int64_t i = 1; i < offsets.rows; ++i) falls |= data[i] < data[i - 1];
+  for (int64_t i = 1; falls != 0 && i < offsets.rows; ++i) {
     if (data[i] >= data[i - 1]) continue;
     refuse(call, std::string("Expected rising offsets in ") + offsets.name + " but received " + text(data[i]) + " after " +
                      text(data[i - 1]));

@@ -5,8 +5,8 @@
 // (seed, 1); c = ⌊w · items / 2³²⌋; the draw is c where v < threshold[c], else alias[c]. Shared draws: s = 0, rank 1.
 // negatives is =. A draw depends on (seed, step, s, d) alone.
 //
-// Draws come in groups: the words of all first, a vector of counters at a time, then the table's entries, which lie
-// anywhere and are prefetched.
+// A block gives a pair of draws; pairs are numbered sample by sample and come in groups: the words of all first, a vector
+// of counters at a time, then the table's entries, which lie anywhere and are prefetched.
 
 #include "native/ops/operands.h"
 
@@ -15,7 +15,7 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int kPairs = 16;  // of draws at a time
-const int64_t kGroupsPerChunk = 64;
+const int64_t kPairsPerChunk = 32 * kPairs;
 const uint32_t kStream = 1;
 
 enum Input { kThreshold, kAlias, kTarget, kSeed, kStep };
@@ -35,10 +35,11 @@ void check_draws(const Call& call) {
   check_ids(call, call.input(kAlias), items);
 }
 
-// The words of kPairs blocks with counters (first + i, sample, step, 0): one lane a block.
-SHORTLIST_INLINE void philox(uint32_t first, uint32_t sample, uint32_t step, uint32_t seed, uint32_t words[4][kPairs]) {
+// The words of kPairs blocks with counters (pair[i], sample[i], step, 0): one lane a block.
+SHORTLIST_INLINE void philox(const uint32_t pair[kPairs], const uint32_t sample[kPairs], uint32_t step, uint32_t seed,
+                             uint32_t words[4][kPairs]) {
   for (int i = 0; i < kPairs; ++i) {
-    uint32_t word0 = first + static_cast<uint32_t>(i), word1 = sample, word2 = step, word3 = 0;
+    uint32_t word0 = pair[i], word1 = sample[i], word2 = step, word3 = 0;
     uint32_t key0 = seed, key1 = kStream;
 #pragma GCC unroll 10
     for (int round = 0; round < 10; ++round) {
@@ -68,23 +69,34 @@ void draw(const Call& call) {
   const int64_t draws = shared ? negatives.rows : negatives.columns;
   const int64_t samples = shared ? 1 : negatives.rows;
   const int64_t between = shared ? negatives.stride : 1;  // elements from draw to draw
-  const int64_t groups = (draws + 2 * kPairs - 1) / (2 * kPairs);
-  parallel_blocks(call, samples * groups, kGroupsPerChunk, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t s = i / groups, pair = i % groups * kPairs;
-      const int64_t count = draws - 2 * pair < 2 * kPairs ? draws - 2 * pair : 2 * kPairs;
-      uint32_t words[4][kPairs];
-      uint32_t column[2 * kPairs];
-      philox(static_cast<uint32_t>(pair), static_cast<uint32_t>(s), step, seed, words);
-      for (int64_t d = 0; d < count; ++d) {
-        column[d] = static_cast<uint32_t>(words[2 * (d % 2)][d / 2] * items >> 32);
-        __builtin_prefetch(threshold + column[d]);
-        __builtin_prefetch(alias + column[d]);
+  const int64_t pairs = (draws + 1) / 2;  // of a sample
+  parallel_blocks(call, samples * pairs, kPairsPerChunk, [&](int64_t begin, int64_t end) {
+    int64_t next_sample = begin / pairs, next_pair = begin % pairs;
+    for (int64_t first = begin; first < end; first += kPairs) {
+      uint32_t sample[kPairs], pair[kPairs], words[4][kPairs], column[kPairs][2];
+      for (int i = 0; i < kPairs; ++i) {
+        sample[i] = static_cast<uint32_t>(next_sample);
+        pair[i] = static_cast<uint32_t>(next_pair++);
+        if (next_pair < pairs) continue;
+        next_pair = 0;
+        ++next_sample;
       }
-      int32_t* to = negatives.i32() + s * (shared ? 0 : negatives.stride) + 2 * pair * between;
-      for (int64_t d = 0; d < count; ++d) {
-        const bool own = words[2 * (d % 2) + 1][d / 2] < threshold[column[d]];
-        to[d * between] = own ? static_cast<int32_t>(column[d]) : alias[column[d]];
+      philox(pair, sample, step, seed, words);
+      const int count = end - first < kPairs ? static_cast<int>(end - first) : kPairs;
+      for (int i = 0; i < count; ++i) {
+        for (int d = 0; d < 2; ++d) {
+          column[i][d] = static_cast<uint32_t>(words[2 * d][i] * items >> 32);
+          __builtin_prefetch(threshold + column[i][d]);
+          __builtin_prefetch(alias + column[i][d]);
+        }
+      }
+      for (int i = 0; i < count; ++i) {
+        int32_t* to = negatives.i32() + (shared ? 0 : sample[i] * negatives.stride) + int64_t{2} * pair[i] * between;
+        const int of_pair = draws - int64_t{2} * pair[i] < 2 ? 1 : 2;
+        for (int d = 0; d < of_pair; ++d) {
+          const bool own = words[2 * d + 1][i] < threshold[column[i][d]];
+          to[d * between] = own ? static_cast<int32_t>(column[i][d]) : alias[column[i][d]];
+        }
       }
     }
   });

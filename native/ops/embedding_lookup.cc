@@ -4,16 +4,15 @@
 //
 // Bound by memory: one random table row an id, so rows ahead are prefetched.
 
-#include <string.h>
-
 #include "native/ops/operands.h"
+#include "native/simd/vector.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kIdsPerBlock = 256;
-const int64_t kPrefetchAhead = 8;
+const int64_t kPrefetchAhead = 32;
 
 enum Input { kTable, kIds };
 
@@ -26,14 +25,14 @@ void lookup(const Call& call) {
   const Tensor& table = call.input(kTable);
   const Tensor& output = call.output(0);
   const int32_t* ids = call.input(kIds).i32();
-  const size_t bytes = sizeof(float) * static_cast<size_t>(table.columns);
+  const int64_t width = table.columns;
   parallel_blocks(call, output.rows, kIdsPerBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < begin + kPrefetchAhead && i < end; ++i) prefetch_row(table.row(ids[i]), width);
     for (int64_t i = begin; i < end; ++i) {
-      if (i + kPrefetchAhead < end) {
-        const float* ahead = table.row(ids[i + kPrefetchAhead]);
-        for (int64_t c = 0; c < table.columns; c += 16) __builtin_prefetch(ahead + c);
-      }
-      memcpy(output.row(i), table.row(ids[i]), bytes);
+      if (i + kPrefetchAhead < end) prefetch_row(table.row(ids[i + kPrefetchAhead]), width);
+      const float* from = table.row(ids[i]);
+      float* to = output.row(i);
+      for (int64_t c = 0; c < width; c += kLanes) store_upto(to + c, load_upto(from + c, width - c), width - c);
     }
   });
 }

@@ -6,8 +6,11 @@
 //           All outputs are =, alias nothing.
 //
 // Forward: a strip of columns stays in registers while the rows pass. Samples of one run are prefixes of it, so a sample
-// that starts where the one before it does and ends no earlier goes on from that one's maximum. The gradient splits
-// columns among the threads: samples share rows, and each element is summed by one thread in sample order.
+// that starts where the one before it does and ends no earlier goes on from that one's maximum.
+//
+// The gradient is cut between samples whose rows all lie before those of every later one: isolated windows, or the samples
+// of one run. What lies between two cuts is one thread's; a sample whose rows are all new writes them once, by comparing.
+// Where there are too few cuts, the columns are split as well: each element is summed by one thread in sample order.
 
 #include "native/ops/operands.h"
 #include "native/simd/vector.h"
@@ -17,7 +20,9 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kSamplesPerBlock = 32;
-const int64_t kColumnsPerBlock = 16;
+const int64_t kRowsPerUnit = 128;     // of the gradient, at least
+const int64_t kColumnsPerBlock = 16;  // of units that are split
+const int64_t kFewUnits = 4;
 
 enum Input { kInput, kStart, kEnd };
 
@@ -30,40 +35,47 @@ void check_forward(const Call& call) {
   check_ranges(call, call.input(kStart), call.input(kEnd), input.rows);
 }
 
-void forward(const Call& call) {
+template <int vectors>
+SHORTLIST_INLINE void find_largest(const Call& call, int64_t first, int64_t last, int64_t c, int64_t left) {
   const Tensor& input = call.input(kInput);
   const Tensor& output = call.output(0);
   const Tensor& index = call.output(1);
   const int32_t* start = call.input(kStart).i32();
   const int32_t* end = call.input(kEnd).i32();
-  const int64_t width = input.columns;
-  parallel_blocks(call, output.rows, kSamplesPerBlock, [&](int64_t first, int64_t last) {
-    for (int64_t c = 0; c < width; c += kLanes) {
-      const int64_t left = width - c;
-      vf best = vf{};
-      vi from = splat(-1);
-      for (int64_t s = first; s < last; ++s) {
-        int64_t r = start[s];
-        if (s > first && start[s] == start[s - 1] && end[s] >= end[s - 1] && end[s - 1] > start[s]) {
-          r = end[s - 1];
-        } else if (r < end[s]) {
-          best = load_upto(input.row(r) + c, left);
-          from = splat(static_cast<int32_t>(r));
-          ++r;
-        } else {
-          best = vf{};
-          from = splat(-1);
-        }
-        for (; r < end[s]; ++r) {
-          const vf value = load_upto(input.row(r) + c, left);
-          const vi higher = value > best;
-          best = higher ? value : best;
-          from = higher ? splat(static_cast<int32_t>(r)) : from;
-        }
-        store_upto(output.row(s) + c, best, left);
-        store_upto(index.i32() + s * index.stride + c, from, left);
+  vf best[vectors] = {};
+  vi from[vectors] = {};
+  int64_t begun = -1, r = 0;  // they hold the maximum of rows begun … r − 1
+  for (int64_t s = first; s < last; ++s) {
+    if (start[s] != begun || end[s] < r || r == begun) {
+      begun = r = start[s];
+      const bool some = r < end[s];
+      for (int i = 0; i < vectors; ++i) {
+        best[i] = some ? load_strip<vectors>(input.row(r) + c, i, left) : vf{};
+        from[i] = splat(some ? static_cast<int32_t>(r) : -1);
+      }
+      r += some;
+    }
+    for (; r < end[s]; ++r) {
+      const vi row = splat(static_cast<int32_t>(r));
+      for (int i = 0; i < vectors; ++i) {
+        const vf value = load_strip<vectors>(input.row(r) + c, i, left);
+        const vi higher = value > best[i];
+        best[i] = higher ? value : best[i];
+        from[i] = higher ? row : from[i];
       }
     }
+    for (int i = 0; i < vectors; ++i) {
+      store_strip<vectors>(output.row(s) + c, i, best[i], left);
+      store_strip<vectors>(index.row(s) + c, i, bits(from[i]), left);
+    }
+  }
+}
+
+void forward(const Call& call) {
+  parallel_blocks(call, call.output(0).rows, kSamplesPerBlock, [&](int64_t first, int64_t last) {
+    for_each_strip(0, call.input(kInput).columns, [&](auto vectors, int64_t c, int64_t left) {
+      find_largest<decltype(vectors)::value>(call, first, last, c, left);
+    });
   });
 }
 
@@ -76,21 +88,108 @@ void check_gradient(const Call& call) {
   check_ids(call, call.input(kIndex), call.input(kLike).rows, -1);
 }
 
+// The first and one past the last row that each sample's index names; [rows, 0) where it names none.
+void find_spans(const Call& call, int32_t* low, int32_t* high) {
+  const Tensor& index = call.input(kIndex);
+  const int32_t rows = static_cast<int32_t>(call.input(kLike).rows);
+  parallel_blocks(call, index.rows, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      const int32_t* row = index.i32() + s * index.stride;
+      vi least = splat(rows), most = splat(-1);
+      int64_t c = 0;
+      for (; c + kLanes <= index.columns; c += kLanes) {
+        const vi x = load(row + c);
+        const vi named = x >= 0 ? x : splat(rows);
+        least = named < least ? named : least;
+        most = x > most ? x : most;
+      }
+      int32_t first = rows, last = -1;
+      for (int lane = 0; lane < kLanes; ++lane) {
+        first = least[lane] < first ? least[lane] : first;
+        last = most[lane] > last ? most[lane] : last;
+      }
+      for (; c < index.columns; ++c) {
+        if (row[c] >= 0 && row[c] < first) first = row[c];
+        if (row[c] > last) last = row[c];
+      }
+      low[s] = first;
+      high[s] = last + 1;
+    }
+  });
+}
+
+// Samples [sample[u], sample[u + 1]) name no rows but [row[u], row[u + 1]), which no other unit's do.
+struct Units {
+  int64_t count;
+  int32_t* sample;
+  int32_t* row;
+};
+
+Units units_of(const Call& call, const int32_t* low, const int32_t* high, int64_t samples, int64_t rows) {
+  const int64_t most = rows / kRowsPerUnit + 1;
+  Units units = {1, int_scratch(call, most + 1), int_scratch(call, most + 1)};
+  units.sample[0] = units.row[0] = 0;
+  int32_t reach = 0;  // past the rows of all samples so far
+  for (int64_t s = 0; s < samples; ++s) {
+    if (low[s] >= high[s]) continue;
+    while (low[s] < units.row[units.count - 1]) --units.count;  // it reaches back
+    if (low[s] >= reach && reach - units.row[units.count - 1] >= kRowsPerUnit) {
+      units.sample[units.count] = static_cast<int32_t>(s);
+      units.row[units.count++] = reach;
+    }
+    if (high[s] > reach) reach = high[s];
+  }
+  units.sample[units.count] = static_cast<int32_t>(samples);
+  units.row[units.count] = static_cast<int32_t>(rows);
+  return units;
+}
+
+// input_gradient[from … to), columns [first, last), = 0.
+SHORTLIST_INLINE void clear_rows(const Tensor& input_gradient, int64_t from, int64_t to, int64_t first, int64_t last) {
+  for (int64_t r = from; r < to; ++r) {
+    float* row = input_gradient.row(r);
+    for (int64_t c = first; c < last; c += kLanes) store_upto(row + c, vf{}, last - c);
+  }
+}
+
 void gradient(const Call& call) {
   const Tensor& output_gradient = call.input(kOutputGradient);
   const Tensor& index = call.input(kIndex);
   const Tensor& input_gradient = call.output(0);
-  parallel_blocks(call, input_gradient.columns, kColumnsPerBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t r = 0; r < input_gradient.rows; ++r) {
-      for (int64_t c = begin; c < end; ++c) input_gradient.row(r)[c] = 0;
-    }
-    for (int64_t s = 0; s < index.rows; ++s) {
+  const int64_t columns = input_gradient.columns;
+  int32_t* low = int_scratch(call, index.rows);
+  int32_t* high = int_scratch(call, index.rows);
+  find_spans(call, low, high);
+  const Units units = units_of(call, low, high, index.rows, input_gradient.rows);
+  const int64_t block = units.count < kFewUnits && input_gradient.rows > kRowsPerUnit ? kColumnsPerBlock : columns;
+  const int64_t blocks = block > 0 ? (columns + block - 1) / block : 0;
+  parallel(call, units.count * blocks, [&](int64_t chunk) {
+    const int64_t unit = chunk / blocks, samples = units.sample[unit + 1];
+    const int64_t first = chunk % blocks * block, last = first + block < columns ? first + block : columns;
+    int64_t reach = units.row[unit];  // rows before it are written
+    for (int64_t s = units.sample[unit]; s < samples; ++s) {
+      if (low[s] >= high[s]) continue;
       const int32_t* to = index.i32() + s * index.stride;
       const float* from = output_gradient.row(s);
-      for (int64_t c = begin; c < end; ++c) {
-        if (to[c] >= 0) input_gradient.row(to[c])[c] += from[c];
+      if (low[s] < reach) {
+        clear_rows(input_gradient, reach, high[s], first, last);
+        for (int64_t c = first; c < last; ++c) {
+          if (to[c] >= 0) input_gradient.row(to[c])[c] += from[c];
+        }
+      } else {
+        clear_rows(input_gradient, reach, low[s], first, last);
+        for (int64_t c = first; c < last; c += kLanes) {
+          const int64_t left = last - c;
+          const vi at = load_upto(to + c, left);
+          const vf value = load_upto(from + c, left);
+          for (int64_t r = low[s]; r < high[s]; ++r) {
+            store_upto(input_gradient.row(r) + c, at == splat(static_cast<int32_t>(r)) ? value : vf{}, left);
+          }
+        }
       }
+      if (high[s] > reach) reach = high[s];
     }
+    clear_rows(input_gradient, reach, units.row[unit + 1], first, last);
   });
 }
 

@@ -154,7 +154,7 @@ SHORTLIST_INLINE void store_strip(float* to, int i, vf x, int64_t left) {
 // large table come faster so (AVX-512 Xeon, 256-byte rows of 256 MB, two threads: 23 GB/s against 18).
 SHORTLIST_INLINE void prefetch_row(const float* row, int64_t width) {
   for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(row + c, 0, 2);
-  if (width % 16 != 0) __builtin_prefetch(row + width - 1, 0, 2);  // rows may straddle lines
+  if (width % 16 > 1) __builtin_prefetch(row + width - 1, 0, 2);  // rows may straddle lines
 }
 
 // The first `count` lanes of x; the others are `rest`.
