@@ -22,6 +22,8 @@ export interface OpCase {
   readonly attributes?: Readonly<Record<string, Attribute>>;
   /** Input slots whose gradient is checked against central differences. */
   readonly differentiate?: readonly string[];
+  /** Rounds on the way (bfloat16), so that central differences say nothing. */
+  readonly rounds?: boolean;
   /**
    * Slots of ids, ranges and offsets, with the first number that is too large there: it must be refused, as −1 must.
    */

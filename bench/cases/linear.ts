@@ -6,10 +6,11 @@ interface Sizes {
   out: number;
   bias?: boolean;
   activation?: "none" | "relu";
+  precision?: "float32" | "bf16";
 }
 
 function linear(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase {
-  const { rows, widths, out, bias = true, activation = "none" } = sizes;
+  const { rows, widths, out, bias = true, activation = "none", precision = "float32" } = sizes;
   const values = new CaseValues(9);
   const width = widths.reduce((a, b) => a + b, 0);
   return {
@@ -20,7 +21,8 @@ function linear(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase
       weight: values.normal([width, out], 1 / Math.sqrt(width)),
       ...(bias && { bias: values.normal([out]) }),
     },
-    attributes: { activation },
+    attributes: { activation, precision },
+    rounds: precision === "bf16",
     differentiate: ["input", "weight", ...(bias ? ["bias"] : [])],
     tolerance: 16 + Math.max(width, rows) / 8,
     ...extra,
@@ -37,6 +39,8 @@ export const cases: OpCase[] = [
   linear("whole vectors", { rows: 16, widths: [32, 32], out: 64 }),
   linear("one row", { rows: 1, widths: [67], out: 65 }),
   linear("the network's first layer", { rows: 37, widths: [64, 64, 8, 16, 8, 64, 16], out: 256, activation: "relu" }),
+  linear("bf16, odd sizes", { rows: 17, widths: [13, 3], out: 11, precision: "bf16" }),
+  linear("bf16, relu", { rows: 131, widths: [70, 45], out: 77, activation: "relu", precision: "bf16" }),
   linear(
     "typical",
     { rows: 256, widths: [64, 64, 8, 16, 8, 64, 16], out: 256, activation: "relu" },
@@ -52,5 +56,6 @@ export const cases: OpCase[] = [
       linear(`${rows} × ${width} · ${width} × ${out}`, { rows, widths: [width!], out: out! }, { benchmark: true }),
     ),
   ),
+  linear("typical, bf16", { rows: 256, widths: [240], out: 256, precision: "bf16" }, { benchmark: true }),
   linear("lstm projection", { rows: 2600, widths: [64], out: 256 }, { benchmark: true }),
 ];

@@ -49,6 +49,8 @@ function lstm(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase {
   };
 }
 
+const BF16: Partial<OpCase> = { attributes: { precision: "bf16" }, rounds: true, tolerance: 4096 };
+
 export const cases: OpCase[] = [
   lstm("no runs", { positions: 0, width: 3, runs: [] }),
   lstm("one step of width 1", { positions: 1, width: 1, runs: [1] }),
@@ -71,6 +73,9 @@ export const cases: OpCase[] = [
   lstm("isolated, input wider", { positions: 21, input: 37, width: 17, runs: [9, 12], isolated: true }),
   lstm("isolated, many runs", { positions: 120, input: 6, width: 9, runs: Array(40).fill(3), isolated: true }),
   lstm("more positions than steps", { positions: 19, width: 4, runs: [4, 5] }),
+  // A sum that differs in its last bit may be rounded to another bfloat16: 2⁻⁸ of that one term.
+  lstm("bf16", { positions: 9, width: 13, runs: [5, 1, 0, 6], peepholes: true }, BF16),
+  lstm("bf16, isolated", { positions: 25, input: 9, width: 20, runs: [9, 4, 12], isolated: true }, BF16),
   lstm("typical, small batch, isolated", { positions: 32, width: 64, runs: [10, 7, 10, 1, 4], isolated: true }),
   lstm("typical, small batch", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4] }),
   lstm("typical, peepholes", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4], peepholes: true }),

@@ -38,6 +38,7 @@ struct Matrix {
   const float* data;
   int64_t row_stride;
   int64_t column_stride;
+  bool bf16 = false;  // elements count as rounded to bfloat16
 };
 
 // What happens to C's elements.

@@ -47,6 +47,11 @@ void check_rows(const Call& call, const Slot& slot, int64_t rows) {
   for (int32_t i = 0; i < slot.count; ++i) expect(call, slot.tensors[i].rows == rows, "inputs with as many rows as the output");
 }
 
+void check_precision(const Call& call) {
+  expect(call, text_attribute_is(call, "precision", "float32") || text_attribute_is(call, "precision", "bf16"),
+         "precision \"float32\" or \"bf16\"");
+}
+
 enum ForwardInput { kInputs, kWeight, kBias };
 
 void check_forward(const Call& call) {
@@ -57,9 +62,11 @@ void check_forward(const Call& call) {
   if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.columns, 1), "bias [out]");
   expect(call, text_attribute_is(call, "activation", "none") || text_attribute_is(call, "activation", "relu"),
          "activation \"none\" or \"relu\"");
+  check_precision(call);
 }
 
 void forward(const Call& call) {
+  const bool bf16 = text_attribute_is(call, "precision", "bf16");
   const Slot& inputs = call.inputs[kInputs];
   const Tensor& weight = call.input(kWeight);
   const Tensor& output = call.output(0);
@@ -71,8 +78,8 @@ void forward(const Call& call) {
       epilogue.column_bias = call.has(kBias) ? call.input(kBias).f32() : nullptr;
       epilogue.relu = text_attribute_is(call, "activation", "relu");
     }
-    multiply(call, output.rows, output.columns, span.columns, {inputs.tensors[i].f32(), inputs.tensors[i].stride, 1},
-             {weight.row(weight_row), weight.stride, 1}, output.f32(), output.stride, epilogue);
+    multiply(call, output.rows, output.columns, span.columns, {inputs.tensors[i].f32(), inputs.tensors[i].stride, 1, bf16},
+             {weight.row(weight_row), weight.stride, 1, bf16}, output.f32(), output.stride, epilogue);
     epilogue.accumulate = true;
     weight_row += span.columns;
     i = span.last;
@@ -110,9 +117,11 @@ void check_input_gradient(const Call& call) {
   expect(call, output_gradient.columns == weight.columns, "output_gradient as wide as weight");
   check_rows(call, call.outputs[0], output_gradient.rows);
   expect(call, weight.rows == width_of(call.outputs[0]), "weight with one row a column of the gradients");
+  check_precision(call);
 }
 
 void input_gradient(const Call& call) {
+  const bool bf16 = text_attribute_is(call, "precision", "bf16");
   const Slot& gradients = call.outputs[0];
   const Tensor& output_gradient = call.input(kOutputGradient);
   const Tensor& weight = call.input(kGradientWeight);
@@ -120,7 +129,7 @@ void input_gradient(const Call& call) {
   for (int32_t i = 0; i < gradients.count;) {
     const Span span = span_from(gradients, i);
     multiply(call, output_gradient.rows, span.columns, output_gradient.columns,
-             {output_gradient.f32(), output_gradient.stride, 1}, {weight.row(weight_row), 1, weight.stride},
+             {output_gradient.f32(), output_gradient.stride, 1, bf16}, {weight.row(weight_row), 1, weight.stride, bf16},
              gradients.tensors[i].f32(), gradients.tensors[i].stride, {});
     weight_row += span.columns;
     i = span.last;
@@ -134,17 +143,19 @@ void check_weight_gradient(const Call& call) {
   check_rows(call, call.inputs[kGradientInputs], output_gradient.rows);
   expect(call, is_shape(call.output(0), width_of(call.inputs[kGradientInputs]), output_gradient.columns),
          "gradient [width of the inputs, width of output_gradient]");
+  check_precision(call);
 }
 
 void weight_gradient(const Call& call) {
+  const bool bf16 = text_attribute_is(call, "precision", "bf16");
   const Slot& inputs = call.inputs[kGradientInputs];
   const Tensor& output_gradient = call.input(kWeightOutputGradient);
   const Tensor& gradient = call.output(0);
   int64_t row = 0;
   for (int32_t i = 0; i < inputs.count;) {
     const Span span = span_from(inputs, i);
-    multiply(call, span.columns, gradient.columns, output_gradient.rows, {inputs.tensors[i].f32(), 1, inputs.tensors[i].stride},
-             {output_gradient.f32(), output_gradient.stride, 1}, gradient.row(row), gradient.stride, {});
+    multiply(call, span.columns, gradient.columns, output_gradient.rows, {inputs.tensors[i].f32(), 1, inputs.tensors[i].stride, bf16},
+             {output_gradient.f32(), output_gradient.stride, 1, bf16}, gradient.row(row), gradient.stride, {});
     row += span.columns;
     i = span.last;
   }

@@ -44,6 +44,14 @@ const int64_t kRunsPerGroup = 12;
 const int64_t kRowsPerProduct = 256;  // of d, at most
 const int64_t kMostSlabs = 16;
 
+SHORTLIST_INLINE vf rounded(vf x, bool bf16) { return bf16 ? round_to_bf16(x) : x; }
+
+SHORTLIST_INLINE void copy_row(float* to, const float* from, int64_t count, bool bf16) {
+  for (int64_t j = 0; j < count; j += kLanes) store_upto(to + j, rounded(load_upto(from + j, count - j), bf16), count - j);
+}
+
+bool is_bf16(const Call& call) { return text_attribute_is(call, "precision", "bf16"); }
+
 // The slots that both directions share, counted from the first of them.
 enum Operand {
   kInput,
@@ -70,6 +78,7 @@ void check_operands(const Call& call, int first) {
     expect(call, call.has(first + slot) == peepholes, "all three peepholes or none");
     if (peepholes) expect(call, is_shape(call.input(first + slot), h, 1), "peepholes [h]");
   }
+  expect(call, is_bf16(call) || text_attribute_is(call, "precision", "float32"), "precision \"float32\" or \"bf16\"");
   check_ids(call, call.input(first + kPosition), input.rows);
   check_offsets(call, call.input(first + kRunOffsets), call.input(first + kPosition).rows);
 }
@@ -122,10 +131,6 @@ Runs sort_runs(const Call& call, const Tensor& run_offsets) {
   return {offsets, order, count};
 }
 
-SHORTLIST_INLINE void copy_row(float* __restrict to, const float* __restrict from, int64_t count) {
-  for (int64_t j = 0; j < count; j += kLanes) store_upto(to + j, load_upto(from + j, count - j), count - j);
-}
-
 // ---- forward --------------------------------------------------------------------------------------------------------
 
 enum ForwardOutput { kOutput, kGates, kCell };
@@ -141,6 +146,7 @@ void check_forward(const Call& call) {
 // What the tiles of one step of a group share. Rows of `state` are [x | h₋], or h₋ alone where `projection` holds x·W + b.
 struct GroupStep {
   int64_t h;
+  bool bf16;
   int64_t rows;              // of the panels that count: without R's at a run's start, where h₋ = c₋ = 0
   bool first;
   const float* state;        // [runs, state_stride]
@@ -224,7 +230,7 @@ void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
     store_upto(group.cells.row(s) + j, c, left);
     store_upto(cell, c, left);
     store_upto(group.output.row(s) + j, output, left);
-    store_upto(group.state_to + (run + r) * stride + j, output, left);
+    store_upto(group.state_to + (run + r) * stride + j, rounded(output, group.bf16), left);
   }
 }
 
@@ -243,12 +249,14 @@ SHORTLIST_INLINE GateTile gate_tile_of(int64_t rows) {
 float* pack_gates(const Call& call, const Tensor* input_weight, const Tensor& recurrent_weight) {
   const int64_t h = recurrent_weight.rows, above = input_weight ? input_weight->rows : 0;
   const int64_t rows = above + h, panel = rows * 4 * kLanes, panels = (h + kLanes - 1) / kLanes;
+  const bool bf16 = is_bf16(call);
   float* packed = float_scratch(call, panels * panel);
   for (int64_t k = 0; k < rows; ++k) {
     const float* row = k < above ? input_weight->row(k) : recurrent_weight.row(k - above);
     for (int64_t b = 0; b < panels; ++b) {
       for (int64_t gate = 0; gate < 4; ++gate) {
-        store(packed + b * panel + (k * 4 + gate) * kLanes, load_upto(row + gate * h + b * kLanes, h - b * kLanes));
+        const vf part = load_upto(row + gate * h + b * kLanes, h - b * kLanes);
+        store(packed + b * panel + (k * 4 + gate) * kLanes, rounded(part, bf16));
       }
     }
   }
@@ -262,8 +270,8 @@ Tensor project(const Call& call, const Tensor& input, const Tensor& weight) {
   projection.data = float_scratch(call, input.rows * weight.columns);
   Epilogue epilogue;
   epilogue.column_bias = call.has(kBias) ? call.input(kBias).f32() : nullptr;
-  multiply(call, input.rows, weight.columns, input.columns, {input.f32(), input.stride, 1}, {weight.f32(), weight.stride, 1},
-           projection.f32(), projection.stride, epilogue);
+  multiply(call, input.rows, weight.columns, input.columns, {input.f32(), input.stride, 1, is_bf16(call)},
+           {weight.f32(), weight.stride, 1, is_bf16(call)}, projection.f32(), projection.stride, epilogue);
   return projection;
 }
 
@@ -272,7 +280,7 @@ void forward(const Call& call) {
   const Tensor& input_weight = call.input(kInputWeight);
   const Tensor& position = call.input(kPosition);
   const int64_t h = call.input(kRecurrentWeight).rows;
-  const bool isolated = is_isolated(position, input.rows);
+  const bool isolated = is_isolated(position, input.rows), bf16 = is_bf16(call);
   const int64_t above = isolated ? input.columns : 0, stride = above + h;
   const Tensor projection = isolated ? Tensor{} : project(call, input, input_weight);
   const Runs runs = sort_runs(call, call.input(kRunOffsets));
@@ -295,14 +303,14 @@ void forward(const Call& call) {
         step[i] = s;
         ahead[i] = next;
         if (isolated) {
-          copy_row(state + i * stride, input.row(s), above);
+          copy_row(state + i * stride, input.row(s), above, bf16);
           prefetch_row(input.row(next), above);
         } else {
           projections[i] = projection.row(position.i32()[s]);
           prefetch_row(projection.row(position.i32()[next]), 4 * h);
         }
       }
-      const GroupStep group = {h,         t > 0 ? stride : above,          t == 0,         state,
+      const GroupStep group = {h,         bf16,  t > 0 ? stride : above,          t == 0,         state,
                                stride,    state_to + above,                cell,           step,
                                ahead,     isolated ? nullptr : projections, bias,           peepholes_of(call, 0),
                                call.output(kGates), call.output(kCell),     call.output(kOutput)};
@@ -354,8 +362,9 @@ struct StepBack {
   const float* gates;
   const float* cell;
   const float* before;  // c₋, or nullptr at a run's start
-  float* d;             // [4h]
+  float* d;             // [4h] for products
   float* d_copy;        // [4h] or nullptr
+  bool bf16;
   float* peephole_sum;  // [3, h], where there are peepholes: += their gradients
 };
 
@@ -385,16 +394,16 @@ SHORTLIST_INLINE void step_back(int64_t h, const Peepholes& peepholes, const Ste
       store_upto(sum + 2 * h, madd(d_output, cell, load_upto(sum + 2 * h, left)), left);
     }
     store_upto(step.dc + j, dc, left);
-    for (float* to = step.d + j; to; to = to == step.d + j && step.d_copy ? step.d_copy + j : nullptr) {
-      store_upto(to, d_input, left);
-      store_upto(to + h, d_forget, left);
-      store_upto(to + 2 * h, d_candidate, left);
-      store_upto(to + 3 * h, d_output, left);
+    const vf d[4] = {d_input, d_forget, d_candidate, d_output};
+#pragma GCC unroll 4
+    for (int gate = 0; gate < 4; ++gate) {
+      store_upto(step.d + gate * h + j, rounded(d[gate], step.bf16), left);
+      if (step.d_copy) store_upto(step.d_copy + gate * h + j, d[gate], left);
     }
   }
 }
 
-// D [positions, 4h] = the sums of d [steps, 4h] by position, in step order; 0 where no step reads one.
+// D [positions, 4h] = the sums of d [steps, 4h] by position, in step order; 0 where no step reads one. Rounded for bf16.
 Tensor sum_by_position(const Call& call, const int32_t* position, int64_t positions, const Tensor& d) {
   Tensor sums = d;
   sums.rows = positions;
@@ -414,6 +423,7 @@ Tensor sum_by_position(const Call& call, const int32_t* position, int64_t positi
         const float* __restrict from = d.row(step_of[i]);
         for (int64_t c = 0; c < d.columns; ++c) to[c] += from[c];
       }
+      if (is_bf16(call)) copy_row(to, to, d.columns, true);
     }
   });
   return sums;
@@ -436,6 +446,7 @@ struct Backward {
   int64_t above;      // width of x in the rows of `read`; 0 where positions are shared
   int64_t weight_rows;
   int64_t d_stride, read_stride;
+  bool bf16;
 
   bool isolated() const { return !d.data; }
 
@@ -458,7 +469,7 @@ struct Backward {
       accumulate.accumulate = true;
       if (isolated()) {
         multiply_packed(rows, 0, above, {own_d, d_stride, 1}, input_weight, input_gradients, above, {});
-        for (int64_t r = 0; r < rows; ++r) copy_row(input_gradient.row(step_of[r]), input_gradients + r * above, above);
+        for (int64_t r = 0; r < rows; ++r) copy_row(input_gradient.row(step_of[r]), input_gradients + r * above, above, false);
       }
       rows = 0;
     };
@@ -483,14 +494,14 @@ struct Backward {
           }
           step_back(h, peepholes,
                     {output_gradient.row(s), dh + i * h, dc + i * h, gates.row(s), cell.row(s), t > 0 ? cell.row(s - 1) : nullptr,
-                     own_d + (rows + i) * d_stride, isolated() ? nullptr : d.row(s), slab.peephole});
+                     own_d + (rows + i) * d_stride, isolated() ? nullptr : d.row(s), bf16, slab.peephole});
           float* const to = read + (rows + i) * read_stride;
           if (isolated()) {
-            copy_row(to, input.row(s), above);
+            copy_row(to, input.row(s), above, bf16);
             to[above + h] = 1;
           }
           for (int64_t j = 0; j < h && t == 0; ++j) to[above + j] = 0;
-          if (t > 0) copy_row(to + above, output.row(s - 1), h);
+          if (t > 0) copy_row(to + above, output.row(s - 1), h, bf16);
           step_of[rows + i] = static_cast<int32_t>(s);
         }
         if (t > 0) multiply_packed(active, 0, h, {own_d + rows * d_stride, d_stride, 1}, recurrent_weight, dh, h, {});
@@ -504,7 +515,7 @@ struct Backward {
 // Wᵀ of a weight [in, 4h], packed.
 PackedMatrix pack_transposed(const Call& call, const Tensor& weight) {
   const PackedMatrix packed = {float_scratch(call, packed_elements(weight.columns, weight.rows)), weight.columns, weight.rows};
-  pack(call, packed, {weight.f32(), 1, weight.stride});
+  pack(call, packed, {weight.f32(), 1, weight.stride, is_bf16(call)});
   return packed;
 }
 
@@ -529,6 +540,7 @@ void gradient(const Call& call) {
   backward.input_weight = isolated ? pack_transposed(call, input_weight) : PackedMatrix{};
   backward.recurrent_weight = pack_transposed(call, call.input(kFirstOperand + kRecurrentWeight));
   backward.h = h;
+  backward.bf16 = is_bf16(call);
   backward.above = isolated ? input.columns : 0;
   backward.weight_rows = isolated ? input.columns + h + 1 : h;
   // Strides that are no multiple of 1 KiB, which would lay rows over each other in the cache.
@@ -572,9 +584,9 @@ void gradient(const Call& call) {
 
   const Tensor& input_gradient = call.output(kInputGradient);
   const Tensor sums = sum_by_position(call, position.i32(), input.rows, backward.d);
-  multiply(call, input.rows, input.columns, 4 * h, {sums.f32(), sums.stride, 1}, {input_weight.f32(), 1, input_weight.stride},
+  multiply(call, input.rows, input.columns, 4 * h, {sums.f32(), sums.stride, 1}, {input_weight.f32(), 1, input_weight.stride, backward.bf16},
            input_gradient.f32(), input_gradient.stride, {});
-  multiply(call, input.columns, 4 * h, input.rows, {input.f32(), 1, input.stride}, {sums.f32(), sums.stride, 1},
+  multiply(call, input.columns, 4 * h, input.rows, {input.f32(), 1, input.stride, backward.bf16}, {sums.f32(), sums.stride, 1},
            weight_gradient.f32(), weight_gradient.stride, {});
   if (bias_gradient) column_sums(call, sums, bias_gradient);
 }

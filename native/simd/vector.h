@@ -201,10 +201,28 @@ SHORTLIST_INLINE vf reciprocal(vf x) {
 #endif
 }
 
+// The nearest bfloat16 (the upper half of a float32), ties to even; NaN stays NaN.
+SHORTLIST_INLINE vf round_to_bf16(vf x) {
+  const vi odd = (bits(x) >> 16) & 1;
+  const vf rounded = bits((bits(x) + 0x7fff + odd) & static_cast<int32_t>(0xffff0000u));
+  return x == x ? rounded : x;
+}
+
 #if defined(__AVX512F__)
 // x·2ⁿ, rounded once; n is whole.
 SHORTLIST_INLINE vf scale_by_power(vf x, vf n) { return (vf)_mm512_maskz_scalef_ps(0xffff, (__m512)x, (__m512)n); }
 #endif
+
+// Lanes of a and b by number: a's are 0 … kLanes − 1, b's follow.
+SHORTLIST_INLINE vf pick_lanes(vf a, vf b, vi lanes) {
+#if defined(__clang__)
+  vf picked;
+  for (int i = 0; i < kLanes; ++i) picked[i] = lanes[i] < kLanes ? a[lanes[i]] : b[lanes[i] - kLanes];
+  return picked;
+#else
+  return __builtin_shuffle(a, b, lanes);
+#endif
+}
 
 // One round of a transposition: within each 2·kHalf × 2·kHalf block, the two off-diagonal quarters change places.
 template <int kHalf>
@@ -220,8 +238,8 @@ SHORTLIST_INLINE void exchange_quarters(vf* row) {
   for (int i = 0; i < kLanes / 2; ++i) {
     const int r = i / kHalf * 2 * kHalf + i % kHalf;
     const vf a = row[r], b = row[r + kHalf];
-    row[r] = __builtin_shuffle(a, b, upper);
-    row[r + kHalf] = __builtin_shuffle(a, b, lower);
+    row[r] = pick_lanes(a, b, upper);
+    row[r + kHalf] = pick_lanes(a, b, lower);
   }
 }
 

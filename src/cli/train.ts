@@ -14,6 +14,7 @@ interface Flags extends EngineFlags {
   readonly window?: number;
   readonly windows?: string;
   readonly batching?: string;
+  readonly precision?: string;
   readonly batch?: number;
   readonly passes?: number;
   readonly steps?: number;
@@ -50,6 +51,12 @@ export function trainCommand(): Command {
         "shared",
       ]),
     )
+    .addOption(
+      new Option("--precision <kind>", "what the operands of matrix products are rounded to").choices([
+        "float32",
+        "bf16",
+      ]),
+    )
     .option("--batch <n>", "samples in a batch", wholeNumber(1))
     .option("--passes <n>", "times to read the dataset", wholeNumber(1))
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
@@ -57,8 +64,8 @@ export function trainCommand(): Command {
     .option("--profile", "print where the time went, instruction by instruction", false)
     .option("--json", "print one JSON object with the speed, the loss and the profile", false);
   return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
-    const { config, test, window, windows, batching, batch, passes, ...rest } = flags;
-    const shortcuts = Object.entries({ window, windows, batching, batchSize: batch, passes })
+    const { config, test, window, windows, batching, precision, batch, passes, ...rest } = flags;
+    const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, passes })
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}=${value}`);
     const progress = new TrainingProgress(process.stderr);

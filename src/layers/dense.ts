@@ -1,9 +1,10 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { linear } from "../ops/index.js";
+import { linear, type Precision } from "../ops/index.js";
 
 export interface DenseOptions {
   readonly width: number;
   readonly activation: "none" | "relu";
+  readonly precision: Precision;
 }
 
 /** A fully connected layer over concatenated inputs: weights N(0, 1/√fan_in), biases 0 at the start. */
@@ -14,5 +15,5 @@ export function dense(graph: Graph, name: string, inputs: readonly Tensor[], opt
     standardDeviation: 1 / Math.sqrt(fanIn),
   });
   const bias = graph.parameter(`${name}.bias`, [options.width], { kind: "zeros" });
-  return linear(graph, `${name}.output`, inputs, weight, bias, { activation: options.activation });
+  return linear(graph, `${name}.output`, inputs, weight, bias, options);
 }

@@ -1,5 +1,5 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { lstm } from "../ops/index.js";
+import { lstm, type Precision } from "../ops/index.js";
 
 export interface LstmLayerInputs {
   /** [positions, in] */
@@ -14,6 +14,7 @@ export interface LstmLayerOptions {
   readonly width: number;
   readonly peepholes: boolean;
   readonly forgetBias: number;
+  readonly precision: Precision;
 }
 
 /**
@@ -28,7 +29,7 @@ export function lstmLayer(graph: Graph, name: string, inputs: LstmLayerInputs, o
   const startBias = new Float32Array(gates).fill(options.forgetBias, width, 2 * width);
   const bias = graph.parameter(`${name}.bias`, [gates], { kind: "values", values: startBias });
   const peephole = (gate: string) => graph.parameter(`${name}.peephole_${gate}`, [width], { kind: "zeros" });
-  return lstm(graph, `${name}.hidden`, {
+  const operands = {
     ...inputs,
     inputWeight,
     bias,
@@ -38,5 +39,6 @@ export function lstmLayer(graph: Graph, name: string, inputs: LstmLayerInputs, o
       peepholeForget: peephole("forget"),
       peepholeOutput: peephole("output"),
     }),
-  });
+  };
+  return lstm(graph, `${name}.hidden`, operands, { precision: options.precision });
 }

@@ -57,6 +57,8 @@ export interface ModelConfig {
   batching: "shuffled" | "shared";
   /** Times that training reads the dataset. */
   passes: number;
+  /** Operands of the layers' products: float32, or rounded to bfloat16; sums, weights and their updates are float32. */
+  precision: "float32" | "bf16";
 }
 
 type Field =
@@ -100,6 +102,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   batchSize: { kind: "integer", min: 1 },
   batching: { kind: "choice", values: ["shuffled", "shared"] },
   passes: { kind: "integer", min: 1 },
+  precision: { kind: "choice", values: ["float32", "bf16"] },
 };
 
 /** The original's widths for the features of the default schema. */
@@ -138,6 +141,7 @@ const PADDLE: ModelConfig = {
   batchSize: 50,
   batching: "shuffled",
   passes: 1,
+  precision: "float32",
 };
 
 /** What was measured to work best over several data sets: docs/quality.md. */

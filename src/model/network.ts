@@ -45,11 +45,12 @@ export function recallNetwork(graph: Graph, config: ModelConfig, encoding: Encod
 
   let layer: readonly Tensor[] = inputs;
   config.hiddenWidths.forEach((width, index) => {
-    layer = [dense(graph, `hidden${index + 1}`, layer, { width, activation: "relu" })];
+    layer = [dense(graph, `hidden${index + 1}`, layer, { width, activation: "relu", precision: config.precision })];
   });
   const userVector = dense(graph, "user_vector", layer, {
     width: config.userVectorWidth,
     activation: config.userVectorActivation,
+    precision: config.precision,
   });
 
   const items = itemVocabulary(encoding).size;
@@ -100,7 +101,12 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
       position: graph.input("step_position", "int32", ["steps"]),
       runOffsets: graph.input("run_offsets", "int32", ["runs+1"]),
     },
-    { width: config.lstmWidth, peepholes: config.peepholes, forgetBias: config.forgetBias },
+    {
+      width: config.lstmWidth,
+      peepholes: config.peepholes,
+      forgetBias: config.forgetBias,
+      precision: config.precision,
+    },
   );
   return rangeMax(graph, "history.max", {
     input: hidden,

@@ -44,6 +44,7 @@ export { lossGradients } from "./loss_gradients.js";
 export { lstm } from "./lstm.js";
 export { mean } from "./mean.js";
 export { nce } from "./nce.js";
+export type { Precision } from "./numerics.js";
 export { paddleNce } from "./paddle_nce.js";
 export { rangeMax } from "./range_max.js";
 export type { RowGradientInputs } from "./row_terms.js";

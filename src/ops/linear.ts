@@ -1,5 +1,6 @@
 import { sameDim } from "../graph/dims.js";
 import type { Graph, Tensor } from "../graph/graph.js";
+import { checkPrecision, type Precision, rounding } from "./numerics.js";
 import type { Op, Value } from "./op.js";
 
 /**
@@ -8,7 +9,7 @@ import type { Op, Value } from "./op.js";
  *     output = activation([x₀ | x₁ | …] · weight + bias),  activation "none" or "relu".
  *
  * xᵢ [rows, widthᵢ], weight [Σ widthᵢ, out], bias [out]. The concatenation is never made here: each input meets its own
- * rows of the weight.
+ * rows of the weight. With precision "bf16" the operands of this product and of its gradients' are rounded to bfloat16.
  */
 export const linearOp: Op = {
   name: "linear",
@@ -18,7 +19,7 @@ export const linearOp: Op = {
     bias: { dtype: "float32", rank: 1, optional: true },
   },
   outputs: ["output"],
-  attributes: { activation: "none" },
+  attributes: { activation: "none", precision: "float32" },
   shapes: (operands) => {
     const inputs = operands.list("input");
     const weight = operands.input("weight");
@@ -33,6 +34,7 @@ export const linearOp: Op = {
     if (operands.has("bias")) operands.expectShape("bias", [weight.shape[1]!]);
     if (!["none", "relu"].includes(operands.attribute("activation")))
       operands.fail('Expected activation "none" or "relu"');
+    checkPrecision(operands);
     return { output: { dtype: "float32", shape: [rows, weight.shape[1]!] } };
   },
   // With d = d output (where output > 0, for relu): dX = d Wᵀ, dW = Xᵀ d, d bias = Σ rows of d.
@@ -45,18 +47,15 @@ export const linearOp: Op = {
       })["gradient"]!;
     }
     const [inputs, weight, bias] = [list("input"), input("weight"), optional("bias")];
+    const precision = { precision: attributes["precision"]! };
+    const forInput = { output_gradient: gradient, weight, like: inputs };
+    const forWeight = { input: inputs, output_gradient: gradient };
     return {
       input: needed("input")
-        ? graph.applyList(linearInputGradientOp, `${name}.input_gradient`, {
-            output_gradient: gradient,
-            weight,
-            like: inputs,
-          })
+        ? graph.applyList(linearInputGradientOp, `${name}.input_gradient`, forInput, precision)
         : undefined,
       weight: needed("weight")
-        ? graph.apply(linearWeightGradientOp, `${name}.weight_gradient`, { input: inputs, output_gradient: gradient })[
-            "gradient"
-          ]
+        ? graph.apply(linearWeightGradientOp, `${name}.weight_gradient`, forWeight, precision)["gradient"]
         : undefined,
       bias:
         bias && needed("bias")
@@ -69,13 +68,14 @@ export const linearOp: Op = {
     const inputs = call.list("input");
     const bias = call.has("bias") ? call.input("bias").data : undefined;
     const relu = call.attribute("activation") === "relu";
+    const round = rounding(call);
     for (let r = 0; r < output.rows; r++) {
       for (let n = 0; n < output.columns; n++) {
         let sum = bias?.[n] ?? 0;
         let k = 0;
         for (const x of inputs) {
           for (let c = 0; c < x.columns; c++, k++)
-            sum += x.data[r * x.columns + c]! * weight.data[k * weight.columns + n]!;
+            sum += round(x.data[r * x.columns + c]!) * round(weight.data[k * weight.columns + n]!);
         }
         output.data[r * output.columns + n] = relu ? Math.max(0, sum) : sum;
       }
@@ -115,18 +115,20 @@ export const linearInputGradientOp: Op = {
     like: { dtype: "float32", rank: 2, variadic: true },
   },
   outputs: ["gradient"],
-  attributes: {},
+  attributes: { precision: "float32" },
   shapes: (operands) => {
+    checkPrecision(operands);
     operands.expectShape("output_gradient", [operands.list("like")[0]!.shape[0]!, operands.input("weight").shape[1]!]);
     return { gradient: operands.list("like").map(({ shape }) => ({ dtype: "float32" as const, shape })) };
   },
   reference: (call) => {
     const [outputGradient, weight] = [call.input("output_gradient"), call.input("weight")];
+    const round = rounding(call);
     let firstRow = 0;
     for (const gradient of call.outputList("gradient")) {
       for (let r = 0; r < gradient.rows; r++) {
         for (let c = 0; c < gradient.columns; c++) {
-          gradient.data[r * gradient.columns + c] = dot(outputGradient, r, weight, firstRow + c);
+          gradient.data[r * gradient.columns + c] = dot(outputGradient, r, weight, firstRow + c, round);
         }
       }
       firstRow += gradient.columns;
@@ -140,8 +142,9 @@ export const linearWeightGradientOp: Op = {
   name: "linear_weight_gradient",
   inputs: { input: { dtype: "float32", rank: 2, variadic: true }, output_gradient: { dtype: "float32", rank: 2 } },
   outputs: ["gradient"],
-  attributes: {},
+  attributes: { precision: "float32" },
   shapes: (operands) => {
+    checkPrecision(operands);
     const width = operands.list("input").reduce((sum, { shape }) => sum + (shape[1] as number), 0);
     return { gradient: { dtype: "float32", shape: [width, operands.input("output_gradient").shape[1]!] } };
   },
@@ -149,12 +152,13 @@ export const linearWeightGradientOp: Op = {
     const [outputGradient, gradient] = [call.input("output_gradient"), call.output("gradient")];
     const out = outputGradient.columns;
     const sum = new Float64Array(gradient.data.length);
+    const round = rounding(call);
     let k = 0;
     for (const x of call.list("input")) {
       for (let c = 0; c < x.columns; c++, k++) {
         for (let r = 0; r < x.rows; r++) {
           for (let n = 0; n < out; n++)
-            sum[k * out + n]! += x.data[r * x.columns + c]! * outputGradient.data[r * out + n]!;
+            sum[k * out + n]! += round(x.data[r * x.columns + c]!) * round(outputGradient.data[r * out + n]!);
         }
       }
     }
@@ -179,10 +183,10 @@ export const linearBiasGradientOp: Op = {
   cost: (call) => elementwiseCost(call.input("output_gradient"), 1),
 };
 
-/** Row `i` of a times row `j` of b, both of the same width. */
-function dot(a: Value, i: number, b: Value, j: number): number {
+/** Row `i` of a times row `j` of b, both of the same width and rounded. */
+function dot(a: Value, i: number, b: Value, j: number, round: (x: number) => number): number {
   let sum = 0;
-  for (let c = 0; c < a.columns; c++) sum += a.data[i * a.columns + c]! * b.data[j * b.columns + c]!;
+  for (let c = 0; c < a.columns; c++) sum += round(a.data[i * a.columns + c]!) * round(b.data[j * b.columns + c]!);
   return sum;
 }
 
@@ -199,6 +203,8 @@ function elementwiseCost(value: { readonly rows: number; readonly columns: numbe
 export interface LinearOptions {
   /** "none" (default) or "relu" */
   readonly activation?: "none" | "relu";
+  /** "float32" (default) or "bf16" */
+  readonly precision?: Precision;
 }
 
 /** [rows, out]: activation(concatenated inputs · weight + bias). */
@@ -210,7 +216,6 @@ export function linear(
   bias?: Tensor,
   options: LinearOptions = {},
 ): Tensor {
-  return graph.apply(linearOp, name, { input: inputs, weight, bias }, { activation: options.activation ?? "none" })[
-    "output"
-  ]!;
+  const { activation = "none", precision = "float32" } = options;
+  return graph.apply(linearOp, name, { input: inputs, weight, bias }, { activation, precision })["output"]!;
 }

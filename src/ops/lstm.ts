@@ -1,6 +1,6 @@
 import { decrementDim } from "../graph/dims.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
-import { sigmoid } from "./numerics.js";
+import { checkPrecision, type Precision, rounding, sigmoid } from "./numerics.js";
 import { checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
 
 const PEEPHOLES = ["peephole_input", "peephole_forget", "peephole_output"] as const;
@@ -25,13 +25,14 @@ const LSTM_INPUTS: Record<string, InputSlot> = {
  *     c = f∘c₋ + i∘g                     o = σ(x Wₒ + h₋ Rₒ + pₒ∘c + bₒ)        h = o∘tanh(c)
  *
  * Run r is steps run_offsets[r] … run_offsets[r + 1] − 1, and starts from h₋ = c₋ = 0. Runs may be empty. `output` holds h,
- * `gates` the activated i, f, g, o and `cell` c: the gradient reads all three. Peepholes: all three or none.
+ * `gates` the activated i, f, g, o and `cell` c: the gradient reads all three. Peepholes: all three or none. With precision
+ * "bf16" the operands of the products are rounded to bfloat16: x, h₋, W and R here.
  */
 export const lstmOp: Op = {
   name: "lstm",
   inputs: LSTM_INPUTS,
   outputs: ["output", "gates", "cell"],
-  attributes: {},
+  attributes: { precision: "float32" },
   shapes: (operands) => {
     const width = checkLstm(operands);
     const steps = operands.input("position").shape[0]!;
@@ -42,8 +43,8 @@ export const lstmOp: Op = {
     };
   },
   // Back-propagation through time: see lstm_gradient.
-  gradient: ({ graph, name, input, optional, output, outputGradient }) => {
-    const gradients = graph.apply(lstmGradientOp, `${name}.input_gradient`, {
+  gradient: ({ graph, name, attributes, input, optional, output, outputGradient }) => {
+    const operands = {
       output_gradient: outputGradient("output"),
       output: output("output"),
       gates: output("gates"),
@@ -57,7 +58,9 @@ export const lstmOp: Op = {
       peephole_input: optional("peephole_input"),
       peephole_forget: optional("peephole_forget"),
       peephole_output: optional("peephole_output"),
-    });
+    };
+    const precision = { precision: attributes["precision"]! };
+    const gradients = graph.apply(lstmGradientOp, `${name}.input_gradient`, operands, precision);
     return {
       input: gradients["input_gradient"],
       input_weight: gradients["input_weight_gradient"],
@@ -75,13 +78,16 @@ export const lstmOp: Op = {
     const [output, gates, cell] = [call.output("output"), call.output("gates").data, call.output("cell").data];
     const [pi, pf, po] = PEEPHOLES.map((slot) => peephole(call, slot));
     const h = output.columns;
+    const round = rounding(call);
     const sum = new Float64Array(4 * h);
     forEachStep(runs, (s, first) => {
       // sum = x·W + b + h₋ R
       for (let n = 0; n < 4 * h; n++) {
         sum[n] = projection[position[s]! * 4 * h + n]!;
         if (first) continue;
-        for (let k = 0; k < h; k++) sum[n]! += output.data[(s - 1) * h + k]! * recurrent[k * 4 * h + n]!;
+        for (let k = 0; k < h; k++) {
+          sum[n]! += round(output.data[(s - 1) * h + k]!) * round(recurrent[k * 4 * h + n]!);
+        }
       }
       for (let j = 0; j < h; j++) {
         const before = first ? 0 : cell[(s - 1) * h + j]!;
@@ -115,7 +121,7 @@ export const lstmOp: Op = {
  *     dR = Σ h₋ᵀ d    dpᵢ = Σ dᵢ∘c₋    dp_f = Σ d_f∘c₋    dpₒ = Σ dₒ∘c
  *     with D[p] = Σ d over the steps that read position p:    dx = D Wᵀ    dW = Σ xᵀ D    db = Σ D
  *
- * A position that no step reads gets 0.
+ * A position that no step reads gets 0. With precision "bf16" x, h₋, W, R, d in its products and D are rounded to bfloat16.
  */
 export const lstmGradientOp: Op = {
   name: "lstm_gradient",
@@ -133,7 +139,7 @@ export const lstmGradientOp: Op = {
     "recurrent_weight_gradient",
     ...PEEPHOLES.map((slot) => `${slot}_gradient`),
   ],
-  attributes: {},
+  attributes: { precision: "float32" },
   shapes: (operands) => {
     const width = checkLstm(operands);
     const steps = operands.input("position").shape[0]!;
@@ -155,6 +161,7 @@ export const lstmGradientOp: Op = {
     const [position, runs] = [call.input("position").data, call.input("run_offsets").data];
     const [pi, pf, po] = PEEPHOLES.map((slot) => peephole(call, slot));
     const [steps, h] = [output.rows, output.columns];
+    const round = rounding(call);
 
     const d = new Float64Array(steps * 4 * h);
     const [dh, dc] = [new Float64Array(h), new Float64Array(h)];
@@ -180,7 +187,7 @@ export const lstmGradientOp: Op = {
         // The next dh is d Rᵀ.
         for (let k = 0; k < h; k++) {
           dh[k] = 0;
-          for (let n = 0; n < 4 * h; n++) dh[k]! += d[s * 4 * h + n]! * recurrent[k * 4 * h + n]!;
+          for (let n = 0; n < 4 * h; n++) dh[k]! += round(d[s * 4 * h + n]!) * round(recurrent[k * 4 * h + n]!);
         }
       }
     }
@@ -192,7 +199,9 @@ export const lstmGradientOp: Op = {
       for (let n = 0; n < 4 * h; n++) {
         projectionSum[position[s]! * 4 * h + n]! += d[s * 4 * h + n]!;
         if (first) continue;
-        for (let k = 0; k < h; k++) recurrentSum[k * 4 * h + n]! += output.data[(s - 1) * h + k]! * d[s * 4 * h + n]!;
+        for (let k = 0; k < h; k++) {
+          recurrentSum[k * 4 * h + n]! += round(output.data[(s - 1) * h + k]!) * round(d[s * 4 * h + n]!);
+        }
       }
       for (let j = 0; j < h; j++) {
         const before = first ? 0 : cell[(s - 1) * h + j]!;
@@ -206,11 +215,11 @@ export const lstmGradientOp: Op = {
     const biasSum = new Float64Array(4 * h);
     for (let p = 0; p < input.rows; p++) {
       for (let n = 0; n < 4 * h; n++) {
-        const d = projectionSum[p * 4 * h + n]!;
+        const d = round(projectionSum[p * 4 * h + n]!);
         biasSum[n]! += d;
         for (let k = 0; k < input.columns; k++) {
-          inputSum[p * input.columns + k]! += d * weight[k * 4 * h + n]!;
-          weightSum[k * 4 * h + n]! += d * input.data[p * input.columns + k]!;
+          inputSum[p * input.columns + k]! += d * round(weight[k * 4 * h + n]!);
+          weightSum[k * 4 * h + n]! += d * round(input.data[p * input.columns + k]!);
         }
       }
     }
@@ -234,6 +243,7 @@ export const lstmGradientOp: Op = {
 
 /** Checks the operands that both directions share; the width h of the hidden state. */
 function checkLstm(operands: ShapeOperands): number {
+  checkPrecision(operands);
   const weight = operands.input("recurrent_weight");
   const width = weight.shape[0];
   if (typeof width !== "number" || weight.shape[1] !== 4 * width) {
@@ -256,12 +266,13 @@ function checkRuns(call: KernelCall): void {
 /** [positions, 4h] x·W + b of each position. */
 function project(call: KernelCall): Float64Array {
   const [input, weight] = [call.input("input"), call.input("input_weight")];
+  const round = rounding(call);
   const projection = new Float64Array(input.rows * weight.columns);
   for (let p = 0; p < input.rows; p++) {
     for (let n = 0; n < weight.columns; n++) {
       let sum = call.has("bias") ? call.input("bias").data[n]! : 0;
       for (let k = 0; k < input.columns; k++) {
-        sum += input.data[p * input.columns + k]! * weight.data[k * weight.columns + n]!;
+        sum += round(input.data[p * input.columns + k]!) * round(weight.data[k * weight.columns + n]!);
       }
       projection[p * weight.columns + n] = sum;
     }
@@ -302,9 +313,14 @@ export interface LstmInputs {
   readonly peepholeOutput?: Tensor | undefined;
 }
 
+export interface LstmOptions {
+  /** "float32" (default) or "bf16" */
+  readonly precision?: Precision;
+}
+
 /** [steps, h]: the hidden state after each step. */
-export function lstm(graph: Graph, name: string, inputs: LstmInputs): Tensor {
-  return graph.apply(lstmOp, name, {
+export function lstm(graph: Graph, name: string, inputs: LstmInputs, options: LstmOptions = {}): Tensor {
+  const operands = {
     input: inputs.input,
     input_weight: inputs.inputWeight,
     bias: inputs.bias,
@@ -314,5 +330,6 @@ export function lstm(graph: Graph, name: string, inputs: LstmInputs): Tensor {
     peephole_input: inputs.peepholeInput,
     peephole_forget: inputs.peepholeForget,
     peephole_output: inputs.peepholeOutput,
-  })["output"]!;
+  };
+  return graph.apply(lstmOp, name, operands, { precision: options.precision ?? "float32" })["output"]!;
 }

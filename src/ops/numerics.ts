@@ -1,3 +1,31 @@
+import type { ShapeOperands } from "../graph/graph.js";
+import type { KernelCall } from "./op.js";
+
+/** What the operands of a matrix product are rounded to before it; sums are float32 (here float64) in any case. */
+export type Precision = "float32" | "bf16";
+
+export function checkPrecision(operands: ShapeOperands): void {
+  if (!["float32", "bf16"].includes(operands.attribute("precision"))) {
+    operands.fail('Expected precision "float32" or "bf16"');
+  }
+}
+
+/** Rounds an operand of a product as the call's attribute `precision` says. */
+export function rounding(call: KernelCall): (x: number) => number {
+  return call.attribute("precision") === "bf16" ? toBf16 : (x) => x;
+}
+
+const FLOAT = new Float32Array(1);
+const BITS = new Uint32Array(FLOAT.buffer);
+
+/** The nearest bfloat16 (float32 with 8 significant bits), ties to even. */
+export function toBf16(x: number): number {
+  if (Number.isNaN(x)) return x;
+  FLOAT[0] = x;
+  BITS[0] = (BITS[0]! + 0x7fff + ((BITS[0]! >>> 16) & 1)) & 0xffff0000;
+  return FLOAT[0]!;
+}
+
 /** log(1 + eˣ) = −log σ(−x), without overflow. */
 export function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));

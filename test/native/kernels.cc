@@ -100,10 +100,11 @@ void check_linear(const Engines& engines, int64_t rows, int64_t a, int64_t b, in
   test.output("right_gradient", {rows, b}, right_gradient);
   test.output("weight_gradient", {in, out}, weight_gradient);
   test.output("bias_gradient", {out}, bias_gradient);
-  test.apply("linear", "input=left,right weight=weight bias=bias", "output=y", "activation=relu");
+  test.apply("linear", "input=left,right weight=weight bias=bias", "output=y", "activation=relu precision=float32");
   test.apply("relu_gradient", "output=y output_gradient=above", "gradient=g");
-  test.apply("linear_input_gradient", "output_gradient=g weight=weight like=left,right", "gradient=left_gradient,right_gradient");
-  test.apply("linear_weight_gradient", "input=left,right output_gradient=g", "gradient=weight_gradient");
+  test.apply("linear_input_gradient", "output_gradient=g weight=weight like=left,right", "gradient=left_gradient,right_gradient",
+             "precision=float32");
+  test.apply("linear_weight_gradient", "input=left,right output_gradient=g", "gradient=weight_gradient", "precision=float32");
   test.apply("linear_bias_gradient", "output_gradient=g", "gradient=bias_gradient");
   test.check(engines);
 }
@@ -204,8 +205,8 @@ void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes,
     operands += " peephole_input=p_i peephole_forget=p_f peephole_output=p_o";
     gradients += " peephole_input_gradient=p_i_gradient peephole_forget_gradient=p_f_gradient peephole_output_gradient=p_o_gradient";
   }
-  test.apply("lstm", operands, "output=output gates=gates cell=cell");
-  test.apply("lstm_gradient", "output_gradient=above output=output gates=gates cell=cell" + operands, gradients);
+  test.apply("lstm", operands, "output=output gates=gates cell=cell", "precision=float32");
+  test.apply("lstm_gradient", "output_gradient=above output=output gates=gates cell=cell" + operands, gradients, "precision=float32");
   test.check(engines);
 }
 
