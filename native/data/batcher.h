@@ -89,6 +89,7 @@ class Batcher {
   // Throws Error(Status::input) for offsets that do not fit and Error(Status::option).
   Batcher(Clicks clicks, const BatchOptions& options);
 
+  int64_t batch_size() const { return options_.batch_size; }
   int64_t samples_per_pass() const { return target_count_; }
   int64_t batches_per_pass() const { return (target_count_ + options_.batch_size - 1) / options_.batch_size; }
 

@@ -31,7 +31,7 @@ void expect(const Call& call, bool condition, const char* expectation) {
 }
 
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first) {
-  if (!ids.given) return;
+  if (!ids.given || (ids.bounded && ids.lowest >= first && ids.highest < rows)) return;
   for (int64_t r = 0; r < ids.rows; ++r) {
     const int32_t* row = ids.i32() + r * ids.stride;
     for (int64_t c = 0; c < ids.columns; ++c) {
