@@ -52,20 +52,14 @@ export class Vocabulary {
 
   /** [size] */
   get tokens(): readonly string[] {
-    this.#tokens ??= this.#texts().map((line) => line.slice(0, line.indexOf("\t")));
+    this.#tokens ??= readTokens(this.#lines!);
     return this.#tokens;
   }
 
   /** [size] how often each appears in the training log; that of `<unk>` sums everything that was filtered. */
   get counts(): Float64Array {
-    this.#counts ??= Float64Array.from(this.#texts(), (line) => Number(line.slice(line.indexOf("\t") + 1)));
+    this.#counts ??= readCounts(this.#lines!, this.size);
     return this.#counts;
-  }
-
-  #texts(): string[] {
-    const texts = this.#lines!.toString("utf8").split("\n");
-    texts.pop();
-    return texts;
   }
 
   /** The id of a token; 0 for null and for a token that is not held. */
@@ -131,6 +125,24 @@ export class Vocabulary {
 
 const [TAB, NEWLINE, ZERO] = [9, 10, 48];
 
+function readTokens(lines: Buffer): string[] {
+  const texts = lines.toString("utf8").split("\n");
+  texts.pop();
+  return texts.map((line) => line.slice(0, line.indexOf("\t")));
+}
+
+function readCounts(lines: Buffer, size: number): Float64Array {
+  const counts = new Float64Array(size);
+  for (let line = 0, at = 0; line < size; line++) {
+    while (lines[at] !== TAB) at++;
+    let count = 0;
+    for (at++; lines[at] !== NEWLINE; at++) count = 10 * count + lines[at]! - ZERO;
+    counts[line] = count;
+    at++;
+  }
+  return counts;
+}
+
 /** Checks a vocabulary's lines without making strings of them; returns how many there are. */
 function checkLines(bytes: Buffer, fail: (line: number, expected: string, received: string) => never): number {
   let lines = 0;
@@ -183,15 +195,20 @@ export function noiseDistribution(counts: ArrayLike<number>, power: number): Flo
   if (!Number.isFinite(power)) {
     throw new ShortlistError("ERR_OPTION", `Expected the noise power to be a number but received ${power}`);
   }
-  const noise = Float64Array.from(counts, (count, id) => (id === 0 ? 0 : count ** power));
-  const sum = noise.reduce((total, weight) => total + weight, 0);
+  const noise = new Float64Array(counts.length);
+  let sum = 0;
+  for (let id = 1; id < counts.length; id++) {
+    noise[id] = counts[id]! ** power;
+    sum += noise[id]!;
+  }
   if (!(sum > 0 && sum < Number.POSITIVE_INFINITY)) {
     throw new ShortlistError(
       "ERR_VOCABULARY",
       `Expected tokens to draw besides ${UNKNOWN} but their weights sum to ${sum}`,
     );
   }
-  return noise.map((weight) => weight / sum);
+  for (let id = 0; id < noise.length; id++) noise[id]! /= sum;
+  return noise;
 }
 
 /** The order of two strings' UTF-8 bytes. It differs from that of UTF-16 units above U+D7FF only. */
