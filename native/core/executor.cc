@@ -329,6 +329,23 @@ std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& siz
   return run;
 }
 
+// The bounds of int32 constants, again after each write to the store.
+void Executor::bound_constants() {
+  if (bounded_writes_ == store_->writes()) return;
+  bounded_writes_ = store_->writes();
+  for (size_t i = 0; i < values_.size(); ++i) {
+    const TensorSpec& spec = program_.tensors[i];
+    if (spec.role != Role::constant || spec.dtype != Dtype::int32) continue;
+    const int64_t elements = store_->at(spec.name).elements;
+    const int32_t* ids = values_[i].i32();
+    values_[i].bounded = elements > 0;
+    if (elements == 0) continue;
+    const auto [lowest, highest] = std::minmax_element(ids, ids + elements);
+    values_[i].lowest = *lowest;
+    values_[i].highest = *highest;
+  }
+}
+
 // Gives every tensor its size and address. Buffers keep their places from run to run until one has outgrown its own.
 void Executor::plan(const Run& run) {
   bool outgrown = arena_.data() == nullptr;
@@ -380,6 +397,7 @@ void Executor::execute(const Run& run) {
   using Clock = std::chrono::steady_clock;
   const std::lock_guard<std::mutex> engine_turn(engine_->turn_);
   const std::lock_guard<std::mutex> store_turn(store_->turn_);
+  bound_constants();
   plan(run);
   if (kPoison) std::memset(arena_.data(), 0xff, arena_.bytes());
   engine_->scratch_.reset();

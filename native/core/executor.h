@@ -114,6 +114,7 @@ class Executor {
 
   void resolve_operands();
   void place_buffers();
+  void bound_constants();
   void plan(const Run& run);
 
   Program program_;
@@ -121,6 +122,7 @@ class Executor {
   std::shared_ptr<Engine> engine_;
   std::vector<int> inputs_, outputs_;
   std::vector<bool> dim_used_;
+  int64_t bounded_writes_ = -1;  // of the store, when the constants were last read for their bounds
 
   std::vector<Buffer> buffers_;
   Memory arena_;

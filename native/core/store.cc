@@ -48,6 +48,7 @@ void Store::write(const std::string& name, Dtype dtype, const void* values, int6
     throw Error(Status::input, "Expected at most " + std::to_string(stored.elements - offset) + " values for \"" + name + "\" but received " +
                                    std::to_string(count));
   }
+  ++writes_;
   if (count > 0) std::memcpy(static_cast<char*>(stored.memory.data()) + offset * kBytesPerElement, values, count * kBytesPerElement);
 }
 

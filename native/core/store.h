@@ -32,6 +32,9 @@ class Store {
   const Stored* find(const std::string& name) const;
   const std::vector<std::unique_ptr<Stored>>& tensors() const { return tensors_; }  // in the order of definition
 
+  // Rises with every write.
+  int64_t writes() const { return writes_; }
+
   // Copies `count` 4-byte elements in or out, from element `offset` on. Throws Error(Status::input) where they do not fit.
   void write(const std::string& name, Dtype dtype, const void* values, int64_t offset, int64_t count);
   void read(const std::string& name, void* values, int64_t offset, int64_t count) const;
@@ -41,6 +44,7 @@ class Store {
 
   std::vector<std::unique_ptr<Stored>> tensors_;
   std::unordered_map<std::string, const Stored*> by_name_;
+  int64_t writes_ = 0;
   std::mutex turn_;
 };
 

@@ -20,6 +20,10 @@ struct Tensor {
   int64_t stride;
   Dtype dtype;
   bool given;  // an input or a constant: known before the run, so checks read it
+  // Of an int32 constant, so that a large one is not read again for every run: where `bounded`, its elements lie in
+  // [lowest, highest].
+  bool bounded;
+  int32_t lowest, highest;
 
   SHORTLIST_INLINE float* f32() const { return static_cast<float*>(data); }
   SHORTLIST_INLINE int32_t* i32() const { return static_cast<int32_t*>(data); }

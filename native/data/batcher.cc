@@ -10,10 +10,12 @@
 namespace shortlist {
 namespace {
 
-const int64_t kTargetsAMark = 64;
+const int64_t kTargetsAMark = 16;
 const int64_t kPartsABatch = 32;
 const int64_t kBytesPerElement = 4;
 const int64_t kMinElements = 1024;
+const int64_t kElementsPerLine = 16;
+const int64_t kSpansAhead = 16;
 
 // Inputs after those of the features, in this order.
 const char* const kRanges[] = {"sample_start", "sample_end", "step_position", "run_offsets", "step_start", "step_end", "target"};
@@ -138,11 +140,31 @@ void Batcher::build(int64_t pass, int64_t index, Batch* batch) {
   gather(batch);
 }
 
-// Samples `first` to `end` − 1 of the pass. Loops of their own, so that the processor can wait for many places at once.
+// Samples `first` to `end` − 1 of the pass. Each is somewhere else in memory: every loop asks for what the next one reads,
+// so that the processor waits for many places at once.
 void Batcher::add_shuffled(int64_t first, int64_t end) {
+  const int32_t* items = clicks_.item_features[0].ids;
   places_.clear();
-  for (int64_t sample = first; sample < end; ++sample) places_.push_back({static_cast<int32_t>(order_.at(sample)), 0});
-  for (Place& place : places_) place = locate(place.click);
+  for (int64_t sample = first; sample < end; ++sample) {
+    places_.push_back({static_cast<int32_t>(order_.at(sample)), 0});
+    __builtin_prefetch(&marks_[static_cast<size_t>(places_.back().click / kTargetsAMark)]);
+  }
+  for (const Place& place : places_) {
+    const Place& mark = marks_[static_cast<size_t>(place.click / kTargetsAMark)];
+    __builtin_prefetch(items + mark.click);
+    __builtin_prefetch(items + mark.click + kElementsPerLine);
+    __builtin_prefetch(clicks_.offsets + mark.user);
+  }
+  for (Place& place : places_) {
+    place = locate(place.click);
+    const int64_t from = history_start(clicks_.offsets[place.user], place.click);
+    for (const Clicks::UserFeature& feature : clicks_.user_features) __builtin_prefetch(feature.ids + place.user);
+    for (const Clicks::ItemFeature& feature : clicks_.item_features) {
+      const int32_t* read = feature.offsets ? feature.offsets : feature.ids;
+      for (int64_t click = from; click <= place.click; click += kElementsPerLine) __builtin_prefetch(read + click);
+      __builtin_prefetch(read + place.click);
+    }
+  }
   for (const Place& place : places_) add_isolated(place);
 }
 
@@ -308,7 +330,13 @@ void Batcher::gather(Batch* batch) const {
     (dim++)->size = end;
     elements.resize(end);
     int32_t* to = elements.ids();
-    for (const Span& span : spans_) {
+    for (size_t i = 0; i < spans_.size(); ++i) {
+      const Span& span = spans_[i];
+      if (i + kSpansAhead < spans_.size() && spans_[i + kSpansAhead].click >= 0) {
+        const Span& ahead = spans_[i + kSpansAhead];
+        const int32_t ahead_end = feature.offsets[ahead.click + ahead.count];
+        for (int32_t value = feature.offsets[ahead.click]; value < ahead_end; value += kElementsPerLine) __builtin_prefetch(feature.ids + value);
+      }
       if (span.click < 0) {
         *to++ = 0;
         continue;

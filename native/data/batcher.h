@@ -82,13 +82,14 @@ struct Batch {
 
 // The training batches of src/data/batches.ts, which says what they hold: the same ones, array for array.
 //
-// Besides the clicks it keeps, for every 64th target, where it is, and 4 bytes for each part of a user in shared batches;
+// Besides the clicks it keeps, for every 16th target, where it is, and 4 bytes for each part of a user in shared batches;
 // a pass needs no more. Shared batches are quick in order: any other index counts from the beginning of its pass.
 class Batcher {
  public:
   // Throws Error(Status::input) for offsets that do not fit and Error(Status::option).
   Batcher(Clicks clicks, const BatchOptions& options);
 
+  int64_t batch_size() const { return options_.batch_size; }
   int64_t samples_per_pass() const { return target_count_; }
   int64_t batches_per_pass() const { return (target_count_ + options_.batch_size - 1) / options_.batch_size; }
 
@@ -130,7 +131,7 @@ class Batcher {
   const Clicks clicks_;
   const BatchOptions options_;
   int64_t target_count_ = 0;
-  std::vector<Place> marks_;    // of targets 0, 64, 128, …
+  std::vector<Place> marks_;    // of targets 0, 16, 32, …
   std::vector<int32_t> parts_;  // [parts + 1] where each begins in the targets
 
   std::mutex turn_;

@@ -13,7 +13,8 @@
 namespace shortlist {
 namespace {
 
-const size_t kAhead = 3;
+// Batches ahead: enough small ones that a thread which is kept from running for some milliseconds is not missed.
+const int64_t kMinAhead = 3, kMaxAhead = 32, kSamplesAhead = 1024;
 const float kZero = 0;
 
 }  // namespace
@@ -34,10 +35,11 @@ struct Prefetch::Impl {
   Batch layout, batch;  // `batch` is the thread's own
   std::vector<int> sources;
   std::vector<int> dims;  // of each of the Program's dims, the index into Batch::dims or −1
+  size_t ahead = 0;
 
   std::thread thread;
   std::mutex mutex;  // of all below
-  std::condition_variable changed;
+  std::condition_variable filled, emptied;
   bool stop = false;
   Place first{-1, -1};  // of the first of `ready`, or what is built next where there is none
   Place next{-1, -1};   // what is built next
@@ -52,7 +54,8 @@ struct Prefetch::Impl {
   void work() {
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
-      changed.wait(lock, [&] { return stop || ready.size() < kAhead; });
+      // Once full it sleeps until half of them are taken, so that it is not woken for every step.
+      if (ready.size() >= ahead) emptied.wait(lock, [&] { return stop || ready.size() <= ahead / 2; });
       if (stop) return;
       const Place place = next;
       const int64_t turn = turns;
@@ -70,7 +73,7 @@ struct Prefetch::Impl {
         continue;
       }
       ready.push_back(std::move(outcome));
-      changed.notify_all();
+      filled.notify_one();
     }
   }
 
@@ -110,6 +113,7 @@ Prefetch::Prefetch(std::shared_ptr<Batcher> batcher, std::shared_ptr<const Execu
   impl_->executor = std::move(executor);
   impl_->layout = impl_->batcher->layout();
   impl_->batch = impl_->batcher->layout();
+  impl_->ahead = static_cast<size_t>(std::max(kMinAhead, std::min(kMaxAhead, kSamplesAhead / impl_->batcher->batch_size())));
   const Program& program = impl_->executor->program();
   const auto find = [](const auto& named, const std::string& name) {
     const auto found = std::find_if(named.begin(), named.end(), [&](const auto& member) { return member.name == name; });
@@ -124,7 +128,7 @@ Prefetch::~Prefetch() {
     const std::lock_guard<std::mutex> lock(impl_->mutex);
     impl_->stop = true;
   }
-  impl_->changed.notify_all();
+  impl_->emptied.notify_one();
   if (impl_->thread.joinable()) impl_->thread.join();
 }
 
@@ -142,7 +146,7 @@ std::unique_ptr<Prefetch::Step> Prefetch::take(int64_t pass, int64_t index) {
     }
     impl.ready.clear();
     impl.first = impl.next = {pass, index};
-    impl.changed.notify_all();
+    impl.emptied.notify_one();
   }
   if (!impl.thread.joinable()) {
     try {
@@ -151,12 +155,13 @@ std::unique_ptr<Prefetch::Step> Prefetch::take(int64_t pass, int64_t index) {
       throw Error(Status::executor, "Expected a thread that builds batches but the system starts no more");
     }
   }
-  impl.changed.wait(lock, [&] { return !impl.ready.empty(); });
+  impl.filled.wait(lock, [&] { return !impl.ready.empty(); });
   Impl::Outcome outcome = std::move(impl.ready.front());
   impl.ready.pop_front();
   impl.first = impl.after(impl.first);
+  const bool wake = impl.ready.size() == impl.ahead / 2;
   lock.unlock();
-  impl.changed.notify_all();
+  if (wake) impl.emptied.notify_one();
   if (outcome.status != Status::ok) throw Error(outcome.status, outcome.message);
   return std::move(outcome.step);
 }

@@ -34,7 +34,7 @@ void expect(const Call& call, bool condition, const char* expectation) {
 // run before every step, on one thread.
 
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first) {
-  if (!ids.given) return;
+  if (!ids.given || (ids.bounded && ids.lowest >= first && ids.highest < rows)) return;
   const uint32_t least = static_cast<uint32_t>(first);
   uint32_t largest = 0;  // id − first, as a number without sign: below `first` it is huge
   for (int64_t r = 0; r < ids.rows; ++r) {

@@ -118,7 +118,7 @@ function formatProfile({ steps, seconds, secondsWaited, instructions }: Training
     ...[...instructions]
       .sort((a, b) => b.seconds - a.seconds)
       .map(({ op, outputs, calls, ...sums }) =>
-        row(`${op} → ${outputs.join(", ")}`, calls, sums.seconds, sums.flops, sums.bytes),
+        row(`${op} → ${outputs[0]}${outputs.length > 1 ? ", …" : ""}`, calls, sums.seconds, sums.flops, sums.bytes),
       ),
     row("all instructions", steps, total.seconds, total.flops, total.bytes),
     row("waiting for batches", steps, secondsWaited, 0, 0),

@@ -8,10 +8,11 @@ export const UNKNOWN = "<unk>";
 
 /** The values of one feature that are told apart, in id order; id 0 is `<unk>`. */
 export class Vocabulary {
-  /** [size] */
-  readonly tokens: readonly string[];
-  /** [size] how often each appears in the training log; that of `<unk>` sums everything that was filtered. */
-  readonly counts: Float64Array;
+  #size: number;
+  /** The file that it was read from, `token ⇥ count` lines: as long as nobody asks, it is kept as no more than that. */
+  #lines: Buffer | undefined;
+  #tokens: readonly string[] | undefined;
+  #counts: Float64Array | undefined;
   #ids: Map<string, number> | undefined;
 
   constructor(tokens: readonly string[], counts: Float64Array) {
@@ -21,8 +22,9 @@ export class Vocabulary {
         `Expected as many counts as tokens, and ${UNKNOWN} as the first token, but received ${tokens.length} tokens, ${counts.length} counts and ${JSON.stringify(tokens[0])}`,
       );
     }
-    this.tokens = tokens;
-    this.counts = counts;
+    this.#size = tokens.length;
+    this.#tokens = tokens;
+    this.#counts = counts;
   }
 
   /**
@@ -45,7 +47,19 @@ export class Vocabulary {
 
   /** Tokens, `<unk>` included. */
   get size(): number {
-    return this.tokens.length;
+    return this.#size;
+  }
+
+  /** [size] */
+  get tokens(): readonly string[] {
+    this.#tokens ??= readTokens(this.#lines!);
+    return this.#tokens;
+  }
+
+  /** [size] how often each appears in the training log; that of `<unk>` sums everything that was filtered. */
+  get counts(): Float64Array {
+    this.#counts ??= readCounts(this.#lines!, this.size);
+    return this.#counts;
   }
 
   /** The id of a token; 0 for null and for a token that is not held. */
@@ -76,29 +90,21 @@ export class Vocabulary {
       throw new ShortlistError("ERR_VOCABULARY", `${path}:${line}: Expected ${expected} but received ${received}`);
     };
     if (!isUtf8(bytes)) fail(1, "UTF-8 text", "other bytes");
-    const lines = bytes.toString("utf8").split("\n");
-    const rest = lines.pop()!;
-    if (rest !== "" || lines.length === 0) {
-      fail(lines.length + 1, "a line that ends in a newline (the file is cut short)", JSON.stringify(rest));
-    }
-    const counts = new Float64Array(lines.length);
-    const seen = new Set<string>();
-    const tokens = lines.map((text, i) => {
-      const line = text.endsWith("\r") ? text.slice(0, -1) : text;
-      const [token = "", count = "", ...more] = line.split("\t");
-      if (token === "" || more.length > 0 || !/^\d+$/.test(count) || !Number.isSafeInteger(Number(count))) {
-        fail(i + 1, "a token, a tab and a whole number", JSON.stringify(line));
-      }
-      if (i === 0 && token !== UNKNOWN) fail(1, `the token ${UNKNOWN}`, JSON.stringify(token));
-      if (seen.has(token)) fail(i + 1, "each token once", `${JSON.stringify(token)} again`);
-      seen.add(token);
-      counts[i] = Number(count);
-      return token;
-    });
-    return new Vocabulary(tokens, counts);
+    if (bytes.includes("\r\n")) bytes = Buffer.from(bytes.toString("utf8").replaceAll("\r\n", "\n"));
+    const vocabulary = new Vocabulary([UNKNOWN], new Float64Array(1));
+    vocabulary.#size = checkLines(bytes, fail);
+    vocabulary.#lines = bytes;
+    vocabulary.#tokens = undefined;
+    vocabulary.#counts = undefined;
+    return vocabulary;
   }
 
   async write(path: string): Promise<void> {
+    const lines = this.#lines;
+    if (lines) {
+      await replaceFile(path, (file) => file.writeFile(lines));
+      return;
+    }
     for (const token of this.tokens) {
       if (token === "" || /[\t\n]/.test(token)) {
         throw new ShortlistError(
@@ -117,6 +123,71 @@ export class Vocabulary {
   }
 }
 
+const [TAB, NEWLINE, ZERO] = [9, 10, 48];
+
+function readTokens(lines: Buffer): string[] {
+  const texts = lines.toString("utf8").split("\n");
+  texts.pop();
+  return texts.map((line) => line.slice(0, line.indexOf("\t")));
+}
+
+function readCounts(lines: Buffer, size: number): Float64Array {
+  const counts = new Float64Array(size);
+  for (let line = 0, at = 0; line < size; line++) {
+    while (lines[at] !== TAB) at++;
+    let count = 0;
+    for (at++; lines[at] !== NEWLINE; at++) count = 10 * count + lines[at]! - ZERO;
+    counts[line] = count;
+    at++;
+  }
+  return counts;
+}
+
+/** Checks a vocabulary's lines without making strings of them; returns how many there are. */
+function checkLines(bytes: Buffer, fail: (line: number, expected: string, received: string) => never): number {
+  let lines = 0;
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines++;
+  const end = bytes.lastIndexOf(NEWLINE) + 1;
+  if (lines === 0 || end < bytes.length) {
+    const rest = JSON.stringify(bytes.toString("utf8", end));
+    fail(lines + 1, "a line that ends in a newline (the file is cut short)", rest);
+  }
+  const starts = new Uint32Array(lines);
+  const hashes = new Int32Array(lines);
+  /** Open addressing: 1 + the line of a token, from the place that its hash says. */
+  const table = new Int32Array(2 ** Math.ceil(Math.log2(2 * lines + 1)));
+  for (let line = 0, at = 0; line < lines; line++) {
+    starts[line] = at;
+    const start = at;
+    let hash = 0x811c9dc5; // FNV-1a
+    for (; bytes[at] !== TAB && bytes[at] !== NEWLINE; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
+    const tokenEnd = at;
+    let count = 0;
+    if (bytes[at] === TAB) at++;
+    for (; bytes[at]! >= ZERO && bytes[at]! < ZERO + 10; at++) count = 10 * count + bytes[at]! - ZERO;
+    const text = () => JSON.stringify(bytes.toString("utf8", start, bytes.indexOf(NEWLINE, start)));
+    if (tokenEnd === start || at <= tokenEnd + 1 || bytes[at] !== NEWLINE || !Number.isSafeInteger(count)) {
+      fail(line + 1, "a token, a tab and a whole number", text());
+    }
+    const token = () => JSON.stringify(bytes.toString("utf8", start, tokenEnd));
+    if (line === 0 && token() !== JSON.stringify(UNKNOWN)) fail(1, `the token ${UNKNOWN}`, token());
+    at++;
+    hashes[line] = hash;
+    let place = (hash ^ (hash >>> 15)) & (table.length - 1);
+    for (; table[place] !== 0; place = (place + 1) & (table.length - 1)) {
+      const other = table[place]! - 1;
+      if (hashes[other] !== hash) continue;
+      // With its tab, so that no token is the beginning of another.
+      const [length, from] = [tokenEnd + 1 - start, starts[other]!];
+      if (bytes.subarray(from, from + length).equals(bytes.subarray(start, start + length))) {
+        fail(line + 1, "each token once", `${token()} again`);
+      }
+    }
+    table[place] = line + 1;
+  }
+  return lines;
+}
+
 /**
  * q [counts]: q(i) = count(i)^power / Σ count^power with q(`<unk>`) = 0. Power 1 is the original's, 0.75 word2vec's.
  */
@@ -124,15 +195,20 @@ export function noiseDistribution(counts: ArrayLike<number>, power: number): Flo
   if (!Number.isFinite(power)) {
     throw new ShortlistError("ERR_OPTION", `Expected the noise power to be a number but received ${power}`);
   }
-  const noise = Float64Array.from(counts, (count, id) => (id === 0 ? 0 : count ** power));
-  const sum = noise.reduce((total, weight) => total + weight, 0);
+  const noise = new Float64Array(counts.length);
+  let sum = 0;
+  for (let id = 1; id < counts.length; id++) {
+    noise[id] = counts[id]! ** power;
+    sum += noise[id]!;
+  }
   if (!(sum > 0 && sum < Number.POSITIVE_INFINITY)) {
     throw new ShortlistError(
       "ERR_VOCABULARY",
       `Expected tokens to draw besides ${UNKNOWN} but their weights sum to ${sum}`,
     );
   }
-  return noise.map((weight) => weight / sum);
+  for (let id = 0; id < noise.length; id++) noise[id]! /= sum;
+  return noise;
 }
 
 /** The order of two strings' UTF-8 bytes. It differs from that of UTF-16 units above U+D7FF only. */

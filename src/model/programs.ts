@@ -177,9 +177,11 @@ function lossOf(
   if (config.l2Output && config.l2 > 0) {
     decayOutput(graph, config, [weight, bias], sorter.sort([target, negatives]), inputs);
   }
+  const logProbability = new Float32Array(items);
+  for (let i = 0; i < items; i++) logProbability[i] = Math.log(Math.max(noise.distribution[i]!, MIN_PROBABILITY));
   const logNoise = graph.constant("noise.log_probability", "float32", [items], {
     kind: "values",
-    values: Float32Array.from(noise.distribution, (q) => Math.log(Math.max(q, MIN_PROBABILITY))),
+    values: logProbability,
   });
   const lossOp = { nce, paddle_nce: paddleNce, sampled_softmax: sampledSoftmax }[config.loss];
   return lossOp(graph, "loss.samples", { user, weight, bias, target, negatives, logNoise });

@@ -4,7 +4,9 @@ import { ShortlistError } from "../../src/errors.js";
 import type { Engine, Executor } from "../../src/executors/executor.js";
 import { availableIsas, createEngine } from "../../src/executors/index.js";
 import { loadAddon } from "../../src/executors/load.js";
+import { Graph } from "../../src/graph/graph.js";
 import type { Program } from "../../src/graph/program.js";
+import { embeddingLookup } from "../../src/ops/embedding_lookup.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { bagInputs, bagProgram, prepare, SLOW_ROWS, slowInputs, slowProgram } from "./programs.js";
 
@@ -222,6 +224,37 @@ test("a store is left alone while a run uses it, and shared by engines in turns"
   assert.equal(a, b);
   assert.equal(store.read("weight0", 0, 3), before);
   assert.is(store.read("weight0", 512 * 512).length, 0);
+});
+
+test("ids in a constant are checked again when the store was written", async () => {
+  const graph = new Graph();
+  const table = graph.parameter("table", [5, 2], { kind: "zeros" });
+  const ids = graph.constant("ids", "int32", [3], { kind: "values", values: Int32Array.of(0, 4, 2) });
+  graph.output("rows", embeddingLookup(graph, "rows.found", table, ids));
+  const store = native.createStore();
+  store.define({ name: "table", dtype: "float32", shape: [5, 2] });
+  store.define({ name: "ids", dtype: "int32", shape: [3] });
+  store.write(
+    "table",
+    Float32Array.from({ length: 10 }, (_, i) => i),
+  );
+  const executor = native.createExecutor(graph.toProgram(), store);
+  const run = async (...values: number[]) => {
+    store.write("ids", Int32Array.from(values));
+    return errorOf(async () => {
+      for (let i = 0; i < 2; i++) {
+        const { rows } = await executor.run({}, {});
+        assert.equal(
+          [...rows!],
+          values.flatMap((id) => [2 * id, 2 * id + 1]),
+        );
+      }
+    });
+  };
+  assert.is(await run(0, 4, 2), "no error");
+  assert.match(await run(0, 5, 2), /^ERR_INPUT: .*Expected ids of 0 to 4 in ids but received 5 at 1/);
+  assert.match(await run(-1, 4, 2), /^ERR_INPUT: .*but received -1 at 0/);
+  assert.is(await run(1, 1, 1), "no error");
 });
 
 test("a closed executor says so", async () => {
