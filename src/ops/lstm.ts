@@ -1,7 +1,7 @@
 import { decrementDim, multiplyDim } from "../graph/dims.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { sigmoid } from "./numerics.js";
-import { checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
+import { type CostCall, checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
 
 const PEEPHOLES = ["peephole_input", "peephole_forget", "peephole_output"] as const;
 
@@ -93,7 +93,10 @@ export const lstmOp: Op = {
   },
   cost: (call) => {
     const { rows: steps, columns: h } = call.output("output");
-    return { flops: steps * (8 * h * h + 20 * h), bytes: 4 * (steps * (10 * h + 1) + 4 * h * h) };
+    return {
+      flops: recurrentSteps(call, steps) * 8 * h * h + steps * 20 * h,
+      bytes: 4 * (steps * (10 * h + 1) + 4 * h * h),
+    };
   },
 };
 
@@ -193,9 +196,17 @@ export const lstmGradientOp: Op = {
   },
   cost: (call) => {
     const { rows: steps, columns: h } = call.input("output");
-    return { flops: steps * (16 * h * h + 40 * h), bytes: 4 * (steps * (16 * h + 1) + 8 * h * h) };
+    return {
+      flops: recurrentSteps(call, steps) * 16 * h * h + steps * 40 * h,
+      bytes: 4 * (steps * (16 * h + 1) + 8 * h * h),
+    };
   },
 };
+
+/** Steps that need the recurrent product: all but the first of each run, whose h₋ is 0. */
+function recurrentSteps(call: CostCall, steps: number): number {
+  return Math.max(0, steps - (call.input("run_offsets").rows - 1));
+}
 
 /** Checks the operands that both directions share; the width h of the hidden state. */
 function checkRecurrence(operands: ShapeOperands): number {
