@@ -62,7 +62,9 @@ export function lstmTraining({ batch, steps, width }: LstmSizes): KernelProgram 
   const recurrentWeight = graph.parameter("w.recurrent", [width, 4 * width], uniform);
   const bias = graph.parameter("b.gates", [4 * width], uniform);
   const hidden = lstm(graph, "h.hidden", {
-    projection: linear(graph, "p.projection", [input], inputWeight, bias),
+    input,
+    inputWeight,
+    bias,
     recurrentWeight,
     position: ids(
       graph,

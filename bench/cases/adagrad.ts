@@ -1,4 +1,4 @@
-import { CaseValues, float32, mixedTerms, type OpCase, termLimits, termOperands } from "./case.js";
+import { CaseValues, float32, int32, mixedTerms, type OpCase, termLimits, termOperands } from "./case.js";
 
 const RATE = float32([], [0.1]);
 
@@ -18,9 +18,18 @@ function dense(name: string, shape: readonly number[], extra: Partial<OpCase> = 
   };
 }
 
-function rows(name: string, shape: readonly number[], n: number, extra: Partial<OpCase> = {}): OpCase {
+function rows(
+  name: string,
+  shape: readonly number[],
+  n: number,
+  extra: Partial<OpCase> = {},
+  changeId = (id: number) => id,
+): OpCase {
   const values = new CaseValues(21);
-  const terms = termOperands(mixedTerms(values, shape[0]!, shape[1] ?? 1, n));
+  const mixed = mixedTerms(values, shape[0]!, shape[1] ?? 1, n);
+  const terms = termOperands(
+    mixed.map((term) => ({ ...term, ids: int32(term.ids.shape, [...term.ids.values].map(changeId)) })),
+  );
   return {
     op: "adagrad_rows",
     name,
@@ -46,5 +55,7 @@ export const cases: OpCase[] = [
   rows("one row", [1, 1], 1),
   rows("epsilon inside the root", [11, 8], 13, { attributes: { epsilon: 0.01, epsilon_inside: true } }),
   rows("wide", [31, 64], 5),
+  rows("segments over several chunks", [3, 21], 300),
+  rows("a long segment between short ones", [40, 64], 170, {}, (id) => (id % 3 === 0 ? id : 17)),
   rows("typical", [20_000, 64], 600, { benchmark: true }),
 ];

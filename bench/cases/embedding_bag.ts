@@ -44,6 +44,40 @@ function groups(
   };
 }
 
+/** Samples by their ranges over `ids` ids, or over groups of three where `grouped`. */
+function ranges(
+  name: string,
+  width: number,
+  ids: number,
+  samples: readonly (readonly [start: number, end: number])[],
+  grouped = false,
+): OpCase {
+  const values = new CaseValues(6);
+  const count = grouped ? ids / 3 : ids;
+  const offsets = int32(
+    [count + 1],
+    Array.from({ length: count + 1 }, (_, g) => 3 * g),
+  );
+  return {
+    ...OP,
+    name,
+    operands: {
+      table: values.normal([29, width]),
+      ids: values.ids([ids], 29),
+      start: int32(
+        [samples.length],
+        samples.map(([start]) => start),
+      ),
+      end: int32(
+        [samples.length],
+        samples.map(([, end]) => end),
+      ),
+      ...(grouped && { offsets }),
+    },
+    limits: { ids: 29, start: count + 1, end: count + 1, ...(grouped && { offsets: ids + 1 }) },
+  };
+}
+
 /** Bags that follow one another, of 1 to `longest` ids. */
 function raggedBags(
   name: string,
@@ -71,6 +105,13 @@ function raggedBags(
   };
 }
 
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+const windows = range(60).map((i): [number, number] => [12 * i, 12 * i + 1 + ((5 * i) % 12)]);
+const prefixes = range(9).flatMap((run) => range(40).map((i): [number, number] => [40 * run, 40 * run + i + 1]));
+const sliding = range(9).flatMap((run) =>
+  range(40).map((i): [number, number] => [40 * run + Math.max(0, i - 9), 40 * run + i + 1]),
+);
+
 const values = new CaseValues(5);
 
 export const cases: OpCase[] = [
@@ -91,6 +132,23 @@ export const cases: OpCase[] = [
     },
     limits: { ids: 4, start: 7, end: 7 },
   },
+  ranges("isolated windows", 19, 720, windows),
+  ranges("prefixes of runs", 64, 360, prefixes),
+  ranges("prefixes of runs, groups", 7, 1080, prefixes, true),
+  ranges("prefixes that stop, start again and repeat", 5, 9, [
+    [0, 2],
+    [0, 2],
+    [0, 5],
+    [0, 4],
+    [0, 0],
+    [0, 3],
+    [2, 2],
+    [5, 9],
+  ]),
+  ranges("sliding windows", 33, 360, sliding),
+  ranges("windows that reach back", 21, 720, [...windows.slice(20), [3, 700], ...windows.slice(0, 20)]),
+  ranges("windows in falling order", 35, 720, [...windows].reverse()),
+  bags("width 127", 11, 127, 23, 13),
   groups("groups of ids", 5, 19, 7, 6),
   groups("groups, wide", 64, 31, 13, 7),
   groups("every group empty", 3, 0, 4, 3),

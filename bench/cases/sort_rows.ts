@@ -22,5 +22,16 @@ export const cases: OpCase[] = [
   ]),
   sort("large ids", [int32([5], [2 ** 31 - 1, 0, 2 ** 24, 2 ** 31 - 1, 65536])]),
   sort("odd size", [values.ids([1009], 257)]),
+  sort("several chunks, one digit", [values.ids([9001], 50)]),
+  sort("several chunks, two digits", [values.ids([5000], 100_000), values.ids([4099, 2], 3000)]),
+  sort("several chunks, three digits", [values.ids([9001], 2 ** 31 - 1)]),
+  sort("one id in several chunks", [int32([9001], Array(9001).fill(70_000))]),
+  sort("long runs over chunks", [
+    int32(
+      [12_300],
+      Array.from({ length: 12_300 }, (_, i) => (i % 3 === 0 ? 5 : 2 ** 20)),
+    ),
+  ]),
+  sort("more ids than chunks of the least size hold", [values.ids([70_001], 4000)]),
   sort("typical", [values.ids([256], 20_000), values.ids([256, 25], 20_000)], { benchmark: true }),
 ];

@@ -131,6 +131,10 @@ void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, in
   call.threads->run(chunks, task, context);
 }
 
+int64_t worker_count(const Call& call) { return call.threads->count(); }
+
+int64_t this_worker() { return Threads::worker(); }
+
 // ---- engine ---------------------------------------------------------------------------------------------------------
 
 Engine::Engine(int thread_count, const std::string& isa) : isa_(select_isa(isa)), threads_(thread_count) {}

@@ -34,6 +34,8 @@ bool spin_until(int spins, const Condition& condition) {
   return condition();
 }
 
+thread_local int worker_number = 0;
+
 }  // namespace
 
 // `job` is odd while a job is open and rises by one with each opening and closing. A worker enters an open job by raising
@@ -71,7 +73,8 @@ struct Threads::Impl {
     left.notify_one();
   }
 
-  void work() {
+  void work(int number) {
+    worker_number = number;
     uint64_t seen = 0;
     for (;;) {
       const auto changed = [&] { return job.load() != seen; };
@@ -122,7 +125,7 @@ Threads::Threads(int count) : impl_(new Impl) {
   // More threads than processors: a spinning one would keep a working one from running.
   impl_->spins = count <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpins : 0;
   try {
-    for (int i = 1; i < count; ++i) impl_->workers.emplace_back([impl = impl_.get()] { impl->work(); });
+    for (int i = 1; i < count; ++i) impl_->workers.emplace_back([impl = impl_.get(), i] { impl->work(i); });
   } catch (const std::system_error&) {
     impl_->stop_workers();
     throw Error(Status::executor, "Expected " + std::to_string(count) + " threads but the system starts no more");
@@ -132,6 +135,8 @@ Threads::Threads(int count) : impl_(new Impl) {
 Threads::~Threads() { impl_->stop_workers(); }
 
 int Threads::count() const { return static_cast<int>(impl_->workers.size()) + 1; }
+
+int Threads::worker() { return worker_number; }
 
 void Threads::run(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
   Impl& impl = *impl_;

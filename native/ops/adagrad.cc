@@ -65,7 +65,7 @@ void rows(const Call& call) {
   const Tensor& parameter = call.output(0);
   const Tensor& accumulator = call.output(1);
   const Rule rule = rule_of(call, call.input(kRowsLearningRate));
-  for_each_row(call, kFirstRowSlot, parameter, &accumulator, [&](int64_t row, const float* gradient) {
+  for_each_row(call, kFirstRowSlot, {&parameter, &accumulator}, [&](int64_t row, const float* gradient) {
     for (int64_t c = 0; c < parameter.columns; c += kLanes) {
       rule.update(parameter.row(row) + c, accumulator.row(row) + c, gradient + c, parameter.columns - c);
     }

@@ -76,7 +76,7 @@ void rows(const Call& call) {
   const Tensor& first = call.output(1);
   const Tensor& second = call.output(2);
   const Rule rule = rule_of(call, call.input(kRowsLearningRate), call.input(kRowsStep));
-  for_each_row(call, kFirstRowSlot, parameter, &first, [&](int64_t row, const float* gradient) {
+  for_each_row(call, kFirstRowSlot, {&parameter, &first, &second}, [&](int64_t row, const float* gradient) {
     for (int64_t c = 0; c < parameter.columns; c += kLanes) {
       rule.update(parameter.row(row) + c, first.row(row) + c, second.row(row) + c, gradient + c, parameter.columns - c);
     }

@@ -50,10 +50,6 @@ SHORTLIST_INLINE void check_candidates(const Call& call) {
   if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.rows, 1), "bias [items]");
 }
 
-SHORTLIST_INLINE void prefetch_row(const float* row, int64_t width) {
-  for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(row + c);
-}
-
 // to[j] = weight[ids[j]]·user, for `count` ids; elements of ids lie `between` apart.
 SHORTLIST_INLINE void score_rows(const Tensor& weight, const float* user, const int32_t* ids, int64_t count,
                                  float* to) {

@@ -3,19 +3,27 @@
 // forward   output[s] = (Σ_j table[ids[j]]) / n, j in order, n = 0 gives zeros.      output is =, aliases nothing
 // gradient  rows[g] = Σ_s output_gradient[s] / n(s) over samples s that hold g.      rows is =, aliases nothing
 //
-// Both are bound by memory: the forward pass reads one random table row an id, so rows ahead are prefetched. The
-// gradient splits columns among the threads, not samples, because ranges may overlap: each element is then summed by one
-// thread in sample order, whatever the number of threads.
+// The forward pass reads one random table row an id, which bounds it: strips of columns stay in registers while the rows
+// pass, rows ahead are prefetched, across bags. Samples of one run are prefixes of it, so a sample that starts where the
+// one before it does and ends no earlier goes on from that one's sum: the same additions in the same order.
+//
+// The gradient walks such a chain of samples backwards with one running sum: group g gains the sum over the samples that
+// end after it. Between samples that share no groups there are cuts; what lies between two cuts is one thread's. Where
+// there are too few cuts, as in ranges without order, the columns are split as well. Isolated windows are chains of one
+// sample: the rows are written once, and never read.
 
-#include "native/ops/op.h"
+#include "native/ops/operands.h"
+#include "native/simd/vector.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kSamplesPerBlock = 64;
-const int64_t kColumnsPerBlock = 16;
-const int64_t kPrefetchAhead = 8;
+const int64_t kSamplesPerBlock = 32;
+const int64_t kPrefetchAhead = 32;     // ids
+const int64_t kGroupsPerUnit = 256;    // of the gradient, at least
+const int64_t kColumnsPerBlock = 16;   // of units that are split
+const int64_t kFewUnits = 4;
 
 struct Bag {
   const int32_t* start;
@@ -50,31 +58,43 @@ void check_forward(const Call& call) {
   check_bag_ranges(call);
 }
 
+// output[first … last) of a block of samples, columns c and on.
+template <int vectors>
+SHORTLIST_INLINE void sum_rows(const Tensor& table, const int32_t* ids, const Bag& bag, const Tensor& output,
+                               int64_t begin, int64_t end, int64_t c, int64_t left) {
+  const int64_t width = table.columns;
+  const int64_t prefetched = c == 0 ? bag.last_id(end - 1) : 0;
+  for (int64_t j = bag.first_id(begin); j < bag.first_id(begin) + kPrefetchAhead && j < prefetched; ++j) {
+    prefetch_row(table.row(ids[j]), width);
+  }
+  vf sum[vectors] = {};
+  int64_t first = -1, j = 0;  // `sum` holds ids first … j − 1
+  for (int64_t s = begin; s < end; ++s) {
+    const int64_t last = bag.last_id(s);
+    if (bag.first_id(s) != first || j > last) {
+      for (int i = 0; i < vectors; ++i) sum[i] = vf{};
+      j = first = bag.first_id(s);
+    }
+    for (; j < last; ++j) {
+      if (j + kPrefetchAhead < prefetched) prefetch_row(table.row(ids[j + kPrefetchAhead]), width);
+      const float* row = table.row(ids[j]) + c;
+      for (int i = 0; i < vectors; ++i) sum[i] += load_strip<vectors>(row, i, left);
+    }
+    const float scale = last > first ? 1.0f / static_cast<float>(last - first) : 0.0f;
+    float* to = output.row(s) + c;
+    for (int i = 0; i < vectors; ++i) store_strip<vectors>(to, i, sum[i] * scale, left);
+  }
+}
+
 void forward(const Call& call) {
   const Tensor& table = call.input(kTable);
   const Tensor& output = call.output(0);
   const int32_t* ids = call.input(kIds).i32();
-  const int64_t width = table.columns;
   const Bag bag = bag_of(call);
   parallel_blocks(call, output.rows, kSamplesPerBlock, [&](int64_t begin, int64_t end) {
-    const int64_t last_of_block = bag.last_id(end - 1);
-    for (int64_t s = begin; s < end; ++s) {
-      float* __restrict out = output.row(s);
-      for (int64_t c = 0; c < width; ++c) out[c] = 0;
-      const int64_t first = bag.first_id(s), last = bag.last_id(s);
-      for (int64_t j = first; j < last; ++j) {
-        if (j + kPrefetchAhead < last_of_block) {
-          const float* ahead = table.row(ids[j + kPrefetchAhead]);
-          for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(ahead + c);
-        }
-        const float* __restrict row = table.row(ids[j]);
-        for (int64_t c = 0; c < width; ++c) out[c] += row[c];
-      }
-      if (last > first) {
-        const float scale = 1.0f / static_cast<float>(last - first);
-        for (int64_t c = 0; c < width; ++c) out[c] *= scale;
-      }
-    }
+    for_each_strip(0, table.columns, [&](auto vectors, int64_t c, int64_t left) {
+      sum_rows<decltype(vectors)::value>(table, ids, bag, output, begin, end, c, left);
+    });
   });
 }
 
@@ -88,24 +108,94 @@ void check_gradient(const Call& call) {
   check_bag_ranges(call);
 }
 
+// rows[from … to), columns [first, last), = 0.
+SHORTLIST_INLINE void clear_rows(const Tensor& rows, int64_t from, int64_t to, int64_t first, int64_t last) {
+  for (int64_t g = from; g < to; ++g) {
+    float* row = rows.row(g);
+    for (int64_t c = first; c < last; c += kLanes) store_upto(row + c, vf{}, last - c);
+  }
+}
+
+// What the chain of samples [first, last) gives to its groups, columns c and on: rows is += where `add` says so, else =.
+template <int vectors, bool add>
+SHORTLIST_INLINE void add_chain(const Tensor& output_gradient, const Tensor& rows, const Bag& bag, int64_t first,
+                                int64_t last, int64_t c, int64_t left) {
+  vf sum[vectors] = {};
+  for (int64_t s = last - 1; s >= first; --s) {
+    const int64_t ids = bag.last_id(s) - bag.first_id(s);
+    const float scale = ids > 0 ? 1.0f / static_cast<float>(ids) : 0.0f;
+    const float* from = output_gradient.row(s) + c;
+    for (int i = 0; ids > 0 && i < vectors; ++i) sum[i] = madd(splat(scale), load_strip<vectors>(from, i, left), sum[i]);
+    for (int64_t g = s > first ? bag.end[s - 1] : bag.start[s]; g < bag.end[s]; ++g) {
+      float* to = rows.row(g) + c;
+      for (int i = 0; i < vectors; ++i) {
+        store_strip<vectors>(to, i, add ? load_strip<vectors>(to, i, left) + sum[i] : sum[i], left);
+      }
+    }
+  }
+}
+
+// Samples [sample, …) that start together and end one after the other.
+SHORTLIST_INLINE int64_t end_of_chain(const Bag& bag, int64_t sample, int64_t samples) {
+  int64_t last = sample + 1;
+  while (last < samples && bag.start[last] == bag.start[sample] && bag.end[last] >= bag.end[last - 1]) ++last;
+  return last;
+}
+
+// Samples [sample[u], sample[u + 1]) hold no groups but [group[u], group[u + 1]), and share none with other units.
+struct Units {
+  int64_t count;
+  int32_t* sample;
+  int32_t* group;
+};
+
+Units units_of(const Call& call, const Bag& bag, int64_t samples, int64_t groups) {
+  const int64_t most = groups / kGroupsPerUnit + 1;
+  Units units = {1, int_scratch(call, most + 1), int_scratch(call, most + 1)};
+  units.sample[0] = units.group[0] = 0;
+  int32_t reach = 0;  // past the groups of all samples so far
+  for (int64_t s = 0; s < samples; ++s) {
+    if (bag.start[s] == bag.end[s]) continue;
+    while (bag.start[s] < units.group[units.count - 1]) --units.count;  // it reaches back
+    if (bag.start[s] >= reach && reach - units.group[units.count - 1] >= kGroupsPerUnit) {
+      units.sample[units.count] = static_cast<int32_t>(s);
+      units.group[units.count++] = reach;
+    }
+    if (bag.end[s] > reach) reach = bag.end[s];
+  }
+  units.sample[units.count] = static_cast<int32_t>(samples);
+  units.group[units.count] = static_cast<int32_t>(groups);
+  return units;
+}
+
 void gradient(const Call& call) {
   const Tensor& output_gradient = call.input(kOutputGradient);
   const Tensor& rows = call.output(0);
   const Bag bag = bag_of(call);
-  parallel_blocks(call, rows.columns, kColumnsPerBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t g = 0; g < rows.rows; ++g) {
-      for (int64_t c = begin; c < end; ++c) rows.row(g)[c] = 0;
+  const Units units = units_of(call, bag, output_gradient.rows, rows.rows);
+  const int64_t block = units.count < kFewUnits && rows.rows > kGroupsPerUnit ? kColumnsPerBlock : rows.columns;
+  const int64_t blocks = block > 0 ? (rows.columns + block - 1) / block : 0;
+  parallel(call, units.count * blocks, [&](int64_t chunk) {
+    const int64_t unit = chunk / blocks;
+    const int64_t first = chunk % blocks * block, last = first + block < rows.columns ? first + block : rows.columns;
+    int64_t reach = units.group[unit];  // groups before it are written
+    for (int64_t s = units.sample[unit]; s < units.sample[unit + 1];) {
+      const int64_t begin = s, after = end_of_chain(bag, s, units.sample[unit + 1]);
+      const int64_t start = bag.start[begin], end = bag.end[after - 1];
+      s = after;
+      if (start == end) continue;
+      const bool fresh = start >= reach;
+      if (end > reach) clear_rows(rows, reach, fresh ? start : end, first, last);
+      for_each_strip(first, last, [&](auto vectors, int64_t c, int64_t left) {
+        if (fresh) {
+          add_chain<decltype(vectors)::value, false>(output_gradient, rows, bag, begin, after, c, left);
+        } else {
+          add_chain<decltype(vectors)::value, true>(output_gradient, rows, bag, begin, after, c, left);
+        }
+      });
+      if (end > reach) reach = end;
     }
-    for (int64_t s = 0; s < output_gradient.rows; ++s) {
-      const int64_t ids = bag.last_id(s) - bag.first_id(s);
-      if (ids == 0) continue;
-      const float scale = 1.0f / static_cast<float>(ids);
-      const float* __restrict from = output_gradient.row(s);
-      for (int64_t g = bag.start[s]; g < bag.end[s]; ++g) {
-        float* __restrict to = rows.row(g);
-        for (int64_t c = begin; c < end; ++c) to[c] += from[c] * scale;
-      }
-    }
+    clear_rows(rows, reach, units.group[unit + 1], first, last);
   });
 }
 

@@ -234,6 +234,9 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
           last && epilogue.relu};
 }
 
+// Columns of B that can be packed at a time.
+SHORTLIST_INLINE int64_t fitting_columns(int64_t depth) { return kPackedElements / depth / kTileColumns * kTileColumns; }
+
 // Rows and columns of a chunk's block of C, so that there are some kWantedChunks where there is work for them. Columns are
 // halved while there are few rows: each is then still packed once.
 struct Blocks {
@@ -247,7 +250,7 @@ Blocks blocks_of(int64_t m, int64_t n, int64_t k, int64_t depth, int64_t slabs) 
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   const double chunks = flops / kFlopsPerChunk;
   const int64_t wanted = (chunks < kWantedChunks ? static_cast<int64_t>(chunks) + 1 : kWantedChunks) / slabs;
-  const int64_t fitting = kPackedElements / depth / kTileColumns * kTileColumns;
+  const int64_t fitting = fitting_columns(depth);
   const int64_t rows = round_up(m, kTileRows), columns = round_up(n, kTileColumns);
   Blocks blocks = {rows < kMostRows ? rows : kMostRows, columns < fitting ? columns : fitting};
   while (((m + blocks.rows - 1) / blocks.rows) * ((n + blocks.columns - 1) / blocks.columns) < wanted) {
@@ -299,6 +302,23 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
     const int64_t block = b.k - p < depth ? b.k - p : depth;
     multiply_block(m, block, columns, {at(a, 0, p), a.row_stride, a.column_stride}, b.data + p * padded + first_column * block,
                    output_of(c, c_stride, epilogue, 0, 0, p == 0, p + block == b.k));
+  }
+}
+
+void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
+                    const Epilogue& epilogue) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
+  const int64_t depth = depth_of(k), fitting = fitting_columns(depth);
+  alignas(64) float packed[kPackedElements];
+  for (int64_t column = 0; column < n; column += fitting) {
+    const int64_t columns = n - column < fitting ? n - column : fitting;
+    for (int64_t p = 0; p < k; p += depth) {
+      const int64_t block = k - p < depth ? k - p : depth;
+      pack_block(block, columns, {at(b, p, column), b.row_stride, b.column_stride}, packed);
+      multiply_block(m, block, columns, {at(a, 0, p), a.row_stride, a.column_stride}, packed,
+                     output_of(c, c_stride, epilogue, 0, column, p == 0, p + block == k));
+    }
   }
 }
 

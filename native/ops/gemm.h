@@ -64,6 +64,10 @@ void pack(const Call& call, const PackedMatrix& packed, const Matrix& b);
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                      int64_t c_stride, const Epilogue& epilogue);
 
+// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread.
+void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
+                    const Epilogue& epilogue);
+
 // C [m, n] (= | +=) A [m, k]·B [k, n] on all threads; C aliases neither. k = 0 gives zeros (and biases). Where
 // k ≥ 2048 and m·n ≤ 2¹⁷, k is cut into at most 16 slabs whose products are made side by side and added in order; the
 // slabs depend on k alone.

@@ -6,13 +6,19 @@
 // The sparse gradient of a table: terms {ids, rows, offsets?, scale?}, and the places of each distinct id as `sort_rows`
 // gives them. Element j of a term adds scale[j] · rows[r(j)] to row ids[j]; the terms' elements are numbered one term
 // after the other. See "Row terms" in docs/ops.md.
+//
+// The sorted elements are cut into chunks of one size, so that a row with most of the batch's ids is not one thread's. A
+// segment within a chunk is summed and applied in one pass; one that crosses from chunk to chunk leaves a part in each,
+// and those are added in order afterwards. Rows lie anywhere: table, state and term rows ahead are prefetched.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
 const int32_t kMostTerms = 16;
-const int64_t kRowsPerBlock = 64;
+const int64_t kElementsPerChunk = 256;
+const int64_t kTermsAhead = 24;  // elements whose term row is prefetched
+const int64_t kRowsAhead = 8;    // distinct rows
 
 // Input slots from `order` on, as every *_rows op has them.
 enum RowSlot { kOrder, kRows, kSegments, kCount, kIds, kTermRows, kTermOffsets, kTermScale, kRowSlots };
@@ -23,7 +29,7 @@ struct Term {
   const float* rows;
   int64_t stride;
   int64_t per_row;
-  int64_t ids_per_row;   // without offsets
+  uint32_t ids_per_row;  // without offsets
   const int32_t* row_of; // with offsets: r(j)
   const float* scale;    // or nullptr
 };
@@ -110,7 +116,7 @@ RowTerms row_terms(const Call& call, int first, int64_t width) {
     const bool split = rows.columns % width == 0;
     term.stride = split ? rows.stride : width;
     term.per_row = split ? rows.columns / width : 1;
-    term.ids_per_row = m > 0 && n >= m ? n / m : 1;
+    term.ids_per_row = m > 0 && n >= m ? static_cast<uint32_t>(n / m) : 1;
     term.row_of = nullptr;
     if (has_offsets(letters[t])) {
       const int32_t* offset = slots[kTermOffsets].tensors[offsets++].i32();
@@ -127,63 +133,100 @@ RowTerms row_terms(const Call& call, int first, int64_t width) {
   return all;
 }
 
-struct TermRow {
-  const float* row;
-  float scale;
+// What the elements at order[begin …] of a chunk add: scale · row.
+struct Sources {
+  const float* row[kElementsPerChunk];
+  float scale[kElementsPerChunk];
 };
 
-SHORTLIST_INLINE TermRow term_row(const RowTerms& all, int64_t element) {
-  int32_t t = 0;
-  while (element >= all.term[t].end) ++t;
-  const Term& term = all.term[t];
-  const int64_t j = element - (t > 0 ? all.term[t - 1].end : 0);
-  const int64_t r = term.row_of ? term.row_of[j] : term.ids_per_row == 1 ? j : j / term.ids_per_row;
-  const float* row = term.per_row == 1 ? term.rows + r * term.stride
-                                       : term.rows + r / term.per_row * term.stride + r % term.per_row * all.width;
-  return {row, term.scale ? term.scale[j] : 1.0f};
-}
-
-// gradient [width] = the sum over distinct row i, in order.
-SHORTLIST_INLINE void sum_row(const RowTerms& all, int64_t i, float* __restrict gradient) {
-  const int64_t width = all.width;
-  const int32_t begin = all.segments[i], end = all.segments[i + 1];
-  for (int32_t p = begin; p < end; ++p) {
-    const TermRow from = term_row(all, all.order[p]);
-    const float* __restrict row = from.row;
-    const float scale = from.scale;
-    if (p == begin) {
-      for (int64_t c = 0; c < width; ++c) gradient[c] = scale * row[c];
-    } else {
-      for (int64_t c = 0; c < width; ++c) gradient[c] += scale * row[c];
-    }
+SHORTLIST_INLINE void find_sources(const RowTerms& all, int64_t begin, int64_t end, Sources* sources) {
+  for (int64_t p = begin; p < end; ++p) {
+    const int64_t element = all.order[p];
+    int32_t t = 0;
+    while (element >= all.term[t].end) ++t;
+    const Term& term = all.term[t];
+    const int64_t j = element - (t > 0 ? all.term[t - 1].end : 0);
+    const int64_t r = term.row_of ? term.row_of[j]
+                                  : term.ids_per_row == 1 ? j : static_cast<uint32_t>(j) / term.ids_per_row;
+    sources->row[p - begin] = term.per_row == 1 ? term.rows + r * term.stride
+                                                : term.rows + r / term.per_row * term.stride + r % term.per_row * all.width;
+    sources->scale[p - begin] = term.scale ? term.scale[j] : 1.0f;
   }
 }
 
-// Calls update(row, gradient) for every distinct row, on all threads; rows ahead of `table` (and of `state`, where the
-// row has as much of it) are prefetched, since they lie anywhere.
-template <class Update>
-SHORTLIST_INLINE void for_each_row(const Call& call, int first, const Tensor& table, const Tensor* state,
+// sum [width] = Σ scale · row over elements [from, to) of a chunk of `count`, in order.
+SHORTLIST_INLINE void sum_sources(const Sources& sources, int64_t from, int64_t to, int64_t count, int64_t width,
+                                  float* sum) {
+  for_each_strip(0, width, [&](auto vectors, int64_t c, int64_t left) {
+    const int n = decltype(vectors)::value;
+    vf total[n] = {};
+    for (int64_t p = from; p < to; ++p) {
+      if (c == 0 && p + kTermsAhead < count) prefetch_row(sources.row[p + kTermsAhead], width);
+      const float* row = sources.row[p] + c;
+      const vf scale = splat(sources.scale[p]);
+      for (int i = 0; i < n; ++i) total[i] = madd(scale, load_strip<n>(row, i, left), total[i]);
+    }
+    for (int i = 0; i < n; ++i) store_strip<n>(sum + c, i, total[i], left);
+  });
+}
+
+// The segment that holds the element at order[p]: the last one that begins at p or before.
+SHORTLIST_INLINE int64_t segment_of(const RowTerms& all, int64_t p) {
+  int64_t low = 0, high = all.count;
+  while (high - low > 1) {
+    const int64_t middle = (low + high) / 2;
+    (all.segments[middle] <= p ? low : high) = middle;
+  }
+  return low;
+}
+
+// Calls update(row, gradient) for every distinct row, on all threads. `tables` are the parameter and what else has a row
+// of its width for each of its rows.
+template <int count, class Update>
+SHORTLIST_INLINE void for_each_row(const Call& call, int first, const Tensor* const (&tables)[count],
                                    const Update& update) {
-  const RowTerms all = row_terms(call, first, table.columns);
-  const int64_t width = all.width;
-  const int64_t padded = (width + 15) / 16 * 16;
-  const int64_t blocks = (all.count + kRowsPerBlock - 1) / kRowsPerBlock;
-  float* buffer = float_scratch(call, blocks * padded);
-  parallel_blocks(call, all.count, kRowsPerBlock, [&](int64_t begin, int64_t end) {
-    float* gradient = buffer + begin / kRowsPerBlock * padded;
-    for (int64_t i = begin; i < end; ++i) {
-      if (i + 2 < end) {
-        const float* ahead = table.row(all.rows[i + 2]);
-        const float* state_ahead = state ? state->row(all.rows[i + 2]) : nullptr;
-        for (int64_t c = 0; c < width; c += 16) {
-          __builtin_prefetch(ahead + c, 1);
-          if (state_ahead) __builtin_prefetch(state_ahead + c, 1);
-        }
-        const float* term_ahead = term_row(all, all.order[all.segments[i + 2]]).row;
-        for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(term_ahead + c);
+  const RowTerms all = row_terms(call, first, tables[0]->columns);
+  const int64_t width = all.width, padded = (width + 15) / 16 * 16, n = all.segments[all.count];
+  const int64_t chunks = (n + kElementsPerChunk - 1) / kElementsPerChunk;
+  float* heads = float_scratch(call, chunks * padded);  // of the segment that began in an earlier chunk
+  float* sums = float_scratch(call, chunks * padded);   // in the end, of the segment that goes on in the next one:
+  int32_t* crossing = int_scratch(call, chunks);        // its number, or −1
+  parallel_blocks(call, n, kElementsPerChunk, [&](int64_t begin, int64_t end) {
+    const int64_t chunk = begin / kElementsPerChunk;
+    float* sum = sums + chunk * padded;
+    const auto prefetch = [&](int64_t i) {
+      for (const Tensor* table : tables) {
+        for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(table->row(all.rows[i]) + c, 1);
       }
-      sum_row(all, i, gradient);
-      update(all.rows[i], gradient);
+    };
+    Sources sources;
+    find_sources(all, begin, end, &sources);
+    const int64_t segment = segment_of(all, begin);
+    for (int64_t p = 0; p < kTermsAhead && p < end - begin; ++p) prefetch_row(sources.row[p], width);
+    for (int64_t i = segment; i < segment + kRowsAhead && i < all.count; ++i) prefetch(i);
+    crossing[chunk] = -1;
+    for (int64_t i = segment; i < all.count && all.segments[i] < end; ++i) {
+      if (i + kRowsAhead < all.count && all.segments[i + kRowsAhead] < end) prefetch(i + kRowsAhead);
+      const int64_t from = all.segments[i], to = all.segments[i + 1];
+      const bool is_head = from < begin, goes_on = to > end;
+      sum_sources(sources, is_head ? 0 : from - begin, (goes_on ? end : to) - begin, end - begin, width,
+                  is_head ? heads + chunk * padded : sum);
+      if (!is_head && goes_on) crossing[chunk] = static_cast<int32_t>(i);
+      if (!is_head && !goes_on) update(all.rows[i], sum);
+    }
+  });
+  parallel_blocks(call, chunks, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      const int64_t i = crossing[chunk];
+      if (i < 0) continue;
+      float* sum = sums + chunk * padded;
+      for (int64_t next = chunk + 1; next * kElementsPerChunk < all.segments[i + 1]; ++next) {
+        const float* head = heads + next * padded;
+        for (int64_t c = 0; c < width; c += kLanes) {
+          store_upto(sum + c, load_upto(sum + c, width - c) + load_upto(head + c, width - c), width - c);
+        }
+      }
+      update(all.rows[i], sum);
     }
   });
 }

@@ -25,7 +25,7 @@ void update(const Call& call) {
   const float rate = call.input(kLearningRate).f32()[0];
   const vf epsilon = splat(static_cast<float>(number_attribute(call, "epsilon")));
   const int64_t width = parameter.columns;
-  for_each_row(call, kFirstRowSlot, parameter, nullptr, [&](int64_t row, const float* gradient) {
+  for_each_row(call, kFirstRowSlot, {&parameter}, [&](int64_t row, const float* gradient) {
     vf squares = vf{};
     for (int64_t c = 0; c < width; c += kLanes) {
       const vf g = load_upto(gradient + c, width - c);

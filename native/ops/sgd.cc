@@ -38,7 +38,7 @@ void check_rows(const Call& call) {
 void rows(const Call& call) {
   const Tensor& parameter = call.output(0);
   const vf rate = splat(call.input(kRowsLearningRate).f32()[0]);
-  for_each_row(call, kFirstRowSlot, parameter, nullptr, [&](int64_t row, const float* gradient) {
+  for_each_row(call, kFirstRowSlot, {&parameter}, [&](int64_t row, const float* gradient) {
     for (int64_t c = 0; c < parameter.columns; c += kLanes) {
       update(parameter.row(row) + c, gradient + c, rate, parameter.columns - c);
     }

@@ -4,8 +4,10 @@
 // equal to rows[i] stand at order[segments[i] … segments[i + 1]) of the concatenation, in rising order. Elements of rows
 // past count are 0, of segments N. All outputs are =, alias nothing.
 //
-// A least-significant-digit radix sort of (id, place), 11 bits a pass: as many passes as the largest id needs (two up to
-// four million rows). On one thread: it moves 16 bytes an id and pass, far less than the gradients that it orders.
+// A least-significant-digit radix sort of (id, place): the bits of the largest id in passes of one size, at most 11 bits
+// each (two passes up to four million rows, one up to 2048). The ids are cut into chunks by their number alone; every
+// chunk counts its digits, and then knows where its ids go: behind those of the chunks before it. The last pass writes
+// `order`; then each chunk, from the first run that begins in it on, writes its rows and segments.
 
 #include "native/ops/operands.h"
 
@@ -13,8 +15,9 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int kDigitBits = 11;
-const int32_t kDigits = 1 << kDigitBits;
+const int kMostDigitBits = 11;
+const int64_t kIdsPerChunk = 4096;  // at least
+const int64_t kMostChunks = 16;
 
 struct Entry {
   uint32_t id;
@@ -37,48 +40,128 @@ void check_sort(const Call& call) {
   expect(call, elements(call.output(kCount)) == 1, "a scalar count");
 }
 
-void sort(const Call& call) {
-  const int64_t n = id_count(call);
-  Entry* from = static_cast<Entry*>(scratch(call, 2 * n));
-  Entry* to = static_cast<Entry*>(scratch(call, 2 * n));
-  uint32_t used = 0;  // the bits that any id has
-  int64_t place = 0;
+// Writes the ids one behind the other and returns the bits that any of them has.
+uint32_t flatten(const Call& call, uint32_t* to) {
+  uint32_t used = 0;
   for (int32_t i = 0; i < call.inputs[0].count; ++i) {
     const Tensor& ids = call.inputs[0].tensors[i];
     for (int64_t r = 0; r < ids.rows; ++r) {
       const uint32_t* row = ids.u32() + r * ids.stride;
-      for (int64_t c = 0; c < ids.columns; ++c, ++place) {
-        from[place] = {row[c], static_cast<uint32_t>(place)};
+      for (int64_t c = 0; c < ids.columns; ++c) {
+        *to++ = row[c];
         used |= row[c];
       }
     }
   }
-  for (int shift = 0; shift < 32 && used >> shift != 0; shift += kDigitBits) {
-    int32_t next[kDigits] = {0};
-    for (int64_t i = 0; i < n; ++i) ++next[from[i].id >> shift & (kDigits - 1)];
-    int32_t sum = 0;
-    for (int32_t d = 0; d < kDigits; ++d) {
-      const int32_t size = next[d];
-      next[d] = sum;
-      sum += size;
-    }
-    for (int64_t i = 0; i < n; ++i) to[next[from[i].id >> shift & (kDigits - 1)]++] = from[i];
-    Entry* const swap = from;
-    from = to;
-    to = swap;
+  return used;
+}
+
+struct Sort {
+  const Call& call;
+  int64_t n, chunk, chunks;
+
+  template <class Body>
+  SHORTLIST_INLINE void for_each_chunk(const Body& body) const {
+    parallel(call, chunks, [&](int64_t k) { body(k, k * chunk, k * chunk + chunk < n ? k * chunk + chunk : n); });
   }
+
+  // One stable pass by the digit at `shift` of id(i): calls put(i, place it goes to).
+  template <class Id, class Put>
+  SHORTLIST_INLINE void pass(int shift, int bits, const Id& id, const Put& put) const {
+    const int64_t digits = int64_t{1} << bits;
+    const uint32_t mask = static_cast<uint32_t>(digits - 1);
+    uint32_t* next = static_cast<uint32_t*>(scratch(call, (chunks + 1) * digits));  // [chunks, digits], then a row of sums
+    uint32_t* sums = next + chunks * digits;
+    for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
+      uint32_t* count = next + k * digits;
+      for (int64_t d = 0; d < digits; ++d) count[d] = 0;
+      for (int64_t i = begin; i < end; ++i) ++count[id(i) >> shift & mask];
+    });
+    for (int64_t d = 0; d < digits; ++d) sums[d] = 0;
+    for (int64_t k = 0; k < chunks; ++k) {  // counts become the ids of the digit in the chunks before
+      uint32_t* count = next + k * digits;
+      for (int64_t d = 0; d < digits; ++d) {
+        const uint32_t before = sums[d];
+        sums[d] += count[d];
+        count[d] = before;
+      }
+    }
+    uint32_t smaller = 0;
+    for (int64_t d = 0; d < digits; ++d) {
+      const uint32_t of_digit = sums[d];
+      sums[d] = smaller;
+      smaller += of_digit;
+    }
+    for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
+      uint32_t* to = next + k * digits;
+      for (int64_t d = 0; d < digits; ++d) to[d] += sums[d];
+      for (int64_t i = begin; i < end; ++i) put(i, to[id(i) >> shift & mask]++);
+    });
+  }
+};
+
+void sort(const Call& call) {
+  const int64_t n = id_count(call);
+  const int64_t chunk = n > kMostChunks * kIdsPerChunk ? (n + kMostChunks - 1) / kMostChunks : kIdsPerChunk;
+  const Sort sort = {call, n, chunk, (n + chunk - 1) / chunk};
+  uint32_t* ids = static_cast<uint32_t*>(scratch(call, n));
+  const uint32_t used = flatten(call, ids);
+  const int id_bits = used == 0 ? 1 : 32 - __builtin_clz(used);
+  const int passes = (id_bits + kMostDigitBits - 1) / kMostDigitBits;
+  const int bits = (id_bits + passes - 1) / passes;
+
   int32_t* order = call.output(kOrder).i32();
+  uint32_t* sorted = static_cast<uint32_t*>(scratch(call, n));
+  if (passes == 1) {
+    sort.pass(0, bits, [=](int64_t i) { return ids[i]; }, [=](int64_t i, uint32_t to) {
+      sorted[to] = ids[i];
+      order[to] = static_cast<int32_t>(i);
+    });
+  } else {
+    Entry* from = static_cast<Entry*>(scratch(call, 2 * n));
+    sort.pass(0, bits, [=](int64_t i) { return ids[i]; }, [=](int64_t i, uint32_t to) {
+      from[to] = {ids[i], static_cast<uint32_t>(i)};
+    });
+    if (passes == 3) {
+      Entry* middle = static_cast<Entry*>(scratch(call, 2 * n));
+      sort.pass(bits, bits, [=](int64_t i) { return from[i].id; }, [=](int64_t i, uint32_t to) { middle[to] = from[i]; });
+      from = middle;
+    }
+    sort.pass((passes - 1) * bits, bits, [=](int64_t i) { return from[i].id; }, [=](int64_t i, uint32_t to) {
+      sorted[to] = from[i].id;
+      order[to] = static_cast<int32_t>(from[i].place);
+    });
+  }
+
   int32_t* rows = call.output(kRows).i32();
   int32_t* segments = call.output(kSegments).i32();
+  int32_t* first_row = int_scratch(call, sort.chunks + 1);  // rows that begin before the chunk
+  sort.for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
+    int32_t begun = begin == 0;
+    for (int64_t i = begin == 0 ? 1 : begin; i < end; ++i) begun += sorted[i] != sorted[i - 1];
+    first_row[k] = begun;
+  });
   int32_t count = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    order[i] = static_cast<int32_t>(from[i].place);
-    if (i > 0 && from[i].id == from[i - 1].id) continue;
-    rows[count] = static_cast<int32_t>(from[i].id);
-    segments[count++] = static_cast<int32_t>(i);
+  for (int64_t k = 0; k < sort.chunks; ++k) {
+    const int32_t begun = first_row[k];
+    first_row[k] = count;
+    count += begun;
   }
+  segments[0] = 0;
+  sort.for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
+    // Whole runs: from the first that begins in the chunk to the end of the last one.
+    while (begin > 0 && begin < n && sorted[begin] == sorted[begin - 1]) ++begin;
+    int64_t row = first_row[k] - 1;
+    for (int64_t i = begin; i < n; ++i) {
+      const bool begins = i == 0 || sorted[i] != sorted[i - 1];
+      if (begins && i >= end) break;
+      row += begins;
+      rows[row] = static_cast<int32_t>(sorted[i]);
+      segments[row + 1] = static_cast<int32_t>(i + 1);
+    }
+  });
   for (int64_t i = count; i < n; ++i) rows[i] = 0;
-  for (int64_t i = count; i <= n; ++i) segments[i] = static_cast<int32_t>(n);
+  for (int64_t i = count; i < n; ++i) segments[i + 1] = static_cast<int32_t>(n);
   call.output(kCount).i32()[0] = count;
 }
 

@@ -39,10 +39,10 @@ export function trainCommand(): Command {
     .option("--test <log>", "evaluate on this log after training; the last click of each line is the target")
     .option("--window <n>", "clicks of history that a prediction reads", wholeNumber(1))
     .addOption(
-      new Option(
-        "--windows <kind>",
-        "growing: a prediction reads the last window to 2 · window clicks",
-      ).choices(["sliding", "growing"]),
+      new Option("--windows <kind>", "growing: a prediction reads the last window to 2 · window clicks").choices([
+        "sliding",
+        "growing",
+      ]),
     )
     .addOption(
       new Option("--batching <kind>", "isolated samples in random order, or users whose samples share work").choices([

@@ -115,6 +115,17 @@ test("a loss that is not finite stops training at its step, and nothing is saved
   assert.not.ok(existsSync(at("diverged")));
 });
 
+test("threads come from --threads, else from SHORTLIST_THREADS", () => {
+  const threads = (...flags: string[]) => {
+    const args = ["train", at("dataset"), "--output", at("threads"), "--steps", "1", "--json", ...flags];
+    const { status, stdout, stderr } = run(args, { SHORTLIST_THREADS: "3" });
+    assert.is(status, 0, stderr);
+    return JSON.parse(stdout).threads;
+  };
+  assert.is(threads(), 3);
+  assert.is(threads("--threads", "2"), 2);
+});
+
 test("--steps stops early", () => {
   const report = JSON.parse(
     succeed("train", at("dataset"), "--output", at("short"), "--steps", "3", "--batch", "10", "--json"),
