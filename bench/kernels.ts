@@ -23,6 +23,9 @@ function built(graph: Graph, units = 1): KernelProgram {
   return { program: graph.toProgram(), initializers: graph.initializers, units };
 }
 
+/** Makes a kernel of some sizes. */
+export type KernelBuilder = () => KernelProgram;
+
 export interface GemmSizes {
   readonly rows: number;
   readonly out: number;

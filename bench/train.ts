@@ -62,11 +62,13 @@ const blocks: { steps: number; seconds: number; peak: number }[] = [];
 const wanted = flags.steps === undefined ? Number.POSITIVE_INFINITY : Number(flags.steps);
 const end = performance.now() + 1000 * Number(flags.seconds);
 let [done, stepsOfBlock] = [0, 1];
-let loss = Number.NaN;
+let [loss, waited] = [Number.NaN, 0];
 while (done < wanted && (flags.steps !== undefined || blocks.length < 3 || performance.now() < end)) {
   const steps = Math.min(stepsOfBlock, wanted - done);
   const start = performance.now();
-  loss = await bench.run(steps);
+  const run = await bench.run(steps);
+  loss = run.loss;
+  waited += run.secondsWaited;
   const seconds = (performance.now() - start) / 1000;
   blocks.push({ steps, seconds, peak: peak ? gemmFlops(PRODUCT) / (await peak.measure(0)) : Number.NaN });
   done += steps;
@@ -83,7 +85,7 @@ const summary = {
   threads: engine.threads,
   batch: config.batchSize,
   batching: config.batching,
-  windows: windows ?? "sliding",
+  windows: config.windows,
   precision: precision ?? "float32",
   users: log.encoding.vocabularies.get("user_id")!.size - 1,
   items: log.encoding.vocabularies.get("item")!.size - 1,
@@ -94,6 +96,7 @@ const summary = {
   steps: done,
   loss,
   millisecondsOfStep: 1000 * stepSeconds,
+  millisecondsWaitedForBatches: (1000 * waited) / done,
   samplesPerSecond: bench.samples / stepSeconds,
   flopsOfSample: flops / bench.samples,
   gflops: flops / stepSeconds / 1e9,
@@ -121,7 +124,7 @@ function printSummary(): void {
   console.log(
     `${summary.engine}, ${summary.threads} thread${summary.threads > 1 ? "s" : ""}, batch ${summary.batch} ${summary.batching}, ${summary.windows} windows (mean ${summary.meanWindow.toFixed(2)}, ${summary.recurrentStepsOfSample.toFixed(2)} recurrent steps a sample), ${summary.precision}
 ${summary.users} users, ${summary.items} items, ${summary.tags} tags; ${done} steps, loss ${loss.toFixed(4)}
-${summary.millisecondsOfStep.toFixed(3)} ms a step: ${Math.round(summary.samplesPerSecond)} samples/s${flags.profile ? " (profiled, so a little slower)" : ""}
+${summary.millisecondsOfStep.toFixed(3)} ms a step: ${Math.round(summary.samplesPerSecond)} samples/s, ${summary.millisecondsWaitedForBatches.toFixed(3)} ms of it waiting for a batch${flags.profile ? " (profiled, so a little slower)" : ""}
 ${(summary.flopsOfSample / 1e6).toFixed(3)} Mflop a sample: ${summary.gflops.toFixed(1)} GFLOP/s${share}`,
   );
 }

@@ -1,5 +1,6 @@
-import { type Batch, SharedBatches, ShuffledBatches, type TrainingBatches } from "../src/data/batches.js";
+import type { Batch, TrainingBatches } from "../src/data/batches.js";
 import type { Engine, Executor } from "../src/executors/executor.js";
+import type { DimSizes } from "../src/graph/dims.js";
 import type { Program } from "../src/graph/program.js";
 import { type ModelConfig, resolveConfig } from "../src/model/config.js";
 import { trainingProgram } from "../src/model/programs.js";
@@ -22,25 +23,23 @@ export function originalConfig(changes: readonly string[] = []): ModelConfig {
 const RING = 64;
 /** Positions that the ring of batches holds at most, of large batches. */
 const RING_POSITIONS = 2_000_000;
+const SEED = 1;
 
-export function batchesOf(log: SyntheticLog, config: ModelConfig): TrainingBatches {
-  const { window, batchSize } = config;
-  const options = { clicks: log.clicks, window, batchSize, seed: 1 };
-  return config.batching === "shared" ? new SharedBatches(options) : new ShuffledBatches(options);
+/** Training batches as `train` makes them. */
+export function batchesOf(engine: Engine, log: SyntheticLog, config: ModelConfig): TrainingBatches {
+  const { window, windows, batchSize, batching } = config;
+  return engine.createTrainingBatches({ clicks: log.clicks, window, windows, batchSize, batching, seed: SEED });
 }
 
-/** The batches that steps go round, made before any is timed. */
-export function ringOf(log: SyntheticLog, config: ModelConfig): Batch[] {
-  const batches = batchesOf(log, config);
-  const ring: Batch[] = [];
+/** The first batches of the pass: steps go round them, so that all sides of a comparison have the very same ones. */
+export function* ringOf(batches: TrainingBatches, { batchSize }: ModelConfig): Iterable<Batch> {
   let positions = 0;
   for (let i = 0; i < Math.min(RING, batches.batchesPerPass) && positions < RING_POSITIONS; i++) {
     const batch = batches.batch(0, i);
-    if (batch.dims["samples"] !== config.batchSize && i > 0) break;
-    ring.push(batch);
+    if (i > 0 && batch.dims["samples"]! < batchSize / 2) break;
+    yield batch;
     positions += batch.dims["positions"]!;
   }
-  return ring;
 }
 
 export interface TrainingOptions {
@@ -51,10 +50,14 @@ export interface TrainingOptions {
   readonly profile?: boolean;
 }
 
-/** Training steps over synthetic clicks, to be timed. */
+/** Training steps over synthetic clicks, to be timed: the calls that `train` makes, batches built ahead as there. */
 export class TrainingBench {
   readonly program: Program;
-  readonly ring: readonly Batch[];
+  /** Sizes of the ring's batches. */
+  readonly dims: readonly DimSizes[];
+  /** Clicks of history that a sample has on average. */
+  readonly window: number;
+  readonly #batches: TrainingBatches;
   readonly #executor: Executor;
   readonly #learningRate: Float32Array;
   #step = 0;
@@ -62,68 +65,75 @@ export class TrainingBench {
   constructor({ engine, log, config, profile = false }: TrainingOptions) {
     const { program, initializers } = trainingProgram(config, log.encoding, log.noise);
     this.program = program;
-    this.ring = ringOf(log, config);
     this.#learningRate = Float32Array.of(config.learningRate);
     this.#executor = engine.createExecutor(program, benchStore(engine, program, initializers), { profile });
+    this.#batches = batchesOf(engine, log, config);
+    const dims: DimSizes[] = [];
+    let [samples, history] = [0, 0];
+    for (const batch of ringOf(this.#batches, config)) {
+      dims.push(batch.dims);
+      samples += batch.dims["samples"]!;
+      history += sum(batch.inputs["sample_end"]!) - sum(batch.inputs["sample_start"]!);
+    }
+    this.dims = dims;
+    this.window = history / samples;
   }
 
-  /** Samples of a batch, over the ring. */
+  /** Samples of a batch on average. */
   get samples(): number {
-    return this.#mean(({ dims }) => dims["samples"]!);
+    return mean(this.dims.map((dims) => dims["samples"]!));
   }
 
-  /** Clicks of history that a sample has, over the ring. */
-  get window(): number {
-    const history = ({ inputs }: Batch) => sum(inputs["sample_end"]!) - sum(inputs["sample_start"]!);
-    return this.#mean(history) / this.samples;
-  }
-
-  /** Steps of recurrence for a sample, over the ring. */
+  /** Steps of recurrence for a sample on average. */
   get recurrentSteps(): number {
-    return this.#mean(({ dims }) => dims["steps"]!) / this.samples;
+    return mean(this.dims.map((dims) => dims["steps"]!)) / this.samples;
   }
 
   get flopsOfStep(): number {
-    return this.costs.reduce((total, { flops }) => total + flops, 0);
+    return sum(this.costs.map(({ flops }) => flops));
   }
 
-  /** Of each instruction, over the ring. */
+  /** Of each instruction, on average over the ring. */
   get costs(): { flops: number; bytes: number }[] {
-    const all = this.ring.map(({ dims }) => instructionCosts(this.program, dims));
+    const all = this.dims.map((dims) => instructionCosts(this.program, dims));
     return this.program.instructions.map((_, i) => ({
-      flops: all.reduce((total, costs) => total + costs[i]!.flops, 0) / all.length,
-      bytes: all.reduce((total, costs) => total + costs[i]!.bytes, 0) / all.length,
+      flops: mean(all.map((costs) => costs[i]!.flops)),
+      bytes: mean(all.map((costs) => costs[i]!.bytes)),
     }));
   }
 
   /** Seconds spent in each instruction so far. */
   get profile(): readonly number[] {
-    return this.#executor.profile ?? [];
+    return [...(this.#executor.profile ?? [])];
   }
 
-  /** Runs steps, and gives the loss of the last one. */
-  async run(steps: number): Promise<number> {
-    let loss = Number.NaN;
-    for (let i = 0; i < steps; i++) {
-      const { inputs, dims } = this.ring[this.#step % this.ring.length]!;
-      const scalars = {
-        seed: Uint32Array.of(1),
-        step: Uint32Array.of(this.#step),
-        learning_rate: this.#learningRate,
-      };
-      loss = (await this.#executor.run({ ...inputs, ...scalars }, dims))["loss"]![0]!;
-      this.#step++;
+  /** Runs steps, and gives the loss of the last one and the seconds that there was no batch to go on with. */
+  async run(steps: number): Promise<{ loss: number; secondsWaited: number }> {
+    let [loss, waited] = [Number.NaN, 0];
+    for (let left = steps; left > 0; ) {
+      const index = this.#step % this.dims.length;
+      const count = Math.min(left, this.dims.length - index);
+      const { outputs, secondsWaited } = await this.#executor.runSteps(this.#batches, {
+        pass: 0,
+        index,
+        steps: count,
+        scalars: {
+          seed: Uint32Array.of(SEED),
+          step: Uint32Array.from({ length: count }, (_, i) => this.#step + i),
+          learning_rate: this.#learningRate,
+        },
+      });
+      loss = outputs["loss"]![count - 1]!;
+      waited += secondsWaited;
+      this.#step += count;
+      left -= count;
     }
     if (!Number.isFinite(loss)) throw new Error(`The loss is ${loss} after ${this.#step} steps`);
-    return loss;
+    return { loss, secondsWaited: waited };
   }
 
   close(): void {
     this.#executor.close();
-  }
-
-  #mean(count: (batch: Batch) => number): number {
-    return this.ring.reduce((total, batch) => total + count(batch), 0) / this.ring.length;
   }
 }
 
@@ -132,6 +142,8 @@ function sum(values: ArrayLike<number>): number {
   for (let i = 0; i < values.length; i++) total += values[i]!;
   return total;
 }
+
+const mean = (values: readonly number[]) => sum(values) / values.length;
 
 const BLOCK_SECONDS = 0.05;
 

@@ -60,3 +60,5 @@ chart.setOption({
   ],
 });
 writeFileSync(to, chart.renderToSVGString());
+chart.dispose();
+process.exit(0);

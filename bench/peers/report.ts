@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Measure } from "./rows.js";
 
@@ -75,16 +76,23 @@ export function networkGemms<T extends Result>(results: readonly T[]): T[] {
 }
 
 /** Puts results in the place of earlier ones of the same rows, and writes the table and the plot anew. */
-export async function keepResults(results: readonly Result[], where: Circumstances): Promise<void> {
-  const path = bench("results.json");
+export async function keepResults(
+  results: readonly Result[],
+  where: Circumstances,
+  folder = bench("."),
+): Promise<void> {
+  const path = join(folder, "results.json");
   const earlier = existsSync(path) ? (JSON.parse(await readFile(path, "utf8")) as KeptResult[]) : [];
   const kept = new Map(earlier.map((result) => [keyOf(result), result]));
   for (const result of results) kept.set(keyOf(result), { ...result, circumstances: where });
   const groups = Object.keys(HEADINGS);
   const all = [...kept.values()].sort((a, b) => groups.indexOf(a.group) - groups.indexOf(b.group));
   await writeFile(path, `[\n${all.map((result) => `  ${JSON.stringify(result)}`).join(",\n")}\n]\n`);
-  await writeFile(bench("results.md"), markdown(all));
-  execFileSync(process.execPath, [bench("peers/plot.mjs"), path, bench("results.svg")], { stdio: "inherit" });
+  await writeFile(join(folder, "results.md"), markdown(all));
+  execFileSync(process.execPath, [bench("peers/plot.mjs"), path, join(folder, "results.svg")], {
+    stdio: "inherit",
+    timeout: 60_000,
+  });
 }
 
 function keyOf({ group, name, threads }: Result): string {

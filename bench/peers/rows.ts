@@ -18,7 +18,7 @@ import {
   scan,
 } from "../kernels.js";
 import { type SyntheticLog, type SyntheticOptions, syntheticLog } from "../synthetic.js";
-import { originalConfig, ringOf, TrainingBench, trainingContender } from "../training.js";
+import { batchesOf, originalConfig, ringOf, TrainingBench, trainingContender } from "../training.js";
 import type { Peer } from "./peer.js";
 
 export interface Peers {
@@ -270,7 +270,7 @@ function recallContender(threads: number, changes: readonly string[], sizes: Syn
 async function writeBatches(folder: string, batch: number): Promise<string> {
   const log = logOf();
   const config = originalConfig([`batchSize=${batch}`]);
-  const ring = ringOf(log, config);
+  const ring = [...ringOf(batchesOf(engineOf(1), log, config), config)];
   const path = join(folder, `batches-${batch}.safetensors`);
   const arrays: Record<string, Int32Array | Float32Array> = { noise: Float32Array.from(log.noise.distribution) };
   ring.forEach(({ inputs }, i) => {

@@ -1,7 +1,7 @@
 import { decrementDim } from "../graph/dims.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { checkPrecision, type Precision, rounding, sigmoid } from "./numerics.js";
-import { checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
+import { type CostCall, checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
 
 const PEEPHOLES = ["peephole_input", "peephole_forget", "peephole_output"] as const;
 
@@ -107,7 +107,7 @@ export const lstmOp: Op = {
     const { rows: steps, columns: h } = call.output("output");
     const { rows: positions, columns: width } = call.input("input");
     return {
-      flops: positions * 8 * width * h + steps * (8 * h * h + 20 * h),
+      flops: positions * 8 * width * h + recurrentSteps(call, steps) * 8 * h * h + steps * 20 * h,
       bytes: 4 * (positions * width + steps * (6 * h + 1) + 4 * h * (width + h)),
     };
   },
@@ -235,11 +235,16 @@ export const lstmGradientOp: Op = {
     const { rows: steps, columns: h } = call.input("output");
     const { rows: positions, columns: width } = call.input("input");
     return {
-      flops: positions * 16 * width * h + steps * (16 * h * h + 40 * h),
+      flops: positions * 16 * width * h + recurrentSteps(call, steps) * 16 * h * h + steps * 40 * h,
       bytes: 4 * (positions * 2 * width + steps * (7 * h + 1) + 8 * h * (width + h)),
     };
   },
 };
+
+/** Steps that need the recurrent product: all but the first of each run, whose h₋ is 0. */
+function recurrentSteps(call: CostCall, steps: number): number {
+  return Math.max(0, steps - (call.input("run_offsets").rows - 1));
+}
 
 /** Checks the operands that both directions share; the width h of the hidden state. */
 function checkLstm(operands: ShapeOperands): number {

@@ -1,0 +1,66 @@
+import { existsSync, readFileSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Peer } from "../../bench/peers/peer.js";
+import { type Circumstances, geometricMean, keepResults, type Result } from "../../bench/peers/report.js";
+import { temporaryFolder } from "../cli/run.js";
+
+/** Answers as peer.py does; work called "bad" cannot be prepared. */
+const FAKE = `
+require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
+  const { call, work } = JSON.parse(line);
+  const answers = { prepare: work === "bad" ? { error: "no such work" } : { handle: 3 }, measure: { seconds: 0.25 }, close: {} };
+  console.log(JSON.stringify(answers[call]));
+});`;
+
+test("a peer's process answers line by line", async () => {
+  const peer = new Peer(process.execPath, ["-e", FAKE]);
+  const contender = await peer.contender("fake", "good", {});
+  assert.is(await contender.measure(0), 0.25);
+  await contender.close();
+  let message = "";
+  await peer.contender("fake", "bad", {}).catch((error: Error) => (message = error.message));
+  assert.is(message, "no such work");
+  peer.close();
+});
+
+test("a peer that cannot start says so", async () => {
+  let message = "";
+  const peer = new Peer("no-such-python", []);
+  await peer.ask({ call: "versions" }).catch((error: Error) => (message = error.message));
+  assert.match(message, "no-such-python");
+});
+
+const where: Circumstances = {
+  date: "2000-01-01",
+  cpu: "a processor",
+  processors: 2,
+  isa: "avx2",
+  versions: { torch: "1" },
+  command: "npm run bench:peers",
+};
+
+const result = (name: string, ratio: number, target?: number): Result => ({
+  ...{ group: "gemm", name, threads: 2, target, unit: "GFLOP/s", ours: 100 * ratio, others: 100 },
+  ...{ peer: "torch.mm", ratio, quartiles: [ratio - 0.1, ratio + 0.1], rounds: 3 },
+});
+
+test("results are kept row by row, with a table of them all", async () => {
+  const folder = temporaryFolder();
+  await keepResults([result("1 × 2 × 3", 2, 1), result("4 × 5 × 6", 0.5, 1)], where, folder);
+  await keepResults([result("4 × 5 × 6", 8, 1)], { ...where, date: "2000-01-02" }, folder);
+  const table = readFileSync(`${folder}/results.md`, "utf8");
+  assert.match(table, "| 1 × 2 × 3 | 2 | 200 GFLOP/s | 100 torch.mm | 2.00× (1.90–2.10) | ≥ 1 | ✓ |");
+  assert.match(table, "8.00×");
+  assert.not.match(table, "0.50×");
+  assert.match(table, "**4.00×**");
+  assert.match(table, "2000-01-01, a processor");
+  assert.match(table, "2000-01-02, a processor");
+  assert.ok(existsSync(`${folder}/results.json`));
+});
+
+test("the geometric mean", () => {
+  assert.ok(Math.abs(geometricMean([2, 8]) - 4) < 1e-12);
+});
+
+test.run();
