@@ -1,94 +1,215 @@
-// Times every op on its large cases: `npm run bench`, `npm run bench -- --filter lstm --json`.
-// Native kernels on each instruction set that the processor has, and the TypeScript reference. A row gives the time of a
-// run (benchmark.js: arrays in, kernels, arrays out) and what the kernels alone reach, by the engine's own profile.
+// Times every op on its large cases: `npm run bench`, `npm run bench -- --filter lstm --json`, `--cold`. Native kernels on
+// each instruction set that the processor has, and the TypeScript reference, each held against the reference first.
+// README.md says what the numbers are.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import Benchmark from "benchmark";
-import type { Engine } from "../src/executors/executor.js";
+import type { Engine, Executor, RunInputs } from "../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../src/executors/native.js";
 import { createReferenceEngine } from "../src/executors/reference.js";
+import { namesIn } from "../src/graph/program.js";
 import { instructionCosts } from "../src/ops/cost.js";
 import { OPS } from "../src/ops/index.js";
-import { buildCase, storeOf } from "./build_case.js";
+import { buildCase, type CaseGraph, storeOf } from "./build_case.js";
 import type { OpCase } from "./cases/case.js";
+import { difference, type Results, resultsOf } from "./check.js";
+import { median } from "./contender.js";
+import { type MachineLimits, measureLimits } from "./limits.js";
+import { EVICTING, timedProgram } from "./timed_program.js";
 
 const { values: flags } = parseArgs({
   options: {
     filter: { type: "string", default: "" },
     json: { type: "boolean", default: false },
     threads: { type: "string", default: "1" },
-    seconds: { type: "string", default: "0.5" },
+    isa: { type: "string" },
+    cold: { type: "boolean", default: false },
+    seconds: { type: "string", default: "0.3" },
+    "no-limits": { type: "boolean", default: false },
   },
 });
 
 interface Row {
   readonly case: string;
+  /** The op that is timed: the case's own, or one of its gradient's. */
+  readonly op: string;
   readonly engine: string;
   readonly threads: number;
-  /** Median of a whole run. */
-  readonly milliseconds: number;
-  /** Of the kernels alone. */
+  readonly cold: boolean;
+  /** Of one instruction, the median. */
+  readonly microseconds: number;
   readonly gflops: number;
   readonly gigabytesPerSecond: number;
+  /** The limit that binds, and how much of it is reached. */
+  readonly bound?: "flops" | "copy" | "rows";
+  readonly share?: number;
 }
 
-const threads = Number(flags.threads);
-const engines: Engine[] = [
-  ...availableIsas().map((isa) => createNativeEngine({ threads, isa })),
-  createReferenceEngine({ ops: OPS }),
-];
+/** Ops whose bytes are rows of tables, in an order that nothing foretells. */
+const ROW_OPS = new Set([
+  ...["embedding_lookup", "embedding_bag", "nce", "paddle_nce", "candidate_gradient", "decay_rows"],
+  ...["sgd_rows", "adagrad_rows", "rowwise_adagrad_rows", "adam_rows"],
+]);
 
-for (const file of readdirSync(new URL("cases/", import.meta.url)).sort()) {
-  const { cases = [] } = (await import(`./cases/${file}`)) as { cases?: readonly OpCase[] };
-  for (const opCase of cases) {
-    const name = `${opCase.op}: ${opCase.name}`;
-    if (!opCase.benchmark || !name.includes(flags.filter)) continue;
-    for (const engine of engines) report(await measure(name, opCase, engine));
+/** Copies of an instruction fill about so many seconds of a run. */
+const WARM_SECONDS = 0.005;
+const MOST_COPIES = 500;
+const COLD_COPIES = 5;
+
+const threads = Number(flags.threads);
+const isas = flags.isa === undefined ? availableIsas() : flags.isa === "typescript" ? [] : [flags.isa];
+const reference = createReferenceEngine({ ops: OPS });
+const engines: Engine[] = isas.map((isa) => createNativeEngine({ threads, isa }));
+if (flags.isa === undefined || flags.isa === "typescript") engines.push(reference);
+/** Elements that are read to empty the caches. */
+const evicted = flags.cold ? Math.ceil((1.25 * cacheBytes("last", 64 << 20)) / 4) : 0;
+/** What is smaller stays in the threads' own caches when it is warm, so that memory does not limit it. */
+const ownCaches = threads * cacheBytes("2", 1 << 20);
+
+const limits = new Map<Engine, MachineLimits>();
+if (!flags["no-limits"]) {
+  for (const engine of engines.filter(({ kind }) => kind === "native")) {
+    limits.set(engine, measureLimits(engine.isa, engine.threads));
+    reportLimits(engine, limits.get(engine)!);
   }
 }
 
-async function measure(name: string, opCase: OpCase, engine: Engine): Promise<Row> {
-  const built = buildCase(opCase, { gradients: true });
-  const { program, inputs } = built;
-  const executor = engine.createExecutor(program, storeOf(engine, built), { profile: true });
-  let runs = 0;
+let failed = false;
+for (const file of readdirSync(new URL("cases/", import.meta.url)).sort()) {
+  const { cases = [] } = (await import(`./cases/${file}`)) as { cases?: readonly OpCase[] };
+  for (const opCase of cases) {
+    if (!opCase.benchmark || !`${opCase.op}: ${opCase.name}`.includes(flags.filter)) continue;
+    const built = buildCase(opCase, { gradients: true });
+    const expected = await resultsOf(reference, built);
+    for (const engine of engines) await measure(opCase, built, expected, engine);
+  }
+}
+if (failed) process.exitCode = 1;
+
+async function measure(opCase: OpCase, built: CaseGraph, expected: Results, engine: Engine): Promise<void> {
+  const name = `${opCase.op}: ${opCase.name}`;
+  const wrong = engine === reference ? undefined : difference(await resultsOf(engine, built), expected, opCase);
+  if (wrong !== undefined) {
+    console.error(`${name}, ${engine.isa}: not timed, for it is wrong: ${wrong}`);
+    failed = true;
+    return;
+  }
+  const { inputs, program } = built;
+  const create = (copies: readonly number[]) => {
+    const timed = timedProgram(program, { copies, evicted });
+    const store = storeOf(engine, built);
+    if (evicted > 0) store.define({ name: EVICTING, dtype: "float32", shape: [evicted] });
+    return { executor: engine.createExecutor(timed.program, store, { profile: true }), places: timed.copies };
+  };
+  const first = create(program.instructions.map(() => 1));
+  await first.executor.run(inputs, {});
+  const once = await secondsOfRun(first.executor, inputs);
+  const copies = first.places.map(([place]) => {
+    const most = engine === reference ? 1 : flags.cold ? COLD_COPIES : MOST_COPIES;
+    return Math.max(1, Math.min(most, Math.round(WARM_SECONDS / once[place!]!)));
+  });
+  first.executor.close();
+
+  const { executor, places } = create(copies);
+  const runs: (readonly number[])[] = [];
   const benchmark = new Benchmark({
     defer: true,
     maxTime: Number(flags.seconds),
-    minSamples: 5,
+    minSamples: 3,
     fn: (deferred: { resolve(): void }) => {
-      runs++;
-      executor.run(inputs, {}).then(() => deferred.resolve());
+      secondsOfRun(executor, inputs).then((seconds) => {
+        runs.push(seconds);
+        deferred.resolve();
+      });
     },
   });
   await new Promise((resolve) => benchmark.on("complete", resolve).run({ async: true }));
-  const seconds = executor.profile!.reduce((sum, value) => sum + value, 0) / runs;
-  const costs = instructionCosts(program, {});
-  const work = (unit: "flops" | "bytes") => costs.reduce((sum, cost) => sum + cost[unit], 0);
   executor.close();
-  const sample = [...benchmark.stats.sample].sort((a, b) => a - b);
-  return {
-    case: name,
-    engine: `${engine.kind} ${engine.isa}`,
-    threads: engine.threads,
-    milliseconds: 1000 * sample[sample.length >> 1]!,
-    gflops: work("flops") / seconds / 1e9,
-    gigabytesPerSecond: work("bytes") / seconds / 1e9,
-  };
+
+  const costs = instructionCosts(program, {});
+  program.instructions.forEach(({ op, outputs }, i) => {
+    const seconds = median(runs.flatMap((run) => places[i]!.map((place) => run[place]!)));
+    const label = i === 0 ? name : `  ${op} ${namesIn(outputs)[0]}`;
+    report(label, rowOf(name, op, engine, seconds, costs[i]!));
+  });
 }
 
-function report(row: Row): void {
+/** Runs once and gives the seconds of each instruction. */
+async function secondsOfRun(executor: Executor, inputs: RunInputs): Promise<number[]> {
+  const before = [...executor.profile!];
+  await executor.run(inputs, {});
+  return executor.profile!.map((seconds, i) => seconds - before[i]!);
+}
+
+function rowOf(
+  name: string,
+  op: string,
+  engine: Engine,
+  seconds: number,
+  { flops, bytes }: { readonly flops: number; readonly bytes: number },
+): Row {
+  const row = {
+    case: name,
+    op,
+    engine: `${engine.kind} ${engine.isa}`,
+    threads: engine.threads,
+    cold: flags.cold,
+    microseconds: 1e6 * seconds,
+    gflops: flops / seconds / 1e9,
+    gigabytesPerSecond: bytes / seconds / 1e9,
+  };
+  const limit = limits.get(engine);
+  if (!limit) return row;
+  const memory = ROW_OPS.has(op) ? "rows" : "copy";
+  const least = { flops: flops / limit.flops, [memory]: bytes / limit[memory] } as Record<string, number>;
+  const inCache = !flags.cold && bytes < ownCaches;
+  const bound = inCache || least["flops"]! > least[memory]! ? "flops" : memory;
+  return { ...row, bound, share: least[bound]! / seconds };
+}
+
+function reportLimits({ kind, isa, threads: count }: Engine, limit: MachineLimits): void {
+  if (flags.json) {
+    console.log(JSON.stringify({ limits: limit, engine: `${kind} ${isa}`, threads: count, cpu: cpus()[0]?.model }));
+    return;
+  }
+  const giga = (value: number, unit: string) => `${(value / 1e9).toFixed(1)} ${unit}`;
+  console.log(
+    `${isa}, ${count} threads: at most ${giga(limit.flops, "GFLOP/s")}, copy ${giga(limit.copy, "GB/s")}, random 256-byte rows ${giga(limit.rows, "GB/s")}`,
+  );
+}
+
+function report(label: string, row: Row): void {
   if (flags.json) {
     console.log(JSON.stringify(row));
     return;
   }
   const columns = [
-    row.case.padEnd(52),
-    row.engine.padEnd(22),
-    `${row.milliseconds.toFixed(3)} ms`.padStart(12),
+    label.padEnd(56),
+    row.engine.padEnd(20),
+    `${row.microseconds.toFixed(2)} µs`.padStart(14),
     `${row.gflops.toFixed(2)} GFLOP/s`.padStart(16),
-    `${row.gigabytesPerSecond.toFixed(2)} GB/s`.padStart(14),
+    `${row.gigabytesPerSecond.toFixed(2)} GB/s`.padStart(13),
+    row.share === undefined ? "" : `${(100 * row.share).toFixed(0)} % of ${row.bound}`.padStart(16),
   ];
-  console.log(columns.join(" "));
+  console.log(columns.join(" ").trimEnd());
+}
+
+/** Bytes of this processor's cache of a level ("last" is the largest), by the system; `otherwise` where it does not say. */
+function cacheBytes(level: "2" | "last", otherwise: number): number {
+  const folder = "/sys/devices/system/cpu/cpu0/cache";
+  const units: Readonly<Record<string, number>> = { K: 1 << 10, M: 1 << 20, G: 1 << 30 };
+  const read = (index: string, file: string) => readFileSync(`${folder}/${index}/${file}`, "utf8").trim();
+  try {
+    const sizes = readdirSync(folder)
+      .filter((name) => name.startsWith("index") && (level === "last" || read(name, "level") === level))
+      .map((index) => {
+        const [, size, unit] = /^(\d+)([KMG])/.exec(read(index, "size")) ?? [];
+        return Number(size) * units[unit!]!;
+      });
+    return Math.max(...sizes, 1 << 20);
+  } catch {
+    return otherwise; // another system
+  }
 }

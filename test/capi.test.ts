@@ -55,6 +55,22 @@ test("the C program prints the shortlists of the command line", () => {
   }
 });
 
+test("growing windows: histories of every length, as the command line reads them", () => {
+  const flags = ["--windows", "growing", "--batching", "shared", "--window", "3", "--passes", "1"];
+  succeed("train", at("dataset"), "--output", at("growing"), ...flags, "--set", "draws=32");
+  const [line] = readFileSync(at("infer.tsv"), "utf8").split("\n");
+  const [user, province, city, clicks, phone] = line!.split("\t");
+  const all = `${clicks};${clicks};${clicks}`.split(";");
+  const lines = Array.from({ length: 14 }, (_, i) =>
+    [user, province, city, all.slice(0, i + 1).join(";"), phone].join("\t"),
+  );
+  writeFileSync(at("lengths.tsv"), `${lines.join("\n")}\n`);
+  const c = recommend(at("growing"), at("lengths.tsv"), "5");
+  assert.is(c.status, 0, c.stderr);
+  assert.is(new Set(c.stdout.split("\n")).size, 15);
+  assert.is(c.stdout, succeed("recommend", at("growing"), at("lengths.tsv"), "--top", "5", "--format", "text"));
+});
+
 test("single calls: the builder, vectors, watched items, refusals", () => {
   for (const line of readFileSync(at("infer.tsv"), "utf8").split("\n", 5)) {
     const { status, stdout, stderr } = execute(join(build, "api_check"), at("model"), line);
@@ -121,6 +137,7 @@ test("a folder that is no model, a file cut short, a broken line: a message and 
   };
   change("path", "config.json", '"name": "city"', '"name": "../city"');
   change("kind", "config.json", '"kind": "clicks"', '"kind": "ignore"');
+  change("windows", "config.json", '"windows": "sliding"', '"windows": "wide"');
   change("twice", "vocabulary/city.tsv", /\n([^\t]+)(\t\d+\n)/, "\n$1$2$1$2");
   change("width", "program.json", /"name":"user_vector"(.*?)"role":"output"/, '"name":"user"$1"role":"output"');
   fails("usage", at("model"), at("infer.tsv"), "none");

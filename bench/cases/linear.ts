@@ -42,5 +42,15 @@ export const cases: OpCase[] = [
     { rows: 256, widths: [64, 64, 8, 16, 8, 64, 16], out: 256, activation: "relu" },
     { benchmark: true },
   ),
+  ...[50, 1024].flatMap((rows) =>
+    [
+      [64, 256],
+      [240, 256],
+      [256, 31],
+      [256, 64],
+    ].map(([width, out]) =>
+      linear(`${rows} × ${width} · ${width} × ${out}`, { rows, widths: [width!], out: out! }, { benchmark: true }),
+    ),
+  ),
   linear("lstm projection", { rows: 2600, widths: [64], out: 256 }, { benchmark: true }),
 ];

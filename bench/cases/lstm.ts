@@ -2,13 +2,18 @@ import { type CaseTensor, CaseValues, int32, type OpCase } from "./case.js";
 
 interface Sizes {
   positions: number;
+  /** Of the inputs; `width` unless given. */
+  input?: number;
   width: number;
   /** Steps of each run. */
   runs: number[];
   peepholes?: boolean;
+  /** Each step reads a position of its own, in order. */
+  isolated?: boolean;
 }
 
-function lstm(name: string, { positions, width, runs, peepholes = false }: Sizes, extra: Partial<OpCase> = {}): OpCase {
+function lstm(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase {
+  const { positions, width, input = width, runs, peepholes = false, isolated = false } = sizes;
   const values = new CaseValues(6);
   const offsets = [0];
   for (const length of runs) offsets.push(offsets.at(-1)! + length);
@@ -18,14 +23,23 @@ function lstm(name: string, { positions, width, runs, peepholes = false }: Sizes
     op: "lstm",
     name,
     operands: {
-      projection: values.normal([positions, 4 * width]),
+      input: values.normal([positions, input]),
+      input_weight: values.normal([input, 4 * width], 1 / Math.sqrt(input)),
+      bias: values.normal([4 * width]),
       recurrent_weight: values.normal([width, 4 * width], 1 / Math.sqrt(width)),
-      position: values.ids([steps], Math.max(1, positions)),
+      position: isolated
+        ? int32(
+            [steps],
+            Array.from({ length: steps }, (_, s) => s),
+          )
+        : values.ids([steps], Math.max(1, positions)),
       run_offsets: int32([offsets.length], offsets),
       ...(peepholes && { peephole_input: peephole(), peephole_forget: peephole(), peephole_output: peephole() }),
     },
     differentiate: [
-      "projection",
+      "input",
+      "input_weight",
+      "bias",
       "recurrent_weight",
       ...(peepholes ? ["peephole_input", "peephole_forget", "peephole_output"] : []),
     ],
@@ -45,7 +59,28 @@ export const cases: OpCase[] = [
   lstm("width 8", { positions: 13, width: 8, runs: [5, 3, 2] }),
   lstm("a long run", { positions: 31, width: 3, runs: [53], peepholes: true }),
   lstm("many runs of equal length", { positions: 40, width: 13, runs: Array(19).fill(3) }),
+  lstm("isolated", { positions: 18, width: 5, runs: [1, 7, 3, 0, 2, 5], isolated: true }),
+  lstm("isolated, peepholes, input narrower", {
+    positions: 11,
+    input: 3,
+    width: 7,
+    runs: [4, 1, 6],
+    peepholes: true,
+    isolated: true,
+  }),
+  lstm("isolated, input wider", { positions: 21, input: 37, width: 17, runs: [9, 12], isolated: true }),
+  lstm("isolated, many runs", { positions: 120, input: 6, width: 9, runs: Array(40).fill(3), isolated: true }),
+  lstm("more positions than steps", { positions: 19, width: 4, runs: [4, 5] }),
+  lstm("typical, small batch, isolated", { positions: 32, width: 64, runs: [10, 7, 10, 1, 4], isolated: true }),
   lstm("typical, small batch", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4] }),
   lstm("typical, peepholes", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4], peepholes: true }),
-  lstm("typical", { positions: 2600, width: 64, runs: Array(256).fill(10) }, { benchmark: true }),
+  lstm("typical", { positions: 2560, width: 64, runs: Array(256).fill(10), isolated: true }, { benchmark: true }),
+  lstm("positions shared by runs", { positions: 256, width: 64, runs: Array(256).fill(10) }, { benchmark: true }),
+  ...[50, 256].map((batch) =>
+    lstm(
+      `${batch} runs of 20 steps`,
+      { positions: 20 * batch, width: 64, runs: Array(batch).fill(20), isolated: true },
+      { benchmark: true },
+    ),
+  ),
 ];

@@ -208,6 +208,9 @@ void Model::read_config(const std::string& text) {
   if (!member(head, "version").to_size(&version) || version != 1) throw Error(Status::model, "Expected version 1");
   const Json& config = member(head, "config");
   window_ = size_of(config, "window");
+  const std::string windows = text_of(config, "windows");
+  if (windows != "sliding" && windows != "growing") throw Error(Status::model, "Expected \"windows\" to be sliding or growing");
+  growing_ = windows == "growing";
   vector_width_ = size_of(config, "userVectorWidth");
   const Json& schema = member(head, "schema");
   bool has_clicks = false;
@@ -352,9 +355,16 @@ User Model::parse_line(const std::string& line) const {
   return user;
 }
 
-// One sample, its history the last `window` clicks, or one position of <unk>; src/data/batches.ts, NextClickBatches.
+// The first click of the history that predicts the next one; src/data/batches.ts, Batch.
+size_t Model::history_start(const User& user) const {
+  const int64_t clicks = static_cast<int64_t>(user.clicks.size());
+  const int64_t first = growing_ ? window_ * ((clicks + window_ - 1) / window_ - 2) : clicks - window_;
+  return static_cast<size_t>(std::max<int64_t>(0, first));
+}
+
+// One sample, its history as `history_start` says, or one position of <unk>; src/data/batches.ts, NextClickBatches.
 void Model::execute(Executor& executor, const User& user, int64_t top, bool keep_watched) {
-  const size_t first = user.clicks.size() > static_cast<size_t>(window_) ? user.clicks.size() - static_cast<size_t>(window_) : 0;
+  const size_t first = history_start(user);
   const int32_t positions = std::max<int32_t>(1, static_cast<int32_t>(user.clicks.size() - first));
   Inputs inputs;
   std::unordered_map<std::string, int64_t> dims = {{"samples", 1}, {"positions", positions}, {"runs", 1}, {"steps", positions}, {"top", top}};

@@ -75,9 +75,11 @@ class Model {
   void read_weights(const std::string& path, const Program& program);
   void check_inputs(const Executor& executor) const;
   void set_column(User& user, size_t column, const std::string& token) const;
+  size_t history_start(const User& user) const;
   void execute(Executor& executor, const User& user, int64_t top, bool keep_watched);
 
   int64_t window_ = 0, vector_width_ = 0;
+  bool growing_ = false;  // windows
   std::vector<Column> columns_;
   std::vector<std::string> user_features_;
   std::vector<ClickField> click_;

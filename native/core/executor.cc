@@ -131,6 +131,10 @@ void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, in
   call.threads->run(chunks, task, context);
 }
 
+int64_t worker_count(const Call& call) { return call.threads->count(); }
+
+int64_t this_worker() { return Threads::worker(); }
+
 // ---- engine ---------------------------------------------------------------------------------------------------------
 
 Engine::Engine(int thread_count, const std::string& isa) : isa_(select_isa(isa)), threads_(thread_count) {}
@@ -290,13 +294,16 @@ void Executor::resolve_operands() {
 
 // ---- a run ----------------------------------------------------------------------------------------------------------
 
-std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& sizes, const std::vector<InputArray>& inputs) const {
+std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& sizes, const std::vector<InputArray>& inputs,
+                                                 std::unique_ptr<Run> over) const {
   for (size_t i = 0; i < program_.dims.size(); ++i) {
     if (dim_used_[i] && sizes[i] < 0) {
       throw Error(Status::input, "Expected a whole number for dim \"" + program_.dims[i] + "\" but received " + std::to_string(sizes[i]));
     }
   }
-  auto run = std::make_unique<Run>();
+  std::unique_ptr<Run> run = over ? std::move(over) : std::make_unique<Run>();
+  run->extents.clear();
+  run->offsets.clear();
   for (const TensorSpec& spec : program_.tensors) run->extents.push_back(extent_of(spec, sizes));
   size_t bytes = 0;
   for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -314,7 +321,7 @@ std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& siz
     run->offsets.push_back(bytes);
     bytes += aligned_size(static_cast<size_t>(expected) * kBytesPerElement);
   }
-  run->inputs = Memory(bytes);
+  if (run->inputs.bytes() < bytes || run->inputs.data() == nullptr) run->inputs = Memory(bytes);
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (inputs[i].elements == 0) continue;
     std::memcpy(static_cast<char*>(run->inputs.data()) + run->offsets[i], inputs[i].data, static_cast<size_t>(inputs[i].elements) * kBytesPerElement);

@@ -86,8 +86,8 @@ class Executor {
   bool uses_dim(size_t i) const { return dim_used_[i]; }
 
   // Copies the inputs, in the order of inputs(); `sizes` are those of program().dims. Throws Error(Status::input). May be
-  // called while another run is executed.
-  std::unique_ptr<Run> prepare(const std::vector<int64_t>& sizes, const std::vector<InputArray>& inputs) const;
+  // called while another run is executed. The memory of a run that is `over` is used again.
+  std::unique_ptr<Run> prepare(const std::vector<int64_t>& sizes, const std::vector<InputArray>& inputs, std::unique_ptr<Run> over = nullptr) const;
 
   // Runs every check, then every instruction. One call at a time; waits for other executors of the engine or the
   // store. Where it throws Error(Status::input), nothing has changed.

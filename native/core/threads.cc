@@ -13,9 +13,9 @@
 namespace shortlist {
 namespace {
 
-// Looks at the clock of an idle worker: the kernels of a step follow each other within microseconds, and waking a
-// sleeping thread costs more than that. Some 20 µs, then it sleeps.
-const int kSpins = 400;
+// How often an idle thread looks before it sleeps, some 50 µs in all: the instructions of a step follow each other within
+// microseconds, and to wake a sleeping thread costs more than that.
+const int kSpins = 1200;
 
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -34,59 +34,89 @@ bool spin_until(int spins, const Condition& condition) {
   return condition();
 }
 
+thread_local int worker_number = 0;
+
 }  // namespace
 
-// A job is open while its chunks are handed out. Workers join an open job and leave it under the mutex, so that a worker
-// which wakes late never touches a job that is over, and nobody waits for a worker to wake.
+// `job` is odd while a job is open and rises by one with each opening and closing. A worker enters an open job by raising
+// `inside` and then looking at `job` again; the caller closes the job and then waits until nobody is inside. Both orders
+// are sequentially consistent, so either the worker sees the job closed and leaves without touching it, or the caller sees
+// the worker and waits for it. Nobody waits for a worker that has not entered, and no lock is taken while threads spin.
 struct Threads::Impl {
   std::vector<std::thread> workers;
   int spins = 0;
 
+  alignas(64) std::atomic<uint64_t> job{0};
+  std::atomic<bool> stop{false};
+  // Written while nobody is inside.
+  int64_t chunks = 0;
+  void (*task)(void*, int64_t) = nullptr;
+  void* context = nullptr;
+
+  alignas(64) std::atomic<int64_t> next{0};
+  alignas(64) std::atomic<int> inside{0};
+
+  // Sleeping: workers that wait for a job, and the caller that waits for workers.
+  alignas(64) std::atomic<int> asleep{0};
+  std::atomic<bool> caller_waits{false};
   std::mutex mutex;
   std::condition_variable wake;
   std::condition_variable left;
-  bool stop = false;             // under mutex
-  bool open = false;             // under mutex
-  int asleep = 0;                // under mutex
-  std::atomic<int> joined{0};    // written under mutex
-  std::atomic<int64_t> job{0};   // written under mutex: rises with each job and at the end
-
-  int64_t chunks = 0;  // written while no worker is joined
-  void (*task)(void*, int64_t) = nullptr;
-  void* context = nullptr;
-  alignas(64) std::atomic<int64_t> next{0};
 
   void claim_chunks() {
     for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) task(context, chunk);
   }
 
-  void work() {
-    int64_t seen = 0;
+  void leave() {
+    if (inside.fetch_sub(1) != 1 || !caller_waits.load()) return;
+    const std::lock_guard<std::mutex> lock(mutex);
+    left.notify_one();
+  }
+
+  void work(int number) {
+    worker_number = number;
+    uint64_t seen = 0;
     for (;;) {
-      spin_until(spins, [&] { return job.load(std::memory_order_relaxed) != seen; });
-      {
+      const auto changed = [&] { return job.load() != seen; };
+      if (!spin_until(spins, changed)) {
         std::unique_lock<std::mutex> lock(mutex);
-        ++asleep;
-        wake.wait(lock, [&] { return job.load(std::memory_order_relaxed) != seen; });
-        --asleep;
-        seen = job.load(std::memory_order_relaxed);
-        if (stop) return;
-        if (!open) continue;
-        joined.fetch_add(1, std::memory_order_relaxed);
+        asleep.fetch_add(1);
+        wake.wait(lock, changed);
+        asleep.fetch_sub(1);
       }
-      claim_chunks();
-      std::lock_guard<std::mutex> lock(mutex);
-      if (joined.fetch_sub(1, std::memory_order_relaxed) == 1) left.notify_one();
+      if (stop.load()) return;
+      seen = job.load();
+      if (seen % 2 == 0) continue;
+      inside.fetch_add(1);
+      if (job.load() == seen) claim_chunks();
+      leave();
     }
   }
 
+  void wake_sleepers(int64_t at_most) {
+    const int sleeping = asleep.load();
+    if (sleeping == 0) return;
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (at_most >= sleeping) return wake.notify_all();
+    for (int64_t i = 0; i < at_most; ++i) wake.notify_one();
+  }
+
+  void wait_until_empty() {
+    const auto empty = [&] { return inside.load() == 0; };
+    if (spin_until(spins, empty)) return;
+    std::unique_lock<std::mutex> lock(mutex);
+    caller_waits.store(true);
+    left.wait(lock, empty);
+    caller_waits.store(false);
+  }
+
   void stop_workers() {
+    stop.store(true);
+    job.fetch_add(2);
     {
-      std::lock_guard<std::mutex> lock(mutex);
-      stop = true;
-      job.fetch_add(1, std::memory_order_relaxed);
+      const std::lock_guard<std::mutex> lock(mutex);
+      wake.notify_all();
     }
-    wake.notify_all();
     for (std::thread& worker : workers) worker.join();
   }
 };
@@ -95,7 +125,7 @@ Threads::Threads(int count) : impl_(new Impl) {
   // More threads than processors: a spinning one would keep a working one from running.
   impl_->spins = count <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpins : 0;
   try {
-    for (int i = 1; i < count; ++i) impl_->workers.emplace_back([impl = impl_.get()] { impl->work(); });
+    for (int i = 1; i < count; ++i) impl_->workers.emplace_back([impl = impl_.get(), i] { impl->work(i); });
   } catch (const std::system_error&) {
     impl_->stop_workers();
     throw Error(Status::executor, "Expected " + std::to_string(count) + " threads but the system starts no more");
@@ -106,29 +136,24 @@ Threads::~Threads() { impl_->stop_workers(); }
 
 int Threads::count() const { return static_cast<int>(impl_->workers.size()) + 1; }
 
+int Threads::worker() { return worker_number; }
+
 void Threads::run(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
   Impl& impl = *impl_;
   if (impl.workers.empty() || chunks <= 1) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) task(context, chunk);
     return;
   }
-  int to_wake = 0;
-  {
-    std::lock_guard<std::mutex> lock(impl.mutex);
-    impl.chunks = chunks;
-    impl.task = task;
-    impl.context = context;
-    impl.next.store(0, std::memory_order_relaxed);
-    impl.open = true;
-    impl.job.fetch_add(1, std::memory_order_relaxed);
-    to_wake = chunks - 1 < impl.asleep ? static_cast<int>(chunks - 1) : impl.asleep;
-  }
-  for (int i = 0; i < to_wake; ++i) impl.wake.notify_one();
+  // Nobody is inside, and nobody enters before the job is open.
+  impl.chunks = chunks;
+  impl.task = task;
+  impl.context = context;
+  impl.next.store(0, std::memory_order_relaxed);
+  impl.job.fetch_add(1);
+  impl.wake_sleepers(chunks - 1);
   impl.claim_chunks();
-  spin_until(impl.spins, [&] { return impl.joined.load(std::memory_order_relaxed) == 0; });
-  std::unique_lock<std::mutex> lock(impl.mutex);
-  impl.open = false;
-  impl.left.wait(lock, [&] { return impl.joined.load(std::memory_order_relaxed) == 0; });
+  impl.job.fetch_add(1);
+  impl.wait_until_empty();
 }
 
 }  // namespace shortlist

@@ -17,6 +17,9 @@ class Threads {
 
   int count() const;
 
+  // Which of the pool's threads runs the calling task: 0 … count() − 1, the caller's being 0. For buffers, not for results.
+  static int worker();
+
   // Calls task(context, chunk) for every chunk in [0, chunks) and returns when all are done. The caller works too.
   // One call at a time; tasks must not throw or call run.
   void run(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);

@@ -1,9 +1,11 @@
-// The Node-API door: types and counts are checked here, the rest in native/core. src/executors/native.ts is its only
-// caller. Native errors become JavaScript errors with a `code` of src/errors.ts.
+// The Node-API door: types and counts are checked here, the rest in native/core and native/data. src/executors/native.ts
+// is its only caller. Native errors become JavaScript errors with a `code` of src/errors.ts.
 
 #include <napi.h>
 
+#include <chrono>
 #include <cmath>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <string>
@@ -15,12 +17,15 @@
 #include "native/core/executor.h"
 #include "native/core/program.h"
 #include "native/core/store.h"
+#include "native/data/batcher.h"
+#include "native/data/prefetch.h"
 
 namespace shortlist {
 namespace {
 
 const napi_type_tag kEngineTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e01};
 const napi_type_tag kStoreTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e02};
+const napi_type_tag kBatchesTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e03};
 
 const char* code_of(Status status) {
   switch (status) {
@@ -117,14 +122,14 @@ Napi::Value new_array(Napi::Env env, Dtype dtype, int64_t elements, void** data)
 
 // ---- engine ---------------------------------------------------------------------------------------------------------
 
-class RunWork;
+class Work;
 
 // Runs of one engine take turns. All on the JavaScript thread.
 struct EngineState {
   EngineState(int threads, const std::string& isa) : engine(std::make_shared<Engine>(threads, isa)) {}
 
   std::shared_ptr<Engine> engine;
-  std::deque<RunWork*> waiting;
+  std::deque<Work*> waiting;
   bool busy = false;
 };
 
@@ -253,32 +258,35 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
 
 // ---- executor -------------------------------------------------------------------------------------------------------
 
-// One run: waits for the engine's turn, is executed off the JavaScript thread, and settles its promise.
-class RunWork : public Napi::AsyncWorker {
+// Work of an executor: waits for the engine's turn, is done off the JavaScript thread, and settles its promise.
+class Work : public Napi::AsyncWorker {
  public:
-  RunWork(Napi::Env env, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor,
-          std::unique_ptr<Executor::Run> run)
-      : AsyncWorker(env, "shortlist.run"),
+  Work(Napi::Env env, const char* name, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor)
+      : AsyncWorker(env, name),
+        executor_(std::move(executor)),
         engine_(std::move(engine)),
         store_(std::move(store)),
-        executor_(std::move(executor)),
-        run_(std::move(run)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
-  void start_or_wait() {
+  // From here on it deletes itself.
+  Napi::Promise start_or_wait() {
+    const Napi::Promise promise = deferred_.Promise();
     if (engine_->busy) {
       engine_->waiting.push_back(this);
     } else {
       start();
     }
+    return promise;
   }
 
  protected:
+  // Off the JavaScript thread.
+  virtual void compute() = 0;
+  virtual Napi::Value result(Napi::Env env) = 0;
+
   void Execute() override {
     try {
-      executor_->execute(*run_);
+      compute();
     } catch (const Error& error) {
       status_ = error.status();
       message_ = error.what();
@@ -297,13 +305,15 @@ class RunWork : public Napi::AsyncWorker {
     delete this;
     if (engine->busy || engine->waiting.empty()) return;
     if (alive) {
-      RunWork* next = engine->waiting.front();
+      Work* next = engine->waiting.front();
       engine->waiting.pop_front();
       next->start();
     } else {
-      for (RunWork* waiting : std::exchange(engine->waiting, {})) delete waiting;
+      for (Work* waiting : std::exchange(engine->waiting, {})) delete waiting;
     }
   }
+
+  std::shared_ptr<Executor> executor_;
 
  private:
   void start() {
@@ -317,7 +327,11 @@ class RunWork : public Napi::AsyncWorker {
     try {
       const Napi::HandleScope scope(env);
       try {
-        settle(env);
+        if (status_ != Status::ok) {
+          deferred_.Reject(to_js(env, status_, message_).Value());
+        } else {
+          deferred_.Resolve(result(env));
+        }
       } catch (const Napi::Error& error) {
         deferred_.Reject(error.Value());  // no room for the outputs
       }
@@ -327,11 +341,24 @@ class RunWork : public Napi::AsyncWorker {
     }
   }
 
-  void settle(Napi::Env env) {
-    if (status_ != Status::ok) {
-      deferred_.Reject(to_js(env, status_, message_).Value());
-      return;
-    }
+  std::shared_ptr<EngineState> engine_;
+  std::shared_ptr<StoreState> store_;
+  Napi::Promise::Deferred deferred_;
+  Status status_ = Status::ok;
+  std::string message_;
+};
+
+// One run with given inputs.
+class RunWork : public Work {
+ public:
+  RunWork(Napi::Env env, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor,
+          std::unique_ptr<Executor::Run> run)
+      : Work(env, "shortlist.run", std::move(engine), std::move(store), std::move(executor)), run_(std::move(run)) {}
+
+ protected:
+  void compute() override { executor_->execute(*run_); }
+
+  Napi::Value result(Napi::Env env) override {
     Napi::Object outputs = Napi::Object::New(env);
     for (const int tensor : executor_->outputs()) {
       const Tensor& value = executor_->output(tensor);
@@ -339,22 +366,229 @@ class RunWork : public Napi::AsyncWorker {
       outputs.Set(value.name, new_array(env, value.dtype, value.rows * value.columns, &data));
       executor_->copy_output(tensor, data);
     }
-    deferred_.Resolve(outputs);
+    return outputs;
   }
 
-  std::shared_ptr<EngineState> engine_;
-  std::shared_ptr<StoreState> store_;
-  std::shared_ptr<Executor> executor_;
+ private:
   std::unique_ptr<Executor::Run> run_;
-  Napi::Promise::Deferred deferred_;
-  Status status_ = Status::ok;
-  std::string message_;
+};
+
+// An input that no batch has: one element for all steps, or one for each.
+struct ScalarInput {
+  size_t input;  // index into Executor::inputs()
+  std::vector<uint32_t> bits;
+};
+
+// Runs of consecutive batches, which a thread builds ahead.
+class StepsWork : public Work {
+ public:
+  StepsWork(Napi::Env env, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor,
+            Napi::ObjectReference batches, std::shared_ptr<Prefetch> prefetch, int64_t pass, int64_t index, int64_t steps, std::vector<ScalarInput> scalars)
+      : Work(env, "shortlist.steps", std::move(engine), std::move(store), std::move(executor)),
+        batches_(std::move(batches)),
+        prefetch_(std::move(prefetch)),
+        pass_(pass),
+        index_(index),
+        steps_(steps),
+        scalars_(std::move(scalars)) {
+    for (const int tensor : executor_->outputs()) {
+      if (executor_->program().tensors[tensor].shape.empty()) outputs_.push_back({tensor, std::vector<uint32_t>(static_cast<size_t>(steps))});
+    }
+    dims_.resize(prefetch_->layout().dims.size(), std::vector<int32_t>(static_cast<size_t>(steps)));
+  }
+
+ protected:
+  void compute() override {
+    using Clock = std::chrono::steady_clock;
+    for (int64_t i = 0; i < steps_; ++i) {
+      const Clock::time_point start = Clock::now();
+      std::unique_ptr<Prefetch::Step> step = prefetch_->take(pass_, index_ + i);
+      seconds_waited_ += std::chrono::duration<double>(Clock::now() - start).count();
+      for (const ScalarInput& scalar : scalars_) {
+        const size_t from = scalar.bits.size() > 1 ? static_cast<size_t>(i) : 0;
+        std::memcpy(static_cast<char*>(step->run->inputs.data()) + step->run->offsets[scalar.input], &scalar.bits[from], sizeof(uint32_t));
+      }
+      executor_->execute(*step->run);
+      for (Output& output : outputs_) executor_->copy_output(output.tensor, &output.bits[static_cast<size_t>(i)]);
+      for (size_t d = 0; d < dims_.size(); ++d) dims_[d][static_cast<size_t>(i)] = static_cast<int32_t>(step->dims[d]);
+      prefetch_->recycle(std::move(step));
+    }
+  }
+
+  // {outputs, dims, secondsWaited}: arrays of one element a step
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object outputs = Napi::Object::New(env), dims = Napi::Object::New(env), result = Napi::Object::New(env);
+    const auto set = [&](Napi::Object& object, const std::string& name, Dtype dtype, const void* values) {
+      void* data;
+      object.Set(name, new_array(env, dtype, steps_, &data));
+      std::memcpy(data, values, static_cast<size_t>(steps_) * sizeof(uint32_t));
+    };
+    for (const Output& output : outputs_) {
+      const TensorSpec& spec = executor_->program().tensors[output.tensor];
+      set(outputs, spec.name, spec.dtype, output.bits.data());
+    }
+    for (size_t d = 0; d < dims_.size(); ++d) set(dims, prefetch_->layout().dims[d].name, Dtype::int32, dims_[d].data());
+    result.Set("outputs", outputs);
+    result.Set("dims", dims);
+    result.Set("secondsWaited", Napi::Number::New(env, seconds_waited_));
+    return result;
+  }
+
+ private:
+  struct Output {
+    int tensor;
+    std::vector<uint32_t> bits;
+  };
+
+  Napi::ObjectReference batches_;  // keeps the clicks alive for the thread
+  std::shared_ptr<Prefetch> prefetch_;
+  int64_t pass_, index_, steps_;
+  std::vector<ScalarInput> scalars_;
+  std::vector<Output> outputs_;
+  std::vector<std::vector<int32_t>> dims_;
+  double seconds_waited_ = 0;
+};
+
+// ---- batches ----------------------------------------------------------------------------------------------------------
+
+// Reads members of the plain objects that describe clicks and options.
+class ObjectReader {
+ public:
+  ObjectReader(Napi::Env env, const Napi::Value& value, const char* what) : env_(env) {
+    if (!value.IsObject()) fail(env, "Expected " + std::string(what) + " to be an object");
+    object_ = value.As<Napi::Object>();
+  }
+
+  int64_t size(const char* name) const {
+    int64_t size;
+    if (!is_size(object_.Get(name), &size)) fail(env_, "Expected \"" + std::string(name) + "\" to be a whole number");
+    return size;
+  }
+  double number(const char* name) const {
+    const Napi::Value value = object_.Get(name);
+    if (!value.IsNumber()) fail(env_, "Expected \"" + std::string(name) + "\" to be a number");
+    return value.As<Napi::Number>().DoubleValue();
+  }
+  bool is(const char* name, const char* text) const {
+    const Napi::Value value = object_.Get(name);
+    return value.IsString() && value.As<Napi::String>().Utf8Value() == text;
+  }
+  bool has(const char* name) const { return !object_.Get(name).IsUndefined(); }
+  std::string text(const char* name) const {
+    const Napi::Value value = object_.Get(name);
+    if (!value.IsString()) fail(env_, "Expected \"" + std::string(name) + "\" to be a string");
+    return value.As<Napi::String>().Utf8Value();
+  }
+  std::vector<ObjectReader> list(const char* name) const {
+    const Napi::Value value = object_.Get(name);
+    if (!value.IsArray()) fail(env_, "Expected \"" + std::string(name) + "\" to be an array");
+    std::vector<ObjectReader> members;
+    for (uint32_t i = 0; i < value.As<Napi::Array>().Length(); ++i) members.emplace_back(env_, value.As<Napi::Array>().Get(i), name);
+    return members;
+  }
+  // An array of this dtype and at least this many elements, which `kept` keeps alive.
+  InputArray array(const char* name, Dtype dtype, int64_t elements, std::vector<Napi::ObjectReference>* kept) const {
+    const Napi::Value value = object_.Get(name);
+    const InputArray array = array_of(env_, value, name);
+    if (array.dtype != dtype || array.elements < elements) {
+      fail(env_, "Expected " + std::to_string(elements) + " elements of " + name_of(dtype) + " for \"" + name + "\"");
+    }
+    kept->push_back(Napi::Persistent(value.As<Napi::Object>()));
+    return array;
+  }
+
+ private:
+  Napi::Env env_;
+  Napi::Object object_;
+};
+
+// Training batches of clicks, whose arrays it shares with JavaScript: they must be neither changed nor transferred.
+class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "NativeBatches",
+                       {InstanceAccessor<&NativeBatches::samples_per_pass>("samplesPerPass"),
+                        InstanceAccessor<&NativeBatches::batches_per_pass>("batchesPerPass"), InstanceMethod<&NativeBatches::batch>("batch")});
+  }
+
+  // (clicks, options): src/data/clicks.ts, Clicks; src/data/batches.ts, TrainingBatchOptions
+  explicit NativeBatches(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    const ObjectReader clicks(info.Env(), info[0], "clicks"), options(info.Env(), info[1], "options");
+    BatchOptions read;
+    read.window = options.size("window");
+    read.batch_size = options.size("batchSize");
+    read.growing = options.is("windows", "growing");
+    read.shared = options.is("batching", "shared");
+    read.max_part = options.has("maxPart") ? options.size("maxPart") : 0;
+    read.seed = static_cast<uint32_t>(options.size("seed"));
+    batcher = guarded(info.Env(), [&] { return std::make_shared<Batcher>(read_clicks(clicks), read); });
+    info.This().As<Napi::Object>().TypeTag(&kBatchesTag);
+  }
+
+  static NativeBatches* of(Napi::Env env, const Napi::Value& value) {
+    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kBatchesTag)) fail(env, "Expected NativeBatches");
+    return Unwrap(value.As<Napi::Object>());
+  }
+
+  std::shared_ptr<Batcher> batcher;
+
+ private:
+  Clicks read_clicks(const ObjectReader& from) {
+    Clicks clicks;
+    clicks.users = from.size("users");
+    clicks.clicks = from.size("clicks");
+    const auto ids = [&](const ObjectReader& object, const char* name, int64_t elements) {
+      return object.array(name, Dtype::int32, elements, &kept_);
+    };
+    const auto pointer = [](const InputArray& array) { return static_cast<const int32_t*>(array.data); };
+    clicks.offsets = pointer(ids(from, "clickOffsets", clicks.users + 1));
+    for (const ObjectReader& feature : from.list("userFeatures")) {
+      clicks.user_features.push_back({feature.text("name"), pointer(ids(feature, "ids", clicks.users))});
+    }
+    for (const ObjectReader& number : from.list("numbers")) {
+      const InputArray values = number.array("values", Dtype::float32, clicks.users, &kept_);
+      clicks.numbers.push_back({static_cast<const float*>(values.data), number.number("mean"), number.number("standardDeviation")});
+    }
+    for (const ObjectReader& feature : from.list("itemFeatures")) {
+      const bool multiple = feature.has("offsets");
+      const InputArray values = ids(feature, "ids", multiple ? 0 : clicks.clicks);
+      const int32_t* offsets = multiple ? pointer(ids(feature, "offsets", clicks.clicks + 1)) : nullptr;
+      clicks.item_features.push_back({feature.text("name"), pointer(values), offsets, values.elements});
+    }
+    if (clicks.item_features.empty()) throw Error(Status::input, "Expected item features");
+    return clicks;
+  }
+
+  Napi::Value samples_per_pass(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(batcher->samples_per_pass())); }
+  Napi::Value batches_per_pass(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(batcher->batches_per_pass())); }
+
+  // (pass, index): {dims, inputs}
+  Napi::Value batch(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const int64_t pass = size_argument(info, 0, "pass"), index = size_argument(info, 1, "batch");
+    Batch built = batcher->layout();
+    guarded(env, [&] { batcher->build(pass, index, &built); });
+    Napi::Object inputs = Napi::Object::New(env), dims = Napi::Object::New(env), batch = Napi::Object::New(env);
+    for (const Batch::Input& input : built.inputs) {
+      void* data;
+      inputs.Set(input.name, new_array(env, input.dtype, input.elements.size(), &data));
+      if (input.elements.size() > 0) std::memcpy(data, input.elements.data(), static_cast<size_t>(input.elements.size()) * sizeof(int32_t));
+    }
+    for (const Batch::Dim& dim : built.dims) dims.Set(dim.name, Napi::Number::New(env, static_cast<double>(dim.size)));
+    batch.Set("dims", dims);
+    batch.Set("inputs", inputs);
+    return batch;
+  }
+
+  std::vector<Napi::ObjectReference> kept_;
 };
 
 class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "NativeExecutor", {InstanceMethod<&NativeExecutor::run>("run"), InstanceMethod<&NativeExecutor::profile>("profile")});
+    return DefineClass(env, "NativeExecutor",
+                       {InstanceMethod<&NativeExecutor::run>("run"), InstanceMethod<&NativeExecutor::run_steps>("runSteps"),
+                        InstanceMethod<&NativeExecutor::profile>("profile"), InstanceMethod<&NativeExecutor::close>("close")});
   }
 
   // (engine, store, program as JSON, profile)
@@ -390,10 +624,41 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
       inputs.push_back(value.IsUndefined() || value.IsNull() ? InputArray() : array_of(env, value, name));
     }
     std::unique_ptr<Executor::Run> run = guarded(env, [&] { return executor_->prepare(sizes, inputs); });
-    RunWork* work = new RunWork(env, engine_, store_, executor_, std::move(run));
-    const Napi::Promise promise = work->promise();
-    work->start_or_wait();
-    return promise;
+    return (new RunWork(env, engine_, store_, executor_, std::move(run)))->start_or_wait();
+  }
+
+  // (batches, pass, index, steps, scalars): a promise of {outputs, dims, secondsWaited}
+  Napi::Value run_steps(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const NativeBatches* batches = NativeBatches::of(env, info[0]);
+    const int64_t pass = size_argument(info, 1, "pass"), index = size_argument(info, 2, "index"), steps = size_argument(info, 3, "steps");
+    if (!info[4].IsObject()) fail(env, "Expected scalars to be an object");
+    if (!prefetch_ || batches_.Value() != info[0]) {
+      prefetch_ = guarded(env, [&] { return std::make_shared<Prefetch>(batches->batcher, executor_); });
+      batches_ = Napi::Persistent(info[0].As<Napi::Object>());
+    }
+    std::vector<ScalarInput> scalars;
+    for (size_t i = 0; i < executor_->inputs().size(); ++i) {
+      const TensorSpec& spec = executor_->program().tensors[executor_->inputs()[i]];
+      const Napi::Value value = info[4].As<Napi::Object>().Get(spec.name);
+      if (prefetch_->sources()[i] >= 0) continue;
+      if (value.IsUndefined()) fail(env, "Missing input \"" + spec.name + "\"");
+      const InputArray array = array_of(env, value, spec.name);
+      if (array.dtype != spec.dtype || (array.elements != 1 && array.elements != steps)) {
+        fail(env, "Expected 1 or " + std::to_string(steps) + " elements of " + name_of(spec.dtype) + " for input \"" + spec.name + "\"");
+      }
+      const uint32_t* bits = static_cast<const uint32_t*>(array.data);
+      scalars.push_back({i, std::vector<uint32_t>(bits, bits + array.elements)});
+    }
+    Napi::ObjectReference kept = Napi::Persistent(info[0].As<Napi::Object>());
+    return (new StepsWork(env, engine_, store_, executor_, std::move(kept), prefetch_, pass, index, steps, std::move(scalars)))->start_or_wait();
+  }
+
+  // Ends the thread that builds batches; what is running goes on.
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    prefetch_.reset();
+    batches_.Reset();
+    return info.Env().Undefined();
   }
 
   // Seconds by instruction; undefined where it is not asked for
@@ -407,6 +672,9 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
   std::shared_ptr<EngineState> engine_;
   std::shared_ptr<StoreState> store_;
   std::shared_ptr<Executor> executor_;
+  // For the batches that were used last, which it keeps alive.
+  Napi::ObjectReference batches_;
+  std::shared_ptr<Prefetch> prefetch_;
 };
 
 // ---- module ---------------------------------------------------------------------------------------------------------
@@ -425,6 +693,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("availableIsas", Napi::Function::New<available_isas>(env, "availableIsas"));
   exports.Set("NativeEngine", NativeEngine::define(env));
   exports.Set("NativeStore", NativeStore::define(env));
+  exports.Set("NativeBatches", NativeBatches::define(env));
   exports.Set("NativeExecutor", NativeExecutor::define(env));
   return exports;
 }

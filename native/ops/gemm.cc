@@ -1,15 +1,16 @@
-// Matrix product, packed and register-blocked in the manner of BLIS (Van Zee & van de Geijn 2015).
+// Matrix product, register-blocked in the manner of BLIS (Van Zee & van de Geijn 2015).
 //
 //   C [m, n] (= | +=) A [m, k] · B [k, n], then biases and ReLU in the last block of k.    C aliases nothing
 //
-// B is packed once into panels of kTileColumns columns and used by all. A chunk of work is a block of C: its rows of A
-// are read in place where k is contiguous (each element is broadcast, so nothing is gained by a copy), and packed into
-// panels of kTileRows rows otherwise (Aᵀ of a weight gradient). Loops, outermost first: columns and slabs of k, so that
-// what is packed stays in cache (kPackedElements) however long k is; blocks of C, in parallel; blocks of k (kDepth);
-// panels of B (one panel, 16 KiB, stays in L1); tiles of rows. A tile is kTileRows × kTileColumns accumulators, which is
-// the most that the registers hold.
+// A tile is kTileRows × kTileColumns accumulators, the most that the registers hold: it reads a panel of B, kTileColumns
+// columns wide and packed, and broadcasts the elements of its rows of A, which are read where they lie, along a row or
+// (Aᵀ of a weight gradient) across. A chunk of work is a block of C: for each block of k (kDepth) it packs its columns of B
+// on its own stack, then goes through its rows, some 100 at a time, panel by panel (a panel, 32 KiB or less, stays in L1).
+// So there is one fork and join to a product, and a column of B is packed once for hundreds of rows; packing costs 5 % at 50
+// rows and 1 % at 256. Rows of A that lie a multiple of 4 KiB apart would all fall on one set of the cache, and are copied.
 //
-// C is cut into blocks by m, n and k alone, and k is never split among threads: the sums' order is fixed (gemm.h).
+// C is cut into blocks by m, n and k alone, and k is never split among threads but by slabs: the sums' order is fixed
+// (gemm.h).
 
 #include "native/ops/gemm.h"
 
@@ -20,9 +21,16 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kDepth = 256;
-const int64_t kPackedElements = int64_t{1} << 19;  // of A and of B at a time: 2 MiB each
-const int64_t kFlopsPerChunk = 2000000;           // some 50 µs
-const int64_t kMostChunks = 128;
+const int64_t kPackedElements = 32768;                // of B in a chunk: 128 KiB on its stack
+const int64_t kRowsAtOnce = 112 / kTileRows * kTileRows;
+const int64_t kCopiedStride = kDepth + 16;            // of rows of A that are copied: 120 KiB on the stack
+const int64_t kConflictingStride = 1024;              // 4 KiB
+const int64_t kFlopsPerChunk = 400000;                // some 3 µs
+const int64_t kWantedChunks = 32;
+const int64_t kMostRows = 32 * kTileRows;             // of a chunk
+const int64_t kSlabbedElements = int64_t{1} << 17;    // of C, at most, where k is cut into slabs
+const int64_t kSlab = 1024;                           // of k, at least
+const int64_t kMostSlabs = 16;
 
 // Blocks of k: equal ones, none longer than kDepth. Depends on k alone.
 int64_t depth_of(int64_t k) {
@@ -40,127 +48,125 @@ struct TileOutput {
   bool relu;
 };
 
-// One tile: `rows` ≤ kTileRows accumulator rows. a is [rows, k] with k contiguous (kPacked false: rows lie a_stride
-// apart), or packed, kTileRows elements a step (kPacked true). b is a packed panel.
-template <int kRows, bool kPacked>
-void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b, const TileOutput& out) {
+// Stores the first `columns` columns of a tile's sums.
+template <int kRows>
+SHORTLIST_INLINE void finish_tile(const vf (*sum)[kTileVectors], const TileOutput& out, int64_t columns) {
+  const bool accumulate = out.accumulate, relu = out.relu;
+  const float* const row_bias = out.row_bias;
+  vf column_bias[kTileVectors];
+#pragma GCC unroll 4
+  for (int j = 0; j < kTileVectors; ++j) {
+    const int64_t left = columns - j * kLanes;
+    column_bias[j] = out.column_bias && left > 0 ? load_upto(out.column_bias + j * kLanes, left) : vf{};
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+    float* const c = out.c + i * out.stride;
+#pragma GCC unroll 4
+    for (int j = 0; j < kTileVectors; ++j) {
+      const int64_t left = columns - j * kLanes;
+      if (left <= 0) break;
+      vf value = sum[i][j];
+      if (accumulate) value = load_upto(c + j * kLanes, left) + value;
+      value = value + column_bias[j];
+      if (row_bias) value = value + row_bias[i];
+      if (relu) value = value < 0.0f ? splat(0.0f) : value;
+      store_upto(c + j * kLanes, value, left);
+    }
+  }
+}
+
+// One tile of `kRows` ≤ kTileRows rows. Element (i, p) of A is a[i·stride + p], or a[p·stride + i] where kAcross. b is a
+// packed panel.
+template <int kRows, bool kAcross>
+void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __restrict b, const TileOutput& out) {
   vf sum[kRows][kTileVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < kTileVectors; ++j) sum[i][j] = vf{};
   }
+  // Four rows to a pointer: strides of 0 to 3 rows are addresses that one instruction can form.
+  const float* row[(kRows + 3) / 4];
+#pragma GCC unroll 4
+  for (int i = 0; i < (kRows + 3) / 4; ++i) row[i] = a + 4 * i * stride;
   for (int64_t p = 0; p < k; ++p) {
     vf column[kTileVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kTileVectors; ++j) column[j] = load(b + j * kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const vf element = splat(kPacked ? a[i] : a[i * a_stride]);
+      const vf element = splat(kAcross ? a[i] : row[i / 4][i % 4 * stride]);
 #pragma GCC unroll 4
       for (int j = 0; j < kTileVectors; ++j) sum[i][j] = madd(element, column[j], sum[i][j]);
     }
-    a += kPacked ? kTileRows : 1;
+    a += stride;
+#pragma GCC unroll 4
+    for (int i = 0; i < (kRows + 3) / 4; ++i) ++row[i];
     b += kTileColumns;
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-    float* c = out.c + i * out.stride;
-#pragma GCC unroll 4
-    for (int j = 0; j < kTileVectors; ++j) {
-      const int64_t left = out.columns - j * kLanes;
-      if (left <= 0) break;
-      vf value = sum[i][j];
-      if (out.accumulate) value = load_upto(c + j * kLanes, left) + value;
-      if (out.column_bias) value = value + load_upto(out.column_bias + j * kLanes, left);
-      if (out.row_bias) value = value + out.row_bias[i];
-      if (out.relu) value = value < 0.0f ? splat(0.0f) : value;
-      store_upto(c + j * kLanes, value, left);
-    }
+  if (out.columns == kTileColumns) {
+    finish_tile<kRows>(sum, out, kTileColumns);
+  } else {
+    finish_tile<kRows>(sum, out, out.columns);
   }
 }
 
 typedef void (*Tile)(int64_t, const float*, int64_t, const float*, const TileOutput&);
 
-template <bool kPacked>
+template <bool kAcross>
 SHORTLIST_INLINE Tile tile_of(int64_t rows) {
 #if defined(__AVX512F__)
-  static const Tile tiles[] = {tile<1, kPacked>, tile<2, kPacked>,  tile<3, kPacked>,  tile<4, kPacked>,  tile<5, kPacked>,
-                               tile<6, kPacked>, tile<7, kPacked>,  tile<8, kPacked>,  tile<9, kPacked>,  tile<10, kPacked>,
-                               tile<11, kPacked>, tile<12, kPacked>, tile<13, kPacked>, tile<14, kPacked>};
+  static const Tile tiles[] = {tile<1, kAcross>,  tile<2, kAcross>,  tile<3, kAcross>,  tile<4, kAcross>,  tile<5, kAcross>,
+                               tile<6, kAcross>,  tile<7, kAcross>,  tile<8, kAcross>,  tile<9, kAcross>,  tile<10, kAcross>,
+                               tile<11, kAcross>, tile<12, kAcross>, tile<13, kAcross>, tile<14, kAcross>};
 #elif defined(__AVX2__)
-  static const Tile tiles[] = {tile<1, kPacked>, tile<2, kPacked>, tile<3, kPacked>,
-                               tile<4, kPacked>, tile<5, kPacked>, tile<6, kPacked>};
+  static const Tile tiles[] = {tile<1, kAcross>, tile<2, kAcross>, tile<3, kAcross>,
+                               tile<4, kAcross>, tile<5, kAcross>, tile<6, kAcross>};
 #elif defined(__aarch64__)
-  static const Tile tiles[] = {tile<1, kPacked>, tile<2, kPacked>, tile<3, kPacked>, tile<4, kPacked>,
-                               tile<5, kPacked>, tile<6, kPacked>, tile<7, kPacked>, tile<8, kPacked>};
+  static const Tile tiles[] = {tile<1, kAcross>, tile<2, kAcross>, tile<3, kAcross>, tile<4, kAcross>,
+                               tile<5, kAcross>, tile<6, kAcross>, tile<7, kAcross>, tile<8, kAcross>};
 #else
-  static const Tile tiles[] = {tile<1, kPacked>, tile<2, kPacked>, tile<3, kPacked>, tile<4, kPacked>};
+  static const Tile tiles[] = {tile<1, kAcross>, tile<2, kAcross>, tile<3, kAcross>, tile<4, kAcross>};
 #endif
   return tiles[rows - 1];
 }
 
-// rows × depth of A in panels of kTileRows rows, each `depth` steps of kTileRows elements; rows past the end are not
-// written (their sums are not either).
-void pack_rows(int64_t rows, int64_t depth, const Matrix& a, float* to) {
-  const int64_t whole = a.row_stride == 1 ? rows / kTileRows * kTileRows : 0;
-  // A step's rows lie side by side: they are read through, and dealt to the panels.
-  for (int64_t p = 0; whole > 0 && p < depth; ++p) {
-    const float* from = a.data + p * a.column_stride;
-    for (int64_t i = 0; i < whole; i += kTileRows) {
-      memcpy(to + i * depth + p * kTileRows, from + i, sizeof(float) * kTileRows);
-    }
-  }
-  for (int64_t i = whole; i < rows; i += kTileRows) {
-    const float* from = a.data + i * a.row_stride;
-    float* panel = to + i * depth;
-    const int64_t height = rows - i < kTileRows ? rows - i : kTileRows;
-    for (int64_t p = 0; p < depth; ++p) {
-      for (int64_t r = 0; r < height; ++r) panel[p * kTileRows + r] = from[r * a.row_stride + p * a.column_stride];
-    }
-  }
-}
-
-// depth × columns of B into one panel.
+// depth × columns of B into one panel; columns past the last hold zeros.
 void pack_panel(int64_t depth, int64_t columns, const Matrix& b, float* to) {
-  if (columns == kTileColumns && b.column_stride == 1) {
-    for (int64_t p = 0; p < depth; ++p) {
-      for (int j = 0; j < kTileVectors; ++j) store(to + p * kTileColumns + j * kLanes, load(b.data + p * b.row_stride + j * kLanes));
+  for (int64_t j = 0; j < kTileColumns; j += kLanes) {
+    const int64_t own = columns - j < 0 ? 0 : columns - j < kLanes ? columns - j : kLanes;
+    const float* from = b.data + j * b.column_stride;
+    if (b.column_stride == 1) {
+      for (int64_t p = 0; p < depth; ++p) store(to + p * kTileColumns + j, load_upto(from + p * b.row_stride, own));
+      continue;
     }
-    return;
-  }
-  if (b.row_stride == 1) {
-    for (int64_t j = 0; j < columns; ++j) {
-      const float* from = b.data + j * b.column_stride;
-      for (int64_t p = 0; p < depth; ++p) to[p * kTileColumns + j] = from[p];
-    }
-  } else {
-    for (int64_t p = 0; p < depth; ++p) {
-      for (int64_t j = 0; j < columns; ++j) to[p * kTileColumns + j] = b.data[p * b.row_stride + j * b.column_stride];
-    }
-  }
-  for (int64_t p = 0; columns < kTileColumns && p < depth; ++p) {
-    for (int64_t j = columns; j < kTileColumns; ++j) to[p * kTileColumns + j] = 0;
-  }
-}
-
-// Panels [first, last) of every block of k, `depth` long. Blocks lie one behind the other, each with all its panels.
-void pack_panels(const PackedMatrix& packed, int64_t depth, const Matrix& b, int64_t first, int64_t last) {
-  const int64_t padded = round_up(packed.n, kTileColumns);
-  for (int64_t p = 0; p < packed.k; p += depth) {
-    const int64_t block = packed.k - p < depth ? packed.k - p : depth;
-    for (int64_t panel = first; panel < last; ++panel) {
-      const int64_t column = panel * kTileColumns;
-      const int64_t columns = packed.n - column < kTileColumns ? packed.n - column : kTileColumns;
-      const Matrix from = {b.data + p * b.row_stride + column * b.column_stride, b.row_stride, b.column_stride};
-      pack_panel(block, columns, from, packed.data + p * padded + column * block);
+    for (int64_t p = 0; p < depth; p += kLanes) {
+      vf square[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) square[i] = i < own ? load_upto(from + i * b.column_stride + p, depth - p) : vf{};
+      transpose(square);
+      for (int i = 0; i < kLanes && p + i < depth; ++i) store(to + (p + i) * kTileColumns + j, square[i]);
     }
   }
 }
 
-template <bool kPacked>
-SHORTLIST_INLINE void multiply_block(int64_t rows, int64_t depth, int64_t columns, const float* a, int64_t a_stride,
-                                     const float* b, TileOutput out) {
+// depth × columns of B into panels, one behind the other.
+void pack_block(int64_t depth, int64_t columns, const Matrix& b, float* to) {
+  for (int64_t column = 0; column < columns; column += kTileColumns) {
+    const int64_t own = columns - column < kTileColumns ? columns - column : kTileColumns;
+    pack_panel(depth, own, {b.data + column * b.column_stride, b.row_stride, b.column_stride}, to + column * depth);
+  }
+}
+
+SHORTLIST_INLINE const float* at(const Matrix& matrix, int64_t row, int64_t column) {
+  return matrix.data + row * matrix.row_stride + column * matrix.column_stride;
+}
+
+// C's rows × columns from one block of k; b is packed. Panels outermost.
+template <bool kAcross>
+SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t depth, int64_t columns, const float* a, int64_t stride,
+                                    const float* b, TileOutput out) {
   float* const c = out.c;
   const float* const column_bias = out.column_bias;
   const float* const row_bias = out.row_bias;
@@ -171,12 +177,35 @@ SHORTLIST_INLINE void multiply_block(int64_t rows, int64_t depth, int64_t column
       const int64_t height = rows - row < kTileRows ? rows - row : kTileRows;
       out.c = c + row * out.stride + column;
       out.row_bias = row_bias ? row_bias + row : nullptr;
-      const float* from = a + row * (kPacked ? depth : a_stride);
+      const float* from = a + (kAcross ? row : row * stride);
       if (height == kTileRows) {
-        tile<kTileRows, kPacked>(depth, from, a_stride, b + column * depth, out);
+        tile<kTileRows, kAcross>(depth, from, stride, b + column * depth, out);
       } else {
-        tile_of<kPacked>(height)(depth, from, a_stride, b + column * depth, out);
+        tile_of<kAcross>(height)(depth, from, stride, b + column * depth, out);
       }
+    }
+  }
+}
+
+// The same for any number of rows, some at a time.
+void multiply_block(int64_t rows, int64_t depth, int64_t columns, const Matrix& a, const float* b, const TileOutput& out) {
+  const bool copy = a.column_stride == 1 && a.row_stride % kConflictingStride == 0 && rows > 1 && columns > 2 * kTileColumns;
+  for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
+    const int64_t own = rows - row < kRowsAtOnce ? rows - row : kRowsAtOnce;
+    const float* from = at(a, row, 0);
+    TileOutput own_out = out;
+    own_out.c = out.c + row * out.stride;
+    own_out.row_bias = out.row_bias ? out.row_bias + row : nullptr;
+    if (a.column_stride != 1) {
+      multiply_rows<true>(own, depth, columns, from, a.column_stride, b, own_out);
+    } else if (!copy) {
+      multiply_rows<false>(own, depth, columns, from, a.row_stride, b, own_out);
+    } else {
+      alignas(64) float copied[kRowsAtOnce * kCopiedStride];
+      for (int64_t i = 0; i < own; ++i) {
+        memcpy(copied + i * kCopiedStride, from + i * a.row_stride, sizeof(float) * static_cast<size_t>(depth));
+      }
+      multiply_rows<false>(own, depth, columns, copied, kCopiedStride, b, own_out);
     }
   }
 }
@@ -193,22 +222,43 @@ void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Ep
   }
 }
 
-// Rows and columns of a chunk's block of C, so that there is work for `wanted` chunks.
+// What a tile does with the block of k that ends at `end`.
+SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue& epilogue, int64_t row, int64_t column, bool first,
+                                      bool last) {
+  return {c + row * c_stride + column,
+          c_stride,
+          0,
+          epilogue.accumulate || !first,
+          last && epilogue.column_bias ? epilogue.column_bias + column : nullptr,
+          last && epilogue.row_bias ? epilogue.row_bias + row : nullptr,
+          last && epilogue.relu};
+}
+
+// Columns of B that can be packed at a time.
+SHORTLIST_INLINE int64_t fitting_columns(int64_t depth) { return kPackedElements / depth / kTileColumns * kTileColumns; }
+
+// Rows and columns of a chunk's block of C, so that there are some kWantedChunks where there is work for them. Columns are
+// halved while there are few rows: each is then still packed once.
 struct Blocks {
   int64_t rows;
   int64_t columns;
 };
 
-Blocks blocks_of(int64_t m, int64_t n, int64_t k) {
+SHORTLIST_INLINE int64_t half_of(int64_t n, int64_t multiple) { return round_up((n + 1) / 2, multiple); }
+
+Blocks blocks_of(int64_t m, int64_t n, int64_t k, int64_t depth, int64_t slabs) {
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   const double chunks = flops / kFlopsPerChunk;
-  const int64_t wanted = chunks < kMostChunks ? static_cast<int64_t>(chunks) + 1 : kMostChunks;
-  Blocks blocks = {kPackedRows, round_up(n, kTileColumns)};
+  const int64_t wanted = (chunks < kWantedChunks ? static_cast<int64_t>(chunks) + 1 : kWantedChunks) / slabs;
+  const int64_t fitting = fitting_columns(depth);
+  const int64_t rows = round_up(m, kTileRows), columns = round_up(n, kTileColumns);
+  Blocks blocks = {rows < kMostRows ? rows : kMostRows, columns < fitting ? columns : fitting};
   while (((m + blocks.rows - 1) / blocks.rows) * ((n + blocks.columns - 1) / blocks.columns) < wanted) {
-    if (blocks.rows > 24 && m > 24) {
-      blocks.rows = round_up((m < blocks.rows ? m : blocks.rows) / 2, kTileRows);
-    } else if (blocks.columns > 2 * kTileColumns) {
-      blocks.columns = round_up(blocks.columns / 2, kTileColumns);
+    const bool few_rows = blocks.rows <= kRowsAtOnce;
+    if (blocks.columns > kTileColumns && (few_rows || blocks.rows < 2 * blocks.columns)) {
+      blocks.columns = half_of(blocks.columns, kTileColumns);
+    } else if (blocks.rows > kTileRows) {
+      blocks.rows = half_of(blocks.rows, kTileRows);
     } else {
       break;
     }
@@ -216,23 +266,31 @@ Blocks blocks_of(int64_t m, int64_t n, int64_t k) {
   return blocks;
 }
 
-void pack_on_all_threads(const Call& call, const PackedMatrix& packed, int64_t depth, const Matrix& b) {
-  const int64_t panels = (packed.n + kTileColumns - 1) / kTileColumns;
-  const int64_t panels_per_chunk = 32768 / (packed.k * kTileColumns + 1) + 1;
-  parallel_blocks(call, panels, panels_per_chunk,
-                  [&](int64_t begin, int64_t end) { pack_panels(packed, depth, b, begin, end); });
-}
-
 }  // namespace
 
 int64_t packed_elements(int64_t k, int64_t n) { return k * round_up(n, kTileColumns); }
 
+// Blocks of k lie one behind the other, each with all its panels.
 void pack(const PackedMatrix& packed, const Matrix& b) {
-  pack_panels(packed, depth_of(packed.k), b, 0, (packed.n + kTileColumns - 1) / kTileColumns);
+  const int64_t depth = depth_of(packed.k), padded = round_up(packed.n, kTileColumns);
+  for (int64_t p = 0; p < packed.k; p += depth) {
+    const int64_t block = packed.k - p < depth ? packed.k - p : depth;
+    pack_block(block, packed.n, {at(b, p, 0), b.row_stride, b.column_stride}, packed.data + p * padded);
+  }
 }
 
 void pack(const Call& call, const PackedMatrix& packed, const Matrix& b) {
-  pack_on_all_threads(call, packed, depth_of(packed.k), b);
+  const int64_t depth = depth_of(packed.k), padded = round_up(packed.n, kTileColumns);
+  const int64_t panels_per_chunk = 32768 / (packed.k * kTileColumns + 1) + 1;
+  parallel_blocks(call, padded / kTileColumns, panels_per_chunk, [&](int64_t begin, int64_t end) {
+    const int64_t column = begin * kTileColumns;
+    const int64_t stop = end * kTileColumns < packed.n ? end * kTileColumns : packed.n;
+    for (int64_t p = 0; p < packed.k; p += depth) {
+      const int64_t block = packed.k - p < depth ? packed.k - p : depth;
+      pack_block(block, stop - column, {at(b, p, column), b.row_stride, b.column_stride},
+                 packed.data + p * padded + column * block);
+    }
+  });
 }
 
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
@@ -242,21 +300,24 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
   const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
   for (int64_t p = 0; p < b.k; p += depth) {
     const int64_t block = b.k - p < depth ? b.k - p : depth;
-    const bool last = p + block == b.k;
-    const float* panels = b.data + p * padded + first_column * block;
-    TileOutput out = {c, c_stride, 0, epilogue.accumulate || p > 0, last ? epilogue.column_bias : nullptr,
-                      last ? epilogue.row_bias : nullptr, last && epilogue.relu};
-    if (a.column_stride == 1) {
-      multiply_block<false>(m, block, columns, a.data + p, a.row_stride, panels, out);
-      continue;
-    }
-    alignas(64) float packed_rows[kPackedRows * kDepth];
-    for (int64_t row = 0; row < m; row += kPackedRows) {
-      const int64_t rows = m - row < kPackedRows ? m - row : kPackedRows;
-      pack_rows(rows, block, {a.data + row * a.row_stride + p * a.column_stride, a.row_stride, a.column_stride}, packed_rows);
-      out.c = c + row * c_stride;
-      out.row_bias = last && epilogue.row_bias ? epilogue.row_bias + row : nullptr;
-      multiply_block<true>(rows, block, columns, packed_rows, 0, panels, out);
+    multiply_block(m, block, columns, {at(a, 0, p), a.row_stride, a.column_stride}, b.data + p * padded + first_column * block,
+                   output_of(c, c_stride, epilogue, 0, 0, p == 0, p + block == b.k));
+  }
+}
+
+void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
+                    const Epilogue& epilogue) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
+  const int64_t depth = depth_of(k), fitting = fitting_columns(depth);
+  alignas(64) float packed[kPackedElements];
+  for (int64_t column = 0; column < n; column += fitting) {
+    const int64_t columns = n - column < fitting ? n - column : fitting;
+    for (int64_t p = 0; p < k; p += depth) {
+      const int64_t block = k - p < depth ? k - p : depth;
+      pack_block(block, columns, {at(b, p, column), b.row_stride, b.column_stride}, packed);
+      multiply_block(m, block, columns, {at(a, 0, p), a.row_stride, a.column_stride}, packed,
+                     output_of(c, c_stride, epilogue, 0, column, p == 0, p + block == k));
     }
   }
 }
@@ -265,62 +326,44 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
               int64_t c_stride, const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
-  const int64_t depth = depth_of(k);
-  const bool in_place = a.column_stride == 1;
-  // What is packed at a time: `width` columns of B and `height` rows of A, `slab` (blocks of depth) of each.
-  const int64_t most = kPackedElements / depth / kTileColumns * kTileColumns;
-  const int64_t width = n <= most ? n : most;
-  const int64_t height = in_place ? m : round_up(m <= most ? m : most, kTileRows);
-  const int64_t side = in_place || width > height ? round_up(width, kTileColumns) : height;
-  const int64_t blocks_per_slab = kPackedElements / side / depth;
-  const int64_t slab = (blocks_per_slab > 0 ? blocks_per_slab : 1) * depth, longest = k < slab ? k : slab;
-  float* packed_columns = static_cast<float*>(scratch(call, packed_elements(longest, width)));
-  float* packed_rows = in_place ? nullptr : static_cast<float*>(scratch(call, longest * height));
+  const bool slabbed = k >= 2 * kSlab && m * n <= kSlabbedElements;
+  const int64_t longest = (k + kMostSlabs - 1) / kMostSlabs;
+  const int64_t slab = !slabbed ? k : longest > kSlab ? longest : kSlab;
+  const int64_t slabs = (k + slab - 1) / slab, depth = depth_of(slab);
+  const Blocks blocks = blocks_of(m, n, k, depth, slabs);
+  const int64_t across = (n + blocks.columns - 1) / blocks.columns, down = (m + blocks.rows - 1) / blocks.rows;
+  float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
 
-  for (int64_t column = 0; column < n; column += width) {
-    const int64_t columns = n - column < width ? n - column : width, padded = round_up(columns, kTileColumns);
-    for (int64_t p = 0; p < k; p += slab) {
-      const int64_t steps = k - p < slab ? k - p : slab;
-      pack_on_all_threads(call, {packed_columns, steps, columns}, depth,
-                          {b.data + p * b.row_stride + column * b.column_stride, b.row_stride, b.column_stride});
-      for (int64_t row = 0; row < m; row += height) {
-        const int64_t rows = m - row < height ? m - row : height;
-        const Matrix from = {a.data + row * a.row_stride + p * a.column_stride, a.row_stride, a.column_stride};
-        const int64_t padded_rows = round_up(rows, kTileRows);
-        if (!in_place) {
-          const int64_t across = (rows + kPackedRows - 1) / kPackedRows;
-          parallel(call, (steps + depth - 1) / depth * across, [&](int64_t chunk) {
-            const int64_t i = chunk % across * kPackedRows, first = chunk / across * depth;
-            const int64_t block = steps - first < depth ? steps - first : depth;
-            pack_rows(rows - i < kPackedRows ? rows - i : kPackedRows, block,
-                      {from.data + i * from.row_stride + first * from.column_stride, from.row_stride, from.column_stride},
-                      packed_rows + first * padded_rows + i * block);
-          });
-        }
-        const Blocks blocks = blocks_of(rows, columns, steps);
-        const int64_t across = (columns + blocks.columns - 1) / blocks.columns;
-        const int64_t down = (rows + blocks.rows - 1) / blocks.rows;
-        parallel(call, across * down, [&](int64_t chunk) {
-          const int64_t i = chunk / across * blocks.rows, j = chunk % across * blocks.columns;
-          const int64_t own_rows = rows - i < blocks.rows ? rows - i : blocks.rows;
-          const int64_t own_columns = columns - j < blocks.columns ? columns - j : blocks.columns;
-          for (int64_t q = 0; q < steps; q += depth) {
-            const int64_t block = steps - q < depth ? steps - q : depth;
-            const bool last = p + q + block == k;
-            const float* panels = packed_columns + q * padded + j * block;
-            const TileOutput out = {c + (row + i) * c_stride + column + j, c_stride, 0, epilogue.accumulate || p + q > 0,
-                                    last && epilogue.column_bias ? epilogue.column_bias + column + j : nullptr,
-                                    last && epilogue.row_bias ? epilogue.row_bias + row + i : nullptr, last && epilogue.relu};
-            if (in_place) {
-              multiply_block<false>(own_rows, block, own_columns, from.data + i * from.row_stride + q, from.row_stride, panels, out);
-            } else {
-              multiply_block<true>(own_rows, block, own_columns, packed_rows + q * padded_rows + i * block, 0, panels, out);
-            }
-          }
-        });
+  parallel(call, slabs * down * across, [&](int64_t chunk) {
+    const int64_t s = chunk / (down * across), row = chunk / across % down * blocks.rows, column = chunk % across * blocks.columns;
+    const int64_t rows = m - row < blocks.rows ? m - row : blocks.rows;
+    const int64_t columns = n - column < blocks.columns ? n - column : blocks.columns;
+    const int64_t begin = s * slab, end = begin + slab < k ? begin + slab : k;
+    alignas(64) float packed[kPackedElements];
+    for (int64_t p = begin; p < end; p += depth) {
+      const int64_t block = end - p < depth ? end - p : depth;
+      pack_block(block, columns, {at(b, p, column), b.row_stride, b.column_stride}, packed);
+      const TileOutput out = partial ? output_of(partial + s * m * n, n, {}, row, column, p == begin, false)
+                                     : output_of(c, c_stride, epilogue, row, column, p == begin, p + block == end);
+      multiply_block(rows, block, columns, {at(a, row, p), a.row_stride, a.column_stride}, packed, out);
+    }
+  });
+  if (!partial) return;
+  parallel_blocks(call, m, 4096 / n + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const vf row_bias = splat(epilogue.row_bias ? epilogue.row_bias[i] : 0.0f);
+      for (int64_t j = 0; j < n; j += kLanes) {
+        const int64_t left = n - j;
+        vf value = load_upto(partial + i * n + j, left);
+        for (int64_t s = 1; s < slabs; ++s) value += load_upto(partial + (s * m + i) * n + j, left);
+        if (epilogue.accumulate) value = load_upto(c + i * c_stride + j, left) + value;
+        if (epilogue.column_bias) value = value + load_upto(epilogue.column_bias + j, left);
+        if (epilogue.row_bias) value = value + row_bias;
+        if (epilogue.relu) value = value < 0.0f ? splat(0.0f) : value;
+        store_upto(c + i * c_stride + j, value, left);
       }
     }
-  }
+  });
 }
 
 }  // namespace SHORTLIST_ISA

@@ -7,7 +7,8 @@
 //
 // Every element of C is one chain of multiply-adds over k, rising, cut into blocks that depend on k alone. So its bits
 // depend on its row of A, its column of B and k: not on its place, the other rows and columns, or the threads. A score
-// computed alone equals the same score computed among a million.
+// computed alone equals the same score computed among a million. (Only long sums into a small C, which is what the
+// gradient of a weight is, are cut into slabs first: see `multiply`.)
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -25,14 +26,14 @@ constexpr int kTileRows = 4, kTileVectors = 2;
 #endif
 constexpr int kTileColumns = kTileVectors * kLanes;
 
-// Rows of A that are packed at a time, on the stack (with kDepth columns: 72 KiB or less).
-constexpr int kPackedRows = 72 / kTileRows * kTileRows;
+// Rows that the scans of items (scores.h) work on at a time: whole tiles.
+constexpr int kRowsPerBlock = 72 / kTileRows * kTileRows;
 
 SHORTLIST_INLINE int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 
-// Element (i, j) is data[i·row_stride + j·column_stride]; a transpose swaps the strides.
+// Element (i, j) is data[i·row_stride + j·column_stride], and one of the strides is 1; a transpose swaps them.
 struct Matrix {
   const float* data;
   int64_t row_stride;
@@ -63,8 +64,13 @@ void pack(const Call& call, const PackedMatrix& packed, const Matrix& b);
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                      int64_t c_stride, const Epilogue& epilogue);
 
-// C [m, n] (= | +=) A [m, k]·B [k, n] on all threads; C aliases neither. Takes scratch for packed B. k = 0 gives zeros
-// (and biases).
+// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread.
+void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
+                    const Epilogue& epilogue);
+
+// C [m, n] (= | +=) A [m, k]·B [k, n] on all threads; C aliases neither. k = 0 gives zeros (and biases). Where
+// k ≥ 2048 and m·n ≤ 2¹⁷, k is cut into at most 16 slabs whose products are made side by side and added in order; the
+// slabs depend on k alone.
 void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
               int64_t c_stride, const Epilogue& epilogue);
 

@@ -11,6 +11,7 @@
 // Inputs that are neighbouring column blocks of one buffer, which is how the executor lays a concatenation out, are one
 // matrix and one product; other inputs add their products one after the other.
 
+#include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
 #include "native/ops/operands.h"
 
@@ -153,27 +154,7 @@ void check_bias_gradient(const Call& call) {
   expect(call, is_shape(call.output(0), call.input(0).columns, 1), "gradient [width of output_gradient]");
 }
 
-// Sums of fixed blocks of rows, then the sum of those, in order.
-void bias_gradient(const Call& call) {
-  const Tensor& output_gradient = call.input(0);
-  float* gradient = call.output(0).f32();
-  const int64_t rows_per_block = 128, width = output_gradient.columns;
-  const int64_t blocks = (output_gradient.rows + rows_per_block - 1) / rows_per_block;
-  float* partial = float_scratch(call, blocks * width);
-  parallel_blocks(call, output_gradient.rows, rows_per_block, [&](int64_t begin, int64_t end) {
-    float* __restrict sum = partial + begin / rows_per_block * width;
-    for (int64_t c = 0; c < width; ++c) sum[c] = 0;
-    for (int64_t r = begin; r < end; ++r) {
-      const float* __restrict row = output_gradient.row(r);
-      for (int64_t c = 0; c < width; ++c) sum[c] += row[c];
-    }
-  });
-  for (int64_t c = 0; c < width; ++c) gradient[c] = 0;
-  for (int64_t b = 0; b < blocks; ++b) {
-    const float* __restrict row = partial + b * width;
-    for (int64_t c = 0; c < width; ++c) gradient[c] += row[c];
-  }
-}
+void bias_gradient(const Call& call) { column_sums(call, call.input(0), call.output(0).f32()); }
 
 const char* const kForwardInputs[] = {"input*", "weight", "bias?", nullptr};
 const char* const kForwardOutputs[] = {"output", nullptr};

@@ -1,17 +1,26 @@
-// The recurrent part of an LSTM over runs of steps; formulas in src/ops/lstm.ts. h is the hidden width, σ the sigmoid,
-// ∘ elementwise; run r is steps run_offsets[r] … run_offsets[r + 1] − 1, from zero state; optional peepholes p.
+// An LSTM over runs of steps; formulas in src/ops/lstm.ts. h is the hidden width, σ the sigmoid, ∘ elementwise; run r is
+// steps run_offsets[r] … run_offsets[r + 1] − 1, from zero state; step s reads x = input[position[s]]; optional peepholes p.
 //
-// forward   [i f g o] = projection[position[s]] + h₋·R;  i = σ(i + p_i∘c₋), f = σ(f + p_f∘c₋), g = tanh(g),
+// forward   [i f g o] = x·W + b + h₋·R;  i = σ(i + p_i∘c₋), f = σ(f + p_f∘c₋), g = tanh(g),
 //           c = f∘c₋ + i∘g, o = σ(o + p_o∘c), h = o∘tanh(c).      output, gates (activated) and cell are =
-// gradient  back-propagation through time. d [steps, 4h], the gradient by the gates before activation, runs backwards;
-//           then projection_gradient[p] = Σ d[s] over the steps that read p, in step order (= and 0 where none does),
-//           recurrent_weight_gradient = Σ h₋ᵀ·d[s], peepholes: Σ d_i∘c₋, Σ d_f∘c₋, Σ d_o∘c.      all are =
+// gradient  back-propagation through time: d [4h], the gradient by the gates before activation, runs backwards. With D[p] the
+//           sum of d over the steps that read position p, in step order: input_gradient = D·Wᵀ, input_weight_gradient =
+//           Σ xᵀ·D, bias_gradient = Σ D; recurrent_weight_gradient = Σ h₋ᵀ·d, peepholes: Σ d_i∘c₋, Σ d_f∘c₋, Σ d_o∘c.
+//           All are =
 //
-// Nothing aliases. A run is a chain, so runs go side by side: they are sorted by falling length and cut into groups of
-// kRunsPerGroup, which is a chunk of work. Step t of a group is one product [active runs, h]·R, R packed once for all,
-// and one pass over the gates; the runs that are still active are always the first ones of the group. The backward pass
-// leaves its products with the weights' shape to one large product over all steps, at the end.
+// Nothing aliases. A run is a chain, so runs go side by side: they are sorted by falling length and cut into groups, and the
+// runs that are still active at step t are always the first ones of their group.
+//
+// Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units: its products never leave the
+// registers before the gates are activated. The weights are packed once, in panels of [rows, 4, kLanes], 32 KiB at h = 64.
+// Backward, step t of a group is one pass over the gates and one product d·Rᵀ; after some 250 rows of d come the products that
+// they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ.
+//
+// What is bound by memory is what is written once a step and read again: gates, 1 KiB a step. So neither x·W nor d is ever
+// stored for all steps where every position is read by one step (isolated windows). Where runs share positions, x·W is one
+// product over the positions, however many steps read them, and so are its gradients.
 
+#include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
 #include "native/ops/operands.h"
 #include "native/simd/math.h"
@@ -20,27 +29,48 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// Whole register tiles of every instruction set but AVX-512; small enough for many groups, large enough that R, which is
-// read once a step, is worth its way from the L2 cache.
-const int64_t kRunsPerGroup = 24;
-const int64_t kStepsPerBlock = 128;
+// 24 accumulators of 32 registers, or 12 of 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define SHORTLIST_32_REGISTERS 1
+const int kRunsPerTile = 6;
+#else
+#define SHORTLIST_32_REGISTERS 0
+const int kRunsPerTile = 3;
+#endif
+
+// Whole tiles; few enough for many groups, many enough that the weights, which are read once a step, are worth their way
+// from the L2 cache.
+const int64_t kRunsPerGroup = 12;
+const int64_t kRowsPerProduct = 256;  // of d, at most
+const int64_t kMostSlabs = 16;
 
 // The slots that both directions share, counted from the first of them.
-enum Operand { kProjection, kRecurrentWeight, kPosition, kRunOffsets, kPeepholeInput, kPeepholeForget, kPeepholeOutput };
+enum Operand {
+  kInput,
+  kInputWeight,
+  kBias,
+  kRecurrentWeight,
+  kPosition,
+  kRunOffsets,
+  kPeepholeInput,
+  kPeepholeForget,
+  kPeepholeOutput
+};
 
-void check_recurrence(const Call& call, int first) {
-  const Tensor& projection = call.input(first + kProjection);
-  const Tensor& weight = call.input(first + kRecurrentWeight);
-  const int64_t h = weight.rows;
-  expect(call, weight.columns == 4 * h, "recurrent_weight [h, 4h]");
-  expect(call, projection.columns == 4 * h, "projection [positions, 4h]");
+void check_operands(const Call& call, int first) {
+  const Tensor& input = call.input(first + kInput);
+  const Tensor& recurrent = call.input(first + kRecurrentWeight);
+  const int64_t h = recurrent.rows;
+  expect(call, recurrent.columns == 4 * h, "recurrent_weight [h, 4h]");
+  expect(call, is_shape(call.input(first + kInputWeight), input.columns, 4 * h), "input_weight [width of input, 4h]");
+  if (call.has(first + kBias)) expect(call, is_shape(call.input(first + kBias), 4 * h, 1), "bias [4h]");
   expect(call, call.input(first + kRunOffsets).rows > 0, "run_offsets [runs + 1]");
   const bool peepholes = call.has(first + kPeepholeInput);
   for (int slot = kPeepholeInput; slot <= kPeepholeOutput; ++slot) {
     expect(call, call.has(first + slot) == peepholes, "all three peepholes or none");
     if (peepholes) expect(call, is_shape(call.input(first + slot), h, 1), "peepholes [h]");
   }
-  check_ids(call, call.input(first + kPosition), projection.rows);
+  check_ids(call, call.input(first + kPosition), input.rows);
   check_offsets(call, call.input(first + kRunOffsets), call.input(first + kPosition).rows);
 }
 
@@ -54,6 +84,14 @@ Peepholes peepholes_of(const Call& call, int first) {
   if (!call.has(first + kPeepholeInput)) return {nullptr, nullptr, nullptr};
   return {call.input(first + kPeepholeInput).f32(), call.input(first + kPeepholeForget).f32(),
           call.input(first + kPeepholeOutput).f32()};
+}
+
+// Step s reads position s, and there are no others.
+bool is_isolated(const Tensor& position, int64_t positions) {
+  if (position.rows != positions) return false;
+  int32_t differences = 0;
+  for (int64_t s = 0; s < position.rows; ++s) differences |= position.i32()[s] ^ static_cast<int32_t>(s);
+  return differences == 0;
 }
 
 // The runs by falling length, equal ones in their order.
@@ -84,6 +122,12 @@ Runs sort_runs(const Call& call, const Tensor& run_offsets) {
   return {offsets, order, count};
 }
 
+SHORTLIST_INLINE void copy_row(float* __restrict to, const float* __restrict from, int64_t count) {
+  for (int64_t j = 0; j < count; j += kLanes) store_upto(to + j, load_upto(from + j, count - j), count - j);
+}
+
+// ---- forward --------------------------------------------------------------------------------------------------------
+
 enum ForwardOutput { kOutput, kGates, kCell };
 
 void check_forward(const Call& call) {
@@ -91,95 +135,210 @@ void check_forward(const Call& call) {
   expect(call, is_shape(call.output(kOutput), steps, h), "output [steps, h]");
   expect(call, is_shape(call.output(kGates), steps, 4 * h), "gates [steps, 4h]");
   expect(call, is_shape(call.output(kCell), steps, h), "cell [steps, h]");
-  check_recurrence(call, 0);
+  check_operands(call, 0);
 }
 
-// One step of one run. `recurrent` is h₋·R, or nullptr at a run's start (h₋ = c₋ = 0); `cell` is c₋ and becomes c.
-SHORTLIST_INLINE void step(int64_t h, const float* projection, const float* recurrent, const Peepholes& peepholes,
-                           float* state, float* cell, float* gates_to, float* cell_to, float* output_to) {
-  for (int64_t j = 0; j < h; j += kLanes) {
-    const int64_t left = h - j;
-    vf i = load_upto(projection + j, left);
-    vf f = load_upto(projection + h + j, left);
-    vf g = load_upto(projection + 2 * h + j, left);
-    vf o = load_upto(projection + 3 * h + j, left);
-    vf before = vf{};
-    if (recurrent) {
-      i += load_upto(recurrent + j, left);
-      f += load_upto(recurrent + h + j, left);
-      g += load_upto(recurrent + 2 * h + j, left);
-      o += load_upto(recurrent + 3 * h + j, left);
-      before = load_upto(cell + j, left);
+// What the tiles of one step of a group share. Rows of `state` are [x | h₋], or h₋ alone where `projection` holds x·W + b.
+struct GroupStep {
+  int64_t h;
+  int64_t rows;              // of the panels that count: without R's at a run's start, where h₋ = c₋ = 0
+  bool first;
+  const float* state;        // [runs, state_stride]
+  int64_t state_stride;
+  float* state_to;           // [runs, state_stride] at h
+  float* cell;               // [runs, h] c₋, then c
+  const int64_t* step;       // [runs]
+  const int64_t* ahead;      // [runs] the step to come
+  const float* const* projection;  // [runs] or nullptr
+  const float* bias;         // [4h] or nullptr, where there is no projection
+  Peepholes peepholes;
+  Tensor gates, cells, output;
+};
+
+// kRows runs from `run` on, the vector of units from j on.
+template <int kRows>
+void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
+  const int64_t h = group.h, left = h - j, stride = group.state_stride;
+  vf sum[kRows][4];
+#pragma GCC unroll 4
+  for (int gate = 0; gate < 4; ++gate) {
+    const vf start = group.bias ? load_upto(group.bias + gate * h + j, left) : vf{};
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) sum[r][gate] = start;
+  }
+  const float* state = group.state + run * stride;
+  for (int64_t k = 0; k < group.rows; ++k, ++state, panel += 4 * kLanes) {
+#if SHORTLIST_32_REGISTERS
+    vf weight[4];
+#pragma GCC unroll 4
+    for (int gate = 0; gate < 4; ++gate) weight[gate] = load(panel + gate * kLanes);
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      const vf element = splat(state[r * stride]);
+#pragma GCC unroll 4
+      for (int gate = 0; gate < 4; ++gate) sum[r][gate] = madd(element, weight[gate], sum[r][gate]);
     }
-    if (peepholes.input) {
-      i = madd(load_upto(peepholes.input + j, left), before, i);
-      f = madd(load_upto(peepholes.forget + j, left), before, f);
+#else
+    vf element[kRows];
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) element[r] = splat(state[r * stride]);
+#pragma GCC unroll 4
+    for (int gate = 0; gate < 4; ++gate) {
+      const vf weight = load(panel + gate * kLanes);
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) sum[r][gate] = madd(element[r], weight, sum[r][gate]);
+    }
+#endif
+  }
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t s = group.step[run + r], next = group.ahead[run + r];
+    float* const gates = group.gates.row(s) + j;
+    float* const cell = group.cell + (run + r) * h + j;
+    for (int gate = 0; gate < 4; ++gate) __builtin_prefetch(group.gates.row(next) + gate * h + j, 1, 2);
+    __builtin_prefetch(group.cells.row(next) + j, 1, 2);
+    __builtin_prefetch(group.output.row(next) + j, 1, 2);
+    vf i = sum[r][0], f = sum[r][1], g = sum[r][2], o = sum[r][3];
+    if (group.projection) {
+      const float* from = group.projection[run + r] + j;
+      i += load_upto(from, left);
+      f += load_upto(from + h, left);
+      g += load_upto(from + 2 * h, left);
+      o += load_upto(from + 3 * h, left);
+    }
+    const vf before = group.first ? vf{} : load_upto(cell, left);
+    if (group.peepholes.input) {
+      i = madd(load_upto(group.peepholes.input + j, left), before, i);
+      f = madd(load_upto(group.peepholes.forget + j, left), before, f);
     }
     i = sigmoid(i);
     f = sigmoid(f);
     g = hyperbolic_tangent(g);
     const vf c = madd(f, before, i * g);
-    if (peepholes.output) o = madd(load_upto(peepholes.output + j, left), c, o);
+    if (group.peepholes.output) o = madd(load_upto(group.peepholes.output + j, left), c, o);
     o = sigmoid(o);
     const vf output = o * hyperbolic_tangent(c);
-    store_upto(gates_to + j, i, left);
-    store_upto(gates_to + h + j, f, left);
-    store_upto(gates_to + 2 * h + j, g, left);
-    store_upto(gates_to + 3 * h + j, o, left);
-    store_upto(cell_to + j, c, left);
-    store_upto(cell + j, c, left);
-    store_upto(output_to + j, output, left);
-    store_upto(state + j, output, left);
+    store_upto(gates, i, left);
+    store_upto(gates + h, f, left);
+    store_upto(gates + 2 * h, g, left);
+    store_upto(gates + 3 * h, o, left);
+    store_upto(group.cells.row(s) + j, c, left);
+    store_upto(cell, c, left);
+    store_upto(group.output.row(s) + j, output, left);
+    store_upto(group.state_to + (run + r) * stride + j, output, left);
   }
 }
 
+typedef void (*GateTile)(const GroupStep&, int64_t, int64_t, const float*);
+
+SHORTLIST_INLINE GateTile gate_tile_of(int64_t rows) {
+  static const GateTile tiles[] = {tile<1>, tile<2>, tile<3>,
+#if SHORTLIST_32_REGISTERS
+                                   tile<4>, tile<5>, tile<6>
+#endif
+  };
+  return tiles[rows - 1];
+}
+
+// [W; R], or R alone, by vectors of units: panels of [rows, 4 gates, kLanes], units past the last with zeros.
+float* pack_gates(const Call& call, const Tensor* input_weight, const Tensor& recurrent_weight) {
+  const int64_t h = recurrent_weight.rows, above = input_weight ? input_weight->rows : 0;
+  const int64_t rows = above + h, panel = rows * 4 * kLanes, panels = (h + kLanes - 1) / kLanes;
+  float* packed = float_scratch(call, panels * panel);
+  for (int64_t k = 0; k < rows; ++k) {
+    const float* row = k < above ? input_weight->row(k) : recurrent_weight.row(k - above);
+    for (int64_t b = 0; b < panels; ++b) {
+      for (int64_t gate = 0; gate < 4; ++gate) {
+        store(packed + b * panel + (k * 4 + gate) * kLanes, load_upto(row + gate * h + b * kLanes, h - b * kLanes));
+      }
+    }
+  }
+  return packed;
+}
+
+// [positions, 4h] x·W + b.
+Tensor project(const Call& call, const Tensor& input, const Tensor& weight) {
+  Tensor projection = input;
+  projection.columns = projection.stride = weight.columns;
+  projection.data = float_scratch(call, input.rows * weight.columns);
+  Epilogue epilogue;
+  epilogue.column_bias = call.has(kBias) ? call.input(kBias).f32() : nullptr;
+  multiply(call, input.rows, weight.columns, input.columns, {input.f32(), input.stride, 1}, {weight.f32(), weight.stride, 1},
+           projection.f32(), projection.stride, epilogue);
+  return projection;
+}
+
 void forward(const Call& call) {
-  const Tensor& projection = call.input(kProjection);
-  const Tensor& weight = call.input(kRecurrentWeight);
-  const int32_t* position = call.input(kPosition).i32();
-  const Tensor& output = call.output(kOutput);
-  const Tensor& gates = call.output(kGates);
-  const Tensor& cell = call.output(kCell);
-  const Peepholes peepholes = peepholes_of(call, 0);
-  const int64_t h = weight.rows;
+  const Tensor& input = call.input(kInput);
+  const Tensor& input_weight = call.input(kInputWeight);
+  const Tensor& position = call.input(kPosition);
+  const int64_t h = call.input(kRecurrentWeight).rows;
+  const bool isolated = is_isolated(position, input.rows);
+  const int64_t above = isolated ? input.columns : 0, stride = above + h;
+  const Tensor projection = isolated ? Tensor{} : project(call, input, input_weight);
   const Runs runs = sort_runs(call, call.input(kRunOffsets));
-  const PackedMatrix recurrent = {float_scratch(call, packed_elements(h, 4 * h)), h, 4 * h};
-  pack(call, recurrent, {weight.f32(), weight.stride, 1});
-  const int64_t groups = (runs.count + kRunsPerGroup - 1) / kRunsPerGroup;
-  const int64_t group_elements = round_up(kRunsPerGroup * 6 * h, 16);
-  float* buffer = float_scratch(call, groups * group_elements);
+  const float* panels = pack_gates(call, isolated ? &input_weight : nullptr, call.input(kRecurrentWeight));
+  const float* bias = isolated && call.has(kBias) ? call.input(kBias).f32() : nullptr;
+  const int64_t buffer_elements = round_up(kRunsPerGroup * (2 * stride + h), 16);
+  float* buffers = float_scratch(call, worker_count(call) * buffer_elements);
   parallel_blocks(call, runs.count, kRunsPerGroup, [&](int64_t begin, int64_t end) {
-    float* product = buffer + begin / kRunsPerGroup * group_elements;  // [runs, 4h] h₋·R
-    float* state = product + kRunsPerGroup * 4 * h;                    // [runs, h] h₋, then h
-    float* memory = state + kRunsPerGroup * h;                         // [runs, h] c₋, then c
+    float* state = buffers + this_worker() * buffer_elements;  // twice [runs, stride]: h₋ and h change places
+    float* state_to = state + kRunsPerGroup * stride;
+    float* const cell = state_to + kRunsPerGroup * stride;
+    int64_t step[kRunsPerGroup], ahead[kRunsPerGroup];
+    const float* projections[kRunsPerGroup];
     int64_t active = end - begin;
     for (int64_t t = 0;; ++t) {
       while (active > 0 && runs.length(begin + active - 1) <= t) --active;
       if (active == 0) break;
-      if (t > 0) multiply_packed(active, 0, 4 * h, {state, h, 1}, recurrent, product, 4 * h, {});
       for (int64_t i = 0; i < active; ++i) {
-        const int64_t s = runs.first_step(begin + i) + t;
-        step(h, projection.row(position[s]), t > 0 ? product + i * 4 * h : nullptr, peepholes, state + i * h,
-             memory + i * h, gates.row(s), cell.row(s), output.row(s));
+        const int64_t s = runs.first_step(begin + i) + t, next = t + 1 < runs.length(begin + i) ? s + 1 : s;
+        step[i] = s;
+        ahead[i] = next;
+        if (isolated) {
+          copy_row(state + i * stride, input.row(s), above);
+          prefetch_row(input.row(next), above);
+        } else {
+          projections[i] = projection.row(position.i32()[s]);
+          prefetch_row(projection.row(position.i32()[next]), 4 * h);
+        }
       }
+      const GroupStep group = {h,         t > 0 ? stride : above,          t == 0,         state,
+                               stride,    state_to + above,                cell,           step,
+                               ahead,     isolated ? nullptr : projections, bias,           peepholes_of(call, 0),
+                               call.output(kGates), call.output(kCell),     call.output(kOutput)};
+      const float* panel = panels;
+      for (int64_t j = 0; j < h; j += kLanes, panel += stride * 4 * kLanes) {
+        for (int64_t i = 0; i < active; i += kRunsPerTile) {
+          gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile)(group, i, j, panel);
+        }
+      }
+      float* const swap = state;
+      state = state_to;
+      state_to = swap;
     }
   });
 }
 
+// ---- gradient -------------------------------------------------------------------------------------------------------
+
 enum GradientInput { kOutputGradient, kOutputIn, kGatesIn, kCellIn, kFirstOperand };
-enum GradientOutput { kProjectionGradient, kRecurrentWeightGradient, kPeepholeGradient };
+enum GradientOutput { kInputGradient, kInputWeightGradient, kBiasGradient, kRecurrentWeightGradient, kPeepholeGradient };
 
 void check_gradient(const Call& call) {
-  const Tensor& weight = call.input(kFirstOperand + kRecurrentWeight);
-  const int64_t h = weight.rows, steps = call.input(kFirstOperand + kPosition).rows;
+  const Tensor& recurrent = call.input(kFirstOperand + kRecurrentWeight);
+  const int64_t h = recurrent.rows, steps = call.input(kFirstOperand + kPosition).rows;
   expect(call, is_shape(call.input(kOutputGradient), steps, h), "output_gradient [steps, h]");
   expect(call, is_shape(call.input(kOutputIn), steps, h), "output [steps, h]");
   expect(call, is_shape(call.input(kGatesIn), steps, 4 * h), "gates [steps, 4h]");
   expect(call, is_shape(call.input(kCellIn), steps, h), "cell [steps, h]");
-  expect(call, same_shape(call.output(kProjectionGradient), call.input(kFirstOperand + kProjection)),
-         "projection_gradient of projection's shape");
-  expect(call, same_shape(call.output(kRecurrentWeightGradient), weight), "recurrent_weight_gradient of its weight's shape");
-  check_recurrence(call, kFirstOperand);
+  expect(call, same_shape(call.output(kInputGradient), call.input(kFirstOperand + kInput)), "input_gradient of input's shape");
+  expect(call, same_shape(call.output(kInputWeightGradient), call.input(kFirstOperand + kInputWeight)),
+         "input_weight_gradient of its weight's shape");
+  expect(call, same_shape(call.output(kRecurrentWeightGradient), recurrent), "recurrent_weight_gradient of its weight's shape");
+  check_operands(call, kFirstOperand);
+  const bool has_bias_gradient = call.outputs[kBiasGradient].count > 0;
+  expect(call, has_bias_gradient == call.has(kFirstOperand + kBias), "bias_gradient for a bias");
+  if (has_bias_gradient) expect(call, is_shape(call.output(kBiasGradient), 4 * h, 1), "bias_gradient [4h]");
   for (int i = 0; i < 3; ++i) {
     const bool has = call.outputs[kPeepholeGradient + i].count > 0;
     expect(call, has == call.has(kFirstOperand + kPeepholeInput), "a gradient for each peephole");
@@ -187,20 +346,31 @@ void check_gradient(const Call& call) {
   }
 }
 
-// One step of one run, backwards. output_gradient is the loss's own; dh comes from the next step through R; dc is this
-// step's on entry (without the part through h) and the step's before on return. `before` is c₋ or nullptr.
-SHORTLIST_INLINE void step_back(int64_t h, const float* output_gradient, const float* dh_in, float* dc_state,
-                                const float* gates, const float* cell, const float* before_in, const Peepholes& peepholes,
-                                float* d, float* d_to) {
+// One step of one run, backwards.
+struct StepBack {
+  const float* output_gradient;  // the loss's own
+  const float* dh;               // from the next step, through R
+  float* dc;                     // this step's, without the part through h; then the step's before
+  const float* gates;
+  const float* cell;
+  const float* before;  // c₋, or nullptr at a run's start
+  float* d;             // [4h]
+  float* d_copy;        // [4h] or nullptr
+  float* peephole_sum;  // [3, h], where there are peepholes: += their gradients
+};
+
+SHORTLIST_INLINE void step_back(int64_t h, const Peepholes& peepholes, const StepBack& step) {
   for (int64_t j = 0; j < h; j += kLanes) {
     const int64_t left = h - j;
-    const vf i = load_upto(gates + j, left), f = load_upto(gates + h + j, left);
-    const vf g = load_upto(gates + 2 * h + j, left), o = load_upto(gates + 3 * h + j, left);
-    const vf before = before_in ? load_upto(before_in + j, left) : vf{};
-    const vf tanh_c = hyperbolic_tangent(load_upto(cell + j, left));
-    const vf dh = load_upto(output_gradient + j, left) + load_upto(dh_in + j, left);
+    const float* const gates = step.gates + j;
+    const vf i = load_upto(gates, left), f = load_upto(gates + h, left);
+    const vf g = load_upto(gates + 2 * h, left), o = load_upto(gates + 3 * h, left);
+    const vf before = step.before ? load_upto(step.before + j, left) : vf{};
+    const vf cell = load_upto(step.cell + j, left);
+    const vf tanh_c = hyperbolic_tangent(cell);
+    const vf dh = load_upto(step.output_gradient + j, left) + load_upto(step.dh + j, left);
     const vf d_output = dh * tanh_c * o * (1.0f - o);
-    vf dc = load_upto(dc_state + j, left) + dh * o * (1.0f - tanh_c * tanh_c);
+    vf dc = load_upto(step.dc + j, left) + dh * o * (1.0f - tanh_c * tanh_c);
     if (peepholes.output) dc = madd(load_upto(peepholes.output + j, left), d_output, dc);
     const vf d_input = dc * g * i * (1.0f - i);
     const vf d_forget = dc * before * f * (1.0f - f);
@@ -209,142 +379,214 @@ SHORTLIST_INLINE void step_back(int64_t h, const float* output_gradient, const f
     if (peepholes.input) {
       dc = madd(load_upto(peepholes.input + j, left), d_input, dc);
       dc = madd(load_upto(peepholes.forget + j, left), d_forget, dc);
+      float* const sum = step.peephole_sum + j;
+      store_upto(sum, madd(d_input, before, load_upto(sum, left)), left);
+      store_upto(sum + h, madd(d_forget, before, load_upto(sum + h, left)), left);
+      store_upto(sum + 2 * h, madd(d_output, cell, load_upto(sum + 2 * h, left)), left);
     }
-    store_upto(dc_state + j, dc, left);
-    store_upto(d + j, d_input, left);
-    store_upto(d + h + j, d_forget, left);
-    store_upto(d + 2 * h + j, d_candidate, left);
-    store_upto(d + 3 * h + j, d_output, left);
-    store_upto(d_to + j, d_input, left);
-    store_upto(d_to + h + j, d_forget, left);
-    store_upto(d_to + 2 * h + j, d_candidate, left);
-    store_upto(d_to + 3 * h + j, d_output, left);
+    store_upto(step.dc + j, dc, left);
+    for (float* to = step.d + j; to; to = to == step.d + j && step.d_copy ? step.d_copy + j : nullptr) {
+      store_upto(to, d_input, left);
+      store_upto(to + h, d_forget, left);
+      store_upto(to + 2 * h, d_candidate, left);
+      store_upto(to + 3 * h, d_output, left);
+    }
   }
 }
 
-void run_back(const Call& call, const Runs& runs, const Tensor& d) {
-  const Tensor& output_gradient = call.input(kOutputGradient);
-  const Tensor& gates = call.input(kGatesIn);
-  const Tensor& cell = call.input(kCellIn);
-  const Tensor& weight = call.input(kFirstOperand + kRecurrentWeight);
-  const Peepholes peepholes = peepholes_of(call, kFirstOperand);
-  const int64_t h = weight.rows;
-  const PackedMatrix transposed = {float_scratch(call, packed_elements(4 * h, h)), 4 * h, h};
-  pack(call, transposed, {weight.f32(), 1, weight.stride});
-  const int64_t groups = (runs.count + kRunsPerGroup - 1) / kRunsPerGroup;
-  const int64_t group_elements = round_up(kRunsPerGroup * 6 * h, 16);
-  float* buffer = float_scratch(call, groups * group_elements);
-  parallel_blocks(call, runs.count, kRunsPerGroup, [&](int64_t begin, int64_t end) {
-    float* own_d = buffer + begin / kRunsPerGroup * group_elements;  // [runs, 4h] this step's d
-    float* dh = own_d + kRunsPerGroup * 4 * h;                       // [runs, h]
-    float* dc = dh + kRunsPerGroup * h;                              // [runs, h]
-    int64_t active = 0;
-    for (int64_t t = runs.length(begin) - 1; t >= 0; --t) {
-      for (; active < end - begin && runs.length(begin + active) > t; ++active) {
-        for (int64_t j = 0; j < h; ++j) dh[active * h + j] = dc[active * h + j] = 0;
-      }
-      for (int64_t i = 0; i < active; ++i) {
-        const int64_t s = runs.first_step(begin + i) + t;
-        step_back(h, output_gradient.row(s), dh + i * h, dc + i * h, gates.row(s), cell.row(s),
-                  t > 0 ? cell.row(s - 1) : nullptr, peepholes, own_d + i * 4 * h, d.row(s));
-      }
-      if (t > 0) multiply_packed(active, 0, h, {own_d, 4 * h, 1}, transposed, dh, h, {});
-    }
-  });
-}
-
-// projection_gradient[p] = Σ d[s] over the steps s with position[s] = p, in step order.
-void gather_projection_gradient(const Call& call, const int32_t* position, const Tensor& d, const Tensor& gradient) {
-  int32_t* next = int_scratch(call, gradient.rows + 2);
+// D [positions, 4h] = the sums of d [steps, 4h] by position, in step order; 0 where no step reads one.
+Tensor sum_by_position(const Call& call, const int32_t* position, int64_t positions, const Tensor& d) {
+  Tensor sums = d;
+  sums.rows = positions;
+  sums.data = float_scratch(call, positions * d.columns);
+  int32_t* next = int_scratch(call, positions + 2);
   int32_t* step_of = int_scratch(call, d.rows);
   // Counting sort by position, stable: the steps of p end up at step_of[next[p] … next[p + 1]).
-  for (int64_t p = 0; p < gradient.rows + 2; ++p) next[p] = 0;
+  for (int64_t p = 0; p < positions + 2; ++p) next[p] = 0;
   for (int64_t s = 0; s < d.rows; ++s) ++next[position[s] + 2];
-  for (int64_t p = 0; p < gradient.rows; ++p) next[p + 2] += next[p + 1];
+  for (int64_t p = 0; p < positions; ++p) next[p + 2] += next[p + 1];
   for (int64_t s = 0; s < d.rows; ++s) step_of[next[position[s] + 1]++] = static_cast<int32_t>(s);
-  parallel_blocks(call, gradient.rows, 32, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, positions, 32, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      float* __restrict to = gradient.row(p);
-      for (int64_t c = 0; c < gradient.columns; ++c) to[c] = 0;
+      float* __restrict to = sums.row(p);
+      for (int64_t c = 0; c < d.columns; ++c) to[c] = 0;
       for (int32_t i = next[p]; i < next[p + 1]; ++i) {
         const float* __restrict from = d.row(step_of[i]);
-        for (int64_t c = 0; c < gradient.columns; ++c) to[c] += from[c];
+        for (int64_t c = 0; c < d.columns; ++c) to[c] += from[c];
       }
     }
   });
+  return sums;
 }
 
-// Sums over fixed blocks of steps, then the sum of those, in order.
-void peephole_gradients(const Call& call, const Tensor& cell, const Tensor& d, const bool* starts) {
-  const int64_t h = cell.columns, blocks = (d.rows + kStepsPerBlock - 1) / kStepsPerBlock;
-  float* partial = float_scratch(call, blocks * 3 * h);
-  parallel_blocks(call, d.rows, kStepsPerBlock, [&](int64_t begin, int64_t end) {
-    float* __restrict sum = partial + begin / kStepsPerBlock * 3 * h;
-    for (int64_t j = 0; j < 3 * h; ++j) sum[j] = 0;
-    for (int64_t s = begin; s < end; ++s) {
-      const float* __restrict from = d.row(s);
-      const float* __restrict now = cell.row(s);
-      for (int64_t j = 0; j < h; ++j) sum[2 * h + j] += from[3 * h + j] * now[j];
-      if (starts[s]) continue;
-      const float* __restrict before = cell.row(s - 1);
-      for (int64_t j = 0; j < h; ++j) sum[j] += from[j] * before[j];
-      for (int64_t j = 0; j < h; ++j) sum[h + j] += from[h + j] * before[j];
-    }
-  });
-  for (int gate = 0; gate < 3; ++gate) {
-    float* gradient = call.output(kPeepholeGradient + gate).f32();
-    for (int64_t j = 0; j < h; ++j) {
-      float sum = 0;
-      for (int64_t b = 0; b < blocks; ++b) sum += partial[b * 3 * h + gate * h + j];
-      gradient[j] = sum;
-    }
+// What a slab of groups gives: [x | h₋ | 1]ᵀ·d, or h₋ᵀ·d alone, and the gradients of the peepholes.
+struct Slab {
+  float* weight;    // [rows, 4h]
+  float* peephole;  // [3, h]
+};
+
+struct Backward {
+  Tensor input, output_gradient, output, gates, cell, input_gradient;
+  Tensor d;         // [steps, 4h] to be written, or without data where positions are isolated
+  Peepholes peepholes;
+  Runs runs;
+  PackedMatrix input_weight;      // Wᵀ, where positions are isolated
+  PackedMatrix recurrent_weight;  // Rᵀ
+  int64_t h;
+  int64_t above;      // width of x in the rows of `read`; 0 where positions are shared
+  int64_t weight_rows;
+  int64_t d_stride, read_stride;
+
+  bool isolated() const { return !d.data; }
+
+  int64_t buffer_elements() const {
+    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kRunsPerGroup * 2 * h + 16, 16);
   }
+
+  // Groups [first, last); a group is runs kRunsPerGroup · group and on.
+  void run(int64_t first, int64_t last, const Slab& slab, float* buffer) const {
+    float* const own_d = buffer;                                         // [rows, 4h]
+    float* const read = own_d + kRowsPerProduct * d_stride;              // [rows] of x, h₋, 1
+    float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
+    float* const dh = input_gradients + kRowsPerProduct * above;         // [runs, h]
+    float* const dc = dh + kRunsPerGroup * h;                            // [runs, h]
+    int32_t step_of[kRowsPerProduct];
+    int64_t rows = 0;
+    Epilogue accumulate;
+    const auto multiply_rows = [&] {
+      multiply_alone(weight_rows, 4 * h, rows, {read, 1, read_stride}, {own_d, d_stride, 1}, slab.weight, 4 * h, accumulate);
+      accumulate.accumulate = true;
+      if (isolated()) {
+        multiply_packed(rows, 0, above, {own_d, d_stride, 1}, input_weight, input_gradients, above, {});
+        for (int64_t r = 0; r < rows; ++r) copy_row(input_gradient.row(step_of[r]), input_gradients + r * above, above);
+      }
+      rows = 0;
+    };
+    for (int64_t j = 0; j < 3 * h && peepholes.input; ++j) slab.peephole[j] = 0;
+
+    for (int64_t begin = first * kRunsPerGroup; begin < last * kRunsPerGroup && begin < runs.count; begin += kRunsPerGroup) {
+      const int64_t end = begin + kRunsPerGroup < runs.count ? begin + kRunsPerGroup : runs.count;
+      int64_t active = 0;
+      for (int64_t t = runs.length(begin) - 1; t >= 0; --t) {
+        for (; active < end - begin && runs.length(begin + active) > t; ++active) {
+          for (int64_t j = 0; j < h; ++j) dh[active * h + j] = dc[active * h + j] = 0;
+        }
+        if (rows + active > kRowsPerProduct) multiply_rows();
+        for (int64_t i = 0; i < active; ++i) {
+          const int64_t s = runs.first_step(begin + i) + t;
+          if (t > 0) {
+            prefetch_row(gates.row(s - 1), 4 * h);
+            prefetch_row(output_gradient.row(s - 1), h);
+            if (isolated()) prefetch_row(input.row(s - 1), above);
+            if (t > 1) prefetch_row(cell.row(s - 2), h);
+            if (t > 1) prefetch_row(output.row(s - 2), h);
+          }
+          step_back(h, peepholes,
+                    {output_gradient.row(s), dh + i * h, dc + i * h, gates.row(s), cell.row(s), t > 0 ? cell.row(s - 1) : nullptr,
+                     own_d + (rows + i) * d_stride, isolated() ? nullptr : d.row(s), slab.peephole});
+          float* const to = read + (rows + i) * read_stride;
+          if (isolated()) {
+            copy_row(to, input.row(s), above);
+            to[above + h] = 1;
+          }
+          for (int64_t j = 0; j < h && t == 0; ++j) to[above + j] = 0;
+          if (t > 0) copy_row(to + above, output.row(s - 1), h);
+          step_of[rows + i] = static_cast<int32_t>(s);
+        }
+        if (t > 0) multiply_packed(active, 0, h, {own_d + rows * d_stride, d_stride, 1}, recurrent_weight, dh, h, {});
+        rows += active;
+      }
+    }
+    multiply_rows();
+  }
+};
+
+// Wᵀ of a weight [in, 4h], packed.
+PackedMatrix pack_transposed(const Call& call, const Tensor& weight) {
+  const PackedMatrix packed = {float_scratch(call, packed_elements(weight.columns, weight.rows)), weight.columns, weight.rows};
+  pack(call, packed, {weight.f32(), 1, weight.stride});
+  return packed;
 }
 
 void gradient(const Call& call) {
-  const Tensor& output = call.input(kOutputIn);
-  const Tensor& projection_gradient = call.output(kProjectionGradient);
-  const Tensor& weight_gradient = call.output(kRecurrentWeightGradient);
-  const int32_t* position = call.input(kFirstOperand + kPosition).i32();
-  const int64_t steps = output.rows, h = output.columns;
-  const Runs runs = sort_runs(call, call.input(kFirstOperand + kRunOffsets));
+  const Tensor& input = call.input(kFirstOperand + kInput);
+  const Tensor& input_weight = call.input(kFirstOperand + kInputWeight);
+  const Tensor& position = call.input(kFirstOperand + kPosition);
+  const int64_t steps = position.rows, h = call.input(kFirstOperand + kRecurrentWeight).rows;
+  const bool isolated = is_isolated(position, input.rows);
+  Backward backward;
+  backward.input = input;
+  backward.output_gradient = call.input(kOutputGradient);
+  backward.output = call.input(kOutputIn);
+  backward.gates = call.input(kGatesIn);
+  backward.cell = call.input(kCellIn);
+  backward.input_gradient = call.output(kInputGradient);
+  backward.d = call.input(kGatesIn);
+  backward.d.columns = backward.d.stride = 4 * h;
+  backward.d.data = isolated ? nullptr : float_scratch(call, steps * 4 * h);
+  backward.peepholes = peepholes_of(call, kFirstOperand);
+  backward.runs = sort_runs(call, call.input(kFirstOperand + kRunOffsets));
+  backward.input_weight = isolated ? pack_transposed(call, input_weight) : PackedMatrix{};
+  backward.recurrent_weight = pack_transposed(call, call.input(kFirstOperand + kRecurrentWeight));
+  backward.h = h;
+  backward.above = isolated ? input.columns : 0;
+  backward.weight_rows = isolated ? input.columns + h + 1 : h;
+  // Strides that are no multiple of 1 KiB, which would lay rows over each other in the cache.
+  backward.d_stride = round_up(4 * h, 16) + 16;
+  backward.read_stride = round_up(backward.weight_rows, 16) + 16;
 
-  // Where step s reads position s, d is the gradient itself.
-  bool identity = projection_gradient.rows == steps;
-  for (int64_t s = 0; s < steps && identity; ++s) identity = position[s] == s;
-  Tensor d = projection_gradient;
-  if (!identity) {
-    d.data = float_scratch(call, steps * 4 * h);
-    d.rows = steps;
-    d.stride = 4 * h;
-  }
-  run_back(call, runs, d);
-  if (!identity) gather_projection_gradient(call, position, d, projection_gradient);
+  const int64_t groups = (backward.runs.count + kRunsPerGroup - 1) / kRunsPerGroup;
+  const int64_t groups_per_slab = (groups + kMostSlabs - 1) / kMostSlabs + (groups == 0);
+  const int64_t slabs = groups == 0 ? 1 : (groups + groups_per_slab - 1) / groups_per_slab;
+  const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
+  float* partial = float_scratch(call, slabs * slab_elements);
+  float* buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
+  parallel(call, slabs, [&](int64_t slab) {
+    float* own = partial + slab * slab_elements;
+    backward.run(slab * groups_per_slab, (slab + 1) * groups_per_slab, {own, own + weight_elements},
+                 buffers + this_worker() * backward.buffer_elements());
+  });
 
-  bool* starts = static_cast<bool*>(scratch(call, (steps + 3) / 4));
-  for (int64_t s = 0; s < steps; ++s) starts[s] = false;
-  for (int64_t r = 0; r < runs.count; ++r) {
-    if (runs.offsets[r] < runs.offsets[r + 1]) starts[runs.offsets[r]] = true;
-  }
-  float* before = float_scratch(call, steps * h);  // h₋ of each step
-  parallel_blocks(call, steps, kStepsPerBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t s = begin; s < end; ++s) {
-      const float* __restrict from = starts[s] ? nullptr : output.row(s - 1);
-      float* __restrict to = before + s * h;
-      for (int64_t j = 0; j < h; ++j) to[j] = from ? from[j] : 0;
+  const Tensor& weight_gradient = call.output(kInputWeightGradient);
+  const Tensor& recurrent_gradient = call.output(kRecurrentWeightGradient);
+  float* bias_gradient = call.outputs[kBiasGradient].count > 0 ? call.output(kBiasGradient).f32() : nullptr;
+  const auto sum_slabs = [&](int64_t offset, int64_t count, float* to) {
+    for (int64_t j = 0; j < count; j += kLanes) {
+      vf sum = load_upto(partial + offset + j, count - j);
+      for (int64_t slab = 1; slab < slabs; ++slab) sum += load_upto(partial + slab * slab_elements + offset + j, count - j);
+      store_upto(to + j, sum, count - j);
+    }
+  };
+  parallel_blocks(call, backward.weight_rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* to = r < backward.above       ? weight_gradient.row(r)
+                  : r < backward.above + h ? recurrent_gradient.row(r - backward.above)
+                                           : bias_gradient;
+      if (to) sum_slabs(r * 4 * h, 4 * h, to);
     }
   });
-  multiply(call, h, 4 * h, steps, {before, 1, h}, {d.f32(), d.stride, 1}, weight_gradient.f32(), weight_gradient.stride, {});
-  if (call.has(kFirstOperand + kPeepholeInput)) peephole_gradients(call, call.input(kCellIn), d, starts);
+  for (int i = 0; i < 3 && backward.peepholes.input; ++i) {
+    sum_slabs(weight_elements + i * h, h, call.output(kPeepholeGradient + i).f32());
+  }
+  if (isolated) return;
+
+  const Tensor& input_gradient = call.output(kInputGradient);
+  const Tensor sums = sum_by_position(call, position.i32(), input.rows, backward.d);
+  multiply(call, input.rows, input.columns, 4 * h, {sums.f32(), sums.stride, 1}, {input_weight.f32(), 1, input_weight.stride},
+           input_gradient.f32(), input_gradient.stride, {});
+  multiply(call, input.columns, 4 * h, input.rows, {input.f32(), 1, input.stride}, {sums.f32(), sums.stride, 1},
+           weight_gradient.f32(), weight_gradient.stride, {});
+  if (bias_gradient) column_sums(call, sums, bias_gradient);
 }
 
-const char* const kForwardInputs[] = {"projection", "recurrent_weight", "position", "run_offsets", "peephole_input?",
-                                      "peephole_forget?", "peephole_output?", nullptr};
+const char* const kForwardInputs[] = {"input", "input_weight", "bias?", "recurrent_weight", "position", "run_offsets",
+                                      "peephole_input?", "peephole_forget?", "peephole_output?", nullptr};
 const char* const kForwardOutputs[] = {"output", "gates", "cell", nullptr};
-const char* const kGradientInputs[] = {"output_gradient", "output", "gates", "cell", "projection", "recurrent_weight",
-                                       "position", "run_offsets", "peephole_input?", "peephole_forget?",
+const char* const kGradientInputs[] = {"output_gradient", "output", "gates", "cell", "input", "input_weight", "bias?",
+                                       "recurrent_weight", "position", "run_offsets", "peephole_input?", "peephole_forget?",
                                        "peephole_output?", nullptr};
-const char* const kGradientOutputs[] = {"projection_gradient", "recurrent_weight_gradient", "peephole_input_gradient?",
+const char* const kGradientOutputs[] = {"input_gradient", "input_weight_gradient", "bias_gradient?",
+                                        "recurrent_weight_gradient", "peephole_input_gradient?",
                                         "peephole_forget_gradient?", "peephole_output_gradient?", nullptr};
 
 }  // namespace

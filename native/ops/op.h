@@ -59,6 +59,11 @@ void* scratch(const Call& call, int64_t elements);
 // Runs task(context, chunk) for each chunk in [0, chunks) on the pool.
 void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
 
+// For scratch memory that each thread has a piece of: their number, and inside a chunk which one runs it. A chunk's result
+// must not depend on either.
+int64_t worker_count(const Call& call);
+int64_t this_worker();
+
 // Checks for use in Op::check; messages name the op and the tensor (native/ops/checks.cc).
 void expect(const Call& call, bool condition, const char* expectation);  // Status::program
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first = 0);        // first ≤ id < rows

@@ -12,7 +12,7 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kItemsPerTile = kPackedRows;
+const int64_t kItemsPerTile = kRowsPerBlock;
 const int64_t kSamplesPerTile = 4 * kTileColumns;
 const float kLowest = -3.40282347e38f;
 

@@ -1,8 +1,8 @@
 import { Command, Option } from "commander";
-import { PRESETS, readConfig, train } from "../index.js";
+import { PRESETS, readConfig, type TrainingProfile, train } from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
 import { type EngineFlags, seedNumber, wholeNumber, withEngineFlags } from "./options.js";
-import { say, writeJson } from "./output.js";
+import { formatTable, say, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
 
 interface Flags extends EngineFlags {
@@ -12,10 +12,13 @@ interface Flags extends EngineFlags {
   readonly set: readonly string[];
   readonly test?: string;
   readonly window?: number;
+  readonly windows?: string;
+  readonly batching?: string;
   readonly batch?: number;
   readonly passes?: number;
   readonly steps?: number;
   readonly seed: number;
+  readonly profile: boolean;
   readonly json: boolean;
 }
 
@@ -30,19 +33,32 @@ export function trainCommand(): Command {
     .option("--config <file>", "JSON with configuration keys that differ from the preset's")
     .option(
       "--set <key=value...>",
-      "single configuration keys, such as learningRate=0.01 or embeddingWidths.item=32",
+      "single configuration keys, such as learningRate=0.01 or embeddingWidths.item=32; flags such as --window win",
       [],
     )
     .option("--test <log>", "evaluate on this log after training; the last click of each line is the target")
     .option("--window <n>", "clicks of history that a prediction reads", wholeNumber(1))
+    .addOption(
+      new Option("--windows <kind>", "growing: a prediction reads the last window to 2 · window clicks").choices([
+        "sliding",
+        "growing",
+      ]),
+    )
+    .addOption(
+      new Option("--batching <kind>", "isolated samples in random order, or users whose samples share work").choices([
+        "shuffled",
+        "shared",
+      ]),
+    )
     .option("--batch <n>", "samples in a batch", wholeNumber(1))
     .option("--passes <n>", "times to read the dataset", wholeNumber(1))
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
-    .option("--json", "print one JSON object with the speed and the loss", false);
+    .option("--profile", "print where the time went, instruction by instruction", false)
+    .option("--json", "print one JSON object with the speed, the loss and the profile", false);
   return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
-    const { config, test, window, batch, passes, ...rest } = flags;
-    const shortcuts = Object.entries({ window, batchSize: batch, passes })
+    const { config, test, window, windows, batching, batch, passes, ...rest } = flags;
+    const shortcuts = Object.entries({ window, windows, batching, batchSize: batch, passes })
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}=${value}`);
     const progress = new TrainingProgress(process.stderr);
@@ -58,6 +74,7 @@ export function trainCommand(): Command {
       progress.stop();
       if (report.evaluation) say(formatEvaluation(report.evaluation));
       const { evaluation: _, ...speed } = report;
+      if (report.profile && !flags.json) process.stdout.write(`${formatProfile(report.profile)}\n`);
       if (flags.json) await writeJson(speed);
       else
         say(
@@ -67,4 +84,37 @@ export function trainCommand(): Command {
       progress.stop();
     }
   });
+}
+
+/** The instructions by falling time. GFLOP/s and GB/s count the work that cannot be avoided. */
+function formatProfile({ steps, seconds, secondsWaited, instructions }: TrainingProfile): string {
+  const share = (part: number) => `${((100 * part) / seconds).toFixed(1)} %`;
+  const rate = (amount: number, time: number) => (time > 0 ? (amount / time / 1e9).toFixed(1) : "");
+  const row = (label: string, calls: number | string, time: number, flops: number, bytes: number) => [
+    label,
+    String(calls),
+    time.toFixed(3),
+    share(time),
+    flops > 0 ? rate(flops, time) : "",
+    bytes > 0 ? rate(bytes, time) : "",
+  ];
+  const total = instructions.reduce(
+    (sum, { seconds, flops, bytes }) => ({
+      seconds: sum.seconds + seconds,
+      flops: sum.flops + flops,
+      bytes: sum.bytes + bytes,
+    }),
+    { seconds: 0, flops: 0, bytes: 0 },
+  );
+  return formatTable([
+    ["instruction", "calls", "seconds", "share", "GFLOP/s", "GB/s"],
+    ...[...instructions]
+      .sort((a, b) => b.seconds - a.seconds)
+      .map(({ op, outputs, calls, ...sums }) =>
+        row(`${op} → ${outputs.join(", ")}`, calls, sums.seconds, sums.flops, sums.bytes),
+      ),
+    row("all instructions", steps, total.seconds, total.flops, total.bytes),
+    row("waiting for batches", steps, secondsWaited, 0, 0),
+    row("the rest", "", seconds - total.seconds - secondsWaited, 0, 0),
+  ]);
 }

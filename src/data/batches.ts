@@ -5,8 +5,12 @@ import type { Clicks } from "./clicks.js";
 import { IntList } from "./int_list.js";
 
 /**
- * Ragged samples, values and ranges. A sample is (user, click i): the clicks max(0, i − window) … i − 1 before it, its
- * history, predict click i, its target; a history without clicks is one position whose item features are all `<unk>`.
+ * Ragged samples, values and ranges. A sample is (user, click i): clicks before it, its history, predict click i, its
+ * target; a history without clicks is one position whose item features are all `<unk>`. Which clicks are its history,
+ * counted within the user:
+ * - sliding windows: max(0, i − window) … i − 1
+ * - growing windows: k·window … i − 1 with k = max(0, ⌈i / window⌉ − 2). All targets of one k, a stretch of the user, read
+ *   prefixes of one run, at least the last `window` clicks before them and at most 2·window.
  *
  * Inputs, int32 unless said, ranges half-open:
  * - `<user feature>` [samples]; `numbers` float32 [samples × number features], row-major in schema order, standardised
@@ -25,8 +29,10 @@ export interface Batch {
 
 export interface BatchOptions {
   readonly clicks: Clicks;
-  /** Longest history. */
+  /** Longest history; half of it where windows grow. */
   readonly window: number;
+  /** "sliding" unless given. */
+  readonly windows?: "sliding" | "growing" | undefined;
   /** Samples of a batch; the last one of a pass may have fewer. */
   readonly batchSize: number;
 }
@@ -36,6 +42,14 @@ export type UserBatchOptions = Omit<BatchOptions, "batchSize"> & Partial<Pick<Ba
 
 export interface TrainingBatchOptions extends BatchOptions {
   readonly seed: number;
+  /** "shuffled" (default): `ShuffledBatches`; "shared": `SharedBatches`. */
+  readonly batching?: "shuffled" | "shared" | undefined;
+  /**
+   * For shared batches: cuts long users into parts that are shuffled on their own, so that a batch mixes more users.
+   * Sliding windows: into parts of at most so many samples; whole users unless given. Growing windows: where a stretch
+   * ends after at least so many samples; batchSize / 32 unless given.
+   */
+  readonly maxPart?: number | undefined;
 }
 
 /** Batches to train on: every sample exactly once a pass. Any batch can be asked for at any time, so a run can resume. */
@@ -54,6 +68,17 @@ export interface UserBatches {
   batch(index: number): Batch;
 }
 
+export function checkTrainingBatchOptions({ window, batchSize, maxPart, seed }: TrainingBatchOptions): void {
+  checkSize("window", window);
+  checkSize("batchSize", batchSize);
+  if (maxPart !== undefined) checkSize("maxPart", maxPart);
+  checkSeed(seed);
+}
+
+export function createTrainingBatches(options: TrainingBatchOptions): TrainingBatches {
+  return options.batching === "shared" ? new SharedBatches(options) : new ShuffledBatches(options);
+}
+
 /** Samples in random order, each with positions and a run of its own. */
 export class ShuffledBatches implements TrainingBatches {
   readonly samplesPerPass: number;
@@ -65,7 +90,7 @@ export class ShuffledBatches implements TrainingBatches {
   #order: { readonly pass: number; readonly permutation: KeyedPermutation } | undefined;
 
   constructor(options: TrainingBatchOptions) {
-    checkSeed(options.seed);
+    checkTrainingBatchOptions(options);
     this.#options = options;
     this.#builder = new BatchBuilder(options);
     this.#targets = trainingTargets(options.clicks);
@@ -90,9 +115,9 @@ export class ShuffledBatches implements TrainingBatches {
 }
 
 /**
- * Samples by stretches of consecutive samples of one user, the stretches in random order; a stretch that does not fit
- * is continued in the next batch. Overlapping histories are stored once, and the histories of a stretch that begin at
- * the user's first click are prefixes of one run.
+ * Samples by parts of consecutive samples of one user (`maxPart`), the parts in random order; a part that does not fit is
+ * continued in the next batch. Overlapping histories are stored once, and consecutive histories that begin at the same
+ * click are prefixes of one run.
  */
 export class SharedBatches implements TrainingBatches {
   readonly samplesPerPass: number;
@@ -100,20 +125,18 @@ export class SharedBatches implements TrainingBatches {
   readonly #options: TrainingBatchOptions;
   readonly #builder: BatchBuilder;
   readonly #targets: Int32Array;
-  /** [stretches + 1] where each stretch begins in the targets. */
-  readonly #stretches: Int32Array;
-  /** For one pass: the stretches in order, and the samples before each [stretches + 1]. */
-  #order: { readonly pass: number; readonly stretches: Int32Array; readonly before: Int32Array } | undefined;
+  /** [parts + 1] where each part begins in the targets. */
+  readonly #parts: Int32Array;
+  /** For one pass: the parts in order, and the samples before each [parts + 1]. */
+  #order: { readonly pass: number; readonly parts: Int32Array; readonly before: Int32Array } | undefined;
 
-  /** `maxStretch` cuts the stretches of long users, for batches that mix more users: whole users unless given. */
-  constructor(options: TrainingBatchOptions & { readonly maxStretch?: number | undefined }) {
-    const { clicks, seed, batchSize, maxStretch } = options;
-    checkSeed(seed);
-    if (maxStretch !== undefined) checkSize("maxStretch", maxStretch);
+  constructor(options: TrainingBatchOptions) {
+    const { clicks, batchSize } = options;
+    checkTrainingBatchOptions(options);
     this.#options = options;
     this.#builder = new BatchBuilder(options);
     this.#targets = trainingTargets(clicks);
-    this.#stretches = cutStretches(clicks, this.#targets, maxStretch ?? Number.POSITIVE_INFINITY);
+    this.#parts = cutParts(options, this.#targets);
     this.samplesPerPass = this.#targets.length;
     this.batchesPerPass = Math.ceil(this.samplesPerPass / batchSize);
   }
@@ -121,32 +144,32 @@ export class SharedBatches implements TrainingBatches {
   batch(pass: number, index: number): Batch {
     checkIndex("pass", pass, 2 ** 32);
     checkIndex("batch", index, this.batchesPerPass);
-    const { stretches, before } = this.#orderOf(pass);
+    const { parts, before } = this.#orderOf(pass);
     const { batchSize, clicks } = this.#options;
     const end = Math.min(this.samplesPerPass, (index + 1) * batchSize);
     let sample = index * batchSize;
     for (let k = lastAtMost(before, sample); sample < end; k++) {
-      const first = this.#stretches[stretches[k]!]! - before[k]!;
-      const stretchEnd = Math.min(end, before[k + 1]!);
+      const first = this.#parts[parts[k]!]! - before[k]!;
+      const partEnd = Math.min(end, before[k + 1]!);
       const user = userOf(clicks, this.#targets[first + sample]!);
-      this.#builder.addShared(user, this.#targets.subarray(first + sample, first + stretchEnd));
-      sample = stretchEnd;
+      this.#builder.addShared(user, this.#targets.subarray(first + sample, first + partEnd));
+      sample = partEnd;
     }
     return this.#builder.build(true);
   }
 
   #orderOf(pass: number) {
     if (this.#order?.pass === pass) return this.#order;
-    const count = this.#stretches.length - 1;
+    const count = this.#parts.length - 1;
     const permutation = new KeyedPermutation(count, this.#options.seed, [pass, 1]);
-    const stretches = new Int32Array(count);
+    const parts = new Int32Array(count);
     const before = new Int32Array(count + 1);
     for (let k = 0; k < count; k++) {
-      const stretch = permutation.at(k);
-      stretches[k] = stretch;
-      before[k + 1] = before[k]! + this.#stretches[stretch + 1]! - this.#stretches[stretch]!;
+      const part = permutation.at(k);
+      parts[k] = part;
+      before[k + 1] = before[k]! + this.#parts[part + 1]! - this.#parts[part]!;
     }
-    this.#order = { pass, stretches, before };
+    this.#order = { pass, parts, before };
     return this.#order;
   }
 }
@@ -163,6 +186,8 @@ class OrderedBatches implements UserBatches {
 
   constructor(options: UserBatchOptions, lastIsTarget: boolean) {
     this.#options = { batchSize: USERS_AT_ONCE, ...options };
+    checkSize("window", this.#options.window);
+    checkSize("batchSize", this.#options.batchSize);
     this.#builder = new BatchBuilder(this.#options);
     this.#lastIsTarget = lastIsTarget;
     this.batches = Math.ceil(options.clicks.users / this.#options.batchSize);
@@ -190,7 +215,7 @@ export class LastClickBatches extends OrderedBatches {
   }
 }
 
-/** For recommending: the history is each user's last `window` clicks, and there is no target. */
+/** For recommending: the history is what predicts the click after each user's last one, and there is no target. */
 export class NextClickBatches extends OrderedBatches {
   constructor(options: UserBatchOptions) {
     super(options, false);
@@ -206,17 +231,36 @@ function trainingTargets({ itemFeatures, clicks }: Clicks): Int32Array {
   return targets.subarray(0, count);
 }
 
-function cutStretches({ clickOffsets, users }: Clicks, targets: Int32Array, maxStretch: number): Int32Array {
-  const starts = new IntList(users + 1);
+/** [parts + 1] where the parts of `SharedBatches` begin in the targets. */
+function cutParts(
+  { clicks, window, windows, batchSize, maxPart }: TrainingBatchOptions,
+  targets: Int32Array,
+): Int32Array {
+  const { clickOffsets } = clicks;
+  const growing = windows === "growing";
+  const size = maxPart ?? (growing ? Math.ceil(batchSize / PARTS_A_BATCH) : Number.POSITIVE_INFINITY);
+  const starts = new IntList();
+  let user = 0;
   let start = 0;
-  for (let user = 0; user < users; user++) {
-    const userEnd = clickOffsets[user + 1]!;
-    let end = start;
-    while (end < targets.length && targets[end]! < userEnd) end++;
-    for (; start < end; start = Math.min(end, start + maxStretch)) starts.push(start);
+  for (let t = 0; t < targets.length; t++) {
+    const otherUser = t === 0 || targets[t]! >= clickOffsets[user + 1]!;
+    while (targets[t]! >= clickOffsets[user + 1]!) user++;
+    const from = (target: number) => historyStart(clickOffsets[user]!, targets[target]!, window, windows);
+    if (!otherUser && (t - start < size || (growing && from(t) === from(t - 1)))) continue;
+    starts.push(t);
+    start = t;
   }
   starts.push(targets.length);
   return starts.toArray();
+}
+
+/** Growing windows: a batch holds at least about so many parts of users. */
+const PARTS_A_BATCH = 32;
+
+/** The first click of the history of the sample whose target is (or would be) click `click`. */
+function historyStart(userStart: number, click: number, window: number, windows: BatchOptions["windows"]): number {
+  if (windows !== "growing") return Math.max(userStart, click - window);
+  return userStart + window * Math.max(0, Math.ceil((click - userStart) / window) - 2);
 }
 
 /** The user whose click this is. */
@@ -239,6 +283,7 @@ function lastAtMost(sorted: Int32Array, value: number): number {
 class BatchBuilder {
   readonly #clicks: Clicks;
   readonly #window: number;
+  readonly #windows: BatchOptions["windows"];
   readonly #users = new IntList();
   readonly #targets = new IntList();
   /** The click at each position, or −1 for `<unk>`. */
@@ -251,54 +296,46 @@ class BatchBuilder {
   readonly #stepStart = new IntList();
   readonly #stepEnd = new IntList();
 
-  constructor({ clicks, window, batchSize }: BatchOptions) {
-    checkSize("window", window);
-    checkSize("batchSize", batchSize);
+  constructor({ clicks, window, windows }: BatchOptions) {
     this.#clicks = clicks;
     this.#window = window;
+    this.#windows = windows;
     this.#clear();
   }
 
   /** The sample of `user` whose target is (or would be) at index `click`, sharing nothing. */
   addIsolated(user: number, click: number): void {
-    const from = Math.max(this.#clicks.clickOffsets[user]!, click - this.#window);
-    const position = this.#positions.length;
+    const from = historyStart(this.#clicks.clickOffsets[user]!, click, this.#window, this.#windows);
+    const [position, step] = [this.#positions.length, this.#steps.length];
     if (from === click) this.#positions.push(-1);
     for (let c = from; c < click; c++) this.#positions.push(c);
-    this.#addRunSample(user, click, position);
+    this.#addRun(position);
+    this.#addSample(user, click, position, step);
   }
 
-  /** The samples of one user with these targets (rising click indices), sharing positions and the run of prefixes. */
+  /** The samples of one user with these targets (rising click indices), sharing positions and runs of prefixes. */
   addShared(user: number, targets: Int32Array): void {
     const userStart = this.#clicks.clickOffsets[user]!;
     /** One past the click that was stored last. */
     let stored = -1;
-    /** First step of the run that begins at the user's first click, once there is one. */
-    let prefixStart = -1;
+    /** The click and the step that the last run begins with. */
+    let [runFrom, runStart] = [-1, -1];
     for (const click of targets) {
-      if (click === userStart) {
-        this.#positions.push(-1);
-        this.#addRunSample(user, click, this.#positions.length - 1);
-        continue;
-      }
-      const from = Math.max(userStart, click - this.#window);
+      const from = historyStart(userStart, click, this.#window, this.#windows);
+      if (from === click) this.#positions.push(-1);
       // Clicks that no history holds (targets before them were `<unk>`) are passed over: earlier ones are not asked for again.
       for (let c = Math.max(stored, from); c < click; c++) this.#positions.push(c);
       stored = click;
-      const position = this.#positions.length - (click - from);
-      if (from > userStart) {
-        this.#addRunSample(user, click, position);
-        continue;
+      const position = this.#positions.length - Math.max(1, click - from);
+      if (from !== runFrom) {
+        runFrom = from === click ? -1 : from;
+        runStart = this.#steps.length;
+        this.#addRun(position);
+      } else {
+        while (this.#steps.length < runStart + click - from) this.#steps.push(position + this.#steps.length - runStart);
+        this.#runOffsets.setLast(this.#steps.length);
       }
-      if (prefixStart < 0) {
-        prefixStart = this.#steps.length;
-        this.#runOffsets.push(prefixStart);
-      }
-      while (this.#steps.length < prefixStart + click - from) {
-        this.#steps.push(position + this.#steps.length - prefixStart);
-      }
-      this.#runOffsets.setLast(this.#steps.length);
-      this.#addSample(user, click, position, prefixStart);
+      this.#addSample(user, click, position, runStart);
     }
   }
 
@@ -337,12 +374,10 @@ class BatchBuilder {
     return { dims, inputs };
   }
 
-  /** A sample with a run of its own over the positions from `position` to the last one. */
-  #addRunSample(user: number, click: number, position: number): void {
-    const step = this.#steps.length;
+  /** A run over the positions from `position` to the last one. */
+  #addRun(position: number): void {
     for (let p = position; p < this.#positions.length; p++) this.#steps.push(p);
     this.#runOffsets.push(this.#steps.length);
-    this.#addSample(user, click, position, step);
   }
 
   /** A sample whose history is the positions from `position` on and the steps from `step` on, to the last ones. */

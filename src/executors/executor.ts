@@ -1,3 +1,4 @@
+import type { TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
 import type { DimSizes } from "../graph/dims.js";
 import type { Dtype, Program } from "../graph/program.js";
 import type { TensorData } from "../ops/op.js";
@@ -26,6 +27,26 @@ export interface TensorStore {
 export type RunInputs = Readonly<Record<string, TensorData>>;
 export type RunOutputs = Record<string, TensorData>;
 
+export interface StepsOptions {
+  readonly pass: number;
+  /** The first batch. */
+  readonly index: number;
+  /** Batches to run: all of one pass. */
+  readonly steps: number;
+  /** The Program's inputs that no batch has, which are scalars: one element for all steps, or one for each. */
+  readonly scalars: Readonly<Record<string, TensorData>>;
+}
+
+/** Arrays of one element a step. */
+export interface StepsResult {
+  /** The outputs that are scalars. */
+  readonly outputs: Readonly<Record<string, TensorData>>;
+  /** The batches' dims. */
+  readonly dims: Readonly<Record<string, ArrayLike<number>>>;
+  /** Seconds, over all steps, for which there was no batch to go on with. */
+  readonly secondsWaited: number;
+}
+
 /** Runs one Program over a store. One run at a time; a refused run has changed nothing. */
 export interface Executor {
   readonly program: Program;
@@ -35,6 +56,11 @@ export interface Executor {
    * Rejects with ERR_INPUT where an input is missing, has the wrong length or holds an id or range out of bounds.
    */
   run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs>;
+  /**
+   * `run` for consecutive training batches, in one call. Where it rejects, the steps before the refused one were run.
+   * Batches of the native engine's own are built ahead, while it computes.
+   */
+  runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult>;
   /** Seconds spent in each instruction, in order, over all runs since profiling was switched on. */
   readonly profile: readonly number[] | undefined;
   close(): void;
@@ -52,5 +78,7 @@ export interface Engine {
   /** The instruction set of the kernels, e.g. "avx2"; "typescript" for the reference. */
   readonly isa: string;
   createStore(): TensorStore;
+  /** Training batches that `runSteps` of this engine's executors takes best. The clicks must not change as long as they are used. */
+  createTrainingBatches(options: TrainingBatchOptions): TrainingBatches;
   createExecutor(program: Program, store: TensorStore, options?: ExecutorOptions): Executor;
 }

@@ -1,7 +1,9 @@
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import type { TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
+import type { Clicks } from "../data/clicks.js";
 import { ShortlistError } from "../errors.js";
-import type { StoredTensor } from "./executor.js";
+import type { StepsOptions, StepsResult, StoredTensor } from "./executor.js";
 
 type NativeArray = Float32Array | Int32Array | Uint32Array;
 
@@ -22,8 +24,18 @@ export interface NativeExecutorHandle {
     inputs: Readonly<Record<string, unknown>>,
     dims: Readonly<Record<string, number>>,
   ): Promise<Record<string, NativeArray>>;
+  runSteps(
+    batches: NativeBatchesHandle,
+    pass: number,
+    index: number,
+    steps: number,
+    scalars: StepsOptions["scalars"],
+  ): Promise<StepsResult>;
   profile(): Float64Array;
+  close(): void;
 }
+
+export type NativeBatchesHandle = TrainingBatches;
 
 /** What native/node exports. */
 export interface Addon {
@@ -31,6 +43,7 @@ export interface Addon {
   availableIsas(): string[];
   readonly NativeEngine: new (threads: number, isa: string) => NativeEngineHandle;
   readonly NativeStore: new () => NativeStoreHandle;
+  readonly NativeBatches: new (clicks: Clicks, options: TrainingBatchOptions) => NativeBatchesHandle;
   readonly NativeExecutor: new (
     engine: NativeEngineHandle,
     store: NativeStoreHandle,

@@ -1,10 +1,21 @@
 import { availableParallelism } from "node:os";
+import { type Batch, checkTrainingBatchOptions, type TrainingBatches } from "../data/batches.js";
 import { ERROR_CODES, type ErrorCode, ShortlistError } from "../errors.js";
 import type { DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program } from "../graph/program.js";
 import type { TensorData } from "../ops/op.js";
-import type { Engine, Executor, RunInputs, RunOutputs, StoredTensor, TensorStore } from "./executor.js";
-import { loadAddon, type NativeExecutorHandle, type NativeStoreHandle } from "./load.js";
+import type {
+  Engine,
+  Executor,
+  RunInputs,
+  RunOutputs,
+  StepsOptions,
+  StepsResult,
+  StoredTensor,
+  TensorStore,
+} from "./executor.js";
+import { loadAddon, type NativeBatchesHandle, type NativeExecutorHandle, type NativeStoreHandle } from "./load.js";
+import { checkSteps, runStepByStep } from "./steps.js";
 
 export interface NativeEngineOptions {
   /** Threads of the kernels; SHORTLIST_THREADS, else all processors, unless given. */
@@ -31,6 +42,10 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
     threads: engine.threads,
     isa: engine.isa,
     createStore: () => new NativeStore(new addon.NativeStore()),
+    createTrainingBatches: (batchOptions) => {
+      checkTrainingBatchOptions(batchOptions);
+      return new NativeBatches(rethrow(() => new addon.NativeBatches(batchOptions.clicks, batchOptions)));
+    },
     createExecutor: (program, store, { profile = false } = {}) => {
       if (!(store instanceof NativeStore))
         throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the native engine");
@@ -75,6 +90,23 @@ class NativeStore implements TensorStore {
   }
 }
 
+/** Batches that a thread of their own builds ahead for `runSteps`. */
+class NativeBatches implements TrainingBatches {
+  readonly handle: NativeBatchesHandle;
+  readonly samplesPerPass: number;
+  readonly batchesPerPass: number;
+
+  constructor(handle: NativeBatchesHandle) {
+    this.handle = handle;
+    this.samplesPerPass = handle.samplesPerPass;
+    this.batchesPerPass = handle.batchesPerPass;
+  }
+
+  batch(pass: number, index: number): Batch {
+    return rethrow(() => this.handle.batch(pass, index));
+  }
+}
+
 class NativeExecutor implements Executor {
   readonly program: Program;
   readonly #profile: boolean;
@@ -98,7 +130,19 @@ class NativeExecutor implements Executor {
     }
   }
 
+  async runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult> {
+    if (!(batches instanceof NativeBatches)) return runStepByStep(this, batches, options);
+    checkSteps(batches, options);
+    const { pass, index, steps, scalars } = options;
+    try {
+      return await this.#open().runSteps(batches.handle, pass, index, steps, scalars);
+    } catch (error) {
+      throw toShortlistError(error);
+    }
+  }
+
   close(): void {
+    this.#handle?.close();
     this.#handle = undefined;
   }
 

@@ -1,3 +1,4 @@
+import { createTrainingBatches, type TrainingBatches } from "../data/batches.js";
 import { ShortlistError } from "../errors.js";
 import { countElements, type DimSizes, evaluateDim } from "../graph/dims.js";
 import {
@@ -15,9 +16,12 @@ import type {
   ExecutorOptions,
   RunInputs,
   RunOutputs,
+  StepsOptions,
+  StepsResult,
   StoredTensor,
   TensorStore,
 } from "./executor.js";
+import { runStepByStep } from "./steps.js";
 
 export interface ReferenceOptions {
   /** The ops that Programs may use, by name. */
@@ -34,6 +38,7 @@ export function createReferenceEngine(options: ReferenceOptions): Engine {
     threads: 1,
     isa: "typescript",
     createStore: () => new ReferenceStore(precision),
+    createTrainingBatches,
     createExecutor: (program, store, executorOptions = {}) => {
       if (!(store instanceof ReferenceStore)) {
         throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the reference engine");
@@ -159,6 +164,10 @@ class ReferenceExecutor implements Executor {
     for (const spec of this.program.tensors)
       if (spec.role === "output") outputs[spec.name] = values.get(spec.name)!.data;
     return outputs;
+  }
+
+  runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult> {
+    return runStepByStep(this, batches, options);
   }
 
   close(): void {}

@@ -1,5 +1,5 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { linear, lstm } from "../ops/index.js";
+import { lstm } from "../ops/index.js";
 
 export interface LstmLayerInputs {
   /** [positions, in] */
@@ -17,8 +17,7 @@ export interface LstmLayerOptions {
 }
 
 /**
- * An LSTM over runs: [steps, width] hidden states. The input projection is one product over all positions, however many
- * runs pass over them. Weights N(0, 1/√width), biases and peepholes 0 at the start but for the forget gate's bias.
+ * An LSTM over runs: [steps, width] hidden states. Weights N(0, 1/√width), biases and peepholes 0 at the start but for the forget gate's bias.
  */
 export function lstmLayer(graph: Graph, name: string, inputs: LstmLayerInputs, options: LstmLayerOptions): Tensor {
   const { width } = options;
@@ -30,10 +29,10 @@ export function lstmLayer(graph: Graph, name: string, inputs: LstmLayerInputs, o
   const bias = graph.parameter(`${name}.bias`, [gates], { kind: "values", values: startBias });
   const peephole = (gate: string) => graph.parameter(`${name}.peephole_${gate}`, [width], { kind: "zeros" });
   return lstm(graph, `${name}.hidden`, {
-    projection: linear(graph, `${name}.projection`, [inputs.input], inputWeight, bias),
+    ...inputs,
+    inputWeight,
+    bias,
     recurrentWeight,
-    position: inputs.position,
-    runOffsets: inputs.runOffsets,
     ...(options.peepholes && {
       peepholeInput: peephole("input"),
       peepholeForget: peephole("forget"),

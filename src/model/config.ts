@@ -3,8 +3,13 @@ import { nearestName, ShortlistError } from "../errors.js";
 
 /** The recall network and how it is trained. Every key is an option of `--set` and of a configuration file. */
 export interface ModelConfig {
-  /** Clicks of history that a prediction reads at most. */
+  /** Clicks of history that a prediction reads at most; at least, where windows grow. */
   window: number;
+  /**
+   * Sliding: each prediction reads the last `window` clicks. Growing: a user's clicks are cut into stretches, and each
+   * prediction reads the last `window` to 2·`window` clicks, from its stretch's start on (src/data/batches.ts).
+   */
+  windows: "sliding" | "growing";
   /** Features of the schema that the network does not read. */
   exclude: readonly string[];
   /** Embedding width by feature; `defaultEmbeddingWidth` for the others. */
@@ -65,6 +70,7 @@ type Field =
 
 const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   window: { kind: "integer", min: 1 },
+  windows: { kind: "choice", values: ["sliding", "growing"] },
   exclude: { kind: "names" },
   embeddingWidths: { kind: "widths" },
   defaultEmbeddingWidth: { kind: "integer", min: 1 },
@@ -102,6 +108,7 @@ const ORIGINAL_WIDTHS = { user_id: 64, province: 8, city: 16, phone: 16, item: 6
 /** PaddlePaddle's youtube_recall: its network, loss, initialisation, decay and optimizer (MATH: "Paddle's own"). */
 const PADDLE: ModelConfig = {
   window: 20,
+  windows: "sliding",
   exclude: [],
   embeddingWidths: ORIGINAL_WIDTHS,
   defaultEmbeddingWidth: 16,

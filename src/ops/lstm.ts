@@ -1,12 +1,14 @@
-import { decrementDim, multiplyDim } from "../graph/dims.js";
+import { decrementDim } from "../graph/dims.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { sigmoid } from "./numerics.js";
 import { checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
 
 const PEEPHOLES = ["peephole_input", "peephole_forget", "peephole_output"] as const;
 
-const RECURRENCE_INPUTS: Record<string, InputSlot> = {
-  projection: { dtype: "float32", rank: 2 },
+const LSTM_INPUTS: Record<string, InputSlot> = {
+  input: { dtype: "float32", rank: 2 },
+  input_weight: { dtype: "float32", rank: 2 },
+  bias: { dtype: "float32", rank: 1, optional: true },
   recurrent_weight: { dtype: "float32", rank: 2 },
   position: { dtype: "int32", rank: 1 },
   run_offsets: { dtype: "int32", rank: 1 },
@@ -17,21 +19,21 @@ const RECURRENCE_INPUTS: Record<string, InputSlot> = {
 
 /**
  * LSTM over ranges of steps (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; peepholes: Gers &
- * Schmidhuber 2000). Gate order i, f, g, o; [xᵢ | x_f | x_g | xₒ] = projection[position[s]] = x·W + b is computed before:
+ * Schmidhuber 2000). Gate order i, f, g, o; step s reads x = input[position[s]]:
  *
- *     i = σ(xᵢ + h₋ Rᵢ + pᵢ∘c₋)    f = σ(x_f + h₋ R_f + p_f∘c₋)    g = tanh(x_g + h₋ R_g)
- *     c = f∘c₋ + i∘g               o = σ(xₒ + h₋ Rₒ + pₒ∘c)         h = o∘tanh(c)
+ *     i = σ(x Wᵢ + h₋ Rᵢ + pᵢ∘c₋ + bᵢ)   f = σ(x W_f + h₋ R_f + p_f∘c₋ + b_f)   g = tanh(x W_g + h₋ R_g + b_g)
+ *     c = f∘c₋ + i∘g                     o = σ(x Wₒ + h₋ Rₒ + pₒ∘c + bₒ)        h = o∘tanh(c)
  *
  * Run r is steps run_offsets[r] … run_offsets[r + 1] − 1, and starts from h₋ = c₋ = 0. Runs may be empty. `output` holds h,
  * `gates` the activated i, f, g, o and `cell` c: the gradient reads all three. Peepholes: all three or none.
  */
 export const lstmOp: Op = {
   name: "lstm",
-  inputs: RECURRENCE_INPUTS,
+  inputs: LSTM_INPUTS,
   outputs: ["output", "gates", "cell"],
   attributes: {},
   shapes: (operands) => {
-    const width = checkRecurrence(operands);
+    const width = checkLstm(operands);
     const steps = operands.input("position").shape[0]!;
     return {
       output: { dtype: "float32", shape: [steps, width] },
@@ -41,12 +43,14 @@ export const lstmOp: Op = {
   },
   // Back-propagation through time: see lstm_gradient.
   gradient: ({ graph, name, input, optional, output, outputGradient }) => {
-    const gradients = graph.apply(lstmGradientOp, `${name}.projection_gradient`, {
+    const gradients = graph.apply(lstmGradientOp, `${name}.input_gradient`, {
       output_gradient: outputGradient("output"),
       output: output("output"),
       gates: output("gates"),
       cell: output("cell"),
-      projection: input("projection"),
+      input: input("input"),
+      input_weight: input("input_weight"),
+      bias: optional("bias"),
       recurrent_weight: input("recurrent_weight"),
       position: input("position"),
       run_offsets: input("run_offsets"),
@@ -55,7 +59,9 @@ export const lstmOp: Op = {
       peephole_output: optional("peephole_output"),
     });
     return {
-      projection: gradients["projection_gradient"],
+      input: gradients["input_gradient"],
+      input_weight: gradients["input_weight_gradient"],
+      bias: gradients["bias_gradient"],
       recurrent_weight: gradients["recurrent_weight_gradient"],
       peephole_input: gradients["peephole_input_gradient"],
       peephole_forget: gradients["peephole_forget_gradient"],
@@ -64,7 +70,7 @@ export const lstmOp: Op = {
   },
   check: checkRuns,
   reference: (call) => {
-    const [projection, recurrent] = [call.input("projection").data, call.input("recurrent_weight").data];
+    const [projection, recurrent] = [project(call), call.input("recurrent_weight").data];
     const [position, runs] = [call.input("position").data, call.input("run_offsets").data];
     const [output, gates, cell] = [call.output("output"), call.output("gates").data, call.output("cell").data];
     const [pi, pf, po] = PEEPHOLES.map((slot) => peephole(call, slot));
@@ -93,7 +99,11 @@ export const lstmOp: Op = {
   },
   cost: (call) => {
     const { rows: steps, columns: h } = call.output("output");
-    return { flops: steps * (8 * h * h + 20 * h), bytes: 4 * (steps * (10 * h + 1) + 4 * h * h) };
+    const { rows: positions, columns: width } = call.input("input");
+    return {
+      flops: positions * 8 * width * h + steps * (8 * h * h + 20 * h),
+      bytes: 4 * (positions * width + steps * (6 * h + 1) + 4 * h * (width + h)),
+    };
   },
 };
 
@@ -102,9 +112,10 @@ export const lstmOp: Op = {
  *
  *     dh += d₊ Rᵀ        dₒ = dh∘tanh(c)∘o(1 − o)      dc += dh∘o∘(1 − tanh²c) + dₒ∘pₒ
  *     dᵢ = dc∘g∘i(1 − i)    d_f = dc∘c₋∘f(1 − f)    d_g = dc∘i∘(1 − g²)    dc₋ = dc∘f + dᵢ∘pᵢ + d_f∘p_f
- *     dR = Σ h₋ᵀ d    dpᵢ = Σ dᵢ∘c₋    dp_f = Σ d_f∘c₋    dpₒ = Σ dₒ∘c    d projection[position[s]] += d
+ *     dR = Σ h₋ᵀ d    dpᵢ = Σ dᵢ∘c₋    dp_f = Σ d_f∘c₋    dpₒ = Σ dₒ∘c
+ *     with D[p] = Σ d over the steps that read position p:    dx = D Wᵀ    dW = Σ xᵀ D    db = Σ D
  *
- * Several steps may read one position: their d are summed in step order; a position that no step reads gets 0.
+ * A position that no step reads gets 0.
  */
 export const lstmGradientOp: Op = {
   name: "lstm_gradient",
@@ -113,28 +124,33 @@ export const lstmGradientOp: Op = {
     output: { dtype: "float32", rank: 2 },
     gates: { dtype: "float32", rank: 2 },
     cell: { dtype: "float32", rank: 2 },
-    ...RECURRENCE_INPUTS,
+    ...LSTM_INPUTS,
   },
-  outputs: ["projection_gradient", "recurrent_weight_gradient", ...PEEPHOLES.map((slot) => `${slot}_gradient`)],
+  outputs: [
+    "input_gradient",
+    "input_weight_gradient",
+    "bias_gradient",
+    "recurrent_weight_gradient",
+    ...PEEPHOLES.map((slot) => `${slot}_gradient`),
+  ],
   attributes: {},
   shapes: (operands) => {
-    const width = checkRecurrence(operands);
+    const width = checkLstm(operands);
     const steps = operands.input("position").shape[0]!;
     for (const slot of ["output_gradient", "output", "cell"]) operands.expectShape(slot, [steps, width]);
     operands.expectShape("gates", [steps, 4 * width]);
-    const peepholes = PEEPHOLES.filter((slot) => operands.has(slot));
-    return {
-      projection_gradient: { dtype: "float32", shape: operands.input("projection").shape },
-      recurrent_weight_gradient: { dtype: "float32", shape: operands.input("recurrent_weight").shape },
-      ...Object.fromEntries(
-        peepholes.map((slot) => [`${slot}_gradient`, { dtype: "float32" as const, shape: [width] }]),
-      ),
-    };
+    const differentiated = ["input", "input_weight", "bias", "recurrent_weight", ...PEEPHOLES];
+    return Object.fromEntries(
+      differentiated
+        .filter((slot) => operands.has(slot))
+        .map((slot) => [`${slot}_gradient`, { dtype: "float32" as const, shape: operands.input(slot).shape }]),
+    );
   },
   check: checkRuns,
   reference: (call) => {
     const [output, gates, cell] = [call.input("output"), call.input("gates").data, call.input("cell").data];
     const outputGradient = call.input("output_gradient").data;
+    const [input, weight] = [call.input("input"), call.input("input_weight").data];
     const recurrent = call.input("recurrent_weight").data;
     const [position, runs] = [call.input("position").data, call.input("run_offsets").data];
     const [pi, pf, po] = PEEPHOLES.map((slot) => peephole(call, slot));
@@ -169,7 +185,7 @@ export const lstmGradientOp: Op = {
       }
     }
 
-    const projectionSum = new Float64Array(call.output("projection_gradient").data.length);
+    const projectionSum = new Float64Array(input.rows * 4 * h);
     const recurrentSum = new Float64Array(4 * h * h);
     const peepholeSums = PEEPHOLES.map(() => new Float64Array(h));
     forEachStep(runs, (s, first) => {
@@ -185,7 +201,22 @@ export const lstmGradientOp: Op = {
         peepholeSums[2]![j]! += d[s * 4 * h + 3 * h + j]! * cell[s * h + j]!;
       }
     });
-    call.output("projection_gradient").data.set(projectionSum);
+    const inputSum = new Float64Array(input.data.length);
+    const weightSum = new Float64Array(weight.length);
+    const biasSum = new Float64Array(4 * h);
+    for (let p = 0; p < input.rows; p++) {
+      for (let n = 0; n < 4 * h; n++) {
+        const d = projectionSum[p * 4 * h + n]!;
+        biasSum[n]! += d;
+        for (let k = 0; k < input.columns; k++) {
+          inputSum[p * input.columns + k]! += d * weight[k * 4 * h + n]!;
+          weightSum[k * 4 * h + n]! += d * input.data[p * input.columns + k]!;
+        }
+      }
+    }
+    call.output("input_gradient").data.set(inputSum);
+    call.output("input_weight_gradient").data.set(weightSum);
+    if (call.has("bias")) call.output("bias_gradient").data.set(biasSum);
     call.output("recurrent_weight_gradient").data.set(recurrentSum);
     PEEPHOLES.forEach((slot, i) => {
       if (call.has(slot)) call.output(`${slot}_gradient`).data.set(peepholeSums[i]!);
@@ -193,18 +224,23 @@ export const lstmGradientOp: Op = {
   },
   cost: (call) => {
     const { rows: steps, columns: h } = call.input("output");
-    return { flops: steps * (16 * h * h + 40 * h), bytes: 4 * (steps * (16 * h + 1) + 8 * h * h) };
+    const { rows: positions, columns: width } = call.input("input");
+    return {
+      flops: positions * 16 * width * h + steps * (16 * h * h + 40 * h),
+      bytes: 4 * (positions * 2 * width + steps * (7 * h + 1) + 8 * h * (width + h)),
+    };
   },
 };
 
 /** Checks the operands that both directions share; the width h of the hidden state. */
-function checkRecurrence(operands: ShapeOperands): number {
+function checkLstm(operands: ShapeOperands): number {
   const weight = operands.input("recurrent_weight");
   const width = weight.shape[0];
   if (typeof width !== "number" || weight.shape[1] !== 4 * width) {
     operands.failShape("recurrent_weight", "[h, 4h]", weight);
   }
-  operands.expectShape("projection", [operands.input("projection").shape[0]!, multiplyDim(width, 4)]);
+  operands.expectShape("input_weight", [operands.input("input").shape[1]!, 4 * width]);
+  if (operands.has("bias")) operands.expectShape("bias", [4 * width]);
   decrementDim(operands.input("run_offsets").shape[0]!);
   const peepholes = PEEPHOLES.filter((slot) => operands.has(slot));
   if (peepholes.length % PEEPHOLES.length !== 0) operands.fail(`Expected all three peepholes or none`);
@@ -213,8 +249,24 @@ function checkRecurrence(operands: ShapeOperands): number {
 }
 
 function checkRuns(call: KernelCall): void {
-  checkIds(call, "position", call.input("projection").rows);
+  checkIds(call, "position", call.input("input").rows);
   checkOffsets(call, "run_offsets", call.input("position").rows);
+}
+
+/** [positions, 4h] x·W + b of each position. */
+function project(call: KernelCall): Float64Array {
+  const [input, weight] = [call.input("input"), call.input("input_weight")];
+  const projection = new Float64Array(input.rows * weight.columns);
+  for (let p = 0; p < input.rows; p++) {
+    for (let n = 0; n < weight.columns; n++) {
+      let sum = call.has("bias") ? call.input("bias").data[n]! : 0;
+      for (let k = 0; k < input.columns; k++) {
+        sum += input.data[p * input.columns + k]! * weight.data[k * weight.columns + n]!;
+      }
+      projection[p * weight.columns + n] = sum;
+    }
+  }
+  return projection;
 }
 
 /** A peephole weight by index; 0 where there are none. */
@@ -232,9 +284,13 @@ function forEachStep(runOffsets: ArrayLike<number>, visit: (step: number, first:
 }
 
 export interface LstmInputs {
-  /** [positions, 4h] x·W + b of each position */
-  readonly projection: Tensor;
-  /** [h, 4h] gate order i, f, g, o */
+  /** [positions, in] */
+  readonly input: Tensor;
+  /** [in, 4h] gate order i, f, g, o */
+  readonly inputWeight: Tensor;
+  /** [4h] */
+  readonly bias?: Tensor | undefined;
+  /** [h, 4h] */
   readonly recurrentWeight: Tensor;
   /** [steps] the position that each step reads */
   readonly position: Tensor;
@@ -249,7 +305,9 @@ export interface LstmInputs {
 /** [steps, h]: the hidden state after each step. */
 export function lstm(graph: Graph, name: string, inputs: LstmInputs): Tensor {
   return graph.apply(lstmOp, name, {
-    projection: inputs.projection,
+    input: inputs.input,
+    input_weight: inputs.inputWeight,
+    bias: inputs.bias,
     recurrent_weight: inputs.recurrentWeight,
     position: inputs.position,
     run_offsets: inputs.runOffsets,

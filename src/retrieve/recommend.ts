@@ -38,7 +38,8 @@ export async function* recommendClicks(
   { top = 30, keepWatched = false }: RecommendOptions = {},
 ): AsyncGenerator<Shortlist> {
   const length = Math.min(top, model.items.size - 1);
-  const batches = new NextClickBatches({ clicks, window: model.description.config.window });
+  const { window, windows } = model.description.config;
+  const batches = new NextClickBatches({ clicks, window, windows });
   for (let b = 0; b < batches.batches; b++) {
     const { inputs, dims } = batches.batch(b);
     const first = batches.firstUser(b);

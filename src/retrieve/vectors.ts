@@ -23,7 +23,8 @@ export interface VectorReport {
 /** Writes the vector of each line's user: what the user may click after the line's last click is near it. */
 export async function writeUserVectors(model: Model, log: string, options: VectorOptions): Promise<VectorReport> {
   const { clicks, userIds } = await encodeLog([log], model.description);
-  const batches = new NextClickBatches({ clicks, window: model.description.config.window });
+  const { window, windows } = model.description.config;
+  const batches = new NextClickBatches({ clicks, window, windows });
   const width = model.description.config.userVectorWidth;
   const users = new Float32Array(clicks.users * width);
   for (let b = 0; b < batches.batches; b++) {

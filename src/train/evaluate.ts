@@ -51,7 +51,8 @@ export async function evaluateClicks(
   const ranks = new Float64Array(clicks.users);
   const popularityRanks = new Float64Array(clicks.users);
   const shown = tops.map(() => new Uint8Array(model.items.size));
-  const batches = new LastClickBatches({ clicks, window: model.description.config.window });
+  const { window, windows } = model.description.config;
+  const batches = new LastClickBatches({ clicks, window, windows });
   for (let b = 0; b < batches.batches; b++) {
     const { inputs, dims } = batches.batch(b);
     const [first, samples] = [batches.firstUser(b), dims["samples"]!];

@@ -1,15 +1,22 @@
-import { SharedBatches, ShuffledBatches, type TrainingBatches } from "../data/batches.js";
 import { itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { noiseDistribution } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
-import { createEngine, type EngineOptions, type Executor } from "../executors/index.js";
+import { createEngine, type EngineOptions, type Executor, type TensorStore } from "../executors/index.js";
+import type { Program } from "../graph/program.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
 import { initializeStore } from "../model/initialize.js";
 import { checkModelFolder, Model, saveModel } from "../model/model.js";
-import { inferenceProgram, type Noise, settlingProgram, trainingProgram } from "../model/programs.js";
+import {
+  type InitializedProgram,
+  inferenceProgram,
+  type Noise,
+  settlingProgram,
+  trainingProgram,
+} from "../model/programs.js";
 import { aliasTable } from "../random/alias_table.js";
 import { type Evaluation, encodeTestLog, evaluateClicks } from "./evaluate.js";
+import { ProfileSums, type TrainingProfile } from "./profile.js";
 
 export interface TrainOptions extends EngineOptions {
   /** Dataset folder. */
@@ -28,7 +35,9 @@ export interface TrainOptions extends EngineOptions {
   readonly seed?: number | undefined;
   /** Click log to evaluate on afterwards: the last click of each line is the target. */
   readonly testLog?: string | undefined;
-  /** Called after every step. */
+  /** Time every instruction (default false). */
+  readonly profile?: boolean | undefined;
+  /** Called for every step, some steps at a time. */
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
 }
 
@@ -56,7 +65,11 @@ export interface TrainReport {
   readonly threads: number;
   readonly isa: string;
   readonly evaluation?: Evaluation;
+  readonly profile?: TrainingProfile;
 }
+
+/** A call of the engine runs as many steps as last so long: its own cost is nothing then, and progress is still smooth. */
+const SECONDS_A_CALL = 0.03;
 
 /** Trains a model on a dataset and writes it, also after every pass (`pass-<n>` in its folder). */
 export async function train(options: TrainOptions): Promise<TrainReport> {
@@ -68,60 +81,73 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 
   const engine = createEngine(options);
   const store = engine.createStore();
-  const training = trainingProgram(config, dataset, noiseOf(dataset, config));
-  const inference = inferenceProgram(config, dataset);
-  for (const { program, initializers } of [training, inference]) initializeStore(store, program, initializers, seed);
-  const executor = engine.createExecutor(training.program, store);
+  const training = initialize(store, trainingProgram(config, dataset, noiseOf(dataset, config)), seed);
+  const inference = initialize(store, inferenceProgram(config, dataset), seed);
+  const executor = engine.createExecutor(training, store, { profile: options.profile ?? false });
+  const profile = options.profile ? new ProfileSums(training) : undefined;
   const modelAfter = (done: Readonly<Record<string, unknown>>) => {
     const { schema, vocabularies, numbers } = dataset;
     const history = { preset: options.preset ?? "default", seed, ...done };
-    return new Model({ schema, vocabularies, numbers, config, training: history }, inference.program, engine, store);
+    return new Model({ schema, vocabularies, numbers, config, training: history }, inference, engine, store);
   };
 
   const settling = settlingProgram(config, itemVocabulary(dataset).size);
   const settle =
     settling && createSettling(engine.createExecutor(settling, store), itemVocabulary(dataset).size, config);
 
-  const batches = batchesOf(dataset, config, seed);
+  const { window, windows, batchSize, batching } = config;
+  const batches = engine.createTrainingBatches({ clicks: dataset.clicks, window, windows, batchSize, batching, seed });
+  const { batchesPerPass } = batches;
   if (batches.samplesPerPass === 0) {
     throw new ShortlistError("ERR_DATASET", `${options.dataset}: There is nothing to learn from: every click is <unk>`);
   }
-  const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batches.batchesPerPass);
-  const learningRate = Float32Array.of(config.learningRate);
+  const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batchesPerPass);
+  const scalarsOf = (first: number, count: number) => ({
+    seed: Uint32Array.of(seed),
+    step: Uint32Array.from({ length: count }, (_, i) => first + i),
+    learning_rate: Float32Array.of(config.learningRate),
+  });
   const savedPasses: number[] = [];
   let [samples, seconds, loss] = [0, 0, 0];
   let passLoss = new MeanLoss();
+  let [count, elapsed] = [1, 0];
   let started = performance.now();
-  for (let step = 0; step < steps; step++) {
-    const pass = Math.floor(step / batches.batchesPerPass);
-    const { inputs, dims } = batches.batch(pass, step % batches.batchesPerPass);
-    const scalars = { seed: Uint32Array.of(seed), step: Uint32Array.of(step), learning_rate: learningRate };
-    const outputs = await executor.run({ ...inputs, ...scalars }, dims);
-    const batchSamples = dims["samples"]!;
-    const batchLoss = outputs["loss"]![0]!;
-    if (!Number.isFinite(batchLoss)) {
-      throw new ShortlistError(
-        "ERR_DIVERGED",
-        `The loss of step ${step + 1} is ${batchLoss}. Lower learningRate (now ${config.learningRate}) or change the optimizer`,
-      );
+  for (let first = 0; first < steps; ) {
+    const [pass, index] = [Math.floor(first / batchesPerPass), first % batchesPerPass];
+    count = Math.min(count, steps - first, batchesPerPass - index);
+    const result = await executor.runSteps(batches, { pass, index, steps: count, scalars: scalarsOf(first, count) });
+    profile?.add(result, count);
+    const secondsAStep = (seconds + (performance.now() - started) / 1000 - elapsed) / count;
+    for (let i = 0; i < count; i++) {
+      const step = first + i;
+      const batchSamples = result.dims["samples"]![i]!;
+      const batchLoss = result.outputs["loss"]![i]!;
+      if (!Number.isFinite(batchLoss)) {
+        throw new ShortlistError(
+          "ERR_DIVERGED",
+          `The loss of step ${step + 1} is ${batchLoss}. Lower learningRate (now ${config.learningRate}) or change the optimizer`,
+        );
+      }
+      samples += batchSamples;
+      passLoss.add(batchLoss * (config.reduction === "mean" ? batchSamples : 1), batchSamples);
+      loss = passLoss.value;
+      elapsed += secondsAStep;
+      options.onProgress?.({
+        pass: pass + 1,
+        passes: config.passes,
+        step: step + 1,
+        steps,
+        loss,
+        samplesPerSecond: samples / elapsed,
+        secondsLeft: (elapsed / (step + 1)) * (steps - step - 1),
+      });
     }
-    samples += batchSamples;
-    passLoss.add(batchLoss * (config.reduction === "mean" ? batchSamples : 1), batchSamples);
-    loss = passLoss.value;
-    const elapsed = seconds + (performance.now() - started) / 1000;
-    options.onProgress?.({
-      pass: pass + 1,
-      passes: config.passes,
-      step: step + 1,
-      steps,
-      loss,
-      samplesPerSecond: samples / elapsed,
-      secondsLeft: (elapsed / (step + 1)) * (steps - step - 1),
-    });
-    if ((step + 1) % batches.batchesPerPass === 0) {
+    first += count;
+    count = Math.max(1, Math.round(SECONDS_A_CALL / secondsAStep));
+    if (first % batchesPerPass === 0) {
       seconds += (performance.now() - started) / 1000;
-      await settle?.(step + 1);
-      await saveModel(modelAfter({ passes: pass + 1, steps: step + 1, samples, loss }), `${output}/pass-${pass + 1}`);
+      await settle?.(first);
+      await saveModel(modelAfter({ passes: pass + 1, steps: first, samples, loss }), `${output}/pass-${pass + 1}`);
       savedPasses.push(pass + 1);
       passLoss = new MeanLoss();
       started = performance.now();
@@ -129,13 +155,16 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   }
   seconds += (performance.now() - started) / 1000;
 
+  const profiled = profile?.take(seconds, executor.profile!);
+  executor.close();
+
   await settle?.(steps);
   const model = modelAfter({ passes: steps / batches.batchesPerPass, steps, samples, loss });
   await saveModel(model, output, savedPasses);
   const evaluation = test && (await evaluateClicks(model, test));
   const { threads, isa } = engine;
   const report = { samplesPerSecond: samples / seconds, seconds, samples, steps, loss, threads, isa };
-  return { ...report, ...(evaluation && { evaluation }) };
+  return { ...report, ...(evaluation && { evaluation }), ...(profiled && { profile: profiled }) };
 }
 
 /** Runs the settling Program over all rows. */
@@ -160,9 +189,10 @@ class MeanLoss {
   }
 }
 
-function batchesOf(dataset: Dataset, config: ModelConfig, seed: number): TrainingBatches {
-  const options = { clicks: dataset.clicks, window: config.window, batchSize: config.batchSize, seed };
-  return config.batching === "shared" ? new SharedBatches(options) : new ShuffledBatches(options);
+/** Fills the store; what it was filled from is not kept. */
+function initialize(store: TensorStore, { program, initializers }: InitializedProgram, seed: number): Program {
+  initializeStore(store, program, initializers, seed);
+  return program;
 }
 
 /** Items are drawn by how often they were clicked. */

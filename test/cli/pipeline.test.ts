@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { succeed, temporaryFolder } from "./run.js";
+import { run, succeed, temporaryFolder } from "./run.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -55,6 +55,75 @@ test("same seed, same bits: again, and on 1 and 2 threads; another seed, other b
   assert.ok(one.equals(weights("two", "--threads", "2")), "1 and 2 threads");
   assert.ok(one.equals(weights("again", "--threads", "1")), "twice");
   assert.not.ok(one.equals(weights("other", "--seed", "2")), "seed 2");
+});
+
+test("windows and batching: flags are shorthands of --set, and the model reads what it was trained on", () => {
+  const weights = (name: string, ...flags: string[]) => {
+    succeed("train", at("dataset"), "--output", at(name), ...TRAIN, "--window", "4", "--steps", "12", ...flags);
+    return readFileSync(join(at(name), "model.safetensors"));
+  };
+  const growing = weights("growing", "--windows", "growing", "--batching", "shared");
+  assert.ok(growing.equals(weights("set", "--set", "windows=growing", "--set", "batching=shared")));
+  assert.ok(growing.equals(weights("wins", "--windows", "growing", "--set", "windows=sliding", "batching=shared")));
+  assert.not.ok(growing.equals(weights("sliding", "--batching", "shared")));
+  const isolated = weights("isolated", "--windows", "growing");
+  assert.not.ok(growing.equals(isolated));
+  const reference = ["--windows", "growing", "--batching", "shared", "--executor", "reference"];
+  const native = Float32Array.from(readFloats(growing));
+  readFloats(weights("reference", ...reference)).forEach((value, i) => {
+    assert.ok(Math.abs(value - native[i]!) < 1e-3);
+  });
+  const evaluation = JSON.parse(succeed("evaluate", at("growing"), at("test.tsv"), "--json"));
+  assert.is(evaluation.users, 600);
+});
+
+/** The elements of a safetensors file. */
+function readFloats(bytes: Buffer): Float32Array {
+  return new Float32Array(Uint8Array.from(bytes.subarray(8 + Number(bytes.readBigUInt64LE()))).buffer);
+}
+
+test("--profile: every instruction's calls, time and work, and the time without a batch", () => {
+  const flags = [...TRAIN, "--steps", "5", "--profile"];
+  const table = succeed("train", at("dataset"), "--output", at("profiled"), ...flags)
+    .trimEnd()
+    .split("\n");
+  assert.match(table[0]!, /^instruction +calls +seconds +share +GFLOP\/s +GB\/s$/);
+  assert.ok(
+    table.some((line) => /^lstm → .* 5 +\d\.\d{3} +\d+\.\d % +\d+\.\d +\d+\.\d$/.test(line)),
+    table.join("\n"),
+  );
+  assert.match(table.at(-2)!, /^waiting for batches +5 /);
+  const { profile } = JSON.parse(succeed("train", at("dataset"), "--output", at("profiled"), ...flags, "--json"));
+  assert.is(profile.instructions.length, table.length - 4);
+  const spent = profile.instructions.reduce((sum: number, { seconds }: { seconds: number }) => sum + seconds, 0);
+  assert.ok(spent > 0 && spent + profile.secondsWaited <= profile.seconds, JSON.stringify(profile));
+  assert.ok(profile.instructions.every(({ calls }: { calls: number }) => calls === 5));
+});
+
+test("a loss that is not finite stops training at its step, and nothing is saved", () => {
+  const { status, stderr } = run([
+    "train",
+    at("dataset"),
+    "--output",
+    at("diverged"),
+    ...TRAIN,
+    "--set",
+    "learningRate=1e30",
+  ]);
+  assert.is(status, 1);
+  assert.match(stderr, /The loss of step \d+ is (NaN|-?Infinity)\. Lower learningRate/);
+  assert.not.ok(existsSync(at("diverged")));
+});
+
+test("threads come from --threads, else from SHORTLIST_THREADS", () => {
+  const threads = (...flags: string[]) => {
+    const args = ["train", at("dataset"), "--output", at("threads"), "--steps", "1", "--json", ...flags];
+    const { status, stdout, stderr } = run(args, { SHORTLIST_THREADS: "3" });
+    assert.is(status, 0, stderr);
+    return JSON.parse(stdout).threads;
+  };
+  assert.is(threads(), 3);
+  assert.is(threads("--threads", "2"), 2);
 });
 
 test("--steps stops early", () => {

@@ -2,59 +2,16 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   type Batch,
+  createTrainingBatches,
   LastClickBatches,
   NextClickBatches,
   SharedBatches,
   ShuffledBatches,
   type TrainingBatches,
+  type TrainingBatchOptions,
 } from "../../src/data/batches.js";
 import type { Clicks } from "../../src/data/clicks.js";
-import { RandomStream, STREAMS } from "../../src/random/philox.js";
-
-const ITEMS = 9;
-
-/** Random users; click c has category c + 1 and the tags 10c + 1 …, so that a position tells which click it is. */
-function randomClicks(lengths: readonly number[], unknownShare: number, seed = 1): Clicks {
-  const random = new RandomStream(seed, STREAMS.simulate);
-  const clickOffsets = [0];
-  for (const length of lengths) clickOffsets.push(clickOffsets.at(-1)! + length);
-  const clicks = clickOffsets.at(-1)!;
-  const items = Int32Array.from({ length: clicks }, () =>
-    random.uniform() < unknownShare ? 0 : 1 + random.below(ITEMS - 1),
-  );
-  const tags: number[] = [];
-  const tagOffsets = [0];
-  for (let c = 0; c < clicks; c++) {
-    for (let left = 1 + random.below(3); left > 0; left--) tags.push(10 * c + left);
-    tagOffsets.push(tags.length);
-  }
-  const users = Array.from(lengths, (_, u) => u);
-  return {
-    users: lengths.length,
-    clicks,
-    clickOffsets: Int32Array.from(clickOffsets),
-    userFeatures: [
-      { name: "user_id", ids: Int32Array.from(users) },
-      { name: "city", ids: Int32Array.from(users, (u) => u % 3) },
-    ],
-    numbers: [
-      {
-        name: "age",
-        values: Float32Array.from(users, (u) => (u % 4 === 1 ? Number.NaN : u)),
-        mean: 2,
-        standardDeviation: 4,
-      },
-      { name: "same", values: Float32Array.from(users, () => 5), mean: 4, standardDeviation: 0 },
-    ],
-    itemFeatures: [
-      { name: "item", ids: items, offsets: undefined },
-      { name: "category", ids: Int32Array.from(items, (_, c) => c + 1), offsets: undefined },
-      { name: "tags", ids: Int32Array.from(tags), offsets: Int32Array.from(tagOffsets) },
-    ],
-  };
-}
-
-const LENGTHS = [1, 2, 3, 5, 4, 40, 1, 13, 6, 12, 1, 25];
+import { LENGTHS, randomClicks } from "./random_clicks.js";
 
 /** One sample as text: user, numbers, history as its clicks (category − 1), target; read back through every range. */
 function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
@@ -105,41 +62,56 @@ function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
 }
 
 /** The definition: one sample for each click whose item is known. */
-function expectedSamples(clicks: Clicks, window: number): string[] {
+function expectedSamples(clicks: Clicks, window: number, windows: Windows): string[] {
   const samples: string[] = [];
   for (let user = 0; user < clicks.users; user++) {
     const [start, end] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]!];
     for (let click = start; click < end; click++) {
       const target = clicks.itemFeatures[0]!.ids[click]!;
-      if (target !== 0) samples.push(`${user}: ${historyOf(start, click, window)} > ${target}`);
+      if (target !== 0) samples.push(`${user}: ${historyOf(start, click, window, windows)} > ${target}`);
     }
   }
   return samples;
 }
 
-function historyOf(start: number, click: number, window: number): number[] {
-  const length = Math.min(window, click - start);
+type Windows = "sliding" | "growing";
+
+function historyOf(start: number, click: number, window: number, windows: Windows = "sliding"): number[] {
+  const length = Math.min(click - start, windows === "growing" ? grown(click - start, window) : window);
   return length === 0 ? [-1] : Array.from({ length }, (_, i) => click - length + i);
+}
+
+/** At least `window`, at most twice as many, so that the history begins at a multiple of `window`. */
+function grown(before: number, window: number): number {
+  const beyond = Math.max(0, before - 2 * window);
+  return before - Math.ceil(beyond / window) * window;
 }
 
 function passOf(batches: TrainingBatches, pass: number): Batch[] {
   return Array.from({ length: batches.batchesPerPass }, (_, index) => batches.batch(pass, index));
 }
 
-const TRAINING: [string, (options: ConstructorParameters<typeof SharedBatches>[0]) => TrainingBatches][] = [
-  ["shuffled", (options) => new ShuffledBatches(options)],
-  ["shared", (options) => new SharedBatches(options)],
-  ["shared in stretches", (options) => new SharedBatches({ ...options, maxStretch: 4 })],
-];
+type Make = (options: TrainingBatchOptions) => TrainingBatches;
 
-for (const [name, make] of TRAINING) {
+const TRAINING: [string, Windows, Make][] = (["sliding", "growing"] as const).flatMap((windows) => {
+  const using = (changes: Partial<TrainingBatchOptions>): Make => {
+    return (options) => createTrainingBatches({ ...options, windows, ...changes });
+  };
+  return [
+    [`${windows}, shuffled`, windows, using({})],
+    [`${windows}, shared`, windows, using({ batching: "shared" })],
+    [`${windows}, shared in parts`, windows, using({ batching: "shared", maxPart: 4 })],
+  ];
+});
+
+for (const [name, windows, make] of TRAINING) {
   test(`${name}: every sample exactly once a pass, each as the definition says`, () => {
     for (const unknownShare of [0, 0.3, 0.8]) {
       for (const window of [1, 3, 10, 100]) {
         for (const batchSize of [1, 2, 7, 16, 1000]) {
           const clicks = randomClicks(LENGTHS, unknownShare, window + batchSize);
           const batches = make({ clicks, window, batchSize, seed: 5 });
-          const expected = expectedSamples(clicks, window).sort();
+          const expected = expectedSamples(clicks, window, windows).sort();
           assert.is(batches.samplesPerPass, expected.length);
           assert.is(batches.batchesPerPass, Math.ceil(expected.length / batchSize));
           const built = passOf(batches, 0);
@@ -207,14 +179,44 @@ test("shared: clicks that no history reads are left out", () => {
   assert.equal([...(inputs["category"] as Int32Array)], [1, 2, 16, 17, 18]);
 });
 
+test("growing and shared: one run a stretch, positions once, two steps a target", () => {
+  const window = 4;
+  const clicks = randomClicks([4 * window + 2], 0);
+  const options = { clicks, window, windows: "growing", batching: "shared", batchSize: 1000, seed: 1 } as const;
+  const { dims, inputs } = createTrainingBatches(options).batch(0, 0);
+  assert.equal(dims, { samples: 18, positions: 18, runs: 5, steps: 1 + 8 + 8 + 8 + 5, tags: dims["tags"] });
+  assert.equal([...inputs["run_offsets"]!], [0, 1, 9, 17, 25, 30]);
+  const lengths = inputs["sample_end"]!.map((end, s) => end - inputs["sample_start"]![s]!);
+  assert.equal([...lengths], [1, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 8, 5, 6, 7, 8, 5]);
+});
+
+test("growing and shared: parts are whole stretches, and a stretch that does not fit is continued", () => {
+  const clicks = randomClicks([200, 3, 150], 0.2);
+  const options = { clicks, window: 5, windows: "growing", batching: "shared", batchSize: 7, seed: 1 } as const;
+  for (const maxPart of [undefined, 6, 100]) {
+    const batches = passOf(createTrainingBatches({ ...options, ...(maxPart && { maxPart }) }), 0);
+    const samples = batches.flatMap((batch) => samplesOf(clicks, batch, true));
+    assert.equal([...samples].sort(), expectedSamples(clicks, 5, "growing").sort());
+  }
+  const whole = createTrainingBatches({ ...options, batchSize: 1000, maxPart: 1 }).batch(0, 0);
+  const users = [...whole.inputs["user_id"]!];
+  assert.ok(users.filter((user, s) => user !== users[s - 1]).length > 5, "parts of a user are shuffled on their own");
+  const stretches = Math.ceil((200 - 10) / 5) + Math.ceil((150 - 10) / 5) + 3;
+  assert.ok(whole.dims["runs"]! <= stretches + 3, "no stretch is cut");
+});
+
 test("last-click batches hold every user in order, known target or not", () => {
   const clicks = randomClicks(LENGTHS, 0.4);
-  for (const batchSize of [1, 5, 100]) {
-    const batches = new LastClickBatches({ clicks, window: 6, batchSize });
+  for (const [batchSize, windows] of [
+    [1, "sliding"],
+    [5, "growing"],
+    [100, "growing"],
+  ] as const) {
+    const batches = new LastClickBatches({ clicks, window: 6, windows, batchSize });
     const built = Array.from({ length: batches.batches }, (_, index) => batches.batch(index));
     const expected = LENGTHS.map((_, user) => {
       const [start, last] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]! - 1];
-      return `${user}: ${historyOf(start, last, 6)} > ${clicks.itemFeatures[0]!.ids[last]}`;
+      return `${user}: ${historyOf(start, last, 6, windows)} > ${clicks.itemFeatures[0]!.ids[last]}`;
     });
     assert.ok(expected.some((sample) => sample.endsWith("> 0")));
     assert.equal(
@@ -227,16 +229,18 @@ test("last-click batches hold every user in order, known target or not", () => {
 
 test("next-click batches read the last clicks and have no target", () => {
   const clicks = randomClicks(LENGTHS, 0.4);
-  const batches = new NextClickBatches({ clicks, window: 6, batchSize: 5 });
-  const built = Array.from({ length: batches.batches }, (_, index) => batches.batch(index));
-  const expected = LENGTHS.map((_, user) => {
-    const [start, end] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]!];
-    return `${user}: ${historyOf(start, end, 6)} > `;
-  });
-  assert.equal(
-    built.flatMap((batch) => samplesOf(clicks, batch, false)),
-    expected,
-  );
+  for (const windows of ["sliding", "growing"] as const) {
+    const batches = new NextClickBatches({ clicks, window: 6, windows, batchSize: 5 });
+    const built = Array.from({ length: batches.batches }, (_, index) => batches.batch(index));
+    const expected = LENGTHS.map((_, user) => {
+      const [start, end] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]!];
+      return `${user}: ${historyOf(start, end, 6, windows)} > `;
+    });
+    assert.equal(
+      built.flatMap((batch) => samplesOf(clicks, batch, false)),
+      expected,
+    );
+  }
 });
 
 test("clicks without number features have no numbers, and impossible options are refused", () => {
@@ -245,7 +249,7 @@ test("clicks without number features have no numbers, and impossible options are
   assert.is("numbers" in new ShuffledBatches(options).batch(0, 0).inputs, false);
   assert.throws(() => new ShuffledBatches({ ...options, window: 0 }), /window to be a whole number above 0/);
   assert.throws(() => new SharedBatches({ ...options, batchSize: 1.5 }), /batchSize to be a whole number above 0/);
-  assert.throws(() => new SharedBatches({ ...options, maxStretch: 0 }), /maxStretch to be a whole number above 0/);
+  assert.throws(() => new SharedBatches({ ...options, maxPart: 0 }), /maxPart to be a whole number above 0/);
   assert.throws(() => new SharedBatches({ ...options, seed: -1 }), /Expected seed/);
 });
 

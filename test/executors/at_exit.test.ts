@@ -17,6 +17,7 @@ test("a process may exit while a run is in flight and others wait", () => {
   for (const [how, code] of [
     ["exit", 3],
     ["exit_later", 4],
+    ["exit_in_steps", 4],
   ] as const) {
     const { ended, stderr } = end(how);
     assert.is(ended, `exit code ${code}`, stderr);

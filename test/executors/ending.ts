@@ -2,6 +2,7 @@
 
 import { createEngine } from "../../src/executors/index.js";
 import { prepare, SLOW_ROWS, slowInputs, slowProgram } from "./programs.js";
+import { scalars, trainingCase } from "./training_case.js";
 
 const { executor } = prepare(createEngine({ threads: 2 }), slowProgram());
 let done = 0;
@@ -11,11 +12,19 @@ for (let i = 0; i < 3; i++) {
   });
 }
 
-switch (process.argv[2]) {
+const [, , how] = process.argv;
+if (how === "exit_in_steps") {
+  const training = trainingCase(createEngine({ threads: 2 }), { batchSize: 1 });
+  const { batchesPerPass: steps } = training.batches;
+  void training.executor.runSteps(training.batches, { pass: 0, index: 0, steps, scalars: scalars(0, steps) });
+}
+
+switch (how) {
   case "exit":
     process.exit(3);
     break;
   case "exit_later":
+  case "exit_in_steps":
     setTimeout(() => process.exit(4), 20);
     break;
   case "throw":

@@ -1,8 +1,9 @@
-// A worker thread of worker_thread.test.ts: runs the bag program, then starts slow runs that nobody waits for.
+// A worker thread of worker_thread.test.ts: runs the bag program, then starts slow runs and training steps that nobody waits for.
 
 import { parentPort, workerData } from "node:worker_threads";
 import { createEngine } from "../../src/executors/index.js";
 import { bagInputs, bagProgram, prepare, SLOW_ROWS, slowInputs, slowProgram } from "./programs.js";
+import { scalars, trainingCase } from "./training_case.js";
 
 const { samples, slowRuns } = workerData as { samples: number; slowRuns: number };
 const engine = createEngine({ threads: 2 });
@@ -10,4 +11,9 @@ const { inputs, dims } = bagInputs(samples);
 const outputs = await prepare(engine, bagProgram()).executor.run(inputs, dims);
 const slow = prepare(engine, slowProgram()).executor;
 for (let i = 0; i < slowRuns; i++) void slow.run(slowInputs(), { rows: SLOW_ROWS });
+const training = trainingCase(createEngine({ threads: 2 }), { batchSize: 1 });
+const { batchesPerPass: steps } = training.batches;
+for (let pass = 0; pass < slowRuns; pass++) {
+  void training.executor.runSteps(training.batches, { pass, index: 0, steps, scalars: scalars(0, steps) });
+}
 parentPort!.postMessage(outputs);

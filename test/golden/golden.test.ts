@@ -235,7 +235,9 @@ const lstmKind: Kind = {
     const [input, weight] = [trial.parameter("input"), trial.parameter("input_weight")];
     const positions = [...numbers(vector["input"]).slice(0, shapeOf(vector["input"])[0]).keys()];
     const output = lstm(trial.graph, "result", {
-      projection: linear(trial.graph, "projection", [input], weight, trial.optionalParameter("bias")),
+      input,
+      inputWeight: weight,
+      bias: trial.optionalParameter("bias"),
       recurrentWeight: trial.parameter("recurrent_weight"),
       position: trial.ints("position", positions),
       runOffsets: trial.ints("offsets", vector["offsets"]),
@@ -376,7 +378,9 @@ function network(trial: Trial, vector: Vector, parameter: (key: string) => Tenso
 
   const items = lookup("item");
   const hidden = lstm(graph, "hidden", {
-    projection: linear(graph, "projection", [items], parameter("lstm_input_weight"), parameter("lstm_bias")),
+    input: items,
+    inputWeight: parameter("lstm_input_weight"),
+    bias: parameter("lstm_bias"),
     recurrentWeight: parameter("lstm_recurrent_weight"),
     position: trial.ints("position", [...numbers(batch["item"]).keys()]),
     runOffsets: trial.ints("run_offsets", offsets),

@@ -4,34 +4,89 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 
+/** Object files or archives of kernels for one instruction set, and the prefix of the tools that read them. */
+interface Kernels {
+  readonly isa: string;
+  readonly files: readonly string[];
+  readonly tools: string;
+}
+
 const release = fileURLToPath(new URL("../../build/Release/", import.meta.url));
-const archives = (existsSync(release) ? readdirSync(release) : []).filter((file) => /^(lib)?ops_\w+\.a$/.test(file));
+const core = `${release}obj.target/shortlist/native/`;
+const cross = fileURLToPath(new URL("../../build-aarch64/CMakeFiles/ops_neon.dir/", import.meta.url));
+
+/** The files below a folder whose names match; none where there is no folder. */
+function filesBelow(folder: string, pattern: RegExp): string[] {
+  const names = existsSync(folder) ? (readdirSync(folder, { recursive: true }) as string[]) : [];
+  return names.filter((name) => pattern.test(name)).map((name) => folder + name);
+}
+
+/** The addon's kernels, and those of the cross build (cmake/aarch64.cmake) where it was made. */
+const builds: Kernels[] = [
+  ...filesBelow(release, /^(lib)?ops_\w+\.a$/).map((file) => ({
+    isa: /ops_(\w+)\.a$/.exec(file)![1]!,
+    files: [file],
+    tools: "",
+  })),
+  { isa: "neon", files: filesBelow(cross, /\.o$/), tools: "aarch64-linux-gnu-" },
+].filter(({ files, tools }) => files.length > 0 && spawnSync(`${tools}nm`, ["--version"]).status === 0);
+
+function read(command: string, ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", maxBuffer: 1 << 29 });
+  if (status !== 0) throw new Error(`${command}: ${stderr}`);
+  return stdout;
+}
 
 /** Names that other object files can see, which the linker may merge with a copy of the same name: mangled. */
-function visibleSymbols(archive: string): string[] {
-  const { status, stdout, stderr } = spawnSync("nm", ["-g", archive], { encoding: "utf8", maxBuffer: 1 << 28 });
-  if (status !== 0) throw new Error(`nm: ${stderr}`);
-  return [...stdout.matchAll(/^[0-9a-f]+ ([A-Za-z]) (\S+)$/gm)]
+function visibleSymbols({ files, tools }: Kernels): string[] {
+  return [...read(`${tools}nm`, "-g", ...files).matchAll(/^[0-9a-f]+ ([A-Za-z]) (\S+)$/gm)]
     .filter(([, kind]) => kind !== "U")
     .map(([, , name]) => name!);
 }
 
 // A function that is not in the namespace of its instruction set (a std:: template, an inline function of a header) exists
 // once for each of them, and the linker keeps any one: a baseline kernel could be left calling AVX-512 code.
-const hasNm = spawnSync("nm", ["--version"]).status === 0;
-(hasNm && archives.length > 0 ? test : test.skip)(
-  "kernels export nothing outside the namespace of their instruction set",
+(builds.length > 0 ? test : test.skip)("kernels export nothing outside the namespace of their instruction set", () => {
+  for (const kernels of builds) {
+    const symbols = visibleSymbols(kernels);
+    assert.ok(symbols.length > 0, kernels.isa);
+    const namespace = `_ZN9shortlist${kernels.isa.length}${kernels.isa}`;
+    const strangers = symbols.filter((name) => !name.replace(/^__/, "_").replace(/^_ZNK/, "_ZN").startsWith(namespace));
+    assert.equal(strangers, [], kernels.isa);
+  }
+});
+
+// As objdump prints instructions. AVX and later have mnemonics with a v; x86-64-v3 has scalar ones besides.
+const AVX = /\t(v[a-z]\w*|andn|bextr|bls\w+|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx) .*$/m;
+const EVEX = /^.*(%zmm|%k[0-7]|%[xy]mm(1[6-9]|2\d|3[01])).*$/m;
+const SVE = /^.*\t.*\bz\d+\.[bhsd].*$/m;
+const INSTRUCTIONS: Record<string, { without?: RegExp; has: RegExp }> = {
+  baseline: { without: AVX, has: /%xmm\d/ },
+  avx2: { without: EVEX, has: /\tvfmadd\w+ .*%ymm\d/ },
+  avx512: { has: /\tvfmadd\w+ .*%zmm\d/ },
+  neon: { without: SVE, has: /\tfmla\t.*\bv\d+\.4s/ },
+};
+
+const disassembly = (tools: string, files: readonly string[]) =>
+  read(`${tools}objdump`, "-d", "--no-show-raw-insn", ...files);
+
+(builds.length > 0 && ["x64", "arm64"].includes(process.arch) ? test : test.skip)(
+  "kernels hold the instructions of their set and of no larger one",
   () => {
-    for (const archive of archives) {
-      const isa = /ops_(\w+)\.a/.exec(archive)![1]!;
-      const symbols = visibleSymbols(release + archive);
-      assert.ok(symbols.length > 0, archive);
-      const namespace = `_ZN9shortlist${isa.length}${isa}`;
-      const strangers = symbols.filter(
-        (name) => !name.replace(/^__/, "_").replace(/^_ZNK/, "_ZN").startsWith(namespace),
-      );
-      assert.equal(strangers, [], archive);
+    for (const { isa, files, tools } of builds) {
+      const code = disassembly(tools, files);
+      const { without, has } = INSTRUCTIONS[isa]!;
+      assert.ok(has.test(code), `${isa} has ${has}`);
+      assert.is(without?.exec(code)?.[0], undefined, `${isa} has none of ${without}`);
     }
+  },
+);
+
+const coreObjects = filesBelow(core, /\.o$/);
+(builds.length > 0 && coreObjects.length > 0 && process.arch === "x64" ? test : test.skip)(
+  "what is not a kernel runs on every processor",
+  () => {
+    assert.is(AVX.exec(disassembly("", coreObjects))?.[0], undefined);
   },
 );
 

@@ -1,7 +1,9 @@
 #include "native/core/threads.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <thread>
 #include <vector>
 
@@ -27,10 +29,17 @@ bool each_once(Threads* threads, int64_t chunks) {
   return true;
 }
 
+// Seconds of processor time that all threads of this process spend while it waits for 200 ms.
+double idle_seconds() {
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  return static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+}
+
 }  // namespace
 
 int main() {
-  for (const int count : {1, 2, 3, 8}) {
+  for (const int count : {1, 2, 3, 7}) {
     Threads threads(count);
     CHECK(threads.count() == count);
     for (const int64_t chunks : {0, 1, 2, 3, 7, 1000}) CHECK(each_once(&threads, chunks));
@@ -43,6 +52,13 @@ int main() {
     }
   }
   for (int i = 0; i < 200; ++i) Threads unused(4);
+  {
+    // A pool as large as the machine spins after a job, a larger one does not; both then sleep.
+    const int processors = static_cast<int>(std::max(2u, std::thread::hardware_concurrency()));
+    Threads fitting(processors), larger(processors + 5);
+    CHECK(each_once(&fitting, 64) && each_once(&larger, 64));
+    CHECK(idle_seconds() < 0.05);
+  }
 
   // Another caller each time, as with libuv's pool.
   Threads threads(3);

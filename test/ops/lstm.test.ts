@@ -9,16 +9,18 @@ checkCases(cases);
 
 const values = new CaseValues(31);
 const weights = {
+  input_weight: values.normal([4, 12], 0.5),
+  bias: values.normal([12]),
   recurrent_weight: values.normal([3, 12], 0.6),
   peephole_input: values.normal([3]),
   peephole_forget: values.normal([3]),
   peephole_output: values.normal([3]),
 };
-const projection = values.normal([6, 12]);
+const input = values.normal([6, 4]);
 
 const run = async (position: number[], runOffsets: number[]) => {
   const operands = {
-    projection,
+    input,
     ...weights,
     position: int32([position.length], position),
     run_offsets: int32([runOffsets.length], runOffsets),
@@ -35,15 +37,21 @@ test("runs start from zero state, whatever stands before them", async () => {
 test("one step by hand", async () => {
   const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
   const [h] = await run([4], [0, 1]);
-  const [i, , g, o] = [0, 3, 6, 9].map((gate) => projection.values[4 * 12 + gate]!);
+  const projection = (n: number) =>
+    [0, 1, 2, 3].reduce(
+      (sum, k) => sum + input.values[4 * 4 + k]! * weights.input_weight.values[k * 12 + n]!,
+      weights.bias.values[n]!,
+    );
+  const [i, , g, o] = [0, 3, 6, 9].map(projection);
   const c = sigmoid(i!) * Math.tanh(g!);
   assertNumbers([h!], [sigmoid(o! + weights.peephole_output.values[0]! * c) * Math.tanh(c)]);
 });
 
 test("one or two peepholes are refused", () => {
-  const { peephole_input: peephole, recurrent_weight } = weights;
+  const { peephole_input: peephole, input_weight, recurrent_weight } = weights;
   const operands = {
-    projection,
+    input,
+    input_weight,
     recurrent_weight,
     peephole_input: peephole,
     position: int32([1], [0]),

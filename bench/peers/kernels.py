@@ -1,0 +1,65 @@
+"""Kernels through PyTorch. Each function gives (what to time, units of work a call, what sets the threads)."""
+
+import numpy as np
+import torch
+
+from arrays import read_arrays
+
+ID_SETS = 8
+
+
+def set_threads(threads):
+    return lambda: torch.set_num_threads(threads)
+
+
+def gemm(rows, out, inner, threads):
+    a, b, c = torch.randn(rows, inner), torch.randn(inner, out), torch.empty(rows, out)
+    return lambda: torch.mm(a, b, out=c), 1, set_threads(threads)
+
+
+def lstm(batch, steps, width, threads):
+    """Forward and backward of nn.LSTM and the maximum over time: gradients by the input, all weights and biases."""
+    layer = torch.nn.LSTM(width, width, batch_first=True)
+    x = torch.randn(batch, steps, width, requires_grad=True)
+    tensors = [x, *layer.parameters()]
+
+    def run():
+        for tensor in tensors:
+            tensor.grad = None
+        hidden, _ = layer(x)
+        hidden.max(1).values.sum().backward()
+
+    return run, 1, set_threads(threads)
+
+
+def id_sets(path):
+    arrays, _ = read_arrays(path)
+    offsets = torch.from_numpy(arrays["offsets"].astype(np.int64)[:-1])
+    return offsets, [torch.from_numpy(arrays[f"set{i}"].astype(np.int64)) for i in range(ID_SETS)]
+
+
+def bag(path, rows, width, threads):
+    offsets, sets = id_sets(path)
+    table = torch.nn.EmbeddingBag(rows, width, mode="mean", include_last_offset=False)
+
+    def run():
+        with torch.no_grad():
+            for ids in sets:
+                table(ids, offsets)
+
+    return run, ID_SETS, set_threads(threads)
+
+
+def bag_adagrad(path, rows, width, threads):
+    """EmbeddingBag with sparse gradients and Adagrad, the loss being the sum of its output."""
+    offsets, sets = id_sets(path)
+    table = torch.nn.EmbeddingBag(rows, width, mode="mean", sparse=True)
+    optimizer = torch.optim.Adagrad(table.parameters(), lr=0.1)
+
+    def run():
+        for ids in sets:
+            optimizer.zero_grad(set_to_none=True)
+            table(ids, offsets).sum().backward()
+            optimizer.step()
+
+    return run, ID_SETS, set_threads(threads)

@@ -1,0 +1,140 @@
+// Keeps results: bench/results.json holds the last one of every row, bench/results.md and bench/results.svg are made of it.
+
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import type { Measure } from "./rows.js";
+
+export interface Result {
+  readonly group: string;
+  readonly name: string;
+  readonly threads: number;
+  readonly target: number | undefined;
+  readonly unit: Measure["unit"];
+  /** Medians over the rounds. */
+  readonly ours: number;
+  readonly others: number;
+  /** The one that `others` is. */
+  readonly peer: string;
+  /** Of the rates: the median over the rounds, and their quartiles. */
+  readonly ratio: number;
+  readonly quartiles: readonly [number, number];
+  readonly rounds: number;
+}
+
+/** Where and how results came about. */
+export interface Circumstances {
+  readonly date: string;
+  readonly cpu: string;
+  readonly processors: number;
+  readonly isa: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly command: string;
+}
+
+type KeptResult = Result & { readonly circumstances: Circumstances };
+
+const HEADINGS: Readonly<Record<string, string>> = {
+  gemm: "Matrix products (rows × out × inner)",
+  lstm: "LSTM",
+  bag: "Embedding bags",
+  adagrad: "Embedding bags trained: forward, backward, AdaGrad on the touched rows",
+  scan: "Exact retrieval",
+  recall: "Whole training steps of the recall network",
+  own: "Against ourselves",
+  tensorflow: "TensorFlow.js",
+};
+
+const bench = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
+
+export function circumstances(isa: string, versions: Readonly<Record<string, string>>): Circumstances {
+  const args = process.argv.slice(2).flatMap((arg, i, all) => {
+    // Where Python lies is nobody's business.
+    if (all[i - 1] === "--python" || arg === "--python") return arg === "--python" ? ["--python PATH"] : [];
+    return [arg.startsWith("--python=") ? "--python PATH" : /\s/.test(arg) ? `"${arg}"` : arg];
+  });
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    cpu: cpus()[0]?.model.trim() ?? process.arch,
+    processors: cpus().length,
+    isa,
+    versions: { node: process.versions.node, ...versions },
+    command: ["npm run bench:peers --", ...args].join(" "),
+  };
+}
+
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}
+
+/** The ratios that the target of the geometric mean is about. */
+export function networkGemms<T extends Result>(results: readonly T[]): T[] {
+  return results.filter(({ group, name }) => group === "gemm" && !name.startsWith("2048"));
+}
+
+/** Puts results in the place of earlier ones of the same rows, and writes the table and the plot anew. */
+export async function keepResults(results: readonly Result[], where: Circumstances): Promise<void> {
+  const path = bench("results.json");
+  const earlier = existsSync(path) ? (JSON.parse(await readFile(path, "utf8")) as KeptResult[]) : [];
+  const kept = new Map(earlier.map((result) => [keyOf(result), result]));
+  for (const result of results) kept.set(keyOf(result), { ...result, circumstances: where });
+  const groups = Object.keys(HEADINGS);
+  const all = [...kept.values()].sort((a, b) => groups.indexOf(a.group) - groups.indexOf(b.group));
+  await writeFile(path, `[\n${all.map((result) => `  ${JSON.stringify(result)}`).join(",\n")}\n]\n`);
+  await writeFile(bench("results.md"), markdown(all));
+  execFileSync(process.execPath, [bench("peers/plot.mjs"), path, bench("results.svg")], { stdio: "inherit" });
+}
+
+function keyOf({ group, name, threads }: Result): string {
+  return `${group}: ${name}, ${threads}`;
+}
+
+function markdown(results: readonly KeptResult[]): string {
+  const parts = [
+    `# Results
+
+Ours and each peer in turn, round after round, in one run: [README.md](README.md) says how. Rates are medians over the rounds,
+the ratio is the median of the rounds' own ratios, its quartiles in brackets. Written by \`npm run bench:peers -- --write\`.
+
+![Ratio to the peer and target of each row](results.svg)
+`,
+  ];
+  for (const [group, heading] of Object.entries(HEADINGS)) {
+    const rows = results.filter((result) => result.group === group);
+    if (rows.length === 0) continue;
+    parts.push(`## ${heading}\n`);
+    parts.push("| work | threads | ours | other | ratio | target | |\n|---|---|---|---|---|---|---|");
+    for (const row of rows) parts.push(tableRow(row));
+    if (group === "gemm" && networkGemms(rows).length > 1) {
+      const mean = geometricMean(networkGemms(rows).map(({ ratio }) => ratio));
+      parts.push(
+        `| **geometric mean at the network's shapes** | | | | **${mean.toFixed(2)}×** | ≥ 1.15 | ${mark(mean, 1.15)} |`,
+      );
+    }
+    parts.push("");
+    const wheres = new Map(rows.map(({ circumstances }) => [describe(circumstances), circumstances]));
+    for (const where of wheres.keys()) parts.push(where);
+    parts.push("");
+  }
+  return `${parts.join("\n").trimEnd()}\n`;
+}
+
+function tableRow({ name, threads, ours, others, unit, peer, ratio, quartiles, target }: KeptResult): string {
+  const goal = target === undefined ? "" : `≥ ${Number(target.toFixed(2))}`;
+  const [low, high] = quartiles.map((value) => value.toFixed(2));
+  return `| ${name} | ${threads} | ${formatRate(ours)} ${unit} | ${formatRate(others)} ${peer} | ${ratio.toFixed(2)}× (${low}–${high}) | ${goal} | ${mark(ratio, target)} |`;
+}
+
+const mark = (ratio: number, target: number | undefined) =>
+  target === undefined ? "" : ratio >= target ? "✓" : "below";
+
+function describe({ date, cpu, processors, isa, versions, command }: Circumstances): string {
+  const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return `${date}, ${cpu}, ${processors} processors, ${isa}; ${names.join(", ")}: \`${command}\`  `;
+}
+
+export function formatRate(rate: number): string {
+  return rate >= 1000 ? Math.round(rate).toString() : rate.toPrecision(3);
+}

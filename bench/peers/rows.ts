@@ -1,0 +1,435 @@
+// The comparisons: what is done, by whom, and how much faster it ought to be.
+
+import { join } from "node:path";
+import { type TensorToWrite, writeSafetensors } from "../../src/data/safetensors.js";
+import { createNativeEngine, createReferenceEngine, type Engine } from "../../src/executors/index.js";
+import { OPS } from "../../src/ops/index.js";
+import { type Contender, kernelContender } from "../contender.js";
+import {
+  type BagIds,
+  type BagSizes,
+  bag,
+  bagBytes,
+  bagIds,
+  gemm,
+  gemmFlops,
+  lstmFlops,
+  lstmTraining,
+  scan,
+} from "../kernels.js";
+import { type SyntheticLog, type SyntheticOptions, syntheticLog } from "../synthetic.js";
+import { originalConfig, ringOf, TrainingBench, trainingContender } from "../training.js";
+import type { Peer } from "./peer.js";
+
+export interface Peers {
+  readonly python: Peer | undefined;
+  readonly tensorflow: Peer | undefined;
+  /** Folder for what peers read. */
+  readonly folder: string;
+}
+
+/** How a side's time becomes the number that is shown: units, flops or bytes a second. */
+export interface Measure {
+  readonly unit: "GFLOP/s" | "GB/s" | "samples/s" | "queries/s";
+  /** Of the unit, in one unit of work. */
+  readonly amount: number;
+}
+
+/** One line of the results: `ours` against the best of `others`. */
+export interface Row {
+  readonly group: string;
+  readonly name: string;
+  readonly threads: number;
+  /** At least this ratio of rates; undefined where there is none to reach. */
+  readonly target?: number | undefined;
+  readonly measure: Measure;
+  /** Of the others' side, where it does other work: the ratio is that of the rates. */
+  readonly othersMeasure?: Measure;
+  /** Which peer the others need. */
+  readonly needs: "python" | "tensorflow" | "nothing";
+  ours(): Promise<Contender>;
+  /** Each is tried, the fastest is the one that is compared. */
+  others(): readonly (() => Promise<Contender>)[];
+}
+
+const samples: Measure = { unit: "samples/s", amount: 1 };
+const OUTPUTS_AND_WIDTHS = [
+  [256, 64],
+  [256, 240],
+  [31, 256],
+  [64, 256],
+] as const;
+const PEAK = { rows: 2048, out: 2048, inner: 2048 };
+const peakMeasure: Measure = { unit: "GFLOP/s", amount: gemmFlops(PEAK) / 1e9 };
+
+const engines = new Map<number, Engine>();
+
+function engineOf(threads: number): Engine {
+  const engine = engines.get(threads) ?? createNativeEngine({ threads });
+  engines.set(threads, engine);
+  return engine;
+}
+
+/** The instruction set of our kernels. */
+export function isaOf(): string {
+  return engineOf(1).isa;
+}
+
+/** One log for all rows that have the same sizes. */
+const logs = new Map<string, SyntheticLog>();
+
+function logOf(options: SyntheticOptions = {}): SyntheticLog {
+  const key = JSON.stringify(options);
+  const log = logs.get(key) ?? syntheticLog(options);
+  logs.set(key, log);
+  return log;
+}
+
+/** Every row, in the order of the results. `threads` is the number that rows use which do not name their own. */
+export function rowsOf(peers: Peers, threads: number): Row[] {
+  return [
+    ...gemmRows(peers, threads),
+    ...lstmRows(peers, threads),
+    ...bagRows(peers, threads),
+    ...scanRows(peers, threads),
+    ...recallRows(peers, threads),
+    ...ownRows(threads),
+    ...tensorflowRows(peers, threads),
+  ];
+}
+
+function gemmRows({ python }: Peers, most: number): Row[] {
+  const rows: Row[] = [];
+  const add = (rows_: number, out: number, inner: number, threads: number, target: number) => {
+    const sizes = { rows: rows_, out, inner };
+    const name = `${rows_} × ${out} × ${inner}`;
+    rows.push({
+      group: "gemm",
+      name,
+      threads,
+      target,
+      measure: { unit: "GFLOP/s", amount: gemmFlops(sizes) / 1e9 },
+      needs: "python",
+      ours: () => kernelContender("shortlist", engineOf(threads), gemm(sizes)),
+      others: () => [() => python!.contender("torch.mm", "gemm", { ...sizes, threads })],
+    });
+  };
+  for (const threads of new Set([1, most])) {
+    for (const count of [50, 256, 1024, 20480]) {
+      for (const [out, inner] of OUTPUTS_AND_WIDTHS) add(count, out, inner, threads, 1);
+    }
+    add(PEAK.rows, PEAK.out, PEAK.inner, threads, 0.9);
+  }
+  return rows;
+}
+
+function lstmRows({ python }: Peers, threads: number): Row[] {
+  return [50, 256, 1024, 4096].flatMap((batch): Row[] => {
+    const sizes = { batch, steps: 20, width: 64 };
+    const row = {
+      group: "lstm",
+      threads,
+      measure: { unit: "GFLOP/s", amount: lstmFlops(sizes) / 1e9 },
+      ours: () => kernelContender("shortlist", engineOf(threads), lstmTraining(sizes)),
+    } as const;
+    const name = `64 → 64, T = 20, forward + backward, batch ${batch}`;
+    return [
+      {
+        ...row,
+        name,
+        target: batch < 1024 ? 1.4 : 2,
+        needs: "python",
+        others: () => [() => python!.contender("torch.nn.LSTM", "lstm", { ...sizes, threads })],
+      },
+      {
+        ...row,
+        name: `${name}: share of the GEMM peak`,
+        target: 0.7,
+        othersMeasure: peakMeasure,
+        needs: "nothing",
+        others: () => [() => kernelContender("GEMM 2048³", engineOf(threads), gemm(PEAK))],
+      },
+    ];
+  });
+}
+
+function bagRows({ python, folder }: Peers, threads: number): Row[] {
+  const bags = new Map<string, { ids: BagIds; path: string }>();
+  const prepare = async (sizes: BagSizes) => {
+    const ids = bags.get(sizes.distribution)?.ids ?? bagIds(sizes);
+    const path = join(folder, `bag-${sizes.distribution}.safetensors`);
+    if (!bags.has(sizes.distribution)) {
+      const sets = ids.sets.map((data, i) => [`set${i}`, data] as const);
+      await writeArrays(path, { offsets: ids.offsets, ...Object.fromEntries(sets) });
+      bags.set(sizes.distribution, { ids, path });
+    }
+    return { ids, path };
+  };
+  const rows: Row[] = [];
+  for (const train of [false, true]) {
+    for (const distribution of ["uniform", "zipf"] as const) {
+      const sizes: BagSizes = { rows: 1_000_000, width: 64, bags: 4096, lengths: [1, 40], distribution };
+      const ids = (): BagIds => bags.get(distribution)?.ids ?? bagIds(sizes);
+      rows.push({
+        group: train ? "adagrad" : "bag",
+        name: `mean of 1–40 rows of 1 M × 64, ${distribution} ids, 4096 bags${train ? ", forward + backward + AdaGrad" : ""}`,
+        threads,
+        target: train ? 5 : 1.5,
+        measure: {
+          unit: "GB/s",
+          get amount() {
+            return bagBytes(sizes, ids()) / 1e9;
+          },
+        },
+        needs: "python",
+        ours: async () =>
+          kernelContender("shortlist", engineOf(threads), bag(sizes, (await prepare(sizes)).ids, { train })),
+        others: () => [
+          async () => {
+            const { path } = await prepare(sizes);
+            const name = train ? "EmbeddingBag + sparse Adagrad" : "EmbeddingBag";
+            return python!.contender(name, train ? "bag_adagrad" : "bag", {
+              path,
+              rows: sizes.rows,
+              width: sizes.width,
+              threads,
+            });
+          },
+        ],
+      });
+    }
+  }
+  return rows;
+}
+
+function scanRows({ python }: Peers, threads: number): Row[] {
+  return [1, 16, 256].map((queries) => {
+    const sizes = { items: 1_000_000, width: 32, queries, top: 100 };
+    return {
+      group: "scan",
+      name: `exact top 100 of 1 M × 32, ${queries} ${queries === 1 ? "query" : "queries"}`,
+      threads,
+      target: undefined,
+      measure: { unit: "queries/s", amount: 1 },
+      needs: "python",
+      ours: () => kernelContender("shortlist", engineOf(threads), scan(sizes)),
+      others: () => [() => python!.contender("faiss IndexFlatIP", "scan", { ...sizes, threads })],
+    };
+  });
+}
+
+/** The ways of writing the step in PyTorch. */
+const PYTORCH_WAYS = [
+  { packed: true },
+  { packed: false },
+  { packed: false, bf16: true },
+  { packed: false, compiled: true },
+  { packed: false, compiled: true, bf16: true },
+];
+
+function recallRows(peers: Peers, threads: number): Row[] {
+  const paths = new Map<number, Promise<string>>();
+  const pathOf = (batch: number) => {
+    const path = paths.get(batch) ?? writeBatches(peers.folder, batch);
+    paths.set(batch, path);
+    return path;
+  };
+  const pytorch = (batch: number) =>
+    PYTORCH_WAYS.map((way) => async () => {
+      const name = ["PyTorch", ...Object.keys(way).filter((key) => way[key as keyof typeof way])];
+      if (!way.packed) name.splice(1, 0, "padded");
+      const path = await pathOf(batch);
+      return peers.python!.contender(`${name.join(" ")}, batch ${batch}`, "recall", { path, threads, ...way });
+    });
+  const row = (name: string, target: number, batch: number, changes: readonly string[], batches: number[]): Row => ({
+    group: "recall",
+    name,
+    threads,
+    target,
+    measure: samples,
+    needs: "python",
+    ours: () => recallContender(threads, [`batchSize=${batch}`, ...changes]),
+    others: () => batches.flatMap(pytorch),
+  });
+  const any = [256, 1024, 4096];
+  return [
+    row("step, isolated windows, batch 50", 5, 50, [], [50]),
+    row("step, isolated windows, batch 256", 4, 256, [], [256]),
+    row("step, isolated windows, batch 1024", 4, 1024, [], [1024]),
+    row("step, shared, batch 4096", 7, 4096, ["batching=shared"], any),
+    row("step, growing windows, shared, batch 4096", 15, 4096, ["batching=shared", "windows=growing"], any),
+  ];
+}
+
+function recallContender(threads: number, changes: readonly string[], sizes: SyntheticOptions = {}) {
+  const config = originalConfig(changes);
+  return trainingContender("shortlist", { engine: engineOf(threads), log: logOf(sizes), config });
+}
+
+/** The ring of batches that our side trains on, in a file for PyTorch. */
+async function writeBatches(folder: string, batch: number): Promise<string> {
+  const log = logOf();
+  const config = originalConfig([`batchSize=${batch}`]);
+  const ring = ringOf(log, config);
+  const path = join(folder, `batches-${batch}.safetensors`);
+  const arrays: Record<string, Int32Array | Float32Array> = { noise: Float32Array.from(log.noise.distribution) };
+  ring.forEach(({ inputs }, i) => {
+    for (const [name, values] of Object.entries(inputs)) arrays[`${i}.${name}`] = values;
+  });
+  const sizes = [...log.encoding.vocabularies].map(([name, { size }]) => [`size.${name}`, String(size)]);
+  const metadata = { batches: String(ring.length), draws: String(config.draws), ...Object.fromEntries(sizes) };
+  await writeArrays(path, arrays, metadata);
+  return path;
+}
+
+async function writeArrays(
+  path: string,
+  arrays: Readonly<Record<string, Int32Array | Float32Array>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const tensors = Object.entries(arrays).map(
+    ([name, data]): TensorToWrite => ({
+      name,
+      dtype: data instanceof Int32Array ? "int32" : "float32",
+      shape: [data.length],
+      data,
+    }),
+  );
+  await writeSafetensors(path, tensors, metadata);
+}
+
+/** Ours against ours: threads, precision, sizes, the reference. */
+function ownRows(threads: number): Row[] {
+  const own = (
+    name: string,
+    target: number,
+    used: number,
+    ours: () => Promise<Contender>,
+    others: () => Promise<Contender>,
+  ): Row => ({
+    group: "own",
+    name,
+    threads: used,
+    target,
+    measure: samples,
+    needs: "nothing",
+    ours,
+    others: () => [others],
+  });
+  const named = async (name: string, contender: Promise<Contender>) => ({ ...(await contender), name });
+  const fewRows: SyntheticOptions = { users: 10_000, items: 10_000, tags: 10_000 };
+  const manyRows: SyntheticOptions = { users: 5_000_000, items: 5_000_000, tags: 5_000_000, activeUsers: 100_000 };
+  const shared = ["batchSize=4096", "batching=shared"];
+  const growing = [...shared, "windows=growing"];
+  const bf16 = (changes: readonly string[], name: string) =>
+    own(
+      `bf16, ${name}: against float32`,
+      1.3,
+      threads,
+      () => recallContender(threads, [...changes, "precision=bf16"]),
+      () => recallContender(threads, changes),
+    );
+  const step = ["batchSize=1024"];
+  return [
+    bf16(shared, "shared, batch 4096"),
+    bf16(growing, "growing windows, batch 4096"),
+    {
+      group: "own",
+      name: "step, isolated windows, batch 1024: share of the GEMM peak, necessary flops",
+      threads,
+      target: 0.5,
+      measure: {
+        unit: "GFLOP/s",
+        get amount() {
+          return flopsOfSample(step) / 1e9;
+        },
+      },
+      othersMeasure: peakMeasure,
+      needs: "nothing",
+      ours: () => recallContender(threads, step),
+      others: () => [() => kernelContender("GEMM 2048³", engineOf(threads), gemm(PEAK))],
+    },
+    own(
+      "native against the TypeScript reference, batch 50",
+      50,
+      1,
+      () => recallContender(1, ["batchSize=50"]),
+      async () =>
+        trainingContender("reference", {
+          engine: createReferenceEngine({ ops: OPS }),
+          log: logOf(),
+          config: originalConfig(["batchSize=50"]),
+        }),
+    ),
+    own(
+      "2 threads against 1, batch 1024",
+      1.7,
+      2,
+      () => recallContender(2, step),
+      () => named("shortlist, 1 thread", recallContender(1, step)),
+    ),
+    own(
+      "tables of 5 M rows against 10 k rows, batch 1024 (at least 1/1.5)",
+      1 / 1.5,
+      threads,
+      () => recallContender(threads, step, manyRows),
+      () => named("shortlist, 10 k rows", recallContender(threads, step, fewRows)),
+    ),
+  ];
+}
+
+function flopsOfSample(changes: readonly string[]): number {
+  const bench = new TrainingBench({ engine: engineOf(1), log: logOf(), config: originalConfig(changes) });
+  const flops = bench.flopsOfStep / bench.samples;
+  bench.close();
+  return flops;
+}
+
+function tensorflowRows({ tensorflow }: Peers, threads: number): Row[] {
+  const backends = ["wasm", "cpu"];
+  const gemmSizes = { rows: 1024, out: 256, inner: 240 };
+  const lstmSizes = { batch: 256, steps: 20, width: 64 };
+  const bagSizes: BagSizes = { rows: 20_000, width: 64, bags: 4096, lengths: [20, 20], distribution: "uniform" };
+  const ids = bagIds(bagSizes);
+  const row = { group: "tensorflow", threads, target: undefined, needs: "tensorflow" } as const;
+  return [
+    {
+      ...row,
+      name: "GEMM 1024 × 256 × 240",
+      measure: { unit: "GFLOP/s", amount: gemmFlops(gemmSizes) / 1e9 },
+      ours: () => kernelContender("shortlist", engineOf(threads), gemm(gemmSizes)),
+      others: () =>
+        backends.map(
+          (backend) => () => tensorflow!.contender(`tfjs ${backend}`, "gemm", { backend, threads, ...gemmSizes }),
+        ),
+    },
+    {
+      ...row,
+      name: "LSTM 64 → 64, T = 20, forward + backward, batch 256",
+      measure: { unit: "GFLOP/s", amount: lstmFlops(lstmSizes) / 1e9 },
+      ours: () => kernelContender("shortlist", engineOf(threads), lstmTraining(lstmSizes)),
+      others: () =>
+        backends.map(
+          (backend) => () => tensorflow!.contender(`tfjs ${backend}`, "lstm", { backend, threads, ...lstmSizes }),
+        ),
+    },
+    {
+      ...row,
+      name: "mean of 20 rows of 20 k × 64, uniform ids, 4096 bags",
+      measure: { unit: "GB/s", amount: bagBytes(bagSizes, ids) / 1e9 },
+      ours: () => kernelContender("shortlist", engineOf(threads), bag(bagSizes, ids, { train: false })),
+      others: () =>
+        backends.map(
+          (backend) => () =>
+            tensorflow!.contender(`tfjs ${backend}`, "bag", {
+              backend,
+              threads,
+              rows: 20_000,
+              bags: 4096,
+              length: 20,
+              width: 64,
+            }),
+        ),
+    },
+  ];
+}

@@ -1,0 +1,37 @@
+import type { Instruction, Operand, Program, TensorSpec } from "../src/graph/program.js";
+import { STORED_ROLES } from "../src/graph/program.js";
+
+/**
+ * The Program with its instructions `copies` times over, in order: a run of it costs the engine one call, so that kernels
+ * of a few microseconds are timed back to back, as a loop in C would. Each copy has temporaries of its own (they take
+ * turns in the same memory), and there are no outputs.
+ */
+export function repeatProgram(program: Program, copies: number): Program {
+  const shared = new Set(
+    program.tensors.filter(({ role }) => role === "input" || STORED_ROLES.has(role)).map(({ name }) => name),
+  );
+  const tensors: TensorSpec[] = program.tensors.filter(({ name }) => shared.has(name));
+  const instructions: Instruction[] = [];
+  for (let copy = 0; copy < copies; copy++) {
+    const rename = (name: string) => (shared.has(name) ? name : `${name}#${copy}`);
+    for (const spec of program.tensors) {
+      if (!shared.has(spec.name)) tensors.push({ ...spec, name: rename(spec.name), role: "temporary" });
+    }
+    for (const { op, inputs, outputs, attributes } of program.instructions) {
+      instructions.push({ op, inputs: renamed(inputs, rename), outputs: renamed(outputs, rename), attributes });
+    }
+  }
+  return { ...program, tensors, instructions };
+}
+
+function renamed(
+  operands: Readonly<Record<string, Operand>>,
+  rename: (name: string) => string,
+): Record<string, Operand> {
+  return Object.fromEntries(
+    Object.entries(operands).map(([slot, operand]) => [
+      slot,
+      typeof operand === "string" ? rename(operand) : operand.map(rename),
+    ]),
+  );
+}

@@ -1,0 +1,56 @@
+import { type Instruction, type Operand, type Program, STORED_ROLES, type TensorSpec } from "../src/graph/program.js";
+
+/** A Program that runs each instruction of another one several times in a row. */
+export interface TimedProgram {
+  readonly program: Program;
+  /** By instruction of the original: where its copies stand. */
+  readonly copies: readonly (readonly number[])[];
+}
+
+export interface TimedOptions {
+  /** By instruction. */
+  readonly copies: readonly number[];
+  /** Elements that are read before each copy, so that its operands have left the caches; 0 for none. */
+  readonly evicted: number;
+}
+
+/** The stored tensor [evicted] that is read to empty the caches. */
+export const EVICTING = "evicting.memory";
+
+/**
+ * Copies stand back to back, as in a loop in C, so that what one takes is neither the engine's call nor the clock. Each has
+ * outputs of its own; the instructions after read those of the first copy. There are no outputs.
+ */
+export function timedProgram(program: Program, { copies, evicted }: TimedOptions): TimedProgram {
+  const kept = new Set(
+    program.tensors.filter(({ role }) => role === "input" || STORED_ROLES.has(role)).map(({ name }) => name),
+  );
+  const specs = new Map(program.tensors.map((spec) => [spec.name, spec]));
+  const tensors: TensorSpec[] = program.tensors.map((spec) =>
+    kept.has(spec.name) ? spec : { ...spec, role: "temporary" },
+  );
+  if (evicted > 0) tensors.push({ name: EVICTING, dtype: "float32", shape: [evicted], role: "optimizer_state" });
+  const instructions: Instruction[] = [];
+  const places = program.instructions.map((instruction, i) =>
+    Array.from({ length: copies[i]! }, (_, copy) => {
+      if (evicted > 0) {
+        const output = `evicting.sum${instructions.length}`;
+        tensors.push({ name: output, dtype: "float32", shape: [], role: "temporary" });
+        instructions.push({ op: "sum", inputs: { input: EVICTING }, outputs: { output }, attributes: {} });
+      }
+      const rename = (name: string): string => {
+        if (copy === 0 || kept.has(name)) return name;
+        const copied = `${name}#${copy}`;
+        tensors.push({ ...specs.get(name)!, name: copied, role: "temporary" });
+        return copied;
+      };
+      const outputs: Record<string, Operand> = {};
+      for (const [slot, operand] of Object.entries(instruction.outputs)) {
+        outputs[slot] = typeof operand === "string" ? rename(operand) : operand.map(rename);
+      }
+      instructions.push({ ...instruction, outputs });
+      return instructions.length - 1;
+    }),
+  );
+  return { program: { ...program, tensors, instructions }, copies: places };
+}

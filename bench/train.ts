@@ -1,0 +1,149 @@
+// Times whole training steps of the original's sizes: `npm run bench:train -- --batch 256`, with `--profile` by
+// instruction. README.md says what the numbers are.
+
+import { parseArgs } from "node:util";
+import { createEngine } from "../src/executors/index.js";
+import { namesIn } from "../src/graph/program.js";
+import { type Contender, kernelContender, median } from "./contender.js";
+import { gemm, gemmFlops } from "./kernels.js";
+import { syntheticLog } from "./synthetic.js";
+import { originalConfig, TrainingBench } from "./training.js";
+
+const { values: flags } = parseArgs({
+  options: {
+    batch: { type: "string", default: "256" },
+    batching: { type: "string", default: "shuffled" },
+    windows: { type: "string" },
+    precision: { type: "string" },
+    set: { type: "string", multiple: true, default: [] },
+    threads: { type: "string" },
+    isa: { type: "string" },
+    engine: { type: "string", default: "native" },
+    users: { type: "string" },
+    items: { type: "string" },
+    tags: { type: "string" },
+    "mean-clicks": { type: "string" },
+    steps: { type: "string" },
+    seconds: { type: "string", default: "3" },
+    profile: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+  },
+});
+
+const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+const { windows, precision, batch, batching } = flags;
+const config = originalConfig([
+  ...[`batchSize=${batch}`, `batching=${batching}`],
+  ...(windows ? [`windows=${windows}`] : []),
+  ...(precision ? [`precision=${precision}`] : []),
+  ...flags.set,
+]);
+const engine = createEngine({
+  executor: flags.engine as "native" | "reference",
+  threads: number(flags.threads),
+  isa: flags.isa,
+});
+const log = syntheticLog({
+  users: number(flags.users),
+  items: number(flags.items),
+  tags: number(flags.tags),
+  meanClicks: number(flags["mean-clicks"]),
+});
+
+const bench = new TrainingBench({ engine, log, config, profile: flags.profile });
+const PRODUCT = { rows: 2048, out: 2048, inner: 2048 };
+const peak: Contender | undefined =
+  engine.kind === "native" ? await kernelContender("GEMM 2048³", engine, gemm(PRODUCT)) : undefined;
+await bench.run(2);
+const before = bench.profile;
+
+// Blocks of steps take turns with the product whose speed is the peak, so that both see the same machine.
+const blocks: { steps: number; seconds: number; peak: number }[] = [];
+const wanted = flags.steps === undefined ? Number.POSITIVE_INFINITY : Number(flags.steps);
+const end = performance.now() + 1000 * Number(flags.seconds);
+let [done, stepsOfBlock] = [0, 1];
+let loss = Number.NaN;
+while (done < wanted && (flags.steps !== undefined || blocks.length < 3 || performance.now() < end)) {
+  const steps = Math.min(stepsOfBlock, wanted - done);
+  const start = performance.now();
+  loss = await bench.run(steps);
+  const seconds = (performance.now() - start) / 1000;
+  blocks.push({ steps, seconds, peak: peak ? gemmFlops(PRODUCT) / (await peak.measure(0)) : Number.NaN });
+  done += steps;
+  stepsOfBlock = Math.max(1, Math.round((0.25 * steps) / seconds));
+}
+const seconds = bench.profile.map((total, i) => (total - before[i]!) / done);
+peak?.close();
+
+const stepSeconds = median(blocks.map((block) => block.seconds / block.steps));
+const gemmPeak = median(blocks.map((block) => block.peak));
+const flops = bench.flopsOfStep;
+const summary = {
+  engine: `${engine.kind} ${engine.isa}`,
+  threads: engine.threads,
+  batch: config.batchSize,
+  batching: config.batching,
+  windows: windows ?? "sliding",
+  precision: precision ?? "float32",
+  users: log.encoding.vocabularies.get("user_id")!.size - 1,
+  items: log.encoding.vocabularies.get("item")!.size - 1,
+  tags: log.encoding.vocabularies.get("tags")!.size - 1,
+  meanWindow: bench.window,
+  recurrentStepsOfSample: bench.recurrentSteps,
+  profiled: flags.profile,
+  steps: done,
+  loss,
+  millisecondsOfStep: 1000 * stepSeconds,
+  samplesPerSecond: bench.samples / stepSeconds,
+  flopsOfSample: flops / bench.samples,
+  gflops: flops / stepSeconds / 1e9,
+  gemmPeakGflops: gemmPeak / 1e9,
+  shareOfGemmPeak: flops / stepSeconds / gemmPeak,
+};
+
+const instructions = bench.program.instructions.map(({ op, outputs }, i) => {
+  const { flops, bytes } = bench.costs[i]!;
+  return { op, output: namesIn(outputs)[0]!, seconds: seconds[i]!, flops, bytes };
+});
+
+if (flags.json) {
+  console.log(JSON.stringify({ ...summary, ...(flags.profile && { instructions }) }));
+} else {
+  if (flags.profile) printInstructions();
+  printSummary();
+}
+bench.close();
+
+function printSummary(): void {
+  const share = Number.isFinite(gemmPeak)
+    ? ` = ${(100 * summary.shareOfGemmPeak).toFixed(1)} % of the GEMM peak measured beside it, ${summary.gemmPeakGflops.toFixed(1)} GFLOP/s`
+    : "";
+  console.log(
+    `${summary.engine}, ${summary.threads} thread${summary.threads > 1 ? "s" : ""}, batch ${summary.batch} ${summary.batching}, ${summary.windows} windows (mean ${summary.meanWindow.toFixed(2)}, ${summary.recurrentStepsOfSample.toFixed(2)} recurrent steps a sample), ${summary.precision}
+${summary.users} users, ${summary.items} items, ${summary.tags} tags; ${done} steps, loss ${loss.toFixed(4)}
+${summary.millisecondsOfStep.toFixed(3)} ms a step: ${Math.round(summary.samplesPerSecond)} samples/s${flags.profile ? " (profiled, so a little slower)" : ""}
+${(summary.flopsOfSample / 1e6).toFixed(3)} Mflop a sample: ${summary.gflops.toFixed(1)} GFLOP/s${share}`,
+  );
+}
+
+function printInstructions(): void {
+  const total = seconds.reduce((sum, value) => sum + value, 0);
+  const line = (...cells: string[]) =>
+    console.log(cells.map((cell, i) => (i < 2 ? cell.padEnd([26, 40][i]!) : cell.padStart(10))).join(" "));
+  line("op", "output", "µs", "share", "Mflop", "MB", "GFLOP/s", "GB/s", "of peak");
+  for (const { op, output, seconds, flops, bytes } of instructions) {
+    line(
+      op,
+      output,
+      (1e6 * seconds).toFixed(1),
+      `${((100 * seconds) / total).toFixed(1)} %`,
+      (flops / 1e6).toFixed(2),
+      (bytes / 1e6).toFixed(2),
+      (flops / seconds / 1e9).toFixed(1),
+      (bytes / seconds / 1e9).toFixed(1),
+      Number.isFinite(gemmPeak) ? `${((100 * flops) / seconds / gemmPeak).toFixed(1)} %` : "",
+    );
+  }
+  line("all instructions", "", (1e6 * total).toFixed(1), "100 %");
+  console.log("");
+}

@@ -1,0 +1,326 @@
+#include "native/data/batcher.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "native/core/error.h"
+
+namespace shortlist {
+namespace {
+
+const int64_t kTargetsAMark = 64;
+const int64_t kPartsABatch = 32;
+const int64_t kBytesPerElement = 4;
+const int64_t kMinElements = 1024;
+
+// Inputs after those of the features, in this order.
+const char* const kRanges[] = {"sample_start", "sample_end", "step_position", "run_offsets", "step_start", "step_end", "target"};
+
+}  // namespace
+
+void Elements::resize(int64_t size) {
+  if (size * kBytesPerElement > static_cast<int64_t>(memory_.bytes())) {
+    Memory grown(static_cast<size_t>(std::max(kMinElements, size + size / 2) * kBytesPerElement));
+    if (size_ > 0) std::memcpy(grown.data(), memory_.data(), static_cast<size_t>(size_ * kBytesPerElement));
+    memory_ = std::move(grown);
+  }
+  size_ = size;
+}
+
+// ---- the order of the samples -----------------------------------------------------------------------------------------
+
+Batcher::Batcher(Clicks clicks, const BatchOptions& options) : clicks_(std::move(clicks)), options_(options) {
+  if (options.window < 1 || options.batch_size < 1 || options.max_part < 0) {
+    throw Error(Status::option, "Expected window, batchSize and maxPart to be whole numbers above 0");
+  }
+  check_offsets("click_offsets", clicks_.offsets, clicks_.users, clicks_.clicks);
+  for (const Clicks::ItemFeature& feature : clicks_.item_features) {
+    if (feature.offsets) check_offsets(feature.name.c_str(), feature.offsets, clicks_.clicks, feature.value_count);
+  }
+  index_targets();
+  if (options.shared) cut_parts();
+}
+
+void Batcher::check_offsets(const char* name, const int32_t* offsets, int64_t groups, int64_t end) const {
+  bool rising = offsets[0] == 0 && offsets[groups] == end;
+  for (int64_t g = 0; g < groups; ++g) rising &= offsets[g] <= offsets[g + 1];
+  if (!rising) throw Error(Status::input, "Expected offsets of \"" + std::string(name) + "\" that rise from 0 to " + std::to_string(end));
+}
+
+void Batcher::index_targets() {
+  const int32_t* items = clicks_.item_features[0].ids;
+  for (int64_t user = 0; user < clicks_.users; ++user) {
+    for (int32_t click = clicks_.offsets[user]; click < clicks_.offsets[user + 1]; ++click) {
+      if (items[click] == 0) continue;
+      if (target_count_ % kTargetsAMark == 0) marks_.push_back({click, static_cast<int32_t>(user)});
+      ++target_count_;
+    }
+  }
+}
+
+void Batcher::cut_parts() {
+  const int32_t* items = clicks_.item_features[0].ids;
+  const int64_t size = options_.max_part > 0 ? options_.max_part : options_.growing ? (options_.batch_size + kPartsABatch - 1) / kPartsABatch : INT64_MAX;
+  int64_t target = 0;
+  for (int64_t user = 0; user < clicks_.users; ++user) {
+    int64_t start = -1, previous = 0;
+    for (int64_t click = clicks_.offsets[user]; click < clicks_.offsets[user + 1]; ++click) {
+      if (items[click] == 0) continue;
+      const int64_t from = history_start(clicks_.offsets[user], click);
+      if (start < 0 || (target - start >= size && !(options_.growing && from == previous))) {
+        parts_.push_back(static_cast<int32_t>(target));
+        start = target;
+      }
+      previous = from;
+      ++target;
+    }
+  }
+  parts_.push_back(static_cast<int32_t>(target));
+}
+
+Batcher::Place Batcher::locate(int64_t target) const {
+  const int32_t* items = clicks_.item_features[0].ids;
+  Place place = marks_[static_cast<size_t>(target / kTargetsAMark)];
+  for (int64_t left = target % kTargetsAMark; left > 0; left -= items[place.click] != 0) ++place.click;
+  while (clicks_.offsets[place.user + 1] <= place.click) ++place.user;
+  return place;
+}
+
+int64_t Batcher::history_start(int64_t user_start, int64_t click) const {
+  const int64_t window = options_.window, before = click - user_start;
+  if (!options_.growing) return std::max(user_start, click - window);
+  return user_start + window * std::max<int64_t>(0, (before + window - 1) / window - 2);
+}
+
+// ---- a batch ----------------------------------------------------------------------------------------------------------
+
+Batch Batcher::layout() const {
+  Batch batch;
+  const auto add = [&](const std::string& name, Dtype dtype) {
+    batch.inputs.emplace_back();
+    batch.inputs.back().name = name;
+    batch.inputs.back().dtype = dtype;
+  };
+  for (const char* dim : {"samples", "positions", "runs", "steps"}) batch.dims.push_back({dim, 0});
+  for (const Clicks::UserFeature& feature : clicks_.user_features) add(feature.name, Dtype::int32);
+  if (!clicks_.numbers.empty()) add("numbers", Dtype::float32);
+  for (const Clicks::ItemFeature& feature : clicks_.item_features) {
+    add(feature.name, Dtype::int32);
+    if (!feature.offsets) continue;
+    add(feature.name + "_offsets", Dtype::int32);
+    batch.dims.push_back({feature.name, 0});
+  }
+  for (const char* name : kRanges) add(name, Dtype::int32);
+  return batch;
+}
+
+void Batcher::build(int64_t pass, int64_t index, Batch* batch) {
+  if (pass < 0 || pass > UINT32_MAX || index < 0 || index >= batches_per_pass()) {
+    throw Error(Status::option, "Expected batch from 0 to " + std::to_string(batches_per_pass() - 1) + " of a pass from 0 on but received " +
+                                    std::to_string(index) + " of " + std::to_string(pass));
+  }
+  const std::lock_guard<std::mutex> turn(turn_);
+  const int64_t first = index * options_.batch_size, end = std::min(target_count_, first + options_.batch_size);
+  if (pass != pass_) {
+    const int64_t length = options_.shared ? static_cast<int64_t>(parts_.size()) - 1 : target_count_;
+    order_ = KeyedPermutation(length, options_.seed, static_cast<uint32_t>(pass), options_.shared ? 1 : 0);
+    pass_ = pass;
+    part_ = before_ = 0;
+  }
+  begin(batch, end - first);
+  if (options_.shared) {
+    add_parts(first, end);
+  } else {
+    add_shuffled(first, end);
+  }
+  gather(batch);
+}
+
+// Samples `first` to `end` − 1 of the pass. Loops of their own, so that the processor can wait for many places at once.
+void Batcher::add_shuffled(int64_t first, int64_t end) {
+  places_.clear();
+  for (int64_t sample = first; sample < end; ++sample) places_.push_back({static_cast<int32_t>(order_.at(sample)), 0});
+  for (Place& place : places_) place = locate(place.click);
+  for (const Place& place : places_) add_isolated(place);
+}
+
+// The same from the parts in their order, from where the last call left off.
+void Batcher::add_parts(int64_t first, int64_t end) {
+  if (before_ > first) part_ = before_ = 0;
+  for (int64_t sample = first; sample < end;) {
+    const int64_t part = order_.at(part_), after = before_ + parts_[part + 1] - parts_[part];
+    if (after > sample) {
+      const int64_t stop = std::min(end, after), shift = parts_[part] - before_;
+      add_shared(sample + shift, stop + shift);
+      sample = stop;
+    }
+    if (after > end) break;  // continued in the next batch
+    before_ = after;
+    ++part_;
+  }
+}
+
+void Batcher::begin(Batch* batch, int64_t samples) {
+  spans_.clear();
+  targets_.clear();
+  positions_ = 0;
+  Elements* ranges[7];
+  for (int i = 0; i < 7; ++i) {
+    ranges[i] = &batch->inputs[batch->inputs.size() - 7 + i].elements;
+    ranges[i]->resize(samples);
+  }
+  sample_start_ = ranges[0]->ids();
+  sample_end_ = ranges[1]->ids();
+  step_position_ = ranges[2];
+  run_offsets_ = ranges[3];
+  step_start_ = ranges[4]->ids();
+  step_end_ = ranges[5]->ids();
+  step_position_->resize(0);
+  run_offsets_->resize(0);
+  run_offsets_->push(0);
+}
+
+void Batcher::add_span(int64_t click, int64_t count) {
+  positions_ += count;
+  if (!spans_.empty() && click >= 0 && spans_.back().click >= 0 && spans_.back().click + spans_.back().count == click) {
+    spans_.back().count += static_cast<int32_t>(count);
+  } else if (count > 0) {
+    spans_.push_back({static_cast<int32_t>(click), static_cast<int32_t>(count)});
+  }
+}
+
+// A run over the positions from `position` to the last one.
+void Batcher::add_run(int64_t position) {
+  const int64_t step = step_position_->size();
+  step_position_->resize(step + positions_ - position);
+  for (int64_t p = position; p < positions_; ++p) step_position_->ids()[step + p - position] = static_cast<int32_t>(p);
+  run_offsets_->push(static_cast<int32_t>(step_position_->size()));
+}
+
+// A sample whose history is the positions from `position` on and the steps from `step` on, to the last ones.
+void Batcher::add_sample(Place target, int64_t position, int64_t step) {
+  const size_t s = targets_.size();
+  targets_.push_back(target);
+  sample_start_[s] = static_cast<int32_t>(position);
+  sample_end_[s] = static_cast<int32_t>(positions_);
+  step_start_[s] = static_cast<int32_t>(step);
+  step_end_[s] = static_cast<int32_t>(step_position_->size());
+}
+
+void Batcher::add_isolated(Place target) {
+  const int64_t from = history_start(clicks_.offsets[target.user], target.click);
+  const int64_t position = positions_, step = step_position_->size();
+  if (from == target.click) {
+    add_span(-1, 1);
+  } else {
+    add_span(from, target.click - from);
+  }
+  add_run(position);
+  add_sample(target, position, step);
+}
+
+// Targets `first` to `end` − 1, all of one user, sharing positions and runs of prefixes.
+void Batcher::add_shared(int64_t first, int64_t end) {
+  const int32_t* items = clicks_.item_features[0].ids;
+  Place target = locate(first);
+  const int64_t user_start = clicks_.offsets[target.user];
+  int64_t stored = -1;                     // one past the click that was stored last
+  int64_t run_from = -1, run_start = -1;  // the click and the step that the last run begins with
+  for (int64_t left = end - first; left > 0; ++target.click) {
+    if (items[target.click] == 0) continue;
+    --left;
+    const int64_t click = target.click, from = history_start(user_start, click);
+    if (from == click) add_span(-1, 1);
+    const int64_t store_from = std::max(stored, from);
+    if (store_from < click) add_span(store_from, click - store_from);
+    stored = click;
+    const int64_t position = positions_ - std::max<int64_t>(1, click - from);
+    if (from != run_from) {
+      run_from = from == click ? -1 : from;
+      run_start = step_position_->size();
+      add_run(position);
+    } else {
+      for (int64_t step = step_position_->size() - run_start; step < click - from; ++step) step_position_->push(static_cast<int32_t>(position + step));
+      run_offsets_->ids()[run_offsets_->size() - 1] = static_cast<int32_t>(step_position_->size());
+    }
+    add_sample(target, position, run_start);
+  }
+}
+
+// The features of the users, of the positions and of the targets.
+void Batcher::gather(Batch* batch) const {
+  const int64_t samples = static_cast<int64_t>(targets_.size());
+  Batch::Input* input = batch->inputs.data();
+  Batch::Dim* dim = batch->dims.data();
+  (dim++)->size = samples;
+  (dim++)->size = positions_;
+  (dim++)->size = run_offsets_->size() - 1;
+  (dim++)->size = step_position_->size();
+  for (const Clicks::UserFeature& feature : clicks_.user_features) {
+    Elements& elements = (input++)->elements;
+    elements.resize(samples);
+    for (int64_t s = 0; s < samples; ++s) elements.ids()[s] = feature.ids[targets_[s].user];
+  }
+  if (!clicks_.numbers.empty()) {
+    Elements& elements = (input++)->elements;
+    const int64_t columns = static_cast<int64_t>(clicks_.numbers.size());
+    elements.resize(samples * columns);
+    for (int64_t column = 0; column < columns; ++column) {
+      const Clicks::Number& number = clicks_.numbers[column];
+      const double scale = number.deviation > 0 ? 1 / number.deviation : 1;
+      for (int64_t s = 0; s < samples; ++s) {
+        const float value = number.values[targets_[s].user];
+        elements.numbers()[s * columns + column] = std::isnan(value) ? 0.0f : static_cast<float>((static_cast<double>(value) - number.mean) * scale);
+      }
+    }
+  }
+  for (const Clicks::ItemFeature& feature : clicks_.item_features) {
+    Elements& elements = (input++)->elements;
+    if (!feature.offsets) {
+      elements.resize(positions_);
+      int32_t* to = elements.ids();
+      for (const Span& span : spans_) {
+        if (span.click < 0) {
+          *to++ = 0;
+          continue;
+        }
+        std::memcpy(to, feature.ids + span.click, static_cast<size_t>(span.count * kBytesPerElement));
+        to += span.count;
+      }
+      continue;
+    }
+    Elements& offsets = (input++)->elements;
+    offsets.resize(positions_ + 1);
+    int32_t* offset = offsets.ids();
+    int32_t end = 0;
+    *offset++ = 0;
+    for (const Span& span : spans_) {
+      if (span.click < 0) {
+        *offset++ = ++end;
+        continue;
+      }
+      const int32_t shift = end - feature.offsets[span.click];
+      for (int32_t i = 1; i <= span.count; ++i) *offset++ = feature.offsets[span.click + i] + shift;
+      end = offset[-1];
+    }
+    (dim++)->size = end;
+    elements.resize(end);
+    int32_t* to = elements.ids();
+    for (const Span& span : spans_) {
+      if (span.click < 0) {
+        *to++ = 0;
+        continue;
+      }
+      const int32_t from = feature.offsets[span.click], count = feature.offsets[span.click + span.count] - from;
+      std::memcpy(to, feature.ids + from, static_cast<size_t>(count * kBytesPerElement));
+      to += count;
+    }
+  }
+  int32_t* target = batch->inputs.back().elements.ids();
+  const int32_t* items = clicks_.item_features[0].ids;
+  for (int64_t s = 0; s < samples; ++s) target[s] = items[targets_[s].click];
+}
+
+}  // namespace shortlist

@@ -1,0 +1,52 @@
+import type { TrainingBatches } from "../data/batches.js";
+import { ShortlistError } from "../errors.js";
+import type { TensorData } from "../ops/op.js";
+import type { Executor, RunInputs, StepsOptions, StepsResult } from "./executor.js";
+
+export function checkSteps(batches: TrainingBatches, { pass, index, steps }: StepsOptions): void {
+  const whole = [pass, index, steps].every((value) => Number.isSafeInteger(value) && value >= 0);
+  if (whole && index + steps <= batches.batchesPerPass) return;
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected steps within the ${batches.batchesPerPass} batches of a pass but received ${steps} from ${index} on in pass ${pass}`,
+  );
+}
+
+/** `Executor.runSteps` by one run after another. */
+export async function runStepByStep(
+  executor: Executor,
+  batches: TrainingBatches,
+  options: StepsOptions,
+): Promise<StepsResult> {
+  checkSteps(batches, options);
+  const { pass, index, steps, scalars } = options;
+  for (const [name, { length }] of Object.entries(scalars)) {
+    if (length !== 1 && length !== steps)
+      throw new ShortlistError(
+        "ERR_INPUT",
+        `Expected 1 or ${steps} elements for input "${name}" but received ${length}`,
+      );
+  }
+  const scalarOutputs = executor.program.tensors.filter(({ role, shape }) => role === "output" && shape.length === 0);
+  const outputs: Record<string, TensorData> = {};
+  const dims: Record<string, Int32Array> = {};
+  let secondsWaited = 0;
+  for (let i = 0; i < steps; i++) {
+    const started = performance.now();
+    const batch = batches.batch(pass, index + i);
+    secondsWaited += (performance.now() - started) / 1000;
+    const inputs: Record<string, RunInputs[string]> = { ...batch.inputs };
+    for (const [name, values] of Object.entries(scalars))
+      inputs[name] = values.length > 1 ? values.slice(i, i + 1) : values;
+    const results = await executor.run(inputs, batch.dims);
+    for (const { name } of scalarOutputs) {
+      outputs[name] ??= new (results[name]!.constructor as Int32ArrayConstructor)(steps);
+      outputs[name][i] = results[name]![0]!;
+    }
+    for (const [name, size] of Object.entries(batch.dims)) {
+      dims[name] ??= new Int32Array(steps);
+      dims[name][i] = size;
+    }
+  }
+  return { outputs, dims, secondsWaited };
+}

@@ -1,0 +1,132 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createTrainingBatches, type TrainingBatchOptions } from "../../src/data/batches.js";
+import type { Clicks } from "../../src/data/clicks.js";
+import { ShortlistError } from "../../src/errors.js";
+import { createEngine } from "../../src/executors/index.js";
+import { LENGTHS, randomClicks } from "./random_clicks.js";
+
+const engine = createEngine({ threads: 1 });
+
+const KINDS: Partial<TrainingBatchOptions>[] = (["sliding", "growing"] as const).flatMap((windows) => [
+  { windows, batching: "shuffled" },
+  { windows, batching: "shared" },
+  { windows, batching: "shared", maxPart: 3 },
+]);
+
+function expectSame(options: TrainingBatchOptions, pass: number, order: (count: number) => number[], what: string) {
+  const reference = createTrainingBatches(options);
+  const native = engine.createTrainingBatches(options);
+  assert.is(native.samplesPerPass, reference.samplesPerPass, what);
+  assert.is(native.batchesPerPass, reference.batchesPerPass, what);
+  for (const index of order(reference.batchesPerPass)) {
+    const [expected, received] = [reference.batch(pass, index), native.batch(pass, index)];
+    assert.equal(received.dims, expected.dims, `${what}: batch ${index}`);
+    assert.equal(Object.keys(received.inputs).sort(), Object.keys(expected.inputs).sort());
+    for (const [name, values] of Object.entries(expected.inputs)) {
+      assert.equal(received.inputs[name], values, `${what}: batch ${index}, ${name}`);
+    }
+  }
+}
+
+const inOrder = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+for (const kind of KINDS) {
+  test(`the native batcher builds the reference's batches, array for array: ${Object.values(kind).join(", ")}`, () => {
+    for (const unknownShare of [0, 0.3, 0.9]) {
+      for (const window of [1, 2, 5, 100]) {
+        for (const batchSize of [1, 7, 64, 5000]) {
+          const clicks = randomClicks([...LENGTHS, 90, 64, 1, 1], unknownShare, window + batchSize);
+          const options = { clicks, window, batchSize, seed: 9, ...kind };
+          expectSame(options, 2, inOrder, JSON.stringify({ unknownShare, window, batchSize }));
+        }
+      }
+    }
+  });
+
+  test(`any batch at any time: ${Object.values(kind).join(", ")}`, () => {
+    const clicks = randomClicks([...LENGTHS, 90, 64, 1, 1], 0.2);
+    const options = { clicks, window: 4, batchSize: 6, seed: 4294967295, ...kind };
+    expectSame(options, 0, (count) => [count - 1, 0, 5, 4, 4, count - 2, 1], "at any time");
+    expectSame(options, 4294967295, (count) => inOrder(count).reverse(), "backwards");
+    const native = engine.createTrainingBatches(options);
+    const reference = createTrainingBatches(options);
+    for (const [pass, index] of [
+      [1, 3],
+      [2, 3],
+      [1, 4],
+      [1, 1],
+    ] as const)
+      assert.equal(native.batch(pass, index), reference.batch(pass, index));
+  });
+}
+
+test("features as they come: no user features, no numbers, one item feature, arrays within larger buffers", () => {
+  const clicks = randomClicks(LENGTHS, 0.2);
+  const buffer = new Int32Array(clicks.clicks + 10);
+  const ids = buffer.subarray(3, 3 + clicks.clicks);
+  ids.set(clicks.itemFeatures[0]!.ids);
+  const bare: Clicks = {
+    ...clicks,
+    userFeatures: [],
+    numbers: [],
+    itemFeatures: [{ ...clicks.itemFeatures[0]!, ids }],
+  };
+  for (const kind of KINDS) {
+    expectSame({ clicks: bare, window: 5, batchSize: 11, seed: 1, ...kind }, 0, inOrder, JSON.stringify(kind));
+  }
+});
+
+test("nothing to learn from: no batches", () => {
+  const clicks = randomClicks([1, 2], 1);
+  for (const kind of KINDS) {
+    const native = engine.createTrainingBatches({ clicks, window: 5, batchSize: 11, seed: 1, ...kind });
+    assert.equal([native.samplesPerPass, native.batchesPerPass], [0, 0]);
+  }
+});
+
+function errorOf(body: () => unknown): string {
+  try {
+    body();
+  } catch (error) {
+    return error instanceof ShortlistError ? `${error.code}: ${error.message}` : String(error);
+  }
+  return "no error";
+}
+
+test("what does not fit is refused", () => {
+  const clicks = randomClicks(LENGTHS, 0.2);
+  const options = { clicks, window: 3, batchSize: 4, seed: 1 };
+  const make = (changes: Partial<TrainingBatchOptions>) =>
+    errorOf(() => engine.createTrainingBatches({ ...options, ...changes }));
+  assert.match(make({ window: 0 }), /^ERR_OPTION: Expected window to be a whole number above 0/);
+  assert.match(make({ batchSize: 1.5 }), /^ERR_OPTION: Expected batchSize/);
+  assert.match(make({ maxPart: 0 }), /^ERR_OPTION: Expected maxPart/);
+  assert.match(make({ seed: -1 }), /^ERR_OPTION: Expected seed/);
+  const offsets = Int32Array.from(clicks.clickOffsets);
+  offsets[1] = 100000;
+  assert.match(
+    make({ clicks: { ...clicks, clickOffsets: offsets } }),
+    /^ERR_INPUT: Expected offsets of "click_offsets"/,
+  );
+  const tooFew = { ...clicks.itemFeatures[1]!, ids: new Int32Array(3) };
+  assert.match(
+    make({ clicks: { ...clicks, itemFeatures: [clicks.itemFeatures[0]!, tooFew] } }),
+    /^ERR_INPUT: Expected \d+ elements of int32 for "ids"/,
+  );
+  const native = engine.createTrainingBatches(options);
+  assert.match(
+    errorOf(() => native.batch(0, native.batchesPerPass)),
+    /^ERR_OPTION: Expected batch from 0 to/,
+  );
+  assert.match(
+    errorOf(() => native.batch(2 ** 32, 0)),
+    /^ERR_OPTION: Expected batch/,
+  );
+  assert.match(
+    errorOf(() => native.batch(0, -1)),
+    /^ERR_INPUT: Expected batch to be a whole number/,
+  );
+});
+
+test.run();

@@ -1,0 +1,121 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { ShortlistError } from "../../src/errors.js";
+import { createEngine, type TensorStore } from "../../src/executors/index.js";
+import { scalars, trainingCase } from "./training_case.js";
+
+const native = createEngine({ threads: 2 });
+
+async function errorOf(body: () => unknown): Promise<string> {
+  try {
+    await body();
+  } catch (error) {
+    return error instanceof ShortlistError ? `${error.code}: ${error.message}` : String(error);
+  }
+  return "no error";
+}
+
+function weights(store: TensorStore) {
+  return store.tensors.map(({ name }) => [name, store.read(name)] as const);
+}
+
+for (const kind of [{}, { batching: "shared" }, { windows: "growing", batching: "shared" }] as const) {
+  test(`steps in one call are the runs one by one, bit for bit: ${JSON.stringify(kind)}`, async () => {
+    const [one, many] = [trainingCase(native, kind), trainingCase(native, kind)];
+    const { batchesPerPass } = many.batches;
+    assert.ok(batchesPerPass > 8);
+    for (const [pass, index, steps] of [
+      [0, 0, 1],
+      [0, 1, 3],
+      [0, 4, batchesPerPass - 4],
+      [1, 0, 2],
+      [0, 5, 2],
+      [3, batchesPerPass - 1, 1],
+      [4, 0, batchesPerPass],
+    ] as const) {
+      const result = await many.executor.runSteps(many.batches, { pass, index, steps, scalars: scalars(index, steps) });
+      assert.equal(Object.keys(result.outputs), ["loss"]);
+      assert.ok(result.secondsWaited >= 0 && result.secondsWaited < 10);
+      for (let i = 0; i < steps; i++) {
+        const { inputs, dims } = one.reference.batch(pass, index + i);
+        const { loss } = await one.executor.run({ ...inputs, ...scalars(index + i, 1) }, dims);
+        assert.is(result.outputs["loss"]![i], loss![0]);
+        for (const [name, size] of Object.entries(dims)) assert.is(result.dims[name]![i], size, name);
+      }
+    }
+    assert.equal(weights(many.store), weights(one.store));
+  });
+}
+
+test("the reference executor and batches of anybody else are run the same way", async () => {
+  const [fast, slow, foreign] = [native, createEngine({ executor: "reference" }), native].map((engine) =>
+    trainingCase(engine, { batchSize: 40 }),
+  );
+  const options = { pass: 0, index: 1, steps: 3, scalars: scalars(1, 3) };
+  const results = [
+    await fast!.executor.runSteps(fast!.batches, options),
+    await slow!.executor.runSteps(slow!.batches, options),
+    await foreign!.executor.runSteps(foreign!.reference, options),
+  ];
+  assert.equal(results[2]!.outputs, results[0]!.outputs);
+  for (let i = 0; i < 3; i++) {
+    assert.ok(Math.abs(results[0]!.outputs["loss"]![i]! - results[1]!.outputs["loss"]![i]!) < 1e-4);
+    for (const name of ["samples", "positions", "tags"])
+      assert.is(results[1]!.dims[name]![i], results[0]!.dims[name]![i]);
+  }
+});
+
+test("what does not fit is refused", async () => {
+  for (const engine of [native, createEngine({ executor: "reference" })]) {
+    const { executor, batches } = trainingCase(engine);
+    const run = (changes: object) =>
+      errorOf(() => executor.runSteps(batches, { pass: 0, index: 0, steps: 2, scalars: scalars(0, 2), ...changes }));
+    assert.match(
+      await run({ index: batches.batchesPerPass - 1 }),
+      /^ERR_OPTION: Expected steps within the \d+ batches/,
+    );
+    assert.match(await run({ pass: -1 }), /^ERR_OPTION: Expected steps/);
+    assert.match(await run({ steps: 1.5 }), /^ERR_OPTION: Expected steps/);
+    assert.match(
+      await run({ scalars: { seed: Uint32Array.of(1) } }),
+      /^ERR_INPUT: Missing input "(step|learning_rate)"/,
+    );
+    assert.match(await run({ scalars: scalars(0, 3) }), /^ERR_INPUT: Expected 1 or 2 elements .*"step"/);
+    assert.is(await run({ steps: 0, scalars: scalars(0, 0) }), "no error");
+  }
+  const { executor, batches } = trainingCase(native);
+  executor.close();
+  assert.match(
+    await errorOf(() => executor.runSteps(batches, { pass: 0, index: 0, steps: 1, scalars: scalars(0, 1) })),
+    /^ERR_EXECUTOR: The executor is closed/,
+  );
+});
+
+test("a batch that is refused is reported by the call that would have used it; the next call goes on", async () => {
+  const { executor, batches, reference } = trainingCase(native, {}, 8); // item 8 is out of bounds
+  let refused = 0;
+  for (let index = 0; index < batches.batchesPerPass; index++) {
+    const { inputs } = reference.batch(0, index);
+    const bad = [...inputs["item"]!, ...inputs["target"]!].includes(8);
+    const error = await errorOf(() => executor.runSteps(batches, { pass: 0, index, steps: 1, scalars: scalars(0, 1) }));
+    assert.match(error, bad ? /^ERR_INPUT: .* but received 8/ : /^no error$/);
+    refused += bad ? 1 : 0;
+  }
+  assert.ok(refused > 0);
+});
+
+test("executors and batches that are closed or dropped in the middle end cleanly", async () => {
+  for (let i = 0; i < 20; i++) {
+    const { executor, batches } = trainingCase(native, { batchSize: 4 });
+    const run = executor.runSteps(batches, { pass: i, index: 0, steps: 1 + i, scalars: scalars(0, 1 + i) });
+    executor.close();
+    assert.is((await run).outputs["loss"]!.length, 1 + i);
+  }
+  const { executor, batches } = trainingCase(native);
+  const calls = [0, 3, 1, 7].map((index) =>
+    executor.runSteps(batches, { pass: 0, index, steps: 1, scalars: scalars(index, 1) }),
+  );
+  assert.is((await Promise.all(calls)).length, 4);
+});
+
+test.run();

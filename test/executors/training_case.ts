@@ -1,0 +1,69 @@
+import { createTrainingBatches, type TrainingBatchOptions } from "../../src/data/batches.js";
+import type { Encoding } from "../../src/data/clicks.js";
+import { parseSchema } from "../../src/data/schema.js";
+import { UNKNOWN, Vocabulary } from "../../src/data/vocabulary.js";
+import type { Engine } from "../../src/executors/executor.js";
+import { resolveConfig } from "../../src/model/config.js";
+import { initializeStore } from "../../src/model/initialize.js";
+import { trainingProgram } from "../../src/model/programs.js";
+import { aliasTable } from "../../src/random/alias_table.js";
+import { LENGTHS, randomClicks } from "../data/random_clicks.js";
+
+/** Clicks of `randomClicks` and a small network on them. */
+export function trainingCase(engine: Engine, options: Partial<TrainingBatchOptions> = {}, items = 9) {
+  const clicks = randomClicks([...LENGTHS, 60, 70], 0.1);
+  const sizes = { user_id: clicks.users, city: 3, item: items, category: clicks.clicks + 1, tags: 10 * clicks.clicks };
+  const names = (size: number) => [UNKNOWN, ...Array.from({ length: size - 1 }, (_, i) => `t${i}`)];
+  const schema = parseSchema(
+    {
+      columns: [
+        { name: "user_id" },
+        { name: "city" },
+        { name: "age", kind: "number" },
+        { name: "same", kind: "number" },
+        { name: "clicks" },
+      ],
+      click: [{ name: "item" }, { name: "category" }, { name: "tags", multiple: true }],
+    },
+    "schema.json",
+  );
+  const encoding: Encoding = {
+    schema,
+    vocabularies: new Map(
+      Object.entries(sizes).map(([name, size]) => [name, new Vocabulary(names(size), new Float64Array(size).fill(1))]),
+    ),
+    numbers: new Map(clicks.numbers.map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }])),
+  };
+  const config = resolveConfig("default", {
+    defaultEmbeddingWidth: 4,
+    embeddingWidths: {},
+    lstmWidth: 8,
+    hiddenWidths: [8],
+    draws: 4,
+  });
+  const widths = { ...config, embeddingWidths: {} };
+  const distribution = Float64Array.from({ length: items }, (_, i) => (i === 0 ? 0 : 1 / (items - 1)));
+  const { program, initializers } = trainingProgram(widths, encoding, {
+    distribution,
+    aliasTable: aliasTable(distribution),
+  });
+  const store = engine.createStore();
+  initializeStore(store, program, initializers, 1);
+  const batchOptions = { clicks, window: 5, batchSize: 16, seed: 3, ...options };
+  return {
+    store,
+    program,
+    executor: engine.createExecutor(program, store),
+    batches: engine.createTrainingBatches(batchOptions),
+    reference: createTrainingBatches(batchOptions),
+  };
+}
+
+/** Scalars for `count` steps from `first` on. */
+export function scalars(first: number, count: number) {
+  return {
+    seed: Uint32Array.of(7),
+    step: Uint32Array.from({ length: count }, (_, i) => first + i),
+    learning_rate: Float32Array.of(0.01),
+  };
+}

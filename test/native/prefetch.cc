@@ -1,0 +1,103 @@
+#include "native/data/prefetch.h"
+
+#include <memory>
+#include <vector>
+
+#include "native/core/program.h"
+#include "test/native/check.h"
+
+using namespace shortlist;
+
+namespace {
+
+// 50 users with 1 to 23 clicks of an item and of one or two tags; item 0 is <unk>.
+struct Log {
+  Log() {
+    offsets.push_back(0);
+    tag_offsets.push_back(0);
+    for (int user = 0; user < 50; ++user) {
+      for (int i = 0; i < 1 + user * 7 % 23; ++i) {
+        items.push_back((user * 5 + i * 3) % 11);
+        for (int tag = 0; tag <= i % 2; ++tag) tags.push_back(user + tag);
+        tag_offsets.push_back(static_cast<int32_t>(tags.size()));
+      }
+      offsets.push_back(static_cast<int32_t>(items.size()));
+      users.push_back(user);
+    }
+  }
+
+  Clicks clicks() const {
+    Clicks clicks;
+    clicks.users = 50;
+    clicks.clicks = static_cast<int64_t>(items.size());
+    clicks.offsets = offsets.data();
+    clicks.user_features = {{"user", users.data()}};
+    clicks.item_features = {{"item", items.data(), nullptr, clicks.clicks}, {"tags", tags.data(), tag_offsets.data(), static_cast<int64_t>(tags.size())}};
+    return clicks;
+  }
+
+  std::vector<int32_t> offsets, items, tags, tag_offsets, users;
+};
+
+// Adds the batch's items to a counter: out = items as they are looked up in a table.
+const char* const kProgram = R"({"format":"shortlist-program","version":1,"dims":["positions","samples"],"tensors":[
+  {"name":"table","dtype":"float32","shape":[11,2],"role":"parameter"},
+  {"name":"item","dtype":"int32","shape":["positions"],"role":"input"},
+  {"name":"target","dtype":"int32","shape":["samples"],"role":"input"},
+  {"name":"rate","dtype":"float32","shape":[],"role":"input"},
+  {"name":"found","dtype":"float32","shape":["positions",2],"role":"output"}],
+  "instructions":[{"op":"embedding_lookup","inputs":{"table":"table","ids":"item"},"outputs":{"output":"found"},"attributes":{}}]})";
+
+}  // namespace
+
+int main() {
+  const Log log;
+  const auto store = std::make_shared<Store>();
+  store->define("table", Dtype::float32, {11, 2});
+  const auto engine = std::make_shared<Engine>(2, "");
+  const auto executor = std::make_shared<Executor>(parse_program(kProgram), store, engine, false);
+  for (const bool shared : {false, true}) {
+    for (const bool growing : {false, true}) {
+      BatchOptions options;
+      options.window = 4;
+      options.batch_size = 9;
+      options.shared = shared;
+      options.growing = growing;
+      options.seed = 3;
+      const auto batcher = std::make_shared<Batcher>(log.clicks(), options);
+      Batcher direct(log.clicks(), options);
+      Batch batch = direct.layout();
+      const int64_t batches = direct.batches_per_pass();
+      for (int round = 0; round < 3; ++round) {
+        Prefetch prefetch(batcher, executor);
+        // In order over the end of a pass, then anywhere.
+        for (const int64_t at : {int64_t{0}, int64_t{1}, batches - 2, batches - 1, batches, batches + 1, int64_t{3}, int64_t{3}, 2 * batches}) {
+          const int64_t pass = at / batches, index = at % batches;
+          std::unique_ptr<Prefetch::Step> step = prefetch.take(pass, index);
+          direct.build(pass, index, &batch);
+          for (size_t d = 0; d < batch.dims.size(); ++d) CHECK(step->dims[d] == batch.dims[d].size);
+          executor->execute(*step->run);
+          CHECK(executor->output(executor->outputs()[0]).rows == batch.dims[1].size);
+          if (round > 0) prefetch.recycle(std::move(step));
+        }
+        // Ended while the thread builds, or sleeps.
+      }
+    }
+  }
+  CHECK_TEXT(error_of(Status::option, [&] {
+               BatchOptions options;
+               options.window = 1;
+               options.batch_size = 10000;
+               Prefetch prefetch(std::make_shared<Batcher>(log.clicks(), options), executor);
+               prefetch.take(0, 5);
+             }),
+             "Expected batch from 0 to 0 of a pass from 0 on but received 5 of 0");
+  for (int i = 0; i < 50; ++i) {
+    BatchOptions options;
+    options.window = 3;
+    options.batch_size = 1;
+    Prefetch prefetch(std::make_shared<Batcher>(log.clicks(), options), executor);
+    if (i % 2 == 0) prefetch.take(0, i);
+  }
+  return failures() > 0;
+}
