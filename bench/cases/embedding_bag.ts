@@ -95,6 +95,33 @@ function coldBags(name: string, ids: "uniform" | "zipf"): OpCase {
   };
 }
 
+/** Bags that follow one another, of 1 to `longest` ids. */
+function raggedBags(
+  name: string,
+  rows: number,
+  width: number,
+  count: number,
+  longest: number,
+  extra: Partial<OpCase> = {},
+): OpCase {
+  const values = new CaseValues(23);
+  const offsets = [0];
+  for (const length of values.ids([count], longest + 1, 1).values) offsets.push(offsets.at(-1)! + length);
+  const ids = offsets.at(-1)!;
+  return {
+    ...OP,
+    name,
+    operands: {
+      table: values.normal([rows, width]),
+      ids: values.ids([ids], rows),
+      start: int32([count], offsets.slice(0, -1)),
+      end: int32([count], offsets.slice(1)),
+    },
+    limits: { ids: rows, start: ids + 1, end: ids + 1 },
+    ...extra,
+  };
+}
+
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const windows = range(60).map((i): [number, number] => [12 * i, 12 * i + 1 + ((5 * i) % 12)]);
 const prefixes = range(9).flatMap((run) => range(40).map((i): [number, number] => [40 * run, 40 * run + i + 1]));
@@ -157,4 +184,5 @@ export const cases: OpCase[] = [
   bags("typical", 20_000, 64, 2600, 256, { benchmark: true }),
   coldBags("1 M rows of 64, bags of 1 to 40, uniform ids", "uniform"),
   coldBags("1 M rows of 64, bags of 1 to 40, Zipf ids", "zipf"),
+  raggedBags("4096 bags of 1 to 40 ids", 20_000, 64, 4096, 40, { benchmark: true }),
 ];

@@ -28,7 +28,7 @@ const int64_t kRowsAtOnce = 112 / kTileRows * kTileRows;
 const int64_t kCopiedStride = kDepth + 16;            // of rows of A that are copied: 120 KiB on the stack
 const int64_t kConflictingStride = 1024;              // 4 KiB
 const int64_t kFlopsPerChunk = 400000;                // some 3 µs
-const int64_t kWantedChunks = 32;
+const int64_t kChunksPerThread = 4;
 const int64_t kMostRows = 32 * kTileRows;             // of a chunk
 const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;  // for which columns are packed again
 const int64_t kMostSlabs = 16;
@@ -269,8 +269,8 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
 // Columns of B that can be packed at a time.
 SHORTLIST_INLINE int64_t fitting_columns(int64_t depth) { return kPackedElements / depth / kTileColumns * kTileColumns; }
 
-// Rows and columns of a chunk's block of C, so that there are some kWantedChunks where there is work for them. Columns are
-// halved while there are few rows: each is then still packed once.
+// Rows and columns of a chunk's block of C, so that there are some chunks for each thread where there is work for them.
+// (Elements of C do not depend on the block that they are in.) Columns are halved first: each is then packed once.
 struct Blocks {
   int64_t rows;
   int64_t columns;
@@ -278,16 +278,15 @@ struct Blocks {
 
 SHORTLIST_INLINE int64_t half_of(int64_t n, int64_t multiple) { return round_up((n + 1) / 2, multiple); }
 
-Blocks blocks_of(int64_t m, int64_t n, int64_t k, int64_t depth, int64_t slabs) {
-  const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  const double chunks = flops / kFlopsPerChunk;
-  const int64_t wanted = (chunks < kWantedChunks ? static_cast<int64_t>(chunks) + 1 : kWantedChunks) / slabs;
+Blocks blocks_of(const Call& call, int64_t m, int64_t n, int64_t k, int64_t depth, int64_t slabs) {
+  const double chunks = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / kFlopsPerChunk;
+  const int64_t threads = worker_count(call), most = threads == 1 ? 1 : kChunksPerThread * threads;
+  const int64_t wanted = (chunks < static_cast<double>(most) ? static_cast<int64_t>(chunks) + 1 : most) / slabs;
   const int64_t fitting = fitting_columns(depth);
   const int64_t rows = round_up(m, kTileRows), columns = round_up(n, kTileColumns);
   Blocks blocks = {rows < kMostRows ? rows : kMostRows, columns < fitting ? columns : fitting};
   while (((m + blocks.rows - 1) / blocks.rows) * ((n + blocks.columns - 1) / blocks.columns) < wanted) {
-    const bool few_rows = blocks.rows <= kRowsAtOnce;
-    if (blocks.columns > kTileColumns && (few_rows || blocks.rows < 2 * blocks.columns)) {
+    if (blocks.columns > kTileColumns) {
       blocks.columns = half_of(blocks.columns, kTileColumns);
     } else if (blocks.rows > kFewestRows) {
       blocks.rows = half_of(blocks.rows, kTileRows);
@@ -359,7 +358,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
   const int64_t slab = slab_of(m, n, k), slabs = (k + slab - 1) / slab, depth = depth_of(slab);
-  const Blocks blocks = blocks_of(m, n, k, depth, slabs);
+  const Blocks blocks = blocks_of(call, m, n, k, depth, slabs);
   const int64_t across = (n + blocks.columns - 1) / blocks.columns, down = (m + blocks.rows - 1) / blocks.rows;
   float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
 
