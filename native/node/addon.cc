@@ -165,6 +165,16 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
 struct StoreState {
   std::shared_ptr<Store> store = std::make_shared<Store>();
   int runs = 0;  // handed to another thread; touched on the JavaScript thread only
+  int64_t reported_bytes = 0;
+
+  // Tells JavaScript's garbage collector how large the store is. It is told when the store is put to use: the arrays that
+  // filled it are garbage by then, and with so much memory in use it collects them at once.
+  void report_bytes(Napi::Env env) {
+    int64_t bytes = 0;
+    for (const auto& stored : store->tensors()) bytes += static_cast<int64_t>(stored->memory.bytes());
+    Napi::MemoryManagement::AdjustExternalMemory(env, bytes - reported_bytes);
+    reported_bytes = bytes;
+  }
 };
 
 class NativeStore : public Napi::ObjectWrap<NativeStore> {
@@ -178,6 +188,8 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
   explicit NativeStore(const Napi::CallbackInfo& info) : ObjectWrap(info), state(std::make_shared<StoreState>()) {
     info.This().As<Napi::Object>().TypeTag(&kStoreTag);
   }
+
+  void Finalize(Napi::Env env) override { Napi::MemoryManagement::AdjustExternalMemory(env, -state->reported_bytes); }
 
   static std::shared_ptr<StoreState> state_of(Napi::Env env, const Napi::Value& value) {
     if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kStoreTag)) fail(env, "Expected a NativeStore");
@@ -600,6 +612,7 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
     if (!info[3].IsBoolean()) fail(env, "Expected profile to be a boolean");
     const bool profile = info[3].As<Napi::Boolean>().Value();
     executor_ = guarded(env, [&] { return std::make_shared<Executor>(parse_program(text), store_->store, engine_->engine, profile); });
+    store_->report_bytes(env);
   }
 
  private:
