@@ -30,14 +30,20 @@ const int64_t kConflictingStride = 1024;              // 4 KiB
 const int64_t kFlopsPerChunk = 400000;                // some 3 µs
 const int64_t kWantedChunks = 32;
 const int64_t kMostRows = 32 * kTileRows;             // of a chunk
-const int64_t kSlabbedElements = int64_t{1} << 17;    // of C, at most, where k is cut into slabs
-const int64_t kSlab = 1024;                           // of k, at least
+const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;  // for which columns are packed again
 const int64_t kMostSlabs = 16;
 
 // Blocks of k: equal ones, none longer than kDepth. Depends on k alone.
 int64_t depth_of(int64_t k) {
   const int64_t blocks = (k + kDepth - 1) / kDepth;
   return blocks == 0 ? 1 : (k + blocks - 1) / blocks;
+}
+
+// Slabs of k that are multiplied side by side: for sums that are long beside the size of C.
+int64_t slab_of(int64_t m, int64_t n, int64_t k) {
+  const int64_t shortest = m * n <= 16384 ? 256 : m * n <= 131072 ? 1024 : k;
+  const int64_t slab = (k + kMostSlabs - 1) / kMostSlabs;
+  return k < 2 * shortest ? k : slab > shortest ? slab : shortest;
 }
 
 struct TileOutput {
@@ -283,7 +289,7 @@ Blocks blocks_of(int64_t m, int64_t n, int64_t k, int64_t depth, int64_t slabs) 
     const bool few_rows = blocks.rows <= kRowsAtOnce;
     if (blocks.columns > kTileColumns && (few_rows || blocks.rows < 2 * blocks.columns)) {
       blocks.columns = half_of(blocks.columns, kTileColumns);
-    } else if (blocks.rows > kTileRows) {
+    } else if (blocks.rows > kFewestRows) {
       blocks.rows = half_of(blocks.rows, kTileRows);
     } else {
       break;
@@ -352,10 +358,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
               int64_t c_stride, const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
-  const bool slabbed = k >= 2 * kSlab && m * n <= kSlabbedElements;
-  const int64_t longest = (k + kMostSlabs - 1) / kMostSlabs;
-  const int64_t slab = !slabbed ? k : longest > kSlab ? longest : kSlab;
-  const int64_t slabs = (k + slab - 1) / slab, depth = depth_of(slab);
+  const int64_t slab = slab_of(m, n, k), slabs = (k + slab - 1) / slab, depth = depth_of(slab);
   const Blocks blocks = blocks_of(m, n, k, depth, slabs);
   const int64_t across = (n + blocks.columns - 1) / blocks.columns, down = (m + blocks.rows - 1) / blocks.rows;
   float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
