@@ -17,6 +17,7 @@ import {
   lstmTraining,
   scan,
 } from "../kernels.js";
+import { measureLimits } from "../limits.js";
 import { type SyntheticLog, type SyntheticOptions, syntheticLog } from "../synthetic.js";
 import { batchesOf, originalConfig, ringOf, TrainingBench, trainingContender } from "../training.js";
 import type { Peer } from "./peer.js";
@@ -170,7 +171,7 @@ function bagRows({ python, folder }: Peers, threads: number): Row[] {
     for (const distribution of ["uniform", "zipf"] as const) {
       const sizes: BagSizes = { rows: 1_000_000, width: 64, bags: 4096, lengths: [1, 40], distribution };
       const ids = (): BagIds => bags.get(distribution)?.ids ?? bagIds(sizes);
-      rows.push({
+      const row: Row = {
         group: train ? "adagrad" : "bag",
         name: `mean of 1–40 rows of 1 M × 64, ${distribution} ids, 4096 bags${train ? ", forward + backward + AdaGrad" : ""}`,
         threads,
@@ -196,10 +197,27 @@ function bagRows({ python, folder }: Peers, threads: number): Row[] {
             });
           },
         ],
+      };
+      rows.push(row);
+      if (train) continue;
+      rows.push({
+        ...row,
+        name: `${row.name}: share of the speed of random rows`,
+        target: undefined,
+        measure: row.measure,
+        othersMeasure: { unit: "GB/s", amount: 1e-9 },
+        needs: "nothing",
+        others: () => [async () => randomRows(threads)],
       });
     }
   }
   return rows;
+}
+
+/** Reading random rows of 256 bytes, by limits.cc; a unit is a byte. */
+function randomRows(threads: number): Contender {
+  const { rows } = measureLimits(isaOf(), threads);
+  return { name: "random 256-byte rows", measure: async () => 1 / rows, close: () => {} };
 }
 
 function scanRows({ python }: Peers, threads: number): Row[] {
@@ -327,7 +345,7 @@ function ownRows(threads: number): Row[] {
       1.3,
       threads,
       () => recallContender(threads, [...changes, "precision=bf16"]),
-      () => recallContender(threads, changes),
+      () => named("shortlist, float32", recallContender(threads, changes)),
     );
   const step = ["batchSize=1024"];
   return [
