@@ -5,7 +5,7 @@
 // A tile is kTileRows × kTileColumns accumulators, the most that the registers hold: it reads a panel of B, kTileColumns
 // columns wide and packed, and broadcasts the elements of its rows of A, which are read where they lie, along a row or
 // (Aᵀ of a weight gradient) across. A chunk of work is a block of C: for each block of k (kDepth) it packs its columns of B
-// on its own stack, then goes through its rows, some 100 at a time, panel by panel (a panel, 32 KiB or less, stays in L1).
+// into memory of its thread, then goes through its rows, some 100 at a time, panel by panel (a panel stays in L1).
 // So there is one fork and join to a product, and a column of B is packed once for hundreds of rows; packing costs 5 % at 50
 // rows and 1 % at 256. Rows of A that lie a multiple of 4 KiB apart would all fall on one set of the cache, and are copied.
 //
@@ -22,8 +22,9 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kDepth = 256;
-const int64_t kPackedElements = 32768;                // of B in a chunk: 128 KiB on its stack
+const int64_t kDepth = 240;                           // a panel of 30 KiB leaves room for rows of A in an L1 of 48
+const int64_t kPackedElements = 131072;               // of B in a chunk: 512 KiB
+const int64_t kPackedOnStack = 32768;                 // in a product of one thread
 const int64_t kRowsAtOnce = 112 / kTileRows * kTileRows;
 const int64_t kCopiedStride = kDepth + 16;            // of rows of A that are copied: 120 KiB on the stack
 const int64_t kConflictingStride = 1024;              // 4 KiB
@@ -267,7 +268,9 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
 }
 
 // Columns of B that can be packed at a time.
-SHORTLIST_INLINE int64_t fitting_columns(int64_t depth) { return kPackedElements / depth / kTileColumns * kTileColumns; }
+SHORTLIST_INLINE int64_t fitting_columns(int64_t elements, int64_t depth) {
+  return elements / depth / kTileColumns * kTileColumns;
+}
 
 // Rows and columns of a chunk's block of C, so that there are some chunks for each thread where there is work for them.
 // (Elements of C do not depend on the block that they are in.) Columns are halved first: each is then packed once.
@@ -282,7 +285,7 @@ Blocks blocks_of(const Call& call, int64_t m, int64_t n, int64_t k, int64_t dept
   const double chunks = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / kFlopsPerChunk;
   const int64_t threads = worker_count(call), most = threads == 1 ? 1 : kChunksPerThread * threads;
   const int64_t wanted = (chunks < static_cast<double>(most) ? static_cast<int64_t>(chunks) + 1 : most) / slabs;
-  const int64_t fitting = fitting_columns(depth);
+  const int64_t fitting = fitting_columns(kPackedElements, depth);
   const int64_t rows = round_up(m, kTileRows), columns = round_up(n, kTileColumns);
   Blocks blocks = {rows < kMostRows ? rows : kMostRows, columns < fitting ? columns : fitting};
   while (((m + blocks.rows - 1) / blocks.rows) * ((n + blocks.columns - 1) / blocks.columns) < wanted) {
@@ -340,8 +343,8 @@ void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matr
                     const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
-  const int64_t depth = depth_of(k), fitting = fitting_columns(depth);
-  alignas(64) float packed[kPackedElements];
+  const int64_t depth = depth_of(k), fitting = fitting_columns(kPackedOnStack, depth);
+  alignas(64) float packed[kPackedOnStack];
   for (int64_t column = 0; column < n; column += fitting) {
     const int64_t columns = n - column < fitting ? n - column : fitting;
     for (int64_t p = 0; p < k; p += depth) {
@@ -360,6 +363,8 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   const int64_t slab = slab_of(m, n, k), slabs = (k + slab - 1) / slab, depth = depth_of(slab);
   const Blocks blocks = blocks_of(call, m, n, k, depth, slabs);
   const int64_t across = (n + blocks.columns - 1) / blocks.columns, down = (m + blocks.rows - 1) / blocks.rows;
+  const int64_t buffer = packed_elements(depth, blocks.columns);
+  float* buffers = static_cast<float*>(scratch(call, worker_count(call) * buffer));
   float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
 
   parallel(call, slabs * down * across, [&](int64_t chunk) {
@@ -367,7 +372,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     const int64_t rows = m - row < blocks.rows ? m - row : blocks.rows;
     const int64_t columns = n - column < blocks.columns ? n - column : blocks.columns;
     const int64_t begin = s * slab, end = begin + slab < k ? begin + slab : k;
-    alignas(64) float packed[kPackedElements];
+    float* packed = buffers + this_worker() * buffer;
     for (int64_t p = begin; p < end; p += depth) {
       const int64_t block = end - p < depth ? end - p : depth;
       pack_block(block, columns, part_of(b, p, column), packed);
