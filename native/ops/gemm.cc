@@ -6,8 +6,9 @@
 // columns wide and packed, and broadcasts the elements of its rows of A, which are read where they lie, along a row or
 // (Aᵀ of a weight gradient) across. A chunk of work is a block of C: for each block of k (kDepth) it packs its columns of B
 // into memory of its thread, then goes through its rows, some 100 at a time, panel by panel (a panel stays in L1).
-// So there is one fork and join to a product, and a column of B is packed once for hundreds of rows; packing costs 5 % at 50
-// rows and 1 % at 256. Rows of A that lie a multiple of 4 KiB apart would all fall on one set of the cache, and are copied.
+// So there is one fork and join to a product, and a column of B is packed once for hundreds of rows, at 3 % of the time for
+// 256 of them. Where there are few rows, packing would cost 20 % at 50, and whole panels of B are read where they lie, from
+// the L2 cache. Rows of A that lie a multiple of 4 KiB apart would all fall on one set of the cache, and are copied.
 //
 // Operands in bfloat16 are rounded as they are packed or copied, and multiplied as float32: the same products as those of
 // VDPBF16PS, which takes 2.1 cycles on an Emerald Rapids core where two float32 multiply-adds of as many elements take 0.5
@@ -22,8 +23,9 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kDepth = 240;                           // a panel of 30 KiB leaves room for rows of A in an L1 of 48
+const int64_t kDepth = 256;                           // a panel of 32 KiB at most
 const int64_t kPackedElements = 131072;               // of B in a chunk: 512 KiB
+const int64_t kRowsInPlace = 64;
 const int64_t kPackedOnStack = 32768;                 // in a product of one thread
 const int64_t kRowsAtOnce = 112 / kTileRows * kTileRows;
 const int64_t kCopiedStride = kDepth + 16;            // of rows of A that are copied: 120 KiB on the stack
@@ -85,10 +87,11 @@ SHORTLIST_INLINE void finish_tile(const vf (*sum)[kTileVectors], const TileOutpu
   }
 }
 
-// One tile of `kRows` ≤ kTileRows rows. Element (i, p) of A is a[i·stride + p], or a[p·stride + i] where kAcross. b is a
-// packed panel.
+// One tile of `kRows` ≤ kTileRows rows. Element (i, p) of A is a[i·stride + p], or a[p·stride + i] where kAcross; the columns
+// of step p of B are at b + p·b_stride. Rows that lie along are streams that no hardware prefetcher follows, fourteen at a
+// time: each step asks for one line of the rows to come.
 template <int kRows, bool kAcross>
-void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __restrict b, const TileOutput& out) {
+void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __restrict b, int64_t b_stride, const TileOutput& out) {
   vf sum[kRows][kTileVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
@@ -99,7 +102,7 @@ void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __r
   const float* row[(kRows + 3) / 4];
 #pragma GCC unroll 4
   for (int i = 0; i < (kRows + 3) / 4; ++i) row[i] = a + 4 * i * stride;
-  for (int64_t p = 0; p < k; ++p) {
+  const auto step = [&]() __attribute__((always_inline)) {
     vf column[kTileVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kTileVectors; ++j) column[j] = load(b + j * kLanes);
@@ -112,8 +115,19 @@ void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __r
     a += stride;
 #pragma GCC unroll 4
     for (int i = 0; i < (kRows + 3) / 4; ++i) ++row[i];
-    b += kTileColumns;
+    b += b_stride;
+  };
+  int64_t p = 0;
+  if (!kAcross) {
+    const float* ahead = a + kRows * stride;
+    for (; p + kRows <= k; p += kRows, ahead += 16 - kRows * stride) {
+      for (int i = 0; i < kRows; ++i, ahead += stride) {
+        __builtin_prefetch(ahead);
+        step();
+      }
+    }
   }
+  for (; p < k; ++p) step();
   if (out.columns == kTileColumns) {
     finish_tile<kRows>(sum, out, kTileColumns);
   } else {
@@ -121,7 +135,7 @@ void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __r
   }
 }
 
-typedef void (*Tile)(int64_t, const float*, int64_t, const float*, const TileOutput&);
+typedef void (*Tile)(int64_t, const float*, int64_t, const float*, int64_t, const TileOutput&);
 
 template <bool kAcross>
 SHORTLIST_INLINE Tile tile_of(int64_t rows) {
@@ -147,42 +161,51 @@ SHORTLIST_INLINE Matrix part_of(const Matrix& matrix, int64_t row, int64_t colum
   return {data, matrix.row_stride, matrix.column_stride, matrix.bf16};
 }
 
-// depth × columns of B into one panel; columns past the last hold zeros.
-void pack_panel(int64_t depth, int64_t columns, const Matrix& b, float* to) {
-  for (int64_t j = 0; j < kTileColumns; j += kLanes) {
-    const int64_t own = columns - j < 0 ? 0 : columns - j < kLanes ? columns - j : kLanes;
-    const float* from = b.data + j * b.column_stride;
-    if (b.column_stride == 1) {
-      for (int64_t p = 0; p < depth; ++p) {
-        const vf row = load_upto(from + p * b.row_stride, own);
-        store(to + p * kTileColumns + j, b.bf16 ? round_to_bf16(row) : row);
+// depth × columns of B into panels, one behind the other; columns past the last hold zeros. Rows that lie along are read
+// through, each to all panels; else squares are transposed.
+void pack_block(int64_t depth, int64_t columns, const Matrix& b, float* to) {
+  const int64_t padded = round_up(columns, kTileColumns), whole = columns / kLanes * kLanes;
+  const int64_t panel = depth * kTileColumns;
+  if (b.column_stride == 1) {
+    for (int64_t p = 0; p < depth; ++p) {
+      const float* from = b.data + p * b.row_stride;
+      float* row = to + p * kTileColumns;
+      for (int64_t j = 0; j < padded; j += kLanes) {
+        const vf part = j < whole ? load(from + j) : j < columns ? load_first(from + j, columns - j) : vf{};
+        store(row + j / kTileColumns * panel + j % kTileColumns, b.bf16 ? round_to_bf16(part) : part);
       }
-      continue;
     }
+    return;
+  }
+  for (int64_t j = 0; j < padded; j += kLanes) {
+    const int64_t own = columns - j;
+    const float* from = b.data + j * b.column_stride;
+    float* column = to + j / kTileColumns * panel + j % kTileColumns;
     for (int64_t p = 0; p < depth; p += kLanes) {
       vf square[kLanes];
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) square[i] = i < own ? load_upto(from + i * b.column_stride + p, depth - p) : vf{};
       transpose(square);
       for (int i = 0; i < kLanes && p + i < depth; ++i) {
-        store(to + (p + i) * kTileColumns + j, b.bf16 ? round_to_bf16(square[i]) : square[i]);
+        store(column + (p + i) * kTileColumns, b.bf16 ? round_to_bf16(square[i]) : square[i]);
       }
     }
   }
 }
 
-// depth × columns of B into panels, one behind the other.
-void pack_block(int64_t depth, int64_t columns, const Matrix& b, float* to) {
-  for (int64_t column = 0; column < columns; column += kTileColumns) {
-    const int64_t own = columns - column < kTileColumns ? columns - column : kTileColumns;
-    pack_panel(depth, own, part_of(b, 0, column), to + column * depth);
-  }
-}
+// Columns of B by panels of kTileColumns, `between` elements apart, whose steps of k are `stride` apart.
+struct Panels {
+  const float* data;
+  int64_t stride;
+  int64_t between;
+};
 
-// C's rows × columns from one block of k; b is packed. Panels outermost.
+SHORTLIST_INLINE Panels packed_panels(const float* data, int64_t depth) { return {data, kTileColumns, depth * kTileColumns}; }
+
+// C's rows × columns from one block of k. Panels outermost.
 template <bool kAcross>
 SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t depth, int64_t columns, const float* a, int64_t stride,
-                                    const float* b, TileOutput out) {
+                                    const Panels& b, TileOutput out) {
   float* const c = out.c;
   const float* const column_bias = out.column_bias;
   const float* const row_bias = out.row_bias;
@@ -194,10 +217,11 @@ SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t depth, int64_t columns
       out.c = c + row * out.stride + column;
       out.row_bias = row_bias ? row_bias + row : nullptr;
       const float* from = a + (kAcross ? row : row * stride);
+      const float* panel = b.data + column / kTileColumns * b.between;
       if (height == kTileRows) {
-        tile<kTileRows, kAcross>(depth, from, stride, b + column * depth, out);
+        tile<kTileRows, kAcross>(depth, from, stride, panel, b.stride, out);
       } else {
-        tile_of<kAcross>(height)(depth, from, stride, b + column * depth, out);
+        tile_of<kAcross>(height)(depth, from, stride, panel, b.stride, out);
       }
     }
   }
@@ -215,7 +239,7 @@ SHORTLIST_INLINE void copy_lines(int64_t lines, int64_t width, const float* from
 }
 
 // The same for any number of rows, some at a time.
-void multiply_block(int64_t rows, int64_t depth, int64_t columns, const Matrix& a, const float* b, const TileOutput& out) {
+void multiply_block(int64_t rows, int64_t depth, int64_t columns, const Matrix& a, const Panels& b, const TileOutput& out) {
   const bool across = a.column_stride != 1;
   const bool conflicts = !across && a.row_stride % kConflictingStride == 0 && rows > 1 && columns > 2 * kTileColumns;
   for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
@@ -334,7 +358,7 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
   const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
   for (int64_t p = 0; p < b.k; p += depth) {
     const int64_t block = b.k - p < depth ? b.k - p : depth;
-    multiply_block(m, block, columns, part_of(a, 0, p), b.data + p * padded + first_column * block,
+    multiply_block(m, block, columns, part_of(a, 0, p), packed_panels(b.data + p * padded + first_column * block, block),
                    output_of(c, c_stride, epilogue, 0, 0, p == 0, p + block == b.k));
   }
 }
@@ -350,7 +374,7 @@ void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matr
     for (int64_t p = 0; p < k; p += depth) {
       const int64_t block = k - p < depth ? k - p : depth;
       pack_block(block, columns, part_of(b, p, column), packed);
-      multiply_block(m, block, columns, part_of(a, 0, p), packed,
+      multiply_block(m, block, columns, part_of(a, 0, p), packed_panels(packed, block),
                      output_of(c, c_stride, epilogue, 0, column, p == 0, p + block == k));
     }
   }
@@ -375,10 +399,21 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     float* packed = buffers + this_worker() * buffer;
     for (int64_t p = begin; p < end; p += depth) {
       const int64_t block = end - p < depth ? end - p : depth;
-      pack_block(block, columns, part_of(b, p, column), packed);
       const TileOutput out = partial ? output_of(partial + s * m * n, n, {}, row, column, p == begin, false)
                                      : output_of(c, c_stride, epilogue, row, column, p == begin, p + block == end);
-      multiply_block(rows, block, columns, part_of(a, row, p), packed, out);
+      const Matrix from = part_of(a, row, p);
+      // Whole panels are read where they lie if few rows need them.
+      const int64_t in_place = b.column_stride == 1 && !b.bf16 && rows <= kRowsInPlace ? columns / kTileColumns * kTileColumns : 0;
+      if (in_place > 0) {
+        multiply_block(rows, block, in_place, from, {part_of(b, p, column).data, b.row_stride, kTileColumns}, out);
+      }
+      if (in_place < columns) {
+        pack_block(block, columns - in_place, part_of(b, p, column + in_place), packed);
+        TileOutput rest = out;
+        rest.c += in_place;
+        if (rest.column_bias) rest.column_bias += in_place;
+        multiply_block(rows, block, columns - in_place, from, packed_panels(packed, block), rest);
+      }
     }
   });
   if (!partial) return;
