@@ -14,7 +14,7 @@
 // VDPBF16PS, which takes 2.1 cycles on an Emerald Rapids core where two float32 multiply-adds of as many elements take 0.5
 // each. So the sums are those of float32, and nothing is gained or lost in time but the copies (5 %).
 //
-// C is cut into blocks by m, n and k alone, and k is never split among threads but by slabs: the sums' order is fixed
+// Threads share out blocks of C, and k among them only by slabs: an element is the same sum in whatever block it is
 // (gemm.h).
 
 #include "native/ops/gemm.h"
