@@ -3,7 +3,8 @@
 //
 //   limits THREADS
 //
-// prints one JSON object: `flops`, float32 multiply-adds (two flops each) a second from registers; `copy`, bytes read and
+// prints one JSON object: `flops`, float32 multiply-adds (two flops each) a second from registers; `bf16`, the same for
+// bfloat16 dot products summed in float32 (VDPBF16PS), 0 where the processor has none; `copy`, bytes read and
 // written a second by memcpy between blocks far larger than the caches; `rows`, bytes a second of 256-byte rows read in
 // random order out of a table far larger than the caches, prefetched. Each is the best of several tries, on all threads.
 
@@ -84,6 +85,28 @@ void multiply_adds(int thread, int64_t rounds) {
   sink[thread % 64] = total[0];
 }
 
+#if defined(__AVX512F__)
+__attribute__((target("avx512bf16"))) void dot_products(int thread, int64_t rounds) {
+  __m512 chains[kChains];
+  for (int i = 0; i < kChains; ++i) chains[i] = _mm512_set1_ps(static_cast<float>(i));
+  const __m512bh factor = (__m512bh)_mm512_set1_epi32(0x3f003f00);  // ½ in each half
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 24
+    for (int i = 0; i < kChains; ++i) chains[i] = _mm512_dpbf16_ps(chains[i], factor, factor);
+  }
+  __m512 total = chains[0];
+  for (int i = 1; i < kChains; ++i) total = _mm512_add_ps(total, chains[i]);
+  sink[thread % 64] = _mm512_cvtss_f32(total);
+}
+
+double dot_product_flops(int threads, int64_t rounds) {
+  if (!__builtin_cpu_supports("avx512bf16")) return 0;
+  return best(threads, 4.0 * threads * rounds * kChains * kLanes, [&](int thread, int) { dot_products(thread, rounds); });
+}
+#else
+double dot_product_flops(int, int64_t) { return 0; }
+#endif
+
 uint64_t next_random(uint64_t* state) {  // splitmix64
   uint64_t z = *state += 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -107,6 +130,7 @@ void read_rows(int thread, const float* table, const int32_t* ids, int64_t count
 int run(int threads) {
   const int64_t rounds = 200000;
   const double flops = best(threads, 2.0 * threads * rounds * kChains * kLanes, [&](int thread, int) { multiply_adds(thread, rounds); });
+  const double bf16 = dot_product_flops(threads, rounds);
 
   double copy;
   {
@@ -134,7 +158,7 @@ int run(int threads) {
     });
     if (rate > rows) rows = rate;
   }
-  std::printf("{\"flops\": %.6g, \"copy\": %.6g, \"rows\": %.6g}\n", flops, copy, rows);
+  std::printf("{\"flops\": %.6g, \"bf16\": %.6g, \"copy\": %.6g, \"rows\": %.6g}\n", flops, bf16, copy, rows);
   return 0;
 }
 

@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 export interface MachineLimits {
   /** Float32 multiply-adds from registers, two flops each, a second. */
   readonly flops: number;
+  /** The same for bfloat16 dot products with float32 sums; 0 where the processor has none. */
+  readonly bf16: number;
   /** Bytes read and written a second by a copy of memory. */
   readonly copy: number;
   /** Bytes of 256-byte rows a second, read in random order out of a table far larger than the caches. */

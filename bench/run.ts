@@ -188,8 +188,9 @@ function reportLimits({ kind, isa, threads: count }: Engine, limit: MachineLimit
     return;
   }
   const giga = (value: number, unit: string) => `${(value / 1e9).toFixed(1)} ${unit}`;
+  const bf16 = limit.bf16 > 0 ? ` (bfloat16 dot products ${giga(limit.bf16, "GFLOP/s")})` : "";
   console.log(
-    `${isa}, ${count} threads: at most ${giga(limit.flops, "GFLOP/s")}, copy ${giga(limit.copy, "GB/s")}, random 256-byte rows ${giga(limit.rows, "GB/s")}`,
+    `${isa}, ${count} threads: at most ${giga(limit.flops, "GFLOP/s")}${bf16}, copy ${giga(limit.copy, "GB/s")}, random 256-byte rows ${giga(limit.rows, "GB/s")}`,
   );
 }
 
