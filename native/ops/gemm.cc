@@ -8,9 +8,9 @@
 // into memory of its thread, then goes through its rows, some 100 at a time, panel by panel (a panel stays in L1).
 // So there is one fork and join to a product, and a column of B is packed once for hundreds of rows, at 3 % of the time for
 // 256 of them. Where there are few rows, packing would cost 20 % at 50, and whole panels of B are read where they lie, from
-// the L2 cache. Rows of A that lie a multiple of 4 KiB apart would all fall on one set of the cache, and are copied.
+// the L2 cache. Rows of A that lie a multiple of 4 KiB apart would all fall on one set of the cache, and are rounded.
 //
-// Operands in bfloat16 are rounded as they are packed or copied, and multiplied as float32: the same products as those of
+// Operands in bfloat16 are rounded as they are packed or rounded, and multiplied as float32: the same products as those of
 // VDPBF16PS, which takes 2.1 cycles on an Emerald Rapids core where two float32 multiply-adds of as many elements take 0.5
 // each. So the sums are those of float32, and nothing is gained or lost in time but the copies (5 %).
 //
@@ -28,11 +28,10 @@ const int64_t kPackedElements = 131072;               // of B in a chunk: 512 Ki
 const int64_t kRowsInPlace = 64;
 const int64_t kPackedOnStack = 32768;                 // in a product of one thread
 const int64_t kRowsAtOnce = 112 / kTileRows * kTileRows;
-const int64_t kCopiedStride = kDepth + 16;            // of rows of A that are copied: 120 KiB on the stack
-const int64_t kConflictingStride = 1024;              // 4 KiB
+const int64_t kRoundedStride = kDepth + 16;            // of rows of A that are rounded: 120 KiB on the stack
 const int64_t kFlopsPerChunk = 400000;                // some 3 µs
 const int64_t kChunksPerThread = 4;
-const int64_t kMostRows = 32 * kTileRows;             // of a chunk
+const int64_t kMostRows = 64 * kTileRows;             // of a chunk
 const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;  // for which columns are packed again
 const int64_t kMostSlabs = 16;
 
@@ -227,13 +226,11 @@ SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t depth, int64_t columns
   }
 }
 
-// lines × width elements, `stride` apart, into rows `to_stride` apart.
-SHORTLIST_INLINE void copy_lines(int64_t lines, int64_t width, const float* from, int64_t stride, bool bf16, float* to,
-                                 int64_t to_stride) {
+// lines × width elements, `stride` apart, rounded to bfloat16 into lines `to_stride` apart.
+SHORTLIST_INLINE void round_lines(int64_t lines, int64_t width, const float* from, int64_t stride, float* to, int64_t to_stride) {
   for (int64_t i = 0; i < lines; ++i) {
     for (int64_t j = 0; j < width; j += kLanes) {
-      const vf line = load_upto(from + i * stride + j, width - j);
-      store_upto(to + i * to_stride + j, bf16 ? round_to_bf16(line) : line, width - j);
+      store_upto(to + i * to_stride + j, round_to_bf16(load_upto(from + i * stride + j, width - j)), width - j);
     }
   }
 }
@@ -241,14 +238,13 @@ SHORTLIST_INLINE void copy_lines(int64_t lines, int64_t width, const float* from
 // The same for any number of rows, some at a time.
 void multiply_block(int64_t rows, int64_t depth, int64_t columns, const Matrix& a, const Panels& b, const TileOutput& out) {
   const bool across = a.column_stride != 1;
-  const bool conflicts = !across && a.row_stride % kConflictingStride == 0 && rows > 1 && columns > 2 * kTileColumns;
   for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
     const int64_t own = rows - row < kRowsAtOnce ? rows - row : kRowsAtOnce;
     const Matrix from = part_of(a, row, 0);
     TileOutput own_out = out;
     own_out.c = out.c + row * out.stride;
     own_out.row_bias = out.row_bias ? out.row_bias + row : nullptr;
-    if (!conflicts && !a.bf16) {
+    if (!a.bf16) {
       if (across) {
         multiply_rows<true>(own, depth, columns, from.data, a.column_stride, b, own_out);
       } else {
@@ -256,13 +252,13 @@ void multiply_block(int64_t rows, int64_t depth, int64_t columns, const Matrix& 
       }
       continue;
     }
-    alignas(64) float copied[kRowsAtOnce * kCopiedStride];
+    alignas(64) float rounded[kRowsAtOnce * kRoundedStride];
     if (across) {
-      copy_lines(depth, own, from.data, a.column_stride, a.bf16, copied, kRowsAtOnce);
-      multiply_rows<true>(own, depth, columns, copied, kRowsAtOnce, b, own_out);
+      round_lines(depth, own, from.data, a.column_stride, rounded, kRowsAtOnce);
+      multiply_rows<true>(own, depth, columns, rounded, kRowsAtOnce, b, own_out);
     } else {
-      copy_lines(own, depth, from.data, a.row_stride, a.bf16, copied, kCopiedStride);
-      multiply_rows<false>(own, depth, columns, copied, kCopiedStride, b, own_out);
+      round_lines(own, depth, from.data, a.row_stride, rounded, kRoundedStride);
+      multiply_rows<false>(own, depth, columns, rounded, kRoundedStride, b, own_out);
     }
   }
 }

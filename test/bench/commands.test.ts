@@ -34,7 +34,7 @@ for (const extra of [[], ["--cold"]]) {
 
 test("bench:train: by instruction, and the whole", () => {
   const sizes = ["--users", "50", "--items", "60", "--tags", "20", "--batch", "8"];
-  const { status, rows, stderr } = bench("train.ts", ...sizes, "--steps", "2", "--profile", "--json", "--threads", "1");
+  const { status, rows, stderr } = bench("train.ts", ...sizes, "--steps", "2", "--json", "--threads", "1");
   assert.is(status, 0, stderr);
   const [{ samplesPerSecond, instructions, items }] = rows as [Record<string, unknown>];
   assert.is(items, 60);
