@@ -8,9 +8,10 @@
 // into memory of its thread, then goes through its rows, some 100 at a time, panel by panel (a panel stays in L1).
 // So there is one fork and join to a product, and a column of B is packed once for hundreds of rows, at 3 % of the time for
 // 256 of them. Where there are few rows, packing would cost 20 % at 50, and whole panels of B are read where they lie, from
-// the L2 cache. Rows of A that lie a multiple of 4 KiB apart would all fall on one set of the cache, and are rounded.
+// the L2 cache. (To copy rows of A that lie a multiple of 4 KiB apart, all on one set of the cache, gains nothing beside the
+// prefetch.)
 //
-// Operands in bfloat16 are rounded as they are packed or rounded, and multiplied as float32: the same products as those of
+// Operands in bfloat16 are rounded as they are packed or copied, and multiplied as float32: the same products as those of
 // VDPBF16PS, which takes 2.1 cycles on an Emerald Rapids core where two float32 multiply-adds of as many elements take 0.5
 // each. So the sums are those of float32, and nothing is gained or lost in time but the copies (5 %).
 //
