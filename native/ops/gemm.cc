@@ -308,11 +308,12 @@ Blocks blocks_of(const Call& call, int64_t m, int64_t n, int64_t k, int64_t dept
   const int64_t wanted = (chunks < static_cast<double>(most) ? static_cast<int64_t>(chunks) + 1 : most) / slabs;
   const int64_t fitting = fitting_columns(kPackedElements, depth);
   const int64_t rows = round_up(m, kTileRows), columns = round_up(n, kTileColumns);
+  const int64_t fewest = m <= kRowsAtOnce ? kFewestRows : 2 * kFewestRows;
   Blocks blocks = {rows < kMostRows ? rows : kMostRows, columns < fitting ? columns : fitting};
   while (((m + blocks.rows - 1) / blocks.rows) * ((n + blocks.columns - 1) / blocks.columns) < wanted) {
     if (blocks.columns > kTileColumns) {
       blocks.columns = half_of(blocks.columns, kTileColumns);
-    } else if (blocks.rows > kFewestRows) {
+    } else if (half_of(blocks.rows, kTileRows) >= fewest) {
       blocks.rows = half_of(blocks.rows, kTileRows);
     } else {
       break;
