@@ -26,6 +26,7 @@ namespace {
 
 const int64_t kDepth = 256;                           // a panel of 32 KiB at most
 const int64_t kPackedElements = 131072;               // of B in a chunk: 512 KiB
+const int64_t kFarElements = int64_t{1} << 19;        // of C: 2 MiB
 const int64_t kRowsInPlace = 64;
 const int64_t kPackedOnStack = 32768;                 // in a product of one thread
 const int64_t kRowsAtOnce = 112 / kTileRows * kTileRows;
@@ -57,6 +58,7 @@ struct TileOutput {
   const float* column_bias;
   const float* row_bias;
   bool relu;
+  bool far;  // C is too large for the caches: its tile is asked for before it is met
 };
 
 // Stores the first `columns` columns of a tile's sums.
@@ -97,6 +99,11 @@ void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __r
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < kTileVectors; ++j) sum[i][j] = vf{};
+  }
+  if (out.far) {
+    for (int i = 0; i < kRows; ++i) {
+      for (int j = 0; j < kTileVectors; ++j) __builtin_prefetch(out.c + i * out.stride + j * kLanes, 1);
+    }
   }
   // Four rows to a pointer: strides of 0 to 3 rows are addresses that one instruction can form.
   const float* row[(kRows + 3) / 4];
@@ -285,7 +292,8 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
           epilogue.accumulate || !first,
           last && epilogue.column_bias ? epilogue.column_bias + column : nullptr,
           last && epilogue.row_bias ? epilogue.row_bias + row : nullptr,
-          last && epilogue.relu};
+          last && epilogue.relu,
+          false};
 }
 
 // Columns of B that can be packed at a time.
@@ -397,8 +405,9 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     float* packed = buffers + this_worker() * buffer;
     for (int64_t p = begin; p < end; p += depth) {
       const int64_t block = end - p < depth ? end - p : depth;
-      const TileOutput out = partial ? output_of(partial + s * m * n, n, {}, row, column, p == begin, false)
+      TileOutput out = partial ? output_of(partial + s * m * n, n, {}, row, column, p == begin, false)
                                      : output_of(c, c_stride, epilogue, row, column, p == begin, p + block == end);
+      out.far = m * n > kFarElements;
       const Matrix from = part_of(a, row, p);
       // Whole panels are read where they lie if few rows need them.
       const int64_t in_place = b.column_stride == 1 && !b.bf16 && rows <= kRowsInPlace ? columns / kTileColumns * kTileColumns : 0;
