@@ -17,7 +17,7 @@ const REACHED = "#2f7d5b";
 const BELOW = "#b5562f";
 const NONE = "#6b7785";
 const ROW_HEIGHT = 20;
-const LABEL_WIDTH = 560;
+const LABEL_WIDTH = 640;
 
 const color = ({ ratio, target }) => (target == null ? NONE : ratio >= target ? REACHED : BELOW);
 const label = ({ group, name, threads }) => `${group}: ${name}, ${threads} thr.`;
@@ -26,7 +26,7 @@ const least = Math.min(0.5, ...results.map(({ ratio, target }) => 0.8 * Math.min
 const chart = echarts.init(null, null, {
   renderer: "svg",
   ssr: true,
-  width: 1100,
+  width: 1200,
   height: ROW_HEIGHT * results.length + 110,
 });
 chart.setOption({
