@@ -50,6 +50,20 @@ export function uint32(shape: readonly number[], values: Iterable<number>): Case
   return checked({ dtype: "uint32", shape, values: Uint32Array.from(values) });
 }
 
+/** `start` and `end` of ranges that are written out. */
+export function rangeOperands(ranges: readonly (readonly [start: number, end: number])[]) {
+  return {
+    start: int32(
+      [ranges.length],
+      ranges.map(([start]) => start),
+    ),
+    end: int32(
+      [ranges.length],
+      ranges.map(([, end]) => end),
+    ),
+  };
+}
+
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

@@ -1,4 +1,4 @@
-import { CaseValues, int32, largeTable, type OpCase } from "./case.js";
+import { CaseValues, int32, largeTable, type OpCase, rangeOperands } from "./case.js";
 
 const OP = { op: "embedding_bag", differentiate: ["table"] };
 
@@ -64,14 +64,7 @@ function ranges(
     operands: {
       table: values.normal([29, width]),
       ids: values.ids([ids], 29),
-      start: int32(
-        [samples.length],
-        samples.map(([start]) => start),
-      ),
-      end: int32(
-        [samples.length],
-        samples.map(([, end]) => end),
-      ),
+      ...rangeOperands(samples),
       ...(grouped && { offsets }),
     },
     limits: { ids: 29, start: count + 1, end: count + 1, ...(grouped && { offsets: ids + 1 }) },

@@ -1,4 +1,4 @@
-import { CaseValues, float32, int32, type OpCase } from "./case.js";
+import { CaseValues, float32, int32, type OpCase, rangeOperands } from "./case.js";
 
 const OP = { op: "range_max", tolerance: 0 };
 
@@ -22,14 +22,7 @@ function ranges(name: string, rows: number, width: number, samples: readonly (re
     name,
     operands: {
       input: new CaseValues(9).normal([rows, width]),
-      start: int32(
-        [samples.length],
-        samples.map(([start]) => start),
-      ),
-      end: int32(
-        [samples.length],
-        samples.map(([, end]) => end),
-      ),
+      ...rangeOperands(samples),
     },
     differentiate: ["input"],
     limits: { start: rows + 1, end: rows + 1 },

@@ -27,10 +27,10 @@ namespace {
 const int64_t kDepth = 256;                           // a panel of 32 KiB at most
 const int64_t kPackedElements = 131072;               // of B in a chunk: 512 KiB
 const int64_t kFarElements = int64_t{1} << 19;        // of C: 2 MiB
-const int64_t kRowsInPlace = 64;
+const int64_t kRowsInPlace = 64;                      // of a chunk, at most, for which B is not packed
 const int64_t kPackedOnStack = 32768;                 // in a product of one thread
 const int64_t kRowsAtOnce = 112 / kTileRows * kTileRows;
-const int64_t kRoundedStride = kDepth + 16;            // of rows of A that are rounded: 120 KiB on the stack
+const int64_t kRoundedStride = kDepth + 16;           // of rows of A that are rounded: 120 KiB on the stack
 const int64_t kFlopsPerChunk = 400000;                // some 3 µs
 const int64_t kChunksPerThread = 4;
 const int64_t kMostRows = 64 * kTileRows;             // of a chunk
@@ -200,6 +200,16 @@ void pack_block(int64_t depth, int64_t columns, const Matrix& b, float* to) {
   }
 }
 
+// Panels [first, last) of every block of k; the blocks lie one behind the other, each with all its panels.
+void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int64_t last) {
+  const int64_t depth = depth_of(packed.k), padded = round_up(packed.n, kTileColumns);
+  const int64_t column = first * kTileColumns, end = last * kTileColumns < packed.n ? last * kTileColumns : packed.n;
+  for (int64_t p = 0; p < packed.k; p += depth) {
+    const int64_t block = packed.k - p < depth ? packed.k - p : depth;
+    pack_block(block, end - column, part_of(b, p, column), packed.data + p * padded + column * block);
+  }
+}
+
 // Columns of B by panels of kTileColumns, `between` elements apart, whose steps of k are `stride` apart.
 struct Panels {
   const float* data;
@@ -334,27 +344,12 @@ Blocks blocks_of(const Call& call, int64_t m, int64_t n, int64_t k, int64_t dept
 
 int64_t packed_elements(int64_t k, int64_t n) { return k * round_up(n, kTileColumns); }
 
-// Blocks of k lie one behind the other, each with all its panels.
-void pack(const PackedMatrix& packed, const Matrix& b) {
-  const int64_t depth = depth_of(packed.k), padded = round_up(packed.n, kTileColumns);
-  for (int64_t p = 0; p < packed.k; p += depth) {
-    const int64_t block = packed.k - p < depth ? packed.k - p : depth;
-    pack_block(block, packed.n, part_of(b, p, 0), packed.data + p * padded);
-  }
-}
+void pack(const PackedMatrix& packed, const Matrix& b) { pack_panels(packed, b, 0, round_up(packed.n, kTileColumns) / kTileColumns); }
 
 void pack(const Call& call, const PackedMatrix& packed, const Matrix& b) {
-  const int64_t depth = depth_of(packed.k), padded = round_up(packed.n, kTileColumns);
   const int64_t panels_per_chunk = 32768 / (packed.k * kTileColumns + 1) + 1;
-  parallel_blocks(call, padded / kTileColumns, panels_per_chunk, [&](int64_t begin, int64_t end) {
-    const int64_t column = begin * kTileColumns;
-    const int64_t stop = end * kTileColumns < packed.n ? end * kTileColumns : packed.n;
-    for (int64_t p = 0; p < packed.k; p += depth) {
-      const int64_t block = packed.k - p < depth ? packed.k - p : depth;
-      pack_block(block, stop - column, part_of(b, p, column),
-                 packed.data + p * padded + column * block);
-    }
-  });
+  parallel_blocks(call, round_up(packed.n, kTileColumns) / kTileColumns, panels_per_chunk,
+                  [&](int64_t begin, int64_t end) { pack_panels(packed, b, begin, end); });
 }
 
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
@@ -406,7 +401,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     for (int64_t p = begin; p < end; p += depth) {
       const int64_t block = end - p < depth ? end - p : depth;
       TileOutput out = partial ? output_of(partial + s * m * n, n, {}, row, column, p == begin, false)
-                                     : output_of(c, c_stride, epilogue, row, column, p == begin, p + block == end);
+                               : output_of(c, c_stride, epilogue, row, column, p == begin, p + block == end);
       out.far = m * n > kFarElements;
       const Matrix from = part_of(a, row, p);
       // Whole panels are read where they lie if few rows need them.
