@@ -27,7 +27,7 @@ export function storeOf(engine: Engine, { program, stored }: BuiltCase): TensorS
 }
 
 /** The name of the input that holds the gradient of the loss by the op's first output. */
-export const SEED = "seed";
+export const SEED = "result.seed";
 
 /** Makes every temporary an output of the Program, under its own name. */
 export function outputTemporaries(graph: Graph): void {

@@ -9,12 +9,13 @@
 // of counters at a time, then the table's entries, which lie anywhere and are prefetched.
 
 #include "native/ops/operands.h"
+#include "native/ops/philox_blocks.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int kPairs = 16;  // of draws at a time
+const int kPairs = kPhiloxBlocks;  // of draws at a time
 const int64_t kPairsPerChunk = 32 * kPairs;
 const uint32_t kStream = 1;
 
@@ -33,30 +34,6 @@ void check_draws(const Call& call) {
   expect(call, shared ? is_shape(negatives, count, 1) : is_shape(negatives, call.input(kTarget).rows, count),
          "negatives [samples, draws], or [draws] when shared");
   check_ids(call, call.input(kAlias), items);
-}
-
-// The words of kPairs blocks with counters (pair[i], sample[i], step, 0): one lane a block.
-SHORTLIST_INLINE void philox(const uint32_t pair[kPairs], const uint32_t sample[kPairs], uint32_t step, uint32_t seed,
-                             uint32_t words[4][kPairs]) {
-  for (int i = 0; i < kPairs; ++i) {
-    uint32_t word0 = pair[i], word1 = sample[i], word2 = step, word3 = 0;
-    uint32_t key0 = seed, key1 = kStream;
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t even = uint64_t{0xD2511F53u} * word0;
-      const uint64_t odd = uint64_t{0xCD9E8D57u} * word2;
-      word0 = static_cast<uint32_t>(odd >> 32) ^ word1 ^ key0;
-      word1 = static_cast<uint32_t>(odd);
-      word2 = static_cast<uint32_t>(even >> 32) ^ word3 ^ key1;
-      word3 = static_cast<uint32_t>(even);
-      key0 += 0x9E3779B9u;
-      key1 += 0xBB67AE85u;
-    }
-    words[0][i] = word0;
-    words[1][i] = word1;
-    words[2][i] = word2;
-    words[3][i] = word3;
-  }
 }
 
 void draw(const Call& call) {
@@ -81,7 +58,7 @@ void draw(const Call& call) {
         next_pair = 0;
         ++next_sample;
       }
-      philox(pair, sample, step, seed, words);
+      philox_blocks(pair, sample, step, 0, seed, kStream, words);
       const int count = end - first < kPairs ? static_cast<int>(end - first) : kPairs;
       for (int i = 0; i < count; ++i) {
         for (int d = 0; d < 2; ++d) {

@@ -18,6 +18,8 @@ export interface ModelConfig {
   /** How the clicked items become one vector: an LSTM with max-pooling over time, or the mean of their embeddings. */
   history: "lstm" | "mean";
   lstmWidth: number;
+  /** What of the LSTM's hidden states the layers above read: their maximum over time, or the last one. */
+  pooling: "max" | "last";
   /** Peephole weights, zero at the start. */
   peepholes: boolean;
   /** Start value of the forget gate's bias (Jozefowicz et al. 2015). */
@@ -51,6 +53,16 @@ export interface ModelConfig {
   embeddingDeviation: number;
   /** Standard deviation of the output weights at the start; 0 means 1/√items. */
   outputDeviation: number;
+  /** Dropout of the clicked items' embeddings, in training (Srivastava et al. 2014). */
+  embeddingDropout: number;
+  /** Dropout of what the hidden layers and the user vector read, in training. */
+  dropout: number;
+  /** Share of training samples whose user features named in `userDropoutFeatures`... */
+  userDropout: number;
+  /** Steps at the start over which the learning rate rises from 0. */
+  warmupSteps: number;
+  /** Of the learning rate at the end of training, as a share; it falls on a cosine (Loshchilov & Hutter 2017). */
+  finalLearningRate: number;
   /** Samples in a batch. */
   batchSize: number;
   /** Isolated windows in shuffled order, or whole stretches of users that share positions and runs. */
@@ -78,6 +90,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   defaultEmbeddingWidth: { kind: "integer", min: 1 },
   history: { kind: "choice", values: ["lstm", "mean"] },
   lstmWidth: { kind: "integer", min: 1 },
+  pooling: { kind: "choice", values: ["max", "last"] },
   peepholes: { kind: "boolean" },
   forgetBias: { kind: "number", min: Number.NEGATIVE_INFINITY },
   hiddenWidths: { kind: "integers", min: 1 },
@@ -99,6 +112,11 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   l2Output: { kind: "boolean" },
   embeddingDeviation: { kind: "number", min: 0, above: true },
   outputDeviation: { kind: "number", min: 0 },
+  embeddingDropout: { kind: "number", min: 0, max: 0.95 },
+  dropout: { kind: "number", min: 0, max: 0.95 },
+  userDropout: { kind: "number", min: 0, max: 0.95 },
+  warmupSteps: { kind: "integer", min: 0 },
+  finalLearningRate: { kind: "number", min: 0, max: 1 },
   batchSize: { kind: "integer", min: 1 },
   batching: { kind: "choice", values: ["shuffled", "shared"] },
   passes: { kind: "integer", min: 1 },
@@ -117,6 +135,7 @@ const PADDLE: ModelConfig = {
   defaultEmbeddingWidth: 16,
   history: "lstm",
   lstmWidth: 64,
+  pooling: "max",
   peepholes: true,
   forgetBias: 0,
   hiddenWidths: [256],
@@ -138,6 +157,11 @@ const PADDLE: ModelConfig = {
   l2Output: true,
   embeddingDeviation: 0.001,
   outputDeviation: 0,
+  embeddingDropout: 0,
+  dropout: 0,
+  userDropout: 0,
+  warmupSteps: 0,
+  finalLearningRate: 1,
   batchSize: 50,
   batching: "shuffled",
   passes: 1,

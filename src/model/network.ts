@@ -5,7 +5,7 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { dense } from "../layers/dense.js";
 import { embeddingTable } from "../layers/embedding.js";
 import { lstmLayer } from "../layers/lstm.js";
-import { embeddingBag, embeddingLookup, rangeMax } from "../ops/index.js";
+import { dropIds, dropout, embeddingBag, embeddingLookup, rangeLast, rangeMax } from "../ops/index.js";
 import type { ModelConfig } from "./config.js";
 
 export interface RecallNetwork {
@@ -24,7 +24,12 @@ export interface RecallNetwork {
  * through an LSTM and a maximum over time (or their mean), item attributes averaged over the window, user features looked
  * up; all concatenated, then the hidden ReLU layers and the user vector. Which features there are is the schema's say.
  */
-export function recallNetwork(graph: Graph, config: ModelConfig, encoding: Encoding): RecallNetwork {
+export function recallNetwork(
+  graph: Graph,
+  config: ModelConfig,
+  encoding: Encoding,
+  drop: Dropouts = NO_DROPOUTS,
+): RecallNetwork {
   checkFeatureNames(config, encoding.schema);
   const { item, attributes, before, after, numbers } = featureOrder(encoding.schema);
   const used = ({ name }: { readonly name: string }) => !config.exclude.includes(name);
@@ -33,10 +38,10 @@ export function recallNetwork(graph: Graph, config: ModelConfig, encoding: Encod
       graph,
       `${name}.embedding`,
       table(graph, config, encoding, name),
-      graph.input(name, "int32", ["samples"]),
+      drop.ids(name, graph.input(name, "int32", ["samples"]), encoding.vocabularies.get(name)!.size),
     );
   const inputs = [
-    itemHistory(graph, config, encoding, item),
+    itemHistory(graph, config, encoding, item, drop),
     ...before.filter(used).map(lookUp),
     ...attributes.filter(used).map((feature) => pooledAttribute(graph, config, encoding, feature)),
     ...after.filter(used).map(lookUp),
@@ -45,9 +50,10 @@ export function recallNetwork(graph: Graph, config: ModelConfig, encoding: Encod
 
   let layer: readonly Tensor[] = inputs;
   config.hiddenWidths.forEach((width, index) => {
-    layer = [dense(graph, `hidden${index + 1}`, layer, { width, activation: "relu", precision: config.precision })];
+    const name = `hidden${index + 1}`;
+    layer = [dense(graph, name, drop.layer(layer), { width, activation: "relu", precision: config.precision })];
   });
-  const userVector = dense(graph, "user_vector", layer, {
+  const userVector = dense(graph, "user_vector", drop.layer(layer), {
     width: config.userVectorWidth,
     activation: config.userVectorActivation,
     precision: config.precision,
@@ -60,6 +66,35 @@ export function recallNetwork(graph: Graph, config: ModelConfig, encoding: Encod
   });
   const outputBias = graph.parameter("output.bias", [items], { kind: "zeros" });
   return { userVector, outputWeight, outputBias };
+}
+
+/** What training leaves out at random; inference leaves out nothing. */
+export interface Dropouts {
+  embedding(input: Tensor): Tensor;
+  layer(inputs: readonly Tensor[]): readonly Tensor[];
+  /** The ids of a user's feature. */
+  ids(feature: string, ids: Tensor, limit: number): Tensor;
+}
+
+const NO_DROPOUTS: Dropouts = { embedding: (x) => x, layer: (x) => x, ids: (_, x) => x };
+
+/** The configuration's dropouts, each with draws of its own. */
+export function trainingDropouts(
+  graph: Graph,
+  { embeddingDropout, dropout: rate, userDropout }: ModelConfig,
+  inputs: { readonly seed: Tensor; readonly step: Tensor },
+): Dropouts {
+  let site = 0;
+  const drop = (input: Tensor, rate: number) =>
+    rate === 0 ? input : dropout(graph, `${input.name}.dropped`, { input, ...inputs }, { rate, site: site++ });
+  return {
+    embedding: (input) => drop(input, embeddingDropout),
+    layer: (layer) => layer.map((input) => drop(input, rate)),
+    ids: (feature, ids, limit) =>
+      userDropout === 0 || feature !== "user_id"
+        ? ids
+        : dropIds(graph, `${feature}.dropped`, { ids, ...inputs }, { rate: userDropout, site: site++, limit }),
+  };
 }
 
 /** The features in the order of the log's columns, the clicks' attributes at the place of the clicks. */
@@ -89,7 +124,7 @@ function window(graph: Graph) {
   };
 }
 
-function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item: ItemFeature): Tensor {
+function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item: ItemFeature, drop: Dropouts): Tensor {
   const ids = graph.input(item.name, "int32", ["positions"]);
   const items = table(graph, config, encoding, item.name);
   if (config.history === "mean") return embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) });
@@ -97,7 +132,7 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
     graph,
     "lstm",
     {
-      input: embeddingLookup(graph, `${item.name}.embedding`, items, ids),
+      input: drop.embedding(embeddingLookup(graph, `${item.name}.embedding`, items, ids)),
       position: graph.input("step_position", "int32", ["steps"]),
       runOffsets: graph.input("run_offsets", "int32", ["runs+1"]),
     },
@@ -108,11 +143,12 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
       precision: config.precision,
     },
   );
-  return rangeMax(graph, "history.max", {
+  const steps = {
     input: hidden,
     start: graph.input("step_start", "int32", ["samples"]),
     end: graph.input("step_end", "int32", ["samples"]),
-  });
+  };
+  return config.pooling === "last" ? rangeLast(graph, "history.last", steps) : rangeMax(graph, "history.max", steps);
 }
 
 function pooledAttribute(

@@ -22,7 +22,7 @@ import { applyGradients, RowSorter } from "../optimizers/index.js";
 import type { OptimizerInputs } from "../optimizers/optimizer.js";
 import type { AliasTable } from "../random/alias_table.js";
 import type { ModelConfig } from "./config.js";
-import { type RecallNetwork, recallNetwork } from "./network.js";
+import { type RecallNetwork, recallNetwork, trainingDropouts } from "./network.js";
 
 /** A Program with the start values of the tensors that it keeps between runs. */
 export interface InitializedProgram {
@@ -84,11 +84,12 @@ export interface Noise {
 /** One training step: forward, backward, optimizer. Its output is the batch's `loss` []. */
 export function trainingProgram(config: ModelConfig, encoding: Encoding, noise: Noise): InitializedProgram {
   const graph = new Graph();
-  const network = recallNetwork(graph, config, encoding);
-  const parameters = [...graph.initializers.keys()].map((name) => graph.tensor(name)!);
   const inputs = optimizerInputs(graph);
+  const draws = { seed: graph.input("seed", "uint32", []), step: inputs.step };
+  const network = recallNetwork(graph, config, encoding, trainingDropouts(graph, config, draws));
+  const parameters = [...graph.initializers.keys()].map((name) => graph.tensor(name)!);
   const sorter = new RowSorter(graph);
-  const sampleLoss = lossOf(graph, config, network, noise, { ...inputs, sorter });
+  const sampleLoss = lossOf(graph, config, network, noise, { ...inputs, ...draws, sorter });
   const reduce = config.reduction === "mean" ? mean : sum;
   const loss = reduce(graph, "loss.batch", sampleLoss);
   graph.output("loss", loss);
@@ -145,6 +146,7 @@ function decayOutput(
 }
 
 interface LossInputs extends OptimizerInputs {
+  readonly seed: Tensor;
   readonly sorter: RowSorter;
 }
 
@@ -169,7 +171,7 @@ function lossOf(
       threshold: graph.constant("noise.threshold", "uint32", [items], { kind: "values", values: threshold }),
       alias: graph.constant("noise.alias", "int32", [items], { kind: "values", values: alias }),
       target,
-      seed: graph.input("seed", "uint32", []),
+      seed: inputs.seed,
       step: inputs.step,
     },
     { draws: config.draws, shared: config.sharedDraws },

@@ -4,6 +4,8 @@ import { addOp } from "./add.js";
 import { candidateGradientOp } from "./candidate_gradient.js";
 import { decayRowsOp } from "./decay_rows.js";
 import { drawNegativesOp } from "./draw_negatives.js";
+import { dropIdsOp } from "./drop_ids.js";
+import { dropoutOp } from "./dropout.js";
 import { embeddingBagGradientOp, embeddingBagOp } from "./embedding_bag.js";
 import { embeddingLookupOp } from "./embedding_lookup.js";
 import { fillOp } from "./fill.js";
@@ -20,6 +22,7 @@ import { meanGradientOp, meanOp } from "./mean.js";
 import { nceOp } from "./nce.js";
 import type { Op } from "./op.js";
 import { paddleNceOp } from "./paddle_nce.js";
+import { rangeLastGradientOp, rangeLastOp } from "./range_last.js";
 import { rangeMaxGradientOp, rangeMaxOp } from "./range_max.js";
 import { rowwiseAdagradRowsOp } from "./rowwise_adagrad.js";
 import { sampledSoftmaxOp } from "./sampled_softmax.js";
@@ -35,6 +38,8 @@ export { adam, adamRows } from "./adam.js";
 export { add } from "./add.js";
 export { decayRows } from "./decay_rows.js";
 export { drawNegatives } from "./draw_negatives.js";
+export { dropIds } from "./drop_ids.js";
+export { dropout } from "./dropout.js";
 export { embeddingBag } from "./embedding_bag.js";
 export { embeddingLookup } from "./embedding_lookup.js";
 export { fill } from "./fill.js";
@@ -46,6 +51,7 @@ export { mean } from "./mean.js";
 export { nce } from "./nce.js";
 export type { Precision } from "./numerics.js";
 export { paddleNce } from "./paddle_nce.js";
+export { rangeLast } from "./range_last.js";
 export { rangeMax } from "./range_max.js";
 export type { RowGradientInputs } from "./row_terms.js";
 export { rowwiseAdagradRows } from "./rowwise_adagrad.js";
@@ -67,6 +73,10 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     lstmGradientOp,
     rangeMaxOp,
     rangeMaxGradientOp,
+    rangeLastOp,
+    rangeLastGradientOp,
+    dropoutOp,
+    dropIdsOp,
     linearOp,
     reluGradientOp,
     linearInputGradientOp,

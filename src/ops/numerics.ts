@@ -45,3 +45,14 @@ export function logSumExp(values: Iterable<number>): number {
   if (maximum === -Infinity) return -Infinity;
   return maximum + Math.log(all.reduce((sum, x) => sum + Math.exp(x - maximum), 0));
 }
+
+/** Checks the attribute `rate` of a dropout. */
+export function checkRate(operands: ShapeOperands): void {
+  const rate = operands.attribute<number>("rate");
+  if (!(rate >= 0 && rate < 1)) operands.fail(`Expected rate from 0 to below 1 but received ${rate}`);
+}
+
+/** A dropout keeps what draws a word of at least this. */
+export function keepAbove(rate: number): number {
+  return Math.round(rate * 2 ** 32);
+}

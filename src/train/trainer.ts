@@ -105,7 +105,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const scalarsOf = (first: number, count: number) => ({
     seed: Uint32Array.of(seed),
     step: Uint32Array.from({ length: count }, (_, i) => first + i),
-    learning_rate: Float32Array.of(config.learningRate),
+    learning_rate: Float32Array.from({ length: count }, (_, i) => learningRateAt(config, first + i, steps)),
   });
   const savedPasses: number[] = [];
   let [samples, seconds, loss] = [0, 0, 0];
@@ -165,6 +165,13 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const { threads, isa } = engine;
   const report = { samplesPerSecond: samples / seconds, seconds, samples, steps, loss, threads, isa };
   return { ...report, ...(evaluation && { evaluation }), ...(profiled && { profile: profiled }) };
+}
+
+/** The learning rate of step `step` of `steps`: a linear rise, then half a cosine. */
+function learningRateAt({ learningRate, warmupSteps, finalLearningRate }: ModelConfig, step: number, steps: number) {
+  if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;
+  const progress = (step - warmupSteps) / Math.max(1, steps - warmupSteps);
+  return learningRate * (finalLearningRate + (1 - finalLearningRate) * 0.5 * (1 + Math.cos(Math.PI * progress)));
 }
 
 /** Runs the settling Program over all rows. */

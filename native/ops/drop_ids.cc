@@ -1,0 +1,50 @@
+// Ids replaced by 0, <unk>, at random.
+//
+// output[i] = ids[i] where word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key (seed, 5)
+// is at least rate · 2³², else 0.                                               output is =
+//
+// One id a sample: too few to share out or to vectorise.
+
+#include "native/core/philox.h"
+#include "native/ops/operands.h"
+#include "native/ops/philox_blocks.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+enum Input { kIds, kSeed, kStep };
+
+void check_drop(const Call& call) {
+  expect(call, same_shape(call.input(kIds), call.output(0)), "as many outputs as ids");
+  expect(call, elements(call.input(kSeed)) == 1 && elements(call.input(kStep)) == 1, "scalars for seed and step");
+  const double rate = number_attribute(call, "rate"), site = number_attribute(call, "site");
+  const double limit = number_attribute(call, "limit");
+  expect(call, rate >= 0 && rate < 1, "a rate from 0 to below 1");
+  expect(call, site >= 0 && site < 4294967296.0, "a site from 0 on");
+  expect(call, limit >= 1 && limit < 2147483648.0, "a limit of at least 1");
+  check_ids(call, call.input(kIds), static_cast<int64_t>(limit));
+}
+
+void drop(const Call& call) {
+  const int32_t* ids = call.input(kIds).i32();
+  int32_t* output = call.output(0).i32();
+  const uint32_t seed = call.input(kSeed).u32()[0], step = call.input(kStep).u32()[0];
+  const uint32_t site = static_cast<uint32_t>(number_attribute(call, "site"));
+  const uint32_t above = keep_above(number_attribute(call, "rate"));
+  uint32_t words[4] = {};
+  for (int64_t i = 0; i < call.output(0).rows; ++i) {
+    if (i % 4 == 0) philox({static_cast<uint32_t>(i / 4), 0, step, site}, seed, kDropoutStream, words);
+    output[i] = words[i % 4] >= above ? ids[i] : 0;
+  }
+}
+
+const char* const kInputs[] = {"ids", "seed", "step", nullptr};
+const char* const kOutputs[] = {"output", nullptr};
+
+}  // namespace
+
+extern const Op drop_ids = {"drop_ids", kInputs, kOutputs, check_drop, drop};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,64 @@
+// Dropout (Srivastava et al. 2014) by Philox 4×32-10.
+//
+// output(r, c) = input(r, c) / (1 − rate) where word ⌊c / B⌋ of the block with counter (c mod B, r, step, site) and key
+// (seed, 5) is at least rate · 2³², else 0; B = ⌈columns / 4⌉.             output is =, and may be the input
+//
+// The words of 16 blocks side by side are those of four spans of 16 columns, so nothing is shuffled.
+
+#include "native/ops/operands.h"
+#include "native/ops/philox_blocks.h"
+#include "native/simd/vector.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+const int64_t kElementsPerChunk = 4096;
+
+enum Input { kInput, kSeed, kStep };
+
+void check_dropout(const Call& call) {
+  expect(call, same_shape(call.input(kInput), call.output(0)), "output of input's shape");
+  expect(call, elements(call.input(kSeed)) == 1 && elements(call.input(kStep)) == 1, "scalars for seed and step");
+  const double rate = number_attribute(call, "rate"), site = number_attribute(call, "site");
+  expect(call, rate >= 0 && rate < 1, "a rate from 0 to below 1");
+  expect(call, site >= 0 && site < 4294967296.0, "a site from 0 on");
+}
+
+void drop(const Call& call) {
+  const Tensor& input = call.input(kInput);
+  const Tensor& output = call.output(0);
+  const uint32_t seed = call.input(kSeed).u32()[0], step = call.input(kStep).u32()[0];
+  const double rate = number_attribute(call, "rate");
+  const uint32_t site = static_cast<uint32_t>(number_attribute(call, "site")), above = keep_above(rate);
+  const float scale = static_cast<float>(1 / (1 - rate));
+  const int64_t columns = output.columns, blocks = (columns + 3) / 4;
+  parallel_blocks(call, output.rows, kElementsPerChunk / (columns + 1) + 1, [&](int64_t begin, int64_t end) {
+    uint32_t block[kPhiloxBlocks], row[kPhiloxBlocks], words[4][kPhiloxBlocks];
+    for (int64_t r = begin; r < end; ++r) {
+      const float* from = input.row(r);
+      float* to = output.row(r);
+      for (int i = 0; i < kPhiloxBlocks; ++i) row[i] = static_cast<uint32_t>(r);
+      for (int64_t first = 0; first < blocks; first += kPhiloxBlocks) {
+        for (int i = 0; i < kPhiloxBlocks; ++i) block[i] = static_cast<uint32_t>(first + i);
+        philox_blocks(block, row, step, site, seed, kDropoutStream, words);
+        const int64_t count = blocks - first < kPhiloxBlocks ? blocks - first : kPhiloxBlocks;
+        for (int word = 0; word < 4; ++word) {
+          const int64_t c = word * blocks + first;
+          const int64_t left = columns - c < count ? columns - c : count;
+          for (int64_t i = 0; i < left; ++i) to[c + i] = words[word][i] >= above ? from[c + i] * scale : 0.0f;
+        }
+      }
+    }
+  });
+}
+
+const char* const kInputs[] = {"input", "seed", "step", nullptr};
+const char* const kOutputs[] = {"output", nullptr};
+
+}  // namespace
+
+extern const Op dropout = {"dropout", kInputs, kOutputs, check_dropout, drop};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

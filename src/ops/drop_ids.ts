@@ -1,0 +1,59 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import { philox, STREAMS } from "../random/philox.js";
+import { checkRate, keepAbove } from "./numerics.js";
+import { checkIds, type Op } from "./op.js";
+
+/**
+ * Replaces ids by 0, `<unk>`, with probability `rate`, so that the table's row 0 learns to stand in for what is unknown.
+ * Id i takes word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key (seed, 5), and is kept
+ * where that word is at least rate · 2³². `site` tells the dropouts of one step apart; ids from `limit` on are refused.
+ */
+export const dropIdsOp: Op = {
+  name: "drop_ids",
+  inputs: {
+    ids: { dtype: "int32", rank: 1 },
+    seed: { dtype: "uint32", rank: 0 },
+    step: { dtype: "uint32", rank: 0 },
+  },
+  outputs: ["output"],
+  attributes: { rate: 0, site: 0, limit: 1 },
+  shapes: (operands) => {
+    checkRate(operands);
+    return { output: { dtype: "int32", shape: operands.input("ids").shape } };
+  },
+  check: (call) => checkIds(call, "ids", call.attribute<number>("limit")),
+  reference: (call) => {
+    const [ids, output] = [call.input("ids").data, call.output("output").data];
+    const [seed, step] = [call.input("seed").data[0]!, call.input("step").data[0]!];
+    const [rate, site] = [call.attribute<number>("rate"), call.attribute<number>("site")];
+    const words = new Uint32Array(4);
+    for (let i = 0; i < ids.length; i++) {
+      if (i % 4 === 0) philox(words, i / 4, 0, step, site, seed, STREAMS.dropout);
+      output[i] = words[i % 4]! >= keepAbove(rate) ? ids[i]! : 0;
+    }
+  },
+  cost: (call) => ({ flops: 0, bytes: 8 * call.output("output").rows }),
+};
+
+export interface DropIdsInputs {
+  /** int32 [n] */
+  readonly ids: Tensor;
+  /** uint32 [] */
+  readonly seed: Tensor;
+  /** uint32 [] */
+  readonly step: Tensor;
+}
+
+export interface DropIdsOptions {
+  /** Share of ids that become 0, below 1. */
+  readonly rate: number;
+  /** Different for every dropout of a Program. */
+  readonly site: number;
+  /** Rows of the table that the ids are for. */
+  readonly limit: number;
+}
+
+/** int32 [n]: the ids, some of them 0. */
+export function dropIds(graph: Graph, name: string, inputs: DropIdsInputs, options: DropIdsOptions): Tensor {
+  return graph.apply(dropIdsOp, name, { ...inputs }, { ...options })["output"]!;
+}

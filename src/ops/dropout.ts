@@ -1,0 +1,75 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import { philox, STREAMS } from "../random/philox.js";
+import { checkRate, keepAbove } from "./numerics.js";
+import type { Op } from "./op.js";
+
+/**
+ * Dropout (Srivastava et al. 2014): an element is set to 0 with probability `rate` and divided by 1 − rate otherwise.
+ * With B = ⌈columns / 4⌉, element (r, c) takes word ⌊c / B⌋ of the Philox 4×32-10 block with counter
+ * (c mod B, r, step, site) and key (seed, 5), and is kept where that word is at least rate · 2³². `site` tells the
+ * dropouts of one step apart. Linear, so the gradient is the same op with the same draws.
+ */
+export const dropoutOp: Op = {
+  name: "dropout",
+  inputs: {
+    input: { dtype: "float32", rank: 2 },
+    seed: { dtype: "uint32", rank: 0 },
+    step: { dtype: "uint32", rank: 0 },
+  },
+  outputs: ["output"],
+  attributes: { rate: 0, site: 0 },
+  shapes: (operands) => {
+    checkRate(operands);
+    return { output: { dtype: "float32", shape: operands.input("input").shape } };
+  },
+  gradient: ({ graph, name, attributes, input, outputGradient }) => ({
+    input: graph.apply(
+      dropoutOp,
+      `${name}.input_gradient`,
+      { input: outputGradient("output"), seed: input("seed"), step: input("step") },
+      { rate: attributes["rate"]!, site: attributes["site"]! },
+    )["output"],
+  }),
+  reference: (call) => {
+    const [input, output] = [call.input("input").data, call.output("output")];
+    const [seed, step] = [call.input("seed").data[0]!, call.input("step").data[0]!];
+    const [rate, site] = [call.attribute<number>("rate"), call.attribute<number>("site")];
+    const { rows, columns } = output;
+    const blocks = Math.ceil(columns / 4);
+    const words = new Uint32Array(4);
+    for (let r = 0; r < rows; r++) {
+      for (let block = 0; block < blocks; block++) {
+        philox(words, block, r, step, site, seed, STREAMS.dropout);
+        for (let word = 0; word < 4 && word * blocks + block < columns; word++) {
+          const at = r * columns + word * blocks + block;
+          output.data[at] = words[word]! >= keepAbove(rate) ? input[at]! / (1 - rate) : 0;
+        }
+      }
+    }
+  },
+  cost: (call) => {
+    const { rows, columns } = call.output("output");
+    return { flops: rows * columns, bytes: 8 * rows * columns };
+  },
+};
+
+export interface DropoutInputs {
+  /** [rows, columns] */
+  readonly input: Tensor;
+  /** uint32 [] */
+  readonly seed: Tensor;
+  /** uint32 [] */
+  readonly step: Tensor;
+}
+
+export interface DropoutOptions {
+  /** Share of elements that become 0, below 1. */
+  readonly rate: number;
+  /** Different for every dropout of a Program. */
+  readonly site: number;
+}
+
+/** [rows, columns]: the input, some of its elements 0 and the others larger for it. */
+export function dropout(graph: Graph, name: string, inputs: DropoutInputs, options: DropoutOptions): Tensor {
+  return graph.apply(dropoutOp, name, { ...inputs }, { ...options })["output"]!;
+}
