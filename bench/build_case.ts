@@ -2,7 +2,7 @@ import type { Engine, TensorStore } from "../src/executors/executor.js";
 import { type Gradient, gradients } from "../src/graph/gradients.js";
 import { Graph, type Tensor, type TensorOperand } from "../src/graph/graph.js";
 import { type Program, storedTensors } from "../src/graph/program.js";
-import { addOp } from "../src/ops/add.js";
+import { GRADIENT_SUMS } from "../src/ops/loss_gradients.js";
 import { OPS } from "../src/ops/index.js";
 import type { TensorData } from "../src/ops/op.js";
 import { RandomStream } from "../src/random/philox.js";
@@ -78,7 +78,7 @@ export function buildCase(opCase: OpCase, options: { readonly gradients: boolean
     const seed = graph.input(SEED, "float32", first.shape);
     const random = new RandomStream(99, 1001);
     inputs[seed.name] = Float32Array.from({ length: elementCount(first.shape as number[]) }, () => random.normal());
-    found = gradients(graph, new Map([[first, seed]]), differentiated, addOp);
+    found = gradients(graph, new Map([[first, seed]]), differentiated, GRADIENT_SUMS);
   }
   outputTemporaries(graph);
   const gradientsByName = new Map([...found].map(([tensor, gradient]) => [tensor.name, gradient]));

@@ -2,7 +2,7 @@
 
 import { gradients } from "../src/graph/gradients.js";
 import { Graph, type Initializer, type Tensor } from "../src/graph/graph.js";
-import { addOp } from "../src/ops/add.js";
+import { GRADIENT_SUMS } from "../src/ops/loss_gradients.js";
 import { embeddingBag, linear, lstm, rangeMax, topN } from "../src/ops/index.js";
 import { applyGradients } from "../src/optimizers/index.js";
 import { aliasTable } from "../src/random/alias_table.js";
@@ -91,7 +91,7 @@ export function lstmTraining({ batch, steps, width }: LstmSizes): KernelProgram 
     ),
   });
   const seed = graph.constant("s.seed", "float32", [batch, width], { kind: "constant", value: 1 });
-  const found = gradients(graph, new Map([[maxima, seed]]), [input, inputWeight, recurrentWeight, bias], addOp);
+  const found = gradients(graph, new Map([[maxima, seed]]), [input, inputWeight, recurrentWeight, bias], GRADIENT_SUMS);
   for (const [parameter, gradient] of found) {
     if (gradient.kind === "dense") graph.output(`${parameter.name}.gradient`, gradient.tensor);
   }
@@ -155,7 +155,7 @@ export function bag(sizes: BagSizes, { offsets, sets }: BagIds, options: { reado
     const output = embeddingBag(graph, `o${i}.mean`, { table, ids: ids(graph, `i.ids${i}`, set), start, end });
     graph.output(`mean${i}`, output);
     if (scalars) {
-      const found = gradients(graph, new Map([[output, scalars.seed]]), [table], addOp);
+      const found = gradients(graph, new Map([[output, scalars.seed]]), [table], GRADIENT_SUMS);
       applyGradients(graph, adagrad, found, scalars);
     }
   });

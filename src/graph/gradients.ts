@@ -40,18 +40,26 @@ export type SlotGradient = Tensor | readonly (Tensor | undefined)[] | { readonly
 
 export type GradientRule = (context: GradientContext) => Record<string, SlotGradient | undefined>;
 
+/** How gradients of one tensor are put together; handed to `gradients` because a graph knows no op. */
+export interface GradientSums {
+  /** Sums two: inputs `left`, `right`, output `output`. */
+  readonly add: GraphOp;
+  /** Makes row terms, and `base` where there is one, a tensor of the table's shape. */
+  scatterAdd(graph: Graph, name: string, table: Tensor, terms: readonly RowTerm[], base: Tensor | undefined): Tensor;
+}
+
 /**
  * Adds the instructions that compute the gradient of a loss by each of `parameters`, source to source: the nodes are
  * walked backwards and each op's rule adds its own gradient instructions. `seeds` holds the gradient of the loss by the
- * tensors where the walk starts (for a scalar loss, itself: a tensor that holds 1). `add` is the op that sums the
- * gradients of a tensor that is read twice; it is handed in because a graph knows no op. A parameter that the seeds do
- * not depend on has no entry in the result.
+ * tensors where the walk starts (for a scalar loss, itself: a tensor that holds 1). Row terms stay row terms where all
+ * that reads a parameter gives them; a table that is computed, or read as a matrix as well, has a dense gradient. A
+ * parameter that the seeds do not depend on has no entry in the result.
  */
 export function gradients(
   graph: Graph,
   seeds: ReadonlyMap<Tensor, Tensor>,
   parameters: readonly Tensor[],
-  add: GraphOp,
+  { add, scatterAdd }: GradientSums,
 ): Map<Tensor, Gradient> {
   const nodes = [...graph.nodes];
   const needsGradient = reachableFrom(nodes, parameters);
@@ -80,9 +88,18 @@ export function gradients(
     );
   };
 
+  /** Whatever reads `table` has been walked past. */
+  const makeDense = (table: Tensor) => {
+    const terms = rows.get(table);
+    if (!terms) return;
+    dense.set(table, scatterAdd(graph, `${table.name}.gradient`, table, terms, dense.get(table)));
+    rows.delete(table);
+  };
+
   for (const node of nodes.reverse()) {
     const outputs = Object.values(node.outputs).flat() as Tensor[];
     if (outputs.every(({ role }) => STORED_ROLES.has(role))) continue; // an update in place is no part of the loss
+    outputs.forEach(makeDense);
     if (!outputs.some((tensor) => dense.has(tensor))) continue;
     if (!inputTensors(node).some((tensor) => needsGradient.has(tensor))) continue;
     if (!node.op.gradient) throw new ShortlistError("ERR_GRAPH", `[${node.op.name}] has no gradient rule`);
@@ -92,12 +109,7 @@ export function gradients(
       const operand = node.inputs[slot]!;
       if ("rows" in gradient) {
         const table = operand as Tensor;
-        if (table.role === "temporary" && needsGradient.has(table)) {
-          throw new ShortlistError(
-            "ERR_GRAPH",
-            `[${node.op.name}] Expected ${slot} to be a parameter, as its gradient is by rows, but "${table.name}" is computed`,
-          );
-        }
+        if (!needsGradient.has(table)) continue;
         rows.set(table, [...(rows.get(table) ?? []), ...gradient.rows]);
         continue;
       }
@@ -111,14 +123,9 @@ export function gradients(
 
   const result = new Map<Tensor, Gradient>();
   for (const parameter of parameters) {
+    if (dense.has(parameter)) makeDense(parameter);
     const tensor = dense.get(parameter);
     const terms = rows.get(parameter);
-    if (tensor && terms) {
-      throw new ShortlistError(
-        "ERR_GRAPH",
-        `Parameter "${parameter.name}" has both a dense gradient and row gradients`,
-      );
-    }
     if (tensor) result.set(parameter, { kind: "dense", tensor });
     if (terms) result.set(parameter, { kind: "rows", terms });
   }

@@ -26,6 +26,7 @@ import { rangeLastGradientOp, rangeLastOp } from "./range_last.js";
 import { rangeMaxGradientOp, rangeMaxOp } from "./range_max.js";
 import { rowwiseAdagradRowsOp } from "./rowwise_adagrad.js";
 import { sampledSoftmaxOp } from "./sampled_softmax.js";
+import { scatterAddOp } from "./scatter_add.js";
 import { sgdOp, sgdRowsOp } from "./sgd.js";
 import { softmaxGradientOp, softmaxOp } from "./softmax.js";
 import { sortRowsOp } from "./sort_rows.js";
@@ -56,6 +57,7 @@ export { rangeMax } from "./range_max.js";
 export type { RowGradientInputs } from "./row_terms.js";
 export { rowwiseAdagradRows } from "./rowwise_adagrad.js";
 export { sampledSoftmax } from "./sampled_softmax.js";
+export { scatterAdd } from "./scatter_add.js";
 export { sgd, sgdRows } from "./sgd.js";
 export { softmax } from "./softmax.js";
 export { type SortedRows, sortRows } from "./sort_rows.js";
@@ -98,6 +100,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     addOp,
     l2DecayOp,
     sortRowsOp,
+    scatterAddOp,
     sgdOp,
     sgdRowsOp,
     adagradOp,

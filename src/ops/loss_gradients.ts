@@ -1,9 +1,20 @@
-import { type Gradient, gradients } from "../graph/gradients.js";
+import { type Gradient, type GradientSums, gradients } from "../graph/gradients.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { addOp } from "./add.js";
 import { fill } from "./fill.js";
+import { scatterAdd } from "./scatter_add.js";
+import { sortRows } from "./sort_rows.js";
+
+/** What `gradients` puts gradients together with. */
+export const GRADIENT_SUMS: GradientSums = {
+  add: addOp,
+  scatterAdd: (graph, name, table, terms, base) => {
+    const ids = terms.map(({ ids }) => ids);
+    return scatterAdd(graph, name, { table, base, terms, sorted: sortRows(graph, `${name}.order`, ids) });
+  },
+};
 
 /** The gradients of a scalar loss by each of `parameters`; one that the loss does not depend on has no entry. */
 export function lossGradients(graph: Graph, loss: Tensor, parameters: readonly Tensor[]): Map<Tensor, Gradient> {
-  return gradients(graph, new Map([[loss, fill(graph, `${loss.name}.gradient`, 1)]]), parameters, addOp);
+  return gradients(graph, new Map([[loss, fill(graph, `${loss.name}.gradient`, 1)]]), parameters, GRADIENT_SUMS);
 }

@@ -61,8 +61,8 @@ export function rowTermOperands({ sorted, terms }: RowGradientInputs) {
   };
 }
 
-/** Shape rule of the row terms: as many of each operand as `terms` says, rows as wide as the table. */
-export function checkRowTermShapes(operands: ShapeOperands): void {
+/** Shape rule of the row terms: as many of each operand as `terms` says, rows as wide as the table in slot `table`. */
+export function checkRowTermShapes(operands: ShapeOperands, table = "parameter"): void {
   const letters = [...operands.attribute<string>("terms")];
   if (!LETTERS.test(letters.join(""))) operands.fail(`Expected terms of p, o, s, b but received "${letters.join("")}"`);
   const expectLength = (slot: string, expected: number) => {
@@ -75,7 +75,7 @@ export function checkRowTermShapes(operands: ShapeOperands): void {
   expectLength("term_scale", letters.filter(hasScale).length);
 
   const ids = operands.list("ids");
-  const width = operands.input("parameter").shape[1] ?? 1;
+  const width = operands.input(table).shape[1] ?? 1;
   for (const rows of operands.list("term_rows")) {
     const columns = rows.shape[1] ?? 1;
     if (width !== 1 && columns !== width) operands.failShape("term_rows", `with ${width} columns`, rows);
@@ -109,8 +109,8 @@ function termsOf(call: KernelCall): Term[] {
   }));
 }
 
-export function checkRowTerms(call: KernelCall): void {
-  const { rows } = call.input("parameter");
+export function checkRowTerms(call: KernelCall, table = "parameter"): void {
+  const { rows } = call.input(table);
   checkIds(call, "ids", rows);
   checkIds(call, "rows", rows);
   const n = call.input("order").rows;
@@ -121,8 +121,12 @@ export function checkRowTerms(call: KernelCall): void {
 }
 
 /** Calls `update` with each row that the batch touched and the sum of its terms, in rising order of rows. */
-export function forEachTouchedRow(call: KernelCall, update: (row: number, gradient: Float64Array) => void): void {
-  const width = call.input("parameter").columns;
+export function forEachTouchedRow(
+  call: KernelCall,
+  update: (row: number, gradient: Float64Array) => void,
+  table = "parameter",
+): void {
+  const width = call.input(table).columns;
   const [order, segments] = [call.input("order").data, call.input("segments").data];
   const contributions = termsOf(call).flatMap((term) => contributionsOf(term, width));
   const gradient = new Float64Array(width);
@@ -148,8 +152,8 @@ function contributionsOf(term: Term, width: number): { rows: Value; row: number;
 }
 
 /** `tables` counts the table-sized operands that a row's update reads and writes: the parameter and its state. */
-export function rowTermCost(call: CostCall, flopsPerElement: number, tables: number): Cost {
-  const [parameter, order] = [call.input("parameter"), call.input("order")];
+export function rowTermCost(call: CostCall, flopsPerElement: number, tables: number, table = "parameter"): Cost {
+  const [parameter, order] = [call.input(table), call.input("order")];
   const elements = order.rows * parameter.columns;
   return { flops: elements * (1 + flopsPerElement), bytes: 4 * (elements * (1 + 2 * tables) + 4 * order.rows) };
 }

@@ -2,7 +2,7 @@ import type { Engine, Executor, TensorStore } from "../../src/executors/executor
 import { gradients } from "../../src/graph/gradients.js";
 import { Graph, type Tensor } from "../../src/graph/graph.js";
 import { type Program, STORED_ROLES } from "../../src/graph/program.js";
-import { addOp } from "../../src/ops/add.js";
+import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import { embeddingBag } from "../../src/ops/embedding_bag.js";
 import { linear } from "../../src/ops/linear.js";
 import type { TensorData } from "../../src/ops/op.js";
@@ -50,7 +50,7 @@ export function bagProgram(): Program {
   const layer = linear(graph, "layer", bags, hidden, undefined, { activation: "relu" });
   const result = linear(graph, "result", [layer], out);
   const seed = graph.input("seed", "float32", ["samples", 3]);
-  const found = gradients(graph, new Map([[result, seed]]), [wide, narrow, hidden, out], addOp);
+  const found = gradients(graph, new Map([[result, seed]]), [wide, narrow, hidden, out], GRADIENT_SUMS);
   graph.output("score", result);
   for (const [parameter, gradient] of found) {
     const tensor: Tensor = gradient.kind === "dense" ? gradient.tensor : gradient.terms[0]!.rows;

@@ -1,0 +1,49 @@
+// Row terms as a whole tensor: output = base + Σ terms (row_terms.h), base 0 where it is left out.
+//
+// output is =, and may be the base. Of `table` only the shape is read.
+
+#include "native/ops/elementwise.h"
+#include "native/ops/row_terms.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+enum Input { kTable, kBase, kFirstRowSlot };
+
+void check_scatter(const Call& call) {
+  const Tensor& table = call.input(kTable);
+  expect(call, same_shape(call.output(0), table), "output of table's shape");
+  expect(call, !call.has(kBase) || same_shape(call.input(kBase), table), "base of table's shape");
+  check_row_terms(call, kFirstRowSlot, table);
+}
+
+void scatter(const Call& call) {
+  const Tensor& output = call.output(0);
+  if (call.has(kBase)) {
+    const Tensor& base = call.input(kBase);
+    for_each_vector(call, output, is_flat(base) && is_flat(output), [&](int64_t r, int64_t c, int64_t left) {
+      store_upto(output.row(r) + c, load_upto(base.row(r) + c, left), left);
+    });
+  } else {
+    for_each_vector(call, output, is_flat(output),
+                    [&](int64_t r, int64_t c, int64_t left) { store_upto(output.row(r) + c, vf{}, left); });
+  }
+  for_each_row(call, kFirstRowSlot, {&output}, [&](int64_t row, const float* sum) {
+    float* to = output.row(row);
+    for (int64_t c = 0; c < output.columns; c += kLanes) {
+      const int64_t left = output.columns - c;
+      store_upto(to + c, load_upto(to + c, left) + load_upto(sum + c, left), left);
+    }
+  });
+}
+
+const char* const kInputs[] = {"table", "base?", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", nullptr};
+const char* const kOutputs[] = {"output", nullptr};
+
+}  // namespace
+
+extern const Op scatter_add = {"scatter_add", kInputs, kOutputs, check_scatter, scatter};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,66 @@
+import type { Graph, InputSlot, Tensor } from "../graph/graph.js";
+import type { Op } from "./op.js";
+import {
+  checkRowTermShapes,
+  checkRowTerms,
+  forEachTouchedRow,
+  ROW_TERM_INPUTS,
+  type RowGradientInputs,
+  rowTermCost,
+  rowTermOperands,
+} from "./row_terms.js";
+
+const BASE_INPUTS: Record<string, InputSlot> = {
+  table: { dtype: "float32" },
+  base: { dtype: "float32", optional: true },
+};
+
+/**
+ * Row terms as a whole tensor: output = base + Σ terms, of `table`'s shape; `base` is 0 where it is left out, and of
+ * `table` only the shape is read. For tables whose gradient must be dense: one that is computed, or one that is read as a
+ * matrix as well as by rows.
+ */
+export const scatterAddOp: Op = {
+  name: "scatter_add",
+  inputs: { ...BASE_INPUTS, ...ROW_TERM_INPUTS },
+  outputs: ["output"],
+  attributes: { terms: "" },
+  shapes: (operands) => {
+    checkRowTermShapes(operands, "table");
+    const { shape } = operands.input("table");
+    if (operands.has("base")) operands.expectShape("base", shape);
+    return { output: { dtype: "float32", shape } };
+  },
+  check: (call) => checkRowTerms(call, "table"),
+  reference: (call) => {
+    const { data, columns } = call.output("output");
+    if (call.has("base")) data.set(call.input("base").data);
+    else data.fill(0);
+    forEachTouchedRow(
+      call,
+      (row, gradient) => {
+        for (let c = 0; c < columns; c++) data[row * columns + c]! += gradient[c]!;
+      },
+      "table",
+    );
+  },
+  cost: (call) => {
+    const { rows, columns } = call.output("output");
+    const terms = rowTermCost(call, 1, 1, "table");
+    return { flops: terms.flops, bytes: terms.bytes + 4 * rows * columns * (call.has("base") ? 2 : 1) };
+  },
+};
+
+export interface ScatterAddInputs extends RowGradientInputs {
+  /** [rows, width] or [rows]: gives the shape */
+  readonly table: Tensor;
+  /** of the table's shape */
+  readonly base?: Tensor | undefined;
+}
+
+/** Of the table's shape: `base`, or 0, and the sum of each row's terms. */
+export function scatterAdd(graph: Graph, name: string, inputs: ScatterAddInputs): Tensor {
+  const { table, base } = inputs;
+  const terms = rowTermOperands(inputs);
+  return graph.apply(scatterAddOp, name, { table, base, ...terms.inputs }, terms.attributes)["output"]!;
+}
