@@ -2,8 +2,8 @@
 
 import { gradients } from "../src/graph/gradients.js";
 import { Graph, type Initializer, type Tensor } from "../src/graph/graph.js";
-import { GRADIENT_SUMS } from "../src/ops/loss_gradients.js";
 import { embeddingBag, linear, lstm, rangeMax, topN } from "../src/ops/index.js";
+import { GRADIENT_SUMS } from "../src/ops/loss_gradients.js";
 import { applyGradients } from "../src/optimizers/index.js";
 import { aliasTable } from "../src/random/alias_table.js";
 import { RandomStream } from "../src/random/philox.js";

@@ -1,4 +1,6 @@
 import type { Batch, TrainingBatches } from "../src/data/batches.js";
+import { itemAttributes } from "../src/data/catalogue.js";
+import { itemVocabulary } from "../src/data/clicks.js";
 import type { Engine, Executor } from "../src/executors/executor.js";
 import type { DimSizes } from "../src/graph/dims.js";
 import type { Program } from "../src/graph/program.js";
@@ -63,7 +65,8 @@ export class TrainingBench {
   #step = 0;
 
   constructor({ engine, log, config, profile = false }: TrainingOptions) {
-    const { program, initializers } = trainingProgram(config, log.encoding, log.noise);
+    const catalogue = itemAttributes(log.clicks, itemVocabulary(log.encoding).size);
+    const { program, initializers } = trainingProgram(config, log.encoding, log.noise, catalogue);
     this.program = program;
     this.#learningRate = Float32Array.of(config.learningRate);
     this.#executor = engine.createExecutor(program, benchStore(engine, program, initializers), { profile });

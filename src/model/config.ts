@@ -27,6 +27,12 @@ export interface ModelConfig {
   /** Widths of the ReLU layers below the user vector. */
   hiddenWidths: readonly number[];
   userVectorWidth: number;
+  /** Whether an item attribute is averaged over the window (the original), added to the item's embedding, or both. */
+  attributes: "pooled" | "sequence" | "both";
+  /** The item vectors are the item embeddings (Press & Wolf 2017) instead of a table of their own. */
+  tiedItems: boolean;
+  /** The item vectors are a row of their own plus the mean of each attribute's embeddings. */
+  itemAttributes: boolean;
   userVectorActivation: "relu" | "none";
   loss: "nce" | "paddle_nce" | "sampled_softmax" | "softmax";
   /** Negatives for a sample, or for the whole batch where they are shared. */
@@ -95,6 +101,9 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   forgetBias: { kind: "number", min: Number.NEGATIVE_INFINITY },
   hiddenWidths: { kind: "integers", min: 1 },
   userVectorWidth: { kind: "integer", min: 1 },
+  attributes: { kind: "choice", values: ["pooled", "sequence", "both"] },
+  tiedItems: { kind: "boolean" },
+  itemAttributes: { kind: "boolean" },
   userVectorActivation: { kind: "choice", values: ["relu", "none"] },
   loss: { kind: "choice", values: ["nce", "paddle_nce", "sampled_softmax", "softmax"] },
   draws: { kind: "integer", min: 1 },
@@ -140,6 +149,9 @@ const PADDLE: ModelConfig = {
   forgetBias: 0,
   hiddenWidths: [256],
   userVectorWidth: 31,
+  attributes: "pooled",
+  tiedItems: false,
+  itemAttributes: false,
   userVectorActivation: "relu",
   loss: "paddle_nce",
   draws: 5,
@@ -224,13 +236,23 @@ export function resolveConfig(preset: string, changes: unknown = {}, assignments
 }
 
 /** Keys that do not go together. */
-function checkTogether({ l2Output, optimizer, loss }: ModelConfig): void {
-  if (!l2Output) return;
-  if (optimizer !== "adagrad" || loss === "softmax") {
-    throw new ShortlistError(
-      "ERR_CONFIG",
+function checkTogether(config: ModelConfig): void {
+  const { l2Output, optimizer, loss, tiedItems, itemAttributes, attributes } = config;
+  const refuse = (message: string): never => {
+    throw new ShortlistError("ERR_CONFIG", message);
+  };
+  if (l2Output && (optimizer !== "adagrad" || loss === "softmax")) {
+    refuse(
       `"l2Output" needs optimizer adagrad and a loss over draws but received ${optimizer}, ${loss}. Set l2Output=false`,
     );
+  }
+  if (l2Output && (tiedItems || itemAttributes)) {
+    refuse(
+      `"l2Output" needs item vectors of their own. Set l2Output=false, or tiedItems=false and itemAttributes=false`,
+    );
+  }
+  if (tiedItems && itemAttributes && attributes === "pooled") {
+    refuse('"itemAttributes" with "tiedItems" needs attributes in the sequence. Set attributes=sequence or both');
   }
 }
 

@@ -74,11 +74,19 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
 function trainingProgramOf(description: ModelDescription): Program {
   const items = itemVocabulary(description);
   const distribution = items.counts.map((_, id) => (id === 0 ? 0 : 1 / (items.size - 1)));
-  return trainingProgram(description.config, description, { distribution, aliasTable: aliasTable(distribution) })
-    .program;
+  const noise = { distribution, aliasTable: aliasTable(distribution) };
+  const catalogue = description.schema.click.slice(1).map(({ name, multiple }) => ({
+    name,
+    ids: new Int32Array(multiple ? VALUES * items.size : items.size),
+    offsets: multiple ? Int32Array.from({ length: items.size + 1 }, (_, i) => VALUES * i) : undefined,
+  }));
+  return trainingProgram(description.config, description, noise, catalogue).program;
 }
 
-/** Isolated windows that are half full on average, three values of each multi-valued feature a click, a shortlist of 100. */
+/** Of a multi-valued feature, taken for each click and item. */
+const VALUES = 3;
+
+/** Isolated windows that are half full on average, `VALUES` of each multi-valued feature, a shortlist of 100. */
 function typicalDims(program: Program, { config, schema }: ModelDescription, samples: number): Record<string, number> {
   const positions = samples * Math.ceil(config.window / 2);
   const sizes: Record<string, number> = {
@@ -89,7 +97,7 @@ function typicalDims(program: Program, { config, schema }: ModelDescription, sam
     top: 100,
     excluded: positions,
   };
-  for (const { name, multiple } of schema.click) if (multiple) sizes[name] = 3 * positions;
+  for (const { name, multiple } of schema.click) if (multiple) sizes[name] = VALUES * positions;
   return Object.fromEntries(program.dims.map((dim) => [dim, sizes[dim] ?? 0]));
 }
 

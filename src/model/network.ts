@@ -1,35 +1,27 @@
-import { type Encoding, itemVocabulary } from "../data/clicks.js";
+import { type Encoding, type ItemValues, itemVocabulary } from "../data/clicks.js";
 import { type ItemFeature, type Schema, userFeatures } from "../data/schema.js";
 import { nearestName, ShortlistError } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { dense } from "../layers/dense.js";
 import { embeddingTable } from "../layers/embedding.js";
 import { lstmLayer } from "../layers/lstm.js";
-import { dropIds, dropout, embeddingBag, embeddingLookup, rangeLast, rangeMax } from "../ops/index.js";
+import { add, dropIds, dropout, embeddingBag, embeddingLookup, rangeLast, rangeMax, rowNumbers } from "../ops/index.js";
 import type { ModelConfig } from "./config.js";
-
-export interface RecallNetwork {
-  /** [samples, userVectorWidth] */
-  readonly userVector: Tensor;
-  /** [items, userVectorWidth]: item i scores outputWeight[i] · userVector + outputBias[i] */
-  readonly outputWeight: Tensor;
-  /** [items] */
-  readonly outputBias: Tensor;
-}
 
 /**
  * Tensors of the network are named `layer.part`; only inputs have no dot, so a feature may have any name.
  *
  * The recall network (Covington et al. 2016; PaddlePaddle's youtube_recall), up to the user vector: the clicked items
  * through an LSTM and a maximum over time (or their mean), item attributes averaged over the window, user features looked
- * up; all concatenated, then the hidden ReLU layers and the user vector. Which features there are is the schema's say.
+ * up; all concatenated, then the hidden ReLU layers and the user vector [samples, userVectorWidth]. Which features there
+ * are is the schema's say.
  */
-export function recallNetwork(
+export function userVector(
   graph: Graph,
   config: ModelConfig,
   encoding: Encoding,
   drop: Dropouts = NO_DROPOUTS,
-): RecallNetwork {
+): Tensor {
   checkFeatureNames(config, encoding.schema);
   const { item, attributes, before, after, numbers } = featureOrder(encoding.schema);
   const used = ({ name }: { readonly name: string }) => !config.exclude.includes(name);
@@ -43,7 +35,9 @@ export function recallNetwork(
   const inputs = [
     itemHistory(graph, config, encoding, item, drop),
     ...before.filter(used).map(lookUp),
-    ...attributes.filter(used).map((feature) => pooledAttribute(graph, config, encoding, feature)),
+    ...(config.attributes === "sequence"
+      ? []
+      : attributes.filter(used).map((feature) => pooledAttribute(graph, config, encoding, feature))),
     ...after.filter(used).map(lookUp),
   ];
   if (numbers > 0) inputs.push(graph.input("numbers", "float32", ["samples", numbers]));
@@ -53,19 +47,103 @@ export function recallNetwork(
     const name = `hidden${index + 1}`;
     layer = [dense(graph, name, drop.layer(layer), { width, activation: "relu", precision: config.precision })];
   });
-  const userVector = dense(graph, "user_vector", drop.layer(layer), {
+  return dense(graph, "user_vector", drop.layer(layer), {
     width: config.userVectorWidth,
     activation: config.userVectorActivation,
     precision: config.precision,
   });
+}
 
+/** Item i scores weight[i] · user vector + bias[i]. */
+export interface ItemVectors {
+  /** [items, userVectorWidth] */
+  readonly weight: Tensor;
+  /** [items] */
+  readonly bias: Tensor;
+}
+
+/** The item vectors as a saved model has them. */
+export function itemVectors(graph: Graph, config: ModelConfig, encoding: Encoding): ItemVectors {
   const items = itemVocabulary(encoding).size;
-  const outputWeight = graph.parameter("output.weight", [items, config.userVectorWidth], {
+  const weight = graph.parameter("output.weight", [items, config.userVectorWidth], {
     kind: "normal",
     standardDeviation: config.outputDeviation || 1 / Math.sqrt(items),
   });
-  const outputBias = graph.parameter("output.bias", [items], { kind: "zeros" });
-  return { userVector, outputWeight, outputBias };
+  return { weight, bias: graph.parameter("output.bias", [items], { kind: "zeros" }) };
+}
+
+/** Whether the item vectors are put together from other tables (`composedItemVectors`). */
+export function composesItems({ tiedItems, itemAttributes }: ModelConfig): boolean {
+  return tiedItems || itemAttributes;
+}
+
+/**
+ * The item vectors as training knows them where they are not simply `output.weight`: a row for the item, its embedding
+ * where they are tied, plus the mean of each attribute's embeddings. `catalogue` holds the attributes of every item.
+ */
+export function composedItemVectors(
+  graph: Graph,
+  config: ModelConfig,
+  encoding: Encoding,
+  catalogue: readonly ItemValues[],
+): ItemVectors {
+  const item = encoding.schema.click[0]!;
+  const items = itemVocabulary(encoding).size;
+  if (config.tiedItems && widthOf(config, item.name) !== config.userVectorWidth) {
+    throw new ShortlistError(
+      "ERR_CONFIG",
+      `"tiedItems" needs user vectors as wide as the embeddings of "${item.name}" but received ` +
+        `${config.userVectorWidth} and ${widthOf(config, item.name)}. Set userVectorWidth=${widthOf(config, item.name)}`,
+    );
+  }
+  const rows = config.tiedItems
+    ? (graph.tensor(`embedding.${item.name}`) ?? table(graph, config, encoding, item.name))
+    : graph.parameter("output.row", [items, config.userVectorWidth], {
+        kind: "normal",
+        standardDeviation: config.outputDeviation || 1 / Math.sqrt(items),
+      });
+  const constant = (name: string, values: Int32Array) =>
+    graph.constant(`catalogue.${name}`, "int32", [values.length], { kind: "values", values });
+  const number = constant(
+    item.name,
+    Int32Array.from({ length: items }, (_, i) => i),
+  );
+  const numbered = { start: number, end: rowNumbers(graph, "catalogue.end", number, 1) };
+  let weight = embeddingLookup(graph, "items.row", rows, number);
+  for (const { name, ids, offsets } of config.itemAttributes ? catalogue : []) {
+    if (config.exclude.includes(name)) continue;
+    const own = attributeTable(graph, config, encoding, name, config.tiedItems ? "click" : "output");
+    const values = { table: own, ids: constant(name, ids) };
+    const mean = offsets
+      ? embeddingBag(graph, `items.${name}`, { ...values, ...numbered, offsets: constant(`${name}_offsets`, offsets) })
+      : embeddingLookup(graph, `items.${name}`, values.table, values.ids);
+    weight = add(graph, `items.with_${name}`, weight, mean);
+  }
+  return { weight, bias: graph.parameter("output.bias", [items], { kind: "zeros" }) };
+}
+
+/** A table for an attribute of items, as wide as what it is added to. */
+function attributeTable(
+  graph: Graph,
+  config: ModelConfig,
+  encoding: Encoding,
+  feature: string,
+  scope: "click" | "output",
+): Tensor {
+  const item = encoding.schema.click[0]!.name;
+  const width = scope === "click" ? widthOf(config, item) : config.userVectorWidth;
+  const rows = encoding.vocabularies.get(feature)!.size;
+  return (
+    graph.tensor(`${scope}.${feature}`) ??
+    graph.parameter(`${scope}.${feature}`, [rows, width], {
+      kind: "normal",
+      standardDeviation: scope === "click" ? config.embeddingDeviation : config.outputDeviation || 1 / Math.sqrt(rows),
+    })
+  );
+}
+
+function widthOf(config: ModelConfig, feature: string): number {
+  return config.embeddingWidths[feature] ?? config.defaultEmbeddingWidth;
 }
 
 /** What training leaves out at random; inference leaves out nothing. */
@@ -112,8 +190,8 @@ function featureOrder(schema: Schema) {
 }
 
 function table(graph: Graph, config: ModelConfig, encoding: Encoding, feature: string): Tensor {
-  const width = config.embeddingWidths[feature] ?? config.defaultEmbeddingWidth;
-  return embeddingTable(graph, feature, encoding.vocabularies.get(feature)!.size, width, config.embeddingDeviation);
+  const { size } = encoding.vocabularies.get(feature)!;
+  return embeddingTable(graph, feature, size, widthOf(config, feature), config.embeddingDeviation);
 }
 
 /** The window of positions that each sample pools over. */
@@ -132,7 +210,9 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
     graph,
     "lstm",
     {
-      input: drop.embedding(embeddingLookup(graph, `${item.name}.embedding`, items, ids)),
+      input: drop.embedding(
+        clickEmbedding(graph, config, encoding, embeddingLookup(graph, `${item.name}.embedding`, items, ids)),
+      ),
       position: graph.input("step_position", "int32", ["steps"]),
       runOffsets: graph.input("run_offsets", "int32", ["runs+1"]),
     },
@@ -151,17 +231,43 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
   return config.pooling === "last" ? rangeLast(graph, "history.last", steps) : rangeMax(graph, "history.max", steps);
 }
 
-function pooledAttribute(
-  graph: Graph,
-  config: ModelConfig,
-  encoding: Encoding,
-  { name, multiple }: ItemFeature,
-): Tensor {
-  return embeddingBag(graph, `${name}.mean`, {
-    table: table(graph, config, encoding, name),
-    ids: graph.input(name, "int32", [multiple ? name : "positions"]),
+/** The embedding of each position's item and, where the sequence has them, its attributes: [positions, width]. */
+function clickEmbedding(graph: Graph, config: ModelConfig, encoding: Encoding, item: Tensor): Tensor {
+  if (config.attributes === "pooled") return item;
+  const attributes = encoding.schema.click.slice(1).filter(({ name }) => !config.exclude.includes(name));
+  return attributes.reduce((sum, feature) => {
+    const own = attributeTable(graph, config, encoding, feature.name, "click");
+    const { ids, offsets } = attributeInputs(graph, feature);
+    const name = `${feature.name}.click`;
+    const embedding = offsets
+      ? embeddingBag(graph, name, { table: own, ids, offsets, ...eachPosition(graph, encoding) })
+      : embeddingLookup(graph, name, own, ids);
+    return add(graph, `click.with_${feature.name}`, sum, embedding);
+  }, item);
+}
+
+/** Ranges of one position each. */
+function eachPosition(graph: Graph, encoding: Encoding) {
+  const like = graph.tensor(encoding.schema.click[0]!.name)!;
+  return {
+    start: graph.tensor("position.start") ?? rowNumbers(graph, "position.start", like),
+    end: graph.tensor("position.end") ?? rowNumbers(graph, "position.end", like, 1),
+  };
+}
+
+function attributeInputs(graph: Graph, { name, multiple }: ItemFeature) {
+  const input = (name: string, length: string) => graph.tensor(name) ?? graph.input(name, "int32", [length]);
+  return {
+    ids: input(name, multiple ? name : "positions"),
+    offsets: multiple ? input(`${name}_offsets`, "positions+1") : undefined,
+  };
+}
+
+function pooledAttribute(graph: Graph, config: ModelConfig, encoding: Encoding, feature: ItemFeature): Tensor {
+  return embeddingBag(graph, `${feature.name}.mean`, {
+    table: table(graph, config, encoding, feature.name),
+    ...attributeInputs(graph, feature),
     ...window(graph),
-    ...(multiple && { offsets: graph.input(`${name}_offsets`, "int32", ["positions+1"]) }),
   });
 }
 

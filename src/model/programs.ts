@@ -1,4 +1,4 @@
-import type { Encoding } from "../data/clicks.js";
+import type { Encoding, ItemValues } from "../data/clicks.js";
 import { Graph, type Initializer, type Tensor } from "../graph/graph.js";
 import type { Program } from "../graph/program.js";
 import {
@@ -22,7 +22,14 @@ import { applyGradients, RowSorter } from "../optimizers/index.js";
 import type { OptimizerInputs } from "../optimizers/optimizer.js";
 import type { AliasTable } from "../random/alias_table.js";
 import type { ModelConfig } from "./config.js";
-import { type RecallNetwork, recallNetwork, trainingDropouts } from "./network.js";
+import {
+  composedItemVectors,
+  composesItems,
+  type ItemVectors,
+  itemVectors,
+  trainingDropouts,
+  userVector,
+} from "./network.js";
 
 /** A Program with the start values of the tensors that it keeps between runs. */
 export interface InitializedProgram {
@@ -40,17 +47,16 @@ const SKIP_ROWS = 1;
  */
 export function inferenceProgram(config: ModelConfig, encoding: Encoding): InitializedProgram {
   const graph = new Graph();
-  const { userVector, outputWeight, outputBias } = recallNetwork(graph, config, encoding);
+  const user = userVector(graph, config, encoding);
   const scan = {
-    user: userVector,
-    weight: outputWeight,
-    bias: outputBias,
+    user,
+    ...itemVectors(graph, config, encoding),
     excluded: graph.input("excluded", "int32", ["excluded"]),
     excludedOffsets: graph.input("excluded_offsets", "int32", ["samples+1"]),
   };
   const best = topN(graph, "top.items", scan, { top: "top", skipRows: SKIP_ROWS });
   const target = graph.input("target", "int32", ["samples"]);
-  graph.output("user_vector", userVector);
+  graph.output("user_vector", user);
   graph.output("items", best.items);
   graph.output("score", best.score);
   graph.output("log_partition", best.logPartition);
@@ -81,15 +87,40 @@ export interface Noise {
   readonly aliasTable: AliasTable;
 }
 
-/** One training step: forward, backward, optimizer. Its output is the batch's `loss` []. */
-export function trainingProgram(config: ModelConfig, encoding: Encoding, noise: Noise): InitializedProgram {
+/** The item vectors of a model that composes them, to be stored as its `output.weight`: output `weight`. */
+export function itemVectorsProgram(
+  config: ModelConfig,
+  encoding: Encoding,
+  catalogue: readonly ItemValues[],
+): InitializedProgram | undefined {
+  if (!composesItems(config)) return undefined;
+  const graph = new Graph();
+  graph.output("weight", composedItemVectors(graph, config, encoding, catalogue).weight);
+  return { program: graph.toProgram(), initializers: graph.initializers };
+}
+
+/**
+ * One training step: forward, backward, optimizer. Its output is the batch's `loss` []. `catalogue` holds the attributes
+ * of every item.
+ */
+export function trainingProgram(
+  config: ModelConfig,
+  encoding: Encoding,
+  noise: Noise,
+  catalogue: readonly ItemValues[],
+): InitializedProgram {
   const graph = new Graph();
   const inputs = optimizerInputs(graph);
   const draws = { seed: graph.input("seed", "uint32", []), step: inputs.step };
-  const network = recallNetwork(graph, config, encoding, trainingDropouts(graph, config, draws));
-  const parameters = [...graph.initializers.keys()].map((name) => graph.tensor(name)!);
+  const user = userVector(graph, config, encoding, trainingDropouts(graph, config, draws));
+  const items = composesItems(config)
+    ? composedItemVectors(graph, config, encoding, catalogue)
+    : itemVectors(graph, config, encoding);
+  const parameters = [...graph.initializers.keys()]
+    .map((name) => graph.tensor(name)!)
+    .filter(({ role }) => role === "parameter");
   const sorter = new RowSorter(graph);
-  const sampleLoss = lossOf(graph, config, network, noise, { ...inputs, ...draws, sorter });
+  const sampleLoss = lossOf(graph, config, { user, ...items }, noise, { ...inputs, ...draws, sorter });
   const reduce = config.reduction === "mean" ? mean : sum;
   const loss = reduce(graph, "loss.batch", sampleLoss);
   graph.output("loss", loss);
@@ -153,12 +184,11 @@ interface LossInputs extends OptimizerInputs {
 function lossOf(
   graph: Graph,
   config: ModelConfig,
-  network: RecallNetwork,
+  { user, weight, bias }: ItemVectors & { readonly user: Tensor },
   noise: Noise,
   { sorter, ...inputs }: LossInputs,
 ): Tensor {
   const target = graph.input("target", "int32", ["samples"]);
-  const { userVector: user, outputWeight: weight, outputBias: bias } = network;
   if (config.loss === "softmax")
     return softmax(graph, "loss.samples", { user, weight, bias, target }, { skipRows: SKIP_ROWS });
 

@@ -24,6 +24,7 @@ import type { Op } from "./op.js";
 import { paddleNceOp } from "./paddle_nce.js";
 import { rangeLastGradientOp, rangeLastOp } from "./range_last.js";
 import { rangeMaxGradientOp, rangeMaxOp } from "./range_max.js";
+import { rowNumbersOp } from "./row_numbers.js";
 import { rowwiseAdagradRowsOp } from "./rowwise_adagrad.js";
 import { sampledSoftmaxOp } from "./sampled_softmax.js";
 import { scatterAddOp } from "./scatter_add.js";
@@ -54,6 +55,7 @@ export type { Precision } from "./numerics.js";
 export { paddleNce } from "./paddle_nce.js";
 export { rangeLast } from "./range_last.js";
 export { rangeMax } from "./range_max.js";
+export { rowNumbers } from "./row_numbers.js";
 export type { RowGradientInputs } from "./row_terms.js";
 export { rowwiseAdagradRows } from "./rowwise_adagrad.js";
 export { sampledSoftmax } from "./sampled_softmax.js";
@@ -98,6 +100,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     sumGradientOp,
     fillOp,
     addOp,
+    rowNumbersOp,
     l2DecayOp,
     sortRowsOp,
     scatterAddOp,

@@ -1,3 +1,4 @@
+import { itemAttributes } from "../data/catalogue.js";
 import { itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { noiseDistribution } from "../data/vocabulary.js";
@@ -10,6 +11,7 @@ import { checkModelFolder, Model, saveModel } from "../model/model.js";
 import {
   type InitializedProgram,
   inferenceProgram,
+  itemVectorsProgram,
   type Noise,
   settlingProgram,
   trainingProgram,
@@ -81,7 +83,8 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 
   const engine = createEngine(options);
   const store = engine.createStore();
-  const training = initialize(store, trainingProgram(config, dataset, noiseOf(dataset, config)), seed);
+  const catalogue = itemAttributes(dataset.clicks, itemVocabulary(dataset).size);
+  const training = initialize(store, trainingProgram(config, dataset, noiseOf(dataset, config), catalogue), seed);
   const inference = initialize(store, inferenceProgram(config, dataset), seed);
   const executor = engine.createExecutor(training, store, { profile: options.profile ?? false });
   const profile = options.profile ? new ProfileSums(training) : undefined;
@@ -92,6 +95,11 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   };
 
   const settling = settlingProgram(config, itemVocabulary(dataset).size);
+  const composing = itemVectorsProgram(config, dataset, catalogue);
+  const composer = composing && engine.createExecutor(initialize(store, composing, seed), store);
+  const composeItems = async () => {
+    if (composer) store.write("output.weight", (await composer.run({}, {}))["weight"]!);
+  };
   const settle =
     settling && createSettling(engine.createExecutor(settling, store), itemVocabulary(dataset).size, config);
 
@@ -147,6 +155,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     if (first % batchesPerPass === 0) {
       seconds += (performance.now() - started) / 1000;
       await settle?.(first);
+      await composeItems();
       await saveModel(modelAfter({ passes: pass + 1, steps: first, samples, loss }), `${output}/pass-${pass + 1}`);
       savedPasses.push(pass + 1);
       passLoss = new MeanLoss();
@@ -159,6 +168,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   executor.close();
 
   await settle?.(steps);
+  await composeItems();
   const model = modelAfter({ passes: steps / batches.batchesPerPass, steps, samples, loss });
   await saveModel(model, output, savedPasses);
   const evaluation = test && (await evaluateClicks(model, test));

@@ -2,9 +2,9 @@ import type { Engine, Executor, TensorStore } from "../../src/executors/executor
 import { gradients } from "../../src/graph/gradients.js";
 import { Graph, type Tensor } from "../../src/graph/graph.js";
 import { type Program, STORED_ROLES } from "../../src/graph/program.js";
-import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import { embeddingBag } from "../../src/ops/embedding_bag.js";
 import { linear } from "../../src/ops/linear.js";
+import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { RandomStream } from "../../src/random/philox.js";
 

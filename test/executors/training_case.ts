@@ -1,4 +1,5 @@
 import { createTrainingBatches, type TrainingBatchOptions } from "../../src/data/batches.js";
+import { itemAttributes } from "../../src/data/catalogue.js";
 import type { Encoding } from "../../src/data/clicks.js";
 import { parseSchema } from "../../src/data/schema.js";
 import { UNKNOWN, Vocabulary } from "../../src/data/vocabulary.js";
@@ -43,10 +44,8 @@ export function trainingCase(engine: Engine, options: Partial<TrainingBatchOptio
   });
   const widths = { ...config, embeddingWidths: {} };
   const distribution = Float64Array.from({ length: items }, (_, i) => (i === 0 ? 0 : 1 / (items - 1)));
-  const { program, initializers } = trainingProgram(widths, encoding, {
-    distribution,
-    aliasTable: aliasTable(distribution),
-  });
+  const noise = { distribution, aliasTable: aliasTable(distribution) };
+  const { program, initializers } = trainingProgram(widths, encoding, noise, itemAttributes(clicks, items));
   const store = engine.createStore();
   initializeStore(store, program, initializers, 1);
   const batchOptions = { clicks, window: 5, batchSize: 16, seed: 3, ...options };

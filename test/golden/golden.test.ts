@@ -14,7 +14,6 @@ import { createReferenceEngine } from "../../src/executors/reference.js";
 import type { Gradient } from "../../src/graph/gradients.js";
 import { gradients } from "../../src/graph/gradients.js";
 import { Graph, type Tensor } from "../../src/graph/graph.js";
-import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import {
   adagrad,
   adagradRows,
@@ -33,6 +32,7 @@ import {
   softmax,
   sortRows,
 } from "../../src/ops/index.js";
+import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { itemVectors, simpleLshItems, simpleLshUsers, userVectors } from "../../src/retrieve/simple_lsh.js";
 import { assertClose, denseGradient } from "../ops/harness.js";

@@ -5,8 +5,8 @@ import { createReferenceEngine } from "../../src/executors/reference.js";
 import { gradients } from "../../src/graph/gradients.js";
 import { Graph, type GraphOp, type Tensor } from "../../src/graph/graph.js";
 import { addOp } from "../../src/ops/add.js";
-import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import { add, embeddingLookup, fill, linear, lossGradients, mean, OPS, sum } from "../../src/ops/index.js";
+import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { assertNumbers, denseGradient, runOnce } from "../ops/harness.js";
 

@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { cases } from "../../bench/cases/scatter_add.js";
 import { float32, int32 } from "../../bench/cases/case.js";
+import { cases } from "../../bench/cases/scatter_add.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

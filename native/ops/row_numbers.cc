@@ -1,0 +1,29 @@
+// Consecutive numbers: output[i] = first + i, as many as `like` has rows.                          output is =
+
+#include "native/ops/operands.h"
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+void check_numbers(const Call& call) {
+  expect(call, is_shape(call.output(0), call.input(0).rows, 1), "output [like's rows]");
+  const double first = number_attribute(call, "first");
+  expect(call, first >= 0 && first + static_cast<double>(call.input(0).rows) < 2147483648.0, "first from 0 on");
+}
+
+void numbers(const Call& call) {
+  int32_t* output = call.output(0).i32();
+  const int32_t first = static_cast<int32_t>(number_attribute(call, "first"));
+  for (int64_t i = 0; i < call.output(0).rows; ++i) output[i] = first + static_cast<int32_t>(i);
+}
+
+const char* const kInputs[] = {"like", nullptr};
+const char* const kOutputs[] = {"output", nullptr};
+
+}  // namespace
+
+extern const Op row_numbers = {"row_numbers", kInputs, kOutputs, check_numbers, numbers};
+
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist

@@ -1,0 +1,25 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import type { Op } from "./op.js";
+
+/** Consecutive numbers, one for each row of `like`: output[i] = first + i. Of `like` only the shape is read. */
+export const rowNumbersOp: Op = {
+  name: "row_numbers",
+  inputs: { like: { dtype: "int32", rank: 1 } },
+  outputs: ["output"],
+  attributes: { first: 0 },
+  shapes: (operands) => {
+    const first = operands.attribute<number>("first");
+    if (!Number.isSafeInteger(first) || first < 0) operands.fail(`Expected first from 0 on but received ${first}`);
+    return { output: { dtype: "int32", shape: operands.input("like").shape } };
+  },
+  reference: (call) => {
+    const { data } = call.output("output");
+    for (let i = 0; i < data.length; i++) data[i] = call.attribute<number>("first") + i;
+  },
+  cost: (call) => ({ flops: 0, bytes: 4 * call.output("output").rows }),
+};
+
+/** int32 [n]: first, first + 1, … for the n rows of `like` [n]. */
+export function rowNumbers(graph: Graph, name: string, like: Tensor, first = 0): Tensor {
+  return graph.apply(rowNumbersOp, name, { like }, { first })["output"]!;
+}
