@@ -18,6 +18,8 @@ export interface ModelConfig {
   /** How the clicked items become one vector: an LSTM with max-pooling over time, or the mean of their embeddings. */
   history: "lstm" | "mean";
   lstmWidth: number;
+  /** LSTMs, one on top of the other, all of `lstmWidth`. */
+  lstmLayers: number;
   /** What of the LSTM's hidden states the layers above read: their maximum over time, or the last one. */
   pooling: "max" | "last";
   /** Peephole weights, zero at the start. */
@@ -35,6 +37,8 @@ export interface ModelConfig {
   itemAttributes: boolean;
   userVectorActivation: "relu" | "none";
   loss: "nce" | "paddle_nce" | "sampled_softmax" | "softmax";
+  /** Negatives are drawn from the noise distribution, or are the targets of the batch (with `noisePower` 1 then). */
+  negatives: "noise" | "batch";
   /** Negatives for a sample, or for the whole batch where they are shared. */
   draws: number;
   sharedDraws: boolean;
@@ -55,19 +59,21 @@ export interface ModelConfig {
   l2Biases: boolean;
   /** L2 decay of the output table, made up for when a row is touched; with AdaGrad only. */
   l2Output: boolean;
+  /** Largest joint norm of the dense gradients, which are scaled down to it (Pascanu et al. 2013); 0 for no limit. */
+  clipNorm: number;
   /** Standard deviation of embedding tables at the start. */
   embeddingDeviation: number;
   /** Standard deviation of the output weights at the start; 0 means 1/√items. */
   outputDeviation: number;
-  /** Dropout of the clicked items' embeddings, in training (Srivastava et al. 2014). */
+  /** Dropout of the clicks' embeddings before the LSTM, in training (Srivastava et al. 2014). */
   embeddingDropout: number;
   /** Dropout of what the hidden layers and the user vector read, in training. */
   dropout: number;
-  /** Share of training samples whose user features named in `userDropoutFeatures`... */
+  /** Share of training samples in which a user feature is taken for `<unk>`, so that new users get sensible vectors. */
   userDropout: number;
   /** Steps at the start over which the learning rate rises from 0. */
   warmupSteps: number;
-  /** Of the learning rate at the end of training, as a share; it falls on a cosine (Loshchilov & Hutter 2017). */
+  /** Share of the learning rate that is left at the end; it falls along half a cosine (Loshchilov & Hutter 2017). */
   finalLearningRate: number;
   /** Samples in a batch. */
   batchSize: number;
@@ -96,6 +102,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   defaultEmbeddingWidth: { kind: "integer", min: 1 },
   history: { kind: "choice", values: ["lstm", "mean"] },
   lstmWidth: { kind: "integer", min: 1 },
+  lstmLayers: { kind: "integer", min: 1 },
   pooling: { kind: "choice", values: ["max", "last"] },
   peepholes: { kind: "boolean" },
   forgetBias: { kind: "number", min: Number.NEGATIVE_INFINITY },
@@ -106,6 +113,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   itemAttributes: { kind: "boolean" },
   userVectorActivation: { kind: "choice", values: ["relu", "none"] },
   loss: { kind: "choice", values: ["nce", "paddle_nce", "sampled_softmax", "softmax"] },
+  negatives: { kind: "choice", values: ["noise", "batch"] },
   draws: { kind: "integer", min: 1 },
   sharedDraws: { kind: "boolean" },
   noisePower: { kind: "number", min: 0 },
@@ -119,6 +127,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   l2: { kind: "number", min: 0 },
   l2Biases: { kind: "boolean" },
   l2Output: { kind: "boolean" },
+  clipNorm: { kind: "number", min: 0 },
   embeddingDeviation: { kind: "number", min: 0, above: true },
   outputDeviation: { kind: "number", min: 0 },
   embeddingDropout: { kind: "number", min: 0, max: 0.95 },
@@ -144,6 +153,7 @@ const PADDLE: ModelConfig = {
   defaultEmbeddingWidth: 16,
   history: "lstm",
   lstmWidth: 64,
+  lstmLayers: 1,
   pooling: "max",
   peepholes: true,
   forgetBias: 0,
@@ -154,6 +164,7 @@ const PADDLE: ModelConfig = {
   itemAttributes: false,
   userVectorActivation: "relu",
   loss: "paddle_nce",
+  negatives: "noise",
   draws: 5,
   sharedDraws: false,
   noisePower: 1,
@@ -167,6 +178,7 @@ const PADDLE: ModelConfig = {
   l2: 1e-3,
   l2Biases: true,
   l2Output: true,
+  clipNorm: 0,
   embeddingDeviation: 0.001,
   outputDeviation: 0,
   embeddingDropout: 0,
@@ -245,6 +257,9 @@ function checkTogether(config: ModelConfig): void {
     refuse(
       `"l2Output" needs optimizer adagrad and a loss over draws but received ${optimizer}, ${loss}. Set l2Output=false`,
     );
+  }
+  if (config.negatives === "batch" && loss === "softmax") {
+    refuse('"negatives" batch needs a loss over draws but received softmax. Set loss=sampled_softmax');
   }
   if (l2Output && (tiedItems || itemAttributes)) {
     refuse(

@@ -169,7 +169,7 @@ export function trainingDropouts(
     embedding: (input) => drop(input, embeddingDropout),
     layer: (layer) => layer.map((input) => drop(input, rate)),
     ids: (feature, ids, limit) =>
-      userDropout === 0 || feature !== "user_id"
+      userDropout === 0
         ? ids
         : dropIds(graph, `${feature}.dropped`, { ids, ...inputs }, { rate: userDropout, site: site++, limit }),
   };
@@ -206,23 +206,17 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
   const ids = graph.input(item.name, "int32", ["positions"]);
   const items = table(graph, config, encoding, item.name);
   if (config.history === "mean") return embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) });
-  const hidden = lstmLayer(
-    graph,
-    "lstm",
-    {
-      input: drop.embedding(
-        clickEmbedding(graph, config, encoding, embeddingLookup(graph, `${item.name}.embedding`, items, ids)),
-      ),
-      position: graph.input("step_position", "int32", ["steps"]),
-      runOffsets: graph.input("run_offsets", "int32", ["runs+1"]),
-    },
-    {
-      width: config.lstmWidth,
-      peepholes: config.peepholes,
-      forgetBias: config.forgetBias,
-      precision: config.precision,
-    },
-  );
+  const { lstmWidth: width, peepholes, forgetBias, precision } = config;
+  const layerOptions = { width, peepholes, forgetBias, precision };
+  const position = graph.input("step_position", "int32", ["steps"]);
+  const runOffsets = graph.input("run_offsets", "int32", ["runs+1"]);
+  const itemEmbedding = embeddingLookup(graph, `${item.name}.embedding`, items, ids);
+  const input = drop.embedding(clickEmbedding(graph, config, encoding, itemEmbedding));
+  let hidden = lstmLayer(graph, "lstm", { input, position, runOffsets }, layerOptions);
+  for (let layer = 2; layer <= config.lstmLayers; layer++) {
+    const below = { input: drop.embedding(hidden), position: rowNumbers(graph, "lstm.step", position), runOffsets };
+    hidden = lstmLayer(graph, `lstm${layer}`, below, layerOptions);
+  }
   const steps = {
     input: hidden,
     start: graph.input("step_start", "int32", ["samples"]),

@@ -1,7 +1,9 @@
 import type { Encoding, ItemValues } from "../data/clicks.js";
+import type { Gradient } from "../graph/gradients.js";
 import { Graph, type Initializer, type Tensor } from "../graph/graph.js";
 import type { Program } from "../graph/program.js";
 import {
+  clipGradients,
   decayRows,
   drawNegatives,
   embeddingLookup,
@@ -136,8 +138,24 @@ export function trainingProgram(
     );
     found.set(parameter, { kind: "dense", tensor: decayed });
   }
-  applyGradients(graph, config, found, inputs, sorter);
+  applyGradients(graph, config, clipped(graph, found, config.clipNorm), inputs, sorter);
   return { program: graph.toProgram(), initializers: graph.initializers };
+}
+
+/** The gradients with the dense ones clipped together. */
+function clipped(graph: Graph, found: ReadonlyMap<Tensor, Gradient>, limit: number): ReadonlyMap<Tensor, Gradient> {
+  if (limit === 0) return found;
+  const dense = [...found].flatMap(([parameter, gradient]) =>
+    gradient.kind === "dense" ? [{ parameter, tensor: gradient.tensor }] : [],
+  );
+  const tensors = clipGradients(
+    graph,
+    "gradients.clipped",
+    dense.map(({ tensor }) => tensor),
+    limit,
+  );
+  const replaced = dense.map(({ parameter }, i) => [parameter, { kind: "dense", tensor: tensors[i]! }] as const);
+  return new Map<Tensor, Gradient>([...found, ...replaced]);
 }
 
 function optimizerInputs(graph: Graph): OptimizerInputs {
@@ -194,18 +212,21 @@ function lossOf(
 
   const items = noise.distribution.length;
   const { threshold, alias } = noise.aliasTable;
-  const negatives = drawNegatives(
-    graph,
-    "negatives.items",
-    {
-      threshold: graph.constant("noise.threshold", "uint32", [items], { kind: "values", values: threshold }),
-      alias: graph.constant("noise.alias", "int32", [items], { kind: "values", values: alias }),
-      target,
-      seed: inputs.seed,
-      step: inputs.step,
-    },
-    { draws: config.draws, shared: config.sharedDraws },
-  );
+  const negatives =
+    config.negatives === "batch"
+      ? target
+      : drawNegatives(
+          graph,
+          "negatives.items",
+          {
+            threshold: graph.constant("noise.threshold", "uint32", [items], { kind: "values", values: threshold }),
+            alias: graph.constant("noise.alias", "int32", [items], { kind: "values", values: alias }),
+            target,
+            seed: inputs.seed,
+            step: inputs.step,
+          },
+          { draws: config.draws, shared: config.sharedDraws },
+        );
   if (config.l2Output && config.l2 > 0) {
     decayOutput(graph, config, [weight, bias], sorter.sort([target, negatives]), inputs);
   }

@@ -2,6 +2,7 @@ import { adagradOp, adagradRowsOp } from "./adagrad.js";
 import { adamOp, adamRowsOp } from "./adam.js";
 import { addOp } from "./add.js";
 import { candidateGradientOp } from "./candidate_gradient.js";
+import { clipGradientsOp } from "./clip_gradients.js";
 import { decayRowsOp } from "./decay_rows.js";
 import { drawNegativesOp } from "./draw_negatives.js";
 import { dropIdsOp } from "./drop_ids.js";
@@ -38,6 +39,7 @@ import { topNOp } from "./top_n.js";
 export { adagrad, adagradRows } from "./adagrad.js";
 export { adam, adamRows } from "./adam.js";
 export { add } from "./add.js";
+export { clipGradients } from "./clip_gradients.js";
 export { decayRows } from "./decay_rows.js";
 export { drawNegatives } from "./draw_negatives.js";
 export { dropIds } from "./drop_ids.js";
@@ -102,6 +104,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     addOp,
     rowNumbersOp,
     l2DecayOp,
+    clipGradientsOp,
     sortRowsOp,
     scatterAddOp,
     sgdOp,

@@ -214,6 +214,7 @@ function initialize(store: TensorStore, { program, initializers }: InitializedPr
 
 /** Items are drawn by how often they were clicked. */
 function noiseOf(dataset: Dataset, config: ModelConfig): Noise {
-  const distribution = noiseDistribution(itemVocabulary(dataset).counts, config.noisePower);
+  const power = config.negatives === "batch" ? 1 : config.noisePower;
+  const distribution = noiseDistribution(itemVocabulary(dataset).counts, power);
   return { distribution, aliasTable: aliasTable(distribution) };
 }
