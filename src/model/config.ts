@@ -29,6 +29,8 @@ export interface ModelConfig {
   /** Widths of the ReLU layers below the user vector. */
   hiddenWidths: readonly number[];
   userVectorWidth: number;
+  /** The user vector reads what the hidden layers read as well as their result (as in He et al. 2016). */
+  skipHidden: boolean;
   /** Whether an item attribute is averaged over the window (the original), added to the item's embedding, or both. */
   attributes: "pooled" | "sequence" | "both";
   /** The item vectors are the item embeddings (Press & Wolf 2017) instead of a table of their own. */
@@ -108,6 +110,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   forgetBias: { kind: "number", min: Number.NEGATIVE_INFINITY },
   hiddenWidths: { kind: "integers", min: 1 },
   userVectorWidth: { kind: "integer", min: 1 },
+  skipHidden: { kind: "boolean" },
   attributes: { kind: "choice", values: ["pooled", "sequence", "both"] },
   tiedItems: { kind: "boolean" },
   itemAttributes: { kind: "boolean" },
@@ -159,6 +162,7 @@ const PADDLE: ModelConfig = {
   forgetBias: 0,
   hiddenWidths: [256],
   userVectorWidth: 31,
+  skipHidden: false,
   attributes: "pooled",
   tiedItems: false,
   itemAttributes: false,

@@ -47,6 +47,7 @@ export function userVector(
     const name = `hidden${index + 1}`;
     layer = [dense(graph, name, drop.layer(layer), { width, activation: "relu", precision: config.precision })];
   });
+  if (config.skipHidden && layer !== inputs) layer = [...layer, ...inputs];
   return dense(graph, "user_vector", drop.layer(layer), {
     width: config.userVectorWidth,
     activation: config.userVectorActivation,
