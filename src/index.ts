@@ -33,4 +33,5 @@ export { recommend, type Shortlist } from "./retrieve/recommend.js";
 export { type VectorOptions, writeItemVectors, writeUserVectors } from "./retrieve/vectors.js";
 export { type Evaluation, evaluate } from "./train/evaluate.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";
-export { type TrainingState, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
+export { type PassResult, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
+export type { TrainedPass, TrainingState } from "./train/training_loop.js";
