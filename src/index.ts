@@ -35,3 +35,6 @@ export { type Evaluation, evaluate } from "./train/evaluate.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";
 export { type PassResult, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
 export type { TrainedPass, TrainingState } from "./train/training_loop.js";
+export type { Trial } from "./tune/results.js";
+export { parseSpace, readSpace, type SearchSpace } from "./tune/space.js";
+export { type TuneOptions, type TuneProgress, type TuneReport, tune } from "./tune/tune.js";
