@@ -10,6 +10,7 @@ import { prepareCommand } from "./prepare.js";
 import { recommendCommand } from "./recommend.js";
 import { simulateCommand } from "./simulate.js";
 import { trainCommand } from "./train.js";
+import { tuneCommand } from "./tune.js";
 import { vectorsCommand } from "./vectors.js";
 
 const packageFile = new URL("../../package.json", import.meta.url);
@@ -25,6 +26,7 @@ for (const command of [
   simulateCommand(),
   prepareCommand(),
   trainCommand(),
+  tuneCommand(),
   evaluateCommand(),
   recommendCommand(),
   vectorsCommand(),

@@ -18,6 +18,15 @@ export function wholeNumbers(text: string): number[] {
   return [...new Set(values)].sort((a, b) => a - b);
 }
 
+const SECONDS = { s: 1, m: 60, h: 3600 };
+
+/** A duration such as `90s`, `30m` or `1.5h`, in seconds. */
+export function duration(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([smh])$/.exec(text) ?? [];
+  if (!unit) throw new InvalidArgumentError("Expected a duration such as 90s, 30m or 1.5h.");
+  return Number(number) * SECONDS[unit as keyof typeof SECONDS];
+}
+
 export const seedNumber = wholeNumber(0, 2 ** 32 - 1);
 
 /** The flags of every command that runs a Program. */

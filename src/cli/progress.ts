@@ -1,5 +1,5 @@
 import { SingleBar } from "cli-progress";
-import type { TrainingState } from "../index.js";
+import type { PassResult, TrainingState } from "../index.js";
 
 const SECONDS_BETWEEN_LINES = 10;
 
@@ -16,6 +16,16 @@ export class TrainingProgress {
   update(state: TrainingState): void {
     if (this.#stream.isTTY) this.#updateBar(state);
     else this.#printLine(state);
+  }
+
+  /** A line with what validation says. */
+  endPass({ pass, loss, validation, best }: PassResult): void {
+    if (!validation) return;
+    this.stop();
+    const beside = (name: string, metric: "hitRate" | "ndcg") =>
+      `${name}@10 ${validation[metric]["10"]!.toFixed(4)} (popularity ${validation.popularity[metric]["10"]!.toFixed(4)})`;
+    const metrics = [`loss ${loss.toFixed(4)}`, beside("HitRate", "hitRate"), beside("NDCG", "ndcg")].join(", ");
+    this.#stream.write(`pass ${pass}: ${metrics}${best ? ", the best so far" : ""}\n`);
   }
 
   stop(): void {

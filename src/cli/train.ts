@@ -10,6 +10,8 @@ interface Flags extends EngineFlags {
   readonly preset: string;
   readonly config?: string;
   readonly set: readonly string[];
+  readonly validation?: string;
+  readonly patience?: number;
   readonly test?: string;
   readonly window?: number;
   readonly windows?: string;
@@ -37,6 +39,16 @@ export function trainCommand(): Command {
       "single configuration keys, such as learningRate=0.01 or embeddingWidths.item=32; flags such as --window win",
       [],
     )
+    .option(
+      "--validation <what>",
+      "after every pass, evaluate on each user's last click, held out from training (last), or on the last clicks of a " +
+        "click log; the model of the pass with the best NDCG@10 is kept",
+    )
+    .option(
+      "--patience <n>",
+      "with --validation, stop after this many passes without a better NDCG@10; 0 never stops (default: 2)",
+      wholeNumber(0),
+    )
     .option("--test <log>", "evaluate on this log after training; the last click of each line is the target")
     .option("--window <n>", "clicks of history that a prediction reads", wholeNumber(1))
     .addOption(
@@ -62,7 +74,11 @@ export function trainCommand(): Command {
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
     .option("--profile", "print where the time went, instruction by instruction", false)
-    .option("--json", "print one JSON object with the speed, the loss and the profile", false);
+    .option(
+      "--json",
+      "print one JSON object with the speed, the loss, the validation of the best pass and the profile",
+      false,
+    );
   return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
     const { config, test, window, windows, batching, precision, batch, passes, ...rest } = flags;
     const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, passes })
@@ -77,9 +93,17 @@ export function trainCommand(): Command {
         ...(config && { config: await readConfig(config) }),
         ...(test && { testLog: test }),
         onProgress: (state) => progress.update(state),
+        onPass: (result) => progress.endPass(result),
       });
       progress.stop();
-      if (report.evaluation) say(formatEvaluation(report.evaluation));
+      if (report.validation) {
+        say(`pass ${report.validation.pass} of ${report.passes} is kept; on the held-out clicks of validation:`);
+        say(formatEvaluation(report.validation));
+      }
+      if (report.evaluation) {
+        if (report.validation) say(`on ${test}:`);
+        say(formatEvaluation(report.evaluation));
+      }
       const { evaluation: _, ...speed } = report;
       if (report.profile && !flags.json) process.stdout.write(`${formatProfile(report.profile)}\n`);
       if (flags.json) await writeJson(speed);

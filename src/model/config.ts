@@ -243,12 +243,15 @@ export function resolveConfig(preset: string, changes: unknown = {}, assignments
   for (const assignment of assignments) {
     const separator = assignment.indexOf("=");
     if (separator < 1) throw new ShortlistError("ERR_CONFIG", `Expected key=value but received "${assignment}"`);
-    const [key, ...rest] = assignment.slice(0, separator).split(".") as [string, ...string[]];
-    const value = parseValue(assignment.slice(separator + 1));
-    setKey(config, key, rest.length > 0 ? { [rest.join(".")]: value } : value);
+    setDottedKey(config, assignment.slice(0, separator), parseValue(assignment.slice(separator + 1)));
   }
   checkTogether(config as unknown as ModelConfig);
   return config as unknown as ModelConfig;
+}
+
+/** Throws ERR_CONFIG unless there is such a key (that of a map entry is dotted) and it may have this value. */
+export function checkSetting(key: string, value: unknown): void {
+  setDottedKey({}, key, value);
 }
 
 /** Keys that do not go together. */
@@ -290,6 +293,11 @@ export function parseConfig(value: unknown, path: string): ModelConfig {
   } catch (error) {
     throw new ShortlistError("ERR_MODEL", `${path}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+function setDottedKey(config: Record<string, unknown>, dotted: string, value: unknown): void {
+  const [key, ...rest] = dotted.split(".") as [string, ...string[]];
+  setKey(config, key, rest.length > 0 ? { [rest.join(".")]: value } : value);
 }
 
 function setKey(config: Record<string, unknown>, key: string, value: unknown): void {

@@ -18,8 +18,14 @@ const DESCRIPTION = "config.json";
 const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
 const VOCABULARY = "vocabulary";
-/** Models of single passes inside a model folder. */
+/** What training writes into a model folder besides the model: its metrics, and the models of single passes. */
+export const METRICS = "metrics.jsonl";
 const PASS_FOLDER = /^pass-\d+$/;
+
+/** The folder of the model after pass `pass` (from 1), inside the model folder. */
+export function passFolder(pass: number): string {
+  return `pass-${pass}`;
+}
 
 /** What a model knows besides its Program and weights. */
 export interface ModelDescription extends Encoding {
@@ -67,10 +73,10 @@ export class Model {
 
 /**
  * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv`. It appears whole
- * or not at all, replaces an older model only when it is complete, and takes the models of `passes` (folders `pass-<n>`
- * in the same place) along.
+ * or not at all, replaces an older model only when it is complete, and takes the members of the folder that `keep` names
+ * (`pass-<n>`, `metrics.jsonl`) along.
  */
-export async function saveModel(model: Model, folder: string, passes: readonly number[] = []): Promise<void> {
+export async function saveModel(model: Model, folder: string, keep: readonly string[] = []): Promise<void> {
   const { config, schema, vocabularies, numbers, training } = model.description;
   const head = { format: FORMAT, version: VERSION, config, schema, numbers: Object.fromEntries(numbers), training };
   await replaceFolder(
@@ -89,7 +95,7 @@ export async function saveModel(model: Model, folder: string, passes: readonly n
       await mkdir(join(temporary, VOCABULARY));
       for (const [name, vocabulary] of vocabularies) await vocabulary.write(join(temporary, VOCABULARY, `${name}.tsv`));
     },
-    passes.map((pass) => `pass-${pass}`),
+    keep,
   );
 }
 
@@ -103,7 +109,7 @@ async function refuseUnlessModel(folder: string): Promise<void> {
     throw new ShortlistError("ERR_MODEL", `Refused to replace ${folder}: ${problem}. Choose another output folder`);
   };
   if (!(await stat(folder)).isDirectory()) refuse("it is a file");
-  const parts = [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY];
+  const parts = [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, METRICS];
   const foreign = (await readdir(folder)).find((name) => !parts.includes(name) && !PASS_FOLDER.test(name));
   if (foreign) refuse(`it holds ${foreign}, which is no part of a model and would be lost`);
 }
@@ -112,11 +118,27 @@ async function refuseUnlessModel(folder: string): Promise<void> {
 export async function openModel(folder: string, options: EngineOptions = {}): Promise<Model> {
   const description = await readDescription(folder);
   const program = await readProgram(folder);
-  const path = join(folder, WEIGHTS);
-  const { tensors } = await readSafetensors(path, "ERR_MODEL");
+  const weights = await readWeights(folder, program);
   const engine = createEngine(options);
   const store = engine.createStore();
-  for (const { name, dtype, shape } of storedTensors(program)) {
+  for (const { data, ...tensor } of weights) {
+    store.define(tensor);
+    store.write(tensor.name, data);
+  }
+  checkTables(folder, description, program);
+  return new Model(description, program, engine, store);
+}
+
+/** Brings the weights of a model back to those that were saved in a folder. */
+export async function restoreWeights({ program, store }: Model, folder: string): Promise<void> {
+  for (const { name, data } of await readWeights(folder, program)) store.write(name, data);
+}
+
+/** The tensors of `model.safetensors` that the Program keeps, each checked against it. */
+async function readWeights(folder: string, program: Program) {
+  const path = join(folder, WEIGHTS);
+  const { tensors } = await readSafetensors(path, "ERR_MODEL");
+  return storedTensors(program).map(({ name, dtype, shape }) => {
     const found = tensors.get(name);
     if (!found) throw new ShortlistError("ERR_MODEL", `${path}: There is no tensor "${name}"`);
     if (found.dtype !== dtype || found.shape.join() !== shape.join()) {
@@ -125,11 +147,8 @@ export async function openModel(folder: string, options: EngineOptions = {}): Pr
         `${path}: Expected "${name}" of ${dtype} [${shape.join(", ")}] but received ${found.dtype} [${found.shape.join(", ")}]`,
       );
     }
-    store.define({ name, dtype, shape });
-    store.write(name, found.data);
-  }
-  checkTables(folder, description, program);
-  return new Model(description, program, engine, store);
+    return { name, dtype, shape, data: found.data };
+  });
 }
 
 /** Each vocabulary has a token for every row of its table. */

@@ -4,7 +4,7 @@ import { ShortlistError } from "../errors.js";
  * The second key word of everything that draws random numbers: draws of different streams never depend on one another.
  * The first key word is the seed. The native executors use the same numbers.
  */
-export const STREAMS = { negatives: 1, initial_values: 2, shuffle: 3, simulate: 4, dropout: 5 } as const;
+export const STREAMS = { negatives: 1, initial_values: 2, shuffle: 3, simulate: 4, dropout: 5, tune: 6 } as const;
 
 const MULTIPLIER_0 = 0xd2511f53;
 const MULTIPLIER_1 = 0xcd9e8d57;

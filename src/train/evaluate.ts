@@ -1,5 +1,5 @@
 import { LastClickBatches } from "../data/batches.js";
-import { type EncodedLog, type Encoding, encodeLog } from "../data/clicks.js";
+import { type Clicks, type EncodedLog, type Encoding, encodeLog } from "../data/clicks.js";
 import { ShortlistError } from "../errors.js";
 import type { Model } from "../model/model.js";
 import { watchedItems } from "../retrieve/watched.js";
@@ -28,28 +28,42 @@ export async function evaluate(model: Model, log: string, options: EvaluateOptio
   return evaluateClicks(model, await encodeTestLog(log, model.description), options);
 }
 
+/** Whom to evaluate. */
+export interface EvaluationSet {
+  /** The last click of each user is the target. */
+  readonly clicks: Clicks;
+  /** Users of fewer clicks are left out: 1 unless given. */
+  readonly minClicks?: number | undefined;
+}
+
 /** Reads a log to evaluate on; ERR_LOG where no line's last click is known. */
 export async function encodeTestLog(log: string, encoding: Encoding): Promise<EncodedLog> {
   const encoded = await encodeLog([log], encoding);
-  const items = encoded.clicks.itemFeatures[0]!.ids;
-  if (encoded.clicks.clickOffsets.subarray(1).some((end) => items[end - 1] !== 0)) return encoded;
+  if (hasKnownTarget(encoded)) return encoded;
   throw new ShortlistError(
     "ERR_LOG",
     `${log}: The model knows none of the target items: is it a log of the same catalogue?`,
   );
 }
 
+/** Whether the last click of some user is an item of the vocabulary. */
+export function hasKnownTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean {
+  const { clickOffsets, itemFeatures } = clicks;
+  const items = itemFeatures[0]!.ids;
+  return clickOffsets.subarray(1).some((end, user) => end - clickOffsets[user]! >= minClicks && items[end - 1] !== 0);
+}
+
 /** `evaluate` for a log that is read and encoded already. */
 export async function evaluateClicks(
   model: Model,
-  { clicks }: EncodedLog,
+  { clicks, minClicks = 1 }: EvaluationSet,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const { tops = [10, 50, 100, 200], keepWatched = false } = options;
   const top = Math.min(Math.max(...tops), model.items.size - 1);
   const popularity = new PopularityRanking(model.items.counts);
-  const ranks = new Float64Array(clicks.users);
-  const popularityRanks = new Float64Array(clicks.users);
+  const ranks: number[] = [];
+  const popularityRanks: number[] = [];
   const shown = tops.map(() => new Uint8Array(model.items.size));
   const { window, windows } = model.description.config;
   const batches = new LastClickBatches({ clicks, window, windows });
@@ -63,9 +77,10 @@ export async function evaluateClicks(
       { ...dims, top, excluded: watched.ids.length },
     );
     for (let s = 0; s < samples; s++) {
-      ranks[first + s] = rank![s]!;
+      if (clicks.clickOffsets[first + s + 1]! - clicks.clickOffsets[first + s]! < minClicks) continue;
+      ranks.push(rank![s]!);
       const excluded = watched.ids.subarray(watched.offsets[s]!, watched.offsets[s + 1]!);
-      popularityRanks[first + s] = popularity.rank(inputs["target"]![s]!, excluded);
+      popularityRanks.push(popularity.rank(inputs["target"]![s]!, excluded));
       tops.forEach((length, i) => {
         const end = s * top + Math.min(length, top);
         for (let j = s * top; j < end && items![j]! >= 0; j++) shown[i]![items![j]!] = 1;
@@ -77,5 +92,5 @@ export async function evaluateClicks(
     coverage[length] = shown[i]!.reduce((sum, flag) => sum + flag, 0) / (model.items.size - 1);
   });
   const { hitRate, ndcg, mrr } = rankingMetrics(ranks, tops);
-  return { users: clicks.users, hitRate, ndcg, mrr, coverage, popularity: rankingMetrics(popularityRanks, tops) };
+  return { users: ranks.length, hitRate, ndcg, mrr, coverage, popularity: rankingMetrics(popularityRanks, tops) };
 }

@@ -1,13 +1,15 @@
+import { join } from "node:path";
 import { itemAttributes } from "../data/catalogue.js";
-import { itemVocabulary } from "../data/clicks.js";
-import { type Dataset, openDataset } from "../data/dataset.js";
+import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
+import { openDataset } from "../data/dataset.js";
+import { JsonLines } from "../data/json_lines.js";
 import { noiseDistribution } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
-import { createEngine, type EngineOptions, type Executor, type TensorStore } from "../executors/index.js";
+import { createEngine, type Engine, type EngineOptions, type Executor, type TensorStore } from "../executors/index.js";
 import type { Program } from "../graph/program.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
 import { initializeStore } from "../model/initialize.js";
-import { checkModelFolder, Model, saveModel } from "../model/model.js";
+import { checkModelFolder, METRICS, Model, passFolder, restoreWeights, saveModel } from "../model/model.js";
 import {
   type InitializedProgram,
   inferenceProgram,
@@ -17,8 +19,11 @@ import {
   trainingProgram,
 } from "../model/programs.js";
 import { aliasTable } from "../random/alias_table.js";
-import { type Evaluation, encodeTestLog, evaluateClicks } from "./evaluate.js";
-import { ProfileSums, type TrainingProfile } from "./profile.js";
+import { type Evaluation, type EvaluationSet, encodeTestLog, evaluateClicks } from "./evaluate.js";
+import type { RankingMetrics } from "./metrics.js";
+import type { TrainingProfile } from "./profile.js";
+import { type TrainedPass, TrainingLoop, type TrainingState } from "./training_loop.js";
+import { criterionOf, DEFAULT_PATIENCE, openValidation } from "./validation.js";
 
 export interface TrainOptions extends EngineOptions {
   /** Dataset folder. */
@@ -35,25 +40,32 @@ export interface TrainOptions extends EngineOptions {
   readonly steps?: number | undefined;
   /** 1 unless given. The same seed gives the same model, bit for bit, on any number of threads. */
   readonly seed?: number | undefined;
+  /**
+   * Evaluate after every pass, and keep the model of the pass with the best NDCG@10: on "last", each user's last click,
+   * which is held out from training, or on the last clicks of this click log.
+   */
+  readonly validation?: string | undefined;
+  /**
+   * Stop after so many passes without a better NDCG@10 (default 2; 0: never). Needs `validation`. The learning rate falls
+   * over all passes of the configuration, whether or not they are run.
+   */
+  readonly patience?: number | undefined;
   /** Click log to evaluate on afterwards: the last click of each line is the target. */
   readonly testLog?: string | undefined;
   /** Time every instruction (default false). */
   readonly profile?: boolean | undefined;
   /** Called for every step, some steps at a time. */
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
+  /** Called after every pass, one that `steps` cuts short included. */
+  readonly onPass?: ((result: PassResult) => void) | undefined;
 }
 
-/** Where training stands. */
-export interface TrainingState {
-  /** From 1. */
-  readonly pass: number;
-  readonly passes: number;
-  readonly step: number;
-  readonly steps: number;
-  /** Of a sample, averaged over this pass so far. */
-  readonly loss: number;
-  readonly samplesPerSecond: number;
-  readonly secondsLeft: number;
+export interface PassResult extends TrainedPass {
+  /** With `validation`. */
+  readonly validation?: Evaluation;
+  readonly evaluationSeconds?: number;
+  /** Whether no pass before was as good; without `validation` the last one is. */
+  readonly best: boolean;
 }
 
 export interface TrainReport {
@@ -62,147 +74,211 @@ export interface TrainReport {
   readonly seconds: number;
   readonly samples: number;
   readonly steps: number;
+  /** Passes that were run, the last one perhaps in part. */
+  readonly passes: number;
   /** Of a sample, averaged over the last pass. */
   readonly loss: number;
   readonly threads: number;
   readonly isa: string;
+  /** Of the best pass, whose model was kept. */
+  readonly validation?: Evaluation & { readonly pass: number };
+  /** On `testLog`. */
   readonly evaluation?: Evaluation;
   readonly profile?: TrainingProfile;
 }
 
-/** A call of the engine runs as many steps as last so long: its own cost is nothing then, and progress is still smooth. */
-const SECONDS_A_CALL = 0.03;
-
-/** Trains a model on a dataset and writes it, also after every pass (`pass-<n>` in its folder). */
+/**
+ * Trains a model on a dataset and writes it, also after every pass (`pass-<n>` in its folder). `metrics.jsonl` there holds
+ * a JSON object a pass: `pass`, `step`, `samples`, `seconds`, `learningRate`, `loss`, `samplesPerSecond` (`TrainedPass`), and
+ * with `validation` `hitRate`, `ndcg`, `mrr`, `evaluationSeconds`.
+ */
 export async function train(options: TrainOptions): Promise<TrainReport> {
-  const { seed = 1, output } = options;
+  const { output, seed = 1 } = options;
   const config = resolveConfig(options.preset ?? "default", options.config, options.set);
+  const patience = patienceOf(options);
+  if (options.steps !== undefined) checkWholeNumber("steps", options.steps, 1);
   const dataset = await openDataset(options.dataset);
   await checkModelFolder(output);
+  const validation = options.validation === undefined ? undefined : await openValidation(options.validation, dataset);
   const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset);
 
   const engine = createEngine(options);
-  const store = engine.createStore();
-  const catalogue = itemAttributes(dataset.clicks, itemVocabulary(dataset).size);
-  const training = initialize(store, trainingProgram(config, dataset, noiseOf(dataset, config), catalogue), seed);
-  const inference = initialize(store, inferenceProgram(config, dataset), seed);
-  const executor = engine.createExecutor(training, store, { profile: options.profile ?? false });
-  const profile = options.profile ? new ProfileSums(training) : undefined;
-  const modelAfter = (done: Readonly<Record<string, unknown>>) => {
-    const { schema, vocabularies, numbers } = dataset;
-    const history = { preset: options.preset ?? "default", seed, ...done };
-    return new Model({ schema, vocabularies, numbers, config, training: history }, inference, engine, store);
-  };
-
-  const settling = settlingProgram(config, itemVocabulary(dataset).size);
-  const composing = itemVectorsProgram(config, dataset, catalogue);
-  const composer = composing && engine.createExecutor(initialize(store, composing, seed), store);
-  const composeItems = async () => {
-    if (composer) store.write("output.weight", (await composer.run({}, {}))["weight"]!);
-  };
-  const settle =
-    settling && createSettling(engine.createExecutor(settling, store), itemVocabulary(dataset).size, config);
-
-  const { window, windows, batchSize, batching } = config;
-  const batches = engine.createTrainingBatches({ clicks: dataset.clicks, window, windows, batchSize, batching, seed });
-  const { batchesPerPass } = batches;
-  if (batches.samplesPerPass === 0) {
-    throw new ShortlistError("ERR_DATASET", `${options.dataset}: There is nothing to learn from: every click is <unk>`);
-  }
-  const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batchesPerPass);
-  const scalarsOf = (first: number, count: number) => ({
-    seed: Uint32Array.of(seed),
-    step: Uint32Array.from({ length: count }, (_, i) => first + i),
-    learning_rate: Float32Array.from({ length: count }, (_, i) => learningRateAt(config, first + i, steps)),
-  });
-  const savedPasses: number[] = [];
-  let [samples, seconds, loss] = [0, 0, 0];
-  let passLoss = new MeanLoss();
-  let [count, elapsed] = [1, 0];
-  let started = performance.now();
-  for (let first = 0; first < steps; ) {
-    const [pass, index] = [Math.floor(first / batchesPerPass), first % batchesPerPass];
-    count = Math.min(count, steps - first, batchesPerPass - index);
-    const result = await executor.runSteps(batches, { pass, index, steps: count, scalars: scalarsOf(first, count) });
-    profile?.add(result, count);
-    const secondsAStep = (seconds + (performance.now() - started) / 1000 - elapsed) / count;
-    for (let i = 0; i < count; i++) {
-      const step = first + i;
-      const batchSamples = result.dims["samples"]![i]!;
-      const batchLoss = result.outputs["loss"]![i]!;
-      if (!Number.isFinite(batchLoss)) {
-        throw new ShortlistError(
-          "ERR_DIVERGED",
-          `The loss of step ${step + 1} is ${batchLoss}. Lower learningRate (now ${config.learningRate}) or change the optimizer`,
-        );
-      }
-      samples += batchSamples;
-      passLoss.add(batchLoss * (config.reduction === "mean" ? batchSamples : 1), batchSamples);
-      loss = passLoss.value;
-      elapsed += secondsAStep;
-      options.onProgress?.({
-        pass: pass + 1,
-        passes: config.passes,
-        step: step + 1,
-        steps,
-        loss,
-        samplesPerSecond: samples / elapsed,
-        secondsLeft: (elapsed / (step + 1)) * (steps - step - 1),
-      });
+  const clicks = validation?.trainingClicks ?? dataset.clicks;
+  const network = new LearningNetwork(engine, { ...dataset, clicks }, config, options);
+  try {
+    const { window, windows, batchSize, batching } = config;
+    const batches = engine.createTrainingBatches({ clicks, window, windows, batchSize, batching, seed });
+    if (batches.samplesPerPass === 0) {
+      throw new ShortlistError(
+        "ERR_DATASET",
+        `${options.dataset}: There is nothing to learn from: every click is <unk>${clicks === dataset.clicks ? "" : " or held out"}`,
+      );
     }
-    first += count;
-    count = Math.max(1, Math.round(SECONDS_A_CALL / secondsAStep));
-    if (first % batchesPerPass === 0) {
-      seconds += (performance.now() - started) / 1000;
-      await settle?.(first);
-      await composeItems();
-      await saveModel(modelAfter({ passes: pass + 1, steps: first, samples, loss }), `${output}/pass-${pass + 1}`);
-      savedPasses.push(pass + 1);
-      passLoss = new MeanLoss();
-      started = performance.now();
-    }
+    const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batches.batchesPerPass);
+    const { profile, onProgress } = options;
+    const loop = new TrainingLoop(network.executor, batches, { config, seed, steps, profile, onProgress });
+    const passes = await runPasses(loop, network, { ...options, patience }, validation?.evaluationSet);
+
+    const last = passes.at(-1)!;
+    const kept = passes.findLast(({ best }) => best)!;
+    const model = network.modelAfter(kept);
+    if (kept !== last) await restoreWeights(model, join(output, passFolder(kept.pass)));
+    await saveModel(model, output, [METRICS, ...passes.filter(isWhole).map(({ pass }) => passFolder(pass))]);
+    const evaluation = test && (await network.evaluate(test));
+    return {
+      samplesPerSecond: last.samples / last.seconds,
+      seconds: last.seconds,
+      samples: last.samples,
+      steps: last.step,
+      passes: passes.length,
+      loss: last.loss,
+      threads: engine.threads,
+      isa: engine.isa,
+      ...(kept.validation && { validation: { pass: kept.pass, ...kept.validation } }),
+      ...(evaluation && { evaluation }),
+      ...(loop.profile && { profile: loop.profile }),
+    };
+  } finally {
+    network.close();
   }
-  seconds += (performance.now() - started) / 1000;
-
-  const profiled = profile?.take(seconds, executor.profile!);
-  executor.close();
-
-  await settle?.(steps);
-  await composeItems();
-  const model = modelAfter({ passes: steps / batches.batchesPerPass, steps, samples, loss });
-  await saveModel(model, output, savedPasses);
-  const evaluation = test && (await evaluateClicks(model, test));
-  const { threads, isa } = engine;
-  const report = { samplesPerSecond: samples / seconds, seconds, samples, steps, loss, threads, isa };
-  return { ...report, ...(evaluation && { evaluation }), ...(profiled && { profile: profiled }) };
 }
 
-/** The learning rate of step `step` of `steps`: a linear rise, then half a cosine. */
-function learningRateAt({ learningRate, warmupSteps, finalLearningRate }: ModelConfig, step: number, steps: number) {
-  if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;
-  const progress = (step - warmupSteps) / Math.max(1, steps - warmupSteps);
-  return learningRate * (finalLearningRate + (1 - finalLearningRate) * 0.5 * (1 + Math.cos(Math.PI * progress)));
+/** Runs, saves and judges passes until all steps are run or patience is over. */
+async function runPasses(
+  loop: TrainingLoop,
+  network: LearningNetwork,
+  { output, patience, onPass }: Pick<TrainOptions, "output" | "onPass"> & { readonly patience: number },
+  evaluationSet: EvaluationSet | undefined,
+): Promise<PassResult[]> {
+  const metrics = new JsonLines(join(output, METRICS));
+  const passes: PassResult[] = [];
+  let best = { pass: 0, criterion: Number.NEGATIVE_INFINITY };
+  do {
+    const trained = await loop.runPass();
+    const { pass } = trained;
+    await network.settle(trained.step);
+    await network.composeItems();
+    if (isWhole(trained)) await saveModel(network.modelAfter(trained), join(output, passFolder(pass)));
+    const started = performance.now();
+    const validation = evaluationSet && (await network.evaluate(evaluationSet));
+    const evaluationSeconds = (performance.now() - started) / 1000;
+    const criterion = validation ? criterionOf(validation) : pass;
+    const isBest = criterion > best.criterion;
+    if (isBest) best = { pass, criterion };
+    const result = { ...trained, ...(validation && { validation, evaluationSeconds }), best: isBest };
+    passes.push(result);
+    await metrics.add(metricsOf(result));
+    onPass?.(result);
+  } while (!loop.done && passes.length - best.pass < patience);
+  return passes;
 }
 
-/** Runs the settling Program over all rows. */
-function createSettling(executor: Executor, items: number, config: ModelConfig): (step: number) => Promise<unknown> {
-  const rows = Int32Array.from({ length: items }, (_, row) => row);
-  const fixed = { rows, count: Int32Array.of(items), learning_rate: Float32Array.of(config.learningRate) };
-  return (step) => executor.run({ ...fixed, step: Uint32Array.of(step) }, {});
+function isWhole({ part }: TrainedPass): boolean {
+  return part === 1;
 }
 
-/** Mean of the samples' losses. */
-class MeanLoss {
-  #sum = 0;
-  #samples = 0;
+/** A line of metrics.jsonl. */
+function metricsOf({ validation, evaluationSeconds, best: _best, part: _part, ...trained }: PassResult) {
+  return { ...trained, ...(validation && { ...rankingOf(validation), evaluationSeconds }) };
+}
 
-  add(sum: number, samples: number): void {
-    this.#sum += sum;
-    this.#samples += samples;
+function rankingOf({ hitRate, ndcg, mrr }: RankingMetrics): RankingMetrics {
+  return { hitRate, ndcg, mrr };
+}
+
+/** Passes without a better one after which training stops. */
+function patienceOf({ validation, patience }: TrainOptions): number {
+  if (patience !== undefined && validation === undefined) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      "Expected validation beside patience: without it no pass is better than another",
+    );
+  }
+  if (patience === undefined) return DEFAULT_PATIENCE;
+  checkWholeNumber("patience", patience, 0);
+  return patience === 0 ? Number.POSITIVE_INFINITY : patience;
+}
+
+function checkWholeNumber(name: string, value: number, min: number): void {
+  if (Number.isSafeInteger(value) && value >= min) return;
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected ${name} to be a whole number of at least ${min} but received ${value}`,
+  );
+}
+
+/** The network while it learns: the weights, the Programs that change them, and the one that they are read by. */
+class LearningNetwork {
+  /** Of the training Program. */
+  readonly executor: Executor;
+  readonly #settling: Executor | undefined;
+  readonly #composer: Executor | undefined;
+  readonly #settlingInputs: Readonly<Record<string, Int32Array | Float32Array>>;
+  readonly #preset: string;
+  readonly #seed: number;
+  readonly #model: Model;
+
+  constructor(
+    engine: Engine,
+    { schema, vocabularies, numbers, clicks }: Encoding & { readonly clicks: Clicks },
+    config: ModelConfig,
+    { preset = "default", seed = 1, profile = false }: Pick<TrainOptions, "preset" | "seed" | "profile">,
+  ) {
+    const encoding = { schema, vocabularies, numbers };
+    const items = itemVocabulary(encoding).size;
+    const store = engine.createStore();
+    const catalogue = itemAttributes(clicks, items);
+    const noise = noiseOf(encoding, config);
+    const training = initialize(store, trainingProgram(config, encoding, noise, catalogue), seed);
+    const inference = initialize(store, inferenceProgram(config, encoding), seed);
+    const settling = settlingProgram(config, items);
+    const composing = itemVectorsProgram(config, encoding, catalogue);
+    this.executor = engine.createExecutor(training, store, { profile });
+    this.#settling = settling && engine.createExecutor(settling, store);
+    this.#composer = composing && engine.createExecutor(initialize(store, composing, seed), store);
+    this.#settlingInputs = {
+      rows: Int32Array.from({ length: settling ? items : 0 }, (_, row) => row),
+      count: Int32Array.of(items),
+      learning_rate: Float32Array.of(config.learningRate),
+    };
+    this.#preset = preset;
+    this.#seed = seed;
+    this.#model = new Model({ ...encoding, config, training: {} }, inference, engine, store);
   }
 
-  get value(): number {
-    return this.#sum / this.#samples;
+  /** Brings all rows up to step `step` where their decay is made up for late. */
+  async settle(step: number): Promise<void> {
+    await this.#settling?.run({ ...this.#settlingInputs, step: Uint32Array.of(step) }, {});
+  }
+
+  /** Puts the item vectors together where training has them in parts. */
+  async composeItems(): Promise<void> {
+    const composed = await this.#composer?.run({}, {});
+    if (composed) this.#model.store.write("output.weight", composed["weight"]!);
+  }
+
+  evaluate(set: EvaluationSet): Promise<Evaluation> {
+    return evaluateClicks(this.#model, set);
+  }
+
+  /** The model as it is now, to be saved with how it came to be. */
+  modelAfter({ pass, part, step, samples, loss, validation }: TrainedPass & Pick<PassResult, "validation">): Model {
+    const { description, program, engine, store } = this.#model;
+    const done = { passes: pass - 1 + part, steps: step, samples, loss };
+    const training = {
+      preset: this.#preset,
+      seed: this.#seed,
+      ...done,
+      ...(validation && { validation: rankingOf(validation) }),
+    };
+    return new Model({ ...description, training }, program, engine, store);
+  }
+
+  close(): void {
+    this.executor.close();
+    this.#settling?.close();
+    this.#composer?.close();
+    this.#model.close();
   }
 }
 
@@ -213,8 +289,8 @@ function initialize(store: TensorStore, { program, initializers }: InitializedPr
 }
 
 /** Items are drawn by how often they were clicked. */
-function noiseOf(dataset: Dataset, config: ModelConfig): Noise {
+function noiseOf(encoding: Encoding, config: ModelConfig): Noise {
   const power = config.negatives === "batch" ? 1 : config.noisePower;
-  const distribution = noiseDistribution(itemVocabulary(dataset).counts, power);
+  const distribution = noiseDistribution(itemVocabulary(encoding).counts, power);
   return { distribution, aliasTable: aliasTable(distribution) };
 }

@@ -46,6 +46,22 @@ test("train --json tells speed and loss; the loss falls; a model is saved after 
   assert.ok(weights("pass-2/").equals(weights("")), "the final model is that of the last pass");
 });
 
+test("--validation: a line a pass on stderr, the best pass in --json", () => {
+  const flags = [...TRAIN, "--validation", "last", "--patience", "0", "--test", at("test.tsv")];
+  const { status, stdout, stderr } = run(["train", at("dataset"), "--output", at("judged"), ...flags, "--json"]);
+  assert.is(status, 0, stderr);
+  const { validation } = JSON.parse(stdout);
+  assert.equal(Object.keys(validation.hitRate), ["10", "50", "100", "200"]);
+  const metrics = jsonLines<{ ndcg: Record<string, number> }>(readFileSync(at("judged/metrics.jsonl"), "utf8"));
+  assert.is(metrics.length, 2);
+  metrics.forEach(({ ndcg }, i) => {
+    const line = stderr.split("\n").find((text) => text.startsWith(`pass ${i + 1}: loss `));
+    assert.match(line!, `NDCG@10 ${ndcg["10"]!.toFixed(4)} (popularity `);
+  });
+  assert.match(stderr, `pass ${validation.pass} of 2 is kept`);
+  assert.match(stderr, "600 users, MRR ");
+});
+
 test("same seed, same bits: again, and on 1 and 2 threads; another seed, other bits", () => {
   const weights = (name: string, ...flags: string[]) => {
     succeed("train", at("dataset"), "--output", at(name), ...TRAIN, "--steps", "12", ...flags);

@@ -1,0 +1,77 @@
+import { Command, Option } from "commander";
+import { PRESETS, readConfig, readSpace, type Trial, tune } from "../index.js";
+import { duration, type EngineFlags, seedNumber, wholeNumber, withEngineFlags } from "./options.js";
+import { say, writeJson } from "./output.js";
+import { TrainingProgress } from "./progress.js";
+
+interface Flags extends EngineFlags {
+  readonly space: string;
+  readonly output: string;
+  readonly trials: number;
+  readonly halvings: number;
+  readonly eta: number;
+  readonly budget?: number;
+  readonly preset: string;
+  readonly config?: string;
+  readonly set: readonly string[];
+  readonly passes?: number;
+  readonly seed: number;
+  readonly json: boolean;
+}
+
+export function tuneCommand(): Command {
+  const command = new Command("tune")
+    .description("search a configuration: train drawn ones, keep the best by NDCG@10 on held-out last clicks")
+    .argument("<dataset>", "dataset folder, written by prepare")
+    .requiredOption("--space <file>", "JSON from configuration keys to lists of values or ranges; see docs/tune.md")
+    .requiredOption(
+      "--output <folder>",
+      "folder for trials.jsonl, table.md and best.json; an interrupted search goes on",
+    )
+    .option("--budget <time>", "time for all trials, such as 90s, 30m or 2h (default: no limit)", duration)
+    .option("--trials <n>", "settings to start with", wholeNumber(1), 16)
+    .option("--halvings <n>", "rungs after the first; the last one has all passes", wholeNumber(0), 2)
+    .option("--eta <n>", "each rung keeps the best 1/eta and trains eta times the passes", wholeNumber(2), 2)
+    .addOption(
+      new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
+    )
+    .option("--config <file>", "JSON with configuration keys that differ from the preset's")
+    .option("--set <key=value...>", "single configuration keys that stay as they are", [])
+    .option("--passes <n>", "passes of the last rung; shorthand of --set", wholeNumber(1))
+    .option("--seed <n>", "random seed of the drawn settings and of every training", seedNumber, 1)
+    .option("--json", "print one JSON object with the best trial, its configuration and all trials", false);
+  return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
+    const { space, config, budget, passes, set, json, ...rest } = flags;
+    const progress = new TrainingProgress(process.stderr);
+    try {
+      const report = await tune({
+        ...rest,
+        dataset,
+        space: await readSpace(space),
+        set: [...set, ...(passes === undefined ? [] : [`passes=${passes}`])],
+        budgetSeconds: budget,
+        ...(config && { config: await readConfig(config) }),
+        onProgress: (state) => progress.update(state),
+        onTrial: (trial, { rungs, trials }) => {
+          progress.stop();
+          say(`rung ${trial.rung}/${rungs} of ${trials} trials, ${formatTrial(trial)}`);
+        },
+      });
+      if (json) await writeJson(report);
+      if (report.outOfBudget) say("The budget left trials out: a larger one goes on with them.");
+      say(
+        `${flags.output}: the best of ${report.trials.length}, ${formatTrial(report.best)}. It was chosen by this NDCG: measure it on other clicks`,
+      );
+    } finally {
+      progress.stop();
+    }
+  });
+}
+
+function formatTrial({ trial, passes, settings, seconds, validation, failed }: Trial): string {
+  const drawn = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  const outcome = validation
+    ? `HitRate@10 ${validation.hitRate["10"]!.toFixed(4)}, NDCG@10 ${validation.ndcg["10"]!.toFixed(4)}`
+    : `failed: ${failed}`;
+  return `trial ${trial} (${drawn.join(" ")}): ${outcome}; ${passes} ${passes === 1 ? "pass" : "passes"}, ${seconds.toFixed(1)} s`;
+}

@@ -1,0 +1,48 @@
+import { type Clicks, holdOutLastClicks } from "../data/clicks.js";
+import type { Dataset } from "../data/dataset.js";
+import { exists } from "../data/files.js";
+import { ShortlistError } from "../errors.js";
+import { type Evaluation, type EvaluationSet, encodeTestLog, hasKnownTarget } from "./evaluate.js";
+
+/** Names the last clicks of the dataset's own users, instead of a log. */
+export const LAST_CLICKS = "last";
+
+/** Passes without a better result after which training stops, unless given. */
+export const DEFAULT_PATIENCE = 2;
+
+/** What training reads and what it is judged by. */
+export interface Validation {
+  readonly trainingClicks: Clicks;
+  readonly evaluationSet: EvaluationSet;
+}
+
+/**
+ * `source` is "last", where each user's last click (of users with at least two) is held out from training, or a click log,
+ * whose last clicks are the targets and from which nothing is learnt. ERR_FILE where it is neither, ERR_DATASET or ERR_LOG
+ * where no target is known.
+ */
+export async function openValidation(source: string, dataset: Dataset): Promise<Validation> {
+  const { clicks, folder } = dataset;
+  if (source !== LAST_CLICKS) {
+    if (!(await exists(source))) {
+      throw new ShortlistError(
+        "ERR_FILE",
+        `Expected validation to be "${LAST_CLICKS}" or a click log but there is no file ${source}`,
+      );
+    }
+    return { trainingClicks: clicks, evaluationSet: await encodeTestLog(source, dataset) };
+  }
+  const evaluationSet = { clicks, minClicks: 2 };
+  if (!hasKnownTarget(evaluationSet)) {
+    throw new ShortlistError(
+      "ERR_DATASET",
+      `${folder}: There is nothing to hold out: no user has two clicks of which the last is a known item`,
+    );
+  }
+  return { trainingClicks: holdOutLastClicks(clicks), evaluationSet };
+}
+
+/** What validation goes by. */
+export function criterionOf({ ndcg }: Evaluation): number {
+  return ndcg["10"]!;
+}

@@ -1,0 +1,239 @@
+import { rm } from "node:fs/promises";
+import { itemVocabulary } from "../data/clicks.js";
+import { openDataset } from "../data/dataset.js";
+import { ShortlistError } from "../errors.js";
+import { type ModelConfig, resolveConfig } from "../model/config.js";
+import { type TrainOptions, train } from "../train/trainer.js";
+import { LAST_CLICKS } from "../train/validation.js";
+import { rankTrials, SearchFolder, type Trial } from "./results.js";
+import { drawTrials, type SearchSpace, type Settings } from "./space.js";
+
+type TrainingOptions = "dataset" | "preset" | "config" | "set" | "seed" | "executor" | "threads" | "isa" | "onProgress";
+
+export interface TuneOptions extends Pick<TrainOptions, TrainingOptions> {
+  /** What is searched, as `parseSpace` or `readSpace` gives it. */
+  readonly space: SearchSpace;
+  /** Folder to write, or to go on in. */
+  readonly output: string;
+  /** Settings to start with: 16 unless given. */
+  readonly trials?: number | undefined;
+  /** Rungs after the first: 2 unless given. The last one has the configuration's passes. */
+  readonly halvings?: number | undefined;
+  /** Each rung keeps the best 1/eta of the one before and trains eta times the passes: 2 unless given. */
+  readonly eta?: number | undefined;
+  /** Seconds for all trials, those of earlier runs in this folder included; no limit unless given. */
+  readonly budgetSeconds?: number | undefined;
+  /** Called after every trial that was run. */
+  readonly onTrial?: ((trial: Trial, progress: TuneProgress) => void) | undefined;
+}
+
+/** Where the search stands. */
+export interface TuneProgress {
+  readonly rungs: number;
+  /** Trials of this rung, those that are done already included. */
+  readonly trials: number;
+  readonly secondsSpent: number;
+}
+
+export interface TuneReport {
+  /** The best by NDCG@10 on validation: what it was chosen by, so measure it on other clicks. */
+  readonly best: Trial;
+  /** The whole configuration of the best. */
+  readonly config: ModelConfig;
+  /** The best first. */
+  readonly trials: readonly Trial[];
+  /** Of all trials. */
+  readonly seconds: number;
+  /** Whether trials were left out because the budget would not have held them. */
+  readonly outOfBudget: boolean;
+}
+
+/**
+ * Random search with successive halving (Jamieson & Talwalkar 2016): the first rung trains `trials` drawn settings with few
+ * passes, each further one trains the best 1/eta anew, with eta times the passes. Judged by NDCG@10 on each user's last
+ * click, held out from training. `output` holds `search.json`, a line a trial in `trials.jsonl`, and after every trial
+ * `table.md` and `best.json`, a configuration. The same search in the same folder goes on where it was interrupted.
+ *
+ * Each rung has an equal share of the budget, and what earlier rungs left of theirs. A trial is not begun where it is
+ * expected to pass that: by the mean of the trials before it, failed ones left out, in the first rung (the very first is always
+ * begun), by its own time in the rung before, times the passes, in the others. A trial that has begun is finished.
+ */
+export async function tune(options: TuneOptions): Promise<TuneReport> {
+  const search = await Search.open(options);
+  await search.run();
+  return search.report();
+}
+
+class Search {
+  readonly #options: TuneOptions;
+  readonly #drawn: readonly Settings[];
+  readonly #passes: readonly number[];
+  readonly #eta: number;
+  readonly #budget: number;
+  readonly #folder: SearchFolder;
+  #outOfBudget = false;
+
+  private constructor(options: TuneOptions, plan: Plan, drawn: readonly Settings[], folder: SearchFolder) {
+    this.#options = options;
+    this.#drawn = drawn;
+    this.#passes = plan.passes;
+    this.#eta = plan.eta;
+    this.#budget = options.budgetSeconds ?? Number.POSITIVE_INFINITY;
+    this.#folder = folder;
+  }
+
+  static async open(options: TuneOptions): Promise<Search> {
+    const { space, preset = "default", config = {}, set = [], seed = 1 } = options;
+    const plan = planOf(options);
+    checkNotSet(set, Object.keys(space));
+    const dataset = await sizesOf(options.dataset);
+    const { trials, halvings, eta } = plan;
+    const search = { dataset, space, preset, config, set, seed, trials, halvings, eta };
+    const folder = await SearchFolder.open(options.output, search);
+    return new Search(options, plan, drawTrials(space, trials, seed), folder);
+  }
+
+  async run(): Promise<void> {
+    let trials = this.#drawn.map((_, i) => i + 1);
+    for (let rung = 1; rung <= this.#passes.length && trials.length > 0; rung++) {
+      const finished = await this.#runRung(rung, trials);
+      const kept = Math.max(1, Math.floor(finished.length / this.#eta));
+      trials = rankTrials(finished.filter(({ failed }) => failed === undefined))
+        .slice(0, kept)
+        .map(({ trial }) => trial);
+    }
+    await this.#folder.summarize(this.#best && this.#configOf(this.#best));
+  }
+
+  report(): TuneReport {
+    const trials = rankTrials(this.#folder.trials);
+    const best = this.#best;
+    if (!best) {
+      throw new ShortlistError("ERR_CONFIG", `Every trial failed, the first of them: ${trials[0]?.failed}`);
+    }
+    const [config, seconds, outOfBudget] = [this.#configOf(best), this.#secondsSpent, this.#outOfBudget];
+    return { best, config, trials, seconds, outOfBudget };
+  }
+
+  /** The trials of a rung that are done, now or in an earlier run. */
+  async #runRung(rung: number, trials: readonly number[]): Promise<Trial[]> {
+    const limit = (this.#budget * rung) / this.#passes.length;
+    const finished: Trial[] = [];
+    for (const trial of trials) {
+      let result = this.#folder.find(trial, rung);
+      if (!result) {
+        if (this.#secondsSpent + this.#expectedSeconds(trial, rung, finished) > limit) {
+          this.#outOfBudget = true;
+          break;
+        }
+        result = await this.#runTrial(trial, rung);
+        const progress = { rungs: this.#passes.length, trials: trials.length, secondsSpent: this.#secondsSpent };
+        this.#options.onTrial?.(result, progress);
+      }
+      finished.push(result);
+    }
+    return finished;
+  }
+
+  #expectedSeconds(trial: number, rung: number, finished: readonly Trial[]): number {
+    const before = this.#folder.find(trial, rung - 1);
+    if (before) return (before.seconds * this.#passes[rung - 1]!) / before.passes;
+    const whole = finished.filter(({ failed }) => failed === undefined);
+    return whole.reduce((sum, { seconds }) => sum + seconds, 0) / Math.max(1, whole.length);
+  }
+
+  async #runTrial(trial: number, rung: number): Promise<Trial> {
+    const settings = this.#drawn[trial - 1]!;
+    const passes = this.#passes[rung - 1]!;
+    const started = performance.now();
+    const outcome = await this.#train(settings, passes);
+    const result = { trial, rung, passes, settings, seconds: (performance.now() - started) / 1000, ...outcome };
+    await this.#folder.add(result);
+    await this.#folder.summarize(this.#best && this.#configOf(this.#best));
+    return result;
+  }
+
+  async #train(settings: Settings, passes: number): Promise<Pick<Trial, "validation" | "failed">> {
+    const { dataset, preset, config, seed, executor, threads, isa, onProgress } = this.#options;
+    const output = this.#folder.work;
+    const set = this.#assignments(settings, passes);
+    const shared = { dataset, preset, config, seed, executor, threads, isa, onProgress };
+    await rm(output, { recursive: true, force: true });
+    try {
+      const { validation } = await train({ ...shared, output, set, validation: LAST_CLICKS });
+      const { pass, hitRate, ndcg, mrr } = validation!;
+      return { validation: { pass, hitRate, ndcg, mrr } };
+    } catch (error) {
+      const { code, message } = error as ShortlistError;
+      if (code !== "ERR_DIVERGED" && code !== "ERR_CONFIG") throw error;
+      return { failed: message };
+    } finally {
+      await rm(output, { recursive: true, force: true });
+    }
+  }
+
+  #assignments(settings: Settings, passes: number): string[] {
+    const drawn = Object.entries({ ...settings, passes }).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+    return [...(this.#options.set ?? []), ...drawn];
+  }
+
+  get #best(): Trial | undefined {
+    return rankTrials(this.#folder.trials).find(({ validation }) => validation !== undefined);
+  }
+
+  #configOf({ settings, passes }: Trial): ModelConfig {
+    const { preset = "default", config } = this.#options;
+    return resolveConfig(preset, config, this.#assignments(settings, passes));
+  }
+
+  get #secondsSpent(): number {
+    return this.#folder.trials.reduce((sum, { seconds }) => sum + seconds, 0);
+  }
+}
+
+interface Plan {
+  readonly trials: number;
+  readonly halvings: number;
+  readonly eta: number;
+  /** Of each rung. */
+  readonly passes: readonly number[];
+}
+
+function planOf(options: TuneOptions): Plan {
+  const { trials = 16, halvings = 2, eta = 2, budgetSeconds } = options;
+  checkAtLeast("trials", trials, 1, Number.isSafeInteger);
+  checkAtLeast("halvings", halvings, 0, Number.isSafeInteger);
+  checkAtLeast("eta", eta, 2, Number.isSafeInteger);
+  if (budgetSeconds !== undefined) checkAtLeast("budgetSeconds", budgetSeconds, 0, Number.isFinite);
+  const { passes: most } = resolveConfig(options.preset ?? "default", options.config, options.set);
+  const passes = Array.from({ length: halvings + 1 }, (_, rung) =>
+    Math.max(1, Math.round(most / eta ** (halvings - rung))),
+  );
+  if (passes.some((count, rung) => rung > 0 && count <= passes[rung - 1]!)) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `Expected more passes in each rung but ${halvings} halvings of ${most} passes by ${eta} give ${passes.join(", ")}. Raise passes or lower halvings`,
+    );
+  }
+  return { trials, halvings, eta, passes };
+}
+
+function checkAtLeast(name: string, value: number, min: number, isKind: (value: number) => boolean): void {
+  if (isKind(value) && value >= min) return;
+  const kind = isKind === Number.isSafeInteger ? "whole number" : "number";
+  throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a ${kind} of at least ${min} but received ${value}`);
+}
+
+/** What is searched is not fixed as well. */
+function checkNotSet(set: readonly string[], searched: readonly string[]): void {
+  const both = set.find((assignment) => searched.includes(assignment.slice(0, assignment.indexOf("="))));
+  if (both)
+    throw new ShortlistError("ERR_OPTION", `Expected what the space searches not to be set but received ${both}`);
+}
+
+/** What tells whether a search goes on with the same dataset. */
+async function sizesOf(folder: string) {
+  const dataset = await openDataset(folder);
+  const { users, clicks } = dataset.clicks;
+  return { users, clicks, items: itemVocabulary(dataset).size };
+}
