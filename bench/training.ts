@@ -4,7 +4,7 @@ import { itemVocabulary } from "../src/data/clicks.js";
 import type { Engine, Executor } from "../src/executors/executor.js";
 import type { DimSizes } from "../src/graph/dims.js";
 import type { Program } from "../src/graph/program.js";
-import { type ModelConfig, resolveConfig } from "../src/model/config.js";
+import { forCatalogue, type ModelConfig, resolveConfig } from "../src/model/config.js";
 import { trainingProgram } from "../src/model/programs.js";
 import { instructionCosts } from "../src/ops/cost.js";
 import { type Contender, medianOfBlocks } from "./contender.js";
@@ -65,8 +65,9 @@ export class TrainingBench {
   #step = 0;
 
   constructor({ engine, log, config, profile = false }: TrainingOptions) {
-    const catalogue = itemAttributes(log.clicks, itemVocabulary(log.encoding).size);
-    const { program, initializers } = trainingProgram(config, log.encoding, log.noise, catalogue);
+    const items = itemVocabulary(log.encoding).size;
+    const catalogue = itemAttributes(log.clicks, items);
+    const { program, initializers } = trainingProgram(forCatalogue(config, items), log.encoding, log.noise, catalogue);
     this.program = program;
     this.#learningRate = Float32Array.of(config.learningRate);
     this.#executor = engine.createExecutor(program, benchStore(engine, program, initializers), { profile });

@@ -33,12 +33,19 @@ export interface ModelConfig {
   skipHidden: boolean;
   /** Whether an item attribute is averaged over the window (the original), added to the item's embedding, or both. */
   attributes: "pooled" | "sequence" | "both";
-  /** The item vectors are the item embeddings (Press & Wolf 2017) instead of a table of their own. */
+  /**
+   * The item vectors are the item embeddings (Press & Wolf 2017), which are as wide as the user vector then, instead of a
+   * table of their own.
+   */
   tiedItems: boolean;
-  /** The item vectors are a row of their own plus the mean of each attribute's embeddings. */
-  itemAttributes: boolean;
+  /**
+   * The item vectors are a row of their own plus the mean of each attribute's embeddings. A step then costs what the
+   * catalogue does; "auto" is true for catalogues of at most 100,000 items.
+   */
+  itemAttributes: boolean | "auto";
   userVectorActivation: "relu" | "none";
-  loss: "nce" | "paddle_nce" | "sampled_softmax" | "softmax";
+  /** "auto": softmax for catalogues of at most 20,000 items, sampled_softmax for larger ones. */
+  loss: "nce" | "paddle_nce" | "sampled_softmax" | "softmax" | "auto";
   /** Negatives are drawn from the noise distribution, or are the targets of the batch (with `noisePower` 1 then). */
   negatives: "noise" | "batch";
   /** Negatives for a sample, or for the whole batch where they are shared. */
@@ -87,11 +94,31 @@ export interface ModelConfig {
   precision: "float32" | "bf16";
 }
 
+/** A configuration for one catalogue: nothing is left to "auto". */
+export interface CatalogueConfig extends ModelConfig {
+  readonly itemAttributes: boolean;
+  readonly loss: Exclude<ModelConfig["loss"], "auto">;
+}
+
+/** Largest catalogues for which "auto" means the exact softmax, and item vectors with attributes. */
+const SOFTMAX_ITEMS = 20_000;
+const COMPOSED_ITEMS = 100_000;
+
+/** Decides what is "auto" by the number of items. */
+export function forCatalogue(config: ModelConfig, items: number): CatalogueConfig {
+  const { loss, itemAttributes } = config;
+  return {
+    ...config,
+    loss: loss === "auto" ? (items <= SOFTMAX_ITEMS ? "softmax" : "sampled_softmax") : loss,
+    itemAttributes: itemAttributes === "auto" ? items <= COMPOSED_ITEMS : itemAttributes,
+  };
+}
+
 type Field =
   | { readonly kind: "integer"; readonly min: number }
   | { readonly kind: "number"; readonly min: number; readonly above?: boolean; readonly max?: number }
   | { readonly kind: "boolean" }
-  | { readonly kind: "choice"; readonly values: readonly string[] }
+  | { readonly kind: "choice"; readonly values: readonly (string | boolean)[] }
   | { readonly kind: "integers"; readonly min: number }
   | { readonly kind: "names" }
   | { readonly kind: "widths" };
@@ -113,9 +140,9 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   skipHidden: { kind: "boolean" },
   attributes: { kind: "choice", values: ["pooled", "sequence", "both"] },
   tiedItems: { kind: "boolean" },
-  itemAttributes: { kind: "boolean" },
+  itemAttributes: { kind: "choice", values: [true, false, "auto"] },
   userVectorActivation: { kind: "choice", values: ["relu", "none"] },
-  loss: { kind: "choice", values: ["nce", "paddle_nce", "sampled_softmax", "softmax"] },
+  loss: { kind: "choice", values: ["nce", "paddle_nce", "sampled_softmax", "softmax", "auto"] },
   negatives: { kind: "choice", values: ["noise", "batch"] },
   draws: { kind: "integer", min: 1 },
   sharedDraws: { kind: "boolean" },
@@ -260,20 +287,21 @@ function checkTogether(config: ModelConfig): void {
   const refuse = (message: string): never => {
     throw new ShortlistError("ERR_CONFIG", message);
   };
-  if (l2Output && (optimizer !== "adagrad" || loss === "softmax")) {
+  const drawn = loss !== "softmax" && loss !== "auto";
+  if (l2Output && (optimizer !== "adagrad" || !drawn)) {
     refuse(
       `"l2Output" needs optimizer adagrad and a loss over draws but received ${optimizer}, ${loss}. Set l2Output=false`,
     );
   }
-  if (config.negatives === "batch" && loss === "softmax") {
-    refuse('"negatives" batch needs a loss over draws but received softmax. Set loss=sampled_softmax');
+  if (config.negatives === "batch" && !drawn) {
+    refuse(`"negatives" batch needs a loss over draws but received ${loss}. Set loss=sampled_softmax`);
   }
-  if (l2Output && (tiedItems || itemAttributes)) {
+  if (l2Output && (tiedItems || itemAttributes !== false)) {
     refuse(
       `"l2Output" needs item vectors of their own. Set l2Output=false, or tiedItems=false and itemAttributes=false`,
     );
   }
-  if (tiedItems && itemAttributes && attributes === "pooled") {
+  if (tiedItems && itemAttributes !== false && attributes === "pooled") {
     refuse('"itemAttributes" with "tiedItems" needs attributes in the sequence. Set attributes=sequence or both');
   }
 }
@@ -345,7 +373,7 @@ function mismatch(field: Field, value: unknown): string | undefined {
     case "boolean":
       return typeof value === "boolean" ? undefined : "true or false";
     case "choice":
-      return field.values.includes(value as string) ? undefined : `one of ${field.values.join(", ")}`;
+      return field.values.includes(value as string | boolean) ? undefined : `one of ${field.values.join(", ")}`;
     case "integers":
       return Array.isArray(value) && value.every((x) => isInteger(x, field.min))
         ? undefined

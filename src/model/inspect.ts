@@ -6,6 +6,7 @@ import { countElements, type Dim } from "../graph/dims.js";
 import { type Attribute, namesIn, type Program, tensorsByName } from "../graph/program.js";
 import { instructionCosts } from "../ops/cost.js";
 import { aliasTable } from "../random/alias_table.js";
+import { forCatalogue } from "./config.js";
 import { type ModelDescription, readDescription, readProgram } from "./model.js";
 import { trainingProgram } from "./programs.js";
 
@@ -80,7 +81,7 @@ function trainingProgramOf(description: ModelDescription): Program {
     ids: new Int32Array(multiple ? VALUES * items.size : items.size),
     offsets: multiple ? Int32Array.from({ length: items.size + 1 }, (_, i) => VALUES * i) : undefined,
   }));
-  return trainingProgram(description.config, description, noise, catalogue).program;
+  return trainingProgram(forCatalogue(description.config, items.size), description, noise, catalogue).program;
 }
 
 /** Of a multi-valued feature, taken for each click and item. */

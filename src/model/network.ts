@@ -6,7 +6,7 @@ import { dense } from "../layers/dense.js";
 import { embeddingTable } from "../layers/embedding.js";
 import { lstmLayer } from "../layers/lstm.js";
 import { add, dropIds, dropout, embeddingBag, embeddingLookup, rangeLast, rangeMax, rowNumbers } from "../ops/index.js";
-import type { ModelConfig } from "./config.js";
+import type { CatalogueConfig, ModelConfig } from "./config.js";
 
 /**
  * Tensors of the network are named `layer.part`; only inputs have no dot, so a feature may have any name.
@@ -66,15 +66,12 @@ export interface ItemVectors {
 /** The item vectors as a saved model has them. */
 export function itemVectors(graph: Graph, config: ModelConfig, encoding: Encoding): ItemVectors {
   const items = itemVocabulary(encoding).size;
-  const weight = graph.parameter("output.weight", [items, config.userVectorWidth], {
-    kind: "normal",
-    standardDeviation: config.outputDeviation || 1 / Math.sqrt(items),
-  });
+  const weight = outputTable(graph, config, "output.weight", items);
   return { weight, bias: graph.parameter("output.bias", [items], { kind: "zeros" }) };
 }
 
 /** Whether the item vectors are put together from other tables (`composedItemVectors`). */
-export function composesItems({ tiedItems, itemAttributes }: ModelConfig): boolean {
+export function composesItems({ tiedItems, itemAttributes }: CatalogueConfig): boolean {
   return tiedItems || itemAttributes;
 }
 
@@ -84,43 +81,44 @@ export function composesItems({ tiedItems, itemAttributes }: ModelConfig): boole
  */
 export function composedItemVectors(
   graph: Graph,
-  config: ModelConfig,
+  config: CatalogueConfig,
   encoding: Encoding,
   catalogue: readonly ItemValues[],
 ): ItemVectors {
   const item = encoding.schema.click[0]!;
   const items = itemVocabulary(encoding).size;
-  if (config.tiedItems && widthOf(config, item.name) !== config.userVectorWidth) {
-    throw new ShortlistError(
-      "ERR_CONFIG",
-      `"tiedItems" needs user vectors as wide as the embeddings of "${item.name}" but received ` +
-        `${config.userVectorWidth} and ${widthOf(config, item.name)}. Set userVectorWidth=${widthOf(config, item.name)}`,
-    );
-  }
-  const rows = config.tiedItems
-    ? (graph.tensor(`embedding.${item.name}`) ?? table(graph, config, encoding, item.name))
-    : graph.parameter("output.row", [items, config.userVectorWidth], {
-        kind: "normal",
-        standardDeviation: config.outputDeviation || 1 / Math.sqrt(items),
-      });
   const constant = (name: string, values: Int32Array) =>
     graph.constant(`catalogue.${name}`, "int32", [values.length], { kind: "values", values });
-  const number = constant(
-    item.name,
-    Int32Array.from({ length: items }, (_, i) => i),
-  );
-  const numbered = { start: number, end: rowNumbers(graph, "catalogue.end", number, 1) };
-  let weight = embeddingLookup(graph, "items.row", rows, number);
-  for (const { name, ids, offsets } of config.itemAttributes ? catalogue : []) {
-    if (config.exclude.includes(name)) continue;
-    const own = attributeTable(graph, config, encoding, name, config.tiedItems ? "click" : "output");
-    const values = { table: own, ids: constant(name, ids) };
-    const mean = offsets
-      ? embeddingBag(graph, `items.${name}`, { ...values, ...numbered, offsets: constant(`${name}_offsets`, offsets) })
-      : embeddingLookup(graph, `items.${name}`, values.table, values.ids);
-    weight = add(graph, `items.with_${name}`, weight, mean);
+  let weight = config.tiedItems
+    ? (graph.tensor(`embedding.${item.name}`) ?? table(graph, config, encoding, item.name))
+    : outputTable(graph, config, "output.row", items);
+  const attributes = catalogue.filter(({ name }) => config.itemAttributes && !config.exclude.includes(name));
+  if (attributes.length > 0) {
+    const start = constant(
+      item.name,
+      Int32Array.from({ length: items }, (_, i) => i),
+    );
+    const numbered = { start, end: rowNumbers(graph, "catalogue.end", start, 1) };
+    for (const { name, ids, offsets } of attributes) {
+      const own = attributeTable(graph, config, encoding, name, config.tiedItems ? "click" : "output");
+      const values = { table: own, ids: constant(name, ids) };
+      const mean = offsets
+        ? embeddingBag(graph, `items.${name}`, {
+            ...values,
+            ...numbered,
+            offsets: constant(`${name}_offsets`, offsets),
+          })
+        : embeddingLookup(graph, `items.${name}`, values.table, values.ids);
+      weight = add(graph, `items.with_${name}`, weight, mean);
+    }
   }
   return { weight, bias: graph.parameter("output.bias", [items], { kind: "zeros" }) };
+}
+
+/** A table of item vectors: [items, userVectorWidth]. */
+function outputTable(graph: Graph, { userVectorWidth, outputDeviation }: ModelConfig, name: string, items: number) {
+  const standardDeviation = outputDeviation || 1 / Math.sqrt(items);
+  return graph.parameter(name, [items, userVectorWidth], { kind: "normal", standardDeviation });
 }
 
 /** A table for an attribute of items, as wide as what it is added to. */
@@ -131,19 +129,17 @@ function attributeTable(
   feature: string,
   scope: "click" | "output",
 ): Tensor {
-  const item = encoding.schema.click[0]!.name;
-  const width = scope === "click" ? widthOf(config, item) : config.userVectorWidth;
+  const name = `${scope}.${feature}`;
+  const width = scope === "click" ? widthOf(config, encoding, encoding.schema.click[0]!.name) : config.userVectorWidth;
   const rows = encoding.vocabularies.get(feature)!.size;
-  return (
-    graph.tensor(`${scope}.${feature}`) ??
-    graph.parameter(`${scope}.${feature}`, [rows, width], {
-      kind: "normal",
-      standardDeviation: scope === "click" ? config.embeddingDeviation : config.outputDeviation || 1 / Math.sqrt(rows),
-    })
-  );
+  const standardDeviation =
+    scope === "click" ? config.embeddingDeviation : config.outputDeviation || 1 / Math.sqrt(rows);
+  return graph.tensor(name) ?? graph.parameter(name, [rows, width], { kind: "normal", standardDeviation });
 }
 
-function widthOf(config: ModelConfig, feature: string): number {
+/** How wide a feature's embeddings are: those of tied items are as wide as the user vector. */
+function widthOf(config: ModelConfig, { schema }: Encoding, feature: string): number {
+  if (config.tiedItems && feature === schema.click[0]!.name) return config.userVectorWidth;
   return config.embeddingWidths[feature] ?? config.defaultEmbeddingWidth;
 }
 
@@ -192,7 +188,7 @@ function featureOrder(schema: Schema) {
 
 function table(graph: Graph, config: ModelConfig, encoding: Encoding, feature: string): Tensor {
   const { size } = encoding.vocabularies.get(feature)!;
-  return embeddingTable(graph, feature, size, widthOf(config, feature), config.embeddingDeviation);
+  return embeddingTable(graph, feature, size, widthOf(config, encoding, feature), config.embeddingDeviation);
 }
 
 /** The window of positions that each sample pools over. */

@@ -23,7 +23,7 @@ import { accumulatorOf } from "../optimizers/adagrad.js";
 import { applyGradients, RowSorter } from "../optimizers/index.js";
 import type { OptimizerInputs } from "../optimizers/optimizer.js";
 import type { AliasTable } from "../random/alias_table.js";
-import type { ModelConfig } from "./config.js";
+import type { CatalogueConfig, ModelConfig } from "./config.js";
 import {
   composedItemVectors,
   composesItems,
@@ -91,13 +91,16 @@ export interface Noise {
 
 /** The item vectors of a model that composes them, to be stored as its `output.weight`: output `weight`. */
 export function itemVectorsProgram(
-  config: ModelConfig,
+  config: CatalogueConfig,
   encoding: Encoding,
   catalogue: readonly ItemValues[],
 ): InitializedProgram | undefined {
   if (!composesItems(config)) return undefined;
   const graph = new Graph();
-  graph.output("weight", composedItemVectors(graph, config, encoding, catalogue).weight);
+  const { weight } = composedItemVectors(graph, config, encoding, catalogue);
+  const values = Int32Array.from({ length: weight.shape[0] as number }, (_, i) => i);
+  const all = graph.constant("items.all", "int32", [values.length], { kind: "values", values });
+  graph.output("weight", weight.role === "parameter" ? embeddingLookup(graph, "items.weight", weight, all) : weight);
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 
@@ -106,7 +109,7 @@ export function itemVectorsProgram(
  * of every item.
  */
 export function trainingProgram(
-  config: ModelConfig,
+  config: CatalogueConfig,
   encoding: Encoding,
   noise: Noise,
   catalogue: readonly ItemValues[],
@@ -201,7 +204,7 @@ interface LossInputs extends OptimizerInputs {
 
 function lossOf(
   graph: Graph,
-  config: ModelConfig,
+  config: CatalogueConfig,
   { user, weight, bias }: ItemVectors & { readonly user: Tensor },
   noise: Noise,
   { sorter, ...inputs }: LossInputs,

@@ -7,7 +7,7 @@ import { noiseDistribution } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
 import { createEngine, type Engine, type EngineOptions, type Executor, type TensorStore } from "../executors/index.js";
 import type { Program } from "../graph/program.js";
-import { type ModelConfig, resolveConfig } from "../model/config.js";
+import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
 import { initializeStore } from "../model/initialize.js";
 import { checkModelFolder, METRICS, Model, passFolder, restoreWeights, saveModel } from "../model/model.js";
 import {
@@ -94,10 +94,11 @@ export interface TrainReport {
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
   const { output, seed = 1 } = options;
-  const config = resolveConfig(options.preset ?? "default", options.config, options.set);
   const patience = patienceOf(options);
   if (options.steps !== undefined) checkWholeNumber("steps", options.steps, 1);
+  const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
   const dataset = await openDataset(options.dataset);
+  const config = forCatalogue(chosen, itemVocabulary(dataset).size);
   await checkModelFolder(output);
   const validation = options.validation === undefined ? undefined : await openValidation(options.validation, dataset);
   const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset);
@@ -221,7 +222,7 @@ class LearningNetwork {
   constructor(
     engine: Engine,
     { schema, vocabularies, numbers, clicks }: Encoding & { readonly clicks: Clicks },
-    config: ModelConfig,
+    config: CatalogueConfig,
     { preset = "default", seed = 1, profile = false }: Pick<TrainOptions, "preset" | "seed" | "profile">,
   ) {
     const encoding = { schema, vocabularies, numbers };

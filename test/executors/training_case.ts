@@ -4,7 +4,7 @@ import type { Encoding } from "../../src/data/clicks.js";
 import { parseSchema } from "../../src/data/schema.js";
 import { UNKNOWN, Vocabulary } from "../../src/data/vocabulary.js";
 import type { Engine } from "../../src/executors/executor.js";
-import { resolveConfig } from "../../src/model/config.js";
+import { forCatalogue, resolveConfig } from "../../src/model/config.js";
 import { initializeStore } from "../../src/model/initialize.js";
 import { trainingProgram } from "../../src/model/programs.js";
 import { aliasTable } from "../../src/random/alias_table.js";
@@ -42,7 +42,7 @@ export function trainingCase(engine: Engine, options: Partial<TrainingBatchOptio
     hiddenWidths: [8],
     draws: 4,
   });
-  const widths = { ...config, embeddingWidths: {} };
+  const widths = forCatalogue({ ...config, embeddingWidths: {} }, items);
   const distribution = Float64Array.from({ length: items }, (_, i) => (i === 0 ? 0 : 1 / (items - 1)));
   const noise = { distribution, aliasTable: aliasTable(distribution) };
   const { program, initializers } = trainingProgram(widths, encoding, noise, itemAttributes(clicks, items));
