@@ -4,14 +4,19 @@ import type { Encoding } from "../../src/data/clicks.js";
 import { parseSchema } from "../../src/data/schema.js";
 import { UNKNOWN, Vocabulary } from "../../src/data/vocabulary.js";
 import type { Engine } from "../../src/executors/executor.js";
-import { forCatalogue, resolveConfig } from "../../src/model/config.js";
+import { forCatalogue, type ModelConfig, resolveConfig } from "../../src/model/config.js";
 import { initializeStore } from "../../src/model/initialize.js";
 import { trainingProgram } from "../../src/model/programs.js";
 import { aliasTable } from "../../src/random/alias_table.js";
 import { LENGTHS, randomClicks } from "../data/random_clicks.js";
 
-/** Clicks of `randomClicks` and a small network on them. */
-export function trainingCase(engine: Engine, options: Partial<TrainingBatchOptions> = {}, items = 9) {
+/** Clicks of `randomClicks` and a small network on them; `changes` are keys of its configuration. */
+export function trainingCase(
+  engine: Engine,
+  options: Partial<TrainingBatchOptions> = {},
+  items = 9,
+  changes: Partial<ModelConfig> = {},
+) {
   const clicks = randomClicks([...LENGTHS, 60, 70], 0.1);
   const sizes = { user_id: clicks.users, city: 3, item: items, category: clicks.clicks + 1, tags: 10 * clicks.clicks };
   const names = (size: number) => [UNKNOWN, ...Array.from({ length: size - 1 }, (_, i) => `t${i}`)];
@@ -41,16 +46,21 @@ export function trainingCase(engine: Engine, options: Partial<TrainingBatchOptio
     lstmWidth: 8,
     hiddenWidths: [8],
     draws: 4,
+    ...changes,
   });
   const widths = forCatalogue({ ...config, embeddingWidths: {} }, items);
   const distribution = Float64Array.from({ length: items }, (_, i) => (i === 0 ? 0 : 1 / (items - 1)));
   const noise = { distribution, aliasTable: aliasTable(distribution) };
-  const { program, initializers } = trainingProgram(widths, encoding, noise, itemAttributes(clicks, items));
+  const catalogue = itemAttributes(clicks, items);
+  const { program, initializers } = trainingProgram(widths, encoding, noise, catalogue);
   const store = engine.createStore();
   initializeStore(store, program, initializers, 1);
   const batchOptions = { clicks, window: 5, batchSize: 16, seed: 3, ...options };
   return {
     store,
+    config: widths,
+    encoding,
+    catalogue,
     program,
     executor: engine.createExecutor(program, store),
     batches: engine.createTrainingBatches(batchOptions),

@@ -1,0 +1,131 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createEngine, type Engine, type TensorStore } from "../../src/executors/index.js";
+import type { ModelConfig } from "../../src/model/config.js";
+import { initializeStore } from "../../src/model/initialize.js";
+import { inferenceProgram, itemVectorsProgram } from "../../src/model/programs.js";
+import { scalars, trainingCase } from "../executors/training_case.js";
+
+const ITEMS = 9;
+
+const CONFIGS: readonly Partial<ModelConfig>[] = [
+  {},
+  { pooling: "last" },
+  { pooling: "last", lstmLayers: 2, embeddingDropout: 0.3, dropout: 0.2 },
+  { userDropout: 0.5 },
+  { attributes: "sequence" },
+  { attributes: "both", skipHidden: true, history: "mean" },
+  { tiedItems: true, userVectorWidth: 8 },
+  { tiedItems: true, loss: "softmax" },
+  { tiedItems: true, attributes: "sequence", itemAttributes: true, loss: "softmax", clipNorm: 0.05 },
+  { tiedItems: true, attributes: "both", itemAttributes: true, loss: "sampled_softmax" },
+  { itemAttributes: true, loss: "softmax" },
+  { itemAttributes: true, loss: "nce", sharedDraws: false, exclude: ["tags"] },
+  { negatives: "batch", loss: "sampled_softmax" },
+  { negatives: "batch", loss: "nce" },
+];
+
+const BATCHES = { batching: "shared", windows: "growing" } as const;
+
+async function trained(engine: Engine, changes: Partial<ModelConfig>, steps: number) {
+  const { sgdRate, ...config } = { sgdRate: 0.5, ...changes };
+  const made = trainingCase(engine, BATCHES, ITEMS, { ...config, optimizer: "sgd" });
+  const given = { ...scalars(0, steps), learning_rate: Float32Array.of(sgdRate) };
+  const { outputs } = await made.executor.runSteps(made.batches, { pass: 0, index: 0, steps, scalars: given });
+  return { ...made, losses: outputs["loss"]! };
+}
+
+function parameters({
+  store,
+  program,
+}: {
+  readonly store: TensorStore;
+  readonly program: { tensors: readonly { name: string; role: string }[] };
+}) {
+  return program.tensors
+    .filter(({ role }) => role === "parameter")
+    .map(({ name }) => [name, store.read(name)] as const);
+}
+
+for (const changes of CONFIGS) {
+  const label = JSON.stringify(changes);
+
+  test(`native and reference learn the same: ${label}`, async () => {
+    const [fast, slow] = [
+      await trained(createEngine({ threads: 2 }), changes, 3),
+      await trained(createEngine({ executor: "reference" }), changes, 3),
+    ];
+    const reference = new Map(parameters(slow));
+    for (const [name, values] of parameters(fast)) {
+      const expected = reference.get(name)!;
+      const largest = Array.from(expected).reduce((most, x) => Math.max(most, Math.abs(x)), 1e-3);
+      for (let i = 0; i < values.length; i++) {
+        assert.ok(
+          Math.abs(values[i]! - expected[i]!) < 1e-5 * largest + 1e-7,
+          `${name}[${i}]: ${values[i]}, ${expected[i]}`,
+        );
+      }
+    }
+  });
+
+  test(`every parameter learns, and the loss falls: ${label}`, async () => {
+    const made = trainingCase(createEngine({ threads: 1 }), BATCHES, ITEMS, changes);
+    const before = new Map(parameters(made).map(([name, values]) => [name, values.slice()]));
+    const { batchesPerPass } = made.batches;
+    const means: number[] = [];
+    for (let pass = 0; pass < 6; pass++) {
+      const given = scalars(pass * batchesPerPass, batchesPerPass);
+      const { outputs } = await made.executor.runSteps(made.batches, {
+        pass,
+        index: 0,
+        steps: batchesPerPass,
+        scalars: given,
+      });
+      means.push(Array.from(outputs["loss"]!).reduce((sum, x) => sum + x, 0) / batchesPerPass);
+    }
+    assert.ok(means.at(-1)! < means[0]!, `${means}`);
+    for (const [name, values] of parameters(made)) {
+      assert.not.equal(values, before.get(name), name);
+    }
+  });
+}
+
+test("item vectors are put together as training scores them", async () => {
+  const changes = { tiedItems: true, attributes: "sequence", itemAttributes: true, userVectorWidth: 4 } as const;
+  const engine = createEngine({ threads: 1 });
+  const { store, config, encoding, catalogue } = trainingCase(engine, BATCHES, ITEMS, changes);
+  const { program, initializers } = itemVectorsProgram(config, encoding, catalogue)!;
+  initializeStore(store, program, initializers, 1);
+  const { weight } = await engine.createExecutor(program, store).run({}, {});
+  const row = (table: string, id: number) => store.read(table, 4 * id, 4);
+  const [categories, tags] = catalogue;
+  for (let item = 0; item < ITEMS; item++) {
+    const [from, to] = [tags!.offsets![item]!, tags!.offsets![item + 1]!];
+    for (let c = 0; c < 4; c++) {
+      let expected = row("embedding.item", item)[c]! + row("click.category", categories!.ids[item]!)[c]!;
+      for (let j = from; j < to; j++) expected += row("click.tags", tags!.ids[j]!)[c]! / (to - from);
+      assert.ok(Math.abs(weight![4 * item + c]! - expected) < 1e-6, `item ${item}`);
+    }
+  }
+});
+
+test("tied items are as wide as the user vector, whatever embeddingWidths says", () => {
+  const { config, encoding } = trainingCase(createEngine(), {}, ITEMS, { tiedItems: true, userVectorWidth: 6 });
+  const { tensors } = inferenceProgram({ ...config, embeddingWidths: { item: 9 } }, encoding).program;
+  assert.equal(tensors.find(({ name }) => name === "embedding.item")!.shape, [ITEMS, 6]);
+});
+
+test("inference leaves nothing out and draws nothing", () => {
+  const { config, encoding } = trainingCase(createEngine(), {}, ITEMS, {
+    dropout: 0.5,
+    embeddingDropout: 0.5,
+    userDropout: 0.5,
+  });
+  const ops = inferenceProgram(config, encoding).program.instructions.map(({ op }) => op);
+  assert.equal(
+    ops.filter((op) => op.startsWith("drop")),
+    [],
+  );
+});
+
+test.run();
