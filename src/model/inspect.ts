@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
+import { itemFeatures } from "../data/schema.js";
 import { countElements, type Dim } from "../graph/dims.js";
 import { type Attribute, namesIn, type Program, tensorsByName } from "../graph/program.js";
 import { instructionCosts } from "../ops/cost.js";
@@ -89,7 +90,7 @@ function typicalDims(program: Program, { config, schema }: ModelDescription, sam
     top: 100,
     excluded: positions,
   };
-  for (const { name, multiple } of schema.click) if (multiple) sizes[name] = 3 * positions;
+  for (const { name, multiple } of itemFeatures(schema)) if (multiple) sizes[name] = 3 * positions;
   return Object.fromEntries(program.dims.map((dim) => [dim, sizes[dim] ?? 0]));
 }
 

@@ -1,5 +1,6 @@
+import { AGE_INPUTS } from "../data/batches.js";
 import { type Encoding, itemVocabulary } from "../data/clicks.js";
-import { type ItemFeature, type Schema, userFeatures } from "../data/schema.js";
+import { type ItemFeature, itemFeatures, type Schema, userFeatures } from "../data/schema.js";
 import { nearestName, ShortlistError } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { dense } from "../layers/dense.js";
@@ -47,6 +48,7 @@ export function recallNetwork(
     ...after.filter(used).map(lookUp),
   ];
   if (numbers > 0) inputs.push(graph.input("numbers", "float32", ["samples", numbers]));
+  if (config.exampleAge) inputs.push(graph.input("example_age", "float32", ["samples", AGE_INPUTS]));
 
   let layer: readonly Tensor[] = inputs;
   config.hiddenWidths.forEach((width, index) => {
@@ -99,7 +101,7 @@ export function trainingDropouts(
 
 /** The features in the order of the log's columns, the clicks' attributes at the place of the clicks. */
 function featureOrder(schema: Schema) {
-  const [item, ...attributes] = schema.click;
+  const [item, ...attributes] = itemFeatures(schema);
   const clicksColumn = schema.columns.findIndex(({ kind }) => kind === "clicks");
   const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");
   return {
@@ -166,7 +168,7 @@ function pooledAttribute(
 }
 
 function checkFeatureNames(config: ModelConfig, schema: Schema): void {
-  const names = [...userFeatures(schema), ...schema.click].map(({ name }) => name);
+  const names = [...userFeatures(schema), ...itemFeatures(schema)].map(({ name }) => name);
   for (const name of config.exclude) {
     if (names.includes(name)) continue;
     const nearest = nearestName(name, names);

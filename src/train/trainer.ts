@@ -76,6 +76,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const { seed = 1, output } = options;
   const config = resolveConfig(options.preset ?? "default", options.config, options.set);
   const dataset = await openDataset(options.dataset);
+  checkTimes(config, dataset);
   await checkModelFolder(output);
   const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset);
 
@@ -165,6 +166,16 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const { threads, isa } = engine;
   const report = { samplesPerSecond: samples / seconds, seconds, samples, steps, loss, threads, isa };
   return { ...report, ...(evaluation && { evaluation }), ...(profiled && { profile: profiled }) };
+}
+
+/** What learns from the age of examples needs clicks with times. */
+function checkTimes({ exampleAge }: ModelConfig, { folder, clicks }: Dataset): void {
+  if (!exampleAge || Number.isFinite(clicks.times?.latest)) return;
+  const problem = clicks.times ? "no click has a time" : "its schema has none";
+  throw new ShortlistError(
+    "ERR_CONFIG",
+    `"exampleAge" needs the times of clicks but ${folder} has none (${problem}). Give the clicks a field of kind "time", or set exampleAge=false`,
+  );
 }
 
 /** The learning rate of step `step` of `steps`: a linear rise, then half a cosine. */
