@@ -191,7 +191,8 @@ Model::Model(const std::string& folder, int threads) {
 
 // Every input is one that `execute` gives.
 void Model::check_inputs(const Executor& executor) const {
-  std::set<std::string> given = {"sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets", "excluded", "excluded_offsets", "example_age"};
+  std::set<std::string> given = {"sample_start", "sample_end", "step_start", "step_end", "step_position",
+                                 "run_offsets", "excluded", "excluded_offsets", "example_age"};
   for (const Column& column : columns_) {
     if (column.kind == Column::Kind::categorical) given.insert(column.name);
     if (column.kind == Column::Kind::number) given.insert("numbers");

@@ -15,9 +15,6 @@ import { IntList } from "./int_list.js";
  * Inputs, int32 unless said, ranges half-open:
  * - `<user feature>` [samples]; `numbers` float32 [samples × number features], row-major in schema order, standardised
  *   by the training log's mean and deviation, 0 where missing (left out where the schema has none)
- * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x, from the latest click of the log (0) to the
- *   earliest or one without a time (1); all 0 where users are gone through in order, which asks for the clicks of now
- *   (left out where the clicks have no times)
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x, which is 0 for the log's latest click and 1
  *   for its earliest and for one without a time; in batches of users in order it is 0: they ask for the clicks of now
  *   (left out where the clicks have no times)
