@@ -111,6 +111,42 @@ test("other features: numbers, unknown tokens, several attributes", () => {
   }
 });
 
+test("times of clicks: counted as a field, checked, and a model with exampleAge is asked for now", () => {
+  const schema = {
+    columns: [{ name: "user_id" }, { name: "clicks" }],
+    click: [{ name: "video" }, { name: "time", kind: "time" }, { name: "topics", multiple: true }],
+  };
+  writeFileSync(at("times.json"), JSON.stringify(schema));
+  const lines = Array.from({ length: 60 }, (_, u) => {
+    const clicks = Array.from({ length: 4 }, (_, i) => `w${(u * 3 + i) % 11}:${1e6 * i + u / 4}:t${i}_t${u % 3}`);
+    return `u${u}\t${clicks.join(";")}`;
+  });
+  writeFileSync(at("times.tsv"), `${lines.join("\n")}\nu1\tw1::t1;w2:NULL:t2;w3:-1.5e3:\n`);
+  succeed(
+    "prepare",
+    at("times.tsv"),
+    "--schema",
+    at("times.json"),
+    "--output",
+    at("d3"),
+    "--feature-appear-limit",
+    "1",
+  );
+  succeed("train", at("d3"), "--output", at("m3"), "--passes", "2", "--set", "draws=8", "exampleAge=true");
+  const c = recommend(at("m3"), at("times.tsv"), "3");
+  assert.is(c.status, 0, c.stderr);
+  assert.is(c.stdout.split("\n").length, 62);
+  assert.is(c.stdout, succeed("recommend", at("m3"), at("times.tsv"), "--top", "3", "--format", "text"));
+  for (const time of ["noon", "1e999", " 1"]) {
+    writeFileSync(at("time.tsv"), `u1\tw1:${time}:t1\n`);
+    const { status, stderr } = recommend(at("m3"), at("time.tsv"), "3");
+    assert.is(status, 1, time);
+    assert.match(stderr, `time.tsv:1: Expected a number for "time" but received "${time}"`);
+  }
+  writeFileSync(at("time.tsv"), "u1\tw1:t1\n");
+  assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, "Expected 3 fields of a click but received 2");
+});
+
 test("a folder that is no model, a file cut short, a broken line: a message and no crash", () => {
   const fails = (text: string, ...args: string[]) => {
     const { status, stdout, stderr } = recommend(...args);

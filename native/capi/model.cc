@@ -134,6 +134,11 @@ bool is_utf8(const std::string& text) {
   return true;
 }
 
+void check_time(const std::string& name, const std::string& token) {
+  if (is_missing(token) || (is_number(token) && std::isfinite(to_number(token)))) return;
+  throw Error(Status::input, "Expected a number for \"" + name + "\" but received \"" + token + "\"");
+}
+
 Column::Kind kind_of(const std::string& name) {
   if (name == "categorical") return Column::Kind::categorical;
   if (name == "number") return Column::Kind::number;
@@ -146,8 +151,10 @@ Column::Kind kind_of(const std::string& name) {
 struct Inputs {
   std::unordered_map<std::string, std::vector<int32_t>> ids;
   std::vector<float> numbers;
+  std::vector<float> example_age = {0, 0, 0};
 
   InputArray array(const std::string& name) const {
+    if (name == "example_age") return {example_age.data(), static_cast<int64_t>(example_age.size()), Dtype::float32, true};
     if (name == "numbers") return {numbers.data(), static_cast<int64_t>(numbers.size()), Dtype::float32, true};
     const auto found = ids.find(name);
     if (found == ids.end()) return {};
@@ -164,7 +171,9 @@ Model::Model(const std::string& folder, int threads) {
   for (const Column& column : columns_) {
     if (column.kind == Column::Kind::categorical) read_vocabulary(folder + "/vocabulary/" + column.name + ".tsv", column.name);
   }
-  for (const ClickField& field : click_) read_vocabulary(folder + "/vocabulary/" + field.name + ".tsv", field.name);
+  for (const ClickField& field : click_) {
+    if (!field.is_time) read_vocabulary(folder + "/vocabulary/" + field.name + ".tsv", field.name);
+  }
   engine_ = std::make_shared<Engine>(threads, "");
   store_ = std::make_shared<Store>();
   const Program program = in_file(program_path, [&] { return parse_program(program_text); });
@@ -182,12 +191,14 @@ Model::Model(const std::string& folder, int threads) {
 
 // Every input is one that `execute` gives.
 void Model::check_inputs(const Executor& executor) const {
-  std::set<std::string> given = {"sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets", "excluded", "excluded_offsets"};
+  std::set<std::string> given = {"sample_start", "sample_end", "step_start", "step_end", "step_position",
+                                 "run_offsets", "excluded", "excluded_offsets", "example_age"};
   for (const Column& column : columns_) {
     if (column.kind == Column::Kind::categorical) given.insert(column.name);
     if (column.kind == Column::Kind::number) given.insert("numbers");
   }
   for (const ClickField& field : click_) {
+    if (field.is_time) continue;
     given.insert(field.name);
     if (field.multiple) given.insert(field.name + "_offsets");
   }
@@ -235,12 +246,17 @@ void Model::read_config(const std::string& text) {
     columns_.push_back(std::move(column));
   }
   for (const Json& json : list_of(schema, "click")) {
+    if (json.find("kind")) {
+      if (text_of(json, "kind") != "time") throw Error(Status::model, "Unknown kind of click field \"" + text_of(json, "kind") + "\"");
+      click_.push_back({name_once(json), false, true});
+      continue;
+    }
     const Json& multiple = member(json, "multiple");
     if (!multiple.is_boolean()) throw Error(Status::model, "Expected \"multiple\" to be true or false");
-    click_.push_back({name_once(json), multiple.boolean()});
+    click_.push_back({name_once(json), multiple.boolean(), false});
   }
   if (!has_clicks || click_.empty()) throw Error(Status::model, "Expected a schema with a column of clicks and their fields");
-  if (click_[0].multiple) throw Error(Status::model, "Expected one value for the first click field, which is the item");
+  if (click_[0].multiple || click_[0].is_time) throw Error(Status::model, "Expected one value for the first click field, which is the item");
 }
 
 void Model::read_vocabulary(const std::string& path, const std::string& name) {
@@ -324,6 +340,10 @@ void Model::add_click(User& user, const std::vector<std::string>& tokens) const 
   if (tokens[0].empty()) throw Error(Status::input, "Expected an item but received an empty field");
   std::vector<std::vector<int32_t>> ids(click_.size());
   for (size_t field = 0; field < click_.size(); ++field) {
+    if (click_[field].is_time) {
+      check_time(click_[field].name, tokens[field]);
+      continue;
+    }
     const Vocabulary& vocabulary = vocabularies_.at(click_[field].name);
     if (click_[field].multiple) {
       for (const std::string& token : split(tokens[field], '_')) ids[field].push_back(vocabulary.id(token));
@@ -373,6 +393,7 @@ void Model::execute(Executor& executor, const User& user, int64_t top, bool keep
     if (columns_[column].kind == Column::Kind::number) inputs.numbers.push_back(user.numbers[column]);
   }
   for (size_t field = 0; field < click_.size(); ++field) {
+    if (click_[field].is_time) continue;
     std::vector<int32_t>& ids = inputs.ids[click_[field].name];
     std::vector<int32_t> offsets = {0};
     for (size_t click = first; click < user.clicks.size(); ++click) {

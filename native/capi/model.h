@@ -32,13 +32,14 @@ struct Column {
 struct ClickField {
   std::string name;
   bool multiple;
+  bool is_time;  // of kind "time": read by training alone
 };
 
 // A user, as ids: what a run needs.
 struct User {
   std::vector<int32_t> tokens;                         // one for each column, categorical ones only
   std::vector<float> numbers;                          // one for each column, standardised, 0 where missing
-  std::vector<std::vector<std::vector<int32_t>>> clicks;  // click, field, values; oldest first
+  std::vector<std::vector<std::vector<int32_t>>> clicks;  // click, field, values (none of a time); oldest first
 };
 
 struct Recommendation {

@@ -16,6 +16,7 @@ const int64_t kBytesPerElement = 4;
 const int64_t kMinElements = 1024;
 const int64_t kElementsPerLine = 16;
 const int64_t kSpansAhead = 16;
+const int64_t kAgeInputs = 3;
 
 // Inputs after those of the features, in this order.
 const char* const kRanges[] = {"sample_start", "sample_end", "step_position", "run_offsets", "step_start", "step_end", "target"};
@@ -108,6 +109,7 @@ Batch Batcher::layout() const {
   for (const char* dim : {"samples", "positions", "runs", "steps"}) batch.dims.push_back({dim, 0});
   for (const Clicks::UserFeature& feature : clicks_.user_features) add(feature.name, Dtype::int32);
   if (!clicks_.numbers.empty()) add("numbers", Dtype::float32);
+  if (clicks_.times.values) add("example_age", Dtype::float32);
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     add(feature.name, Dtype::int32);
     if (!feature.offsets) continue;
@@ -159,6 +161,7 @@ void Batcher::add_shuffled(int64_t first, int64_t end) {
     place = locate(place.click);
     const int64_t from = history_start(clicks_.offsets[place.user], place.click);
     for (const Clicks::UserFeature& feature : clicks_.user_features) __builtin_prefetch(feature.ids + place.user);
+    if (clicks_.times.values) __builtin_prefetch(clicks_.times.values + place.click);
     for (const Clicks::ItemFeature& feature : clicks_.item_features) {
       const int32_t* read = feature.offsets ? feature.offsets : feature.ids;
       for (int64_t click = from; click <= place.click; click += kElementsPerLine) __builtin_prefetch(read + click);
@@ -298,6 +301,11 @@ void Batcher::gather(Batch* batch) const {
       }
     }
   }
+  if (clicks_.times.values) {
+    Elements& elements = (input++)->elements;
+    elements.resize(samples * kAgeInputs);
+    gather_ages(elements.numbers());
+  }
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     Elements& elements = (input++)->elements;
     if (!feature.offsets) {
@@ -349,6 +357,19 @@ void Batcher::gather(Batch* batch) const {
   int32_t* target = batch->inputs.back().elements.ids();
   const int32_t* items = clicks_.item_features[0].ids;
   for (int64_t s = 0; s < samples; ++s) target[s] = items[targets_[s].click];
+}
+
+// The age x of each target as x, x², √x.
+void Batcher::gather_ages(float* ages) const {
+  const Clicks::Times& times = clicks_.times;
+  const double span = times.latest - times.earliest;
+  for (const Place& target : targets_) {
+    const double time = times.values[target.click];
+    const double age = std::isnan(time) ? 1 : span > 0 ? (times.latest - time) / span : 0;
+    *ages++ = static_cast<float>(age);
+    *ages++ = static_cast<float>(age * age);
+    *ages++ = static_cast<float>(std::sqrt(age));
+  }
 }
 
 }  // namespace shortlist

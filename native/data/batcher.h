@@ -22,6 +22,10 @@ struct Clicks {
     const float* values;  // [users], NaN where missing
     double mean, deviation;
   };
+  struct Times {
+    const double* values;  // [clicks], NaN where missing; nullptr where there are no times
+    double earliest, latest;
+  };
   struct ItemFeature {
     std::string name;
     const int32_t* ids;      // [clicks], or [value_count]
@@ -33,6 +37,7 @@ struct Clicks {
   const int32_t* offsets = nullptr;  // [users + 1]
   std::vector<UserFeature> user_features;
   std::vector<Number> numbers;
+  Times times = {nullptr, 0, 0};
   std::vector<ItemFeature> item_features;  // the item first
 };
 
@@ -127,6 +132,7 @@ class Batcher {
   void add_isolated(Place target);
   void add_shared(int64_t first, int64_t end);
   void gather(Batch* batch) const;
+  void gather_ages(float* ages) const;
 
   const Clicks clicks_;
   const BatchOptions options_;

@@ -79,28 +79,32 @@ int64_t size_argument(const Napi::CallbackInfo& info, size_t i, const char* name
   return size;
 }
 
-// A 4-byte typed array's elements. A detached one has no memory any more, so it is refused by name.
+// A typed array's elements, and how many there are. A detached one has no memory any more, so it is refused by name.
+const void* elements_of(Napi::Env env, const Napi::Value& array, const std::string& name, int64_t* count) {
+  napi_value buffer;
+  void* data = nullptr;
+  size_t length = 0, offset = 0;
+  napi_typedarray_type type;
+  if (napi_get_typedarray_info(env, array, &type, &length, &data, &buffer, &offset) != napi_ok) throw Napi::Error::New(env);
+  bool detached = false;
+  if (napi_is_detached_arraybuffer(env, buffer, &detached) == napi_ok && detached) {
+    fail(env, "Expected values for \"" + name + "\" but its buffer is detached");
+  }
+  *count = static_cast<int64_t>(length);
+  return data;
+}
+
+// A 4-byte typed array.
 InputArray array_of(Napi::Env env, const Napi::Value& value, const std::string& name) {
   if (!value.IsTypedArray()) fail(env, "Expected a Float32Array, Int32Array or Uint32Array for \"" + name + "\"");
-  const Napi::TypedArray array = value.As<Napi::TypedArray>();
   InputArray input;
-  switch (array.TypedArrayType()) {
+  switch (value.As<Napi::TypedArray>().TypedArrayType()) {
     case napi_float32_array: input.dtype = Dtype::float32; break;
     case napi_int32_array: input.dtype = Dtype::int32; break;
     case napi_uint32_array: input.dtype = Dtype::uint32; break;
     default: fail(env, "Expected a Float32Array, Int32Array or Uint32Array for \"" + name + "\"");
   }
-  napi_value buffer;
-  void* data = nullptr;
-  size_t length = 0, offset = 0;
-  napi_typedarray_type type;
-  if (napi_get_typedarray_info(env, value, &type, &length, &data, &buffer, &offset) != napi_ok) throw Napi::Error::New(env);
-  bool detached = false;
-  if (napi_is_detached_arraybuffer(env, buffer, &detached) == napi_ok && detached) {
-    fail(env, "Expected values for \"" + name + "\" but its buffer is detached");
-  }
-  input.data = data;
-  input.elements = static_cast<int64_t>(length);
+  input.data = elements_of(env, value, name, &input.elements);
   input.present = true;
   return input;
 }
@@ -486,6 +490,7 @@ class ObjectReader {
     return value.IsString() && value.As<Napi::String>().Utf8Value() == text;
   }
   bool has(const char* name) const { return !object_.Get(name).IsUndefined(); }
+  ObjectReader object(const char* name) const { return ObjectReader(env_, object_.Get(name), name); }
   std::string text(const char* name) const {
     const Napi::Value value = object_.Get(name);
     if (!value.IsString()) fail(env_, "Expected \"" + std::string(name) + "\" to be a string");
@@ -507,6 +512,18 @@ class ObjectReader {
     }
     kept->push_back(Napi::Persistent(value.As<Napi::Object>()));
     return array;
+  }
+  // The same for a Float64Array, which no tensor is.
+  const double* doubles(const char* name, int64_t elements, std::vector<Napi::ObjectReference>* kept) const {
+    const Napi::Value value = object_.Get(name);
+    const bool is_double = value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
+    int64_t count = 0;
+    const void* data = is_double ? elements_of(env_, value, name, &count) : nullptr;
+    if (!is_double || count < elements) {
+      fail(env_, "Expected " + std::to_string(elements) + " elements of float64 for \"" + name + "\"");
+    }
+    kept->push_back(Napi::Persistent(value.As<Napi::Object>()));
+    return static_cast<const double*>(data);
   }
 
  private:
@@ -560,6 +577,10 @@ class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
     for (const ObjectReader& number : from.list("numbers")) {
       const InputArray values = number.array("values", Dtype::float32, clicks.users, &kept_);
       clicks.numbers.push_back({static_cast<const float*>(values.data), number.number("mean"), number.number("standardDeviation")});
+    }
+    if (from.has("times")) {
+      const ObjectReader times = from.object("times");
+      clicks.times = {times.doubles("values", clicks.clicks, &kept_), times.number("earliest"), times.number("latest")};
     }
     for (const ObjectReader& feature : from.list("itemFeatures")) {
       const bool multiple = feature.has("offsets");

@@ -1,7 +1,7 @@
 import { ShortlistError } from "../errors.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { checkSeed } from "../random/philox.js";
-import type { Clicks } from "./clicks.js";
+import type { Clicks, ClickTimes } from "./clicks.js";
 import { IntList } from "./int_list.js";
 
 /**
@@ -15,6 +15,9 @@ import { IntList } from "./int_list.js";
  * Inputs, int32 unless said, ranges half-open:
  * - `<user feature>` [samples]; `numbers` float32 [samples × number features], row-major in schema order, standardised
  *   by the training log's mean and deviation, 0 where missing (left out where the schema has none)
+ * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x, which is 0 for the log's latest click and 1
+ *   for its earliest and for one without a time; in batches of users in order it is 0: they ask for the clicks of now
+ *   (left out where the clicks have no times)
  * - `<item feature>` [positions]; multi-valued: `<item feature>` [values] and `<item feature>_offsets` [positions + 1]
  * - `sample_start`, `sample_end` [samples]: the positions that are the sample's history
  * - `step_position` [steps]: the position that each step of a sequence reads; `run_offsets` [runs + 1]: the steps of each
@@ -110,7 +113,7 @@ export class ShuffledBatches implements TrainingBatches {
       const click = this.#targets[this.#order.permutation.at(i)]!;
       this.#builder.addIsolated(userOf(clicks, click), click);
     }
-    return this.#builder.build(true);
+    return this.#builder.build({ target: true, age: true });
   }
 }
 
@@ -155,7 +158,7 @@ export class SharedBatches implements TrainingBatches {
       this.#builder.addShared(user, this.#targets.subarray(first + sample, first + partEnd));
       sample = partEnd;
     }
-    return this.#builder.build(true);
+    return this.#builder.build({ target: true, age: true });
   }
 
   #orderOf(pass: number) {
@@ -173,6 +176,9 @@ export class SharedBatches implements TrainingBatches {
     return this.#order;
   }
 }
+
+/** Columns of `example_age` (Covington et al. 2016, sections 3.3 and 3.4). */
+export const AGE_INPUTS = 3;
 
 /** Users that inference takes at once. */
 const USERS_AT_ONCE = 256;
@@ -204,7 +210,7 @@ class OrderedBatches implements UserBatches {
     for (let user = this.firstUser(index); user < end; user++) {
       this.#builder.addIsolated(user, clicks.clickOffsets[user + 1]! - (this.#lastIsTarget ? 1 : 0));
     }
-    return this.#builder.build(this.#lastIsTarget);
+    return this.#builder.build({ target: this.#lastIsTarget });
   }
 }
 
@@ -339,9 +345,10 @@ class BatchBuilder {
     }
   }
 
-  /** Takes all that was added. */
-  build(withTarget: boolean): Batch {
-    const { userFeatures, numbers, itemFeatures } = this.#clicks;
+  /** Takes all that was added; ages are 0 unless asked for. */
+  build({ target, age = false }: { readonly target: boolean; readonly age?: boolean }): Batch {
+    const { userFeatures, numbers, itemFeatures, times } = this.#clicks;
+    const targets = this.#targets.toArray();
     const users = this.#users.toArray();
     const positions = this.#positions.toArray();
     const dims: Record<string, number> = {
@@ -353,6 +360,9 @@ class BatchBuilder {
     const inputs: Record<string, Int32Array | Float32Array> = {};
     for (const { name, ids } of userFeatures) inputs[name] = gather(ids, users);
     if (numbers.length > 0) inputs["numbers"] = this.#gatherNumbers(users);
+    if (times) {
+      inputs["example_age"] = age ? gatherAges(times, targets) : new Float32Array(AGE_INPUTS * targets.length);
+    }
     for (const { name, ids, offsets } of itemFeatures) {
       if (offsets === undefined) {
         inputs[name] = gather(ids, positions);
@@ -369,7 +379,7 @@ class BatchBuilder {
     inputs["run_offsets"] = this.#runOffsets.toArray();
     inputs["step_start"] = this.#stepStart.toArray();
     inputs["step_end"] = this.#stepEnd.toArray();
-    if (withTarget) inputs["target"] = gather(itemFeatures[0]!.ids, this.#targets.toArray());
+    if (target) inputs["target"] = gather(itemFeatures[0]!.ids, targets);
     this.#clear();
     return { dims, inputs };
   }
@@ -408,6 +418,20 @@ class BatchBuilder {
     });
     return gathered;
   }
+}
+
+/** The age x of each of these clicks as x, x², √x. */
+function gatherAges({ values, earliest, latest }: ClickTimes, clicks: Int32Array): Float32Array {
+  const span = latest - earliest;
+  const ages = new Float32Array(AGE_INPUTS * clicks.length);
+  for (let i = 0; i < clicks.length; i++) {
+    const time = values[clicks[i]!]!;
+    const age = Number.isNaN(time) ? 1 : span > 0 ? (latest - time) / span : 0;
+    ages[AGE_INPUTS * i] = age;
+    ages[AGE_INPUTS * i + 1] = age * age;
+    ages[AGE_INPUTS * i + 2] = Math.sqrt(age);
+  }
+  return ages;
 }
 
 /** values[rows[i]], 0 (`<unk>`) for row −1. */

@@ -3,12 +3,12 @@ import { type FileHandle, open } from "node:fs/promises";
 import { basename } from "node:path";
 import { ShortlistError } from "../errors.js";
 import { fileError } from "./files.js";
-import { type Schema, userFeatures } from "./schema.js";
+import { type ItemFeature, itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
 
 /** A value of the log; null stands for `NULL`, an empty field or `<unk>`. */
 export type Token = string | null;
 
-/** One click: a token for each field of the schema's click, a list for a multi-valued one (never empty). */
+/** One click without its time: a token for each item feature of the schema, a list for a multi-valued one (never empty). */
 export type Click = readonly (Token | readonly Token[])[];
 
 /** One line of a log: a user. */
@@ -21,6 +21,8 @@ export interface LogLine {
   readonly numbers: readonly number[];
   /** Oldest first, at least one. Equal clicks are mostly the same object, so that work on one can be kept. */
   readonly clicks: readonly Click[];
+  /** Of each click, NaN where missing; empty where the schema has no time. */
+  readonly times: readonly number[];
 }
 
 export interface ClickLogOptions {
@@ -228,7 +230,10 @@ class LineParser {
   readonly #userId: number;
   readonly #clicks: number;
   readonly #clickForm: string;
-  /** Clicks that were seen, by their text: most clicks of a log are repeats. */
+  readonly #itemFeatures: readonly ItemFeature[];
+  /** The field of a click that is its time, or −1. */
+  readonly #time: number;
+  /** Clicks that were seen, by their text without the time: most clicks of a log are repeats. */
   readonly #seen = new Map<string, Click>();
 
   constructor(schema: Schema) {
@@ -239,6 +244,8 @@ class LineParser {
     this.#userId = schema.columns.findIndex(({ name }) => name === "user_id");
     this.#clicks = schema.columns.findIndex(({ kind }) => kind === "clicks");
     this.#clickForm = schema.click.map(({ name }) => name).join(":");
+    this.#itemFeatures = itemFeatures(schema);
+    this.#time = timeField(schema);
   }
 
   parse(bytes: Buffer): LogLine {
@@ -256,36 +263,61 @@ class LineParser {
       userId: this.#userId < 0 ? undefined : toToken(own(fields[this.#userId]!)),
       tokens: this.#categorical.map((column) => toToken(own(fields[column]!))),
       numbers: this.#numbers.map((column) => this.#toNumber(fields[column]!, column)),
-      clicks: this.#toClicks(fields[this.#clicks]!),
+      ...this.#toClicks(fields[this.#clicks]!),
     };
   }
 
   #toNumber(text: string, column: number): number {
     if (toToken(text) === null) return Number.NaN;
-    const value = NUMBER.test(text) ? Math.fround(Number(text)) : Number.NaN;
+    const value = Math.fround(numberOf(text));
     if (!Number.isFinite(value)) this.#fail(column, "a number", quote(text));
     return value;
   }
 
-  #toClicks(text: string): Click[] {
+  #toClicks(text: string): Pick<LogLine, "clicks" | "times"> {
     if (toToken(text) === null) this.#fail(this.#clicks, `clicks ${this.#clickForm}`, quote(text));
     const texts = text.split(";");
     const clicks = new Array<Click>(texts.length);
-    for (let i = 0; i < texts.length; i++) clicks[i] = this.#seen.get(texts[i]!) ?? this.#parseClick(own(texts[i]!), i);
-    return clicks;
+    const times = new Array<number>(this.#time < 0 ? 0 : texts.length);
+    for (let i = 0; i < texts.length; i++) {
+      const text = texts[i]!;
+      let rest = text;
+      if (this.#time >= 0) [rest, times[i]] = this.#cutTime(text, i);
+      clicks[i] = this.#seen.get(rest) ?? this.#parseClick(rest, text, i);
+    }
+    return { clicks, times };
   }
 
-  #parseClick(text: string, index: number): Click {
+  /** The text of a click without its time, and the time. */
+  #cutTime(text: string, index: number): [rest: string, time: number] {
     const fields = text.split(":");
     const { click } = this.#schema;
-    if (fields.length !== click.length || fields[0] === "") {
-      const item = fields[0] === "" && fields.length === click.length ? " with an item" : "";
-      this.#fail(this.#clicks, `${this.#clickForm}${item} for click ${index + 1}`, quote(text));
+    if (fields.length !== click.length) this.#failClick(text, index);
+    const field = fields.splice(this.#time, 1)[0]!;
+    const rest = fields.join(":");
+    if (toToken(field) === null) return [rest, Number.NaN];
+    const time = numberOf(field);
+    if (!Number.isFinite(time)) {
+      this.#fail(this.#clicks, `a number for ${click[this.#time]!.name} of click ${index + 1}`, quote(field));
     }
-    const parsed = fields.map((field, i) => (click[i]!.multiple ? field.split("_").map(toToken) : toToken(field)));
+    return [rest, time];
+  }
+
+  /** `rest` is the click's text without its time. */
+  #parseClick(rest: string, text: string, index: number): Click {
+    const key = own(rest);
+    const fields = key.split(":");
+    const features = this.#itemFeatures;
+    if (fields.length !== features.length || fields[0] === "") this.#failClick(text, index);
+    const parsed = fields.map((field, i) => (features[i]!.multiple ? field.split("_").map(toToken) : toToken(field)));
     if (this.#seen.size >= KEPT_CLICKS) this.#seen.clear();
-    this.#seen.set(text, parsed);
+    this.#seen.set(key, parsed);
     return parsed;
+  }
+
+  #failClick(text: string, index: number): never {
+    const item = text.split(":").length === this.#schema.click.length ? " with an item" : "";
+    this.#fail(this.#clicks, `${this.#clickForm}${item} for click ${index + 1}`, quote(text));
   }
 
   #failUtf8(bytes: Buffer): never {
@@ -307,6 +339,11 @@ class LineParser {
 
 function toToken(text: string): Token {
   return text === "" || text === "NULL" || text === "<unk>" ? null : text;
+}
+
+/** NaN where the text is no decimal number. */
+function numberOf(text: string): number {
+  return NUMBER.test(text) ? Number(text) : Number.NaN;
 }
 
 /** A copy of a long part of a line: V8 would keep the whole line alive for it (parts below 13 characters are copies). */

@@ -1,7 +1,7 @@
 import { ShortlistError } from "../errors.js";
 import { type Click, type ClickLogOptions, type LogReport, readClickLog } from "./click_log.js";
 import { IntList } from "./int_list.js";
-import { type Schema, userFeatures } from "./schema.js";
+import { itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 /** Over the users of the training log that have the number; the deviation is the population's. Both 0 where none has it. */
@@ -40,6 +40,16 @@ export interface Clicks {
   })[];
   /** In schema order, the item first. */
   readonly itemFeatures: readonly ItemValues[];
+  /** Where the schema has a time. */
+  readonly times?: ClickTimes | undefined;
+}
+
+export interface ClickTimes {
+  /** [clicks] as in the log, NaN where missing */
+  readonly values: Float64Array;
+  /** Of the log's clicks; NaN where none has a time. */
+  readonly earliest: number;
+  readonly latest: number;
 }
 
 export interface ItemValues {
@@ -99,7 +109,7 @@ export async function encodeLog(
     ids: new IntList(expected?.lines),
   }));
   const numbers = numeric.map(({ name }) => ({ name, values: [] as number[] }));
-  const items = schema.click.map(({ name, multiple }) => {
+  const items = itemFeatures(schema).map(({ name, multiple }) => {
     const offsets = multiple ? new IntList(expected && expected.clicks + 1) : undefined;
     offsets?.push(0);
     const capacity = multiple ? expected?.values.get(name) : expected?.clicks;
@@ -120,6 +130,8 @@ export async function encodeLog(
     return ids;
   };
 
+  const hasTimes = timeField(schema) >= 0;
+  let times = new Float64Array(hasTimes ? (expected?.clicks ?? 1024) : 0);
   let clickCount = 0;
   const report = await readClickLog(logs, { ...logOptions, schema }, (line) => {
     userIds.push(line.userId === undefined ? String(userIds.length + 1) : (line.userId ?? "NULL"));
@@ -138,6 +150,8 @@ export async function encodeLog(
         }
       }
     }
+    times = withRoom(times, clickCount + line.times.length);
+    times.set(line.times, clickCount);
     clickCount += line.clicks.length;
     clickOffsets.push(clickCount);
   });
@@ -153,8 +167,28 @@ export async function encodeLog(
       ...(encoding.numbers.get(name) ?? missing("statistics", name)),
     })),
     itemFeatures: items.map(({ name, ids, offsets }) => ({ name, ids: ids.take(), offsets: offsets?.take() })),
+    ...(hasTimes && { times: clickTimes(times.length === clickCount ? times : times.slice(0, clickCount)) }),
   };
   return { clicks, userIds, report };
+}
+
+/** Times with their range. */
+export function clickTimes(values: Float64Array): ClickTimes {
+  let [earliest, latest] = [Number.NaN, Number.NaN];
+  for (const time of values) {
+    if (Number.isNaN(time)) continue;
+    if (!(earliest <= time)) earliest = time;
+    if (!(latest >= time)) latest = time;
+  }
+  return { values, earliest, latest };
+}
+
+/** The values in an array of at least `length` elements. */
+function withRoom(values: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {
+  if (length <= values.length) return values;
+  const larger = new Float64Array(Math.max(length, 2 * values.length));
+  larger.set(values);
+  return larger;
 }
 
 function vocabularyOf(encoding: Encoding, name: string): Vocabulary {

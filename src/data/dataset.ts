@@ -2,10 +2,27 @@ import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ShortlistError } from "../errors.js";
 import { type Click, type ClickLogOptions, type LogReport, readClickLog, type Token } from "./click_log.js";
-import { type Clicks, type Encoding, type ExpectedSizes, encodeLog, type NumberStatistics } from "./clicks.js";
+import {
+  type Clicks,
+  type ClickTimes,
+  clickTimes,
+  type Encoding,
+  type ExpectedSizes,
+  encodeLog,
+  type NumberStatistics,
+} from "./clicks.js";
 import { hasCode, replaceFolder } from "./files.js";
 import { readSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from "./safetensors.js";
-import { DEFAULT_SCHEMA, parseSchema, type Schema, userFeatures, vocabularyNames } from "./schema.js";
+import {
+  DEFAULT_SCHEMA,
+  type ItemFeature,
+  itemFeatures,
+  parseSchema,
+  type Schema,
+  timeField,
+  userFeatures,
+  vocabularyNames,
+} from "./schema.js";
 import { Vocabulary } from "./vocabulary.js";
 
 const FORMAT = "shortlist-dataset";
@@ -108,7 +125,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     };
     await mkdir(join(folder, VOCABULARY));
     for (const [name, vocabulary] of encoding.vocabularies) await vocabulary.write(vocabularyPath(folder, name));
-    await writeSafetensors(join(folder, CLICKS), clickTensors(clicks));
+    await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema));
     await writeFile(join(folder, DESCRIPTION), `${JSON.stringify(description, null, 2)}\n`);
     return {
       users: clicks.users,
@@ -216,6 +233,7 @@ async function readDescription(folder: string): Promise<Description> {
 /** Pass 1: what each feature's values count, and what number features look like. */
 class LogCounts {
   readonly #schema: Schema;
+  readonly #itemFeatures: readonly ItemFeature[];
   readonly #users: { name: string; counts: TokenCounts }[];
   readonly #items: { name: string; counts: TokenCounts; values: number }[];
   readonly #numbers: { name: string; count: number; mean: number; squares: number }[];
@@ -228,7 +246,8 @@ class LogCounts {
     const named = (kind: string) => users.filter((feature) => feature.kind === kind).map(({ name }) => name);
     this.#users = named("categorical").map((name) => ({ name, counts: new TokenCounts() }));
     this.#numbers = named("number").map((name) => ({ name, count: 0, mean: 0, squares: 0 }));
-    this.#items = schema.click.map(({ name }) => ({ name, counts: new TokenCounts(), values: 0 }));
+    this.#itemFeatures = itemFeatures(schema);
+    this.#items = this.#itemFeatures.map(({ name }) => ({ name, counts: new TokenCounts(), values: 0 }));
   }
 
   add(tokens: readonly Token[], numbers: readonly number[], clicks: readonly Click[]): void {
@@ -278,7 +297,7 @@ class LogCounts {
     for (const [click, times] of this.#pending) {
       for (let f = 0; f < click.length; f++) {
         const item = this.#items[f]!;
-        const tokens = this.#schema.click[f]!.multiple ? (click[f] as readonly Token[]) : [click[f] as Token];
+        const tokens = this.#itemFeatures[f]!.multiple ? (click[f] as readonly Token[]) : [click[f] as Token];
         for (const token of tokens) item.counts.add(token, times);
         item.values += tokens.length * times;
       }
@@ -297,14 +316,17 @@ class TokenCounts {
   }
 }
 
-function clickTensors(clicks: Clicks): TensorToWrite[] {
-  const tensor = (name: string, data: Int32Array | Float32Array): TensorToWrite => ({
+function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
+  const tensor = (name: string, data: Int32Array | Float32Array | Float64Array): TensorToWrite => ({
     name,
-    dtype: data instanceof Float32Array ? "float32" : "int32",
+    dtype: data instanceof Float32Array ? "float32" : data instanceof Float64Array ? "float64" : "int32",
     shape: [data.length],
     data,
   });
+  const { times } = clicks;
   return [
+    // First, where 8-byte elements are aligned.
+    ...(times ? [tensor(schema.click[timeField(schema)]!.name, times.values)] : []),
     tensor("click_offsets", clicks.clickOffsets),
     ...clicks.userFeatures.map(({ name, ids }) => tensor(name, ids)),
     ...clicks.numbers.map(({ name, values }) => tensor(name, values)),
@@ -348,10 +370,21 @@ function readClicks(
     if (offsets[0] !== 0 || offsets[groups] !== end) fail(path, `Expected "${name}" to run from 0 to ${end}`);
     return offsets;
   };
+  const readTimes = (name: string): ClickTimes => {
+    const values = tensors.get(name)?.data;
+    if (!(values instanceof Float64Array) || values.length !== clicks) {
+      return fail(path, `There is no float64 array "${name}" of ${clicks} elements`);
+    }
+    const infinite = values.findIndex((time) => Math.abs(time) === Number.POSITIVE_INFINITY);
+    if (infinite >= 0)
+      fail(path, `Expected finite elements of "${name}" but element ${infinite} is ${values[infinite]}`);
+    return clickTimes(values);
+  };
   if (![users, clicks].every((count) => Number.isSafeInteger(count) && count > 0)) {
     fail(path, `Expected users and clicks above 0 in ${DESCRIPTION} but received ${users} and ${clicks}`);
   }
   const features = userFeatures(schema);
+  const time = schema.click[timeField(schema)];
   return {
     users,
     clicks,
@@ -367,9 +400,10 @@ function readClicks(
       }
       return [{ name, values, ...numbers.get(name)! }];
     }),
-    itemFeatures: schema.click.map(({ name, multiple }) => {
+    itemFeatures: itemFeatures(schema).map(({ name, multiple }) => {
       const ids = readIds(name, multiple ? undefined : clicks);
       return { name, ids, offsets: multiple ? readOffsets(`${name}_offsets`, clicks, ids.length) : undefined };
     }),
+    ...(time && { times: readTimes(time.name) }),
   };
 }

@@ -6,11 +6,11 @@ import { fileError, replaceFile } from "./files.js";
  * The safetensors format (https://huggingface.co/docs/safetensors): 8 bytes little-endian length of the header, the
  * header as JSON (name → dtype, shape, byte range), then the tensors back to back.
  */
-const DTYPES = { float32: "F32", int32: "I32", uint32: "U32" } as const;
-const ARRAYS = { float32: Float32Array, int32: Int32Array, uint32: Uint32Array } as const;
+const DTYPES = { float32: "F32", int32: "I32", uint32: "U32", float64: "F64" } as const;
+const ARRAYS = { float32: Float32Array, int32: Int32Array, uint32: Uint32Array, float64: Float64Array } as const;
 
 export type TensorDtype = keyof typeof DTYPES;
-export type TensorData = Float32Array | Int32Array | Uint32Array;
+export type TensorData = Float32Array | Int32Array | Uint32Array | Float64Array;
 
 export interface StoredTensor {
   readonly dtype: TensorDtype;
@@ -41,7 +41,6 @@ export interface SafetensorsHeader {
   readonly entries: readonly SafetensorsEntry[];
 }
 
-const ELEMENT_BYTES = 4;
 const ALIGNMENT = 8;
 const MAX_HEADER_BYTES = 100_000_000;
 const PIECE_BYTES = 64 * 1024 * 1024;
@@ -64,7 +63,7 @@ export async function writeSafetensors(
         `Cannot write ${path}: tensor "${name}" is there twice or has a reserved name`,
       );
     }
-    const end = offset + countElements(shape) * ELEMENT_BYTES;
+    const end = offset + countElements(shape) * ARRAYS[dtype].BYTES_PER_ELEMENT;
     header[name] = { dtype: DTYPES[dtype], shape, data_offsets: [offset, end] };
     offset = end;
   }
@@ -164,14 +163,14 @@ async function readHeader(file: FileHandle, path: string, code: ErrorCode): Prom
     const dtype = (Object.keys(DTYPES) as TensorDtype[]).find((known) => DTYPES[known] === entry["dtype"]);
     if (!dtype) {
       const received = JSON.stringify(entry["dtype"]);
-      fail(path, code, `expected dtype F32, I32 or U32 for tensor "${name}" but received ${received}`);
+      fail(path, code, `expected dtype F32, I32, U32 or F64 for tensor "${name}" but received ${received}`);
     }
     const [shape, offsets] = [entry["shape"], entry["data_offsets"]];
     if (!isCounts(shape)) fail(path, code, `shape of tensor "${name}" is not a list of whole numbers`);
     if (!isCounts(offsets) || offsets.length !== 2)
       fail(path, code, `data_offsets of tensor "${name}" is not a pair of whole numbers`);
     const [begin, end] = offsets as [number, number];
-    const bytes = countElements(shape) * ELEMENT_BYTES;
+    const bytes = countElements(shape) * ARRAYS[dtype].BYTES_PER_ELEMENT;
     if (end - begin !== bytes) {
       fail(
         path,

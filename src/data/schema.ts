@@ -15,17 +15,26 @@ export interface UserFeature {
   readonly column: number;
 }
 
-/** One field of a click. The first is the item itself, which has one value. */
+/** A field of a click that describes the item. The first is the item itself, which has one value. */
 export interface ItemFeature {
   readonly name: string;
   /** Several values, separated by `_`. */
   readonly multiple: boolean;
 }
 
+/** The field of a click that says when it happened: seconds, or any other number that grows with time. */
+export interface TimeField {
+  readonly name: string;
+  readonly kind: "time";
+}
+
+export type ClickField = ItemFeature | TimeField;
+
 /** The form of a click log: its columns, and what each click of the clicks column holds. */
 export interface Schema {
   readonly columns: readonly Column[];
-  readonly click: readonly ItemFeature[];
+  /** The item first; at most one time. */
+  readonly click: readonly ClickField[];
 }
 
 /** `user_id ⇥ province ⇥ city ⇥ item:category:tag_tag;… ⇥ phone` */
@@ -46,11 +55,13 @@ export const DEFAULT_SCHEMA: Schema = {
 
 const CLICKS = "clicks";
 const KINDS = ["categorical", "number", "ignore"];
+const CLICK_KINDS = ["categorical", "time"];
 const NAME = /^[a-z][a-z0-9_]*$/;
 
 /** Names that batches and Programs use for tensors and dims of their own. */
 const RESERVED: ReadonlySet<string> = new Set([
   ...["target", "seed", "step", "learning_rate", "samples", "positions", "runs", "steps", "numbers", "user_vector"],
+  "example_age",
   ...["sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets"],
   ...["excluded", "excluded_offsets", "top", "items", "score", "log_partition", "rank", "loss"],
 ]);
@@ -62,10 +73,24 @@ export function userFeatures(schema: Schema): UserFeature[] {
   );
 }
 
+/** The fields of a click that describe the item, in order, the item first. */
+export function itemFeatures({ click }: Schema): ItemFeature[] {
+  return click.filter((field): field is ItemFeature => !isTime(field));
+}
+
+/** The index of the field that says when a click happened; −1 where there is none. */
+export function timeField({ click }: Schema): number {
+  return click.findIndex(isTime);
+}
+
+function isTime(field: ClickField): field is TimeField {
+  return "kind" in field;
+}
+
 /** The names of the features that have a vocabulary: categorical user features, then item features. */
 export function vocabularyNames(schema: Schema): string[] {
   const users = schema.columns.filter(({ kind }) => kind === "categorical");
-  return [...users, ...schema.click].map(({ name }) => name);
+  return [...users, ...itemFeatures(schema)].map(({ name }) => name);
 }
 
 /** Reads a schema from a JSON file; see `parseSchema`. */
@@ -77,10 +102,10 @@ export async function readSchema(path: string): Promise<Schema> {
  * Checks a schema that is written as plain data and fills its defaults in:
  *
  *     { "columns": [{ "name": "user_id" }, { "name": "age", "kind": "number" }, { "name": "clicks" }, { "name": "x", "kind": "ignore" }],
- *       "click": [{ "name": "item" }, { "name": "category" }, { "name": "tags", "multiple": true }] }
+ *       "click": [{ "name": "item" }, { "name": "category" }, { "name": "tags", "multiple": true }, { "name": "time", "kind": "time" }] }
  *
- * The kind of a column is "categorical" unless given; the column named `clicks` holds the clicks. `source` opens the
- * messages of ERR_CONFIG.
+ * The kind of a column or click field is "categorical" unless given; the column named `clicks` holds the clicks. `source`
+ * opens the messages of ERR_CONFIG.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
   const fail = (where: string, expected: string, received: unknown): never => {
@@ -128,15 +153,22 @@ export function parseSchema(value: unknown, source = "schema"): Schema {
   if (!columns.some(({ kind }) => kind === CLICKS)) {
     fail("", `a column named "${CLICKS}"`, columns.map(({ name }) => name).join(", "));
   }
-  const click = checkList(root["click"], ` for "click"`).map((candidate, i): ItemFeature => {
+  const click = checkList(root["click"], ` for "click"`).map((candidate, i): ClickField => {
     const where = ` in click[${i}]`;
-    const field = checkObject(candidate, where, ["name", "multiple"]);
+    const field = checkObject(candidate, where, ["name", "kind", "multiple"]);
     const name = checkName(field["name"], where);
+    const kind = field["kind"] ?? "categorical";
+    if (!CLICK_KINDS.includes(kind as string)) fail(where, `kind ${CLICK_KINDS.join(", ")}`, kind);
     const multiple = field["multiple"] ?? false;
     if (typeof multiple !== "boolean") fail(where, "true or false for multiple", multiple);
     if (i === 0 && multiple) fail(where, "one value for the first click field, which is the item,", "multiple: true");
-    return { name, multiple: multiple as boolean };
+    if (kind === "categorical") return { name, multiple: multiple as boolean };
+    if (i === 0) fail(where, "a categorical first click field, which is the item,", 'kind "time"');
+    if (multiple) fail(where, "one value of kind time", "multiple: true");
+    return { name, kind: "time" };
   });
+  const times = click.filter(isTime).map(({ name }) => name);
+  if (times.length > 1) fail(' in "click"', "at most one field of kind time", times.join(", "));
   return { columns, click };
 }
 

@@ -15,6 +15,11 @@ export interface ModelConfig {
   /** Embedding width by feature; `defaultEmbeddingWidth` for the others. */
   embeddingWidths: Readonly<Record<string, number>>;
   defaultEmbeddingWidth: number;
+  /**
+   * The network reads the age of each training example, so that what is popular may change with time (Covington et al.
+   * 2016, section 3.3); in inference it is 0. Needs the times of clicks.
+   */
+  exampleAge: boolean;
   /** How the clicked items become one vector: an LSTM with max-pooling over time, or the mean of their embeddings. */
   history: "lstm" | "mean";
   lstmWidth: number;
@@ -129,6 +134,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   exclude: { kind: "names" },
   embeddingWidths: { kind: "widths" },
   defaultEmbeddingWidth: { kind: "integer", min: 1 },
+  exampleAge: { kind: "boolean" },
   history: { kind: "choice", values: ["lstm", "mean"] },
   lstmWidth: { kind: "integer", min: 1 },
   lstmLayers: { kind: "integer", min: 1 },
@@ -181,6 +187,7 @@ const PADDLE: ModelConfig = {
   exclude: [],
   embeddingWidths: ORIGINAL_WIDTHS,
   defaultEmbeddingWidth: 16,
+  exampleAge: false,
   history: "lstm",
   lstmWidth: 64,
   lstmLayers: 1,

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
+import { itemFeatures } from "../data/schema.js";
 import { countElements, type Dim } from "../graph/dims.js";
 import { type Attribute, namesIn, type Program, tensorsByName } from "../graph/program.js";
 import { instructionCosts } from "../ops/cost.js";
@@ -76,11 +77,13 @@ function trainingProgramOf(description: ModelDescription): Program {
   const items = itemVocabulary(description);
   const distribution = items.counts.map((_, id) => (id === 0 ? 0 : 1 / (items.size - 1)));
   const noise = { distribution, aliasTable: aliasTable(distribution) };
-  const catalogue = description.schema.click.slice(1).map(({ name, multiple }) => ({
-    name,
-    ids: new Int32Array(multiple ? VALUES * items.size : items.size),
-    offsets: multiple ? Int32Array.from({ length: items.size + 1 }, (_, i) => VALUES * i) : undefined,
-  }));
+  const catalogue = itemFeatures(description.schema)
+    .slice(1)
+    .map(({ name, multiple }) => ({
+      name,
+      ids: new Int32Array(multiple ? VALUES * items.size : items.size),
+      offsets: multiple ? Int32Array.from({ length: items.size + 1 }, (_, i) => VALUES * i) : undefined,
+    }));
   return trainingProgram(forCatalogue(description.config, items.size), description, noise, catalogue).program;
 }
 
@@ -98,7 +101,7 @@ function typicalDims(program: Program, { config, schema }: ModelDescription, sam
     top: 100,
     excluded: positions,
   };
-  for (const { name, multiple } of schema.click) if (multiple) sizes[name] = VALUES * positions;
+  for (const { name, multiple } of itemFeatures(schema)) if (multiple) sizes[name] = VALUES * positions;
   return Object.fromEntries(program.dims.map((dim) => [dim, sizes[dim] ?? 0]));
 }
 

@@ -1,5 +1,6 @@
+import { AGE_INPUTS } from "../data/batches.js";
 import { type Encoding, type ItemValues, itemVocabulary } from "../data/clicks.js";
-import { type ItemFeature, type Schema, userFeatures } from "../data/schema.js";
+import { type ItemFeature, itemFeatures, type Schema, userFeatures } from "../data/schema.js";
 import { nearestName, ShortlistError } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { dense } from "../layers/dense.js";
@@ -41,6 +42,7 @@ export function userVector(
     ...after.filter(used).map(lookUp),
   ];
   if (numbers > 0) inputs.push(graph.input("numbers", "float32", ["samples", numbers]));
+  if (config.exampleAge) inputs.push(graph.input("example_age", "float32", ["samples", AGE_INPUTS]));
 
   let layer: readonly Tensor[] = inputs;
   config.hiddenWidths.forEach((width, index) => {
@@ -146,6 +148,7 @@ function widthOf(config: ModelConfig, { schema }: Encoding, feature: string): nu
 /** What training leaves out at random; inference leaves out nothing. */
 export interface Dropouts {
   embedding(input: Tensor): Tensor;
+  /** Dense features, which are given, are left as they are. */
   layer(inputs: readonly Tensor[]): readonly Tensor[];
   /** The ids of a user's feature. */
   ids(feature: string, ids: Tensor, limit: number): Tensor;
@@ -164,7 +167,7 @@ export function trainingDropouts(
     rate === 0 ? input : dropout(graph, `${input.name}.dropped`, { input, ...inputs }, { rate, site: site++ });
   return {
     embedding: (input) => drop(input, embeddingDropout),
-    layer: (layer) => layer.map((input) => drop(input, rate)),
+    layer: (layer) => layer.map((input) => (input.role === "input" ? input : drop(input, rate))),
     ids: (feature, ids, limit) =>
       userDropout === 0
         ? ids
@@ -174,7 +177,7 @@ export function trainingDropouts(
 
 /** The features in the order of the log's columns, the clicks' attributes at the place of the clicks. */
 function featureOrder(schema: Schema) {
-  const [item, ...attributes] = schema.click;
+  const [item, ...attributes] = itemFeatures(schema);
   const clicksColumn = schema.columns.findIndex(({ kind }) => kind === "clicks");
   const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");
   return {
@@ -225,7 +228,9 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
 /** The embedding of each position's item and, where the sequence has them, its attributes: [positions, width]. */
 function clickEmbedding(graph: Graph, config: ModelConfig, encoding: Encoding, item: Tensor): Tensor {
   if (config.attributes === "pooled") return item;
-  const attributes = encoding.schema.click.slice(1).filter(({ name }) => !config.exclude.includes(name));
+  const attributes = itemFeatures(encoding.schema)
+    .slice(1)
+    .filter(({ name }) => !config.exclude.includes(name));
   return attributes.reduce((sum, feature) => {
     const own = attributeTable(graph, config, encoding, feature.name, "click");
     const { ids, offsets } = attributeInputs(graph, feature);
@@ -263,7 +268,7 @@ function pooledAttribute(graph: Graph, config: ModelConfig, encoding: Encoding, 
 }
 
 function checkFeatureNames(config: ModelConfig, schema: Schema): void {
-  const names = [...userFeatures(schema), ...schema.click].map(({ name }) => name);
+  const names = [...userFeatures(schema), ...itemFeatures(schema)].map(({ name }) => name);
   for (const name of config.exclude) {
     if (names.includes(name)) continue;
     const nearest = nearestName(name, names);

@@ -1,5 +1,6 @@
-import { type Clicks, encodeLog } from "../data/clicks.js";
+import { type Clicks, clickTimes, encodeLog } from "../data/clicks.js";
 import { readText } from "../data/files.js";
+import { itemFeatures, timeField } from "../data/schema.js";
 import { ShortlistError } from "../errors.js";
 import { initializeStore } from "../model/initialize.js";
 import type { Model } from "../model/model.js";
@@ -59,11 +60,12 @@ function usersWithoutClicks(model: Model, ids: readonly string[]): Clicks {
       values: new Float32Array(ids.length).fill(Number.NaN),
       ...statistics,
     })),
-    itemFeatures: schema.click.map(({ name, multiple }) => ({
+    itemFeatures: itemFeatures(schema).map(({ name, multiple }) => ({
       name,
       ids: new Int32Array(0),
       offsets: multiple ? new Int32Array(1) : undefined,
     })),
+    ...(timeField(schema) >= 0 && { times: clickTimes(new Float64Array(0)) }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { itemAttributes } from "../data/catalogue.js";
 import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
-import { openDataset } from "../data/dataset.js";
+import { type Dataset, openDataset } from "../data/dataset.js";
 import { JsonLines } from "../data/json_lines.js";
 import { noiseDistribution } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
@@ -99,6 +99,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
   const dataset = await openDataset(options.dataset);
   const config = forCatalogue(chosen, itemVocabulary(dataset).size);
+  checkTimes(config, dataset);
   await checkModelFolder(output);
   const validation = options.validation === undefined ? undefined : await openValidation(options.validation, dataset);
   const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset);
@@ -172,6 +173,16 @@ async function runPasses(
     onPass?.(result);
   } while (!loop.done && passes.length - best.pass < patience);
   return passes;
+}
+
+/** What learns from the age of examples needs clicks with times. */
+function checkTimes({ exampleAge }: ModelConfig, { folder, clicks }: Dataset): void {
+  if (!exampleAge || Number.isFinite(clicks.times?.latest)) return;
+  const problem = clicks.times ? "no click has a time" : "its schema has none";
+  throw new ShortlistError(
+    "ERR_CONFIG",
+    `"exampleAge" needs the times of clicks but ${folder} has none (${problem}). Give the clicks a field of kind "time", or set exampleAge=false`,
+  );
 }
 
 function isWhole({ part }: TrainedPass): boolean {

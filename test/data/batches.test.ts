@@ -10,8 +10,8 @@ import {
   type TrainingBatches,
   type TrainingBatchOptions,
 } from "../../src/data/batches.js";
-import type { Clicks } from "../../src/data/clicks.js";
-import { LENGTHS, randomClicks } from "./random_clicks.js";
+import { type Clicks, clickTimes } from "../../src/data/clicks.js";
+import { LENGTHS, randomClicks, withTimes } from "./random_clicks.js";
 
 /** One sample as text: user, numbers, history as its clicks (category − 1), target; read back through every range. */
 function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
@@ -240,6 +240,46 @@ test("next-click batches read the last clicks and have no target", () => {
       built.flatMap((batch) => samplesOf(clicks, batch, false)),
       expected,
     );
+  }
+});
+
+test("training batches have the age of each target, by the training log's range of times", () => {
+  const clicks = randomClicks([1, 4], 0);
+  const values = Float64Array.of(10, 30, Number.NaN, 25, 14);
+  clicks.itemFeatures[0]!.ids.set([1, 2, 3, 4, 5]);
+  const ages = [1, 0, 1, 0.25, 0.8];
+  const dated = { ...clicks, times: clickTimes(values) };
+  for (const [name, windows, make] of TRAINING) {
+    const [batch] = passOf(make({ clicks: dated, window: 2, windows, batchSize: 5, seed: 1 }), 0);
+    assert.is(batch!.inputs["example_age"]!.length, 15, name);
+    batch!.inputs["target"]!.forEach((target, s) => {
+      const age = ages[target - 1]!;
+      const expected = [...Float32Array.of(age, age ** 2, Math.sqrt(age))];
+      assert.equal(
+        [...batch!.inputs["example_age"]!.subarray(3 * s, 3 * s + 3)],
+        expected,
+        `${name}: target ${target}`,
+      );
+    });
+  }
+  for (const same of [7, Number.NaN]) {
+    const times = clickTimes(new Float64Array(5).fill(same));
+    const { inputs } = new ShuffledBatches({ clicks: { ...clicks, times }, window: 2, batchSize: 5, seed: 1 }).batch(
+      0,
+      0,
+    );
+    assert.ok(inputs["example_age"]!.every((age) => age === (same === 7 ? 0 : 1)));
+  }
+  assert.is(
+    "example_age" in new ShuffledBatches({ clicks, window: 2, batchSize: 5, seed: 1 }).batch(0, 0).inputs,
+    false,
+  );
+});
+
+test("batches of users in order ask for the clicks of now: age 0 whatever the times", () => {
+  const clicks = withTimes(randomClicks(LENGTHS, 0.2));
+  for (const batches of [new LastClickBatches({ clicks, window: 3 }), new NextClickBatches({ clicks, window: 3 })]) {
+    assert.equal(batches.batch(0).inputs["example_age"], new Float32Array(3 * LENGTHS.length));
   }
 });
 

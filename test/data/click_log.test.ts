@@ -29,6 +29,7 @@ test("reads users and clicks", async () => {
       ["i1", "c1", ["t1", "t2"]],
       ["i2", "c2", ["t3"]],
     ],
+    times: [],
   });
   assert.equal(lines[1], {
     userId: null,
@@ -38,6 +39,7 @@ test("reads users and clicks", async () => {
       ["i3", null, [null]],
       [null, "c", ["t", null]],
     ],
+    times: [],
   });
   assert.equal(report, {
     files: [{ name: "log.tsv", lines: 2, skipped: 0 }],
@@ -72,13 +74,43 @@ test("reads another schema: order, numbers, ignored columns", async () => {
     click: [{ name: "video" }],
   });
   const { lines } = await read("a;b\tu9\t-1.5e1\tNULL\n", { schema });
-  assert.equal(lines, [{ userId: "u9", tokens: [], numbers: [-15, Number.NaN], clicks: [["a"], ["b"]] }]);
+  assert.equal(lines, [{ userId: "u9", tokens: [], numbers: [-15, Number.NaN], clicks: [["a"], ["b"]], times: [] }]);
   for (const bad of ["old", "0x10", "1e99", "NaN", "Infinity", " 1", "1,5"]) {
     await expectError(
       read(`a\tu\t${bad}\t1\n`, { schema }),
       "ERR_LOG",
       `log.tsv:1: field 3 (age): Expected a number but received "${bad}"`,
     );
+  }
+});
+
+test("reads the times of clicks, wherever the field stands", async () => {
+  const schemaWith = (...click: object[]) => parseSchema({ columns: [{ name: "clicks" }, { name: "x" }], click });
+  const [item, tags, time] = [{ name: "item" }, { name: "tags", multiple: true }, { name: "time", kind: "time" }];
+  const last = schemaWith(item, tags, time);
+  const text = "a:t1_t2:1650615878629;a:t1_t2:-1.5e3;a:t1_t2:NULL;b::;NULL:t:0.125\tx\n";
+  const { lines } = await read(text, { schema: last });
+  const a = ["a", ["t1", "t2"]];
+  assert.equal(lines[0]!.clicks, [a, a, a, ["b", [null]], [null, ["t"]]]);
+  assert.equal(lines[0]!.times, [1650615878629, -1500, Number.NaN, Number.NaN, 0.125]);
+  assert.is(lines[0]!.clicks[1], lines[0]!.clicks[0], "equal clicks are one object whatever their times");
+  const middle = await read("a:7:t1_t2;b:8:t\tx\n", { schema: schemaWith(item, time, tags) });
+  assert.equal(middle.lines[0]!.clicks, [a, ["b", ["t"]]]);
+  assert.equal(middle.lines[0]!.times, [7, 8]);
+  assert.equal((await read("a:7;b:8\tx\n", { schema: schemaWith(item, time) })).lines[0]!.clicks, [["a"], ["b"]]);
+  for (const bad of ["noon", "0x10", "1e999", "NaN", "-Infinity", " 1", "1,5"]) {
+    await expectError(
+      read(`a:t:1;b:t:${bad}\tx\n`, { schema: last }),
+      "ERR_LOG",
+      `log.tsv:1: field 1 (clicks): Expected a number for time of click 2 but received "${bad}"`,
+    );
+  }
+  for (const [bad, expected] of [
+    ["a:t", 'item:tags:time for click 1 but received "a:t"'],
+    ["a:t:1:2", 'item:tags:time for click 1 but received "a:t:1:2"'],
+    [":t:1", 'item:tags:time with an item for click 1 but received ":t:1"'],
+  ]) {
+    await expectError(read(`${bad}\tx\n`, { schema: last }), "ERR_LOG", `field 1 (clicks): Expected ${expected}`);
   }
 });
 

@@ -102,6 +102,61 @@ test("number features, ignored columns and another order", async () => {
   });
 });
 
+test("times of clicks are kept without loss, with their range, and encoded for other logs too", async () => {
+  await withFolder(async (folder) => {
+    const log = join(folder, "log.tsv");
+    await writeFile(log, "v1:1650615878629.125:x;v2::y\nv1:NULL:x\nv2:-7:y;v1:0.1:x\n");
+    const schema = parseSchema({
+      columns: [{ name: "clicks" }],
+      click: [{ name: "video" }, { name: "at", kind: "time" }, { name: "kind" }],
+    });
+    const output = join(folder, "dataset");
+    await prepareDataset({ logs: [log], output, schema, featureAppearLimit: 0 });
+    const dataset = await openDataset(output);
+    const { values, earliest, latest } = dataset.clicks.times!;
+    assert.equal([...values], [1650615878629.125, Number.NaN, Number.NaN, -7, 0.1]);
+    assert.equal([earliest, latest], [-7, 1650615878629.125]);
+    assert.equal(dataset.schema, schema);
+    assert.equal([...dataset.vocabularies.keys()], ["video", "kind"]);
+    assert.equal(
+      dataset.clicks.itemFeatures.map(({ name, ids }) => [name, ...ids]),
+      [
+        ["video", 1, 2, 1, 2, 1],
+        ["kind", 1, 2, 1, 2, 1],
+      ],
+    );
+    assert.equal([...(await encodeLog([log], dataset)).clicks.times!.values], [...values]);
+    const lines = Array.from({ length: 800 }, (_, u) => `v1:${u}:x;v2:${u + 0.5}:y\n`);
+    await writeFile(log, lines.join(""));
+    const { clicks } = await encodeLog([log], dataset);
+    assert.equal(
+      [...clicks.times!.values],
+      Array.from({ length: 1600 }, (_, c) => c / 2),
+    );
+    await writeFile(log, "v1::x\n");
+    const { times } = (await encodeLog([log], dataset)).clicks;
+    assert.equal([...times!.values, times!.earliest, times!.latest], [Number.NaN, Number.NaN, Number.NaN]);
+
+    const path = join(output, "clicks.safetensors");
+    const { tensors } = await readSafetensors(path);
+    const rewrite = (data: Float64Array | undefined) =>
+      writeSafetensors(
+        path,
+        [...tensors].flatMap(([name, tensor]) => {
+          if (name !== "at") return [{ name, ...tensor }];
+          return data ? [{ name, dtype: "float64" as const, shape: [data.length], data }] : [];
+        }),
+      );
+    const refuse = (message: string) => expectError(openDataset(output), "ERR_DATASET", message);
+    await rewrite(undefined);
+    await refuse('There is no float64 array "at" of 5 elements');
+    await rewrite(Float64Array.of(1, 2));
+    await refuse('There is no float64 array "at" of 5 elements');
+    await rewrite(Float64Array.of(1, 2, Number.NEGATIVE_INFINITY, 4, 5));
+    await refuse('Expected finite elements of "at" but element 2 is -Infinity');
+  });
+});
+
 test("the same logs give the same bytes, and encode to the same clicks", async () => {
   await withLog(async (folder, options) => {
     await prepareDataset(options);

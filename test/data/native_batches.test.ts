@@ -1,10 +1,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createTrainingBatches, type TrainingBatchOptions } from "../../src/data/batches.js";
-import type { Clicks } from "../../src/data/clicks.js";
+import { type Clicks, clickTimes } from "../../src/data/clicks.js";
 import { ShortlistError } from "../../src/errors.js";
 import { createEngine } from "../../src/executors/index.js";
-import { LENGTHS, randomClicks } from "./random_clicks.js";
+import { LENGTHS, randomClicks, withTimes } from "./random_clicks.js";
 
 const engine = createEngine({ threads: 1 });
 
@@ -36,7 +36,7 @@ for (const kind of KINDS) {
     for (const unknownShare of [0, 0.3, 0.9]) {
       for (const window of [1, 2, 5, 100]) {
         for (const batchSize of [1, 7, 64, 5000]) {
-          const clicks = randomClicks([...LENGTHS, 90, 64, 1, 1], unknownShare, window + batchSize);
+          const clicks = withTimes(randomClicks([...LENGTHS, 90, 64, 1, 1], unknownShare, window + batchSize));
           const options = { clicks, window, batchSize, seed: 9, ...kind };
           expectSame(options, 2, inOrder, JSON.stringify({ unknownShare, window, batchSize }));
         }
@@ -77,6 +77,17 @@ test("features as they come: no user features, no numbers, one item feature, arr
   }
 });
 
+test("ages: of all times equal, of no time at all, far apart, none", () => {
+  const clicks = randomClicks(LENGTHS, 0.2);
+  for (const time of [() => 5, () => Number.NaN, (c: number) => (-1) ** c * 2 ** c, (c: number) => c / 3]) {
+    const times = clickTimes(Float64Array.from({ length: clicks.clicks }, (_, c) => time(c)));
+    const options = { clicks: { ...clicks, times }, window: 5, batchSize: 11, seed: 1 };
+    for (const kind of KINDS) expectSame({ ...options, ...kind }, 0, inOrder, String(time));
+  }
+  const native = engine.createTrainingBatches({ clicks, window: 5, batchSize: 11, seed: 1 });
+  assert.is("example_age" in native.batch(0, 0).inputs, false);
+});
+
 test("nothing to learn from: no batches", () => {
   const clicks = randomClicks([1, 2], 1);
   for (const kind of KINDS) {
@@ -114,6 +125,10 @@ test("what does not fit is refused", () => {
     make({ clicks: { ...clicks, itemFeatures: [clicks.itemFeatures[0]!, tooFew] } }),
     /^ERR_INPUT: Expected \d+ elements of int32 for "ids"/,
   );
+  const times = { values: new Float64Array(3), earliest: 0, latest: 1 };
+  assert.match(make({ clicks: { ...clicks, times } }), /^ERR_INPUT: Expected \d+ elements of float64 for "values"/);
+  const single = { ...times, values: new Float32Array(clicks.clicks) as unknown as Float64Array };
+  assert.match(make({ clicks: { ...clicks, times: single } }), /^ERR_INPUT: Expected \d+ elements of float64/);
   const native = engine.createTrainingBatches(options);
   assert.match(
     errorOf(() => native.batch(0, native.batchesPerPass)),

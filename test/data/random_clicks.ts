@@ -1,4 +1,4 @@
-import type { Clicks } from "../../src/data/clicks.js";
+import { type Clicks, clickTimes } from "../../src/data/clicks.js";
 import { RandomStream, STREAMS } from "../../src/random/philox.js";
 
 const ITEMS = 9;
@@ -42,6 +42,13 @@ export function randomClicks(lengths: readonly number[], unknownShare: number, s
       { name: "tags", ids: Int32Array.from(tags), offsets: Int32Array.from(tagOffsets) },
     ],
   };
+}
+
+/** The same clicks with times, of which some are missing. */
+export function withTimes(clicks: Clicks, seed = 1): Clicks {
+  const random = new RandomStream(seed, STREAMS.simulate);
+  const time = () => (random.uniform() < 0.1 ? Number.NaN : 1.65e9 + 1e6 * random.uniform());
+  return { ...clicks, times: clickTimes(Float64Array.from({ length: clicks.clicks }, time)) };
 }
 
 /** Clicks of users. */

@@ -14,6 +14,7 @@ const TENSORS: readonly TensorToWrite[] = [
   { name: "b", dtype: "float32", shape: [2, 3], data: Float32Array.of(1, -2, 3.5, Number.NaN, -0, 1e-40) },
   { name: "a", dtype: "int32", shape: [0], data: new Int32Array(0) },
   { name: "ü", dtype: "uint32", shape: [], data: Uint32Array.of(0xffffffff) },
+  { name: "d", dtype: "float64", shape: [2], data: Float64Array.of(1650615878629.125, Number.NaN) },
 ];
 
 test("is read back as it was written, from the bytes that the format asks for", async () => {
@@ -25,12 +26,12 @@ test("is read back as it was written, from the bytes that the format asks for", 
     assert.is((8 + length) % 8, 0);
     assert.is(
       bytes.toString("utf8", 8, 8 + length).trimEnd(),
-      '{"__metadata__":{"made_by":"test"},"b":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"a":{"dtype":"I32","shape":[0],"data_offsets":[24,24]},"ü":{"dtype":"U32","shape":[],"data_offsets":[24,28]}}',
+      '{"__metadata__":{"made_by":"test"},"b":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"a":{"dtype":"I32","shape":[0],"data_offsets":[24,24]},"ü":{"dtype":"U32","shape":[],"data_offsets":[24,28]},"d":{"dtype":"F64","shape":[2],"data_offsets":[28,44]}}',
     );
-    assert.is(bytes.length, 8 + length + 28);
+    assert.is(bytes.length, 8 + length + 44);
     const { tensors, metadata } = await readSafetensors(path);
     assert.equal(metadata, { made_by: "test" });
-    assert.equal([...tensors.keys()], ["b", "a", "ü"]);
+    assert.equal([...tensors.keys()], ["b", "a", "ü", "d"]);
     for (const { name, dtype, shape, data } of TENSORS) {
       const tensor = tensors.get(name)!;
       assert.equal([tensor.dtype, tensor.shape], [dtype, shape]);
@@ -112,8 +113,8 @@ test("a file that is not whole is refused by name", async () => {
     await write('{"a":', 0);
     await refuse("its header is not JSON");
     const f32 = (shape: unknown, data_offsets: unknown, dtype = "F32") => ({ dtype, shape, data_offsets });
-    await write({ a: f32([1], [0, 4], "F64") }, 4);
-    await refuse('expected dtype F32, I32 or U32 for tensor "a" but received "F64"');
+    await write({ a: f32([1], [0, 4], "F16") }, 4);
+    await refuse('expected dtype F32, I32, U32 or F64 for tensor "a" but received "F16"');
     await write({ a: 3 }, 4);
     await refuse("but received undefined");
     await write({ a: f32([-1], [0, 4]) }, 4);

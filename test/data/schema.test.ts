@@ -2,7 +2,15 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { DEFAULT_SCHEMA, parseSchema, readSchema, userFeatures, vocabularyNames } from "../../src/data/schema.js";
+import {
+  DEFAULT_SCHEMA,
+  itemFeatures,
+  parseSchema,
+  readSchema,
+  timeField,
+  userFeatures,
+  vocabularyNames,
+} from "../../src/data/schema.js";
 import { ShortlistError } from "../../src/errors.js";
 import { expectError, withFolder } from "./temporary.js";
 
@@ -45,6 +53,30 @@ test("fills in defaults, and reads its own result again", () => {
   assert.equal(parseSchema(DEFAULT_SCHEMA), DEFAULT_SCHEMA);
 });
 
+test("the time of a click is a field of its own kind, at any place but the first", () => {
+  const schema = parseSchema({
+    columns: [{ name: "clicks" }],
+    click: [
+      { name: "item", kind: "categorical" },
+      { name: "at", kind: "time" },
+      { name: "tags", multiple: true },
+    ],
+  });
+  assert.equal(schema.click, [
+    { name: "item", multiple: false },
+    { name: "at", kind: "time" },
+    { name: "tags", multiple: true },
+  ]);
+  assert.equal(parseSchema(JSON.parse(JSON.stringify(schema))), schema);
+  assert.equal(
+    itemFeatures(schema).map(({ name }) => name),
+    ["item", "tags"],
+  );
+  assert.is(timeField(schema), 1);
+  assert.is(timeField(DEFAULT_SCHEMA), -1);
+  assert.equal(vocabularyNames(schema), ["item", "tags"]);
+});
+
 test("names what is wrong", () => {
   const columns = [{ name: "clicks" }];
   assert.is(message([]), 'schema: Expected an object with "columns", "click" but received []');
@@ -54,7 +86,7 @@ test("names what is wrong", () => {
     'Unknown key "kid" in columns[0]. Did you mean "kind"?',
   );
   assert.match(message({ columns, click: [{ name: "item", multipel: true }] }), 'Did you mean "multiple"?');
-  assert.match(message({ columns, click: [{ name: "item", zzzzzzzzzz: 1 }] }), "Known keys: name, multiple");
+  assert.match(message({ columns, click: [{ name: "item", zzzzzzzzzz: 1 }] }), "Known keys: name, kind, multiple");
   assert.match(message({ columns: [{ name: "a", kind: "float" }], click }), 'received "float"');
   assert.match(
     message({ columns: [{ name: "a", kind: "clicks" }], click }),
@@ -68,13 +100,36 @@ test("names what is wrong", () => {
   assert.match(message({ columns: ["a"], click }), 'an object with "name", "kind" in columns[0] but received "a"');
   assert.match(message({ columns, click: [{ name: "item", multiple: true }] }), "which is the item, in click[0]");
   assert.match(message({ columns, click: [{ name: "item", multiple: 1 }] }), "true or false for multiple");
+  const time = { name: "time", kind: "time" };
+  assert.match(
+    message({ columns, click: [...click, { name: "price", kind: "number" }] }),
+    'kind categorical, time in click[1] but received "number"',
+  );
+  assert.match(message({ columns, click: [time, ...click] }), "which is the item, in click[0]");
+  assert.match(
+    message({ columns, click: [...click, { ...time, multiple: true }] }),
+    "one value of kind time in click[1]",
+  );
+  assert.match(
+    message({ columns, click: [...click, time, { name: "end", kind: "time" }] }),
+    'at most one field of kind time in "click" but received "time, end"',
+  );
   assert.match(
     message({ columns: [{ name: "item" }, { name: "clicks" }], click }),
     'The name "item" in click[0] is there twice',
   );
   for (const name of ["Age", "1a", "a-b", "", "_a"])
     assert.match(message({ columns: [{ name }], click }), "begins with a letter");
-  for (const name of ["target", "samples", "numbers", "run_offsets", "tags_offsets", "user_vector", "excluded"]) {
+  for (const name of [
+    "target",
+    "samples",
+    "numbers",
+    "run_offsets",
+    "tags_offsets",
+    "user_vector",
+    "excluded",
+    "example_age",
+  ]) {
     assert.match(message({ columns: [{ name }], click }), `The name "${name}" in columns[0] is reserved`);
   }
 });

@@ -72,7 +72,8 @@ SHORTLIST_API void shortlist_user_destroy(shortlist_user* user);
 SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token, shortlist_error* error);
 /*
  * Adds the newest click: one token for each field of the model's clicks (`count` of them), the item first; the values of a
- * multi-valued field are separated by "_".
+ * multi-valued field are separated by "_". A field of kind "time" is a number, "" or "NULL"; it is not read: what is
+ * asked for is what the user would watch now.
  */
 SHORTLIST_API shortlist_status shortlist_user_add_click(shortlist_user* user, const char* const* tokens, size_t count, shortlist_error* error);
 /* Replaces all of it by a line of a click log in the model's schema. */
