@@ -40,7 +40,19 @@ export function trainingCase(
     ),
     numbers: new Map(clicks.numbers.map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }])),
   };
-  const config = resolveConfig("default", {
+  const config = resolveConfig("paddle", {
+    peepholes: false,
+    userVectorWidth: 12,
+    userVectorActivation: "none",
+    loss: "sampled_softmax",
+    sharedDraws: true,
+    noisePower: 0.75,
+    reduction: "mean",
+    optimizer: "adam",
+    l2: 0,
+    l2Output: false,
+    embeddingDeviation: 0.05,
+    outputDeviation: 0.05,
     defaultEmbeddingWidth: 4,
     embeddingWidths: {},
     lstmWidth: 8,
