@@ -76,6 +76,11 @@ export class Vocabulary {
     return token;
   }
 
+  /** Whether the other vocabulary gives the same ids to the same tokens; counts may differ. */
+  hasTokensOf(other: Vocabulary): boolean {
+    return this.size === other.size && this.tokens.every((token, id) => token === other.tokens[id]);
+  }
+
   /** Reads `token ⇥ count` lines in id order. */
   static async read(path: string): Promise<Vocabulary> {
     let bytes: Buffer;

@@ -161,7 +161,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   await settle?.(steps);
   const model = modelAfter({ passes: steps / batches.batchesPerPass, steps, samples, loss });
   await saveModel(model, output, savedPasses);
-  const evaluation = test && (await evaluateClicks(model, test));
+  const evaluation = test && (await evaluateClicks(model, test, { baselines: dataset }));
   const { threads, isa } = engine;
   const report = { samplesPerSecond: samples / seconds, seconds, samples, steps, loss, threads, isa };
   return { ...report, ...(evaluation && { evaluation }), ...(profiled && { profile: profiled }) };

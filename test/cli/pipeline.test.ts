@@ -35,6 +35,28 @@ test("a trained model beats popularity; evaluate --json is one line of the promi
   assert.ok(evaluation.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
 });
 
+test("evaluate --baselines: the transitions of the training dataset as well, in JSON and in the table", () => {
+  const flags = ["evaluate", at("model"), at("test.tsv"), "--baselines", at("dataset")];
+  const evaluation = JSON.parse(succeed(...flags, "--json"));
+  assert.equal(Object.keys(evaluation.transitions), ["hitRate", "ndcg", "mrr"]);
+  assert.ok(evaluation.transitions.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
+  const table = succeed(...flags).split("\n");
+  assert.match(table[0]!, /^ +model +popularity +transitions *$/);
+  assert.match(table[1]!, /^ +HitRate +NDCG +coverage +HitRate +NDCG +HitRate +NDCG$/);
+  const { hitRate, ndcg } = evaluation.transitions;
+  assert.ok(table[2]!.endsWith(`${hitRate["10"].toFixed(4)}  ${ndcg["10"].toFixed(4)}`), table[2]);
+  const without = succeed("evaluate", at("model"), at("test.tsv"));
+  assert.not.match(without, "transitions");
+});
+
+test("evaluate --baselines refuses a dataset of other items", () => {
+  succeed("prepare", at("test.tsv"), "--output", at("few-items"), "--feature-appear-limit", "40");
+  const flags = ["--baselines", at("few-items")];
+  const { status, stderr } = run(["evaluate", at("model"), at("test.tsv"), ...flags]);
+  assert.is(status, 1);
+  assert.match(stderr, /few-items: Expected the item vocabulary of the model \(200 items\) but received another one/);
+});
+
 test("train --json tells speed and loss; the loss falls; a model is saved after every pass", () => {
   const report = JSON.parse(succeed("train", at("dataset"), "--output", at("model-json"), ...TRAIN, "--json"));
   for (const key of ["samplesPerSecond", "seconds", "samples", "loss", "threads", "isa"]) assert.ok(key in report, key);
