@@ -25,6 +25,7 @@ export { type Gradient, gradients } from "./graph/gradients.js";
 export { Graph, type Initializer, type Tensor } from "./graph/graph.js";
 export { formatProgram, type Program, parseProgram, selectOutputs } from "./graph/program.js";
 export { type ModelConfig, PRESETS, readConfig, resolveConfig } from "./model/config.js";
+export { type ExtendOptions, type Extension, extendModel } from "./model/extend.js";
 export { type Inspection, inspect } from "./model/inspect.js";
 export { Model, openModel, saveModel } from "./model/model.js";
 export * as ops from "./ops/index.js";

@@ -38,7 +38,7 @@ export async function evaluate(model: Model, log: string, options: EvaluateOptio
 
 /** Ids must mean the same items in both. */
 function checkItems(model: Model, dataset: Dataset): void {
-  if (model.items.hasTokensOf(itemVocabulary(dataset))) return;
+  if (model.items.extends(itemVocabulary(dataset))) return;
   throw new ShortlistError(
     "ERR_DATASET",
     `${dataset.folder}: Expected the item vocabulary of the model (${model.items.size - 1} items) but received another one (${itemVocabulary(dataset).size - 1} items). Give the dataset that the model was trained on`,
