@@ -1,11 +1,12 @@
 import { Command } from "commander";
-import { type Evaluation, evaluate, openModel } from "../index.js";
+import { type Evaluation, evaluate, openDataset, openModel, type RankingMetrics } from "../index.js";
 import { type EngineFlags, wholeNumbers, withEngineFlags } from "./options.js";
 import { formatTable, writeJson } from "./output.js";
 
 interface Flags extends EngineFlags {
   readonly top: number[];
   readonly keepWatched: boolean;
+  readonly baselines?: string;
   readonly json: boolean;
 }
 
@@ -16,24 +17,35 @@ export function evaluateCommand(): Command {
     .argument("<log>", "click log")
     .option("--top <list>", "lengths of the shortlist", wholeNumbers, [10, 50, 100, 200])
     .option("--keep-watched", "let items that the user has watched compete", false)
+    .option("--baselines <dataset>", "measure the transitions counted in the training dataset as well")
     .option("--json", "print one JSON object", false);
   return withEngineFlags(command).action(
-    async (folder: string, log: string, { top, keepWatched, json, ...engine }: Flags) => {
+    async (folder: string, log: string, { top, keepWatched, baselines, json, ...engine }: Flags) => {
       const model = await openModel(folder, engine);
-      const evaluation = await evaluate(model, log, { tops: top, keepWatched });
+      const dataset = baselines === undefined ? undefined : await openDataset(baselines);
+      const evaluation = await evaluate(model, log, { tops: top, keepWatched, baselines: dataset });
       if (json) await writeJson(evaluation);
       else process.stdout.write(`${formatEvaluation(evaluation)}\n`);
     },
   );
 }
 
-/** Metrics beside popularity's, as a table. */
-export function formatEvaluation({ users, hitRate, ndcg, mrr, coverage, popularity }: Evaluation): string {
+/** Metrics beside the baselines', as a table. */
+export function formatEvaluation({ users, coverage, popularity, transitions, ...model }: Evaluation): string {
+  const baselines: [string, RankingMetrics][] = [["popularity", popularity]];
+  if (transitions) baselines.push(["transitions", transitions]);
   const number = (value: number | undefined) => (value ?? 0).toFixed(4);
-  const rows = [["", "HitRate", "NDCG", "coverage", "popularity's HitRate", "its NDCG"]];
-  for (const top of Object.keys(hitRate)) {
-    const baseline = [number(popularity.hitRate[top]), number(popularity.ndcg[top])];
-    rows.push([`@${top}`, number(hitRate[top]), number(ndcg[top]), number(coverage[top]), ...baseline]);
-  }
-  return `${formatTable(rows)}\n${users} users, MRR ${number(mrr)}`;
+  const metrics = ({ hitRate, ndcg }: RankingMetrics, top: string) => [number(hitRate[top]), number(ndcg[top])];
+  const rows = [
+    ["", "model", "", "", ...baselines.flatMap(([name]) => [name, ""])],
+    ["", "HitRate", "NDCG", "coverage", ...baselines.flatMap(() => ["HitRate", "NDCG"])],
+    ...Object.keys(coverage).map((top) => [
+      `@${top}`,
+      ...metrics(model, top),
+      number(coverage[top]),
+      ...baselines.flatMap(([, baseline]) => metrics(baseline, top)),
+    ]),
+  ];
+  const reciprocal = baselines.map(([name, { mrr }]) => `${name} ${number(mrr)}`).join(", ");
+  return `${formatTable(rows)}\n${users} users, MRR ${number(model.mrr)} (${reciprocal})`;
 }

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ShortlistError } from "../index.js";
 import { evaluateCommand } from "./evaluate.js";
+import { extendCommand } from "./extend.js";
 import { inspectCommand } from "./inspect.js";
 import { mineCommand } from "./mine.js";
 import { say } from "./output.js";
@@ -28,6 +29,7 @@ for (const command of [
   trainCommand(),
   tuneCommand(),
   evaluateCommand(),
+  extendCommand(),
   recommendCommand(),
   vectorsCommand(),
   mineCommand(),

@@ -12,6 +12,12 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   };
 }
 
+export function finiteNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
+  return value;
+}
+
 /** A list of distinct whole numbers, such as `10,50,100`. */
 export function wholeNumbers(text: string): number[] {
   const values = text.split(",").map(wholeNumber(1));

@@ -76,6 +76,21 @@ export class Vocabulary {
     return token;
   }
 
+  /** This vocabulary with more tokens behind the others, of count 0. */
+  append(tokens: readonly string[]): Vocabulary {
+    const counts = new Float64Array(this.size + tokens.length);
+    counts.set(this.counts);
+    return new Vocabulary([...this.tokens, ...tokens], counts);
+  }
+
+  /** Whether this is the other vocabulary, perhaps with tokens of count 0 appended: ids mean the same. */
+  extends(other: Vocabulary): boolean {
+    return (
+      other.tokens.every((token, id) => token === this.tokens[id]) &&
+      this.counts.subarray(other.size).every((count) => count === 0)
+    );
+  }
+
   /** Reads `token ⇥ count` lines in id order. */
   static async read(path: string): Promise<Vocabulary> {
     let bytes: Buffer;

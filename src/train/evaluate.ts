@@ -1,15 +1,19 @@
 import { LastClickBatches } from "../data/batches.js";
-import { type Clicks, type EncodedLog, type Encoding, encodeLog } from "../data/clicks.js";
+import { type Clicks, type EncodedLog, type Encoding, encodeLog, itemVocabulary } from "../data/clicks.js";
+import type { Dataset } from "../data/dataset.js";
 import { ShortlistError } from "../errors.js";
 import type { Model } from "../model/model.js";
 import { watchedItems } from "../retrieve/watched.js";
 import { PopularityRanking, type RankingMetrics, rankingMetrics } from "./metrics.js";
+import { TransitionRanking } from "./transitions.js";
 
 export interface EvaluateOptions {
   /** Lengths of the shortlist: 10, 50, 100, 200 unless given. */
   readonly tops?: readonly number[] | undefined;
   /** Let items compete that the user has watched (default false). */
   readonly keepWatched?: boolean | undefined;
+  /** The dataset that the model was trained on: measures the baseline of counted transitions too. */
+  readonly baselines?: Dataset | undefined;
 }
 
 export interface Evaluation extends RankingMetrics {
@@ -18,13 +22,17 @@ export interface Evaluation extends RankingMetrics {
   readonly coverage: Record<string, number>;
   /** What ranking all items by their clicks in the training log gives. */
   readonly popularity: RankingMetrics;
+  /** What ranking them by the transitions counted in the training dataset gives (`TransitionRanking`), if that is there. */
+  readonly transitions?: RankingMetrics;
 }
 
 /**
  * Leave-last-out on a click log: the last click of each line is the target, the clicks before it the history. All items
- * are ranked, without those that the user has watched; a target that the model does not know is a miss.
+ * are ranked, without those that the user has watched; a target that the model does not know is a miss. ERR_DATASET where
+ * the dataset of the baselines has other items than the model.
  */
 export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
+  if (options.baselines) checkItems(model, options.baselines);
   return evaluateClicks(model, await encodeTestLog(log, model.description), options);
 }
 
@@ -34,6 +42,15 @@ export interface EvaluationSet {
   readonly clicks: Clicks;
   /** Users of fewer clicks are left out: 1 unless given. */
   readonly minClicks?: number | undefined;
+}
+
+/** Ids must mean the same items in both. */
+function checkItems(model: Model, dataset: Dataset): void {
+  if (model.items.extends(itemVocabulary(dataset))) return;
+  throw new ShortlistError(
+    "ERR_DATASET",
+    `${dataset.folder}: Expected the item vocabulary of the model (${model.items.size - 1} items) but received another one (${itemVocabulary(dataset).size - 1} items). Give the dataset that the model was trained on`,
+  );
 }
 
 /** Reads a log to evaluate on; ERR_LOG where no line's last click is known. */
@@ -59,11 +76,13 @@ export async function evaluateClicks(
   { clicks, minClicks = 1 }: EvaluationSet,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const { tops = [10, 50, 100, 200], keepWatched = false } = options;
+  const { tops = [10, 50, 100, 200], keepWatched = false, baselines } = options;
   const top = Math.min(Math.max(...tops), model.items.size - 1);
   const popularity = new PopularityRanking(model.items.counts);
   const ranks: number[] = [];
   const popularityRanks: number[] = [];
+  const transitionRanks: number[] = [];
+  const transitions = baselines && new TransitionRanking(baselines.clicks, model.items.size);
   const shown = tops.map(() => new Uint8Array(model.items.size));
   const { window, windows } = model.description.config;
   const batches = new LastClickBatches({ clicks, window, windows });
@@ -80,7 +99,9 @@ export async function evaluateClicks(
       if (clicks.clickOffsets[first + s + 1]! - clicks.clickOffsets[first + s]! < minClicks) continue;
       ranks.push(rank![s]!);
       const excluded = watched.ids.subarray(watched.offsets[s]!, watched.offsets[s + 1]!);
-      popularityRanks.push(popularity.rank(inputs["target"]![s]!, excluded));
+      const target = inputs["target"]![s]!;
+      popularityRanks.push(popularity.rank(target, excluded));
+      if (transitions) transitionRanks.push(transitions.rank(target, historyOf(clicks, first + s), excluded));
       tops.forEach((length, i) => {
         const end = s * top + Math.min(length, top);
         for (let j = s * top; j < end && items![j]! >= 0; j++) shown[i]![items![j]!] = 1;
@@ -92,5 +113,18 @@ export async function evaluateClicks(
     coverage[length] = shown[i]!.reduce((sum, flag) => sum + flag, 0) / (model.items.size - 1);
   });
   const { hitRate, ndcg, mrr } = rankingMetrics(ranks, tops);
-  return { users: ranks.length, hitRate, ndcg, mrr, coverage, popularity: rankingMetrics(popularityRanks, tops) };
+  return {
+    users: ranks.length,
+    hitRate,
+    ndcg,
+    mrr,
+    coverage,
+    popularity: rankingMetrics(popularityRanks, tops),
+    ...(transitions && { transitions: rankingMetrics(transitionRanks, tops) }),
+  };
+}
+
+/** The items that a user clicked before the last click. */
+function historyOf({ itemFeatures, clickOffsets }: Clicks, user: number): Int32Array {
+  return itemFeatures[0]!.ids.subarray(clickOffsets[user]!, clickOffsets[user + 1]! - 1);
 }

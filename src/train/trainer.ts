@@ -19,7 +19,13 @@ import {
   trainingProgram,
 } from "../model/programs.js";
 import { aliasTable } from "../random/alias_table.js";
-import { type Evaluation, type EvaluationSet, encodeTestLog, evaluateClicks } from "./evaluate.js";
+import {
+  type EvaluateOptions,
+  type Evaluation,
+  type EvaluationSet,
+  encodeTestLog,
+  evaluateClicks,
+} from "./evaluate.js";
 import type { RankingMetrics } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
 import { type TrainedPass, TrainingLoop, type TrainingState } from "./training_loop.js";
@@ -126,7 +132,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     const model = network.modelAfter(kept);
     if (kept !== last) await restoreWeights(model, join(output, passFolder(kept.pass)));
     await saveModel(model, output, [METRICS, ...passes.filter(isWhole).map(({ pass }) => passFolder(pass))]);
-    const evaluation = test && (await network.evaluate(test));
+    const evaluation = test && (await network.evaluate(test, { baselines: { ...dataset, clicks } }));
     return {
       samplesPerSecond: last.samples / last.seconds,
       seconds: last.seconds,
@@ -269,8 +275,8 @@ class LearningNetwork {
     if (composed) this.#model.store.write("output.weight", composed["weight"]!);
   }
 
-  evaluate(set: EvaluationSet): Promise<Evaluation> {
-    return evaluateClicks(this.#model, set);
+  evaluate(set: EvaluationSet, options: EvaluateOptions = {}): Promise<Evaluation> {
+    return evaluateClicks(this.#model, set, options);
   }
 
   /** The model as it is now, to be saved with how it came to be. */

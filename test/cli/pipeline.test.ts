@@ -35,6 +35,52 @@ test("a trained model beats popularity; evaluate --json is one line of the promi
   assert.ok(evaluation.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
 });
 
+test("evaluate --baselines: the transitions of the training dataset as well, in JSON and in the table", () => {
+  const flags = ["evaluate", at("model"), at("test.tsv"), "--baselines", at("dataset")];
+  const evaluation = JSON.parse(succeed(...flags, "--json"));
+  assert.equal(Object.keys(evaluation.transitions), ["hitRate", "ndcg", "mrr"]);
+  assert.ok(evaluation.transitions.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
+  const table = succeed(...flags).split("\n");
+  assert.match(table[0]!, /^ +model +popularity +transitions *$/);
+  assert.match(table[1]!, /^ +HitRate +NDCG +coverage +HitRate +NDCG +HitRate +NDCG$/);
+  const { hitRate, ndcg } = evaluation.transitions;
+  assert.ok(table[2]!.endsWith(`${hitRate["10"].toFixed(4)}  ${ndcg["10"].toFixed(4)}`), table[2]);
+  const without = succeed("evaluate", at("model"), at("test.tsv"));
+  assert.not.match(without, "transitions");
+});
+
+test("evaluate --baselines refuses a dataset of other items", () => {
+  succeed("prepare", at("test.tsv"), "--output", at("few-items"), "--feature-appear-limit", "40");
+  const flags = ["--baselines", at("few-items")];
+  const { status, stderr } = run(["evaluate", at("model"), at("test.tsv"), ...flags]);
+  assert.is(status, 1);
+  assert.match(stderr, /few-items: Expected the item vocabulary of the model \(200 items\) but received another one/);
+});
+
+test("extend: new items are recommended, known items keep their scores", () => {
+  const clicks = readFileSync(at("infer.tsv"), "utf8").split("\n")[0]!.split("\t")[3]!.split(";").slice(0, 3);
+  const fresh = clicks.map((click, i) => `fresh${i}${click.slice(click.indexOf(":"))}`).join(";");
+  writeFileSync(at("fresh.tsv"), `nobody\tNULL\tNULL\t${fresh}\tNULL\n`);
+  const flags = ["--dataset", at("dataset"), "--output", at("extended"), "--boost", "20"];
+  const { status, stderr } = run(["extend", at("model"), at("fresh.tsv"), ...flags]);
+  assert.is(status, 0, stderr);
+  assert.match(stderr, /extended: 3 new items\n/);
+  const before = jsonLines<Shortlist>(succeed("recommend", at("model"), at("infer.tsv"), "--top", "5"));
+  const after = jsonLines<Shortlist>(succeed("recommend", at("extended"), at("infer.tsv"), "--top", "8"));
+  const pairs = (items: Shortlist["items"]) => items.map(({ item, score }) => [item, score]);
+  for (const [i, { items }] of after.entries()) {
+    assert.equal(
+      items
+        .slice(0, 3)
+        .map(({ item }) => item)
+        .sort(),
+      ["fresh0", "fresh1", "fresh2"],
+    );
+    assert.equal(pairs(items.slice(3)), pairs(before[i]!.items));
+  }
+  assert.match(run(["extend", at("model"), at("fresh.tsv"), ...flags, "--boost", "much"]).stderr, "Expected a number.");
+});
+
 test("train --json tells speed and loss; the loss falls; a model is saved after every pass", () => {
   const report = JSON.parse(succeed("train", at("dataset"), "--output", at("model-json"), ...TRAIN, "--json"));
   for (const key of ["samplesPerSecond", "seconds", "samples", "loss", "threads", "isa"]) assert.ok(key in report, key);

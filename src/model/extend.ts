@@ -1,0 +1,262 @@
+import { type Click, readClickLog, type Token } from "../data/click_log.js";
+import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
+import type { Dataset } from "../data/dataset.js";
+import { IntList } from "../data/int_list.js";
+import type { Vocabulary } from "../data/vocabulary.js";
+import { ShortlistError } from "../errors.js";
+import type { TensorStore } from "../executors/executor.js";
+import { countElements } from "../graph/dims.js";
+import { storedTensors } from "../graph/program.js";
+import { Model } from "./model.js";
+import { inferenceProgram } from "./programs.js";
+import { predictRow, ridgeRegression, type SparseRows } from "./ridge.js";
+
+export interface ExtendOptions {
+  /** The dataset that the model was trained on: it tells the attributes of the known items, those of their last click. */
+  readonly dataset: Dataset;
+  /** Click logs that hold the new items; the last click on an item tells its attributes. */
+  readonly logs: readonly string[];
+  /**
+   * Added to the new items' biases, 1 unless given: under a softmax, that makes them e times as likely. Estimates are
+   * averages, so that without it new items hardly ever stand on a shortlist.
+   */
+  readonly boost?: number | undefined;
+}
+
+export interface Extension {
+  /** Has an engine in common with the model that it extends, and all else of its own. */
+  readonly model: Model;
+  /** New items. */
+  readonly added: number;
+  /** New items of which no attribute is known: they get what all items have in common. */
+  readonly withoutAttributes: number;
+}
+
+/** A known item weighs clicks / (clicks + this): vectors of rarely clicked items are badly trained. */
+const HALF_TRUSTED = 10;
+const PENALTY = 1;
+const BIAS = "output.bias";
+
+/**
+ * A model that knows the items of some logs that were never trained on (cold start, docs/cold_start.md). They stand behind
+ * the others in the vocabulary, with count 0. Their rows of every table (input embedding, output weights, output bias) are
+ * sums of learned parts, one for each attribute and one for all: a ridge regression from the known items' attributes to
+ * their rows, plus the boost. Rows of known items stay as they are. ERR_DATASET where the dataset's vocabularies are not the model's.
+ */
+export async function extendModel(model: Model, { dataset, logs, boost = 1 }: ExtendOptions): Promise<Extension> {
+  if (!Number.isFinite(boost)) {
+    throw new ShortlistError("ERR_OPTION", `Expected boost to be a finite number but received ${boost}`);
+  }
+  const { description } = model;
+  checkDataset(description, dataset);
+  const found = await newItems(description, logs);
+  const known = model.items.size;
+  const encoding = { ...description, vocabularies: withItems(description, [...found.keys()]) };
+  const { program } = inferenceProgram(description.config, encoding);
+  const store = model.engine.createStore();
+  const tables = copyTensors(model, storedTensors(program), store, known);
+
+  const width = tables.reduce((sum, table) => sum + table.width, 0);
+  const features = knownAttributes(description, dataset.clicks);
+  const coefficients = ridgeRegression({
+    features,
+    weights: model.items.counts.subarray(0, itemVocabulary(dataset).size).map(trust),
+    width,
+    targets: (first, count) => rowsOf(model.store, tables, first, count),
+    penalty: PENALTY,
+  });
+  const rows = newAttributes(description, found.values());
+  let withoutAttributes = 0;
+  for (let i = 0; i < found.size; i++) {
+    if (rows.offsets[i + 1]! - rows.offsets[i]! === 1) withoutAttributes++;
+    writeRow(store, tables, known + i, predictRow(rows, i, coefficients, width), boost);
+  }
+  const training = { ...description.training, extendedItems: known + found.size - itemVocabulary(dataset).size };
+  return {
+    model: new Model({ ...encoding, training }, program, model.engine, store),
+    added: found.size,
+    withoutAttributes,
+  };
+}
+
+function trust(count: number, id: number): number {
+  return id === 0 ? 0 : count / (count + HALF_TRUSTED);
+}
+
+function checkDataset(model: Encoding, dataset: Dataset): void {
+  const fail = (problem: string): never => {
+    throw new ShortlistError(
+      "ERR_DATASET",
+      `${dataset.folder}: ${problem}. Give the dataset that the model was trained on`,
+    );
+  };
+  const names = (encoding: Encoding) => encoding.schema.click.map(({ name }) => name).join(":");
+  if (names(model) !== names(dataset)) {
+    fail(`Expected clicks ${names(model)}, as the model has, but received ${names(dataset)}`);
+  }
+  for (const { name } of model.schema.click) {
+    const [known, given] = [model.vocabularies.get(name)!, dataset.vocabularies.get(name)!];
+    if (known.extends(given)) continue;
+    fail(`Expected the model's vocabulary of "${name}" (${known.size - 1} values) but received another one`);
+  }
+}
+
+/** Items of the logs that the model does not know, by token in order of appearance: each one's last click. */
+async function newItems({ schema, vocabularies }: Encoding, logs: readonly string[]): Promise<Map<string, Click>> {
+  const items = itemVocabulary({ schema, vocabularies, numbers: new Map() });
+  const found = new Map<string, Click>();
+  await readClickLog(logs, { schema }, ({ clicks }) => {
+    for (const click of clicks) {
+      const token = click[0] as Token;
+      if (token !== null && items.idOf(token) === 0) found.set(token, click);
+    }
+  });
+  return found;
+}
+
+function withItems(encoding: Encoding, tokens: readonly string[]): Map<string, Vocabulary> {
+  const vocabularies = new Map(encoding.vocabularies);
+  return vocabularies.set(encoding.schema.click[0]!.name, itemVocabulary(encoding).append(tokens));
+}
+
+/** A tensor with a row for each item. */
+interface ItemTable {
+  readonly name: string;
+  readonly width: number;
+}
+
+/** Defines the tensors in `store` with what the model has in them; gives those that have room for more items. */
+function copyTensors(model: Model, tensors: ReturnType<typeof storedTensors>, store: TensorStore, known: number) {
+  const old = new Map(storedTensors(model.program).map((tensor) => [tensor.name, tensor]));
+  const tables: ItemTable[] = [];
+  for (const { name, dtype, shape } of tensors) {
+    const before = old.get(name);
+    const grown = before?.shape[0] === known && [known, ...shape.slice(1)].join() === before.shape.join();
+    if (!before || before.dtype !== dtype || (!grown && before.shape.join() !== shape.join())) {
+      throw new ShortlistError(
+        "ERR_MODEL",
+        `The model has no tensor "${name}" that can be extended to ${dtype} [${shape.join(", ")}]: it was made by another version`,
+      );
+    }
+    store.define({ name, dtype, shape });
+    store.write(name, model.store.read(name));
+    if (shape.join() !== before.shape.join()) {
+      tables.push({ name, width: countElements(shape, {}) / shape[0]! });
+    }
+  }
+  return tables;
+}
+
+/** Rows of all tables side by side: [count, sum of widths]. */
+function rowsOf(store: TensorStore, tables: readonly ItemTable[], first: number, count: number): Float32Array {
+  const all = tables.reduce((sum, { width }) => sum + width, 0);
+  const rows = new Float32Array(count * all);
+  let column = 0;
+  for (const { name, width } of tables) {
+    const values = store.read(name, first * width, count * width) as Float32Array;
+    for (let r = 0; r < count; r++) rows.set(values.subarray(r * width, (r + 1) * width), r * all + column);
+    column += width;
+  }
+  return rows;
+}
+
+function writeRow(
+  store: TensorStore,
+  tables: readonly ItemTable[],
+  row: number,
+  values: Float64Array,
+  boost: number,
+): void {
+  let column = 0;
+  for (const { name, width } of tables) {
+    const plus = name === BIAS ? boost : 0;
+    const part = Float32Array.from(values.subarray(column, column + width), (value) => value + plus);
+    store.write(name, part, row * width);
+    column += width;
+  }
+}
+
+/**
+ * Attributes as features: a 1 in column 0 for the intercept, then a column for each value of each attribute. The n known
+ * values of an attribute have 1 / √n each, so that every attribute has length 1; unknown values have nothing.
+ */
+class AttributeRows {
+  readonly #columns: number;
+  readonly #firstColumns: readonly number[];
+  readonly #offsets = new IntList();
+  readonly #indices = new IntList();
+  readonly #values: number[] = [];
+
+  constructor(encoding: Encoding) {
+    let columns = 1;
+    this.#firstColumns = encoding.schema.click.slice(1).map(({ name }) => {
+      const first = columns - 1;
+      columns += encoding.vocabularies.get(name)!.size - 1;
+      return first;
+    });
+    this.#columns = columns;
+    this.#offsets.push(0);
+  }
+
+  /** `attributes[f]`: the ids of the item's values of attribute f. */
+  add(attributes: readonly (readonly number[] | Int32Array)[]): void {
+    this.#push(0, 1);
+    attributes.forEach((ids, f) => {
+      const known = new Set(ids);
+      known.delete(0);
+      for (const id of known) this.#push(this.#firstColumns[f]! + id, 1 / Math.sqrt(known.size));
+    });
+    this.#offsets.push(this.#indices.length);
+  }
+
+  take(): SparseRows {
+    return {
+      columns: this.#columns,
+      offsets: this.#offsets.take(),
+      indices: this.#indices.take(),
+      values: Float32Array.from(this.#values),
+    };
+  }
+
+  #push(column: number, value: number): void {
+    this.#indices.push(column);
+    this.#values.push(value);
+  }
+}
+
+/** A row for each item of the dataset, as of its last click. */
+function knownAttributes(encoding: Encoding, { itemFeatures }: Clicks): SparseRows {
+  const [item, ...attributes] = itemFeatures;
+  const size = itemVocabulary(encoding).size;
+  const lastClick = new Int32Array(size).fill(-1);
+  item!.ids.forEach((id, click) => {
+    lastClick[id] = click;
+  });
+  const rows = new AttributeRows(encoding);
+  for (const click of lastClick) {
+    rows.add(
+      click < 0
+        ? []
+        : attributes.map(({ ids, offsets }) =>
+            offsets ? ids.subarray(offsets[click]!, offsets[click + 1]!) : ids.subarray(click, click + 1),
+          ),
+    );
+  }
+  return rows.take();
+}
+
+/** A row for each of the clicks. */
+function newAttributes({ schema, vocabularies }: Encoding, clicks: Iterable<Click>): SparseRows {
+  const attributes = schema.click.slice(1).map(({ name }) => vocabularies.get(name)!);
+  const rows = new AttributeRows({ schema, vocabularies, numbers: new Map() });
+  for (const click of clicks) {
+    rows.add(
+      attributes.map((vocabulary, f) => {
+        const value = click[f + 1] as Token | readonly Token[];
+        const tokens = Array.isArray(value) ? (value as readonly Token[]) : [value as Token];
+        return tokens.map((token) => vocabulary.idOf(token));
+      }),
+    );
+  }
+  return rows.take();
+}
