@@ -127,8 +127,8 @@ test("windows and batching: flags are shorthands of --set, and the model reads w
   const growing = weights("growing", "--windows", "growing", "--batching", "shared");
   assert.ok(growing.equals(weights("set", "--set", "windows=growing", "--set", "batching=shared")));
   assert.ok(growing.equals(weights("wins", "--windows", "growing", "--set", "windows=sliding", "batching=shared")));
-  assert.not.ok(growing.equals(weights("sliding", "--batching", "shared")));
-  const isolated = weights("isolated", "--windows", "growing");
+  assert.not.ok(growing.equals(weights("sliding", "--windows", "sliding", "--batching", "shared")));
+  const isolated = weights("isolated", "--windows", "growing", "--batching", "shuffled");
   assert.not.ok(growing.equals(isolated));
   const reference = ["--windows", "growing", "--batching", "shared", "--executor", "reference"];
   const native = Float32Array.from(readFloats(growing));
