@@ -27,6 +27,8 @@ export interface ModelConfig {
   lstmLayers: number;
   /** What of the LSTM's hidden states the layers above read: their maximum over time, or the last one. */
   pooling: "max" | "last";
+  /** The embedding of the last click stands beside the pooled states: a way past the LSTM. */
+  lastClick: boolean;
   /** Peephole weights, zero at the start. */
   peepholes: boolean;
   /** Start value of the forget gate's bias (Jozefowicz et al. 2015). */
@@ -139,6 +141,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   lstmWidth: { kind: "integer", min: 1 },
   lstmLayers: { kind: "integer", min: 1 },
   pooling: { kind: "choice", values: ["max", "last"] },
+  lastClick: { kind: "boolean" },
   peepholes: { kind: "boolean" },
   forgetBias: { kind: "number", min: Number.NEGATIVE_INFINITY },
   hiddenWidths: { kind: "integers", min: 1 },
@@ -192,6 +195,7 @@ const PADDLE: ModelConfig = {
   lstmWidth: 64,
   lstmLayers: 1,
   pooling: "max",
+  lastClick: false,
   peepholes: true,
   forgetBias: 0,
   hiddenWidths: [256],
@@ -265,7 +269,7 @@ const DEFAULT: ModelConfig = {
   finalLearningRate: 0.05,
   batchSize: 512,
   batching: "shared",
-  passes: 8,
+  passes: 6,
 };
 
 export const PRESETS: Readonly<Record<string, ModelConfig>> = { default: DEFAULT, paddle: PADDLE };

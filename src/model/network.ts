@@ -34,7 +34,7 @@ export function userVector(
       drop.ids(name, graph.input(name, "int32", ["samples"]), encoding.vocabularies.get(name)!.size),
     );
   const inputs = [
-    itemHistory(graph, config, encoding, item, drop),
+    ...itemHistory(graph, config, encoding, item, drop),
     ...before.filter(used).map(lookUp),
     ...(config.attributes === "sequence"
       ? []
@@ -94,7 +94,7 @@ export function composedItemVectors(
   let weight = config.tiedItems
     ? (graph.tensor(`embedding.${item.name}`) ?? table(graph, config, encoding, item.name))
     : outputTable(graph, config, "output.row", items);
-  const attributes = catalogue.filter(({ name }) => config.itemAttributes && !config.exclude.includes(name));
+  const attributes = config.itemAttributes ? catalogue.filter(({ name }) => teaches(config, encoding, name)) : [];
   if (attributes.length > 0) {
     const start = constant(
       item.name,
@@ -115,6 +115,11 @@ export function composedItemVectors(
     }
   }
   return { weight, bias: graph.parameter("output.bias", [items], { kind: "zeros" }) };
+}
+
+/** Whether an attribute is read, and has another value than `<unk>`. */
+function teaches(config: ModelConfig, { vocabularies }: Encoding, attribute: string): boolean {
+  return !config.exclude.includes(attribute) && vocabularies.get(attribute)!.size > 1;
 }
 
 /** A table of item vectors: [items, userVectorWidth]. */
@@ -202,10 +207,17 @@ function window(graph: Graph) {
   };
 }
 
-function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item: ItemFeature, drop: Dropouts): Tensor {
+/** What the layers above read of the clicked items: [samples, width] each. */
+function itemHistory(
+  graph: Graph,
+  config: ModelConfig,
+  encoding: Encoding,
+  item: ItemFeature,
+  drop: Dropouts,
+): readonly Tensor[] {
   const ids = graph.input(item.name, "int32", ["positions"]);
   const items = table(graph, config, encoding, item.name);
-  if (config.history === "mean") return embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) });
+  if (config.history === "mean") return [embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) })];
   const { lstmWidth: width, peepholes, forgetBias, precision } = config;
   const layerOptions = { width, peepholes, forgetBias, precision };
   const position = graph.input("step_position", "int32", ["steps"]);
@@ -222,24 +234,26 @@ function itemHistory(graph: Graph, config: ModelConfig, encoding: Encoding, item
     start: graph.input("step_start", "int32", ["samples"]),
     end: graph.input("step_end", "int32", ["samples"]),
   };
-  return config.pooling === "last" ? rangeLast(graph, "history.last", steps) : rangeMax(graph, "history.max", steps);
+  const pooled =
+    config.pooling === "last" ? rangeLast(graph, "history.last", steps) : rangeMax(graph, "history.max", steps);
+  return config.lastClick ? [pooled, rangeLast(graph, "history.click", { input, ...window(graph) })] : [pooled];
 }
 
 /** The embedding of each position's item and, where the sequence has them, its attributes: [positions, width]. */
 function clickEmbedding(graph: Graph, config: ModelConfig, encoding: Encoding, item: Tensor): Tensor {
   if (config.attributes === "pooled") return item;
-  const attributes = itemFeatures(encoding.schema)
-    .slice(1)
-    .filter(({ name }) => !config.exclude.includes(name));
-  return attributes.reduce((sum, feature) => {
-    const own = attributeTable(graph, config, encoding, feature.name, "click");
-    const { ids, offsets } = attributeInputs(graph, feature);
-    const name = `${feature.name}.click`;
-    const embedding = offsets
-      ? embeddingBag(graph, name, { table: own, ids, offsets, ...eachPosition(graph, encoding) })
-      : embeddingLookup(graph, name, own, ids);
-    return add(graph, `click.with_${feature.name}`, sum, embedding);
-  }, item);
+  const attributes = itemFeatures(encoding.schema).slice(1);
+  return attributes
+    .filter(({ name }) => teaches(config, encoding, name))
+    .reduce((sum, feature) => {
+      const own = attributeTable(graph, config, encoding, feature.name, "click");
+      const { ids, offsets } = attributeInputs(graph, feature);
+      const name = `${feature.name}.click`;
+      const embedding = offsets
+        ? embeddingBag(graph, name, { table: own, ids, offsets, ...eachPosition(graph, encoding) })
+        : embeddingLookup(graph, name, own, ids);
+      return add(graph, `click.with_${feature.name}`, sum, embedding);
+    }, item);
 }
 
 /** Ranges of one position each. */

@@ -10,7 +10,7 @@ const ITEMS = 9;
 
 const CONFIGS: readonly Partial<ModelConfig>[] = [
   {},
-  { pooling: "last" },
+  { pooling: "last", lastClick: true },
   { pooling: "last", lstmLayers: 2, embeddingDropout: 0.3, dropout: 0.2 },
   { userDropout: 0.5 },
   { attributes: "sequence" },
