@@ -1,7 +1,9 @@
+import { itemAttributes } from "../data/catalogue.js";
 import { type Click, readClickLog, type Token } from "../data/click_log.js";
 import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
+import { itemFeatures } from "../data/schema.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
 import type { TensorStore } from "../executors/executor.js";
@@ -90,11 +92,14 @@ function checkDataset(model: Encoding, dataset: Dataset): void {
       `${dataset.folder}: ${problem}. Give the dataset that the model was trained on`,
     );
   };
-  const names = (encoding: Encoding) => encoding.schema.click.map(({ name }) => name).join(":");
+  const names = (encoding: Encoding) =>
+    itemFeatures(encoding.schema)
+      .map(({ name }) => name)
+      .join(":");
   if (names(model) !== names(dataset)) {
     fail(`Expected clicks ${names(model)}, as the model has, but received ${names(dataset)}`);
   }
-  for (const { name } of model.schema.click) {
+  for (const { name } of itemFeatures(model.schema)) {
     const [known, given] = [model.vocabularies.get(name)!, dataset.vocabularies.get(name)!];
     if (known.extends(given)) continue;
     fail(`Expected the model's vocabulary of "${name}" (${known.size - 1} values) but received another one`);
@@ -189,11 +194,13 @@ class AttributeRows {
 
   constructor(encoding: Encoding) {
     let columns = 1;
-    this.#firstColumns = encoding.schema.click.slice(1).map(({ name }) => {
-      const first = columns - 1;
-      columns += encoding.vocabularies.get(name)!.size - 1;
-      return first;
-    });
+    this.#firstColumns = itemFeatures(encoding.schema)
+      .slice(1)
+      .map(({ name }) => {
+        const first = columns - 1;
+        columns += encoding.vocabularies.get(name)!.size - 1;
+        return first;
+      });
     this.#columns = columns;
     this.#offsets.push(0);
   }
@@ -224,22 +231,16 @@ class AttributeRows {
   }
 }
 
-/** A row for each item of the dataset, as of its last click. */
-function knownAttributes(encoding: Encoding, { itemFeatures }: Clicks): SparseRows {
-  const [item, ...attributes] = itemFeatures;
-  const size = itemVocabulary(encoding).size;
-  const lastClick = new Int32Array(size).fill(-1);
-  item!.ids.forEach((id, click) => {
-    lastClick[id] = click;
-  });
+/** A row for each item of the dataset. */
+function knownAttributes(encoding: Encoding, clicks: Clicks): SparseRows {
+  const { size } = itemVocabulary(encoding);
+  const attributes = itemAttributes(clicks, size);
   const rows = new AttributeRows(encoding);
-  for (const click of lastClick) {
+  for (let item = 0; item < size; item++) {
     rows.add(
-      click < 0
-        ? []
-        : attributes.map(({ ids, offsets }) =>
-            offsets ? ids.subarray(offsets[click]!, offsets[click + 1]!) : ids.subarray(click, click + 1),
-          ),
+      attributes.map(({ ids, offsets }) =>
+        offsets ? ids.subarray(offsets[item], offsets[item + 1]) : ids.subarray(item, item + 1),
+      ),
     );
   }
   return rows.take();
@@ -247,7 +248,9 @@ function knownAttributes(encoding: Encoding, { itemFeatures }: Clicks): SparseRo
 
 /** A row for each of the clicks. */
 function newAttributes({ schema, vocabularies }: Encoding, clicks: Iterable<Click>): SparseRows {
-  const attributes = schema.click.slice(1).map(({ name }) => vocabularies.get(name)!);
+  const attributes = itemFeatures(schema)
+    .slice(1)
+    .map(({ name }) => vocabularies.get(name)!);
   const rows = new AttributeRows({ schema, vocabularies, numbers: new Map() });
   for (const click of clicks) {
     rows.add(

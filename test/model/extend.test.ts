@@ -21,10 +21,10 @@ const SCHEMA = parseSchema({
 /** Eight items of ten clicks each: x1 … x4 of category x, y1 … y4 of category y. */
 const KNOWN = ["x1", "x2", "x3", "x4", "y1", "y2", "y3", "y4"];
 
-async function prepare(folder: string, name: string, lines: readonly string[]): Promise<Dataset> {
+async function prepare(folder: string, name: string, lines: readonly string[], schema = SCHEMA): Promise<Dataset> {
   await writeFile(join(folder, `${name}.tsv`), `${lines.join("\n")}\n`);
   const output = join(folder, name);
-  await prepareDataset({ logs: [join(folder, `${name}.tsv`)], output, schema: SCHEMA, featureAppearLimit: 0 });
+  await prepareDataset({ logs: [join(folder, `${name}.tsv`)], output, schema, featureAppearLimit: 0 });
   return openDataset(output);
 }
 
@@ -101,6 +101,24 @@ test("by hand: four items a category with weight 10 / (10 + 10) and λ = 1 leave
     assert.equal([...extended.items.counts], [...model.items.counts, 0, 0, 0]);
     assert.equal(extended.description.training, { extendedItems: 3 });
     assert.is(model.items.size, KNOWN.length + 1);
+  });
+});
+
+test("the time of a click is no attribute", async () => {
+  await withFolder(async (folder) => {
+    const click = [{ name: "item" }, { name: "time", kind: "time" }, { name: "category" }];
+    const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click });
+    const clicks = KNOWN.map((item, i) => `${item}:${i}:${item[0]}`).join(";");
+    const dataset = await prepare(
+      folder,
+      "timed",
+      Array.from({ length: 10 }, (_, u) => `u${u}\t${clicks}`),
+      schema,
+    );
+    const log = join(folder, "new.tsv");
+    await writeFile(log, "a\tx1:7:x;new1:9:y\n");
+    const { model } = await extendModel(modelOf(dataset), { dataset, logs: [log], boost: 0 });
+    near(rowsOf(model, "new1"), [[-2 / 3, -2 / 3], [-2 / 3, -2 / 3], [-2 / 3]]);
   });
 });
 
