@@ -271,6 +271,34 @@ void check_range_max(const Engines& engines, int64_t width, int64_t samples) {
   test.check(engines);
 }
 
+// Ranges that lie anywhere, and rising ones (which the gradient shares out).
+void check_range_last(const Engines& engines, int64_t width, int64_t samples, bool rising) {
+  Case test("range_last " + std::to_string(width) + " wide");
+  const int64_t n = rising ? 3 * samples + 2 : 41;
+  Ints start, end;
+  if (!rising) ranges(samples, n, &start, &end);
+  for (int32_t s = 0; rising && s < samples; ++s) {
+    start.push_back(2 * s);
+    end.push_back(3 * s + 1 + s % 2);
+  }
+  const Floats& input = test.input("input", {n, width}, numbers(n * width));
+  test.input("start", {samples}, start);
+  test.input("end", {samples}, end);
+  const Floats& above = test.input("above", {samples, width}, numbers(samples * width));
+  Doubles output = zeros(samples * width), gradient = zeros(n * width);
+  for (int64_t i = 0; i < samples * width; ++i) {
+    const int64_t s = i / width, c = i % width;
+    if (start[s] == end[s]) continue;
+    output[i] = input[(end[s] - 1) * width + c];
+    gradient[(end[s] - 1) * width + c] += above[i];
+  }
+  test.output("output", {samples, width}, output);
+  test.output("gradient", {n, width}, gradient);
+  test.apply("range_last", "input=input start=start end=end", "output=output");
+  test.apply("range_last_gradient", "output_gradient=above start=start end=end input=input", "input_gradient=gradient");
+  test.check(engines);
+}
+
 // ---- losses ----------------------------------------------------------------------------------------------------------------
 
 // Loss and gradients of one sample by its candidates' scores s (without the noise) and log(k·q).
@@ -473,6 +501,17 @@ void check_optimizer(const Engines& engines, const Rule& rule, int64_t rows, int
   test.output("count", {}, {static_cast<double>(count)}, Dtype::int32);
   test.apply("sort_rows", "ids=a_ids,b_ids,c_ids", "order=order rows=rows segments=segments count=count");
 
+  const Floats& base = test.input("base", {rows, width}, numbers(rows * width));
+  Doubles scattered = gradient;
+  for (size_t i = 0; i < scattered.size(); ++i) scattered[i] += base[static_cast<int64_t>(i)];
+  const std::string terms =
+      " order=order rows=rows segments=segments count=count ids=a_ids,b_ids,c_ids term_rows=a_rows,b_rows,c_rows"
+      " term_offsets=c_offsets term_scale=b_scale,c_scale";
+  test.output("scattered", {rows, width}, scattered);
+  test.output("alone", {rows, width}, gradient);
+  test.apply("scatter_add", "table=base base=base" + terms, "output=scattered", "terms=psb");
+  test.apply("scatter_add", "table=base" + terms, "output=alone", "terms=psb");
+
   const Floats theta = numbers(rows * width);
   const std::vector<Floats> state(rule.state.size(), positive(rows * width));
   const Floats dense_gradient(gradient.begin(), gradient.end());
@@ -495,8 +534,6 @@ void check_optimizer(const Engines& engines, const Rule& rule, int64_t rows, int
       operands += " " + rule.state[k] + "=" + rule.state[k] + suffix;
     }
     const std::string rest = std::string(" learning_rate=rate") + (rule.state.size() == 2 ? " step=step" : "");
-    const std::string terms = " order=order rows=rows segments=segments count=count ids=a_ids,b_ids,c_ids term_rows=a_rows,b_rows,c_rows"
-                              " term_offsets=c_offsets, term_scale=b_scale,c_scale";
     test.apply(rule.name + std::string(sparse ? "_rows" : ""), operands + rest + (sparse ? terms : " gradient=gradient"), operands,
                (sparse ? "terms=psb" : "") + std::string(rule.attributes));
   }
@@ -579,6 +616,54 @@ void check_small_ops(const Engines& engines, int64_t n) {
   test.check(engines);
 }
 
+void check_clip(const Engines& engines, int64_t rows, int64_t columns, double limit) {
+  Case test("clip_gradients " + std::to_string(rows));
+  const Floats& x = test.input("x", {rows, columns}, numbers(rows * columns));
+  const Floats& y = test.input("y", {7}, numbers(7));
+  double squares = 0;
+  for (const float value : x) squares += double{value} * value;
+  for (const float value : y) squares += double{value} * value;
+  const double scale = std::min(1.0, limit / std::sqrt(squares));
+  Doubles of_x(x.begin(), x.end()), of_y(y.begin(), y.end());
+  for (double& value : of_x) value *= scale;
+  for (double& value : of_y) value *= scale;
+  test.output("of_x", {rows, columns}, of_x);
+  test.output("of_y", {7}, of_y);
+  test.apply("clip_gradients", "gradient=x,y", "output=of_x,of_y", "limit=" + std::to_string(limit));
+  test.check(engines);
+}
+
+void check_dropouts(const Engines& engines, int64_t rows, int64_t columns) {
+  Case test("dropout " + std::to_string(columns) + " wide");
+  const uint32_t seed = 54321, step = 9, site = 4;
+  const Floats& x = test.input("x", {rows, columns}, numbers(rows * columns));
+  const Ints& id = test.input("id", {rows}, ids(rows, 17));
+  test.input("seed", {}, Ints{static_cast<int32_t>(seed)}, Dtype::uint32);
+  test.input("step", {}, Ints{static_cast<int32_t>(step)}, Dtype::uint32);
+  const auto keeps = [&](int64_t block, int64_t row, int64_t word) {
+    const uint32_t counter[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(row), step, site};
+    uint32_t words[4];
+    philox(counter, seed, 5, words);
+    return words[word] >= 1u << 30;
+  };
+  const int64_t blocks = (columns + 3) / 4;
+  Doubles dropped, ids_left, numbered;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) {
+      dropped.push_back(keeps(c % blocks, r, c / blocks) ? x[r * columns + c] / 0.75 : 0);
+    }
+    ids_left.push_back(keeps(r / 4, 0, r % 4) ? id[r] : 0);
+    numbered.push_back(static_cast<double>(3 + r));
+  }
+  test.output("dropped", {rows, columns}, dropped);
+  test.output("ids_left", {rows}, ids_left, Dtype::int32);
+  test.output("numbered", {rows}, numbered, Dtype::int32);
+  test.apply("dropout", "input=x seed=seed step=step", "output=dropped", "rate=0.25 site=4");
+  test.apply("drop_ids", "ids=id seed=seed step=step", "output=ids_left", "rate=0.25 site=4 limit=17");
+  test.apply("row_numbers", "like=id", "output=numbered", "first=3");
+  test.check(engines);
+}
+
 void check_draws(const Engines& engines, int64_t samples, int64_t draws) {
   Case test("draw_negatives");
   const uint32_t items = 11, seed = 12345, step = 6;
@@ -620,6 +705,8 @@ void check_isa(const std::string& isa) {
   for (const int width : {1, 3, 16, 33, 64, 100}) {
     for (const bool grouped : {false, true}) check_embedding_bag(engines, width, 150, grouped);
     check_range_max(engines, width, 90);
+    for (const bool rising : {false, true}) check_range_last(engines, width, 150, rising);
+    check_dropouts(engines, 70, width);
     for (const Rule& rule : kRules) check_optimizer(engines, rule, 31, width);
     for (const bool shared : {false, true}) {
       for (const auto& [samples, draws] : {std::pair(2, 1), std::pair(19, 5), std::pair(50, 37)}) {
@@ -634,6 +721,7 @@ void check_isa(const std::string& isa) {
     for (const int top : {1, 10, 100}) check_retrieval(engines, width, samples, items, top);
   }
   for (const int n : {1, 2, 15, 16, 17, 5000}) check_small_ops(engines, n);
+  for (const double limit : {0.5, 1000.0}) check_clip(engines, 300, 65, limit);
   check_draws(engines, 40, 5);
   check_draws(engines, 3, 1);
 }

@@ -1,0 +1,45 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { TrainingBatches } from "../../src/data/batches.js";
+import type { Executor, StepsOptions } from "../../src/executors/executor.js";
+import { resolveConfig } from "../../src/model/config.js";
+import { TrainingLoop } from "../../src/train/training_loop.js";
+
+/** The learning rate of each of `steps` steps, six a pass. */
+async function learningRates(config: Record<string, unknown>, steps: number): Promise<number[]> {
+  const rates: number[] = [];
+  const executor = {
+    runSteps: async (_: TrainingBatches, { steps, scalars }: StepsOptions) => {
+      rates.push(...Array.from(scalars["learning_rate"]!));
+      const loss = new Float32Array(steps).fill(1);
+      return { outputs: { loss }, dims: { samples: Array<number>(steps).fill(2) }, secondsWaited: 0 };
+    },
+  } as unknown as Executor;
+  const batches = { samplesPerPass: 12, batchesPerPass: 6 } as TrainingBatches;
+  const loop = new TrainingLoop(executor, batches, { config: resolveConfig("default", config), seed: 1, steps });
+  while (!loop.done) {
+    const { learningRate } = await loop.runPass();
+    assert.is(Math.fround(learningRate), rates.at(-1));
+  }
+  return rates;
+}
+
+const near = (actual: readonly number[], expected: readonly number[]) => {
+  assert.is(actual.length, expected.length);
+  actual.forEach((rate, i) => {
+    assert.ok(Math.abs(rate - expected[i]!) < 1e-6, `step ${i}: ${rate}, not ${expected[i]}`);
+  });
+};
+
+test("the learning rate rises in a line, then falls along half a cosine to its share at the end", async () => {
+  const config = { learningRate: 0.8, warmupSteps: 4, finalLearningRate: 0.5 };
+  // After the rise, step i of 8 has .8 · (½ + ½ · ½ · (1 + cos(π i / 8))).
+  const fall = Array.from({ length: 8 }, (_, i) => 0.8 * (0.5 + 0.25 * (1 + Math.cos((Math.PI * i) / 8))));
+  near(await learningRates(config, 12), [0.2, 0.4, 0.6, 0.8, ...fall]);
+});
+
+test("without a rise and a fall it stays as it is", async () => {
+  near(await learningRates({ learningRate: 0.3, finalLearningRate: 1 }, 7), Array<number>(7).fill(0.3));
+});
+
+test.run();
