@@ -65,10 +65,13 @@ export interface ItemVectors {
   readonly bias: Tensor;
 }
 
-/** The item vectors as a saved model has them. */
+/** The item vectors as a saved model has them; 0 at the start where training puts them together elsewhere. */
 export function itemVectors(graph: Graph, config: ModelConfig, encoding: Encoding): ItemVectors {
   const items = itemVocabulary(encoding).size;
-  const weight = outputTable(graph, config, "output.weight", items);
+  const weight =
+    config.tiedItems || config.itemAttributes === true
+      ? graph.parameter("output.weight", [items, config.userVectorWidth], { kind: "zeros" })
+      : outputTable(graph, config, "output.weight", items);
   return { weight, bias: graph.parameter("output.bias", [items], { kind: "zeros" }) };
 }
 
