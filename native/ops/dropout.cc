@@ -30,8 +30,9 @@ void drop(const Call& call) {
   const Tensor& output = call.output(0);
   const uint32_t seed = call.input(kSeed).u32()[0], step = call.input(kStep).u32()[0];
   const double rate = number_attribute(call, "rate");
-  const uint32_t site = static_cast<uint32_t>(number_attribute(call, "site")), above = keep_above(rate);
-  const float scale = static_cast<float>(1 / (1 - rate));
+  const uint32_t site = static_cast<uint32_t>(number_attribute(call, "site"));
+  const vu above = keep_above(rate) - vu{};
+  const vf scale = splat(static_cast<float>(1 / (1 - rate)));
   const int64_t columns = output.columns, blocks = (columns + 3) / 4;
   parallel_blocks(call, output.rows, kElementsPerChunk / (columns + 1) + 1, [&](int64_t begin, int64_t end) {
     uint32_t block[kPhiloxBlocks], row[kPhiloxBlocks], words[4][kPhiloxBlocks];
@@ -46,7 +47,12 @@ void drop(const Call& call) {
         for (int word = 0; word < 4; ++word) {
           const int64_t c = word * blocks + first;
           const int64_t left = columns - c < count ? columns - c : count;
-          for (int64_t i = 0; i < left; ++i) to[c + i] = words[word][i] >= above ? from[c + i] * scale : 0.0f;
+          for (int64_t i = 0; i < left; i += kLanes) {
+            vu drawn;
+            __builtin_memcpy(&drawn, words[word] + i, sizeof drawn);
+            const vf kept = scale * load_upto(from + c + i, left - i);
+            store_upto(to + c + i, drawn >= above ? kept : vf{}, left - i);
+          }
         }
       }
     }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/core/tensor.h"
+#include "native/simd/vector.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -8,29 +8,33 @@ namespace {
 
 const int kPhiloxBlocks = 16;
 
-// The words of kPhiloxBlocks blocks of Philox 4×32-10 (native/core/philox.h) with counters (word0[i], word1[i], word2,
-// word3) and key (seed, stream): one lane a block.
+// The words of kPhiloxBlocks blocks of Philox 4×32-10 (native/core/philox.h) with counters (first[i], second[i], third,
+// fourth) and key (seed, stream): a lane a block.
 SHORTLIST_INLINE void philox_blocks(const uint32_t first[kPhiloxBlocks], const uint32_t second[kPhiloxBlocks],
                                     uint32_t third, uint32_t fourth, uint32_t seed, uint32_t stream,
                                     uint32_t words[4][kPhiloxBlocks]) {
-  for (int i = 0; i < kPhiloxBlocks; ++i) {
-    uint32_t word0 = first[i], word1 = second[i], word2 = third, word3 = fourth;
+  for (int i = 0; i < kPhiloxBlocks; i += kLanes) {
+    vu word0, word1;
+    __builtin_memcpy(&word0, first + i, sizeof word0);
+    __builtin_memcpy(&word1, second + i, sizeof word1);
+    vu word2 = third - vu{}, word3 = fourth - vu{};
     uint32_t key0 = seed, key1 = stream;
 #pragma GCC unroll 10
     for (int round = 0; round < 10; ++round) {
-      const uint64_t even = uint64_t{0xD2511F53u} * word0;
-      const uint64_t odd = uint64_t{0xCD9E8D57u} * word2;
-      word0 = static_cast<uint32_t>(odd >> 32) ^ word1 ^ key0;
-      word1 = static_cast<uint32_t>(odd);
-      word2 = static_cast<uint32_t>(even >> 32) ^ word3 ^ key1;
-      word3 = static_cast<uint32_t>(even);
+      vu even_low, even_high, odd_low, odd_high;
+      multiply_wide(word0, 0xD2511F53u, &even_low, &even_high);
+      multiply_wide(word2, 0xCD9E8D57u, &odd_low, &odd_high);
+      word0 = odd_high ^ word1 ^ key0;
+      word1 = odd_low;
+      word2 = even_high ^ word3 ^ key1;
+      word3 = even_low;
       key0 += 0x9E3779B9u;
       key1 += 0xBB67AE85u;
     }
-    words[0][i] = word0;
-    words[1][i] = word1;
-    words[2][i] = word2;
-    words[3][i] = word3;
+    __builtin_memcpy(words[0] + i, &word0, sizeof word0);
+    __builtin_memcpy(words[1] + i, &word1, sizeof word1);
+    __builtin_memcpy(words[2] + i, &word2, sizeof word2);
+    __builtin_memcpy(words[3] + i, &word3, sizeof word3);
   }
 }
 

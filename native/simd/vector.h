@@ -213,6 +213,32 @@ SHORTLIST_INLINE vf round_to_bf16(vf x) {
 SHORTLIST_INLINE vf scale_by_power(vf x, vf n) { return (vf)_mm512_maskz_scalef_ps(0xffff, (__m512)x, (__m512)n); }
 #endif
 
+typedef uint32_t vu __attribute__((vector_size(4 * kLanes)));
+typedef uint64_t vq __attribute__((vector_size(4 * kLanes)));
+
+// The 64-bit products of the even lanes.
+SHORTLIST_INLINE vq multiply_even(vu a, vu b) {
+#if defined(__AVX512F__)
+  return (vq)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__x86_64__)
+  return (vq)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+  vq product;
+  for (int i = 0; i < kLanes / 2; ++i) product[i] = uint64_t{a[2 * i]} * b[2 * i];
+  return product;
+#endif
+}
+
+// Lane by lane, the two halves of the 64-bit product a · b.
+SHORTLIST_INLINE void multiply_wide(vu a, uint32_t b, vu* low, vu* high) {
+  const vu factor = b - vu{};
+  const vq even = multiply_even(a, factor), odd = multiply_even((vu)((vq)a >> 32), factor);
+  *low = (vu)((even & 0xffffffffu) | (odd << 32));
+  *high = (vu)((even >> 32) | (odd & 0xffffffff00000000u));
+}
+
 // Lanes of a and b by number: a's are 0 … kLanes − 1, b's follow.
 SHORTLIST_INLINE vf pick_lanes(vf a, vf b, vi lanes) {
 #if defined(__clang__)
