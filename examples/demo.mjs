@@ -1,4 +1,4 @@
-// The main job from end to end: simulate a click log, prepare it, train, evaluate beside popularity, print shortlists.
+// The main job from end to end: simulate a click log, prepare it, train, evaluate beside counting baselines, print shortlists.
 // npm run demo -- LOG TEST_LOG takes logs of yours instead.
 
 import { spawnSync } from "node:child_process";
@@ -20,7 +20,7 @@ const [log = `${folder}/train.tsv`, test = `${folder}/test.tsv`] = process.argv.
 if (process.argv.length < 3) shortlist("simulate", "--output", folder, "--users", "5000", "--items", "2000");
 shortlist("prepare", log, "--output", `${folder}/dataset`, "--feature-appear-limit", "2");
 shortlist("train", `${folder}/dataset`, "--output", `${folder}/model`, "--passes", "2");
-shortlist("evaluate", `${folder}/model`, test);
+shortlist("evaluate", `${folder}/model`, test, "--baselines", `${folder}/dataset`);
 
 console.log("\nWhat five users may watch next (probability), after what they watched last:");
 const lines = readFileSync(log, "utf8").split("\n", 5);
