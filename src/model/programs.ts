@@ -24,14 +24,9 @@ import { applyGradients, RowSorter } from "../optimizers/index.js";
 import type { OptimizerInputs } from "../optimizers/optimizer.js";
 import type { AliasTable } from "../random/alias_table.js";
 import type { CatalogueConfig, ModelConfig } from "./config.js";
-import {
-  composedItemVectors,
-  composesItems,
-  type ItemVectors,
-  itemVectors,
-  trainingDropouts,
-  userVector,
-} from "./network.js";
+import { trainingDropouts } from "./dropouts.js";
+import { composedItemVectors, composesItems, type ItemVectors, itemVectors } from "./item_vectors.js";
+import { userVector } from "./network.js";
 
 /** A Program with the start values of the tensors that it keeps between runs. */
 export interface InitializedProgram {
@@ -99,7 +94,7 @@ export function itemVectorsProgram(
   const graph = new Graph();
   const { weight } = composedItemVectors(graph, config, encoding, catalogue);
   const values = Int32Array.from({ length: weight.shape[0] as number }, (_, i) => i);
-  const all = graph.constant("items.all", "int32", [values.length], { kind: "values", values });
+  const all = graph.constant("all_items.rows", "int32", [values.length], { kind: "values", values });
   graph.output("weight", weight.role === "parameter" ? embeddingLookup(graph, "items.weight", weight, all) : weight);
   return { program: graph.toProgram(), initializers: graph.initializers };
 }

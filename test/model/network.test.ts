@@ -1,9 +1,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { parseSchema } from "../../src/data/schema.js";
+import { UNKNOWN, Vocabulary } from "../../src/data/vocabulary.js";
 import { createEngine, type Engine, type TensorStore } from "../../src/executors/index.js";
-import type { ModelConfig } from "../../src/model/config.js";
+import { forCatalogue, type ModelConfig, resolveConfig } from "../../src/model/config.js";
 import { initializeStore } from "../../src/model/initialize.js";
-import { inferenceProgram, itemVectorsProgram } from "../../src/model/programs.js";
+import { inferenceProgram, itemVectorsProgram, trainingProgram } from "../../src/model/programs.js";
+import { aliasTable } from "../../src/random/alias_table.js";
 import { scalars, trainingCase } from "../executors/training_case.js";
 
 const ITEMS = 9;
@@ -102,8 +105,8 @@ test("item vectors are put together as training scores them", async () => {
   for (let item = 0; item < ITEMS; item++) {
     const [from, to] = [tags!.offsets![item]!, tags!.offsets![item + 1]!];
     for (let c = 0; c < 4; c++) {
-      let expected = row("embedding.item", item)[c]! + row("click.category", categories!.ids[item]!)[c]!;
-      for (let j = from; j < to; j++) expected += row("click.tags", tags!.ids[j]!)[c]! / (to - from);
+      let expected = row("embedding.item", item)[c]! + row("attribute.category", categories!.ids[item]!)[c]!;
+      for (let j = from; j < to; j++) expected += row("attribute.tags", tags!.ids[j]!)[c]! / (to - from);
       assert.ok(Math.abs(weight![4 * item + c]! - expected) < 1e-6, `item ${item}`);
     }
   }
@@ -113,6 +116,30 @@ test("tied items are as wide as the user vector, whatever embeddingWidths says",
   const { config, encoding } = trainingCase(createEngine(), {}, ITEMS, { tiedItems: true, userVectorWidth: 6 });
   const { tensors } = inferenceProgram({ ...config, embeddingWidths: { item: 9 } }, encoding).program;
   assert.equal(tensors.find(({ name }) => name === "embedding.item")!.shape, [ITEMS, 6]);
+});
+
+test("a feature may have any name, those of the network's own tensors included", () => {
+  const names = ["weight", "bias", "row", "end", "all", "start", "lstm", "history", "with_bias"];
+  const schema = parseSchema({
+    columns: [{ name: "output" }, { name: "clicks" }],
+    click: [{ name: "item" }, ...names.map((name, i) => ({ name, multiple: i % 2 === 0 }))],
+  });
+  const vocabulary = new Vocabulary([UNKNOWN, "a", "b"], Float64Array.of(0, 1, 1));
+  const vocabularies = new Map(["output", "item", ...names].map((name) => [name, vocabulary]));
+  const encoding = { schema, vocabularies, numbers: new Map() };
+  const catalogue = names.map((name, i) => ({
+    name,
+    ids: Int32Array.of(0, 1, 2),
+    offsets: i % 2 === 0 ? Int32Array.of(0, 1, 2, 3) : undefined,
+  }));
+  const noise = { distribution: Float64Array.of(0, 0.5, 0.5), aliasTable: aliasTable(Float64Array.of(0, 0.5, 0.5)) };
+  for (const tiedItems of [true, false]) {
+    const config = forCatalogue(resolveConfig("default", { tiedItems, userVectorWidth: 4, lstmWidth: 4 }), 3);
+    const { tensors } = trainingProgram(config, encoding, noise, catalogue).program;
+    assert.is(new Set(tensors.map(({ name }) => name)).size, tensors.length);
+    assert.ok(itemVectorsProgram(config, encoding, catalogue)!.program.instructions.length > names.length);
+    assert.ok(inferenceProgram(config, encoding).program.instructions.length > names.length);
+  }
 });
 
 test("inference leaves nothing out and draws nothing", () => {

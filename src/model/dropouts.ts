@@ -1,0 +1,33 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+import { dropIds, dropout } from "../ops/index.js";
+import type { ModelConfig } from "./config.js";
+
+/** What training leaves out at random; inference leaves out nothing. */
+export interface Dropouts {
+  embedding(input: Tensor): Tensor;
+  /** Dense features, which are given, are left as they are. */
+  layer(inputs: readonly Tensor[]): readonly Tensor[];
+  /** The ids of a user's feature. */
+  ids(feature: string, ids: Tensor, limit: number): Tensor;
+}
+
+export const NO_DROPOUTS: Dropouts = { embedding: (x) => x, layer: (x) => x, ids: (_, x) => x };
+
+/** The configuration's dropouts, each with draws of its own. */
+export function trainingDropouts(
+  graph: Graph,
+  { embeddingDropout, dropout: rate, userDropout }: ModelConfig,
+  inputs: { readonly seed: Tensor; readonly step: Tensor },
+): Dropouts {
+  let site = 0;
+  const drop = (input: Tensor, rate: number) =>
+    rate === 0 ? input : dropout(graph, `${input.name}.dropped`, { input, ...inputs }, { rate, site: site++ });
+  return {
+    embedding: (input) => drop(input, embeddingDropout),
+    layer: (layer) => layer.map((input) => (input.role === "input" ? input : drop(input, rate))),
+    ids: (feature, ids, limit) =>
+      userDropout === 0
+        ? ids
+        : dropIds(graph, `${feature}.dropped`, { ids, ...inputs }, { rate: userDropout, site: site++, limit }),
+  };
+}
