@@ -55,3 +55,12 @@ function editDistance(a: string, b: string): number {
   }
   return previous[b.length]!;
 }
+
+/** Throws ERR_OPTION unless `value` is a whole number of at least `min`. */
+export function checkWholeNumber(name: string, value: number, min: number): void {
+  if (Number.isSafeInteger(value) && value >= min) return;
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected ${name} to be a whole number of at least ${min} but received ${value}`,
+  );
+}

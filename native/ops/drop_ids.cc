@@ -6,28 +6,21 @@
 // One id a sample: too few to share out or to vectorise.
 
 #include "native/core/philox.h"
-#include "native/ops/operands.h"
-#include "native/ops/philox_blocks.h"
+#include "native/ops/dropout.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-enum Input { kIds, kSeed, kStep };
-
 void check_drop(const Call& call) {
-  expect(call, same_shape(call.input(kIds), call.output(0)), "as many outputs as ids");
-  expect(call, elements(call.input(kSeed)) == 1 && elements(call.input(kStep)) == 1, "scalars for seed and step");
-  const double rate = number_attribute(call, "rate"), site = number_attribute(call, "site");
+  check_dropout(call);
   const double limit = number_attribute(call, "limit");
-  expect(call, rate >= 0 && rate < 1, "a rate from 0 to below 1");
-  expect(call, site >= 0 && site < 4294967296.0, "a site from 0 on");
   expect(call, limit >= 1 && limit < 2147483648.0, "a limit of at least 1");
-  check_ids(call, call.input(kIds), static_cast<int64_t>(limit));
+  check_ids(call, call.input(kDropped), static_cast<int64_t>(limit));
 }
 
 void drop(const Call& call) {
-  const int32_t* ids = call.input(kIds).i32();
+  const int32_t* ids = call.input(kDropped).i32();
   int32_t* output = call.output(0).i32();
   const uint32_t seed = call.input(kSeed).u32()[0], step = call.input(kStep).u32()[0];
   const uint32_t site = static_cast<uint32_t>(number_attribute(call, "site"));

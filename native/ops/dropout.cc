@@ -5,7 +5,7 @@
 //
 // The words of 16 blocks side by side are those of four spans of 16 columns, so nothing is shuffled.
 
-#include "native/ops/operands.h"
+#include "native/ops/dropout.h"
 #include "native/ops/philox_blocks.h"
 #include "native/simd/vector.h"
 
@@ -15,18 +15,8 @@ namespace {
 
 const int64_t kElementsPerChunk = 4096;
 
-enum Input { kInput, kSeed, kStep };
-
-void check_dropout(const Call& call) {
-  expect(call, same_shape(call.input(kInput), call.output(0)), "output of input's shape");
-  expect(call, elements(call.input(kSeed)) == 1 && elements(call.input(kStep)) == 1, "scalars for seed and step");
-  const double rate = number_attribute(call, "rate"), site = number_attribute(call, "site");
-  expect(call, rate >= 0 && rate < 1, "a rate from 0 to below 1");
-  expect(call, site >= 0 && site < 4294967296.0, "a site from 0 on");
-}
-
 void drop(const Call& call) {
-  const Tensor& input = call.input(kInput);
+  const Tensor& input = call.input(kDropped);
   const Tensor& output = call.output(0);
   const uint32_t seed = call.input(kSeed).u32()[0], step = call.input(kStep).u32()[0];
   const double rate = number_attribute(call, "rate");

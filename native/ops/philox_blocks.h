@@ -38,10 +38,6 @@ SHORTLIST_INLINE void philox_blocks(const uint32_t first[kPhiloxBlocks], const u
   }
 }
 
-// The stream of dropouts, and the word from which on one keeps an element.
-const uint32_t kDropoutStream = 5;
-SHORTLIST_INLINE uint32_t keep_above(double rate) { return static_cast<uint32_t>(rate * 4294967296.0 + 0.5); }
-
 }  // namespace
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

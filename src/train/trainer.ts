@@ -4,7 +4,7 @@ import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { JsonLines } from "../data/json_lines.js";
 import { noiseDistribution } from "../data/vocabulary.js";
-import { ShortlistError } from "../errors.js";
+import { checkWholeNumber, ShortlistError } from "../errors.js";
 import { createEngine, type Engine, type EngineOptions, type Executor, type TensorStore } from "../executors/index.js";
 import type { Program } from "../graph/program.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
@@ -217,14 +217,6 @@ function patienceOf({ validation, patience }: TrainOptions): number {
   return patience === 0 ? Number.POSITIVE_INFINITY : patience;
 }
 
-function checkWholeNumber(name: string, value: number, min: number): void {
-  if (Number.isSafeInteger(value) && value >= min) return;
-  throw new ShortlistError(
-    "ERR_OPTION",
-    `Expected ${name} to be a whole number of at least ${min} but received ${value}`,
-  );
-}
-
 /** The network while it learns: the weights, the Programs that change them, and the one that they are read by. */
 class LearningNetwork {
   /** Of the training Program. */
@@ -245,7 +237,7 @@ class LearningNetwork {
     const encoding = { schema, vocabularies, numbers };
     const items = itemVocabulary(encoding).size;
     const store = engine.createStore();
-    const catalogue = itemAttributes(clicks, items);
+    const catalogue = config.itemAttributes ? itemAttributes(clicks, items) : [];
     const noise = noiseOf(encoding, config);
     const training = initialize(store, trainingProgram(config, encoding, noise, catalogue), seed);
     const inference = initialize(store, inferenceProgram(config, encoding), seed);

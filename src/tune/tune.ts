@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
-import { ShortlistError } from "../errors.js";
+import { checkWholeNumber, ShortlistError } from "../errors.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
 import { type TrainOptions, train } from "../train/trainer.js";
 import { LAST_CLICKS } from "../train/validation.js";
@@ -201,10 +201,15 @@ interface Plan {
 
 function planOf(options: TuneOptions): Plan {
   const { trials = 16, halvings = 2, eta = 2, budgetSeconds } = options;
-  checkAtLeast("trials", trials, 1, Number.isSafeInteger);
-  checkAtLeast("halvings", halvings, 0, Number.isSafeInteger);
-  checkAtLeast("eta", eta, 2, Number.isSafeInteger);
-  if (budgetSeconds !== undefined) checkAtLeast("budgetSeconds", budgetSeconds, 0, Number.isFinite);
+  checkWholeNumber("trials", trials, 1);
+  checkWholeNumber("halvings", halvings, 0);
+  checkWholeNumber("eta", eta, 2);
+  if (budgetSeconds !== undefined && !(Number.isFinite(budgetSeconds) && budgetSeconds >= 0)) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `Expected budgetSeconds to be a number of at least 0 but received ${budgetSeconds}`,
+    );
+  }
   const { passes: most } = resolveConfig(options.preset ?? "default", options.config, options.set);
   const passes = Array.from({ length: halvings + 1 }, (_, rung) =>
     Math.max(1, Math.round(most / eta ** (halvings - rung))),
@@ -216,12 +221,6 @@ function planOf(options: TuneOptions): Plan {
     );
   }
   return { trials, halvings, eta, passes };
-}
-
-function checkAtLeast(name: string, value: number, min: number, isKind: (value: number) => boolean): void {
-  if (isKind(value) && value >= min) return;
-  const kind = isKind === Number.isSafeInteger ? "whole number" : "number";
-  throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a ${kind} of at least ${min} but received ${value}`);
 }
 
 /** What is searched is not fixed as well. */

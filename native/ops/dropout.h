@@ -1,0 +1,28 @@
+#pragma once
+
+#include "native/ops/operands.h"
+
+// What dropouts of elements and of ids share: input slots, attributes, and what is kept.
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+const uint32_t kDropoutStream = 5;
+
+enum DropoutInput { kDropped, kSeed, kStep };
+
+void check_dropout(const Call& call) {
+  expect(call, same_shape(call.input(kDropped), call.output(0)), "output of the input's shape");
+  expect(call, elements(call.input(kSeed)) == 1 && elements(call.input(kStep)) == 1, "scalars for seed and step");
+  const double rate = number_attribute(call, "rate"), site = number_attribute(call, "site");
+  expect(call, rate >= 0 && rate < 1, "a rate from 0 to below 1");
+  expect(call, site >= 0 && site < 4294967296.0, "a site from 0 on");
+}
+
+// The word from which on an element is kept.
+SHORTLIST_INLINE uint32_t keep_above(double rate) { return static_cast<uint32_t>(rate * 4294967296.0 + 0.5); }
+
+}  // namespace
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist
