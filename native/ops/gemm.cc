@@ -2,14 +2,19 @@
 //
 //   C [m, n] (= | +=) A [m, k] · B [k, n], then biases and ReLU in the last block of k.    C aliases nothing
 //
-// A tile is kTileRows × kTileColumns accumulators, the most that the registers hold: it reads a panel of B, kTileColumns
-// columns wide and packed, and broadcasts the elements of its rows of A, which are read where they lie, along a row or
-// (Aᵀ of a weight gradient) across. A chunk of work is a block of C: for each block of k (kDepth) it packs its columns of B
-// into memory of its thread, then goes through its rows, some 100 at a time, panel by panel (a panel stays in L1).
-// So there is one fork and join to a product, and a column of B is packed once for hundreds of rows, at 3 % of the time for
-// 256 of them. Where there are few rows, packing would cost 20 % at 50, and whole panels of B are read where they lie, from
-// the L2 cache. (To copy rows of A that lie a multiple of 4 KiB apart, all on one set of the cache, gains nothing beside the
-// prefetch.)
+// A tile is kTileRows × kTileColumns accumulators, the most that the registers hold. It reads a panel of B, kTileColumns
+// columns wide, and multiplies by the elements of its rows of A one by one. What counts is instructions: with the core to
+// itself a tile does as many multiply-adds as there are units for them whatever else it does, but where another program runs
+// on the core's other half, each gets half of the instructions that can start in a cycle (3 of 6), 42 in the 14 cycles that
+// the 28 multiply-adds of a step take. So most elements of A are multiplied from memory without being loaded, steps go by four
+// at addresses that need no arithmetic, and a step takes 40 instructions, 36 from packed rows; at 52, as a plain loop has it,
+// a tile runs at 0.8 of that speed beside a busy neighbour, and no slower alone.
+//
+// A chunk of work is a block of C: for each block of k (kDepth) and each of its panels it packs the panel into memory that
+// stays in the L1 cache and goes through its rows of A, which are read where they lie, along a row or (Aᵀ of a weight
+// gradient) across. So there is one fork and join to a product. Where there are few rows, packing would cost 20 % at 50, and
+// whole panels of B are read where they lie, from the L2 cache. Rows of A are packed where that pays: where they meet many
+// panels, or lie a multiple of 4 KiB apart, all on one set of the cache.
 //
 // Operands in bfloat16 are rounded as they are packed or copied, and multiplied as float32: the same products as those of
 // VDPBF16PS, which takes 2.1 cycles on an Emerald Rapids core where two float32 multiply-adds of as many elements take 0.5
@@ -24,16 +29,14 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kDepth = 256;                           // a panel of 32 KiB at most
-const int64_t kPackedElements = 131072;               // of B in a chunk: 512 KiB
-const int64_t kFarElements = int64_t{1} << 19;        // of C: 2 MiB
-const int64_t kRowsInPlace = 64;                      // of a chunk, at most, for which B is not packed
-const int64_t kPackedOnStack = 32768;                 // in a product of one thread
-const int64_t kRowsAtOnce = 112 / kTileRows * kTileRows;
-const int64_t kRoundedStride = kDepth + 16;           // of rows of A that are rounded: 120 KiB on the stack
-const int64_t kFlopsPerChunk = 400000;                // some 3 µs
+const int64_t kDepth = 256;                     // a panel of 32 KiB at most
+const int64_t kRowsInPlace = 64;                // of a chunk, at most, for which B is not packed
+const int64_t kFarElements = int64_t{1} << 19;  // of C: 2 MiB
+const int64_t kFlopsPerChunk = 400000;          // some 3 µs
 const int64_t kChunksPerThread = 4;
-const int64_t kMostRows = 64 * kTileRows;             // of a chunk
+const int64_t kMostRows = 64 * kTileRows;       // of a chunk
+const int64_t kMostColumns = 64 * kTileColumns;
+const int64_t kFewRows = 8 * kTileRows;
 const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;  // for which columns are packed again
 const int64_t kMostSlabs = 16;
 
@@ -58,83 +61,106 @@ struct TileOutput {
   const float* column_bias;
   const float* row_bias;
   bool relu;
-  bool far;  // C is too large for the caches: its tile is asked for before it is met
+  bool far;  // C is too large for the caches: a tile asks for the one below it
 };
 
-// Stores the first `columns` columns of a tile's sums.
-template <int kRows>
-SHORTLIST_INLINE void finish_tile(const vf (*sum)[kTileVectors], const TileOutput& out, int64_t columns) {
-  const bool accumulate = out.accumulate, relu = out.relu;
-  const float* const row_bias = out.row_bias;
-  vf column_bias[kTileVectors];
-#pragma GCC unroll 4
-  for (int j = 0; j < kTileVectors; ++j) {
-    const int64_t left = columns - j * kLanes;
-    column_bias[j] = out.column_bias && left > 0 ? load_upto(out.column_bias + j * kLanes, left) : vf{};
-  }
+// Calls body(row, vector) for each vector of a tile.
+template <int kRows, class Body>
+SHORTLIST_INLINE void for_each_vector(const Body& body) {
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    float* const c = out.c + i * out.stride;
 #pragma GCC unroll 4
-    for (int j = 0; j < kTileVectors; ++j) {
-      const int64_t left = columns - j * kLanes;
-      if (left <= 0) break;
-      vf value = sum[i][j];
-      if (accumulate) value = load_upto(c + j * kLanes, left) + value;
-      value = value + column_bias[j];
-      if (row_bias) value = value + row_bias[i];
-      if (relu) value = value < 0.0f ? splat(0.0f) : value;
-      store_upto(c + j * kLanes, value, left);
-    }
+    for (int j = 0; j < kTileVectors; ++j) body(i, j);
   }
 }
 
-// One tile of `kRows` ≤ kTileRows rows. Element (i, p) of A is a[i·stride + p], or a[p·stride + i] where kAcross; the columns
-// of step p of B are at b + p·b_stride. Rows that lie along are streams that no hardware prefetcher follows, fourteen at a
-// time: each step asks for one line of the rows to come.
-template <int kRows, bool kAcross>
-void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __restrict b, int64_t b_stride, const TileOutput& out) {
-  vf sum[kRows][kTileVectors];
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < kTileVectors; ++j) sum[i][j] = vf{};
+// Stores the first `columns` columns of a tile's sums.
+template <int kRows>
+SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out, int64_t columns) {
+  const auto each = [](const auto& body) __attribute__((always_inline)) { for_each_vector<kRows>(body); };
+  const auto place = [&](int i, int j) __attribute__((always_inline)) { return out.c + i * out.stride + j * kLanes; };
+  const auto left = [&](int j) __attribute__((always_inline)) { return columns - j * kLanes > 0 ? columns - j * kLanes : 0; };
+  if (out.accumulate) {
+    each([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = load_upto(place(i, j), left(j)) + sum[i][j]; });
   }
+  if (out.column_bias) {
+    vf bias[kTileVectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < kTileVectors; ++j) bias[j] = load_upto(out.column_bias + j * kLanes, left(j));
+    each([&](int i, int j) __attribute__((always_inline)) { sum[i][j] += bias[j]; });
+  }
+  if (out.row_bias) each([&](int i, int j) __attribute__((always_inline)) { sum[i][j] += out.row_bias[i]; });
+  if (out.relu) {
+    each([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = sum[i][j] < 0.0f ? splat(0.0f) : sum[i][j]; });
+  }
+  each([&](int i, int j) __attribute__((always_inline)) { store_upto(place(i, j), sum[i][j], left(j)); });
+}
+
+// How the rows of A lie that a tile reads: along, element (i, p) at a[i·stride + p]; across, at a[p·stride + i]; or across in
+// a packed strip, whose stride is kStripWidth.
+enum Layout { kAlong, kAcross, kStrip };
+constexpr int kStripWidth = (kTileRows + kLanes - 1) / kLanes * kLanes;
+
+// One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. (An empty asm hides a value from
+// GCC 12, which would otherwise keep sums of it in more registers than there are.)
+template <int kRows, Layout kLayout>
+void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b, int64_t b_stride,
+          const TileOutput& out) {
+  int64_t stride = kLayout == kStrip ? kStripWidth : a_stride;
+  vf sum[kRows][kTileVectors];
+  for_each_vector<kRows>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = vf{}; });
   if (out.far) {
     for (int i = 0; i < kRows; ++i) {
-      for (int j = 0; j < kTileVectors; ++j) __builtin_prefetch(out.c + i * out.stride + j * kLanes, 1);
+      for (int j = 0; j < kTileVectors; ++j) __builtin_prefetch(out.c + (kRows + i) * out.stride + j * kLanes, 1, 2);
     }
   }
-  // Four rows to a pointer: strides of 0 to 3 rows are addresses that one instruction can form.
-  const float* row[(kRows + 3) / 4];
-#pragma GCC unroll 4
-  for (int i = 0; i < (kRows + 3) / 4; ++i) row[i] = a + 4 * i * stride;
-  const auto step = [&]() __attribute__((always_inline)) {
+  // Rows that lie along: two to a pointer, of which the first is multiplied from memory.
+  const int kPointers = kLayout == kAlong ? (kRows + 1) / 2 : 1;
+  const float* row[kPointers];
+#pragma GCC unroll 16
+  for (int i = 0; i < kPointers; ++i) {
+    row[i] = a + 2 * i * stride;
+    asm("" : "+r"(row[i]));
+  }
+  const auto step = [&](int p) __attribute__((always_inline)) {
     vf column[kTileVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kTileVectors; ++j) column[j] = load(b + j * kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const vf element = splat(kAcross ? a[i] : row[i / 4][i % 4 * stride]);
+      const float* const element = kLayout == kAlong    ? row[i / 2] + i % 2 * stride + p
+                                   : kLayout == kAcross ? row[0] + i
+                                                        : row[0] + p * kStripWidth + i;
+      if (kLayout == kAlong ? i % 2 == 0 : i % 3 > 0) {
 #pragma GCC unroll 4
-      for (int j = 0; j < kTileVectors; ++j) sum[i][j] = madd(element, column[j], sum[i][j]);
-    }
-    a += stride;
+        for (int j = 0; j < kTileVectors; ++j) add_product(sum[i][j], element, column[j]);
+      } else {
+        const vf broadcast = splat(*element);
 #pragma GCC unroll 4
-    for (int i = 0; i < (kRows + 3) / 4; ++i) ++row[i];
-    b += b_stride;
-  };
-  int64_t p = 0;
-  if (!kAcross) {
-    const float* ahead = a + kRows * stride;
-    for (; p + kRows <= k; p += kRows, ahead += 16 - kRows * stride) {
-      for (int i = 0; i < kRows; ++i, ahead += stride) {
-        __builtin_prefetch(ahead);
-        step();
+        for (int j = 0; j < kTileVectors; ++j) add_product(sum[i][j], broadcast, column[j]);
       }
     }
+    b += b_stride;
+    asm("" : "+r"(b));
+    if (kLayout == kAcross) row[0] += stride;
+    if (kLayout == kAlong) asm("" : "+r"(stride));
+  };
+  const auto move = [&](int steps) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kPointers; ++i) {
+      row[i] += kLayout == kAlong ? steps : kLayout == kStrip ? steps * stride : 0;
+      asm("" : "+r"(row[i]));
+    }
+  };
+  for (; k >= 4; k -= 4) {
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; ++u) step(u);
+    move(4);
   }
-  for (; p < k; ++p) step();
+  for (; k > 0; --k) {
+    step(0);
+    move(1);
+  }
   if (out.columns == kTileColumns) {
     finish_tile<kRows>(sum, out, kTileColumns);
   } else {
@@ -144,23 +170,25 @@ void tile(int64_t k, const float* __restrict a, int64_t stride, const float* __r
 
 typedef void (*Tile)(int64_t, const float*, int64_t, const float*, int64_t, const TileOutput&);
 
-template <bool kAcross>
+template <Layout kLayout>
 SHORTLIST_INLINE Tile tile_of(int64_t rows) {
 #if defined(__AVX512F__)
-  static const Tile tiles[] = {tile<1, kAcross>,  tile<2, kAcross>,  tile<3, kAcross>,  tile<4, kAcross>,  tile<5, kAcross>,
-                               tile<6, kAcross>,  tile<7, kAcross>,  tile<8, kAcross>,  tile<9, kAcross>,  tile<10, kAcross>,
-                               tile<11, kAcross>, tile<12, kAcross>, tile<13, kAcross>, tile<14, kAcross>};
+  static const Tile tiles[] = {tile<1, kLayout>,  tile<2, kLayout>,  tile<3, kLayout>,  tile<4, kLayout>,  tile<5, kLayout>,
+                               tile<6, kLayout>,  tile<7, kLayout>,  tile<8, kLayout>,  tile<9, kLayout>,  tile<10, kLayout>,
+                               tile<11, kLayout>, tile<12, kLayout>, tile<13, kLayout>, tile<14, kLayout>};
 #elif defined(__AVX2__)
-  static const Tile tiles[] = {tile<1, kAcross>, tile<2, kAcross>, tile<3, kAcross>,
-                               tile<4, kAcross>, tile<5, kAcross>, tile<6, kAcross>};
+  static const Tile tiles[] = {tile<1, kLayout>, tile<2, kLayout>, tile<3, kLayout>,
+                               tile<4, kLayout>, tile<5, kLayout>, tile<6, kLayout>};
 #elif defined(__aarch64__)
-  static const Tile tiles[] = {tile<1, kAcross>, tile<2, kAcross>, tile<3, kAcross>, tile<4, kAcross>,
-                               tile<5, kAcross>, tile<6, kAcross>, tile<7, kAcross>, tile<8, kAcross>};
+  static const Tile tiles[] = {tile<1, kLayout>, tile<2, kLayout>, tile<3, kLayout>, tile<4, kLayout>,
+                               tile<5, kLayout>, tile<6, kLayout>, tile<7, kLayout>, tile<8, kLayout>};
 #else
-  static const Tile tiles[] = {tile<1, kAcross>, tile<2, kAcross>, tile<3, kAcross>, tile<4, kAcross>};
+  static const Tile tiles[] = {tile<1, kLayout>, tile<2, kLayout>, tile<3, kLayout>, tile<4, kLayout>};
 #endif
   return tiles[rows - 1];
 }
+
+SHORTLIST_INLINE int64_t tile_width(int64_t columns_left) { return columns_left < kTileColumns ? columns_left : kTileColumns; }
 
 // The matrix from (row, column) on.
 SHORTLIST_INLINE Matrix part_of(const Matrix& matrix, int64_t row, int64_t column) {
@@ -168,34 +196,38 @@ SHORTLIST_INLINE Matrix part_of(const Matrix& matrix, int64_t row, int64_t colum
   return {data, matrix.row_stride, matrix.column_stride, matrix.bf16};
 }
 
-// depth × columns of B into panels, one behind the other; columns past the last hold zeros. Rows that lie along are read
-// through, each to all panels; else squares are transposed.
-void pack_block(int64_t depth, int64_t columns, const Matrix& b, float* to) {
-  const int64_t padded = round_up(columns, kTileColumns), whole = columns / kLanes * kLanes;
-  const int64_t panel = depth * kTileColumns;
-  if (b.column_stride == 1) {
-    for (int64_t p = 0; p < depth; ++p) {
-      const float* from = b.data + p * b.row_stride;
-      float* row = to + p * kTileColumns;
-      for (int64_t j = 0; j < padded; j += kLanes) {
-        const vf part = j < whole ? load(from + j) : j < columns ? load_first(from + j, columns - j) : vf{};
-        store(row + j / kTileColumns * panel + j % kTileColumns, b.bf16 ? round_to_bf16(part) : part);
+// depth × columns ≤ kWidth of a matrix into a panel [depth, kWidth]; columns past the last hold zeros. Columns that lie along
+// are transposed by squares.
+template <int kWidth>
+void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
+  const auto rounded = [&](vf x) __attribute__((always_inline)) { return from.bf16 ? round_to_bf16(x) : x; };
+  if (from.column_stride == 1) {
+    const auto copy_rows = [&](int64_t own) __attribute__((always_inline)) {
+      for (int64_t p = 0; p < depth; ++p) {
+#pragma GCC unroll 4
+        for (int j = 0; j < kWidth; j += kLanes) {
+          const float* const part = from.data + p * from.row_stride + j;
+          store(to + p * kWidth + j, j < own ? rounded(load_upto(part, own - j)) : vf{});
+        }
       }
+    };
+    if (columns == kWidth) {
+      copy_rows(kWidth);
+    } else {
+      copy_rows(columns);
     }
     return;
   }
-  for (int64_t j = 0; j < padded; j += kLanes) {
-    const int64_t own = columns - j;
-    const float* from = b.data + j * b.column_stride;
-    float* column = to + j / kTileColumns * panel + j % kTileColumns;
+  for (int64_t j = 0; j < kWidth; j += kLanes) {
+    const float* const column = from.data + j * from.column_stride;
     for (int64_t p = 0; p < depth; p += kLanes) {
       vf square[kLanes];
 #pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) square[i] = i < own ? load_upto(from + i * b.column_stride + p, depth - p) : vf{};
-      transpose(square);
-      for (int i = 0; i < kLanes && p + i < depth; ++i) {
-        store(column + (p + i) * kTileColumns, b.bf16 ? round_to_bf16(square[i]) : square[i]);
+      for (int i = 0; i < kLanes; ++i) {
+        square[i] = j + i < columns ? load_upto(column + i * from.column_stride + p, depth - p) : vf{};
       }
+      transpose(square);
+      for (int i = 0; i < kLanes && p + i < depth; ++i) store(to + (p + i) * kWidth + j, rounded(square[i]));
     }
   }
 }
@@ -206,78 +238,53 @@ void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int
   const int64_t column = first * kTileColumns, end = last * kTileColumns < packed.n ? last * kTileColumns : packed.n;
   for (int64_t p = 0; p < packed.k; p += depth) {
     const int64_t block = packed.k - p < depth ? packed.k - p : depth;
-    pack_block(block, end - column, part_of(b, p, column), packed.data + p * padded + column * block);
-  }
-}
-
-// Columns of B by panels of kTileColumns, `between` elements apart, whose steps of k are `stride` apart.
-struct Panels {
-  const float* data;
-  int64_t stride;
-  int64_t between;
-};
-
-SHORTLIST_INLINE Panels packed_panels(const float* data, int64_t depth) { return {data, kTileColumns, depth * kTileColumns}; }
-
-// C's rows × columns from one block of k. Panels outermost.
-template <bool kAcross>
-SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t depth, int64_t columns, const float* a, int64_t stride,
-                                    const Panels& b, TileOutput out) {
-  float* const c = out.c;
-  const float* const column_bias = out.column_bias;
-  const float* const row_bias = out.row_bias;
-  for (int64_t column = 0; column < columns; column += kTileColumns) {
-    out.columns = columns - column < kTileColumns ? columns - column : kTileColumns;
-    out.column_bias = column_bias ? column_bias + column : nullptr;
-    for (int64_t row = 0; row < rows; row += kTileRows) {
-      const int64_t height = rows - row < kTileRows ? rows - row : kTileRows;
-      out.c = c + row * out.stride + column;
-      out.row_bias = row_bias ? row_bias + row : nullptr;
-      const float* from = a + (kAcross ? row : row * stride);
-      const float* panel = b.data + column / kTileColumns * b.between;
-      if (height == kTileRows) {
-        tile<kTileRows, kAcross>(depth, from, stride, panel, b.stride, out);
-      } else {
-        tile_of<kAcross>(height)(depth, from, stride, panel, b.stride, out);
-      }
+    for (int64_t c = column; c < end; c += kTileColumns) {
+      pack_panel<kTileColumns>(block, tile_width(end - c), part_of(b, p, c), packed.data + p * padded + c * block);
     }
   }
 }
 
-// lines × width elements, `stride` apart, rounded to bfloat16 into lines `to_stride` apart.
-SHORTLIST_INLINE void round_lines(int64_t lines, int64_t width, const float* from, int64_t stride, float* to, int64_t to_stride) {
-  for (int64_t i = 0; i < lines; ++i) {
-    for (int64_t j = 0; j < width; j += kLanes) {
-      store_upto(to + i * to_stride + j, round_to_bf16(load_upto(from + i * stride + j, width - j)), width - j);
-    }
-  }
-}
-
-// The same for any number of rows, some at a time.
-void multiply_block(int64_t rows, int64_t depth, int64_t columns, const Matrix& a, const Panels& b, const TileOutput& out) {
-  const bool across = a.column_stride != 1;
-  for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
-    const int64_t own = rows - row < kRowsAtOnce ? rows - row : kRowsAtOnce;
-    const Matrix from = part_of(a, row, 0);
-    TileOutput own_out = out;
-    own_out.c = out.c + row * out.stride;
-    own_out.row_bias = out.row_bias ? out.row_bias + row : nullptr;
-    if (!a.bf16) {
-      if (across) {
-        multiply_rows<true>(own, depth, columns, from.data, a.column_stride, b, own_out);
-      } else {
-        multiply_rows<false>(own, depth, columns, from.data, a.row_stride, b, own_out);
-      }
-      continue;
-    }
-    alignas(64) float rounded[kRowsAtOnce * kRoundedStride];
-    if (across) {
-      round_lines(depth, own, from.data, a.column_stride, rounded, kRowsAtOnce);
-      multiply_rows<true>(own, depth, columns, rounded, kRowsAtOnce, b, own_out);
+// C's rows × columns ≤ kTileColumns from one block of k and a panel of B whose steps are b_stride apart. Where A is packed,
+// strips are `depth` · kStripWidth apart.
+template <Layout kLayout>
+SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t depth, const float* a, int64_t stride, const float* b,
+                                    int64_t b_stride, TileOutput out) {
+  for (int64_t row = 0; row < rows; row += kTileRows) {
+    const int64_t height = rows - row < kTileRows ? rows - row : kTileRows;
+    if (height == kTileRows) {
+      tile<kTileRows, kLayout>(depth, a, stride, b, b_stride, out);
     } else {
-      round_lines(own, depth, from.data, a.row_stride, rounded, kRoundedStride);
-      multiply_rows<false>(own, depth, columns, rounded, kRoundedStride, b, own_out);
+      tile_of<kLayout>(height)(depth, a, stride, b, b_stride, out);
     }
+    a += kLayout == kAlong ? kTileRows * stride : kLayout == kAcross ? kTileRows : depth * kStripWidth;
+    out.c += kTileRows * out.stride;
+    if (out.row_bias) out.row_bias += kTileRows;
+  }
+}
+
+// The same with A where it lies.
+void multiply_panel(int64_t rows, int64_t depth, const Matrix& a, const float* b, int64_t b_stride, const TileOutput& out) {
+  if (a.column_stride == 1) {
+    multiply_rows<kAlong>(rows, depth, a.data, a.row_stride, b, b_stride, out);
+  } else {
+    multiply_rows<kAcross>(rows, depth, a.data, a.column_stride, b, b_stride, out);
+  }
+}
+
+SHORTLIST_INLINE bool packs_rows(const Matrix& a, int64_t columns) {
+  const bool on_one_set = a.column_stride == 1 && a.row_stride % 1024 == 0;
+  return a.bf16 || columns >= 512 || (on_one_set && columns >= 128);
+}
+
+SHORTLIST_INLINE int64_t strip_elements(int64_t rows, int64_t depth) {
+  return (rows + kTileRows - 1) / kTileRows * kStripWidth * depth;
+}
+
+// A's rows × depth into strips of kTileRows rows.
+void pack_strips(int64_t rows, int64_t depth, const Matrix& a, float* to) {
+  const Matrix transposed = {a.data, a.column_stride, a.row_stride, a.bf16};
+  for (int64_t row = 0; row < rows; row += kTileRows, to += depth * kStripWidth) {
+    pack_panel<kStripWidth>(depth, rows - row < kTileRows ? rows - row : kTileRows, part_of(transposed, 0, row), to);
   }
 }
 
@@ -293,22 +300,44 @@ void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Ep
   }
 }
 
-// What a tile does with the block of k that ends at `end`.
-SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue& epilogue, int64_t row, int64_t column, bool first,
-                                      bool last) {
-  return {c + row * c_stride + column,
+// What the tiles of a panel of `width` columns from `column` on do with the first, the last or another block of k.
+SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue& epilogue, int64_t column, int64_t width,
+                                      bool first, bool last, bool far) {
+  return {c + column,
           c_stride,
-          0,
+          width,
           epilogue.accumulate || !first,
           last && epilogue.column_bias ? epilogue.column_bias + column : nullptr,
-          last && epilogue.row_bias ? epilogue.row_bias + row : nullptr,
+          last ? epilogue.row_bias : nullptr,
           last && epilogue.relu,
-          false};
+          far};
 }
 
-// Columns of B that can be packed at a time.
-SHORTLIST_INLINE int64_t fitting_columns(int64_t elements, int64_t depth) {
-  return elements / depth / kTileColumns * kTileColumns;
+// C [rows, columns] (= | +=) A [rows, k]·B [k, columns], `depth` steps at a time; B by panels, packed as they are needed.
+// A is packed into `strips`, if there are any.
+void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Matrix& b, float* c,
+                    int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
+  alignas(64) float packed[kDepth * kTileColumns];
+  for (int64_t p = 0; p < k; p += depth) {
+    const int64_t block = k - p < depth ? k - p : depth;
+    const bool first = p == 0, last = p + block == k;
+    if (strips) pack_strips(rows, block, part_of(a, 0, p), strips);
+    for (int64_t column = 0; column < columns; column += kTileColumns) {
+      const int64_t width = tile_width(columns - column);
+      const Matrix panel = part_of(b, p, column);
+      // A panel is read where it lies if few rows need it.
+      const bool in_place = rows <= kRowsInPlace && width == kTileColumns && b.column_stride == 1 && !b.bf16;
+      if (!in_place) pack_panel<kTileColumns>(block, width, panel, packed);
+      const TileOutput out = output_of(c, c_stride, epilogue, column, width, first, last, far);
+      const float* const steps = in_place ? panel.data : packed;
+      const int64_t stride = in_place ? b.row_stride : kTileColumns;
+      if (strips) {
+        multiply_rows<kStrip>(rows, block, strips, 0, steps, stride, out);
+      } else {
+        multiply_panel(rows, block, part_of(a, 0, p), steps, stride, out);
+      }
+    }
+  }
 }
 
 // Rows and columns of a chunk's block of C, so that there are some chunks for each thread where there is work for them.
@@ -320,14 +349,13 @@ struct Blocks {
 
 SHORTLIST_INLINE int64_t half_of(int64_t n, int64_t multiple) { return round_up((n + 1) / 2, multiple); }
 
-Blocks blocks_of(const Call& call, int64_t m, int64_t n, int64_t k, int64_t depth, int64_t slabs) {
+Blocks blocks_of(const Call& call, int64_t m, int64_t n, int64_t k, int64_t slabs) {
   const double chunks = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / kFlopsPerChunk;
   const int64_t threads = worker_count(call), most = threads == 1 ? 1 : kChunksPerThread * threads;
   const int64_t wanted = (chunks < static_cast<double>(most) ? static_cast<int64_t>(chunks) + 1 : most) / slabs;
-  const int64_t fitting = fitting_columns(kPackedElements, depth);
   const int64_t rows = round_up(m, kTileRows), columns = round_up(n, kTileColumns);
-  const int64_t fewest = m <= kRowsAtOnce ? kFewestRows : 2 * kFewestRows;
-  Blocks blocks = {rows < kMostRows ? rows : kMostRows, columns < fitting ? columns : fitting};
+  const int64_t fewest = m <= kFewRows ? kFewestRows : 2 * kFewestRows;
+  Blocks blocks = {rows < kMostRows ? rows : kMostRows, columns < kMostColumns ? columns : kMostColumns};
   while (((m + blocks.rows - 1) / blocks.rows) * ((n + blocks.columns - 1) / blocks.columns) < wanted) {
     if (blocks.columns > kTileColumns) {
       blocks.columns = half_of(blocks.columns, kTileColumns);
@@ -359,8 +387,11 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
   const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
   for (int64_t p = 0; p < b.k; p += depth) {
     const int64_t block = b.k - p < depth ? b.k - p : depth;
-    multiply_block(m, block, columns, part_of(a, 0, p), packed_panels(b.data + p * padded + first_column * block, block),
-                   output_of(c, c_stride, epilogue, 0, 0, p == 0, p + block == b.k));
+    const bool first = p == 0, last = p + block == b.k;
+    for (int64_t column = 0; column < columns; column += kTileColumns) {
+      const TileOutput out = output_of(c, c_stride, epilogue, column, tile_width(columns - column), first, last, false);
+      multiply_panel(m, block, part_of(a, 0, p), b.data + p * padded + (first_column + column) * block, kTileColumns, out);
+    }
   }
 }
 
@@ -368,17 +399,7 @@ void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matr
                     const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
-  const int64_t depth = depth_of(k), fitting = fitting_columns(kPackedOnStack, depth);
-  alignas(64) float packed[kPackedOnStack];
-  for (int64_t column = 0; column < n; column += fitting) {
-    const int64_t columns = n - column < fitting ? n - column : fitting;
-    for (int64_t p = 0; p < k; p += depth) {
-      const int64_t block = k - p < depth ? k - p : depth;
-      pack_block(block, columns, part_of(b, p, column), packed);
-      multiply_block(m, block, columns, part_of(a, 0, p), packed_panels(packed, block),
-                     output_of(c, c_stride, epilogue, 0, column, p == 0, p + block == k));
-    }
-  }
+  multiply_block(m, n, k, depth_of(k), a, b, c, c_stride, epilogue, false, nullptr);
 }
 
 void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
@@ -386,37 +407,28 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
   const int64_t slab = slab_of(m, n, k), slabs = (k + slab - 1) / slab, depth = depth_of(slab);
-  const Blocks blocks = blocks_of(call, m, n, k, depth, slabs);
+  const Blocks blocks = blocks_of(call, m, n, k, slabs);
   const int64_t across = (n + blocks.columns - 1) / blocks.columns, down = (m + blocks.rows - 1) / blocks.rows;
-  const int64_t buffer = packed_elements(depth, blocks.columns);
-  float* buffers = static_cast<float*>(scratch(call, worker_count(call) * buffer));
+  const bool far = m * n > kFarElements;
+  const int64_t buffer = strip_elements(blocks.rows, depth);
+  float* strips = packs_rows(a, blocks.columns) ? static_cast<float*>(scratch(call, worker_count(call) * buffer)) : nullptr;
   float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
 
   parallel(call, slabs * down * across, [&](int64_t chunk) {
     const int64_t s = chunk / (down * across), row = chunk / across % down * blocks.rows, column = chunk % across * blocks.columns;
     const int64_t rows = m - row < blocks.rows ? m - row : blocks.rows;
     const int64_t columns = n - column < blocks.columns ? n - column : blocks.columns;
-    const int64_t begin = s * slab, end = begin + slab < k ? begin + slab : k;
-    float* packed = buffers + this_worker() * buffer;
-    for (int64_t p = begin; p < end; p += depth) {
-      const int64_t block = end - p < depth ? end - p : depth;
-      TileOutput out = partial ? output_of(partial + s * m * n, n, {}, row, column, p == begin, false)
-                               : output_of(c, c_stride, epilogue, row, column, p == begin, p + block == end);
-      out.far = m * n > kFarElements;
-      const Matrix from = part_of(a, row, p);
-      // Whole panels are read where they lie if few rows need them.
-      const int64_t in_place = b.column_stride == 1 && !b.bf16 && rows <= kRowsInPlace ? columns / kTileColumns * kTileColumns : 0;
-      if (in_place > 0) {
-        multiply_block(rows, block, in_place, from, {part_of(b, p, column).data, b.row_stride, kTileColumns}, out);
-      }
-      if (in_place < columns) {
-        pack_block(block, columns - in_place, part_of(b, p, column + in_place), packed);
-        TileOutput rest = out;
-        rest.c += in_place;
-        if (rest.column_bias) rest.column_bias += in_place;
-        multiply_block(rows, block, columns - in_place, from, packed_panels(packed, block), rest);
-      }
+    const int64_t begin = s * slab, steps = k - begin < slab ? k - begin : slab;
+    const int64_t to_stride = partial ? n : c_stride;
+    float* const to = (partial ? partial + s * m * n : c) + row * to_stride + column;
+    Epilogue own;
+    if (!partial) {
+      own = epilogue;
+      if (own.column_bias) own.column_bias += column;
+      if (own.row_bias) own.row_bias += row;
     }
+    multiply_block(rows, columns, steps, depth, part_of(a, row, begin), part_of(b, begin, column), to, to_stride, own, far,
+                   strips ? strips + this_worker() * buffer : nullptr);
   });
   if (!partial) return;
   parallel_blocks(call, m, 4096 / n + 1, [&](int64_t begin, int64_t end) {

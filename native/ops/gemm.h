@@ -61,11 +61,12 @@ void pack(const PackedMatrix& packed, const Matrix& b);
 // The same on all threads.
 void pack(const Call& call, const PackedMatrix& packed, const Matrix& b);
 
-// C [m, columns] (= | +=) A·B[:, first_column …]; `first_column` is a multiple of kTileColumns. On the calling thread.
+// C [m, columns] (= | +=) A·B[:, first_column …]; `first_column` is a multiple of kTileColumns. On the calling
+// thread; A is not rounded.
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                      int64_t c_stride, const Epilogue& epilogue);
 
-// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread.
+// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread; A is not rounded.
 void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
                     const Epilogue& epilogue);
 

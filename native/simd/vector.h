@@ -166,6 +166,25 @@ SHORTLIST_INLINE vf keep_upto(vf x, int64_t count, float rest) {
 // a·b + c, fused where the instruction set has it (the compiler contracts it; there is no other flag that lets it).
 SHORTLIST_INLINE vf madd(vf a, vf b, vf c) { return a * b + c; }
 
+// The same with c's register kept, for kernels that fill the registers with sums: in a long loop body GCC 12 otherwise
+// takes the forms that overwrite a factor, and copies and spills.
+SHORTLIST_INLINE void add_product(vf& c, vf a, vf b) {
+#if defined(__FMA__)
+  asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+#else
+  c = madd(a, b, c);
+#endif
+}
+
+// The same for one element a, which AVX-512 multiplies from where it lies: no instruction loads it into a register first.
+SHORTLIST_INLINE void add_product(vf& c, const float* a, vf b) {
+#if defined(__AVX512F__)
+  asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*a));
+#else
+  add_product(c, splat(*a), b);
+#endif
+}
+
 // NaN in `b` is kept, NaN in `a` gives b.
 SHORTLIST_INLINE vf larger(vf a, vf b) { return a > b ? a : b; }
 SHORTLIST_INLINE vf smaller(vf a, vf b) { return a < b ? a : b; }
