@@ -64,20 +64,10 @@ struct TileOutput {
   bool far;  // C is too large for the caches: a tile asks for the one below it
 };
 
-// Calls body(row, vector) for each vector of a tile.
-template <int kRows, class Body>
-SHORTLIST_INLINE void for_each_vector(const Body& body) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < kTileVectors; ++j) body(i, j);
-  }
-}
-
 // Stores the first `columns` columns of a tile's sums.
 template <int kRows>
 SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out, int64_t columns) {
-  const auto each = [](const auto& body) __attribute__((always_inline)) { for_each_vector<kRows>(body); };
+  const auto each = [](const auto& body) __attribute__((always_inline)) { for_each_vector<kRows, kTileVectors>(body); };
   const auto place = [&](int i, int j) __attribute__((always_inline)) { return out.c + i * out.stride + j * kLanes; };
   const auto left = [&](int j) __attribute__((always_inline)) { return columns - j * kLanes > 0 ? columns - j * kLanes : 0; };
   if (out.accumulate) {
@@ -96,71 +86,19 @@ SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out
   each([&](int i, int j) __attribute__((always_inline)) { store_upto(place(i, j), sum[i][j], left(j)); });
 }
 
-// How the rows of A lie that a tile reads: along, element (i, p) at a[i·stride + p]; across, at a[p·stride + i]; or across in
-// a packed strip, whose stride is kStripWidth.
-enum Layout { kAlong, kAcross, kStrip };
-constexpr int kStripWidth = (kTileRows + kLanes - 1) / kLanes * kLanes;
-
 // One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. (An empty asm hides a value from
 // GCC 12, which would otherwise keep sums of it in more registers than there are.)
 template <int kRows, Layout kLayout>
 void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b, int64_t b_stride,
           const TileOutput& out) {
-  int64_t stride = kLayout == kStrip ? kStripWidth : a_stride;
   vf sum[kRows][kTileVectors];
-  for_each_vector<kRows>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = vf{}; });
+  for_each_vector<kRows, kTileVectors>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = vf{}; });
   if (out.far) {
     for (int i = 0; i < kRows; ++i) {
       for (int j = 0; j < kTileVectors; ++j) __builtin_prefetch(out.c + (kRows + i) * out.stride + j * kLanes, 1, 2);
     }
   }
-  // Rows that lie along: two to a pointer, of which the first is multiplied from memory.
-  const int kPointers = kLayout == kAlong ? (kRows + 1) / 2 : 1;
-  const float* row[kPointers];
-#pragma GCC unroll 16
-  for (int i = 0; i < kPointers; ++i) {
-    row[i] = a + 2 * i * stride;
-    asm("" : "+r"(row[i]));
-  }
-  const auto step = [&](int p) __attribute__((always_inline)) {
-    vf column[kTileVectors];
-#pragma GCC unroll 4
-    for (int j = 0; j < kTileVectors; ++j) column[j] = load(b + j * kLanes);
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-      const float* const element = kLayout == kAlong    ? row[i / 2] + i % 2 * stride + p
-                                   : kLayout == kAcross ? row[0] + i
-                                                        : row[0] + p * kStripWidth + i;
-      if (kLayout == kAlong ? i % 2 == 0 : i % 3 > 0) {
-#pragma GCC unroll 4
-        for (int j = 0; j < kTileVectors; ++j) add_product(sum[i][j], element, column[j]);
-      } else {
-        const vf broadcast = splat(*element);
-#pragma GCC unroll 4
-        for (int j = 0; j < kTileVectors; ++j) add_product(sum[i][j], broadcast, column[j]);
-      }
-    }
-    b += b_stride;
-    asm("" : "+r"(b));
-    if (kLayout == kAcross) row[0] += stride;
-    if (kLayout == kAlong) asm("" : "+r"(stride));
-  };
-  const auto move = [&](int steps) __attribute__((always_inline)) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kPointers; ++i) {
-      row[i] += kLayout == kAlong ? steps : kLayout == kStrip ? steps * stride : 0;
-      asm("" : "+r"(row[i]));
-    }
-  };
-  for (; k >= 4; k -= 4) {
-#pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) step(u);
-    move(4);
-  }
-  for (; k > 0; --k) {
-    step(0);
-    move(1);
-  }
+  multiply_add<kRows, kTileVectors, kLayout>(k, a, a_stride, b, b_stride, sum);
   if (out.columns == kTileColumns) {
     finish_tile<kRows>(sum, out, kTileColumns);
   } else {

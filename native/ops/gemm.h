@@ -1,7 +1,7 @@
 #pragma once
 
 #include "native/ops/op.h"
-#include "native/simd/vector.h"
+#include "native/ops/tile.h"
 
 // Matrix product. C (= | +=) A·B in the manner of BLIS (Van Zee & van de Geijn 2015), see gemm.cc.
 //
@@ -14,22 +14,8 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// The register tile: kTileRows × kTileColumns accumulators, kTileVectors columns of vectors.
-#if defined(__AVX512F__)
-constexpr int kTileRows = 14, kTileVectors = 2;
-#elif defined(__AVX2__)
-constexpr int kTileRows = 6, kTileVectors = 2;
-#elif defined(__aarch64__)
-constexpr int kTileRows = 8, kTileVectors = 3;
-#else
-constexpr int kTileRows = 4, kTileVectors = 2;
-#endif
-constexpr int kTileColumns = kTileVectors * kLanes;
-
 // Rows that the scans of items (scores.h) work on at a time: whole tiles.
 constexpr int kRowsPerBlock = 72 / kTileRows * kTileRows;
-
-SHORTLIST_INLINE int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 

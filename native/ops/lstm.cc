@@ -173,29 +173,7 @@ void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
     for (int r = 0; r < kRows; ++r) sum[r][gate] = start;
   }
   const float* state = group.state + run * stride;
-  for (int64_t k = 0; k < group.rows; ++k, ++state, panel += 4 * kLanes) {
-#if SHORTLIST_32_REGISTERS
-    vf weight[4];
-#pragma GCC unroll 4
-    for (int gate = 0; gate < 4; ++gate) weight[gate] = load(panel + gate * kLanes);
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
-      const vf element = splat(state[r * stride]);
-#pragma GCC unroll 4
-      for (int gate = 0; gate < 4; ++gate) sum[r][gate] = madd(element, weight[gate], sum[r][gate]);
-    }
-#else
-    vf element[kRows];
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) element[r] = splat(state[r * stride]);
-#pragma GCC unroll 4
-    for (int gate = 0; gate < 4; ++gate) {
-      const vf weight = load(panel + gate * kLanes);
-#pragma GCC unroll 6
-      for (int r = 0; r < kRows; ++r) sum[r][gate] = madd(element[r], weight, sum[r][gate]);
-    }
-#endif
-  }
+  multiply_add<kRows, 4, kAlong>(group.rows, state, stride, panel, 4 * kLanes, sum);
   for (int r = 0; r < kRows; ++r) {
     const int64_t s = group.step[run + r], next = group.ahead[run + r];
     float* const gates = group.gates.row(s) + j;
