@@ -2,13 +2,8 @@
 //
 //   C [m, n] (= | +=) A [m, k] · B [k, n], then biases and ReLU in the last block of k.    C aliases nothing
 //
-// A tile is kTileRows × kTileColumns accumulators, the most that the registers hold. It reads a panel of B, kTileColumns
-// columns wide, and multiplies by the elements of its rows of A one by one. What counts is instructions: with the core to
-// itself a tile does as many multiply-adds as there are units for them whatever else it does, but where another program runs
-// on the core's other half, each gets half of the instructions that can start in a cycle (3 of 6), 42 in the 14 cycles that
-// the 28 multiply-adds of a step take. So most elements of A are multiplied from memory without being loaded, steps go by four
-// at addresses that need no arithmetic, and a step takes 40 instructions, 36 from packed rows; at 52, as a plain loop has it,
-// a tile runs at 0.8 of that speed beside a busy neighbour, and no slower alone.
+// A tile is kTileRows × kTileColumns sums, the most that the registers hold: rows of A by a panel of B, kTileColumns columns
+// wide (tile.h, for what bounds it).
 //
 // A chunk of work is a block of C: for each block of k (kDepth) and each of its panels it packs the panel into memory that
 // stays in the L1 cache and goes through its rows of A, which are read where they lie, along a row or (Aᵀ of a weight
@@ -32,9 +27,10 @@ namespace {
 const int64_t kDepth = 256;                     // a panel of 32 KiB at most
 const int64_t kRowsInPlace = 64;                // of a chunk, at most, for which B is not packed
 const int64_t kFarElements = int64_t{1} << 19;  // of C: 2 MiB
+const int64_t kStepsPerPrefetch = 64;
 const int64_t kFlopsPerChunk = 400000;          // some 3 µs
 const int64_t kChunksPerThread = 4;
-const int64_t kMostRows = 64 * kTileRows;       // of a chunk
+const int64_t kMostRows = 32 * kTileRows;       // of a chunk
 const int64_t kMostColumns = 64 * kTileColumns;
 const int64_t kFewRows = 8 * kTileRows;
 const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;  // for which columns are packed again
@@ -61,7 +57,7 @@ struct TileOutput {
   const float* column_bias;
   const float* row_bias;
   bool relu;
-  bool far;  // C is too large for the caches: a tile asks for the one below it
+  bool far;  // C is too large for the caches
 };
 
 // Stores the first `columns` columns of a tile's sums.
@@ -86,19 +82,28 @@ SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out
   each([&](int i, int j) __attribute__((always_inline)) { store_upto(place(i, j), sum[i][j], left(j)); });
 }
 
-// One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. (An empty asm hides a value from
-// GCC 12, which would otherwise keep sums of it in more registers than there are.)
-template <int kRows, Layout kLayout>
+// One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. Where C is far, the tile below is
+// asked for.
+template <int kRows, Layout kLayout, bool kFar = false>
 void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b, int64_t b_stride,
           const TileOutput& out) {
   vf sum[kRows][kTileVectors];
   for_each_vector<kRows, kTileVectors>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = vf{}; });
-  if (out.far) {
-    for (int i = 0; i < kRows; ++i) {
-      for (int j = 0; j < kTileVectors; ++j) __builtin_prefetch(out.c + (kRows + i) * out.stride + j * kLanes, 1, 2);
+  if (!kFar) {
+    multiply_add<kRows, kTileVectors, kLayout>(k, a, a_stride, b, b_stride, sum);
+  } else {
+    // A few lines at a time: more would keep the lines of A waiting.
+    const int64_t slices = (k + kStepsPerPrefetch - 1) / kStepsPerPrefetch;
+    const float* below = out.c + kRows * out.stride;
+    for (int64_t p = 0; p < k; p += kStepsPerPrefetch) {
+      for (int64_t i = 0; i < (kRows + slices - 1) / slices; ++i, below += out.stride) {
+        for (int j = 0; j < kTileVectors; ++j) __builtin_prefetch(below + j * kLanes, 1, 2);
+      }
+      const int64_t steps = k - p < kStepsPerPrefetch ? k - p : kStepsPerPrefetch;
+      const float* const from = a + p * (kLayout == kAlong ? 1 : kLayout == kStrip ? kStripWidth : a_stride);
+      multiply_add<kRows, kTileVectors, kLayout>(steps, from, a_stride, b + p * b_stride, b_stride, sum);
     }
   }
-  multiply_add<kRows, kTileVectors, kLayout>(k, a, a_stride, b, b_stride, sum);
   if (out.columns == kTileColumns) {
     finish_tile<kRows>(sum, out, kTileColumns);
   } else {
@@ -189,7 +194,9 @@ SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t depth, const float* a,
                                     int64_t b_stride, TileOutput out) {
   for (int64_t row = 0; row < rows; row += kTileRows) {
     const int64_t height = rows - row < kTileRows ? rows - row : kTileRows;
-    if (height == kTileRows) {
+    if (height == kTileRows && out.far) {
+      tile<kTileRows, kLayout, true>(depth, a, stride, b, b_stride, out);
+    } else if (height == kTileRows) {
       tile<kTileRows, kLayout>(depth, a, stride, b, b_stride, out);
     } else {
       tile_of<kLayout>(height)(depth, a, stride, b, b_stride, out);
