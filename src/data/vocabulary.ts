@@ -56,10 +56,12 @@ export class Vocabulary {
     return this.#tokens;
   }
 
-  /** [size] how often each appears in the training log; that of `<unk>` sums everything that was filtered. */
+  /**
+   * [size] how often each appears in the training log; that of `<unk>` sums everything that was filtered. Read anew from
+   * a file's lines each time.
+   */
   get counts(): Float64Array {
-    this.#counts ??= readCounts(this.#lines!, this.size);
-    return this.#counts;
+    return this.#counts ?? readCounts(this.#lines!, this.size);
   }
 
   /** The id of a token; 0 for null and for a token that is not held. */

@@ -223,7 +223,7 @@ class LearningNetwork {
   readonly executor: Executor;
   readonly #settling: Executor | undefined;
   readonly #composer: Executor | undefined;
-  readonly #settlingInputs: Readonly<Record<string, Int32Array | Float32Array>>;
+  readonly #learningRate: number;
   readonly #preset: string;
   readonly #seed: number;
   readonly #model: Model;
@@ -246,11 +246,7 @@ class LearningNetwork {
     this.executor = engine.createExecutor(training, store, { profile });
     this.#settling = settling && engine.createExecutor(settling, store);
     this.#composer = composing && engine.createExecutor(initialize(store, composing, seed), store);
-    this.#settlingInputs = {
-      rows: Int32Array.from({ length: settling ? items : 0 }, (_, row) => row),
-      count: Int32Array.of(items),
-      learning_rate: Float32Array.of(config.learningRate),
-    };
+    this.#learningRate = config.learningRate;
     this.#preset = preset;
     this.#seed = seed;
     this.#model = new Model({ ...encoding, config, training: {} }, inference, engine, store);
@@ -258,7 +254,14 @@ class LearningNetwork {
 
   /** Brings all rows up to step `step` where their decay is made up for late. */
   async settle(step: number): Promise<void> {
-    await this.#settling?.run({ ...this.#settlingInputs, step: Uint32Array.of(step) }, {});
+    if (!this.#settling) return;
+    const { size } = this.#model.items;
+    const rows = Int32Array.from({ length: size }, (_, row) => row);
+    const learningRate = Float32Array.of(this.#learningRate);
+    await this.#settling.run(
+      { rows, count: Int32Array.of(size), learning_rate: learningRate, step: Uint32Array.of(step) },
+      {},
+    );
   }
 
   /** Puts the item vectors together where training has them in parts. */
