@@ -52,6 +52,15 @@ void Store::write(const std::string& name, Dtype dtype, const void* values, int6
   if (count > 0) std::memcpy(static_cast<char*>(stored.memory.data()) + offset * kBytesPerElement, values, count * kBytesPerElement);
 }
 
+void Store::fill(const std::string& name, const RandomValues& random) {
+  const Stored& stored = at(name);
+  if (stored.dtype != Dtype::float32) {
+    throw Error(Status::input, "Expected a tensor of float32 to fill with random values but \"" + name + "\" is " + name_of(stored.dtype));
+  }
+  ++writes_;
+  random_values(random, static_cast<float*>(stored.memory.data()), stored.elements);
+}
+
 void Store::read(const std::string& name, void* values, int64_t offset, int64_t count) const {
   const Stored& stored = at(name);
   if (offset < 0 || count < 0 || offset > stored.elements || count > stored.elements - offset) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "native/core/initial_values.h"
 #include "native/core/memory.h"
 #include "native/core/tensor.h"
 
@@ -38,6 +39,9 @@ class Store {
   // Copies `count` 4-byte elements in or out, from element `offset` on. Throws Error(Status::input) where they do not fit.
   void write(const std::string& name, Dtype dtype, const void* values, int64_t offset, int64_t count);
   void read(const std::string& name, void* values, int64_t offset, int64_t count) const;
+
+  // Fills a float32 tensor with random values.
+  void fill(const std::string& name, const RandomValues& random);
 
  private:
   friend class Executor;

@@ -186,7 +186,8 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativeStore",
                        {InstanceMethod<&NativeStore::define_tensor>("define"), InstanceMethod<&NativeStore::write>("write"),
-                        InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::tensors>("tensors")});
+                        InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::fill>("fill"),
+                        InstanceMethod<&NativeStore::tensors>("tensors")});
   }
 
   explicit NativeStore(const Napi::CallbackInfo& info) : ObjectWrap(info), state(std::make_shared<StoreState>()) {
@@ -252,6 +253,18 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
       state->store->read(name, data, offset, count);
       return values;
     });
+  }
+
+  // (name, kind, scale, seed, tensor)
+  Napi::Value fill(const Napi::CallbackInfo& info) {
+    const std::string name = string_argument(info, 0, "name"), kind = string_argument(info, 1, "kind");
+    if (kind != "normal" && kind != "uniform") fail(info.Env(), "Expected kind normal or uniform but received \"" + kind + "\"");
+    if (!info[2].IsNumber()) fail(info.Env(), "Expected scale to be a number");
+    const RandomValues random = {kind == "normal", info[2].As<Napi::Number>().DoubleValue(),
+                                 static_cast<uint32_t>(size_argument(info, 3, "seed")), static_cast<uint32_t>(size_argument(info, 4, "tensor"))};
+    expect_idle(info.Env(), "written");
+    guarded(info.Env(), [&] { state->store->fill(name, random); });
+    return info.Env().Undefined();
   }
 
   Napi::Value tensors(const Napi::CallbackInfo& info) {

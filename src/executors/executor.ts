@@ -2,6 +2,7 @@ import type { TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
 import type { DimSizes } from "../graph/dims.js";
 import type { Dtype, Program } from "../graph/program.js";
 import type { TensorData } from "../ops/op.js";
+import type { RandomValues } from "../random/initial_values.js";
 
 /** What a tensor store needs to know to make room for a tensor. */
 export interface StoredTensor {
@@ -22,6 +23,8 @@ export interface TensorStore {
   write(name: string, values: TensorData, offset?: number): void;
   /** Copies `count` elements out (all from `offset` on by default). */
   read(name: string, offset?: number, count?: number): TensorData;
+  /** Fills a float32 tensor with random values: the same bits in every engine's store. */
+  fill(name: string, random: RandomValues): void;
 }
 
 export type RunInputs = Readonly<Record<string, TensorData>>;

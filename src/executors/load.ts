@@ -16,6 +16,7 @@ export interface NativeStoreHandle {
   define(name: string, dtype: string, shape: readonly number[]): void;
   write(name: string, values: NativeArray, offset: number): void;
   read(name: string, offset: number, count: number | undefined): NativeArray;
+  fill(name: string, kind: string, scale: number, seed: number, tensor: number): void;
   tensors(): StoredTensor[];
 }
 

@@ -4,6 +4,7 @@ import { ERROR_CODES, type ErrorCode, ShortlistError } from "../errors.js";
 import type { DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program } from "../graph/program.js";
 import type { TensorData } from "../ops/op.js";
+import type { RandomValues } from "../random/initial_values.js";
 import type {
   Engine,
   Executor,
@@ -87,6 +88,10 @@ class NativeStore implements TensorStore {
 
   read(name: string, offset = 0, count?: number): TensorData {
     return rethrow(() => this.handle.read(name, offset, count));
+  }
+
+  fill(name: string, { kind, scale, seed, tensor }: RandomValues): void {
+    rethrow(() => this.handle.fill(name, kind, scale, seed, tensor));
   }
 }
 

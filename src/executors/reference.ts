@@ -10,6 +10,7 @@ import {
   type TensorSpec,
 } from "../graph/program.js";
 import type { KernelCall, Op, TensorData, Value } from "../ops/op.js";
+import { type RandomValues, randomValues } from "../random/initial_values.js";
 import type {
   Engine,
   Executor,
@@ -107,6 +108,16 @@ class ReferenceStore implements TensorStore {
 
   read(name: string, offset = 0, count = this.data(name).length - offset): TensorData {
     return this.data(name).slice(offset, offset + count);
+  }
+
+  fill(name: string, random: RandomValues): void {
+    const data = this.data(name);
+    const chunk = new Float32Array(Math.min(1 << 16, data.length));
+    for (let offset = 0; offset < data.length; offset += chunk.length) {
+      const values = chunk.subarray(0, data.length - offset);
+      randomValues(random, values, offset);
+      data.set(values, offset);
+    }
   }
 
   data(name: string): TensorData {
