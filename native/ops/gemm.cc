@@ -187,32 +187,49 @@ void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int
   }
 }
 
-// C's rows × columns ≤ kTileColumns from one block of k and a panel of B whose steps are b_stride apart. Where A is packed,
-// strips are `depth` · kStripWidth apart.
+// Columns of B by panels of kTileColumns, `between` elements apart, whose steps of k are `stride` apart.
+struct Panels {
+  const float* data;
+  int64_t stride;
+  int64_t between;
+};
+
+SHORTLIST_INLINE Panels packed_panels(const float* data, int64_t depth) { return {data, kTileColumns, depth * kTileColumns}; }
+
+// Columns of B that stay in the L1 cache together: where k is short, rows of A are read once for several panels.
+SHORTLIST_INLINE int64_t columns_at_once(int64_t depth) { return (depth > 0 ? kDepth / depth : 1) * kTileColumns; }
+
+// C's rows × columns from one block of k. Where A is packed, strips are `depth` · kStripWidth apart.
 template <Layout kLayout>
-SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t depth, const float* a, int64_t stride, const float* b,
-                                    int64_t b_stride, TileOutput out) {
+SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t depth, const float* a, int64_t stride, const Panels& b,
+                                    const TileOutput& block) {
+  TileOutput out = block;
   for (int64_t row = 0; row < rows; row += kTileRows) {
     const int64_t height = rows - row < kTileRows ? rows - row : kTileRows;
-    if (height == kTileRows && out.far) {
-      tile<kTileRows, kLayout, true>(depth, a, stride, b, b_stride, out);
-    } else if (height == kTileRows) {
-      tile<kTileRows, kLayout>(depth, a, stride, b, b_stride, out);
-    } else {
-      tile_of<kLayout>(height)(depth, a, stride, b, b_stride, out);
+    out.row_bias = block.row_bias ? block.row_bias + row : nullptr;
+    const float* panel = b.data;
+    for (int64_t column = 0; column < columns; column += kTileColumns, panel += b.between) {
+      out.c = block.c + row * block.stride + column;
+      out.columns = tile_width(columns - column);
+      out.column_bias = block.column_bias ? block.column_bias + column : nullptr;
+      if (height == kTileRows && out.far) {
+        tile<kTileRows, kLayout, true>(depth, a, stride, panel, b.stride, out);
+      } else if (height == kTileRows) {
+        tile<kTileRows, kLayout>(depth, a, stride, panel, b.stride, out);
+      } else {
+        tile_of<kLayout>(height)(depth, a, stride, panel, b.stride, out);
+      }
     }
     a += kLayout == kAlong ? kTileRows * stride : kLayout == kAcross ? kTileRows : depth * kStripWidth;
-    out.c += kTileRows * out.stride;
-    if (out.row_bias) out.row_bias += kTileRows;
   }
 }
 
 // The same with A where it lies.
-void multiply_panel(int64_t rows, int64_t depth, const Matrix& a, const float* b, int64_t b_stride, const TileOutput& out) {
+void multiply_panels(int64_t rows, int64_t columns, int64_t depth, const Matrix& a, const Panels& b, const TileOutput& out) {
   if (a.column_stride == 1) {
-    multiply_rows<kAlong>(rows, depth, a.data, a.row_stride, b, b_stride, out);
+    multiply_rows<kAlong>(rows, columns, depth, a.data, a.row_stride, b, out);
   } else {
-    multiply_rows<kAcross>(rows, depth, a.data, a.column_stride, b, b_stride, out);
+    multiply_rows<kAcross>(rows, columns, depth, a.data, a.column_stride, b, out);
   }
 }
 
@@ -245,12 +262,12 @@ void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Ep
   }
 }
 
-// What the tiles of a panel of `width` columns from `column` on do with the first, the last or another block of k.
-SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue& epilogue, int64_t column, int64_t width,
-                                      bool first, bool last, bool far) {
+// What the tiles of the columns from `column` on do with the first, the last or another block of k.
+SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue& epilogue, int64_t column, bool first, bool last,
+                                      bool far) {
   return {c + column,
           c_stride,
-          width,
+          kTileColumns,
           epilogue.accumulate || !first,
           last && epilogue.column_bias ? epilogue.column_bias + column : nullptr,
           last ? epilogue.row_bias : nullptr,
@@ -264,22 +281,22 @@ void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, con
                     int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
   alignas(64) float packed[kDepth * kTileColumns];
   for (int64_t p = 0; p < k; p += depth) {
-    const int64_t block = k - p < depth ? k - p : depth;
-    const bool first = p == 0, last = p + block == k;
+    const int64_t block = k - p < depth ? k - p : depth, at_once = columns_at_once(block);
     if (strips) pack_strips(rows, block, part_of(a, 0, p), strips);
-    for (int64_t column = 0; column < columns; column += kTileColumns) {
-      const int64_t width = tile_width(columns - column);
-      const Matrix panel = part_of(b, p, column);
-      // A panel is read where it lies if few rows need it.
-      const bool in_place = rows <= kRowsInPlace && width == kTileColumns && b.column_stride == 1 && !b.bf16;
-      if (!in_place) pack_panel<kTileColumns>(block, width, panel, packed);
-      const TileOutput out = output_of(c, c_stride, epilogue, column, width, first, last, far);
-      const float* const steps = in_place ? panel.data : packed;
-      const int64_t stride = in_place ? b.row_stride : kTileColumns;
+    for (int64_t column = 0; column < columns; column += at_once) {
+      const int64_t width = columns - column < at_once ? columns - column : at_once;
+      const Matrix from = part_of(b, p, column);
+      // Panels are read where they lie if few rows need them.
+      const bool in_place = rows <= kRowsInPlace && width % kTileColumns == 0 && b.column_stride == 1 && !b.bf16;
+      for (int64_t j = 0; j < width && !in_place; j += kTileColumns) {
+        pack_panel<kTileColumns>(block, tile_width(width - j), part_of(from, 0, j), packed + j * block);
+      }
+      const Panels panels = in_place ? Panels{from.data, b.row_stride, kTileColumns} : packed_panels(packed, block);
+      const TileOutput out = output_of(c, c_stride, epilogue, column, p == 0, p + block == k, far);
       if (strips) {
-        multiply_rows<kStrip>(rows, block, strips, 0, steps, stride, out);
+        multiply_rows<kStrip>(rows, width, block, strips, 0, panels, out);
       } else {
-        multiply_panel(rows, block, part_of(a, 0, p), steps, stride, out);
+        multiply_panels(rows, width, block, part_of(a, 0, p), panels, out);
       }
     }
   }
@@ -331,11 +348,12 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
   if (b.k == 0) return fill_empty(m, columns, c, c_stride, epilogue);
   const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
   for (int64_t p = 0; p < b.k; p += depth) {
-    const int64_t block = b.k - p < depth ? b.k - p : depth;
-    const bool first = p == 0, last = p + block == b.k;
-    for (int64_t column = 0; column < columns; column += kTileColumns) {
-      const TileOutput out = output_of(c, c_stride, epilogue, column, tile_width(columns - column), first, last, false);
-      multiply_panel(m, block, part_of(a, 0, p), b.data + p * padded + (first_column + column) * block, kTileColumns, out);
+    const int64_t block = b.k - p < depth ? b.k - p : depth, at_once = columns_at_once(block);
+    for (int64_t column = 0; column < columns; column += at_once) {
+      const int64_t width = columns - column < at_once ? columns - column : at_once;
+      const Panels panels = packed_panels(b.data + p * padded + (first_column + column) * block, block);
+      multiply_panels(m, width, block, part_of(a, 0, p), panels,
+                      output_of(c, c_stride, epilogue, column, p == 0, p + block == b.k, false));
     }
   }
 }
