@@ -24,10 +24,8 @@ constexpr float kSigmoidUlp = 2.5f;
 constexpr float kSoftplusUlp = 2.0f;
 constexpr float kHyperbolicTangentUlp = 5.9f;
 
-// eˣ = 2ⁿ·eʳ with n = round(x / ln 2) and |r| ≤ ln 2 / 2, eʳ by a polynomial of degree 7 (Cephes expf).
-SHORTLIST_INLINE vf exponential(vf x) {
-  x = x > 89.0f ? splat(89.0f) : x;
-  x = x < -104.0f ? splat(-104.0f) : x;
+// eˣ = 2ⁿ·eʳ with n = round(x / ln 2) and |r| ≤ ln 2 / 2, eʳ by a polynomial of degree 7 (Cephes expf); −104 ≤ x ≤ 89.
+SHORTLIST_INLINE vf exponential_in_range(vf x) {
   // Adding 1.5·2²³ leaves the rounded quotient in the low bits.
   const vf shifted = madd(x, splat(1.44269504088896341f), splat(12582912.0f));
   const vf n = shifted - 12582912.0f;
@@ -49,6 +47,8 @@ SHORTLIST_INLINE vf exponential(vf x) {
   return p * bits((half + 127) << 23) * bits((exponent - half + 127) << 23);
 #endif
 }
+
+SHORTLIST_INLINE vf exponential(vf x) { return exponential_in_range(larger(splat(-104.0f), smaller(splat(89.0f), x))); }
 
 // log x = e·ln 2 + log m with m in [√½, √2), log m = f − f²/2 + f³·P(f), f = m − 1 (Cephes logf).
 SHORTLIST_INLINE vf logarithm(vf x) {
@@ -86,21 +86,18 @@ SHORTLIST_INLINE vf logarithm_1p(vf x) {
 
 // 1 / (1 + e⁻ˣ).
 SHORTLIST_INLINE vf sigmoid(vf x) {
-  x = x < -87.0f ? splat(-87.0f) : x;
-  return reciprocal(1.0f + exponential(-x));
+  return reciprocal(1.0f + exponential_in_range(-larger(splat(-87.0f), smaller(splat(104.0f), x))));
 }
 
 // log(1 + eˣ) = −log σ(−x), without overflow.
 SHORTLIST_INLINE vf softplus(vf x) {
-  const vf positive = x < 0.0f ? splat(0.0f) : x;
-  return positive + logarithm_1p(exponential(-magnitude(x)));
+  return larger(splat(0.0f), x) + logarithm_1p(exponential(-magnitude(x)));
 }
 
 // x·P(x²)/Q(x²) with P and Q of degree 4 in x², fitted to the least largest relative error over |x| ≤ 9.01 (2·10⁻⁸ before
 // rounding); from there on the result is ±1. Half as many instructions as by way of eˣ, and as exact near 0 as elsewhere.
 SHORTLIST_INLINE vf hyperbolic_tangent(vf x) {
-  x = x > 9.01f ? splat(9.01f) : x;
-  x = x < -9.01f ? splat(-9.01f) : x;
+  x = larger(splat(-9.01f), smaller(splat(9.01f), x));
   const vf square = x * x;
   vf p = madd(splat(1.3336834e-8f), square, splat(2.0596263e-5f));
   p = madd(p, square, splat(3.4948103e-3f));
@@ -110,9 +107,7 @@ SHORTLIST_INLINE vf hyperbolic_tangent(vf x) {
   q = madd(q, square, splat(2.5874024e-2f));
   q = madd(q, square, splat(4.6713687e-1f));
   q = madd(q, square, splat(1.0f));
-  const vf ratio = x * p * reciprocal(q);
-  const vf below = ratio > 1.0f ? splat(1.0f) : ratio;
-  return below < -1.0f ? splat(-1.0f) : below;
+  return larger(splat(-1.0f), smaller(splat(1.0f), x * p * reciprocal(q)));
 }
 
 }  // namespace

@@ -185,9 +185,20 @@ SHORTLIST_INLINE void add_product(vf& c, const float* a, vf b) {
 #endif
 }
 
-// NaN in `b` is kept, NaN in `a` gives b.
+// a > b ? a : b and a < b ? a : b: NaN in `b` is kept, NaN in `a` gives b.
+#if defined(__AVX512F__)
+SHORTLIST_INLINE vf larger(vf a, vf b) { return (vf)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b); }
+SHORTLIST_INLINE vf smaller(vf a, vf b) { return (vf)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b); }
+#elif defined(__AVX2__)
+SHORTLIST_INLINE vf larger(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+SHORTLIST_INLINE vf smaller(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#elif defined(__x86_64__)
+SHORTLIST_INLINE vf larger(vf a, vf b) { return (vf)_mm_max_ps((__m128)a, (__m128)b); }
+SHORTLIST_INLINE vf smaller(vf a, vf b) { return (vf)_mm_min_ps((__m128)a, (__m128)b); }
+#else
 SHORTLIST_INLINE vf larger(vf a, vf b) { return a > b ? a : b; }
 SHORTLIST_INLINE vf smaller(vf a, vf b) { return a < b ? a : b; }
+#endif
 
 SHORTLIST_INLINE vf bits(vi x) { return (vf)x; }
 SHORTLIST_INLINE vi bits(vf x) { return (vi)x; }
