@@ -9,7 +9,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   graph: [],
   random: [],
   ops: ["graph", "random"],
-  executors: ["graph", "ops", "data"],
+  executors: ["graph", "ops", "random", "data"],
   layers: ["graph", "ops"],
   optimizers: ["graph", "ops"],
   data: ["random"],
