@@ -250,6 +250,41 @@ void pack_strips(int64_t rows, int64_t depth, const Matrix& a, float* to) {
   }
 }
 
+// A panel of B is all but empty where it has few columns, so squares of A are transposed: a vector is kLanes rows of C.
+template <int kColumns>
+void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const PackedMatrix& b, float* c, int64_t c_stride,
+                      const float* row_bias) {
+  const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
+  for (int64_t row = 0; row < m; row += kLanes) {
+    const int64_t rows = m - row < kLanes ? m - row : kLanes;
+    vf total[kLanes] = {};
+    for (int64_t p = 0; p < b.k; p += depth) {
+      const int64_t block = b.k - p < depth ? b.k - p : depth;
+      const float* column = b.data + p * padded + first_column * block;
+      vf sum[kColumns] = {};
+      for (int64_t q = 0; q < block; q += kLanes) {
+        const int64_t steps = block - q < kLanes ? block - q : kLanes;
+        const float* const from = a.data + row * a.row_stride + p + q;
+        vf square[kLanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) square[i] = i < rows ? load_upto(from + i * a.row_stride, steps) : vf{};
+        transpose(square);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) {
+          if (i >= steps) break;
+#pragma GCC unroll 4
+          for (int j = 0; j < kColumns; ++j) sum[j] = madd(splat(column[j]), square[i], sum[j]);
+          column += kTileColumns;
+        }
+      }
+      for (int j = 0; j < kColumns; ++j) total[j] = p == 0 ? sum[j] : total[j] + sum[j];
+    }
+    for (int j = 0; j < kColumns && row_bias; ++j) total[j] += load_upto(row_bias + row, rows);
+    transpose(total);
+    for (int64_t i = 0; i < rows; ++i) store(c + (row + i) * c_stride, total[i]);
+  }
+}
+
 // C where k = 0.
 void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Epilogue& epilogue) {
   for (int64_t i = 0; i < m; ++i) {
@@ -356,6 +391,13 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
                       output_of(c, c_stride, epilogue, column, p == 0, p + block == b.k, false));
     }
   }
+}
+
+void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
+                  int64_t c_stride, const float* row_bias) {
+  typedef void (*Few)(int64_t, int64_t, const Matrix&, const PackedMatrix&, float*, int64_t, const float*);
+  static const Few few[] = {multiply_columns<1>, multiply_columns<2>, multiply_columns<3>, multiply_columns<4>};
+  if (m > 0) few[columns - 1](m, first_column, a, b, c, c_stride, row_bias);
 }
 
 void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,

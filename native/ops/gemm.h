@@ -52,6 +52,14 @@ void pack(const Call& call, const PackedMatrix& packed, const Matrix& b);
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                      int64_t c_stride, const Epilogue& epilogue);
 
+// Columns of B that are few: C's rows are then better made kLanes at a time than one by one.
+constexpr int64_t kFewColumns = kLanes / 4;
+
+// The `columns` ≤ kFewColumns, at least one, of C = A·B[:, first_column …] + row_bias: the same bits as multiply_packed, and
+// columns from there up to kLanes become 0. A's rows lie along and are not rounded.
+void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
+                  int64_t c_stride, const float* row_bias);
+
 // C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread; A is not rounded.
 void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
                     const Epilogue& epilogue);

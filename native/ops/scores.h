@@ -22,9 +22,13 @@ struct Scorer {
   const float* bias;   // [items] or nullptr
 
   // Scores of items [first, first + items) for samples from `first_sample`, a multiple of kTileColumns, on. Columns past
-  // the last sample, up to a multiple of kTileColumns, hold scores of a user of zeros.
+  // the last sample, up to a whole vector, hold scores of a user of zeros, or 0.
   SHORTLIST_INLINE void tile(int64_t first, int64_t items, int64_t first_sample, int64_t samples, float* to,
                              int64_t stride) const {
+    if (samples <= kFewColumns) {
+      return multiply_few(items, first_sample, samples, {weight.row(first), weight.stride, 1}, users, to, stride,
+                          bias ? bias + first : nullptr);
+    }
     Epilogue epilogue;
     epilogue.row_bias = bias ? bias + first : nullptr;
     multiply_packed(items, first_sample, round_up(samples, kTileColumns), {weight.row(first), weight.stride, 1}, users, to,

@@ -720,6 +720,9 @@ void check_isa(const std::string& isa) {
     check_softmax(engines, width, samples, items);
     for (const int top : {1, 10, 100}) check_retrieval(engines, width, samples, items, top);
   }
+  for (const int samples : {1, 2, 3, 4}) {  // few samples are scored in another way
+    for (const int width : {1, 16, 31, 300}) check_retrieval(engines, width, samples, 90, 10);
+  }
   for (const int n : {1, 2, 15, 16, 17, 5000}) check_small_ops(engines, n);
   for (const double limit : {0.5, 1000.0}) check_clip(engines, 300, 65, limit);
   check_draws(engines, 40, 5);

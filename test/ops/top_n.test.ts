@@ -2,10 +2,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { float32, int32 } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/top_n.js";
-import { createNativeEngine } from "../../src/executors/native.js";
+import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { Graph } from "../../src/graph/graph.js";
 import { OPS, topN } from "../../src/ops/index.js";
+import { RandomStream, STREAMS } from "../../src/random/philox.js";
 import { assertNumbers, checkCases, evaluate, runOnce } from "./harness.js";
 
 checkCases(cases);
@@ -60,6 +61,54 @@ test("top may be a dim, given at run time", async () => {
   for (const engine of [createReferenceEngine({ ops: OPS }), createNativeEngine({ threads: 1 })]) {
     const { outputs } = await runOnce(engine, built, { samples: 2, excluded: 3, top: 2 });
     assert.equal([...outputs["items"]!], [5, 1, 1, 3]);
+  }
+});
+
+test("who asks alone gets the bits that many get together", async () => {
+  const items = 500;
+  const random = new RandomStream(1, STREAMS.simulate);
+  for (const width of [1, 33, 300]) {
+    const together = 40;
+    const users = Float32Array.from({ length: together * width }, () => random.normal());
+    const weight = Float32Array.from({ length: items * width }, () => random.normal());
+    for (const isa of availableIsas()) {
+      const scores = async (samples: number, from: number) => {
+        const graph = new Graph();
+        const best = topN(
+          graph,
+          "best",
+          {
+            user: graph.input("user", "float32", ["samples", width]),
+            weight: graph.parameter("weight", [items, width], { kind: "zeros" }),
+            bias: graph.parameter("bias", [items], { kind: "zeros" }),
+            excluded: graph.input("excluded", "int32", [0]),
+            excludedOffsets: graph.input("excluded_offsets", "int32", ["samples+1"]),
+          },
+          { top: items, skipRows: 0 },
+        );
+        graph.output("items", best.items);
+        graph.output("score", best.score);
+        const inputs = {
+          user: users.subarray(from * width, (from + samples) * width),
+          excluded: new Int32Array(0),
+          excluded_offsets: new Int32Array(samples + 1),
+        };
+        const stored = { weight, bias: weight.subarray(0, items) };
+        return runOnce(
+          createNativeEngine({ threads: 1, isa }),
+          { program: graph.toProgram(), stored, inputs },
+          { samples },
+        );
+      };
+      const all = (await scores(together, 0)).outputs;
+      for (const samples of [1, 2, 3, 4, 5]) {
+        const { outputs } = await scores(samples, 7);
+        for (const name of ["items", "score"]) {
+          const expected = all[name]!.subarray(7 * items, (7 + samples) * items);
+          assert.equal(outputs[name], expected, `${name} of ${samples}, width ${width}, ${isa}`);
+        }
+      }
+    }
   }
 });
 
