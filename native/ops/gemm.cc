@@ -267,7 +267,10 @@ void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const Pa
         const float* const from = a.data + row * a.row_stride + p + q;
         vf square[kLanes];
 #pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) square[i] = i < rows ? load_upto(from + i * a.row_stride, steps) : vf{};
+        for (int i = 0; i < kLanes; ++i) {
+          __builtin_prefetch(from + (m + i) * a.row_stride, 0, 2);  // of the rows that are multiplied next
+          square[i] = i < rows ? load_upto(from + i * a.row_stride, steps) : vf{};
+        }
         transpose(square);
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) {
