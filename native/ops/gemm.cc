@@ -139,6 +139,13 @@ SHORTLIST_INLINE Matrix part_of(const Matrix& matrix, int64_t row, int64_t colum
   return {data, matrix.row_stride, matrix.column_stride, matrix.bf16};
 }
 
+// The first kLanes steps of kLanes rows, `stride` apart, as steps: those past `steps`, and the lanes of rows past `rows`, are 0.
+SHORTLIST_INLINE void load_transposed(const float* from, int64_t stride, int64_t rows, int64_t steps, vf* square) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) square[i] = i < rows ? load_upto(from + i * stride, steps) : vf{};
+  transpose(square);
+}
+
 // depth × columns ≤ kWidth of a matrix into a panel [depth, kWidth]; columns past the last hold zeros. Columns that lie along
 // are transposed by squares.
 template <int kWidth>
@@ -165,11 +172,7 @@ void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
     const float* const column = from.data + j * from.column_stride;
     for (int64_t p = 0; p < depth; p += kLanes) {
       vf square[kLanes];
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) {
-        square[i] = j + i < columns ? load_upto(column + i * from.column_stride + p, depth - p) : vf{};
-      }
-      transpose(square);
+      load_transposed(column + p, from.column_stride, columns - j, depth - p, square);
       for (int i = 0; i < kLanes && p + i < depth; ++i) store(to + (p + i) * kWidth + j, rounded(square[i]));
     }
   }
@@ -265,13 +268,9 @@ void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const Pa
       for (int64_t q = 0; q < block; q += kLanes) {
         const int64_t steps = block - q < kLanes ? block - q : kLanes;
         const float* const from = a.data + row * a.row_stride + p + q;
+        for (int i = 0; i < kLanes; ++i) __builtin_prefetch(from + (m + i) * a.row_stride, 0, 2);  // the rows multiplied next
         vf square[kLanes];
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) {
-          __builtin_prefetch(from + (m + i) * a.row_stride, 0, 2);  // of the rows that are multiplied next
-          square[i] = i < rows ? load_upto(from + i * a.row_stride, steps) : vf{};
-        }
-        transpose(square);
+        load_transposed(from, a.row_stride, rows, steps, square);
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) {
           if (i >= steps) break;
