@@ -1,4 +1,4 @@
-import { CaseValues, type OpCase } from "./case.js";
+import { CaseValues, int32, type OpCase } from "./case.js";
 
 interface Sizes {
   rows: number;
@@ -29,7 +29,61 @@ function linear(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase
   };
 }
 
+interface GroupedSizes extends Omit<Sizes, "rows" | "bias"> {
+  /** Rows of each group. */
+  groups: number[];
+  /** Of `widths`: "x" has a row of its own for each row, "g" one a group. */
+  order: string;
+}
+
+function grouped(name: string, sizes: GroupedSizes, extra: Partial<OpCase> = {}): OpCase {
+  const { groups, widths, order, out, activation = "none", precision = "float32" } = sizes;
+  const values = new CaseValues(33);
+  const offsets = [0];
+  for (const rows of groups) offsets.push(offsets.at(-1)! + rows);
+  const rows = offsets.at(-1)!;
+  const inputs = (letter: string, count: number) =>
+    widths.filter((_, i) => order[i] === letter).map((columns) => values.normal([count, columns]));
+  const width = widths.reduce((a, b) => a + b, 0);
+  return {
+    op: "linear",
+    name,
+    operands: {
+      input: inputs("x", rows),
+      group_input: inputs("g", groups.length),
+      group_offsets: int32([groups.length + 1], offsets),
+      weight: values.normal([width, out], 1 / Math.sqrt(width)),
+      bias: values.normal([out]),
+    },
+    attributes: { activation, precision, order },
+    rounds: precision === "bf16",
+    differentiate: ["input", "group_input", "weight", "bias"],
+    tolerance: 16 + Math.max(width, rows) / 8,
+    ...extra,
+  };
+}
+
+const NETWORK = { widths: [64, 64, 8, 16, 8, 64, 16], order: "xgggxxg", out: 256, activation: "relu" } as const;
+
 export const cases: OpCase[] = [
+  grouped("groups, one of one", { groups: [1], widths: [1, 1], order: "gx", out: 1 }),
+  grouped("groups without rows", { groups: [0, 3, 0, 0, 2, 0], widths: [3, 2, 5], order: "xgx", out: 7 }),
+  grouped("no groups", { groups: [], widths: [3, 2], order: "xg", out: 2 }),
+  grouped("groups of a few rows, relu", {
+    groups: [1, 7, 2, 30, 1],
+    widths: [5, 3, 19, 1],
+    order: "ggxg",
+    out: 33,
+    activation: "relu",
+  }),
+  grouped("long sums, few rows, groups", { groups: [20, 5], widths: [700, 9], order: "xg", out: 17 }),
+  grouped("groups, bf16", { groups: [9, 40, 3], widths: [31, 20, 7], order: "gxg", out: 29, precision: "bf16" }),
+  grouped("the network's first layer, groups", { ...NETWORK, widths: [...NETWORK.widths], groups: [12, 1, 30, 5] }),
+  grouped(
+    "typical, groups",
+    { ...NETWORK, widths: [...NETWORK.widths], groups: Array.from({ length: 24 }, () => 11) },
+    { benchmark: true },
+  ),
   linear("no rows", { rows: 0, widths: [3], out: 2 }),
   linear("one of one", { rows: 1, widths: [1], out: 1 }),
   linear("odd sizes", { rows: 7, widths: [13], out: 11 }),

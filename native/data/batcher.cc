@@ -107,8 +107,10 @@ Batch Batcher::layout() const {
     batch.inputs.back().dtype = dtype;
   };
   for (const char* dim : {"samples", "positions", "runs", "steps"}) batch.dims.push_back({dim, 0});
+  if (options_.share_users) batch.dims.push_back({"users", 0});
   for (const Clicks::UserFeature& feature : clicks_.user_features) add(feature.name, Dtype::int32);
   if (!clicks_.numbers.empty()) add("numbers", Dtype::float32);
+  if (options_.share_users) add("user_offsets", Dtype::int32);
   if (clicks_.times.values) add("example_age", Dtype::float32);
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     add(feature.name, Dtype::int32);
@@ -190,6 +192,8 @@ void Batcher::add_parts(int64_t first, int64_t end) {
 void Batcher::begin(Batch* batch, int64_t samples) {
   spans_.clear();
   targets_.clear();
+  users_.clear();
+  user_offsets_.assign(1, 0);
   positions_ = 0;
   Elements* ranges[7];
   for (int i = 0; i < 7; ++i) {
@@ -234,6 +238,12 @@ void Batcher::add_sample(Place target, int64_t position, int64_t step) {
   step_end_[s] = static_cast<int32_t>(step_position_->size());
 }
 
+// The user of the last `samples` samples.
+void Batcher::add_user(int32_t user, int64_t samples) {
+  users_.insert(users_.end(), static_cast<size_t>(options_.share_users ? 1 : samples), user);
+  user_offsets_.push_back(static_cast<int32_t>(targets_.size()));
+}
+
 void Batcher::add_isolated(Place target) {
   const int64_t from = history_start(clicks_.offsets[target.user], target.click);
   const int64_t position = positions_, step = step_position_->size();
@@ -244,6 +254,7 @@ void Batcher::add_isolated(Place target) {
   }
   add_run(position);
   add_sample(target, position, step);
+  add_user(target.user, 1);
 }
 
 // Targets `first` to `end` − 1, all of one user, sharing positions and runs of prefixes.
@@ -272,34 +283,41 @@ void Batcher::add_shared(int64_t first, int64_t end) {
     }
     add_sample(target, position, run_start);
   }
+  add_user(target.user, end - first);
 }
 
 // The features of the users, of the positions and of the targets.
 void Batcher::gather(Batch* batch) const {
-  const int64_t samples = static_cast<int64_t>(targets_.size());
+  const int64_t samples = static_cast<int64_t>(targets_.size()), users = static_cast<int64_t>(users_.size());
   Batch::Input* input = batch->inputs.data();
   Batch::Dim* dim = batch->dims.data();
   (dim++)->size = samples;
   (dim++)->size = positions_;
   (dim++)->size = run_offsets_->size() - 1;
   (dim++)->size = step_position_->size();
+  if (options_.share_users) (dim++)->size = users;
   for (const Clicks::UserFeature& feature : clicks_.user_features) {
     Elements& elements = (input++)->elements;
-    elements.resize(samples);
-    for (int64_t s = 0; s < samples; ++s) elements.ids()[s] = feature.ids[targets_[s].user];
+    elements.resize(users);
+    for (int64_t u = 0; u < users; ++u) elements.ids()[u] = feature.ids[users_[u]];
   }
   if (!clicks_.numbers.empty()) {
     Elements& elements = (input++)->elements;
     const int64_t columns = static_cast<int64_t>(clicks_.numbers.size());
-    elements.resize(samples * columns);
+    elements.resize(users * columns);
     for (int64_t column = 0; column < columns; ++column) {
       const Clicks::Number& number = clicks_.numbers[column];
       const double scale = number.deviation > 0 ? 1 / number.deviation : 1;
-      for (int64_t s = 0; s < samples; ++s) {
-        const float value = number.values[targets_[s].user];
-        elements.numbers()[s * columns + column] = std::isnan(value) ? 0.0f : static_cast<float>((static_cast<double>(value) - number.mean) * scale);
+      for (int64_t u = 0; u < users; ++u) {
+        const float value = number.values[users_[u]];
+        elements.numbers()[u * columns + column] = std::isnan(value) ? 0.0f : static_cast<float>((static_cast<double>(value) - number.mean) * scale);
       }
     }
+  }
+  if (options_.share_users) {
+    Elements& elements = (input++)->elements;
+    elements.resize(users + 1);
+    std::memcpy(elements.ids(), user_offsets_.data(), static_cast<size_t>((users + 1) * kBytesPerElement));
   }
   if (clicks_.times.values) {
     Elements& elements = (input++)->elements;

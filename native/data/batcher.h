@@ -48,6 +48,7 @@ struct BatchOptions {
   int64_t batch_size = 0;
   int64_t max_part = 0;  // 0: the default
   uint32_t seed = 0;
+  bool share_users = false;
 };
 
 // Memory for 4-byte elements that is used again and again. Growing keeps the elements; new ones are not cleared.
@@ -129,6 +130,7 @@ class Batcher {
   void add_span(int64_t click, int64_t count);
   void add_run(int64_t position);
   void add_sample(Place target, int64_t position, int64_t step);
+  void add_user(int32_t user, int64_t samples);
   void add_isolated(Place target);
   void add_shared(int64_t first, int64_t end);
   void gather(Batch* batch) const;
@@ -147,6 +149,8 @@ class Batcher {
 
   // The batch that is being built.
   std::vector<Place> places_, targets_;
+  std::vector<int32_t> users_;         // of each row of user features
+  std::vector<int32_t> user_offsets_;  // [users + 1] the samples of each, where users are shared
   std::vector<Span> spans_;
   int64_t positions_ = 0;
   int32_t *sample_start_ = nullptr, *sample_end_ = nullptr, *step_start_ = nullptr, *step_end_ = nullptr;

@@ -502,6 +502,12 @@ class ObjectReader {
     const Napi::Value value = object_.Get(name);
     return value.IsString() && value.As<Napi::String>().Utf8Value() == text;
   }
+  // False where it is left out.
+  bool flag(const char* name) const {
+    const Napi::Value value = object_.Get(name);
+    if (!value.IsBoolean() && !value.IsUndefined()) fail(env_, "Expected \"" + std::string(name) + "\" to be a boolean");
+    return value.ToBoolean();
+  }
   bool has(const char* name) const { return !object_.Get(name).IsUndefined(); }
   ObjectReader object(const char* name) const { return ObjectReader(env_, object_.Get(name), name); }
   std::string text(const char* name) const {
@@ -563,6 +569,7 @@ class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
     read.shared = options.is("batching", "shared");
     read.max_part = options.has("maxPart") ? options.size("maxPart") : 0;
     read.seed = static_cast<uint32_t>(options.size("seed"));
+    read.share_users = options.flag("shareUsers");
     batcher = guarded(info.Env(), [&] { return std::make_shared<Batcher>(read_clicks(clicks), read); });
     info.This().As<Napi::Object>().TypeTag(&kBatchesTag);
   }

@@ -27,12 +27,20 @@ struct Matrix {
   bool bf16 = false;  // elements count as rounded to bfloat16
 };
 
-// What happens to C's elements.
+// Rows that are picked by number: row i is data + row_of[i]·stride.
+struct PickedRows {
+  const float* data = nullptr;
+  int64_t stride = 0;
+  const int32_t* row_of = nullptr;
+};
+
+// What happens to C's elements, in this order.
 struct Epilogue {
   bool accumulate = false;              // C += instead of C =
-  const float* column_bias = nullptr;   // [n], added at the end
+  PickedRows addend;                    // [m, n], if there is one
+  const float* column_bias = nullptr;   // [n]
   const float* row_bias = nullptr;      // [m]
-  bool relu = false;                    // max(0, ·) last of all; NaN stays NaN
+  bool relu = false;                    // max(0, ·); NaN stays NaN
 };
 
 // B [k, n] in panels of kTileColumns columns, the last padded with zeros.

@@ -1,15 +1,16 @@
 // A fully connected layer over the concatenation of its inputs, and its gradients; formulas in src/ops/linear.ts.
 //
-// linear                  output [rows, out] = activation([x₀ | x₁ …] · weight + bias)
+// linear                  output [rows, out] = activation([x₀ | x₁ | y₀[group] …] · weight + bias)
 // relu_gradient           gradient = output_gradient where output > 0, else 0       may write output_gradient in place
-// linear_input_gradient   gradientᵢ [rows, widthᵢ] = output_gradient · weightᵢᵀ
-// linear_weight_gradient  gradient [Σ width, out] = [x₀ | x₁ …]ᵀ · output_gradient
+// linear_input_gradient   gradientᵢ [rows, widthᵢ] = output_gradient · weightᵢᵀ, of group inputs group_gradient · weightᵢᵀ
+// linear_weight_gradient  gradient [Σ width, out] = [x₀ | x₁ …]ᵀ · output_gradient, of group inputs yᵀ · group_gradient
 // linear_bias_gradient    gradient [out] = Σ_r output_gradient[r]
 //
 // All outputs are =; but for relu_gradient they alias nothing. No rows: zeros for the weight and the bias.
 //
 // Inputs that are neighbouring column blocks of one buffer, which is how the executor lays a concatenation out, are one
-// matrix and one product; other inputs add their products one after the other.
+// matrix and one product; other inputs add their products one after the other. Group inputs are multiplied once a group,
+// and rows pick up their group's product as they are stored.
 
 #include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
@@ -19,32 +20,62 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// Neighbouring tensors [first, last) of a list, as one matrix `columns` wide.
+// Neighbouring inputs of one kind, as one matrix `columns` wide, and the rows of the weight that it meets.
 struct Span {
-  int32_t first;
-  int32_t last;
+  const Tensor* first;
   int64_t columns;
+  int64_t weight_row;
+  bool grouped;
 };
 
-Span span_from(const Slot& slot, int32_t first) {
-  Span span = {first, first + 1, slot.tensors[first].columns};
-  for (; span.last < slot.count; ++span.last) {
-    const Tensor& next = slot.tensors[span.last];
-    if (next.stride != slot.tensors[first].stride || next.data != slot.tensors[first].f32() + span.columns) break;
-    span.columns += next.columns;
+// The inputs in the order in which they are concatenated, span by span.
+class Spans {
+ public:
+  Spans(const Call& call, const Slot& own, const Slot& grouped)
+      : order_(text_attribute(call, "order")), next_{own.tensors, grouped.tensors}, left_(own.count + grouped.count) {}
+
+  bool next(Span* span) {
+    if (left_ == 0) return false;
+    const bool grouped = *order_ == 'g';
+    const Tensor* const first = next_[grouped];
+    *span = {first, 0, weight_row_, grouped};
+    do {
+      span->columns += next_[grouped]->columns;
+      ++next_[grouped];
+      order_ += *order_ != 0;
+      --left_;
+    } while (left_ > 0 && (*order_ == 'g') == grouped && next_[grouped]->stride == first->stride &&
+             next_[grouped]->data == first->f32() + span->columns);
+    weight_row_ += span->columns;
+    return true;
   }
-  return span;
-}
 
-int64_t width_of(const Slot& slot) {
-  int64_t width = 0;
-  for (int32_t i = 0; i < slot.count; ++i) width += slot.tensors[i].columns;
+ private:
+  const char* order_;
+  const Tensor* next_[2];
+  int64_t left_;
+  int64_t weight_row_ = 0;
+};
+
+// Σ of the widths of all inputs, each with `rows` or `groups` rows, where `order` has a letter for each.
+int64_t check_inputs(const Call& call, const Slot& own, const Slot& grouped, int64_t rows, int64_t groups) {
+  const char* const order = text_attribute(call, "order");
+  int64_t width = 0, count[2] = {0, 0};
+  for (const char* letter = order; *letter != 0; ++letter) {
+    expect(call, *letter == 'x' || *letter == 'g', "order of letters x and g");
+    ++count[*letter == 'g'];
+  }
+  expect(call, own.count > 0, "at least one input");
+  expect(call, (*order == 0 || count[0] == own.count) && count[1] == grouped.count, "order with a letter for each input");
+  for (int32_t i = 0; i < own.count; ++i) {
+    expect(call, own.tensors[i].rows == rows, "inputs with as many rows as the output");
+    width += own.tensors[i].columns;
+  }
+  for (int32_t i = 0; i < grouped.count; ++i) {
+    expect(call, grouped.tensors[i].rows == groups, "group inputs with a row a group");
+    width += grouped.tensors[i].columns;
+  }
   return width;
-}
-
-void check_rows(const Call& call, const Slot& slot, int64_t rows) {
-  expect(call, slot.count > 0, "at least one input");
-  for (int32_t i = 0; i < slot.count; ++i) expect(call, slot.tensors[i].rows == rows, "inputs with as many rows as the output");
 }
 
 void check_precision(const Call& call) {
@@ -52,37 +83,73 @@ void check_precision(const Call& call) {
          "precision \"float32\" or \"bf16\"");
 }
 
-enum ForwardInput { kInputs, kWeight, kBias };
+enum ForwardInput { kInputs, kWeight, kBias, kGroupInputs, kGroupOffsets };
 
 void check_forward(const Call& call) {
   const Tensor& weight = call.input(kWeight);
-  check_rows(call, call.inputs[kInputs], call.output(0).rows);
-  expect(call, weight.rows == width_of(call.inputs[kInputs]), "weight with one row a column of the inputs");
+  const Slot& grouped = call.inputs[kGroupInputs];
+  const bool has_groups = call.has(kGroupOffsets);
+  expect(call, has_groups == (grouped.count > 0), "group_offsets beside group_input");
+  const int64_t groups = has_groups ? call.input(kGroupOffsets).rows - 1 : 0, rows = call.output(0).rows;
+  expect(call, weight.rows == check_inputs(call, call.inputs[kInputs], grouped, rows, groups), "weight with one row a column of the inputs");
   expect(call, call.output(0).columns == weight.columns, "output as wide as weight");
   if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.columns, 1), "bias [out]");
+  if (has_groups) {
+    expect(call, call.input(kGroupOffsets).given, "group_offsets given");
+    check_offsets(call, call.input(kGroupOffsets), rows);
+  }
   expect(call, text_attribute_is(call, "activation", "none") || text_attribute_is(call, "activation", "relu"),
          "activation \"none\" or \"relu\"");
   check_precision(call);
 }
 
+// [rows] the group of each row.
+const int32_t* group_of_row(const Call& call, const Tensor& offsets, int64_t rows) {
+  const int32_t* offset = offsets.i32();
+  int32_t* group = int_scratch(call, rows);
+  for (int64_t g = 0; g + 1 < offsets.rows; ++g) {
+    for (int32_t r = offset[g]; r < offset[g + 1]; ++r) group[r] = static_cast<int32_t>(g);
+  }
+  return group;
+}
+
 void forward(const Call& call) {
   const bool bf16 = text_attribute_is(call, "precision", "bf16");
   const Slot& inputs = call.inputs[kInputs];
+  const Slot& group_inputs = call.inputs[kGroupInputs];
   const Tensor& weight = call.input(kWeight);
   const Tensor& output = call.output(0);
+  const int64_t out = output.columns;
+  const auto multiply_span = [&](const Span& span, int64_t rows, float* to, int64_t stride, const Epilogue& epilogue) {
+    multiply(call, rows, out, span.columns, {span.first->f32(), span.first->stride, 1, bf16},
+             {weight.row(span.weight_row), weight.stride, 1, bf16}, to, stride, epilogue);
+  };
+  Span span;
+  PickedRows group_products;
+  if (group_inputs.count > 0) {
+    const Tensor& offsets = call.input(kGroupOffsets);
+    float* const products = float_scratch(call, (offsets.rows - 1) * out);  // [groups, out]
+    Epilogue epilogue;
+    for (Spans spans(call, inputs, group_inputs); spans.next(&span);) {
+      if (!span.grouped) continue;
+      multiply_span(span, offsets.rows - 1, products, out, epilogue);
+      epilogue.accumulate = true;
+    }
+    group_products = {products, out, group_of_row(call, offsets, output.rows)};
+  }
   Epilogue epilogue;
-  int64_t weight_row = 0;
-  for (int32_t i = 0; i < inputs.count;) {
-    const Span span = span_from(inputs, i);
-    if (span.last == inputs.count) {
+  int64_t columns = 0;
+  for (int32_t i = 0; i < inputs.count; ++i) columns += inputs.tensors[i].columns;
+  for (Spans spans(call, inputs, group_inputs); spans.next(&span);) {
+    if (span.grouped) continue;
+    columns -= span.columns;
+    if (columns == 0) {
+      epilogue.addend = group_products;
       epilogue.column_bias = call.has(kBias) ? call.input(kBias).f32() : nullptr;
       epilogue.relu = text_attribute_is(call, "activation", "relu");
     }
-    multiply(call, output.rows, output.columns, span.columns, {inputs.tensors[i].f32(), inputs.tensors[i].stride, 1, bf16},
-             {weight.row(weight_row), weight.stride, 1, bf16}, output.f32(), output.stride, epilogue);
+    multiply_span(span, output.rows, output.f32(), output.stride, epilogue);
     epilogue.accumulate = true;
-    weight_row += span.columns;
-    i = span.last;
   }
 }
 
@@ -109,55 +176,56 @@ void relu_gradient_run(const Call& call) {
   });
 }
 
-enum InputGradientInput { kOutputGradient, kGradientWeight, kLike };
+enum InputGradientInput { kOutputGradient, kGradientWeight, kLike, kGroupGradient, kGroupLike };
+
+// The gradients by the output, of rows and of groups: as wide as each other and as `out`. Returns the number of groups.
+int64_t check_gradients(const Call& call, const Tensor& output_gradient, int group_gradient, const Slot& grouped, int64_t out) {
+  expect(call, output_gradient.columns == out, "output_gradient as wide as weight");
+  expect(call, call.has(group_gradient) == (grouped.count > 0), "group_gradient beside group inputs");
+  if (grouped.count == 0) return 0;
+  expect(call, call.input(group_gradient).columns == out, "group_gradient as wide as weight");
+  return call.input(group_gradient).rows;
+}
 
 void check_input_gradient(const Call& call) {
   const Tensor& output_gradient = call.input(kOutputGradient);
   const Tensor& weight = call.input(kGradientWeight);
-  expect(call, output_gradient.columns == weight.columns, "output_gradient as wide as weight");
-  check_rows(call, call.outputs[0], output_gradient.rows);
-  expect(call, weight.rows == width_of(call.outputs[0]), "weight with one row a column of the gradients");
+  const int64_t groups = check_gradients(call, output_gradient, kGroupGradient, call.outputs[1], weight.columns);
+  expect(call, weight.rows == check_inputs(call, call.outputs[0], call.outputs[1], output_gradient.rows, groups),
+         "weight with one row a column of the gradients");
   check_precision(call);
 }
 
 void input_gradient(const Call& call) {
   const bool bf16 = text_attribute_is(call, "precision", "bf16");
-  const Slot& gradients = call.outputs[0];
-  const Tensor& output_gradient = call.input(kOutputGradient);
   const Tensor& weight = call.input(kGradientWeight);
-  int64_t weight_row = 0;
-  for (int32_t i = 0; i < gradients.count;) {
-    const Span span = span_from(gradients, i);
-    multiply(call, output_gradient.rows, span.columns, output_gradient.columns,
-             {output_gradient.f32(), output_gradient.stride, 1, bf16}, {weight.row(weight_row), 1, weight.stride, bf16},
-             gradients.tensors[i].f32(), gradients.tensors[i].stride, {});
-    weight_row += span.columns;
-    i = span.last;
+  Span span;
+  for (Spans spans(call, call.outputs[0], call.outputs[1]); spans.next(&span);) {
+    const Tensor& above = call.input(span.grouped ? kGroupGradient : kOutputGradient);
+    multiply(call, above.rows, span.columns, above.columns, {above.f32(), above.stride, 1, bf16},
+             {weight.row(span.weight_row), 1, weight.stride, bf16}, span.first->f32(), span.first->stride, {});
   }
 }
 
-enum WeightGradientInput { kGradientInputs, kWeightOutputGradient };
+enum WeightGradientInput { kGradientInputs, kWeightOutputGradient, kGradientGroupInputs, kWeightGroupGradient };
 
 void check_weight_gradient(const Call& call) {
   const Tensor& output_gradient = call.input(kWeightOutputGradient);
-  check_rows(call, call.inputs[kGradientInputs], output_gradient.rows);
-  expect(call, is_shape(call.output(0), width_of(call.inputs[kGradientInputs]), output_gradient.columns),
-         "gradient [width of the inputs, width of output_gradient]");
+  const Slot& grouped = call.inputs[kGradientGroupInputs];
+  const int64_t groups = check_gradients(call, output_gradient, kWeightGroupGradient, grouped, call.output(0).columns);
+  const int64_t width = check_inputs(call, call.inputs[kGradientInputs], grouped, output_gradient.rows, groups);
+  expect(call, call.output(0).rows == width, "gradient [width of the inputs, width of output_gradient]");
   check_precision(call);
 }
 
 void weight_gradient(const Call& call) {
   const bool bf16 = text_attribute_is(call, "precision", "bf16");
-  const Slot& inputs = call.inputs[kGradientInputs];
-  const Tensor& output_gradient = call.input(kWeightOutputGradient);
   const Tensor& gradient = call.output(0);
-  int64_t row = 0;
-  for (int32_t i = 0; i < inputs.count;) {
-    const Span span = span_from(inputs, i);
-    multiply(call, span.columns, gradient.columns, output_gradient.rows, {inputs.tensors[i].f32(), 1, inputs.tensors[i].stride, bf16},
-             {output_gradient.f32(), output_gradient.stride, 1, bf16}, gradient.row(row), gradient.stride, {});
-    row += span.columns;
-    i = span.last;
+  Span span;
+  for (Spans spans(call, call.inputs[kGradientInputs], call.inputs[kGradientGroupInputs]); spans.next(&span);) {
+    const Tensor& above = call.input(span.grouped ? kWeightGroupGradient : kWeightOutputGradient);
+    multiply(call, span.columns, gradient.columns, above.rows, {span.first->f32(), 1, span.first->stride, bf16},
+             {above.f32(), above.stride, 1, bf16}, gradient.row(span.weight_row), gradient.stride, {});
   }
 }
 
@@ -167,13 +235,13 @@ void check_bias_gradient(const Call& call) {
 
 void bias_gradient(const Call& call) { column_sums(call, call.input(0), call.output(0).f32()); }
 
-const char* const kForwardInputs[] = {"input*", "weight", "bias?", nullptr};
+const char* const kForwardInputs[] = {"input*", "weight", "bias?", "group_input*?", "group_offsets?", nullptr};
 const char* const kForwardOutputs[] = {"output", nullptr};
 const char* const kReluInputs[] = {"output", "output_gradient", nullptr};
 const char* const kGradient[] = {"gradient", nullptr};
-const char* const kInputGradientInputs[] = {"output_gradient", "weight", "like*", nullptr};
-const char* const kInputGradientOutputs[] = {"gradient*", nullptr};
-const char* const kWeightGradientInputs[] = {"input*", "output_gradient", nullptr};
+const char* const kInputGradientInputs[] = {"output_gradient", "weight", "like*", "group_gradient?", "group_like*?", nullptr};
+const char* const kInputGradientOutputs[] = {"gradient*", "group_input_gradient*?", nullptr};
+const char* const kWeightGradientInputs[] = {"input*", "output_gradient", "group_input*?", "group_gradient?", nullptr};
 const char* const kBiasGradientInputs[] = {"output_gradient", nullptr};
 
 }  // namespace

@@ -14,7 +14,8 @@ import { IntList } from "./int_list.js";
  *
  * Inputs, int32 unless said, ranges half-open:
  * - `<user feature>` [samples]; `numbers` float32 [samples × number features], row-major in schema order, standardised
- *   by the training log's mean and deviation, 0 where missing (left out where the schema has none)
+ *   by the training log's mean and deviation, 0 where missing (left out where the schema has none). With `shareUsers` a row
+ *   for each of `users` instead, neighbouring samples of one user, and `user_offsets` [users + 1], the samples of each
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x, which is 0 for the log's latest click and 1
  *   for its earliest and for one without a time; in batches of users in order it is 0: they ask for the clicks of now
  *   (left out where the clicks have no times)
@@ -25,7 +26,10 @@ import { IntList } from "./int_list.js";
  * - `target` [samples]: item ids; left out by `NextClickBatches`
  */
 export interface Batch {
-  /** samples, positions, runs, steps, and the number of values of each multi-valued item feature by its name. */
+  /**
+   * samples, positions, runs, steps, with `shareUsers` users, and the number of values of each multi-valued item feature by
+   * its name.
+   */
   readonly dims: Readonly<Record<string, number>>;
   readonly inputs: Readonly<Record<string, Int32Array | Float32Array>>;
 }
@@ -53,6 +57,8 @@ export interface TrainingBatchOptions extends BatchOptions {
    * ends after at least so many samples; batchSize / 32 unless given.
    */
   readonly maxPart?: number | undefined;
+  /** Features of users once for the neighbouring samples of a user (default false). */
+  readonly shareUsers?: boolean | undefined;
 }
 
 /** Batches to train on: every sample exactly once a pass. Any batch can be asked for at any time, so a run can resume. */
@@ -290,7 +296,11 @@ class BatchBuilder {
   readonly #clicks: Clicks;
   readonly #window: number;
   readonly #windows: BatchOptions["windows"];
+  readonly #shareUsers: boolean;
+  /** The user of each row of user features. */
   readonly #users = new IntList();
+  /** Where users are shared, the samples of each; begins with 0. */
+  readonly #userOffsets = new IntList();
   readonly #targets = new IntList();
   /** The click at each position, or −1 for `<unk>`. */
   readonly #positions = new IntList();
@@ -302,10 +312,16 @@ class BatchBuilder {
   readonly #stepStart = new IntList();
   readonly #stepEnd = new IntList();
 
-  constructor({ clicks, window, windows }: BatchOptions) {
+  constructor({
+    clicks,
+    window,
+    windows,
+    shareUsers = false,
+  }: BatchOptions & { readonly shareUsers?: boolean | undefined }) {
     this.#clicks = clicks;
     this.#window = window;
     this.#windows = windows;
+    this.#shareUsers = shareUsers;
     this.#clear();
   }
 
@@ -316,7 +332,8 @@ class BatchBuilder {
     if (from === click) this.#positions.push(-1);
     for (let c = from; c < click; c++) this.#positions.push(c);
     this.#addRun(position);
-    this.#addSample(user, click, position, step);
+    this.#addSample(click, position, step);
+    this.#addUser(user, 1);
   }
 
   /** The samples of one user with these targets (rising click indices), sharing positions and runs of prefixes. */
@@ -341,8 +358,9 @@ class BatchBuilder {
         while (this.#steps.length < runStart + click - from) this.#steps.push(position + this.#steps.length - runStart);
         this.#runOffsets.setLast(this.#steps.length);
       }
-      this.#addSample(user, click, position, runStart);
+      this.#addSample(click, position, runStart);
     }
+    this.#addUser(user, targets.length);
   }
 
   /** Takes all that was added; ages are 0 unless asked for. */
@@ -352,14 +370,16 @@ class BatchBuilder {
     const users = this.#users.toArray();
     const positions = this.#positions.toArray();
     const dims: Record<string, number> = {
-      samples: users.length,
+      samples: targets.length,
       positions: positions.length,
       runs: this.#runOffsets.length - 1,
       steps: this.#steps.length,
+      ...(this.#shareUsers && { users: users.length }),
     };
     const inputs: Record<string, Int32Array | Float32Array> = {};
     for (const { name, ids } of userFeatures) inputs[name] = gather(ids, users);
     if (numbers.length > 0) inputs["numbers"] = this.#gatherNumbers(users);
+    if (this.#shareUsers) inputs["user_offsets"] = this.#userOffsets.toArray();
     if (times) {
       inputs["example_age"] = age ? gatherAges(times, targets) : new Float32Array(AGE_INPUTS * targets.length);
     }
@@ -391,8 +411,7 @@ class BatchBuilder {
   }
 
   /** A sample whose history is the positions from `position` on and the steps from `step` on, to the last ones. */
-  #addSample(user: number, click: number, position: number, step: number): void {
-    this.#users.push(user);
+  #addSample(click: number, position: number, step: number): void {
     this.#targets.push(click);
     this.#sampleStart.push(position);
     this.#sampleEnd.push(this.#positions.length);
@@ -400,10 +419,18 @@ class BatchBuilder {
     this.#stepEnd.push(this.#steps.length);
   }
 
+  /** The user of the last `samples` samples. */
+  #addUser(user: number, samples: number): void {
+    for (let i = 0; i < (this.#shareUsers ? 1 : samples); i++) this.#users.push(user);
+    this.#userOffsets.push(this.#targets.length);
+  }
+
   #clear(): void {
-    for (const list of [this.#users, this.#targets, this.#positions, this.#steps, this.#runOffsets]) list.clear();
+    for (const list of [this.#users, this.#userOffsets, this.#targets, this.#positions, this.#steps, this.#runOffsets])
+      list.clear();
     for (const list of [this.#sampleStart, this.#sampleEnd, this.#stepStart, this.#stepEnd]) list.clear();
     this.#runOffsets.push(0);
+    this.#userOffsets.push(0);
   }
 
   #gatherNumbers(users: Int32Array): Float32Array {

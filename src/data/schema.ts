@@ -60,7 +60,19 @@ const NAME = /^[a-z][a-z0-9_]*$/;
 
 /** Names that batches and Programs use for tensors and dims of their own. */
 const RESERVED: ReadonlySet<string> = new Set([
-  ...["target", "seed", "step", "learning_rate", "samples", "positions", "runs", "steps", "numbers", "user_vector"],
+  ...[
+    "target",
+    "seed",
+    "step",
+    "learning_rate",
+    "samples",
+    "positions",
+    "runs",
+    "steps",
+    "users",
+    "numbers",
+    "user_vector",
+  ],
   "example_age",
   ...["sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets"],
   ...["excluded", "excluded_offsets", "top", "items", "score", "log_partition", "rank", "loss"],

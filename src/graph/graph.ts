@@ -158,9 +158,14 @@ export class Graph {
     return this.#append(op, name, inputs, attributes).outputs as Record<string, Tensor>;
   }
 
-  /** `apply` for an op whose first output slot is a list; its members are `name.0`, `name.1`, … */
-  applyList(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes = {}): readonly Tensor[] {
-    return this.#append(op, name, inputs, attributes).outputs[op.outputs[0]!] as readonly Tensor[];
+  /** `apply` for an op whose output slots are lists; members are `name.0`, `name.1`, … */
+  applyLists(
+    op: GraphOp,
+    name: string,
+    inputs: OptionalOperands,
+    attributes: Attributes = {},
+  ): Record<string, readonly Tensor[]> {
+    return this.#append(op, name, inputs, attributes).outputs as Record<string, readonly Tensor[]>;
   }
 
   /** Marks a computed tensor as an output of the Program. */

@@ -5,6 +5,8 @@ export interface DenseOptions {
   readonly width: number;
   readonly activation: "none" | "relu";
   readonly precision: Precision;
+  /** As of `linear`. */
+  readonly groupOffsets?: Tensor | undefined;
 }
 
 /** A fully connected layer over concatenated inputs: weights N(0, 1/√fan_in), biases 0 at the start. */

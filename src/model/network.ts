@@ -10,6 +10,18 @@ import type { ModelConfig } from "./config.js";
 import { type Dropouts, NO_DROPOUTS } from "./dropouts.js";
 import { attributeTable, table, teaches } from "./tables.js";
 
+export interface NetworkOptions {
+  /** What training leaves out. */
+  readonly drop?: Dropouts;
+  /** The features of users have a row for each user of a batch, not for each sample (`shareUsers` of its batches). */
+  readonly shareUsers?: boolean;
+}
+
+/** Whether training shares the features of a user among samples: not where each sample drops others of them. */
+export function sharesUsers({ batching, dropout, userDropout }: ModelConfig): boolean {
+  return batching === "shared" && dropout === 0 && userDropout === 0;
+}
+
 /**
  * Tensors of the network are named `layer.part`; only inputs have no dot, so a feature may have any name.
  *
@@ -22,17 +34,18 @@ export function userVector(
   graph: Graph,
   config: ModelConfig,
   encoding: Encoding,
-  drop: Dropouts = NO_DROPOUTS,
+  { drop = NO_DROPOUTS, shareUsers = false }: NetworkOptions = {},
 ): Tensor {
   checkFeatureNames(config, encoding.schema);
   const { item, attributes, before, after, numbers } = featureOrder(encoding.schema);
+  const userRows = shareUsers ? "users" : "samples";
   const used = ({ name }: { readonly name: string }) => !config.exclude.includes(name);
   const lookUp = ({ name }: { readonly name: string }) =>
     embeddingLookup(
       graph,
       `${name}.embedding`,
       table(graph, config, encoding, name),
-      drop.ids(name, graph.input(name, "int32", ["samples"]), encoding.vocabularies.get(name)!.size),
+      drop.ids(name, graph.input(name, "int32", [userRows]), encoding.vocabularies.get(name)!.size),
     );
   const inputs = [
     ...itemHistory(graph, config, encoding, item, drop),
@@ -42,19 +55,22 @@ export function userVector(
       : attributes.filter(used).map((feature) => pooledAttribute(graph, config, encoding, feature))),
     ...after.filter(used).map(lookUp),
   ];
-  if (numbers > 0) inputs.push(graph.input("numbers", "float32", ["samples", numbers]));
+  if (numbers > 0) inputs.push(graph.input("numbers", "float32", [userRows, numbers]));
   if (config.exampleAge) inputs.push(graph.input("example_age", "float32", ["samples", AGE_INPUTS]));
 
+  const groupOffsets = shareUsers ? graph.input("user_offsets", "int32", ["users+1"]) : undefined;
+  const { precision } = config;
   let layer: readonly Tensor[] = inputs;
   config.hiddenWidths.forEach((width, index) => {
     const name = `hidden${index + 1}`;
-    layer = [dense(graph, name, drop.layer(layer), { width, activation: "relu", precision: config.precision })];
+    layer = [dense(graph, name, drop.layer(layer), { width, activation: "relu", precision, groupOffsets })];
   });
   if (config.skipHidden && layer !== inputs) layer = [...layer, ...inputs];
   return dense(graph, "user_vector", drop.layer(layer), {
     width: config.userVectorWidth,
     activation: config.userVectorActivation,
-    precision: config.precision,
+    precision,
+    groupOffsets,
   });
 }
 

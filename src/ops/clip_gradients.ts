@@ -42,5 +42,5 @@ export function clipGradients(
   gradient: readonly Tensor[],
   limit: number,
 ): readonly Tensor[] {
-  return graph.applyList(clipGradientsOp, name, { gradient }, { limit });
+  return graph.applyLists(clipGradientsOp, name, { gradient }, { limit })["output"]!;
 }

@@ -10,6 +10,7 @@ import { dropoutOp } from "./dropout.js";
 import { embeddingBagGradientOp, embeddingBagOp } from "./embedding_bag.js";
 import { embeddingLookupOp } from "./embedding_lookup.js";
 import { fillOp } from "./fill.js";
+import { groupSumOp } from "./group_sum.js";
 import { l2DecayOp } from "./l2_decay.js";
 import {
   linearBiasGradientOp,
@@ -88,6 +89,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     linearInputGradientOp,
     linearWeightGradientOp,
     linearBiasGradientOp,
+    groupSumOp,
     decayRowsOp,
     drawNegativesOp,
     nceOp,

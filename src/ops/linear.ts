@@ -1,15 +1,20 @@
-import { sameDim } from "../graph/dims.js";
-import type { Graph, Tensor } from "../graph/graph.js";
+import { type Dim, decrementDim, sameDim } from "../graph/dims.js";
+import type { Graph, ShapeOperands, Tensor } from "../graph/graph.js";
+import type { Attribute } from "../graph/program.js";
+import { groupSumOp } from "./group_sum.js";
 import { checkPrecision, type Precision, rounding } from "./numerics.js";
-import type { Op, Value } from "./op.js";
+import { type Cost, type CostCall, checkOffsets, type KernelCall, type Op, type Value } from "./op.js";
 
 /**
  * A fully connected layer over the concatenation of its inputs:
  *
- *     output = activation([x₀ | x₁ | …] · weight + bias),  activation "none" or "relu".
+ *     output[r] = activation([x₀[r] | x₁[r] | … | y₀[g] | …] · weight + bias),  activation "none" or "relu".
  *
- * xᵢ [rows, widthᵢ], weight [Σ widthᵢ, out], bias [out]. The concatenation is never made here: each input meets its own
- * rows of the weight. With precision "bf16" the operands of this product and of its gradients' are rounded to bfloat16.
+ * xᵢ [rows, widthᵢ], yᵢ [groups, widthᵢ], weight [Σ widthᵢ, out], bias [out]. A group is consecutive rows that have the
+ * same y: g is the one with group_offsets[g] ≤ r < group_offsets[g + 1], and its y meets the weight once. The
+ * concatenation is never made here: each input meets its own rows of the weight. `order` tells where the inputs stand in
+ * it, a letter each: "x" the next of `input`, "g" the next of `group_input`; "" means all of `input` where there is no
+ * other. With precision "bf16" the operands of this product and of its gradients' are rounded to bfloat16.
  */
 export const linearOp: Op = {
   name: "linear",
@@ -17,19 +22,22 @@ export const linearOp: Op = {
     input: { dtype: "float32", rank: 2, variadic: true },
     weight: { dtype: "float32", rank: 2 },
     bias: { dtype: "float32", rank: 1, optional: true },
+    group_input: { dtype: "float32", rank: 2, variadic: true, optional: true },
+    group_offsets: { dtype: "int32", rank: 1, optional: true },
   },
   outputs: ["output"],
-  attributes: { activation: "none", precision: "float32" },
+  attributes: { activation: "none", precision: "float32", order: "" },
   shapes: (operands) => {
-    const inputs = operands.list("input");
     const weight = operands.input("weight");
-    const rows = inputs[0]!.shape[0]!;
-    let width = 0;
-    for (const input of inputs) {
-      if (!sameDim(input.shape[0]!, rows)) operands.failShape("input", `with ${rows} rows`, input);
-      if (typeof input.shape[1] !== "number") operands.failShape("input", "with a fixed width", input);
-      width += input.shape[1] as number;
+    const rows = operands.list("input")[0]!.shape[0]!;
+    expectWidths(operands, "input", rows);
+    if (operands.has("group_offsets")) {
+      expectWidths(operands, "group_input", decrementDim(operands.input("group_offsets").shape[0]!));
     }
+    if (operands.has("group_offsets") !== operands.has("group_input")) {
+      operands.fail("Expected group_offsets beside group_input");
+    }
+    const width = checkOrder(operands, "input", "group_input");
     if (weight.shape[0] !== width) operands.failShape("weight", `with ${width} rows`, weight);
     if (operands.has("bias")) operands.expectShape("bias", [weight.shape[1]!]);
     if (!["none", "relu"].includes(operands.attribute("activation")))
@@ -37,7 +45,8 @@ export const linearOp: Op = {
     checkPrecision(operands);
     return { output: { dtype: "float32", shape: [rows, weight.shape[1]!] } };
   },
-  // With d = d output (where output > 0, for relu): dX = d Wᵀ, dW = Xᵀ d, d bias = Σ rows of d.
+  // With d = d output (where output > 0, for relu) and D[g] = Σ d over the rows of group g: dX = d Wᵀ, dY = D Wᵀ,
+  // dW = Xᵀ d for the rows of X and Yᵀ D for those of Y, d bias = Σ rows of d, or of D.
   gradient: ({ graph, name, attributes, input, list, optional, output, outputGradient, needed }) => {
     let gradient = outputGradient("output");
     if (attributes["activation"] === "relu") {
@@ -47,25 +56,38 @@ export const linearOp: Op = {
       })["gradient"]!;
     }
     const [inputs, weight, bias] = [list("input"), input("weight"), optional("bias")];
-    const precision = { precision: attributes["precision"]! };
-    const forInput = { output_gradient: gradient, weight, like: inputs };
-    const forWeight = { input: inputs, output_gradient: gradient };
+    const offsets = optional("group_offsets");
+    const groupInputs = offsets && list("group_input");
+    const group_gradient =
+      offsets && graph.apply(groupSumOp, `${name}.group_gradient`, { input: gradient, offsets })["output"]!;
+    const shared = { precision: attributes["precision"]!, order: attributes["order"]! };
+    const forInput = { output_gradient: gradient, group_gradient, weight, like: inputs, group_like: groupInputs };
+    const forWeight = { input: inputs, group_input: groupInputs, output_gradient: gradient, group_gradient };
+    const inputGradients =
+      needed("input") || needed("group_input")
+        ? graph.applyLists(linearInputGradientOp, `${name}.input_gradient`, forInput, shared)
+        : undefined;
     return {
-      input: needed("input")
-        ? graph.applyList(linearInputGradientOp, `${name}.input_gradient`, forInput, precision)
-        : undefined,
+      input: inputGradients?.["gradient"],
+      group_input: inputGradients?.["group_input_gradient"],
       weight: needed("weight")
-        ? graph.apply(linearWeightGradientOp, `${name}.weight_gradient`, forWeight, precision)["gradient"]
+        ? graph.apply(linearWeightGradientOp, `${name}.weight_gradient`, forWeight, shared)["gradient"]
         : undefined,
       bias:
         bias && needed("bias")
-          ? graph.apply(linearBiasGradientOp, `${name}.bias_gradient`, { output_gradient: gradient })["gradient"]
+          ? graph.apply(linearBiasGradientOp, `${name}.bias_gradient`, {
+              output_gradient: group_gradient ?? gradient,
+            })["gradient"]
           : undefined,
     };
   },
+  check: (call) => {
+    if (call.has("group_offsets")) checkOffsets(call, "group_offsets", call.output("output").rows);
+  },
   reference: (call) => {
     const [weight, output] = [call.input("weight"), call.output("output")];
-    const inputs = call.list("input");
+    const inputs = inOrder(call, "input", "group_input");
+    const group = groupOfRow(call, output.rows);
     const bias = call.has("bias") ? call.input("bias").data : undefined;
     const relu = call.attribute("activation") === "relu";
     const round = rounding(call);
@@ -73,15 +95,19 @@ export const linearOp: Op = {
       for (let n = 0; n < output.columns; n++) {
         let sum = bias?.[n] ?? 0;
         let k = 0;
-        for (const x of inputs) {
+        for (const { value: x, grouped } of inputs) {
+          const row = grouped ? group[r]! : r;
           for (let c = 0; c < x.columns; c++, k++)
-            sum += round(x.data[r * x.columns + c]!) * round(weight.data[k * weight.columns + n]!);
+            sum += round(x.data[row * x.columns + c]!) * round(weight.data[k * weight.columns + n]!);
         }
         output.data[r * output.columns + n] = relu ? Math.max(0, sum) : sum;
       }
     }
   },
-  cost: (call) => productCost(call.output("output").rows, call.input("weight")),
+  cost: (call) => {
+    const { rows, columns } = call.output("output");
+    return productCost(rows, groupsOf(call, "group_input"), columns, widthsOf(call, "input", "group_input"));
+  },
 };
 
 /** gradient = output_gradient where output > 0, else 0. */
@@ -106,65 +132,91 @@ export const reluGradientOp: Op = {
   cost: (call) => elementwiseCost(call.output("gradient"), 3),
 };
 
-/** gradientᵢ = output_gradient · weightᵢᵀ, one output for each input of the layer (`like` gives their widths only). */
+/**
+ * gradientᵢ = output_gradient · weightᵢᵀ and group_gradientᵢ = group_gradient · weightᵢᵀ, one output for each input of the
+ * layer (`like`, `group_like` give their widths only), `order` as in `linear`.
+ */
 export const linearInputGradientOp: Op = {
   name: "linear_input_gradient",
   inputs: {
     output_gradient: { dtype: "float32", rank: 2 },
     weight: { dtype: "float32", rank: 2 },
     like: { dtype: "float32", rank: 2, variadic: true },
+    group_gradient: { dtype: "float32", rank: 2, optional: true },
+    group_like: { dtype: "float32", rank: 2, variadic: true, optional: true },
   },
-  outputs: ["gradient"],
-  attributes: { precision: "float32" },
+  outputs: ["gradient", "group_input_gradient"],
+  attributes: { precision: "float32", order: "" },
   shapes: (operands) => {
     checkPrecision(operands);
-    operands.expectShape("output_gradient", [operands.list("like")[0]!.shape[0]!, operands.input("weight").shape[1]!]);
-    return { gradient: operands.list("like").map(({ shape }) => ({ dtype: "float32" as const, shape })) };
+    checkOrder(operands, "like", "group_like");
+    const out = operands.input("weight").shape[1]!;
+    operands.expectShape("output_gradient", [operands.list("like")[0]!.shape[0]!, out]);
+    const like = (slot: string) => operands.list(slot).map(({ shape }) => ({ dtype: "float32" as const, shape }));
+    const grouped = operands.has("group_like");
+    if (grouped) operands.expectShape("group_gradient", [operands.list("group_like")[0]!.shape[0]!, out]);
+    return { gradient: like("like"), ...(grouped && { group_input_gradient: like("group_like") }) };
   },
   reference: (call) => {
-    const [outputGradient, weight] = [call.input("output_gradient"), call.input("weight")];
+    const weight = call.input("weight");
     const round = rounding(call);
+    const own = call.outputList("gradient").values();
+    const grouped = call.outputList("group_input_gradient").values();
     let firstRow = 0;
-    for (const gradient of call.outputList("gradient")) {
+    for (const letter of orderOf(call, "like")) {
+      const gradient = (letter === "g" ? grouped : own).next().value!;
+      const above = call.input(letter === "g" ? "group_gradient" : "output_gradient");
       for (let r = 0; r < gradient.rows; r++) {
         for (let c = 0; c < gradient.columns; c++) {
-          gradient.data[r * gradient.columns + c] = dot(outputGradient, r, weight, firstRow + c, round);
+          gradient.data[r * gradient.columns + c] = dot(above, r, weight, firstRow + c, round);
         }
       }
       firstRow += gradient.columns;
     }
   },
-  cost: (call) => productCost(call.input("output_gradient").rows, call.input("weight")),
+  cost: (call) => {
+    const { rows, columns } = call.input("output_gradient");
+    return productCost(rows, groupsOf(call, "group_like"), columns, widthsOf(call, "like", "group_like"));
+  },
 };
 
-/** gradient = [x₀ | x₁ | …]ᵀ · output_gradient. */
+/** gradient = [x₀ | x₁ | …]ᵀ · output_gradient, for the rows of group inputs y yᵀ · group_gradient; `order` as in `linear`. */
 export const linearWeightGradientOp: Op = {
   name: "linear_weight_gradient",
-  inputs: { input: { dtype: "float32", rank: 2, variadic: true }, output_gradient: { dtype: "float32", rank: 2 } },
+  inputs: {
+    input: { dtype: "float32", rank: 2, variadic: true },
+    output_gradient: { dtype: "float32", rank: 2 },
+    group_input: { dtype: "float32", rank: 2, variadic: true, optional: true },
+    group_gradient: { dtype: "float32", rank: 2, optional: true },
+  },
   outputs: ["gradient"],
-  attributes: { precision: "float32" },
+  attributes: { precision: "float32", order: "" },
   shapes: (operands) => {
     checkPrecision(operands);
-    const width = operands.list("input").reduce((sum, { shape }) => sum + (shape[1] as number), 0);
+    const width = checkOrder(operands, "input", "group_input");
     return { gradient: { dtype: "float32", shape: [width, operands.input("output_gradient").shape[1]!] } };
   },
   reference: (call) => {
-    const [outputGradient, gradient] = [call.input("output_gradient"), call.output("gradient")];
-    const out = outputGradient.columns;
+    const gradient = call.output("gradient");
+    const out = gradient.columns;
     const sum = new Float64Array(gradient.data.length);
     const round = rounding(call);
     let k = 0;
-    for (const x of call.list("input")) {
+    for (const { value: x, grouped } of inOrder(call, "input", "group_input")) {
+      const above = call.input(grouped ? "group_gradient" : "output_gradient").data;
       for (let c = 0; c < x.columns; c++, k++) {
         for (let r = 0; r < x.rows; r++) {
           for (let n = 0; n < out; n++)
-            sum[k * out + n]! += round(x.data[r * x.columns + c]!) * round(outputGradient.data[r * out + n]!);
+            sum[k * out + n]! += round(x.data[r * x.columns + c]!) * round(above[r * out + n]!);
         }
       }
     }
     gradient.data.set(sum);
   },
-  cost: (call) => productCost(call.input("output_gradient").rows, call.output("gradient")),
+  cost: (call) => {
+    const { rows, columns } = call.input("output_gradient");
+    return productCost(rows, groupsOf(call, "group_input"), columns, widthsOf(call, "input", "group_input"));
+  },
 };
 
 /** gradient[n] = Σ_r output_gradient[r, n]. */
@@ -190,9 +242,66 @@ function dot(a: Value, i: number, b: Value, j: number, round: (x: number) => num
   return sum;
 }
 
-function productCost(rows: number, weight: { readonly rows: number; readonly columns: number }) {
-  const { rows: k, columns: n } = weight;
-  return { flops: 2 * rows * k * n, bytes: 4 * (rows * (k + n) + k * n) };
+type Slots = readonly [own: string, grouped: string];
+
+/** Letters of the inputs, in the order in which they are concatenated. */
+function orderOf(
+  call: { attribute<T extends Attribute>(name: string): T; list(slot: string): readonly unknown[] },
+  own: string,
+): string {
+  return call.attribute<string>("order") || "x".repeat(call.list(own).length);
+}
+
+/** The sum of the widths of all inputs, where `order` has a letter for each. */
+function checkOrder(operands: ShapeOperands, ...[own, grouped]: Slots): number {
+  const letters = [...orderOf(operands, own)];
+  const count = (letter: string) => letters.filter((other) => other === letter).length;
+  const [x, g] = [operands.list(own), operands.list(grouped)];
+  if (count("x") !== x.length || count("g") !== g.length || letters.length !== x.length + g.length) {
+    operands.fail(
+      `Expected order of ${x.length} letters x and ${g.length} letters g but received "${letters.join("")}"`,
+    );
+  }
+  return [...x, ...g].reduce((sum, { shape }) => sum + (shape[1] as number), 0);
+}
+
+function expectWidths(operands: ShapeOperands, slot: string, rows: Dim): void {
+  for (const input of operands.list(slot)) {
+    if (!sameDim(input.shape[0]!, rows)) operands.failShape(slot, `with ${rows} rows`, input);
+    if (typeof input.shape[1] !== "number") operands.failShape(slot, "with a fixed width", input);
+  }
+}
+
+/** The inputs in the order in which they are concatenated. */
+function inOrder(call: KernelCall, ...[own, grouped]: Slots): { readonly value: Value; readonly grouped: boolean }[] {
+  const [x, g] = [call.list(own).values(), call.list(grouped).values()];
+  return [...orderOf(call, own)].map((letter) => {
+    const grouped = letter === "g";
+    return { value: (grouped ? g : x).next().value!, grouped };
+  });
+}
+
+/** [rows] the group of each row; empty where there are no groups. */
+function groupOfRow(call: KernelCall, rows: number): Int32Array {
+  const group = new Int32Array(rows);
+  if (!call.has("group_offsets")) return group;
+  const offsets = call.input("group_offsets").data;
+  for (let g = 0; g + 1 < offsets.length; g++) group.fill(g, offsets[g]!, offsets[g + 1]!);
+  return group;
+}
+
+function groupsOf(call: CostCall, slot: string): number {
+  return call.list(slot)[0]?.rows ?? 0;
+}
+
+function widthsOf(call: CostCall, ...slots: Slots): readonly number[] {
+  return slots.map((slot) => call.list(slot).reduce((sum, { columns }) => sum + columns, 0));
+}
+
+/** Of products of `own` columns a row and `grouped` ones a group with their rows of a weight `out` wide. */
+function productCost(rows: number, groups: number, out: number, [own, grouped]: readonly number[]): Cost {
+  const products = rows * own! + groups * grouped!;
+  return { flops: 2 * products * out, bytes: 4 * (products + (rows + groups) * out + (own! + grouped!) * out) };
 }
 
 function elementwiseCost(value: { readonly rows: number; readonly columns: number }, passes: number) {
@@ -205,9 +314,11 @@ export interface LinearOptions {
   readonly activation?: "none" | "relu";
   /** "float32" (default) or "bf16" */
   readonly precision?: Precision;
+  /** [groups + 1] int32: consecutive rows that share the inputs with one row a group */
+  readonly groupOffsets?: Tensor | undefined;
 }
 
-/** [rows, out]: activation(concatenated inputs · weight + bias). */
+/** [rows, out]: activation(concatenated inputs · weight + bias). Inputs have a row each, or one for each group. */
 export function linear(
   graph: Graph,
   name: string,
@@ -216,6 +327,13 @@ export function linear(
   bias?: Tensor,
   options: LinearOptions = {},
 ): Tensor {
-  const { activation = "none", precision = "float32" } = options;
-  return graph.apply(linearOp, name, { input: inputs, weight, bias }, { activation, precision })["output"]!;
+  const { activation = "none", precision = "float32", groupOffsets } = options;
+  const groups = groupOffsets && decrementDim(groupOffsets.shape[0]!);
+  const isGrouped = ({ shape }: Tensor) => groups !== undefined && sameDim(shape[0]!, groups);
+  const grouped = inputs.filter(isGrouped);
+  const own = { input: inputs.filter((input) => !isGrouped(input)), weight, bias };
+  if (grouped.length === 0) return graph.apply(linearOp, name, own, { activation, precision })["output"]!;
+  const order = inputs.map((input) => (isGrouped(input) ? "g" : "x")).join("");
+  const operands = { ...own, group_input: grouped, group_offsets: groupOffsets };
+  return graph.apply(linearOp, name, operands, { activation, precision, order })["output"]!;
 }

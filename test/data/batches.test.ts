@@ -28,6 +28,13 @@ function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
   assert.is(inputs["run_offsets"]![0], 0);
   assert.is(inputs["run_offsets"]![runs!], steps);
   assert.is("target" in inputs, hasTarget);
+  const userOffsets = inputs["user_offsets"];
+  if (userOffsets) {
+    assert.is(userOffsets.length, batch.dims["users"]! + 1);
+    assert.is(userOffsets[0], 0);
+    assert.is(userOffsets.at(-1), samples);
+    assert.is(inputs["user_id"]!.length, batch.dims["users"]);
+  }
   for (let r = 0; r < runs!; r++)
     assert.ok(inputs["run_offsets"]![r]! < inputs["run_offsets"]![r + 1]!, "no run is empty");
 
@@ -53,9 +60,10 @@ function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
     assert.ok(inputs["run_offsets"]!.includes(stepRange[0]!), "the steps are a prefix of a run");
     const runEnd = inputs["run_offsets"]!.find((offset) => offset > stepRange[0]!)!;
     assert.ok(inputs["step_end"]![s]! <= runEnd, "the steps lie in one run");
-    const user = inputs["user_id"]![s]!;
-    assert.is(inputs["city"]![s], user % 3);
-    const numbers = [...(batch.inputs["numbers"] as Float32Array).subarray(2 * s, 2 * s + 2)];
+    const row = userOffsets ? userOffsets.findIndex((offset) => offset > s) - 1 : s;
+    const user = inputs["user_id"]![row]!;
+    assert.is(inputs["city"]![row], user % 3);
+    const numbers = [...(batch.inputs["numbers"] as Float32Array).subarray(2 * row, 2 * row + 2)];
     assert.equal(numbers, [user % 4 === 1 ? 0 : (user - 2) / 4, 1]);
     return `${user}: ${pooled} > ${hasTarget ? inputs["target"]![s] : ""}`;
   });
@@ -101,6 +109,8 @@ const TRAINING: [string, Windows, Make][] = (["sliding", "growing"] as const).fl
     [`${windows}, shuffled`, windows, using({})],
     [`${windows}, shared`, windows, using({ batching: "shared" })],
     [`${windows}, shared in parts`, windows, using({ batching: "shared", maxPart: 4 })],
+    [`${windows}, shared with users`, windows, using({ batching: "shared", shareUsers: true })],
+    [`${windows}, shuffled with users`, windows, using({ shareUsers: true })],
   ];
 });
 

@@ -12,6 +12,8 @@ const KINDS: Partial<TrainingBatchOptions>[] = (["sliding", "growing"] as const)
   { windows, batching: "shuffled" },
   { windows, batching: "shared" },
   { windows, batching: "shared", maxPart: 3 },
+  { windows, batching: "shared", shareUsers: true },
+  { windows, batching: "shuffled", shareUsers: true },
 ]);
 
 function expectSame(options: TrainingBatchOptions, pass: number, order: (count: number) => number[], what: string) {

@@ -93,6 +93,26 @@ for (const changes of CONFIGS) {
   });
 }
 
+test("what users share is learnt as if each sample had it", async () => {
+  const engine = createEngine({ threads: 2 });
+  for (const changes of [{}, { skipHidden: true, hiddenWidths: [8, 6], pooling: "last" }] as const) {
+    const shared = await trained(engine, changes, 4);
+    const apart = await trained(engine, { ...changes, batching: "shuffled" }, 4); // the same batches, as it is set
+    const batch = shared.batches.batch(0, 0);
+    assert.ok(batch.dims["users"]! < batch.dims["samples"]!);
+    assert.is(apart.batches.batch(0, 0).dims["users"], undefined);
+    const expected = new Map(parameters(apart));
+    for (const [name, values] of parameters(shared)) {
+      values.forEach((value: number, i: number) => {
+        assert.ok(
+          Math.abs(value - expected.get(name)![i]!) < 1e-5,
+          `${name}[${i}]: ${value}, ${expected.get(name)![i]}`,
+        );
+      });
+    }
+  }
+});
+
 test("item vectors are put together as training scores them", async () => {
   const changes = { tiedItems: true, attributes: "sequence", itemAttributes: true, userVectorWidth: 4 } as const;
   const engine = createEngine({ threads: 1 });

@@ -68,19 +68,27 @@ double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::
 
 // ---- linear --------------------------------------------------------------------------------------------------------------
 
-// Two inputs, a and b wide, into `out`: the layer and all its gradients.
-void check_linear(const Engines& engines, int64_t rows, int64_t a, int64_t b, int64_t out) {
-  Case test("linear " + std::to_string(rows) + "x" + std::to_string(a + b) + "x" + std::to_string(out));
-  const int64_t in = a + b;
+// Two inputs, a and b wide, into `out`: the layer and all its gradients. Where `grouped`, the second has a row a group.
+void check_linear(const Engines& engines, bool grouped, int64_t rows, int64_t a, int64_t b, int64_t out) {
+  Case test("linear " + std::to_string(rows) + "x" + std::to_string(a + b) + "x" + std::to_string(out) + (grouped ? ", groups" : ""));
+  Ints group_offsets = {0}, group;
+  for (int64_t end = 0; grouped && end < rows;) {
+    end = std::min<int64_t>(rows, end + below(9));
+    group.resize(static_cast<size_t>(end), static_cast<int32_t>(group_offsets.size()) - 1);
+    group_offsets.push_back(static_cast<int32_t>(end));
+  }
+  const int64_t in = a + b, groups = static_cast<int64_t>(group_offsets.size()) - 1, right_rows = grouped ? groups : rows;
   const Floats& left = test.input("left", {rows, a}, numbers(rows * a));
-  const Floats& right = test.input("right", {rows, b}, numbers(rows * b));
+  const Floats& right = test.input("right", {right_rows, b}, numbers(right_rows * b));
+  if (grouped) test.input("group_offsets", {groups + 1}, group_offsets);
   const Floats& weight = test.input("weight", {in, out}, numbers(in * out));
   const Floats& bias = test.input("bias", {out}, numbers(out));
   const Floats& above = test.input("above", {rows, out}, numbers(rows * out));
-  Doubles y = zeros(rows * out), g = y, left_gradient = zeros(rows * a), right_gradient = zeros(rows * b), weight_gradient = zeros(in * out),
-          bias_gradient = zeros(out);
+  Doubles y = zeros(rows * out), g = y, group_gradient = zeros(groups * out), left_gradient = zeros(rows * a), right_gradient = zeros(right_rows * b),
+          weight_gradient = zeros(in * out), bias_gradient = zeros(out);
   for (int64_t r = 0; r < rows; ++r) {
-    const auto x = [&](int64_t k) { return double{k < a ? left[r * a + k] : right[r * b + k - a]}; };
+    const int64_t right_row = grouped ? group[r] : r;
+    const auto x = [&](int64_t k) { return double{k < a ? left[r * a + k] : right[right_row * b + k - a]}; };
     for (int64_t n = 0; n < out; ++n) {
       double sum = bias[n];
       for (int64_t k = 0; k < in; ++k) sum += x(k) * weight[k * out + n];
@@ -88,24 +96,30 @@ void check_linear(const Engines& engines, int64_t rows, int64_t a, int64_t b, in
       y[r * out + n] = std::max(sum, 0.0);
       g[r * out + n] = d;
       bias_gradient[n] += d;
+      if (grouped) group_gradient[group[r] * out + n] += d;
       for (int64_t k = 0; k < in; ++k) {
         weight_gradient[k * out + n] += x(k) * d;
-        (k < a ? left_gradient[r * a + k] : right_gradient[r * b + k - a]) += d * weight[k * out + n];
+        (k < a ? left_gradient[r * a + k] : right_gradient[right_row * b + k - a]) += d * weight[k * out + n];
       }
     }
   }
   test.output("y", {rows, out}, y);
   test.output("g", {rows, out}, g);
   test.output("left_gradient", {rows, a}, left_gradient);
-  test.output("right_gradient", {rows, b}, right_gradient);
+  test.output("right_gradient", {right_rows, b}, right_gradient);
   test.output("weight_gradient", {in, out}, weight_gradient);
   test.output("bias_gradient", {out}, bias_gradient);
-  test.apply("linear", "input=left,right weight=weight bias=bias", "output=y", "activation=relu precision=float32");
+  if (grouped) test.output("group_gradient", {groups, out}, group_gradient);
+  const std::string inputs = grouped ? "input=left, group_input=right," : "input=left,right";
+  const std::string offsets = grouped ? " group_offsets=group_offsets" : "", above_group = grouped ? " group_gradient=group_gradient" : "";
+  const std::string attributes = grouped ? "precision=float32 order=xg" : "precision=float32 order=xx";
+  test.apply("linear", inputs + offsets + " weight=weight bias=bias", "output=y", "activation=relu " + attributes);
   test.apply("relu_gradient", "output=y output_gradient=above", "gradient=g");
-  test.apply("linear_input_gradient", "output_gradient=g weight=weight like=left,right", "gradient=left_gradient,right_gradient",
-             "precision=float32");
-  test.apply("linear_weight_gradient", "input=left,right output_gradient=g", "gradient=weight_gradient", "precision=float32");
-  test.apply("linear_bias_gradient", "output_gradient=g", "gradient=bias_gradient");
+  if (grouped) test.apply("group_sum", "input=g offsets=group_offsets", "output=group_gradient");
+  test.apply("linear_input_gradient", "output_gradient=g weight=weight " + std::string(grouped ? "like=left, group_like=right," : "like=left,right") + above_group,
+             grouped ? "gradient=left_gradient, group_input_gradient=right_gradient," : "gradient=left_gradient,right_gradient", attributes);
+  test.apply("linear_weight_gradient", inputs + " output_gradient=g" + above_group, "gradient=weight_gradient", attributes);
+  test.apply("linear_bias_gradient", grouped ? "output_gradient=group_gradient" : "output_gradient=g", "gradient=bias_gradient");
   test.check(engines);
 }
 
@@ -695,7 +709,7 @@ void check_isa(const std::string& isa) {
   for (const int threads : {1, 2, 3, 7}) engines.push_back(std::make_shared<Engine>(threads, isa));
   for (const auto& [rows, a, b, out] : {std::tuple(0, 2, 3, 4), std::tuple(1, 1, 1, 1), std::tuple(5, 3, 4, 15), std::tuple(33, 17, 16, 49),
                                         std::tuple(61, 64, 1, 31), std::tuple(130, 300, 7, 33), std::tuple(700, 5, 6, 3)}) {
-    check_linear(engines, rows, a, b, out);
+    for (const bool grouped : {false, true}) check_linear(engines, grouped, rows, a, b, out);
   }
   for (const auto& [h, runs] : {std::pair(1, 1), std::pair(3, 5), std::pair(16, 30), std::pair(37, 60), std::pair(64, 26), std::pair(5, 0)}) {
     for (const bool peepholes : {false, true}) {

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { buildCase } from "../../bench/build_case.js";
-import { CaseValues, float32 } from "../../bench/cases/case.js";
+import { CaseValues, float32, int32 } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/linear.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
@@ -17,6 +17,36 @@ test("several inputs mean their concatenation", async () => {
   const apart = await evaluate({ op: "linear", operands: { input: [left, right], ...rest } });
   const together = await evaluate({ op: "linear", operands: { input: [whole], ...rest } });
   assertNumbers(apart.outputs["result"]!, together.outputs["result"]!, 0);
+});
+
+test("a group's input means the same input in each of its rows", async () => {
+  const [own, grouped] = [values.normal([4, 2]), values.normal([2, 3])];
+  const rest = { weight: values.normal([5, 4]), bias: values.normal([4]) };
+  const group = [0, 0, 0, 1];
+  const row = (r: number) => [
+    ...grouped.values.slice(3 * group[r]!, 3 * group[r]! + 3),
+    ...own.values.slice(2 * r, 2 * r + 2),
+  ];
+  const whole = float32([4, 5], [0, 1, 2, 3].flatMap(row));
+  const operands = { input: [own], group_input: [grouped], group_offsets: int32([3], [0, 3, 4]), ...rest };
+  const apart = await evaluate({ op: "linear", operands, attributes: { order: "gx" } });
+  const together = await evaluate({ op: "linear", operands: { input: [whole], ...rest } });
+  assertNumbers(apart.outputs["result"]!, together.outputs["result"]!, 0);
+});
+
+test("every input has a letter in order", () => {
+  const operands = {
+    input: [values.normal([4, 2])],
+    group_input: [values.normal([2, 3])],
+    group_offsets: int32([3], [0, 3, 4]),
+    weight: values.normal([5, 4]),
+  };
+  for (const order of ["", "x", "gg", "xgx"]) {
+    assert.throws(
+      () => buildCase({ op: "linear", name: "", operands, attributes: { order } }, { gradients: false }),
+      /\[linear\] Expected order of 1 letters x and 1 letters g but received/,
+    );
+  }
 });
 
 test("messages name the operand and both shapes", () => {
