@@ -1,5 +1,5 @@
-// Draws results.json as results.svg: `node bench/peers/plot.mjs results.json results.svg`. A bar a row, the ratio on a
-// logarithmic axis from 1×; a mark where the target is.
+// Draws results.json as results.svg: `node bench/peers/plot.mjs results.json results.svg`. A row a measurement and in it a
+// bar a machine, the ratio on a logarithmic axis from 1×; a mark where the target is.
 
 import { readFileSync, writeFileSync } from "node:fs";
 
@@ -12,36 +12,71 @@ try {
 }
 
 const [from, to] = process.argv.slice(2);
-const results = JSON.parse(readFileSync(from, "utf8")).toReversed();
-const REACHED = "#2f7d5b";
-const BELOW = "#b5562f";
-const NONE = "#6b7785";
-const ROW_HEIGHT = 20;
+const results = JSON.parse(readFileSync(from, "utf8"));
+/** Of the machines; pale where the target is not reached. */
+const HUES = ["#2c6fad", "#d07a1c", "#7a4fa3", "#2f8f83", "#b0487a"];
+const PALE = "40";
+const BELOW = "#c0392b";
+const BAR_HEIGHT = 10;
+const BAR_GAP = 2;
 const LABEL_WIDTH = 640;
 
-const color = ({ ratio, target }) => (target == null ? NONE : ratio >= target ? REACHED : BELOW);
-const label = ({ group, name, threads }) => `${group}: ${name}, ${threads} thr.`;
-const least = Math.min(0.5, ...results.map(({ ratio, target }) => 0.8 * Math.min(ratio, target ?? ratio)));
+/** As report.ts names it too. */
+const machine = ({ circumstances: { isa, cpu } }) => `${isa}, ${cpu}`;
+const row = ({ group, name, threads }) => `${group}: ${name}, ${threads} thr.`;
+const machines = [...new Set(results.map(machine))];
+const rows = [...new Set(results.map(row))];
+const rowHeight = (BAR_HEIGHT + BAR_GAP) * machines.length + 8;
+const top = 20 * machines.length + 40;
+const least = 0.4 * Math.min(1, ...results.map(({ ratio, target }) => Math.min(ratio, target ?? ratio)));
+
+function bar(result, hue) {
+  const below = result.target != null && result.ratio < result.target;
+  return {
+    value: [result.ratio, row(result)],
+    itemStyle: { color: below ? hue + PALE : hue, borderColor: hue },
+    // On the side where no mark is.
+    label: below ? { position: "left", color: BELOW, fontWeight: "bold" } : {},
+  };
+}
 
 const chart = echarts.init(null, null, {
   renderer: "svg",
   ssr: true,
   width: 1200,
-  height: ROW_HEIGHT * results.length + 110,
+  height: rowHeight * rows.length + top + 50,
 });
 chart.setOption({
   animation: false,
   backgroundColor: "#ffffff",
-  title: { text: "Shortlist against its peers", subtext: "ratio of rates; | is the target", left: 10 },
-  grid: { left: LABEL_WIDTH, right: 70, top: 60, bottom: 30 },
+  title: {
+    text: "Shortlist against its peers",
+    subtext: "ratio of rates; | is the target; below it: a pale bar, a red number",
+    left: 10,
+  },
+  legend: { data: machines, orient: "vertical", left: LABEL_WIDTH, top: 10, selectedMode: false },
+  grid: { left: LABEL_WIDTH, right: 70, top, bottom: 30 },
   xAxis: { type: "log", min: least, axisLabel: { formatter: (value) => `${Number(value.toPrecision(2))}×` } },
-  yAxis: { type: "category", data: results.map(label), axisLabel: { fontSize: 11, interval: 0 } },
+  yAxis: { type: "category", data: rows, inverse: true, axisLabel: { fontSize: 11, interval: 0 } },
   series: [
+    ...machines.map((name, i) => {
+      const hue = HUES[i % HUES.length];
+      return {
+        name,
+        type: "bar",
+        barWidth: BAR_HEIGHT,
+        barGap: `${(100 * BAR_GAP) / BAR_HEIGHT}%`,
+        color: hue,
+        data: results.filter((result) => machine(result) === name).map((result) => bar(result, hue)),
+        label: { show: true, position: "right", fontSize: 11, formatter: ({ value }) => `${value[0].toFixed(2)}×` },
+      };
+    }),
     {
-      type: "bar",
-      barWidth: 10,
-      data: results.map((result) => ({ value: result.ratio, itemStyle: { color: color(result) } })),
-      label: { show: true, position: "right", fontSize: 11, formatter: ({ value }) => `${value.toFixed(2)}×` },
+      type: "scatter",
+      symbol: "rect",
+      symbolSize: [2, rowHeight - 4],
+      itemStyle: { color: "#111111" },
+      data: results.flatMap((result) => (result.target == null ? [] : [[result.target, row(result)]])),
       markLine: {
         silent: true,
         symbol: "none",
@@ -49,13 +84,6 @@ chart.setOption({
         lineStyle: { color: "#333333" },
         data: [{ xAxis: 1 }],
       },
-    },
-    {
-      type: "scatter",
-      symbol: "rect",
-      symbolSize: [2, 16],
-      itemStyle: { color: "#111111" },
-      data: results.flatMap(({ target }, row) => (target == null ? [] : [[target, row]])),
     },
   ],
 });

@@ -1,4 +1,5 @@
-// Keeps results: bench/results.json holds the last one of every row, bench/results.md and bench/results.svg are made of it.
+// Keeps results: bench/results.json holds the last one of every row on every machine, bench/results.md and bench/results.svg
+// are made of it.
 
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -75,7 +76,7 @@ export function networkGemms<T extends Result>(results: readonly T[]): T[] {
   return results.filter(({ group, name }) => group === "gemm" && !name.startsWith("2048"));
 }
 
-/** Puts results in the place of earlier ones of the same rows, and writes the table and the plot anew. */
+/** Puts results in the place of earlier ones of the same rows and machine, and writes the tables and the plot anew. */
 export async function keepResults(
   results: readonly Result[],
   where: Circumstances,
@@ -83,8 +84,8 @@ export async function keepResults(
 ): Promise<void> {
   const path = join(folder, "results.json");
   const earlier = existsSync(path) ? (JSON.parse(await readFile(path, "utf8")) as KeptResult[]) : [];
-  const kept = new Map(earlier.map((result) => [keyOf(result), result]));
-  for (const result of results) kept.set(keyOf(result), { ...result, circumstances: where });
+  const added = results.map((result) => ({ ...result, circumstances: where }));
+  const kept = new Map([...earlier, ...added].map((result) => [keyOf(result), result]));
   const groups = Object.keys(HEADINGS);
   const all = [...kept.values()].sort((a, b) => groups.indexOf(a.group) - groups.indexOf(b.group));
   await writeFile(path, `[\n${all.map((result) => `  ${JSON.stringify(result)}`).join(",\n")}\n]\n`);
@@ -95,8 +96,13 @@ export async function keepResults(
   });
 }
 
-function keyOf({ group, name, threads }: Result): string {
-  return `${group}: ${name}, ${threads}`;
+function keyOf({ group, name, threads, circumstances }: KeptResult): string {
+  return `${group}: ${name}, ${threads}, ${machineOf(circumstances)}`;
+}
+
+/** As plot.mjs names it too. */
+function machineOf({ isa, cpu }: Circumstances): string {
+  return `${isa}, ${cpu}`;
 }
 
 function markdown(results: readonly KeptResult[]): string {
@@ -109,24 +115,35 @@ the ratio is the median of the rounds' own ratios, its quartiles in brackets. Wr
 ![Ratio to the peer and target of each row](results.svg)
 `,
   ];
+  const machines = new Set(results.map(({ circumstances }) => machineOf(circumstances)));
   for (const [group, heading] of Object.entries(HEADINGS)) {
     const rows = results.filter((result) => result.group === group);
     if (rows.length === 0) continue;
     parts.push(`## ${heading}\n`);
-    parts.push("| work | threads | ours | other | ratio | target | |\n|---|---|---|---|---|---|---|");
-    for (const row of rows) parts.push(tableRow(row));
-    if (group === "gemm" && networkGemms(rows).length > 1) {
-      const mean = geometricMean(networkGemms(rows).map(({ ratio }) => ratio));
-      parts.push(
-        `| **geometric mean at the network's shapes** | | | | **${mean.toFixed(2)}×** | ≥ 1.15 | ${mark(mean, 1.15)} |`,
-      );
+    for (const machine of machines) {
+      const own = rows.filter(({ circumstances }) => machineOf(circumstances) === machine);
+      if (own.length === 0) continue;
+      if (machines.size > 1) parts.push(`### ${machine}\n`);
+      parts.push(...table(own));
     }
-    parts.push("");
-    const wheres = new Map(rows.map(({ circumstances }) => [describe(circumstances), circumstances]));
-    for (const where of wheres.keys()) parts.push(where);
-    parts.push("");
   }
   return `${parts.join("\n").trimEnd()}\n`;
+}
+
+/** The rows of one group on one machine, and below them how they came about. */
+function table(rows: readonly KeptResult[]): string[] {
+  const lines = [
+    "| work | threads | ours | other | ratio | target | |\n|---|---|---|---|---|---|---|",
+    ...rows.map(tableRow),
+  ];
+  const ratios = networkGemms(rows).map(({ ratio }) => ratio);
+  if (ratios.length > 1) {
+    const mean = geometricMean(ratios);
+    lines.push(
+      `| **geometric mean at the network's shapes** | | | | **${mean.toFixed(2)}×** | ≥ 1.15 | ${mark(mean, 1.15)} |`,
+    );
+  }
+  return [...lines, "", ...new Set(rows.map(({ circumstances }) => describe(circumstances))), ""];
 }
 
 function tableRow({ name, threads, ours, others, unit, peer, ratio, quartiles, target }: KeptResult): string {

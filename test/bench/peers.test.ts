@@ -59,6 +59,45 @@ test("results are kept row by row, with a table of them all", async () => {
   assert.ok(existsSync(`${folder}/results.json`));
 });
 
+test("results of another machine stay when rows are written again", async () => {
+  const folder = temporaryFolder();
+  const wide = { ...where, isa: "avx512" };
+  const other = { ...where, cpu: "another processor" };
+  await keepResults([result("1 × 2 × 3", 2), result("4 × 5 × 6", 8)], where, folder);
+  assert.not.match(readFileSync(`${folder}/results.md`, "utf8"), "###");
+  await keepResults([result("1 × 2 × 3", 3), result("4 × 5 × 6", 27)], wide, folder);
+  await keepResults([result("1 × 2 × 3", 5)], other, folder);
+  await keepResults([result("1 × 2 × 3", 32)], { ...where, date: "2000-01-02" }, folder);
+  const kept: (Result & { circumstances: Circumstances })[] = JSON.parse(
+    readFileSync(`${folder}/results.json`, "utf8"),
+  );
+  const lines = kept.map(({ name, ratio, circumstances: { isa, cpu } }) => `${name}: ${ratio}, ${isa}, ${cpu}`);
+  assert.equal(lines, [
+    "1 × 2 × 3: 32, avx2, a processor",
+    "4 × 5 × 6: 8, avx2, a processor",
+    "1 × 2 × 3: 3, avx512, a processor",
+    "4 × 5 × 6: 27, avx512, a processor",
+    "1 × 2 × 3: 5, avx2, another processor",
+  ]);
+  const [, ...tables] = readFileSync(`${folder}/results.md`, "utf8").split("### ");
+  assert.equal(
+    tables.map((table) => [
+      table.split("\n")[0],
+      /\*\*([^*]*×)\*\*/.exec(table)?.[1],
+      table.trimEnd().split("\n").at(-1),
+    ]),
+    [
+      ["avx2, a processor", "16.00×", "2000-01-01, a processor, 2 processors, avx2; torch 1: `npm run bench:peers`"],
+      ["avx512, a processor", "9.00×", "2000-01-01, a processor, 2 processors, avx512; torch 1: `npm run bench:peers`"],
+      [
+        "avx2, another processor",
+        undefined,
+        "2000-01-01, another processor, 2 processors, avx2; torch 1: `npm run bench:peers`",
+      ],
+    ],
+  );
+});
+
 test("the geometric mean", () => {
   assert.ok(Math.abs(geometricMean([2, 8]) - 4) < 1e-12);
 });
