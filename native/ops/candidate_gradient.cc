@@ -55,58 +55,96 @@ SHORTLIST_INLINE void sum_candidates(const Tensor& weight, int32_t target, float
   });
 }
 
-void gradient(const Call& call) {
-  const Tensor& user = call.input(kGradientUser);
-  const Tensor& weight = call.input(kGradientWeight);
-  const Tensor& negatives = call.input(kGradientNegatives);
-  const Tensor& logit_gradient = call.input(kLogitGradientIn);
-  const Tensor& user_gradient = call.output(kUserGradient);
-  const float* loss_gradient = call.input(kLossGradient).f32();
-  const int32_t* target = call.input(kGradientTarget).i32();
-  float* target_scale = call.output(kTargetScale).f32();
-  const int64_t samples = user.rows, draws = logit_gradient.columns - 1, width = weight.columns;
-  const bool shared = !outputs(call, kNegativeScale);
+struct Operands {
+  const Tensor& user;
+  const Tensor& weight;
+  const Tensor& negatives;
+  const Tensor& logit_gradient;
+  const Tensor& user_gradient;
+  const float* loss_gradient;
+  const int32_t* target;
+  float* target_scale;
+  int64_t draws;
+};
 
-  // e without the targets' column: the output itself, or scratch.
-  float* scale = shared ? float_scratch(call, samples * draws) : call.output(kNegativeScale).f32();
-  const int64_t scale_stride = shared ? draws : call.output(kNegativeScale).stride;
-  parallel_blocks(call, samples, kSamplesPerBlock, [&](int64_t begin, int64_t end) {
+void own_draws(const Call& call, const Operands& o) {
+  const Tensor& negative_scale = call.output(kNegativeScale);
+  parallel_blocks(call, o.user.rows, kSamplesPerBlock, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      const float by = loss_gradient[s];
-      const float* __restrict from = logit_gradient.row(s) + 1;
-      float* __restrict to = scale + s * scale_stride;
-      target_scale[s] = by * from[-1];
-      for (int64_t d = 0; d < draws; ++d) to[d] = by * from[d];
-      const int32_t* ids = negatives.i32() + s * negatives.stride;
-      if (!shared && s + kSamplesAhead < end) {
-        prefetch_candidates(weight, target[s + kSamplesAhead], ids + kSamplesAhead * negatives.stride, draws);
+      const float by = o.loss_gradient[s];
+      const float* __restrict from = o.logit_gradient.row(s) + 1;
+      float* __restrict scale = negative_scale.row(s);
+      o.target_scale[s] = by * from[-1];
+      for (int64_t d = 0; d < o.draws; ++d) scale[d] = by * from[d];
+      const int32_t* ids = o.negatives.i32() + s * o.negatives.stride;
+      if (s + kSamplesAhead < end) {
+        prefetch_candidates(o.weight, o.target[s + kSamplesAhead], ids + kSamplesAhead * o.negatives.stride, o.draws);
       }
-      sum_candidates(weight, target[s], target_scale[s], ids, to, shared ? 0 : draws, user_gradient.row(s));
+      sum_candidates(o.weight, o.target[s], o.target_scale[s], ids, scale, o.draws, o.user_gradient.row(s));
     }
   });
-  if (!shared) return;
+}
 
-  float* rows = float_scratch(call, draws * width);
-  parallel_blocks(call, draws, 256, [&](int64_t begin, int64_t end) {
+// e is never made: loss_gradient scales the users on one side of the products, and their gradients on the other.
+void shared_draws(const Call& call, const Operands& o) {
+  const int64_t samples = o.user.rows, width = o.weight.columns;
+  float* const users = float_scratch(call, samples * width);
+  parallel_blocks(call, samples, kSamplesPerBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      const float by = o.loss_gradient[s], first = o.logit_gradient.row(s)[0];
+      const float* __restrict user = o.user.row(s);
+      float* __restrict scaled = users + s * width;
+      o.target_scale[s] = by * first;
+      for (int64_t c = 0; c < width; ++c) scaled[c] = by * user[c];
+      sum_candidates(o.weight, o.target[s], first, nullptr, nullptr, 0, o.user_gradient.row(s));
+    }
+  });
+  float* const rows = float_scratch(call, o.draws * width);
+  parallel_blocks(call, o.draws, 256, [&](int64_t begin, int64_t end) {
     for (int64_t d = begin; d < end; ++d) {
-      const float* from = weight.row(negatives.i32()[d]);
+      const float* from = o.weight.row(o.negatives.i32()[d]);
       for (int64_t c = 0; c < width; ++c) rows[d * width + c] = from[c];
     }
   });
+  const float* const logits = o.logit_gradient.f32() + 1;
+  const int64_t stride = o.logit_gradient.stride;
   Epilogue add_to_target;
   add_to_target.accumulate = true;
-  multiply(call, samples, width, draws, {scale, scale_stride, 1}, {rows, width, 1}, user_gradient.f32(),
-           user_gradient.stride, add_to_target);
+  multiply(call, samples, width, o.draws, {logits, stride, 1}, {rows, width, 1}, o.user_gradient.f32(), o.user_gradient.stride,
+           add_to_target);
   const Tensor& negative_rows = call.output(kNegativeRows);
-  multiply(call, draws, width, samples, {scale, 1, scale_stride}, {user.f32(), user.stride, 1}, negative_rows.f32(),
-           negative_rows.stride, {});
-  float* negative_bias = call.output(kNegativeBias).f32();
-  parallel_blocks(call, draws, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t d = begin; d < end; ++d) negative_bias[d] = 0;
-    for (int64_t s = 0; s < samples; ++s) {
-      for (int64_t d = begin; d < end; ++d) negative_bias[d] += scale[s * scale_stride + d];
+  multiply(call, o.draws, width, samples, {logits, 1, stride}, {users, width, 1}, negative_rows.f32(), negative_rows.stride, {});
+  parallel_blocks(call, samples, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      float* const gradient = o.user_gradient.row(s);
+      for (int64_t c = 0; c < width; ++c) gradient[c] *= o.loss_gradient[s];
     }
   });
+  float* const negative_bias = call.output(kNegativeBias).f32();
+  parallel_blocks(call, o.draws, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t d = begin; d < end; ++d) negative_bias[d] = 0;
+    for (int64_t s = 0; s < samples; ++s) {
+      for (int64_t d = begin; d < end; ++d) negative_bias[d] += o.loss_gradient[s] * logits[s * stride + d];
+    }
+  });
+}
+
+void gradient(const Call& call) {
+  const Tensor& logit_gradient = call.input(kLogitGradientIn);
+  const Operands operands = {call.input(kGradientUser),
+                             call.input(kGradientWeight),
+                             call.input(kGradientNegatives),
+                             logit_gradient,
+                             call.output(kUserGradient),
+                             call.input(kLossGradient).f32(),
+                             call.input(kGradientTarget).i32(),
+                             call.output(kTargetScale).f32(),
+                             logit_gradient.columns - 1};
+  if (outputs(call, kNegativeScale)) {
+    own_draws(call, operands);
+  } else {
+    shared_draws(call, operands);
+  }
 }
 
 const char* const kInputs[] = {"loss_gradient", "logit_gradient", "user", "weight", "target", "negatives", nullptr};

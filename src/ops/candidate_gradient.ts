@@ -118,8 +118,14 @@ export function candidateCost(call: CostCall): Cost {
   const pairs = gradient.rows * gradient.columns;
   return {
     flops: pairs * (2 * user.columns + 10),
-    bytes: 4 * (pairs * (user.columns + 4) + user.rows * (user.columns + 1)),
+    bytes: 4 * ((candidateRows(call) + user.rows) * user.columns + 4 * pairs + user.rows),
   };
+}
+
+/** Rows of the weight that are read: one for each target and draw. */
+function candidateRows(call: CostCall): number {
+  const [target, negatives] = [call.input("target"), call.input("negatives")];
+  return target.rows + negatives.rows * negatives.columns;
 }
 
 /**
@@ -192,7 +198,11 @@ export const candidateGradientOp: Op = {
   cost: (call) => {
     const [user, gradient] = [call.input("user"), call.input("logit_gradient")];
     const pairs = gradient.rows * gradient.columns;
-    return { flops: 2 * pairs * user.columns, bytes: 4 * (pairs * (user.columns + 3) + 2 * user.rows * user.columns) };
+    const shared = call.has("negative_rows");
+    return {
+      flops: (shared ? 4 : 2) * pairs * user.columns,
+      bytes: 4 * ((candidateRows(call) * (shared ? 2 : 1) + 2 * user.rows) * user.columns + 3 * pairs),
+    };
   },
 };
 

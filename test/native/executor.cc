@@ -38,7 +38,7 @@ std::string network(const char* linear_inputs = "\"input\":[\"u\",\"c\"],\"weigh
                           tensor("rate", "input", "") + tensor("step", "input", "8,4") + tensor("u", "temporary", "\"samples\",5") +
                           tensor("c", "temporary", "\"samples\",3") + tensor("h", "temporary", "\"samples\",4") + tensor("sum", "output", "\"samples\",4"),
                       instruction("embedding_lookup", kLookUpUser, "\"output\":\"u\"") + instruction("embedding_lookup", kLookUpCity, "\"output\":\"c\"") +
-                          instruction("linear", linear_inputs, "\"output\":\"h\"", "\"activation\":\"relu\",\"precision\":\"float32\"") +
+                          instruction("linear", linear_inputs, "\"output\":\"h\"", "\"activation\":\"relu\",\"precision\":\"float32\",\"order\":\"\"") +
                           instruction("add", "\"left\":\"h\",\"right\":\"h\"", "\"output\":\"sum\"") +
                           instruction("sgd", "\"parameter\":\"weight\",\"gradient\":\"step\",\"learning_rate\":\"rate\"", "\"parameter\":\"weight\""));
 }
