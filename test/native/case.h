@@ -41,6 +41,12 @@ class Case {
     floats_[name] = std::move(before);
     expected_[name] = std::move(after);
   }
+  void parameter(const std::string& name, const Shape& shape, Ints before, Doubles after) {
+    define(name, "parameter", Dtype::uint32, shape);
+    parameters_.push_back(name);
+    ints_[name] = std::move(before);
+    expected_[name] = std::move(after);
+  }
   void output(const std::string& name, const Shape& shape, Doubles expected, Dtype dtype = Dtype::float32) {
     define(name, "output", dtype, shape);
     expected_[name] = std::move(expected);
@@ -120,7 +126,8 @@ class Case {
     for (const std::string& name : parameters_) {
       const Spec& spec = specs_.at(name);
       store->define(name, spec.dtype, spec.shape);
-      store->write(name, spec.dtype, floats_.at(name).data(), 0, spec.elements);
+      const void* const before = spec.dtype == Dtype::float32 ? static_cast<const void*>(floats_.at(name).data()) : ints_.at(name).data();
+      store->write(name, spec.dtype, before, 0, spec.elements);
     }
     Executor executor(parse_program("{\"format\":\"shortlist-program\",\"version\":1,\"dims\":[],\"tensors\":[" + tensors_ + "],\"instructions\":[" +
                                     instructions_ + "]}"),

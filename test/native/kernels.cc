@@ -551,6 +551,53 @@ void check_optimizer(const Engines& engines, const Rule& rule, int64_t rows, int
     test.apply(rule.name + std::string(sparse ? "_rows" : ""), operands + rest + (sparse ? terms : " gradient=gradient"), operands,
                (sparse ? "terms=psb" : "") + std::string(rule.attributes));
   }
+
+  Doubles by_row(theta.begin(), theta.end());
+  const Floats squares = positive(rows);
+  Doubles squares_after(squares.begin(), squares.end());
+  for (int64_t row = 0; row < rows; ++row) {
+    if (std::find(all.begin(), all.end(), row) == all.end()) continue;
+    double sum = 0;
+    for (int64_t c = 0; c < width; ++c) sum += gradient[row * width + c] * gradient[row * width + c];
+    squares_after[row] += sum / static_cast<double>(width);
+    for (int64_t c = 0; c < width; ++c) by_row[row * width + c] -= kRate * gradient[row * width + c] / (std::sqrt(squares_after[row]) + kEpsilon);
+  }
+  test.parameter("theta_by_row", {rows, width}, theta, by_row);
+  test.parameter("squares", {rows}, squares, squares_after);
+  test.apply("rowwise_adagrad_rows", "parameter=theta_by_row accumulator=squares learning_rate=rate" + terms, "parameter=theta_by_row accumulator=squares",
+             "terms=psb epsilon=0.0625");
+  test.check(engines);
+}
+
+// The first `count` of the listed rows, each by the steps since it was decayed last.
+void check_decay(const Engines& engines, int64_t rows, int64_t count, int64_t width, bool inside) {
+  Case test("decay_rows " + std::to_string(width) + " wide");
+  const double l2 = 0.125;
+  const int32_t now = 9;
+  Ints listed, last_step;
+  for (int64_t r = 0; r < rows; ++r) {
+    listed.push_back(static_cast<int32_t>(rows - 1 - r));
+    last_step.push_back(static_cast<int32_t>(below(now + 1)));
+  }
+  const Floats before = numbers(rows * width), accumulator = positive(rows * width);
+  Doubles after(before.begin(), before.end()), steps(last_step.begin(), last_step.end());
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t row = listed[i];
+    for (int64_t c = 0; c < width; ++c) {
+      const double a = accumulator[row * width + c], d = inside ? std::sqrt(a + kEpsilon) : std::sqrt(a) + kEpsilon;
+      after[row * width + c] *= std::pow(std::max(0.0, 1 - kRate * l2 / d), now - last_step[row]);
+    }
+    steps[row] = now;
+  }
+  test.input("rows", {rows}, listed);
+  test.input("count", {}, Ints{static_cast<int32_t>(count)});
+  test.input("rate", {}, Floats{static_cast<float>(kRate)});
+  test.input("step", {}, Ints{now}, Dtype::uint32);
+  test.input("accumulator", {rows, width}, accumulator);
+  test.parameter("theta", {rows, width}, before, after);
+  test.parameter("last_step", {rows}, last_step, steps);
+  test.apply("decay_rows", "parameter=theta accumulator=accumulator last_step=last_step rows=rows count=count learning_rate=rate step=step",
+             "parameter=theta last_step=last_step", std::string("l2=0.125 epsilon=0.0625 epsilon_inside=") + (inside ? "true" : "false"));
   test.check(engines);
 }
 
@@ -722,6 +769,7 @@ void check_isa(const std::string& isa) {
     for (const bool rising : {false, true}) check_range_last(engines, width, 150, rising);
     check_dropouts(engines, 70, width);
     for (const Rule& rule : kRules) check_optimizer(engines, rule, 31, width);
+    for (const bool inside : {false, true}) check_decay(engines, 90, inside ? 90 : 77, width, inside);
     for (const bool shared : {false, true}) {
       for (const auto& [samples, draws] : {std::pair(2, 1), std::pair(19, 5), std::pair(50, 37)}) {
         check_loss(engines, "nce", nce, width, samples, draws, shared);
