@@ -66,9 +66,13 @@ void rows(const Call& call) {
   const Tensor& accumulator = call.output(1);
   const Rule rule = rule_of(call, call.input(kRowsLearningRate));
   for_each_row(call, kFirstRowSlot, {&parameter, &accumulator}, [&](int64_t row, const float* gradient) {
-    for (int64_t c = 0; c < parameter.columns; c += kLanes) {
-      rule.update(parameter.row(row) + c, accumulator.row(row) + c, gradient + c, parameter.columns - c);
-    }
+    for_each_strip(0, parameter.columns, [&](auto vectors, int64_t c, int64_t left) {
+      float* const p = parameter.row(row) + c;
+      float* const a = accumulator.row(row) + c;
+      for (int i = 0; i < decltype(vectors)::value; ++i) {
+        rule.update(p + i * kLanes, a + i * kLanes, gradient + c + i * kLanes, left);
+      }
+    });
   });
 }
 

@@ -182,6 +182,12 @@ SHORTLIST_INLINE int64_t segment_of(const RowTerms& all, int64_t p) {
   return low;
 }
 
+// Inlined by force: GCC 12 takes a function that only prefetches for one without effect, and leaves out calls of it.
+template <int count>
+SHORTLIST_INLINE void prefetch_tables(const Tensor* const (&tables)[count], int64_t row) {
+  for (const Tensor* table : tables) prefetch_row(table->row(row), table->columns);
+}
+
 // Calls update(row, gradient) for every distinct row, on all threads. `tables` are the parameter and what else has a row
 // of its width for each of its rows.
 template <int count, class Update>
@@ -196,17 +202,16 @@ SHORTLIST_INLINE void for_each_row(const Call& call, int first, const Tensor* co
   parallel_blocks(call, n, kElementsPerChunk, [&](int64_t begin, int64_t end) {
     const int64_t chunk = begin / kElementsPerChunk;
     float* sum = sums + chunk * padded;
-    const auto prefetch = [&](int64_t i) {
-      for (const Tensor* table : tables) prefetch_row(table->row(all.rows[i]), width);
-    };
     Sources sources;
     find_sources(all, begin, end, &sources);
     const int64_t segment = segment_of(all, begin);
     for (int64_t p = 0; p < kTermsAhead && p < end - begin; ++p) prefetch_row(sources.row[p], width);
-    for (int64_t i = segment; i < segment + kRowsAhead && i < all.count; ++i) prefetch(i);
+    for (int64_t i = segment; i < segment + kRowsAhead && i < all.count; ++i) prefetch_tables(tables, all.rows[i]);
     crossing[chunk] = -1;
     for (int64_t i = segment; i < all.count && all.segments[i] < end; ++i) {
-      if (i + kRowsAhead < all.count && all.segments[i + kRowsAhead] < end) prefetch(i + kRowsAhead);
+      if (i + kRowsAhead < all.count && all.segments[i + kRowsAhead] < end) {
+        prefetch_tables(tables, all.rows[i + kRowsAhead]);
+      }
       const int64_t from = all.segments[i], to = all.segments[i + 1];
       const bool is_head = from < begin, goes_on = to > end;
       sum_sources(sources, is_head ? 0 : from - begin, (goes_on ? end : to) - begin, end - begin, width,
