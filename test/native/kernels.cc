@@ -758,7 +758,7 @@ void check_isa(const std::string& isa) {
                                         std::tuple(61, 64, 1, 31), std::tuple(130, 300, 7, 33), std::tuple(700, 5, 6, 3)}) {
     for (const bool grouped : {false, true}) check_linear(engines, grouped, rows, a, b, out);
   }
-  for (const auto& [h, runs] : {std::pair(1, 1), std::pair(3, 5), std::pair(16, 30), std::pair(37, 60), std::pair(64, 26), std::pair(5, 0)}) {
+  for (const auto& [h, runs] : {std::pair(1, 1), std::pair(3, 5), std::pair(16, 30), std::pair(37, 60), std::pair(64, 26), std::pair(7, 130), std::pair(5, 0)}) {
     for (const bool peepholes : {false, true}) {
       for (const bool isolated : {false, true}) check_lstm(engines, h, runs, peepholes, isolated);
     }
