@@ -49,16 +49,11 @@ int64_t slab_of(int64_t m, int64_t n, int64_t k) {
   return k < 2 * shortest ? k : slab > shortest ? slab : shortest;
 }
 
-SHORTLIST_INLINE PickedRows shifted(const PickedRows& from, int64_t row, int64_t column) {
-  return from.data ? PickedRows{from.data + column, from.stride, from.row_of + row} : PickedRows();
-}
-
 struct TileOutput {
   float* c;
   int64_t stride;
   int64_t columns;  // ≤ kTileColumns
   bool accumulate;
-  PickedRows addend;
   const float* column_bias;
   const float* row_bias;
   bool relu;
@@ -73,12 +68,6 @@ SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out
   const auto left = [&](int j) __attribute__((always_inline)) { return columns - j * kLanes > 0 ? columns - j * kLanes : 0; };
   if (out.accumulate) {
     each([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = load_upto(place(i, j), left(j)) + sum[i][j]; });
-  }
-  if (out.addend.data) {
-    each([&](int i, int j) __attribute__((always_inline)) {
-      const float* const row = out.addend.data + out.addend.row_of[i] * out.addend.stride;
-      sum[i][j] += load_upto(row + j * kLanes, left(j));
-    });
   }
   if (out.column_bias) {
     vf bias[kTileVectors];
@@ -226,7 +215,6 @@ SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t depth
       out.c = block.c + row * block.stride + column;
       out.columns = tile_width(columns - column);
       out.column_bias = block.column_bias ? block.column_bias + column : nullptr;
-      out.addend = shifted(block.addend, row, column);
       if (height == kTileRows && out.far) {
         tile<kTileRows, kLayout, true>(depth, a, stride, panel, b.stride, out);
       } else if (height == kTileRows) {
@@ -301,11 +289,9 @@ void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const Pa
 
 // C where k = 0.
 void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Epilogue& epilogue) {
-  const PickedRows& addend = epilogue.addend;
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < columns; ++j) {
       float value = epilogue.accumulate ? c[i * c_stride + j] : 0.0f;
-      if (addend.data) value += addend.data[addend.row_of[i] * addend.stride + j];
       if (epilogue.column_bias) value += epilogue.column_bias[j];
       if (epilogue.row_bias) value += epilogue.row_bias[i];
       c[i * c_stride + j] = epilogue.relu && value < 0 ? 0.0f : value;
@@ -320,7 +306,6 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
           c_stride,
           kTileColumns,
           epilogue.accumulate || !first,
-          last ? shifted(epilogue.addend, 0, column) : PickedRows(),
           last && epilogue.column_bias ? epilogue.column_bias + column : nullptr,
           last ? epilogue.row_bias : nullptr,
           last && epilogue.relu,
@@ -446,7 +431,6 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     Epilogue own;
     if (!partial) {
       own = epilogue;
-      own.addend = shifted(own.addend, row, column);
       if (own.column_bias) own.column_bias += column;
       if (own.row_bias) own.row_bias += row;
     }
@@ -455,7 +439,6 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   });
   if (!partial) return;
   parallel_blocks(call, m, 4096 / n + 1, [&](int64_t begin, int64_t end) {
-    const PickedRows& addend = epilogue.addend;
     for (int64_t i = begin; i < end; ++i) {
       const vf row_bias = splat(epilogue.row_bias ? epilogue.row_bias[i] : 0.0f);
       for (int64_t j = 0; j < n; j += kLanes) {
@@ -463,7 +446,6 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
         vf value = load_upto(partial + i * n + j, left);
         for (int64_t s = 1; s < slabs; ++s) value += load_upto(partial + (s * m + i) * n + j, left);
         if (epilogue.accumulate) value = load_upto(c + i * c_stride + j, left) + value;
-        if (addend.data) value = value + load_upto(addend.data + addend.row_of[i] * addend.stride + j, left);
         if (epilogue.column_bias) value = value + load_upto(epilogue.column_bias + j, left);
         if (epilogue.row_bias) value = value + row_bias;
         if (epilogue.relu) value = value < 0.0f ? splat(0.0f) : value;

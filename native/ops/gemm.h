@@ -27,20 +27,12 @@ struct Matrix {
   bool bf16 = false;  // elements count as rounded to bfloat16
 };
 
-// Rows that are picked by number: row i is data + row_of[i]·stride.
-struct PickedRows {
-  const float* data = nullptr;
-  int64_t stride = 0;
-  const int32_t* row_of = nullptr;
-};
-
-// What happens to C's elements, in this order.
+// What happens to C's elements.
 struct Epilogue {
   bool accumulate = false;              // C += instead of C =
-  PickedRows addend;                    // [m, n], if there is one
-  const float* column_bias = nullptr;   // [n]
+  const float* column_bias = nullptr;   // [n], added at the end
   const float* row_bias = nullptr;      // [m]
-  bool relu = false;                    // max(0, ·); NaN stays NaN
+  bool relu = false;                    // max(0, ·) last of all; NaN stays NaN
 };
 
 // B [k, n] in panels of kTileColumns columns, the last padded with zeros.

@@ -9,8 +9,8 @@
 // All outputs are =; but for relu_gradient they alias nothing. No rows: zeros for the weight and the bias.
 //
 // Inputs that are neighbouring column blocks of one buffer, which is how the executor lays a concatenation out, are one
-// matrix and one product; other inputs add their products one after the other. Group inputs are multiplied once a group,
-// and rows pick up their group's product as they are stored.
+// matrix and one product; other inputs add their products one after the other. Group inputs are multiplied once a group;
+// each row starts with its group's product.
 
 #include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
@@ -103,14 +103,21 @@ void check_forward(const Call& call) {
   check_precision(call);
 }
 
-// [rows] the group of each row.
-const int32_t* group_of_row(const Call& call, const Tensor& offsets, int64_t rows) {
+// to [rows, out] = each row's group of products [groups, out].
+void copy_groups(const Call& call, const float* products, const Tensor& offsets, const Tensor& to) {
   const int32_t* offset = offsets.i32();
-  int32_t* group = int_scratch(call, rows);
+  int32_t* group = int_scratch(call, to.rows);
   for (int64_t g = 0; g + 1 < offsets.rows; ++g) {
     for (int32_t r = offset[g]; r < offset[g + 1]; ++r) group[r] = static_cast<int32_t>(g);
   }
-  return group;
+  parallel_blocks(call, to.rows, 4096 / (to.columns + 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const float* const from = products + group[r] * to.columns;
+      for (int64_t c = 0; c < to.columns; c += kLanes) {
+        store_upto(to.row(r) + c, load_upto(from + c, to.columns - c), to.columns - c);
+      }
+    }
+  });
 }
 
 void forward(const Call& call) {
@@ -125,26 +132,24 @@ void forward(const Call& call) {
              {weight.row(span.weight_row), weight.stride, 1, bf16}, to, stride, epilogue);
   };
   Span span;
-  PickedRows group_products;
+  Epilogue epilogue;
   if (group_inputs.count > 0) {
     const Tensor& offsets = call.input(kGroupOffsets);
-    float* const products = float_scratch(call, (offsets.rows - 1) * out);  // [groups, out]
-    Epilogue epilogue;
+    const int64_t groups = offsets.rows - 1;
+    float* const products = float_scratch(call, groups * out);
     for (Spans spans(call, inputs, group_inputs); spans.next(&span);) {
       if (!span.grouped) continue;
-      multiply_span(span, offsets.rows - 1, products, out, epilogue);
+      multiply_span(span, groups, products, out, epilogue);
       epilogue.accumulate = true;
     }
-    group_products = {products, out, group_of_row(call, offsets, output.rows)};
+    copy_groups(call, products, offsets, output);
   }
-  Epilogue epilogue;
   int64_t columns = 0;
   for (int32_t i = 0; i < inputs.count; ++i) columns += inputs.tensors[i].columns;
   for (Spans spans(call, inputs, group_inputs); spans.next(&span);) {
     if (span.grouped) continue;
     columns -= span.columns;
     if (columns == 0) {
-      epilogue.addend = group_products;
       epilogue.column_bias = call.has(kBias) ? call.input(kBias).f32() : nullptr;
       epilogue.relu = text_attribute_is(call, "activation", "relu");
     }
