@@ -73,7 +73,7 @@ export function geometricMean(values: readonly number[]): number {
 
 /** The ratios that the target of the geometric mean is about. */
 export function networkGemms<T extends Result>(results: readonly T[]): T[] {
-  return results.filter(({ group, name }) => group === "gemm" && !name.startsWith("2048"));
+  return results.filter(({ group, name }) => group === "gemm" && !name.startsWith("2048 "));
 }
 
 /** Puts results in the place of earlier ones of the same rows and machine, and writes the tables and the plot anew. */

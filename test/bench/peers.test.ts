@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Peer } from "../../bench/peers/peer.js";
-import { type Circumstances, geometricMean, keepResults, type Result } from "../../bench/peers/report.js";
+import { type Circumstances, geometricMean, keepResults, networkGemms, type Result } from "../../bench/peers/report.js";
 import { temporaryFolder } from "../cli/run.js";
 
 /** Answers as peer.py does; work called "bad" cannot be prepared. */
@@ -43,6 +43,12 @@ const where: Circumstances = {
 const result = (name: string, ratio: number, target?: number): Result => ({
   ...{ group: "gemm", name, threads: 2, target, unit: "GFLOP/s", ours: 100 * ratio, others: 100 },
   ...{ peer: "torch.mm", ratio, quartiles: [ratio - 0.1, ratio + 0.1], rounds: 3 },
+});
+
+test("the products' mean is that of every row of the network, 20480 of them too, and of no square", () => {
+  const names = ["50 × 256 × 64", "20480 × 31 × 256", "2048 × 2048 × 2048"];
+  const kept = networkGemms(names.map((name) => result(name, 1))).map(({ name }) => name);
+  assert.equal(kept, names.slice(0, 2));
 });
 
 test("results are kept row by row, with a table of them all", async () => {
