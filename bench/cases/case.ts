@@ -64,6 +64,13 @@ export function rangeOperands(ranges: readonly (readonly [start: number, end: nu
   };
 }
 
+/** [lengths + 1]: where each of consecutive groups begins; the last is where they end. */
+export function offsetsOf(lengths: Iterable<number>): number[] {
+  const offsets = [0];
+  for (const length of lengths) offsets.push(offsets.at(-1)! + length);
+  return offsets;
+}
+
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

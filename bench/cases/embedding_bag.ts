@@ -1,4 +1,4 @@
-import { CaseValues, int32, largeTable, type OpCase, rangeOperands } from "./case.js";
+import { CaseValues, int32, largeTable, type OpCase, offsetsOf, rangeOperands } from "./case.js";
 
 const OP = { op: "embedding_bag", differentiate: ["table"] };
 
@@ -98,8 +98,7 @@ function raggedBags(
   extra: Partial<OpCase> = {},
 ): OpCase {
   const values = new CaseValues(23);
-  const offsets = [0];
-  for (const length of values.ids([count], longest + 1, 1).values) offsets.push(offsets.at(-1)! + length);
+  const offsets = offsetsOf(values.ids([count], longest + 1, 1).values);
   const ids = offsets.at(-1)!;
   return {
     ...OP,

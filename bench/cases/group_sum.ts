@@ -1,8 +1,7 @@
-import { CaseValues, int32, type OpCase } from "./case.js";
+import { CaseValues, int32, type OpCase, offsetsOf } from "./case.js";
 
-function groupSum(name: string, groups: number[], width: number, extra: Partial<OpCase> = {}): OpCase {
-  const offsets = [0];
-  for (const rows of groups) offsets.push(offsets.at(-1)! + rows);
+function groupSum(name: string, groups: readonly number[], width: number, extra: Partial<OpCase> = {}): OpCase {
+  const offsets = offsetsOf(groups);
   return {
     op: "group_sum",
     name,

@@ -1,8 +1,8 @@
-import { CaseValues, int32, type OpCase } from "./case.js";
+import { CaseValues, int32, type OpCase, offsetsOf } from "./case.js";
 
 interface Sizes {
   rows: number;
-  widths: number[];
+  widths: readonly number[];
   out: number;
   bias?: boolean;
   activation?: "none" | "relu";
@@ -31,7 +31,7 @@ function linear(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase
 
 interface GroupedSizes extends Omit<Sizes, "rows" | "bias"> {
   /** Rows of each group. */
-  groups: number[];
+  groups: readonly number[];
   /** Of `widths`: "x" has a row of its own for each row, "g" one a group. */
   order: string;
 }
@@ -39,8 +39,7 @@ interface GroupedSizes extends Omit<Sizes, "rows" | "bias"> {
 function grouped(name: string, sizes: GroupedSizes, extra: Partial<OpCase> = {}): OpCase {
   const { groups, widths, order, out, activation = "none", precision = "float32" } = sizes;
   const values = new CaseValues(33);
-  const offsets = [0];
-  for (const rows of groups) offsets.push(offsets.at(-1)! + rows);
+  const offsets = offsetsOf(groups);
   const rows = offsets.at(-1)!;
   const inputs = (letter: string, count: number) =>
     widths.filter((_, i) => order[i] === letter).map((columns) => values.normal([count, columns]));
@@ -78,12 +77,8 @@ export const cases: OpCase[] = [
   }),
   grouped("long sums, few rows, groups", { groups: [20, 5], widths: [700, 9], order: "xg", out: 17 }),
   grouped("groups, bf16", { groups: [9, 40, 3], widths: [31, 20, 7], order: "gxg", out: 29, precision: "bf16" }),
-  grouped("the network's first layer, groups", { ...NETWORK, widths: [...NETWORK.widths], groups: [12, 1, 30, 5] }),
-  grouped(
-    "typical, groups",
-    { ...NETWORK, widths: [...NETWORK.widths], groups: Array.from({ length: 24 }, () => 11) },
-    { benchmark: true },
-  ),
+  grouped("the network's first layer, groups", { ...NETWORK, groups: [12, 1, 30, 5] }),
+  grouped("typical, groups", { ...NETWORK, groups: Array.from({ length: 24 }, () => 11) }, { benchmark: true }),
   linear("no rows", { rows: 0, widths: [3], out: 2 }),
   linear("one of one", { rows: 1, widths: [1], out: 1 }),
   linear("odd sizes", { rows: 7, widths: [13], out: 11 }),

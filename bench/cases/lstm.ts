@@ -1,4 +1,4 @@
-import { type CaseTensor, CaseValues, int32, type OpCase } from "./case.js";
+import { type CaseTensor, CaseValues, int32, type OpCase, offsetsOf } from "./case.js";
 
 interface Sizes {
   positions: number;
@@ -15,8 +15,7 @@ interface Sizes {
 function lstm(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase {
   const { positions, width, input = width, runs, peepholes = false, isolated = false } = sizes;
   const values = new CaseValues(6);
-  const offsets = [0];
-  for (const length of runs) offsets.push(offsets.at(-1)! + length);
+  const offsets = offsetsOf(runs);
   const steps = offsets.at(-1)!;
   const peephole = (): CaseTensor => values.normal([width], 0.5);
   return {

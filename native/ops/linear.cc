@@ -105,11 +105,7 @@ void check_forward(const Call& call) {
 
 // to [rows, out] = each row's group of products [groups, out].
 void copy_groups(const Call& call, const float* products, const Tensor& offsets, const Tensor& to) {
-  const int32_t* offset = offsets.i32();
-  int32_t* group = int_scratch(call, to.rows);
-  for (int64_t g = 0; g + 1 < offsets.rows; ++g) {
-    for (int32_t r = offset[g]; r < offset[g + 1]; ++r) group[r] = static_cast<int32_t>(g);
-  }
+  const int32_t* const group = group_of_each(call, offsets);
   parallel_blocks(call, to.rows, 4096 / (to.columns + 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const float* const from = products + group[r] * to.columns;

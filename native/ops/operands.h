@@ -24,6 +24,19 @@ SHORTLIST_INLINE int32_t* int_scratch(const Call& call, int64_t count) {
   return static_cast<int32_t*>(scratch(call, count));
 }
 
+// [offsets' end] the group of each element: g where offsets[g] ≤ i < offsets[g + 1].
+inline const int32_t* group_of_each(const Call& call, const Tensor& offsets) {
+  const int32_t* offset = offsets.i32();
+  const int64_t groups = offsets.rows - 1;
+  int32_t* group = int_scratch(call, offset[groups]);
+  parallel_blocks(call, groups, 1024, [=](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      for (int32_t i = offset[g]; i < offset[g + 1]; ++i) group[i] = static_cast<int32_t>(g);
+    }
+  });
+  return group;
+}
+
 }  // namespace
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

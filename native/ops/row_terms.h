@@ -119,17 +119,7 @@ RowTerms row_terms(const Call& call, int first, int64_t width) {
     term.stride = split ? rows.stride : width;
     term.per_row = split ? rows.columns / width : 1;
     term.ids_per_row = m > 0 && n >= m ? static_cast<uint32_t>(n / m) : 1;
-    term.row_of = nullptr;
-    if (has_offsets(letters[t])) {
-      const int32_t* offset = slots[kTermOffsets].tensors[offsets++].i32();
-      int32_t* row_of = int_scratch(call, n);
-      parallel_blocks(call, m, 1024, [=](int64_t begin, int64_t stop) {
-        for (int64_t r = begin; r < stop; ++r) {
-          for (int32_t j = offset[r]; j < offset[r + 1]; ++j) row_of[j] = static_cast<int32_t>(r);
-        }
-      });
-      term.row_of = row_of;
-    }
+    term.row_of = has_offsets(letters[t]) ? group_of_each(call, slots[kTermOffsets].tensors[offsets++]) : nullptr;
     term.scale = has_scale(letters[t]) ? slots[kTermScale].tensors[scales++].f32() : nullptr;
   }
   return all;
