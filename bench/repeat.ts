@@ -24,7 +24,8 @@ export function repeatProgram(program: Program, copies: number): Program {
   return { ...program, tensors, instructions };
 }
 
-function renamed(
+/** An instruction's operands under other names. */
+export function renamed(
   operands: Readonly<Record<string, Operand>>,
   rename: (name: string) => string,
 ): Record<string, Operand> {

@@ -1,4 +1,5 @@
-import { type Instruction, type Operand, type Program, STORED_ROLES, type TensorSpec } from "../src/graph/program.js";
+import { type Instruction, type Program, STORED_ROLES, type TensorSpec } from "../src/graph/program.js";
+import { renamed } from "./repeat.js";
 
 /** A Program that runs each instruction of another one several times in a row. */
 export interface TimedProgram {
@@ -44,11 +45,7 @@ export function timedProgram(program: Program, { copies, evicted }: TimedOptions
         tensors.push({ ...specs.get(name)!, name: copied, role: "temporary" });
         return copied;
       };
-      const outputs: Record<string, Operand> = {};
-      for (const [slot, operand] of Object.entries(instruction.outputs)) {
-        outputs[slot] = typeof operand === "string" ? rename(operand) : operand.map(rename);
-      }
-      instructions.push({ ...instruction, outputs });
+      instructions.push({ ...instruction, outputs: renamed(instruction.outputs, rename) });
       return instructions.length - 1;
     }),
   );

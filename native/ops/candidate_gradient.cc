@@ -99,13 +99,7 @@ void shared_draws(const Call& call, const Operands& o) {
       sum_candidates(o.weight, o.target[s], first, nullptr, nullptr, 0, o.user_gradient.row(s));
     }
   });
-  float* const rows = float_scratch(call, o.draws * width);
-  parallel_blocks(call, o.draws, 256, [&](int64_t begin, int64_t end) {
-    for (int64_t d = begin; d < end; ++d) {
-      const float* from = o.weight.row(o.negatives.i32()[d]);
-      for (int64_t c = 0; c < width; ++c) rows[d * width + c] = from[c];
-    }
-  });
+  float* const rows = gather_draws(call, o.weight, o.negatives);
   const float* const logits = o.logit_gradient.f32() + 1;
   const int64_t stride = o.logit_gradient.stride;
   Epilogue add_to_target;

@@ -51,6 +51,19 @@ SHORTLIST_INLINE void check_candidates(const Call& call) {
   if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.rows, 1), "bias [items]");
 }
 
+// [draws, width] the rows of shared draws.
+SHORTLIST_INLINE float* gather_draws(const Call& call, const Tensor& weight, const Tensor& negatives) {
+  const int64_t width = weight.columns;
+  float* const rows = float_scratch(call, negatives.rows * width);
+  parallel_blocks(call, negatives.rows, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t d = begin; d < end; ++d) {
+      const float* const from = weight.row(negatives.i32()[d]);
+      for (int64_t c = 0; c < width; ++c) rows[d * width + c] = from[c];
+    }
+  });
+  return rows;
+}
+
 // The first candidates of a sample to come.
 SHORTLIST_INLINE void prefetch_candidates(const Tensor& weight, int32_t target, const int32_t* draws, int64_t count) {
   prefetch_row(weight.row(target), weight.columns);
@@ -109,18 +122,14 @@ SHORTLIST_INLINE void for_each_sample(const Call& call, const Loss& loss) {
 
   const float* shared_noise = nullptr;
   if (shared) {
-    float* rows = float_scratch(call, draws * width);
-    float* biases = float_scratch(call, draws);
-    float* noise = float_scratch(call, draws);
-    parallel_blocks(call, draws, 256, [&](int64_t begin, int64_t end) {
-      for (int64_t d = begin; d < end; ++d) {
-        const int32_t id = negatives.i32()[d];
-        const float* from = weight.row(id);
-        for (int64_t c = 0; c < width; ++c) rows[d * width + c] = from[c];
-        biases[d] = bias ? bias[id] : 0;
-        noise[d] = log_draws + log_noise[id];
-      }
-    });
+    float* const rows = gather_draws(call, weight, negatives);
+    float* const biases = float_scratch(call, draws);
+    float* const noise = float_scratch(call, draws);
+    for (int64_t d = 0; d < draws; ++d) {
+      const int32_t id = negatives.i32()[d];
+      biases[d] = bias ? bias[id] : 0;
+      noise[d] = log_draws + log_noise[id];
+    }
     shared_noise = noise;
     Epilogue epilogue;
     epilogue.column_bias = biases;
