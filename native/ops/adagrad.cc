@@ -66,12 +66,10 @@ void rows(const Call& call) {
   const Tensor& accumulator = call.output(1);
   const Rule rule = rule_of(call, call.input(kRowsLearningRate));
   for_each_row(call, kFirstRowSlot, {&parameter, &accumulator}, [&](int64_t row, const float* gradient) {
-    for_each_strip(0, parameter.columns, [&](auto vectors, int64_t c, int64_t left) {
-      float* const p = parameter.row(row) + c;
-      float* const a = accumulator.row(row) + c;
-      for (int i = 0; i < decltype(vectors)::value; ++i) {
-        rule.update(p + i * kLanes, a + i * kLanes, gradient + c + i * kLanes, left);
-      }
+    float* const p = parameter.row(row);
+    float* const a = accumulator.row(row);
+    for_each_vector_in(parameter.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
+      rule.update(p + c, a + c, gradient + c, left);
     });
   });
 }

@@ -77,9 +77,12 @@ void rows(const Call& call) {
   const Tensor& second = call.output(2);
   const Rule rule = rule_of(call, call.input(kRowsLearningRate), call.input(kRowsStep));
   for_each_row(call, kFirstRowSlot, {&parameter, &first, &second}, [&](int64_t row, const float* gradient) {
-    for (int64_t c = 0; c < parameter.columns; c += kLanes) {
-      rule.update(parameter.row(row) + c, first.row(row) + c, second.row(row) + c, gradient + c, parameter.columns - c);
-    }
+    float* const p = parameter.row(row);
+    float* const m = first.row(row);
+    float* const v = second.row(row);
+    for_each_vector_in(parameter.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
+      rule.update(p + c, m + c, v + c, gradient + c, left);
+    });
   });
 }
 

@@ -30,11 +30,10 @@ void scatter(const Call& call) {
                     [&](int64_t r, int64_t c, int64_t left) { store_upto(output.row(r) + c, vf{}, left); });
   }
   for_each_row(call, kFirstRowSlot, {&output}, [&](int64_t row, const float* sum) {
-    float* to = output.row(row);
-    for (int64_t c = 0; c < output.columns; c += kLanes) {
-      const int64_t left = output.columns - c;
+    float* const to = output.row(row);
+    for_each_vector_in(output.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
       store_upto(to + c, load_upto(to + c, left) + load_upto(sum + c, left), left);
-    }
+    });
   });
 }
 

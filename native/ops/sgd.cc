@@ -39,9 +39,10 @@ void rows(const Call& call) {
   const Tensor& parameter = call.output(0);
   const vf rate = splat(call.input(kRowsLearningRate).f32()[0]);
   for_each_row(call, kFirstRowSlot, {&parameter}, [&](int64_t row, const float* gradient) {
-    for (int64_t c = 0; c < parameter.columns; c += kLanes) {
-      update(parameter.row(row) + c, gradient + c, rate, parameter.columns - c);
-    }
+    float* const p = parameter.row(row);
+    for_each_vector_in(parameter.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
+      update(p + c, gradient + c, rate, left);
+    });
   });
 }
 

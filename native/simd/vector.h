@@ -27,6 +27,10 @@ constexpr int kLanes = 4;
 typedef float vf __attribute__((vector_size(4 * kLanes)));
 typedef int32_t vi __attribute__((vector_size(4 * kLanes)));
 
+typedef uint16_t vs __attribute__((vector_size(2 * kLanes)));
+typedef uint32_t vu __attribute__((vector_size(4 * kLanes)));
+typedef uint64_t vq __attribute__((vector_size(4 * kLanes)));
+
 typedef float vf_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 typedef int32_t vi_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
@@ -150,6 +154,17 @@ SHORTLIST_INLINE void store_strip(float* to, int i, vf x, int64_t left) {
   }
 }
 
+// Calls body(column, left) for each vector of columns [0, width), from left to right; strips of whole ones are unrolled. Give
+// it an always_inline body: for a whole vector `left` is then known while compiling.
+template <class Body>
+SHORTLIST_INLINE void for_each_vector_in(int64_t width, const Body& body) {
+  for_each_strip(0, width, [&](auto vectors, int64_t c, int64_t left) __attribute__((always_inline)) {
+    const int n = decltype(vectors)::value;
+#pragma GCC unroll 8
+    for (int i = 0; i < n; ++i) body(c + i * kLanes, n > 1 ? kLanes : left);
+  });
+}
+
 // Asks for row elements [0, width) before they are read, from caches that hold more than the nearest: random rows of a
 // large table come faster so (AVX-512 Xeon, 256-byte rows of 256 MB, two threads: 23 GB/s against 18). Four lines a turn:
 // a loop that turns for each line made the mean of such rows 1.2 times as slow (AVX2, EPYC Genoa).
@@ -246,13 +261,70 @@ SHORTLIST_INLINE vf round_to_bf16(vf x) {
   return x == x ? rounded : x;
 }
 
+// Numbers in bfloat16 two to a lane, for dot products.
+#if defined(__AVX512BF16__) || defined(SHORTLIST_BF16_DOTS)
+constexpr bool kBf16Dots = true;
+#else
+constexpr bool kBf16Dots = false;
+#endif
+
+// Lane by lane [low, high], both rounded to bfloat16.
+SHORTLIST_INLINE vf bf16_pairs(vf low, vf high) {
+#if defined(__AVX512BF16__)
+  vi lanes;  // of 16 bits: those of `low` are 0 … 15, those of `high` follow
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) lanes[i] = i | (kLanes + i) << 16;
+  return (vf)_mm512_permutexvar_epi16((__m512i)lanes, (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low));
+#else
+  return (vf)((vu)round_to_bf16(low) >> 16 | (vu)round_to_bf16(high));
+#endif
+}
+
+// The first `count` elements of x, or all of them, rounded to bfloat16, to elements `column` and on of `row`.
+SHORTLIST_INLINE void store_bf16_upto(float* row, int64_t column, vf x, int64_t count) {
+#if defined(__AVX512BF16__)
+  const vs rounded = (vs)_mm512_cvtneps_pbh((__m512)x);
+#else
+  const vs rounded = __builtin_convertvector((vu)round_to_bf16(x) >> 16, vs);
+#endif
+  char* const to = reinterpret_cast<char*>(row) + 2 * column;
+  if (count >= kLanes) {
+    __builtin_memcpy(to, &rounded, sizeof rounded);
+  } else {
+    for (int64_t i = 0; i < count; ++i) __builtin_memcpy(to + 2 * i, reinterpret_cast<const char*>(&rounded) + 2 * i, 2);
+  }
+}
+
+// One lane in all lanes: as a number it might be a signalling NaN, which arithmetic would change.
+SHORTLIST_INLINE vf splat_pair(const float* from) {
+  int32_t pair;
+  __builtin_memcpy(&pair, from, sizeof pair);
+  return bits(splat(pair));
+}
+
+// c += a's low · b's low + a's high · b's high. Where no instruction does that, two multiply-adds.
+SHORTLIST_INLINE void add_dot(vf& c, vf a, vf b) {
+#if defined(__AVX512BF16__)
+  asm("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+#else
+  c = madd((vf)((vu)a << 16), (vf)((vu)b << 16), c);
+  c = madd((vf)((vu)a & 0xffff0000u), (vf)((vu)b & 0xffff0000u), c);
+#endif
+}
+
+// The same for one lane a, from where it lies.
+SHORTLIST_INLINE void add_dot(vf& c, const float* a, vf b) {
+#if defined(__AVX512BF16__)
+  asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*a));
+#else
+  add_dot(c, splat_pair(a), b);
+#endif
+}
+
 #if defined(__AVX512F__)
 // x·2ⁿ, rounded once; n is whole.
 SHORTLIST_INLINE vf scale_by_power(vf x, vf n) { return (vf)_mm512_maskz_scalef_ps(0xffff, (__m512)x, (__m512)n); }
 #endif
-
-typedef uint32_t vu __attribute__((vector_size(4 * kLanes)));
-typedef uint64_t vq __attribute__((vector_size(4 * kLanes)));
 
 // The 64-bit products of the even lanes.
 SHORTLIST_INLINE vq multiply_even(vu a, vu b) {
