@@ -30,7 +30,7 @@
         "SHORTLIST_VERSION=\"<!(node -p \"require('./package.json').version\")\"",
       ],
       "conditions": [
-        ["target_arch == 'x64'", {"dependencies": ["ops_baseline", "ops_avx2", "ops_avx512"]}],
+        ["target_arch == 'x64'", {"dependencies": ["ops_baseline", "ops_avx2", "ops_avx512", "ops_avx512_bf16"]}],
         ["target_arch == 'arm64'", {"dependencies": ["ops_neon"]}],
         ["target_arch not in 'x64 arm64'.split()", {"dependencies": ["ops_baseline"]}],
       ],
@@ -63,6 +63,14 @@
           # GCC 12 takes the undefined lanes of its own AVX-512 header for a mistake.
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4"]},
+        },
+        {
+          "target_name": "ops_avx512_bf16",
+          "type": "static_library",
+          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "defines": ["SHORTLIST_ISA=avx512_bf16"],
+          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16"]},
         },
       ],
     }],

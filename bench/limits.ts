@@ -23,6 +23,7 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   baseline: process.arch === "x64" ? ["-march=x86-64-v2"] : [],
   avx2: ["-march=x86-64-v3"],
   avx512: ["-march=x86-64-v4"],
+  avx512_bf16: ["-march=x86-64-v4", "-mavx512bf16"],
   neon: [],
 };
 

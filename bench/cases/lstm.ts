@@ -74,6 +74,7 @@ export const cases: OpCase[] = [
   lstm("more positions than steps", { positions: 19, width: 4, runs: [4, 5] }),
   // A sum that differs in its last bit may be rounded to another bfloat16: 2⁻⁸ of that one term.
   lstm("bf16", { positions: 9, width: 13, runs: [5, 1, 0, 6], peepholes: true }, BF16),
+  lstm("bf16, isolated, odd sizes", { positions: 25, input: 11, width: 13, runs: [9, 4, 12], isolated: true }, BF16),
   lstm("bf16, isolated", { positions: 25, input: 9, width: 20, runs: [9, 4, 12], isolated: true }, BF16),
   lstm("typical, small batch, isolated", { positions: 32, width: 64, runs: [10, 7, 10, 1, 4], isolated: true }),
   lstm("typical, small batch", { positions: 40, width: 64, runs: [10, 7, 10, 1, 4] }),

@@ -11,9 +11,10 @@
 // whole panels of B are read where they lie, from the L2 cache. Rows of A are packed where that pays: where they meet many
 // panels, or lie a multiple of 4 KiB apart, all on one set of the cache.
 //
-// Operands in bfloat16 are rounded as they are packed or copied, and multiplied as float32: the same products as those of
-// VDPBF16PS, which takes 2.1 cycles on an Emerald Rapids core where two float32 multiply-adds of as many elements take 0.5
-// each. So the sums are those of float32, and nothing is gained or lost in time but the copies (5 %).
+// Operands in bfloat16 are rounded as they are packed. On avx512_bf16 (native/core/cpu.cc says where that is chosen) they are
+// packed two to a lane, A always in strips, and a tile takes half as many steps, each a VDPBF16PS: for the loops, k is then
+// half as long. Elsewhere they are multiplied as float32: the same products, and nothing is gained or lost in time but the
+// copies (5 %).
 //
 // Threads share out blocks of C, and k among them only by slabs: an element is the same sum in whatever block it is
 // (gemm.h).
@@ -24,7 +25,7 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kDepth = 256;                     // a panel of 32 KiB at most
+const int64_t kDepth = 256;                     // a panel of 32 KiB at most; even, so that pairs are not cut
 const int64_t kRowsInPlace = 64;                // of a chunk, at most, for which B is not packed
 const int64_t kFarElements = int64_t{1} << 19;  // of C: 2 MiB
 const int64_t kStepsPerPrefetch = 64;
@@ -36,10 +37,16 @@ const int64_t kFewRows = 8 * kTileRows;
 const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;  // for which columns are packed again
 const int64_t kMostSlabs = 16;
 
-// Blocks of k: equal ones, none longer than kDepth. Depends on k alone.
+// Blocks of k: equal ones of an even length, none longer than kDepth. Depends on k alone.
 int64_t depth_of(int64_t k) {
   const int64_t blocks = (k + kDepth - 1) / kDepth;
-  return blocks == 0 ? 1 : (k + blocks - 1) / blocks;
+  return blocks == 0 ? 2 : round_up((k + blocks - 1) / blocks, 2);
+}
+
+// Steps of a tile for `depth` of k.
+template <bool kDots>
+SHORTLIST_INLINE int64_t steps_of(int64_t depth) {
+  return kDots ? (depth + 1) / 2 : depth;
 }
 
 // Slabs of k that are multiplied side by side: for sums that are long beside the size of C.
@@ -84,13 +91,13 @@ SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out
 
 // One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. Where C is far, the tile below is
 // asked for.
-template <int kRows, Layout kLayout, bool kFar = false>
+template <int kRows, Layout kLayout, bool kDots, bool kFar = false>
 void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b, int64_t b_stride,
           const TileOutput& out) {
   vf sum[kRows][kTileVectors];
   for_each_vector<kRows, kTileVectors>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = vf{}; });
   if (!kFar) {
-    multiply_add<kRows, kTileVectors, kLayout>(k, a, a_stride, b, b_stride, sum);
+    multiply_add<kRows, kTileVectors, kLayout, kDots>(k, a, a_stride, b, b_stride, sum);
   } else {
     // A few lines at a time: more would keep the lines of A waiting.
     const int64_t slices = (k + kStepsPerPrefetch - 1) / kStepsPerPrefetch;
@@ -101,7 +108,7 @@ void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* _
       }
       const int64_t steps = k - p < kStepsPerPrefetch ? k - p : kStepsPerPrefetch;
       const float* const from = a + p * (kLayout == kAlong ? 1 : kLayout == kStrip ? kStripWidth : a_stride);
-      multiply_add<kRows, kTileVectors, kLayout>(steps, from, a_stride, b + p * b_stride, b_stride, sum);
+      multiply_add<kRows, kTileVectors, kLayout, kDots>(steps, from, a_stride, b + p * b_stride, b_stride, sum);
     }
   }
   if (out.columns == kTileColumns) {
@@ -113,23 +120,24 @@ void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* _
 
 typedef void (*Tile)(int64_t, const float*, int64_t, const float*, int64_t, const TileOutput&);
 
-template <Layout kLayout>
-SHORTLIST_INLINE Tile tile_of(int64_t rows) {
-#if defined(__AVX512F__)
-  static const Tile tiles[] = {tile<1, kLayout>,  tile<2, kLayout>,  tile<3, kLayout>,  tile<4, kLayout>,  tile<5, kLayout>,
-                               tile<6, kLayout>,  tile<7, kLayout>,  tile<8, kLayout>,  tile<9, kLayout>,  tile<10, kLayout>,
-                               tile<11, kLayout>, tile<12, kLayout>, tile<13, kLayout>, tile<14, kLayout>};
-#elif defined(__AVX2__)
-  static const Tile tiles[] = {tile<1, kLayout>, tile<2, kLayout>, tile<3, kLayout>,
-                               tile<4, kLayout>, tile<5, kLayout>, tile<6, kLayout>};
-#elif defined(__aarch64__)
-  static const Tile tiles[] = {tile<1, kLayout>, tile<2, kLayout>, tile<3, kLayout>, tile<4, kLayout>,
-                               tile<5, kLayout>, tile<6, kLayout>, tile<7, kLayout>, tile<8, kLayout>};
-#else
-  static const Tile tiles[] = {tile<1, kLayout>, tile<2, kLayout>, tile<3, kLayout>, tile<4, kLayout>};
+template <Layout kLayout, bool kDots>
+struct Tiles {
+  // By rows, 1 … kTileRows.
+  static constexpr Tile of[] = {
+      tile<1, kLayout, kDots>,  tile<2, kLayout, kDots>,  tile<3, kLayout, kDots>,  tile<4, kLayout, kDots>,
+#if defined(__AVX2__) || defined(__aarch64__)
+      tile<5, kLayout, kDots>,  tile<6, kLayout, kDots>,
 #endif
-  return tiles[rows - 1];
-}
+#if defined(__AVX512F__) || defined(__aarch64__)
+      tile<7, kLayout, kDots>,  tile<8, kLayout, kDots>,
+#endif
+#if defined(__AVX512F__)
+      tile<9, kLayout, kDots>,  tile<10, kLayout, kDots>, tile<11, kLayout, kDots>, tile<12, kLayout, kDots>,
+      tile<13, kLayout, kDots>, tile<14, kLayout, kDots>,
+#endif
+  };
+  static_assert(sizeof of == kTileRows * sizeof(Tile), "a tile of each height");
+};
 
 SHORTLIST_INLINE int64_t tile_width(int64_t columns_left) { return columns_left < kTileColumns ? columns_left : kTileColumns; }
 
@@ -146,18 +154,24 @@ SHORTLIST_INLINE void load_transposed(const float* from, int64_t stride, int64_t
   transpose(square);
 }
 
-// depth × columns ≤ kWidth of a matrix into a panel [depth, kWidth]; columns past the last hold zeros. Columns that lie along
-// are transposed by squares.
-template <int kWidth>
+// depth × columns ≤ kWidth of a matrix into a panel [depth, kWidth], or of pairs [⌈depth / 2⌉, kWidth]; columns past the last,
+// and what an odd depth lacks of a pair, hold zeros. Columns that lie along are transposed by squares.
+template <int kWidth, bool kDots>
 void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
-  const auto rounded = [&](vf x) __attribute__((always_inline)) { return from.bf16 ? round_to_bf16(x) : x; };
+  const int kRowsPerStep = kDots ? 2 : 1;
+  const auto step_of = [&](const auto& row) __attribute__((always_inline)) {
+    if (kDots) return bf16_pairs(row(0), row(1));
+    return from.bf16 ? round_to_bf16(row(0)) : row(0);
+  };
   if (from.column_stride == 1) {
     const auto copy_rows = [&](int64_t own) __attribute__((always_inline)) {
-      for (int64_t p = 0; p < depth; ++p) {
+      for (int64_t p = 0; p < depth; p += kRowsPerStep, to += kWidth) {
 #pragma GCC unroll 4
         for (int j = 0; j < kWidth; j += kLanes) {
-          const float* const part = from.data + p * from.row_stride + j;
-          store(to + p * kWidth + j, j < own ? rounded(load_upto(part, own - j)) : vf{});
+          const auto row = [&](int i) __attribute__((always_inline)) {
+            return j < own && p + i < depth ? load_upto(from.data + (p + i) * from.row_stride + j, own - j) : vf{};
+          };
+          store(to + j, step_of(row));
         }
       }
     };
@@ -173,19 +187,26 @@ void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
     for (int64_t p = 0; p < depth; p += kLanes) {
       vf square[kLanes];
       load_transposed(column + p, from.column_stride, columns - j, depth - p, square);
-      for (int i = 0; i < kLanes && p + i < depth; ++i) store(to + (p + i) * kWidth + j, rounded(square[i]));
+      for (int i = 0; i < kLanes && p + i < depth; i += kRowsPerStep) {
+        const auto row = [&](int next) __attribute__((always_inline)) { return square[i + next]; };
+        store(to + (p + i) / kRowsPerStep * kWidth + j, step_of(row));
+      }
     }
   }
 }
 
 // Panels [first, last) of every block of k; the blocks lie one behind the other, each with all its panels.
+template <bool kDots>
 void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int64_t last) {
   const int64_t depth = depth_of(packed.k), padded = round_up(packed.n, kTileColumns);
   const int64_t column = first * kTileColumns, end = last * kTileColumns < packed.n ? last * kTileColumns : packed.n;
   for (int64_t p = 0; p < packed.k; p += depth) {
     const int64_t block = packed.k - p < depth ? packed.k - p : depth;
     for (int64_t c = column; c < end; c += kTileColumns) {
-      pack_panel<kTileColumns>(block, tile_width(end - c), part_of(b, p, c), packed.data + p * padded + c * block);
+      Matrix part = part_of(b, p, c);
+      part.bf16 = packed.bf16;
+      pack_panel<kTileColumns, kDots>(block, tile_width(end - c), part,
+                                      packed.data + steps_of<kDots>(p) * padded + c * steps_of<kDots>(block));
     }
   }
 }
@@ -197,14 +218,14 @@ struct Panels {
   int64_t between;
 };
 
-SHORTLIST_INLINE Panels packed_panels(const float* data, int64_t depth) { return {data, kTileColumns, depth * kTileColumns}; }
+SHORTLIST_INLINE Panels packed_panels(const float* data, int64_t steps) { return {data, kTileColumns, steps * kTileColumns}; }
 
 // Columns of B that stay in the L1 cache together: where k is short, rows of A are read once for several panels.
-SHORTLIST_INLINE int64_t columns_at_once(int64_t depth) { return (depth > 0 ? kDepth / depth : 1) * kTileColumns; }
+SHORTLIST_INLINE int64_t columns_at_once(int64_t steps) { return (steps > 0 ? kDepth / steps : 1) * kTileColumns; }
 
-// C's rows × columns from one block of k. Where A is packed, strips are `depth` · kStripWidth apart.
-template <Layout kLayout>
-SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t depth, const float* a, int64_t stride, const Panels& b,
+// C's rows × columns from the steps of one block of k. Where A is packed, strips are `steps` · kStripWidth apart.
+template <Layout kLayout, bool kDots = false>
+SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t steps, const float* a, int64_t stride, const Panels& b,
                                     const TileOutput& block) {
   TileOutput out = block;
   for (int64_t row = 0; row < rows; row += kTileRows) {
@@ -216,14 +237,14 @@ SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t depth
       out.columns = tile_width(columns - column);
       out.column_bias = block.column_bias ? block.column_bias + column : nullptr;
       if (height == kTileRows && out.far) {
-        tile<kTileRows, kLayout, true>(depth, a, stride, panel, b.stride, out);
+        tile<kTileRows, kLayout, kDots, true>(steps, a, stride, panel, b.stride, out);
       } else if (height == kTileRows) {
-        tile<kTileRows, kLayout>(depth, a, stride, panel, b.stride, out);
+        tile<kTileRows, kLayout, kDots>(steps, a, stride, panel, b.stride, out);
       } else {
-        tile_of<kLayout>(height)(depth, a, stride, panel, b.stride, out);
+        Tiles<kLayout, kDots>::of[height - 1](steps, a, stride, panel, b.stride, out);
       }
     }
-    a += kLayout == kAlong ? kTileRows * stride : kLayout == kAcross ? kTileRows : depth * kStripWidth;
+    a += kLayout == kAlong ? kTileRows * stride : kLayout == kAcross ? kTileRows : steps * kStripWidth;
   }
 }
 
@@ -236,20 +257,19 @@ void multiply_panels(int64_t rows, int64_t columns, int64_t depth, const Matrix&
   }
 }
 
-SHORTLIST_INLINE bool packs_rows(const Matrix& a, int64_t columns) {
-  const bool on_one_set = a.column_stride == 1 && a.row_stride % 1024 == 0;
-  return a.bf16 || columns >= 512 || (on_one_set && columns >= 128);
-}
+SHORTLIST_INLINE bool multiplies_pairs(const Matrix& a, const Matrix& b) { return kBf16Dots && (a.bf16 || b.bf16); }
 
-SHORTLIST_INLINE int64_t strip_elements(int64_t rows, int64_t depth) {
-  return (rows + kTileRows - 1) / kTileRows * kStripWidth * depth;
+SHORTLIST_INLINE bool packs_rows(const Matrix& a, const Matrix& b, int64_t columns) {
+  const bool on_one_set = a.column_stride == 1 && a.row_stride % 1024 == 0;
+  return a.bf16 || multiplies_pairs(a, b) || columns >= 512 || (on_one_set && columns >= 128);
 }
 
 // A's rows × depth into strips of kTileRows rows.
+template <bool kDots>
 void pack_strips(int64_t rows, int64_t depth, const Matrix& a, float* to) {
   const Matrix transposed = {a.data, a.column_stride, a.row_stride, a.bf16};
-  for (int64_t row = 0; row < rows; row += kTileRows, to += depth * kStripWidth) {
-    pack_panel<kStripWidth>(depth, rows - row < kTileRows ? rows - row : kTileRows, part_of(transposed, 0, row), to);
+  for (int64_t row = 0; row < rows; row += kTileRows, to += steps_of<kDots>(depth) * kStripWidth) {
+    pack_panel<kStripWidth, kDots>(depth, rows - row < kTileRows ? rows - row : kTileRows, part_of(transposed, 0, row), to);
   }
 }
 
@@ -287,6 +307,13 @@ void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const Pa
   }
 }
 
+void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int64_t last) {
+  if constexpr (kBf16Dots) {
+    if (packed.bf16) return pack_panels<true>(packed, b, first, last);
+  }
+  pack_panels<false>(packed, b, first, last);
+}
+
 // C where k = 0.
 void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Epilogue& epilogue) {
   for (int64_t i = 0; i < m; ++i) {
@@ -312,31 +339,68 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
           far};
 }
 
-// C [rows, columns] (= | +=) A [rows, k]·B [k, columns], `depth` steps at a time; B by panels, packed as they are needed.
+// multiply_packed where k > 0; with kDots a strip of A's rows at a time.
+template <bool kDots>
+void multiply_packed_panels(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
+                            int64_t c_stride, const Epilogue& epilogue) {
+  const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
+  for (int64_t p = 0; p < b.k; p += depth) {
+    const int64_t block = b.k - p < depth ? b.k - p : depth, steps = steps_of<kDots>(block);
+    const float* const from = b.data + steps_of<kDots>(p) * padded + first_column * steps;
+    const int64_t columns_each = kDots ? columns : columns_at_once(steps), rows_each = kDots ? kTileRows : m;
+    for (int64_t row = 0; row < m; row += rows_each) {
+      const int64_t rows = m - row < rows_each ? m - row : rows_each;
+      alignas(64) float strip[kDots ? kStripWidth * kDepth / 2 : 1];
+      if (kDots) pack_strips<kDots>(rows, block, part_of(a, row, p), strip);
+      for (int64_t column = 0; column < columns; column += columns_each) {
+        const int64_t width = columns - column < columns_each ? columns - column : columns_each;
+        const Panels panels = packed_panels(from + column * steps, steps);
+        TileOutput out = output_of(c + row * c_stride, c_stride, epilogue, column, p == 0, p + block == b.k, false);
+        if (out.row_bias) out.row_bias += row;
+        if constexpr (kDots) {
+          multiply_rows<kStrip, true>(rows, width, steps, strip, 0, panels, out);
+        } else {
+          multiply_panels(rows, width, steps, part_of(a, row, p), panels, out);
+        }
+      }
+    }
+  }
+}
+
+// C [rows, columns] (= | +=) A [rows, k]·B [k, columns], `depth` of k at a time; B by panels, packed as they are needed.
 // A is packed into `strips`, if there are any.
+template <bool kDots>
 void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Matrix& b, float* c,
                     int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
   alignas(64) float packed[kDepth * kTileColumns];
   for (int64_t p = 0; p < k; p += depth) {
-    const int64_t block = k - p < depth ? k - p : depth, at_once = columns_at_once(block);
-    if (strips) pack_strips(rows, block, part_of(a, 0, p), strips);
+    const int64_t block = k - p < depth ? k - p : depth, steps = steps_of<kDots>(block), at_once = columns_at_once(steps);
+    if (strips) pack_strips<kDots>(rows, block, part_of(a, 0, p), strips);
     for (int64_t column = 0; column < columns; column += at_once) {
       const int64_t width = columns - column < at_once ? columns - column : at_once;
       const Matrix from = part_of(b, p, column);
       // Panels are read where they lie if few rows need them.
-      const bool in_place = rows <= kRowsInPlace && width % kTileColumns == 0 && b.column_stride == 1 && !b.bf16;
+      const bool in_place = rows <= kRowsInPlace && width % kTileColumns == 0 && b.column_stride == 1 && !b.bf16 && !kDots;
       for (int64_t j = 0; j < width && !in_place; j += kTileColumns) {
-        pack_panel<kTileColumns>(block, tile_width(width - j), part_of(from, 0, j), packed + j * block);
+        pack_panel<kTileColumns, kDots>(block, tile_width(width - j), part_of(from, 0, j), packed + j * steps);
       }
-      const Panels panels = in_place ? Panels{from.data, b.row_stride, kTileColumns} : packed_panels(packed, block);
+      const Panels panels = in_place ? Panels{from.data, b.row_stride, kTileColumns} : packed_panels(packed, steps);
       const TileOutput out = output_of(c, c_stride, epilogue, column, p == 0, p + block == k, far);
       if (strips) {
-        multiply_rows<kStrip>(rows, width, block, strips, 0, panels, out);
+        multiply_rows<kStrip, kDots>(rows, width, steps, strips, 0, panels, out);
       } else {
         multiply_panels(rows, width, block, part_of(a, 0, p), panels, out);
       }
     }
   }
+}
+
+void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Matrix& b, float* c,
+                    int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
+  if constexpr (kBf16Dots) {
+    if (multiplies_pairs(a, b)) return multiply_block<true>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
+  }
+  multiply_block<false>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
 }
 
 // Rows and columns of a chunk's block of C, so that there are some chunks for each thread where there is work for them.
@@ -371,7 +435,13 @@ Blocks blocks_of(const Call& call, int64_t m, int64_t n, int64_t k, int64_t slab
 
 int64_t packed_elements(int64_t k, int64_t n) { return k * round_up(n, kTileColumns); }
 
-void pack(const PackedMatrix& packed, const Matrix& b) { pack_panels(packed, b, 0, round_up(packed.n, kTileColumns) / kTileColumns); }
+int64_t strip_elements(int64_t rows, int64_t k) {
+  return (rows + kTileRows - 1) / kTileRows * kStripWidth * (k < kDepth ? k + k % 2 : kDepth);
+}
+
+void pack(const PackedMatrix& packed, const Matrix& b) {
+  pack_panels(packed, b, 0, round_up(packed.n, kTileColumns) / kTileColumns);
+}
 
 void pack(const Call& call, const PackedMatrix& packed, const Matrix& b) {
   const int64_t panels_per_chunk = 32768 / (packed.k * kTileColumns + 1) + 1;
@@ -383,16 +453,10 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
                      int64_t c_stride, const Epilogue& epilogue) {
   if (m == 0 || columns == 0) return;
   if (b.k == 0) return fill_empty(m, columns, c, c_stride, epilogue);
-  const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
-  for (int64_t p = 0; p < b.k; p += depth) {
-    const int64_t block = b.k - p < depth ? b.k - p : depth, at_once = columns_at_once(block);
-    for (int64_t column = 0; column < columns; column += at_once) {
-      const int64_t width = columns - column < at_once ? columns - column : at_once;
-      const Panels panels = packed_panels(b.data + p * padded + (first_column + column) * block, block);
-      multiply_panels(m, width, block, part_of(a, 0, p), panels,
-                      output_of(c, c_stride, epilogue, column, p == 0, p + block == b.k, false));
-    }
+  if constexpr (kBf16Dots) {
+    if (b.bf16) return multiply_packed_panels<true>(m, first_column, columns, a, b, c, c_stride, epilogue);
   }
+  multiply_packed_panels<false>(m, first_column, columns, a, b, c, c_stride, epilogue);
 }
 
 void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
@@ -403,10 +467,10 @@ void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix
 }
 
 void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
-                    const Epilogue& epilogue) {
+                    const Epilogue& epilogue, float* strips) {
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
-  multiply_block(m, n, k, depth_of(k), a, b, c, c_stride, epilogue, false, nullptr);
+  multiply_block(m, n, k, depth_of(k), a, b, c, c_stride, epilogue, false, strips);
 }
 
 void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
@@ -418,7 +482,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   const int64_t across = (n + blocks.columns - 1) / blocks.columns, down = (m + blocks.rows - 1) / blocks.rows;
   const bool far = m * n > kFarElements;
   const int64_t buffer = strip_elements(blocks.rows, depth);
-  float* strips = packs_rows(a, blocks.columns) ? static_cast<float*>(scratch(call, worker_count(call) * buffer)) : nullptr;
+  float* strips = packs_rows(a, b, blocks.columns) ? static_cast<float*>(scratch(call, worker_count(call) * buffer)) : nullptr;
   float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
 
   parallel(call, slabs * down * across, [&](int64_t chunk) {

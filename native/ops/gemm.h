@@ -24,7 +24,7 @@ struct Matrix {
   const float* data;
   int64_t row_stride;
   int64_t column_stride;
-  bool bf16 = false;  // elements count as rounded to bfloat16
+  bool bf16 = false;  // elements count as rounded to bfloat16; those of the other operand have to be too, if it does not say so
 };
 
 // What happens to C's elements.
@@ -40,6 +40,7 @@ struct PackedMatrix {
   float* data;  // packed_elements(k, n), 64-byte aligned
   int64_t k;
   int64_t n;
+  bool bf16 = false;  // rounded as they are packed; A's elements have to be bfloat16 numbers then
 };
 
 int64_t packed_elements(int64_t k, int64_t n);
@@ -60,9 +61,13 @@ constexpr int64_t kFewColumns = kLanes / 4;
 void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                   int64_t c_stride, const float* row_bias);
 
-// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread; A is not rounded.
+// Elements of A [rows, k] packed, a block of k at a time.
+int64_t strip_elements(int64_t rows, int64_t k);
+
+// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread, with strip_elements(m, k) of memory at `strips`, 64-byte aligned, or
+// nullptr where no operand is bf16.
 void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
-                    const Epilogue& epilogue);
+                    const Epilogue& epilogue, float* strips);
 
 // C [m, n] (= | +=) A [m, k]·B [k, n] on all threads; C aliases neither. k = 0 gives zeros (and biases). Where
 // k ≥ 2048 and m·n ≤ 2¹⁷, or k ≥ 512 and m·n ≤ 2¹⁴, k is cut into at most 16 slabs whose products are made side by side

@@ -146,6 +146,22 @@ void check_forward(const Call& call) {
   check_operands(call, 0);
 }
 
+// Elements of a row of x or h₋ in the memory that products read, a row each: numbers, or pairs of them in bfloat16.
+SHORTLIST_INLINE int64_t state_elements(int64_t width, bool bf16) { return kBf16Dots && bf16 ? (width + 1) / 2 : width; }
+
+// Number j of such a row on, `count` of them or a vector.
+SHORTLIST_INLINE void store_state_upto(float* row, int64_t j, vf x, int64_t count, bool bf16) {
+  if (kBf16Dots && bf16) {
+    store_bf16_upto(row, j, x, count);
+  } else {
+    store_upto(row + j, rounded(x, bf16), count);
+  }
+}
+
+SHORTLIST_INLINE void copy_to_state(float* to, const float* from, int64_t count, bool bf16) {
+  for (int64_t j = 0; j < count; j += kLanes) store_state_upto(to, j, load_upto(from + j, count - j), count - j, bf16);
+}
+
 // What the tiles of one step of a group share. Rows of `state` are [x | h₋], or h₋ alone where `projection` holds x·W + b.
 struct GroupStep {
   int64_t h;
@@ -154,7 +170,7 @@ struct GroupStep {
   bool first;
   const float* state;        // [runs, state_stride]
   int64_t state_stride;
-  float* state_to;           // [runs, state_stride] at h
+  float* state_to;           // [runs, state_stride] at h₋
   float* cell;               // [runs, h] c₋, then c
   const int64_t* step;       // [runs]
   const int64_t* ahead;      // [runs] the step to come
@@ -165,7 +181,7 @@ struct GroupStep {
 };
 
 // kRows runs from `run` on, the vector of units from j on.
-template <int kRows>
+template <int kRows, bool kDots>
 void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
   const int64_t h = group.h, left = h - j, stride = group.state_stride;
   vf sum[kRows][4];
@@ -176,7 +192,7 @@ void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
     for (int r = 0; r < kRows; ++r) sum[r][gate] = start;
   }
   const float* state = group.state + run * stride;
-  multiply_add<kRows, 4, kAlong>(group.rows, state, stride, panel, 4 * kLanes, sum);
+  multiply_add<kRows, 4, kAlong, kDots>(group.rows, state, stride, panel, 4 * kLanes, sum);
   for (int r = 0; r < kRows; ++r) {
     const int64_t s = group.step[run + r], next = group.ahead[run + r];
     float* const gates = group.gates.row(s) + j;
@@ -211,37 +227,42 @@ void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
     store_upto(group.cells.row(s) + j, c, left);
     store_upto(cell, c, left);
     store_upto(group.output.row(s) + j, output, left);
-    store_upto(group.state_to + (run + r) * stride + j, rounded(output, group.bf16), left);
+    store_state_upto(group.state_to + (run + r) * stride, j, output, left, group.bf16);
   }
 }
 
 typedef void (*GateTile)(const GroupStep&, int64_t, int64_t, const float*);
 
-SHORTLIST_INLINE GateTile gate_tile_of(int64_t rows) {
-  static const GateTile tiles[] = {tile<1>, tile<2>, tile<3>,
+template <bool kDots>
+struct GateTiles {
+  static constexpr GateTile of[] = {tile<1, kDots>, tile<2, kDots>, tile<3, kDots>,
 #if SHORTLIST_32_REGISTERS
-                                   tile<4>, tile<5>, tile<6>
+                                    tile<4, kDots>, tile<5, kDots>, tile<6, kDots>
 #endif
   };
-  return tiles[rows - 1];
+};
+
+SHORTLIST_INLINE GateTile gate_tile_of(int64_t rows, bool bf16) {
+  if constexpr (kBf16Dots) {
+    if (bf16) return GateTiles<true>::of[rows - 1];
+  }
+  return GateTiles<false>::of[rows - 1];
 }
 
-// [W; R], or R alone, by vectors of units: panels of [rows, 4 gates, kLanes], units past the last with zeros.
-float* pack_gates(const Call& call, const Tensor* input_weight, const Tensor& recurrent_weight) {
-  const int64_t h = recurrent_weight.rows, above = input_weight ? input_weight->rows : 0;
-  const int64_t rows = above + h, panel = rows * 4 * kLanes, panels = (h + kLanes - 1) / kLanes;
-  const bool bf16 = is_bf16(call);
-  float* packed = float_scratch(call, panels * panel);
-  for (int64_t k = 0; k < rows; ++k) {
-    const float* row = k < above ? input_weight->row(k) : recurrent_weight.row(k - above);
-    for (int64_t b = 0; b < panels; ++b) {
+// W or R by vectors of units, into panels `between` elements apart of [state_elements(its rows), 4 gates, kLanes]; units past the
+// last get zeros, and so does what a pair lacks.
+void pack_gates(const Tensor& weight, bool bf16, int64_t between, float* to) {
+  const int64_t h = weight.columns / 4, numbers = kBf16Dots && bf16 ? 2 : 1;
+  for (int64_t k = 0; k < weight.rows; k += numbers, to += 4 * kLanes) {
+    float* panel = to;
+    for (int64_t j = 0; j < h; j += kLanes, panel += between) {
       for (int64_t gate = 0; gate < 4; ++gate) {
-        const vf part = load_upto(row + gate * h + b * kLanes, h - b * kLanes);
-        store(packed + b * panel + (k * 4 + gate) * kLanes, rounded(part, bf16));
+        const vf part = load_upto(weight.row(k) + gate * h + j, h - j);
+        const vf next = numbers == 2 && k + 1 < weight.rows ? load_upto(weight.row(k + 1) + gate * h + j, h - j) : vf{};
+        store(panel + gate * kLanes, numbers == 2 ? bf16_pairs(part, next) : rounded(part, bf16));
       }
     }
   }
-  return packed;
 }
 
 // [positions, 4h] x·W + b.
@@ -262,10 +283,13 @@ void forward(const Call& call) {
   const Tensor& position = call.input(kPosition);
   const int64_t h = call.input(kRecurrentWeight).rows;
   const bool isolated = is_isolated(position, input.rows), bf16 = is_bf16(call);
-  const int64_t above = isolated ? input.columns : 0, stride = above + h;
+  const int64_t above = state_elements(isolated ? input.columns : 0, bf16), stride = above + state_elements(h, bf16);
   const Tensor projection = isolated ? Tensor{} : project(call, input, input_weight);
   const Runs runs = sort_runs(call, call.input(kRunOffsets));
-  const float* panels = pack_gates(call, isolated ? &input_weight : nullptr, call.input(kRecurrentWeight));
+  const int64_t panel_elements = stride * 4 * kLanes;
+  float* const panels = float_scratch(call, (h + kLanes - 1) / kLanes * panel_elements);
+  if (isolated) pack_gates(input_weight, bf16, panel_elements, panels);
+  pack_gates(call.input(kRecurrentWeight), bf16, panel_elements, panels + above * 4 * kLanes);
   const float* bias = isolated && call.has(kBias) ? call.input(kBias).f32() : nullptr;
   const int64_t buffer_elements = round_up(kMostRunsPerGroup * (2 * stride + h), 16);
   float* buffers = float_scratch(call, worker_count(call) * buffer_elements);
@@ -273,6 +297,10 @@ void forward(const Call& call) {
     float* state = buffers + this_worker() * buffer_elements;  // twice [runs, stride]: h₋ and h change places
     float* state_to = state + kMostRunsPerGroup * stride;
     float* const cell = state_to + kMostRunsPerGroup * stride;
+    for (float* row = state; row < cell; row += stride) {  // what a pair lacks
+      if (kBf16Dots && above > 0) row[above - 1] = 0;
+      if (kBf16Dots) row[stride - 1] = 0;
+    }
     int64_t step[kMostRunsPerGroup], ahead[kMostRunsPerGroup];
     const float* projections[kMostRunsPerGroup];
     int64_t active = end - begin;
@@ -284,8 +312,8 @@ void forward(const Call& call) {
         step[i] = s;
         ahead[i] = next;
         if (isolated) {
-          copy_row(state + i * stride, input.row(s), above, bf16);
-          prefetch_row(input.row(next), above);
+          copy_to_state(state + i * stride, input.row(s), input.columns, bf16);
+          prefetch_row(input.row(next), input.columns);
         } else {
           projections[i] = projection.row(position.i32()[s]);
           prefetch_row(projection.row(position.i32()[next]), 4 * h);
@@ -296,9 +324,9 @@ void forward(const Call& call) {
                                ahead,     isolated ? nullptr : projections, bias,           peepholes_of(call, 0),
                                call.output(kGates), call.output(kCell),     call.output(kOutput)};
       const float* panel = panels;
-      for (int64_t j = 0; j < h; j += kLanes, panel += stride * 4 * kLanes) {
+      for (int64_t j = 0; j < h; j += kLanes, panel += panel_elements) {
         for (int64_t i = 0; i < active; i += kRunsPerTile) {
-          gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile)(group, i, j, panel);
+          gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16)(group, i, j, panel);
         }
       }
       float* const swap = state;
@@ -432,7 +460,8 @@ struct Backward {
   bool isolated() const { return !d.data; }
 
   int64_t buffer_elements() const {
-    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kMostRunsPerGroup * 2 * h + 16, 16);
+    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kMostRunsPerGroup * 2 * h + 16, 16) +
+           (kBf16Dots && bf16 ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
   // Groups [first, last) of runs.per_group() runs.
@@ -442,11 +471,13 @@ struct Backward {
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
     float* const dh = input_gradients + kRowsPerProduct * above;         // [runs, h]
     float* const dc = dh + kMostRunsPerGroup * h;                        // [runs, h]
+    float* const strips = kBf16Dots && bf16 ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
     int32_t step_of[kRowsPerProduct];
     int64_t rows = 0;
     Epilogue accumulate;
     const auto multiply_rows = [&] {
-      multiply_alone(weight_rows, 4 * h, rows, {read, 1, read_stride}, {own_d, d_stride, 1}, slab.weight, 4 * h, accumulate);
+      multiply_alone(weight_rows, 4 * h, rows, {read, 1, read_stride, strips != nullptr}, {own_d, d_stride, 1}, slab.weight, 4 * h,
+                     accumulate, strips);
       accumulate.accumulate = true;
       if (isolated()) {
         multiply_packed(rows, 0, above, {own_d, d_stride, 1}, input_weight, input_gradients, above, {});
@@ -496,8 +527,9 @@ struct Backward {
 
 // Wᵀ of a weight [in, 4h], packed.
 PackedMatrix pack_transposed(const Call& call, const Tensor& weight) {
-  const PackedMatrix packed = {float_scratch(call, packed_elements(weight.columns, weight.rows)), weight.columns, weight.rows};
-  pack(call, packed, {weight.f32(), 1, weight.stride, is_bf16(call)});
+  const PackedMatrix packed = {float_scratch(call, packed_elements(weight.columns, weight.rows)), weight.columns, weight.rows,
+                               is_bf16(call)};
+  pack(call, packed, {weight.f32(), 1, weight.stride});
   return packed;
 }
 

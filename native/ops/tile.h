@@ -45,10 +45,11 @@ SHORTLIST_INLINE void for_each_vector(const Body& body) {
   }
 }
 
-// sums[i][j] += Σ a(i, p) · b(p, j), p rising from 0 to k − 1; vector j of step p is at b + p·b_stride + j·kLanes.
+// sums[i][j] += Σ a(i, p) · b(p, j), p rising from 0 to k − 1; vector j of step p is at b + p·b_stride + j·kLanes. With kDots
+// an element is a pair of numbers in bfloat16 (vector.h), and a · b their dot product.
 //
 // An empty asm hides a value from GCC 12, which would otherwise keep more sums of addresses than there are registers.
-template <int kRows, int kVectors, Layout kLayout>
+template <int kRows, int kVectors, Layout kLayout, bool kDots = false>
 SHORTLIST_INLINE void multiply_add(int64_t k, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
                                    vf (*sums)[kVectors]) {
   vf sum[kRows][kVectors];  // of its own: if the caller's array lies in memory, these still stay in registers
@@ -65,17 +66,28 @@ SHORTLIST_INLINE void multiply_add(int64_t k, const float* a, int64_t a_stride, 
   const auto element_at = [&](int i, int p) __attribute__((always_inline)) {
     return kLayout == kAlong ? row[i / 2] + i % 2 * stride + p : row[0] + (kLayout == kStrip ? p * kStripWidth : 0) + i;
   };
+  const auto add = [](vf& total, const auto& element, vf column) __attribute__((always_inline)) {
+    if (kDots) {
+      add_dot(total, element, column);
+    } else {
+      add_product(total, element, column);
+    }
+  };
+  const auto splat_at = [&](int i, int p) __attribute__((always_inline)) {
+    const float* const element = element_at(i, p);
+    return kDots ? splat_pair(element) : splat(*element);
+  };
   const auto step = [&](int p) __attribute__((always_inline)) {
     // The shorter side is kept in registers.
     if (kRows < kVectors) {
       vf element[kRows];
 #pragma GCC unroll 16
-      for (int i = 0; i < kRows; ++i) element[i] = splat(*element_at(i, p));
+      for (int i = 0; i < kRows; ++i) element[i] = splat_at(i, p);
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) {
         const vf column = load(b + j * kLanes);
 #pragma GCC unroll 16
-        for (int i = 0; i < kRows; ++i) add_product(sum[i][j], element[i], column);
+        for (int i = 0; i < kRows; ++i) add(sum[i][j], element[i], column);
       }
     } else {
       vf column[kVectors];
@@ -83,14 +95,13 @@ SHORTLIST_INLINE void multiply_add(int64_t k, const float* a, int64_t a_stride, 
       for (int j = 0; j < kVectors; ++j) column[j] = load(b + j * kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < kRows; ++i) {
-        const float* const element = element_at(i, p);
         if (kLayout == kAlong ? i % 2 == 0 : i % 3 > 0) {
 #pragma GCC unroll 4
-          for (int j = 0; j < kVectors; ++j) add_product(sum[i][j], element, column[j]);
+          for (int j = 0; j < kVectors; ++j) add(sum[i][j], element_at(i, p), column[j]);
         } else {
-          const vf broadcast = splat(*element);
+          const vf broadcast = splat_at(i, p);
 #pragma GCC unroll 4
-          for (int j = 0; j < kVectors; ++j) add_product(sum[i][j], broadcast, column[j]);
+          for (int j = 0; j < kVectors; ++j) add(sum[i][j], broadcast, column[j]);
         }
       }
     }

@@ -47,7 +47,7 @@ int main() {
     for (const Isa& other : usable) CHECK_TEXT(select_isa(other.name).name, other.name);  // what is asked for goes first
   }
 
-  for (const std::string name : {"baseline", "avx2", "avx512", "neon"}) {
+  for (const std::string name : {"baseline", "avx2", "avx512", "avx512_bf16", "neon"}) {
     bool has = false;
     for (const Isa& isa : usable) has = has || name == isa.name;
     if (has) continue;

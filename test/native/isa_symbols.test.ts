@@ -63,7 +63,8 @@ const SVE = /^.*\t.*\bz\d+\.[bhsd].*$/m;
 const INSTRUCTIONS: Record<string, { without?: RegExp; has: RegExp }> = {
   baseline: { without: AVX, has: /%xmm\d/ },
   avx2: { without: EVEX, has: /\tvfmadd\w+ .*%ymm\d/ },
-  avx512: { has: /\tvfmadd\w+ .*%zmm\d/ },
+  avx512: { without: /^.*\tvdpbf16ps.*$/m, has: /\tvfmadd\w+ .*%zmm\d/ },
+  avx512_bf16: { has: /\tvdpbf16ps .*%zmm\d/ },
   neon: { without: SVE, has: /\tfmla\t.*\bv\d+\.4s/ },
 };
 

@@ -63,14 +63,23 @@ void ranges(int64_t count, int64_t limit, Ints* start, Ints* end) {
 
 Doubles zeros(int64_t count) { return Doubles(static_cast<size_t>(count)); }
 
+// An operand of a product: the nearest bfloat16, ties to even, where the product is one of those.
+double operand(double x, bool bf16) {
+  if (!bf16 || x == 0) return x;
+  const double unit = std::ldexp(1.0, std::ilogb(x) - 7);
+  return std::nearbyint(x / unit) * unit;
+}
+
+const char* precision(bool bf16) { return bf16 ? "precision=bf16" : "precision=float32"; }
+
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 
 // ---- linear --------------------------------------------------------------------------------------------------------------
 
 // Two inputs, a and b wide, into `out`: the layer and all its gradients. Where `grouped`, the second has a row a group.
-void check_linear(const Engines& engines, bool grouped, int64_t rows, int64_t a, int64_t b, int64_t out) {
-  Case test("linear " + std::to_string(rows) + "x" + std::to_string(a + b) + "x" + std::to_string(out) + (grouped ? ", groups" : ""));
+void check_linear(const Engines& engines, bool bf16, bool grouped, int64_t rows, int64_t a, int64_t b, int64_t out) {
+  Case test("linear " + std::to_string(rows) + "x" + std::to_string(a + b) + "x" + std::to_string(out) + (grouped ? ", groups" : "") + (bf16 ? ", bf16" : ""));
   Ints group_offsets = {0}, group;
   for (int64_t end = 0; grouped && end < rows;) {
     end = std::min<int64_t>(rows, end + below(9));
@@ -88,20 +97,27 @@ void check_linear(const Engines& engines, bool grouped, int64_t rows, int64_t a,
           weight_gradient = zeros(in * out), bias_gradient = zeros(out);
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t right_row = grouped ? group[r] : r;
-    const auto x = [&](int64_t k) { return double{k < a ? left[r * a + k] : right[right_row * b + k - a]}; };
+    const auto x = [&](int64_t k) { return operand(k < a ? left[r * a + k] : right[right_row * b + k - a], bf16); };
     for (int64_t n = 0; n < out; ++n) {
       double sum = bias[n];
-      for (int64_t k = 0; k < in; ++k) sum += x(k) * weight[k * out + n];
+      for (int64_t k = 0; k < in; ++k) sum += x(k) * operand(weight[k * out + n], bf16);
       const double d = sum > 0 ? above[r * out + n] : 0;
       y[r * out + n] = std::max(sum, 0.0);
       g[r * out + n] = d;
       bias_gradient[n] += d;
       if (grouped) group_gradient[group[r] * out + n] += d;
-      for (int64_t k = 0; k < in; ++k) {
-        weight_gradient[k * out + n] += x(k) * d;
-        (k < a ? left_gradient[r * a + k] : right_gradient[right_row * b + k - a]) += d * weight[k * out + n];
+      for (int64_t k = 0; k < a || (k < in && !grouped); ++k) {
+        weight_gradient[k * out + n] += x(k) * operand(d, bf16);
+        (k < a ? left_gradient[r * a + k] : right_gradient[r * b + k - a]) += operand(d, bf16) * operand(weight[k * out + n], bf16);
       }
     }
+  }
+  // The products of groups are with the sums of their rows' gradients. (Those sum some bits further than float32 can.)
+  for (int64_t i = 0; i < groups * b * out; ++i) {
+    const int64_t n = i % out, k = i / out % b, row = i / out / b;
+    const double d = operand(static_cast<float>(group_gradient[row * out + n]), bf16);
+    weight_gradient[(a + k) * out + n] += operand(right[row * b + k], bf16) * d;
+    right_gradient[row * b + k] += d * operand(weight[(a + k) * out + n], bf16);
   }
   test.output("y", {rows, out}, y);
   test.output("g", {rows, out}, g);
@@ -112,7 +128,7 @@ void check_linear(const Engines& engines, bool grouped, int64_t rows, int64_t a,
   if (grouped) test.output("group_gradient", {groups, out}, group_gradient);
   const std::string inputs = grouped ? "input=left, group_input=right," : "input=left,right";
   const std::string offsets = grouped ? " group_offsets=group_offsets" : "", above_group = grouped ? " group_gradient=group_gradient" : "";
-  const std::string attributes = grouped ? "precision=float32 order=xg" : "precision=float32 order=xx";
+  const std::string attributes = std::string(precision(bf16)) + (grouped ? " order=xg" : " order=xx");
   test.apply("linear", inputs + offsets + " weight=weight bias=bias", "output=y", "activation=relu " + attributes);
   test.apply("relu_gradient", "output=y output_gradient=above", "gradient=g");
   if (grouped) test.apply("group_sum", "input=g offsets=group_offsets", "output=group_gradient");
@@ -125,9 +141,11 @@ void check_linear(const Engines& engines, bool grouped, int64_t rows, int64_t a,
 
 // ---- lstm ----------------------------------------------------------------------------------------------------------------
 
-// Where `isolated`, each step reads a position of its own.
-void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes, bool isolated) {
-  Case test("lstm " + std::to_string(h) + " wide, " + std::to_string(runs) + (isolated ? " isolated runs" : " runs"));
+// Where `isolated`, each step reads a position of its own. In bfloat16 a number that differs in its last bit may be rounded to
+// the neighbour, 2⁻⁸ of it away.
+void check_lstm(const Engines& engines, bool bf16, int64_t h, int64_t runs, bool peepholes, bool isolated) {
+  Case test("lstm " + std::to_string(h) + " wide, " + std::to_string(runs) + (isolated ? " isolated runs" : " runs") + (bf16 ? ", bf16" : ""),
+            bf16 ? 4e-3 : 2e-5);
   const Ints run_offsets = offsets(runs, 9);
   const int64_t steps = run_offsets.back(), positions = isolated ? steps : steps / 2 + 3, w = 4 * h, in = h + 2;
   const auto small = [](int64_t rows, int64_t columns) {
@@ -147,7 +165,7 @@ void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes,
   const Floats zero(static_cast<size_t>(h)), p_i = peepholes ? test.input("p_i", {h}, numbers(h)) : zero,
       p_f = peepholes ? test.input("p_f", {h}, numbers(h)) : zero, p_o = peepholes ? test.input("p_o", {h}, numbers(h)) : zero;
 
-  Doubles output = zeros(steps * h), gates = zeros(steps * w), cell = output, input_gradient = zeros(positions * in),
+  Doubles output = zeros(steps * h), gates = zeros(steps * w), cell = output, sums = zeros(positions * w), input_gradient = zeros(positions * in),
           input_weight_gradient = zeros(in * w), bias_gradient = zeros(w), weight_gradient = zeros(h * w), p_i_gradient = zeros(h), p_f_gradient = p_i_gradient, p_o_gradient = p_i_gradient;
   for (int64_t r = 0; r < runs; ++r) {
     const int64_t begin = run_offsets[r], end = run_offsets[r + 1];
@@ -156,8 +174,8 @@ void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes,
       double* gate = &gates[s * w];
       for (int64_t n = 0; n < w; ++n) {
         gate[n] = bias[n];
-        for (int64_t k = 0; k < in; ++k) gate[n] += double{input[position[s] * in + k]} * input_weight[k * w + n];
-        for (int64_t k = 0; k < h; ++k) gate[n] += before(output, s, k) * weight[k * w + n];
+        for (int64_t k = 0; k < in; ++k) gate[n] += operand(input[position[s] * in + k], bf16) * operand(input_weight[k * w + n], bf16);
+        for (int64_t k = 0; k < h; ++k) gate[n] += operand(before(output, s, k), bf16) * operand(weight[k * w + n], bf16);
       }
       for (int64_t j = 0; j < h; ++j) {
         const double c = before(cell, s, j);
@@ -188,16 +206,20 @@ void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes,
       for (int64_t k = 0; k < h; ++k) {
         dh[k] = 0;
         for (int64_t n = 0; n < w; ++n) {
-          dh[k] += d[n] * weight[k * w + n];
-          weight_gradient[k * w + n] += before(output, s, k) * d[n];
+          dh[k] += operand(d[n], bf16) * operand(weight[k * w + n], bf16);
+          weight_gradient[k * w + n] += operand(before(output, s, k), bf16) * operand(d[n], bf16);
         }
       }
-      for (int64_t n = 0; n < w; ++n) {
-        bias_gradient[n] += d[n];
-        for (int64_t k = 0; k < in; ++k) {
-          input_gradient[position[s] * in + k] += d[n] * input_weight[k * w + n];
-          input_weight_gradient[k * w + n] += d[n] * input[position[s] * in + k];
-        }
+      for (int64_t n = 0; n < w; ++n) sums[position[s] * w + n] += d[n];
+    }
+  }
+  for (int64_t p = 0; p < positions; ++p) {
+    for (int64_t n = 0; n < w; ++n) {
+      const double d = operand(sums[p * w + n], bf16);
+      bias_gradient[n] += d;
+      for (int64_t k = 0; k < in; ++k) {
+        input_gradient[p * in + k] += d * operand(input_weight[k * w + n], bf16);
+        input_weight_gradient[k * w + n] += d * operand(input[p * in + k], bf16);
       }
     }
   }
@@ -219,8 +241,8 @@ void check_lstm(const Engines& engines, int64_t h, int64_t runs, bool peepholes,
     operands += " peephole_input=p_i peephole_forget=p_f peephole_output=p_o";
     gradients += " peephole_input_gradient=p_i_gradient peephole_forget_gradient=p_f_gradient peephole_output_gradient=p_o_gradient";
   }
-  test.apply("lstm", operands, "output=output gates=gates cell=cell", "precision=float32");
-  test.apply("lstm_gradient", "output_gradient=above output=output gates=gates cell=cell" + operands, gradients, "precision=float32");
+  test.apply("lstm", operands, "output=output gates=gates cell=cell", precision(bf16));
+  test.apply("lstm_gradient", "output_gradient=above output=output gates=gates cell=cell" + operands, gradients, precision(bf16));
   test.check(engines);
 }
 
@@ -756,11 +778,15 @@ void check_isa(const std::string& isa) {
   for (const int threads : {1, 2, 3, 7}) engines.push_back(std::make_shared<Engine>(threads, isa));
   for (const auto& [rows, a, b, out] : {std::tuple(0, 2, 3, 4), std::tuple(1, 1, 1, 1), std::tuple(5, 3, 4, 15), std::tuple(33, 17, 16, 49),
                                         std::tuple(61, 64, 1, 31), std::tuple(130, 300, 7, 33), std::tuple(700, 5, 6, 3)}) {
-    for (const bool grouped : {false, true}) check_linear(engines, grouped, rows, a, b, out);
+    for (const bool grouped : {false, true}) {
+      for (const bool bf16 : {false, true}) check_linear(engines, bf16, grouped, rows, a, b, out);
+    }
   }
   for (const auto& [h, runs] : {std::pair(1, 1), std::pair(3, 5), std::pair(16, 30), std::pair(37, 60), std::pair(64, 26), std::pair(7, 130), std::pair(5, 0)}) {
     for (const bool peepholes : {false, true}) {
-      for (const bool isolated : {false, true}) check_lstm(engines, h, runs, peepholes, isolated);
+      for (const bool isolated : {false, true}) {
+        for (const bool bf16 : {false, true}) check_lstm(engines, bf16, h, runs, peepholes, isolated);
+      }
     }
   }
   for (const int width : {1, 3, 16, 33, 64, 100}) {
