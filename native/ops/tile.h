@@ -45,6 +45,22 @@ SHORTLIST_INLINE void for_each_vector(const Body& body) {
   }
 }
 
+// Elements are numbers, or with kDots pairs of them. (Further lambdas in the loop below would leave its sums in memory: GCC 12.)
+template <bool kDots>
+SHORTLIST_INLINE vf splat_element(const float* element) {
+  return kDots ? splat_pair(element) : splat(*element);
+}
+
+// c += a · b.
+template <bool kDots, class Element>
+SHORTLIST_INLINE void add_elements(vf& c, Element a, vf b) {
+  if (kDots) {
+    add_dot(c, a, b);
+  } else {
+    add_product(c, a, b);
+  }
+}
+
 // sums[i][j] += Σ a(i, p) · b(p, j), p rising from 0 to k − 1; vector j of step p is at b + p·b_stride + j·kLanes. With kDots
 // an element is a pair of numbers in bfloat16 (vector.h), and a · b their dot product.
 //
@@ -66,28 +82,17 @@ SHORTLIST_INLINE void multiply_add(int64_t k, const float* a, int64_t a_stride, 
   const auto element_at = [&](int i, int p) __attribute__((always_inline)) {
     return kLayout == kAlong ? row[i / 2] + i % 2 * stride + p : row[0] + (kLayout == kStrip ? p * kStripWidth : 0) + i;
   };
-  const auto add = [](vf& total, const auto& element, vf column) __attribute__((always_inline)) {
-    if (kDots) {
-      add_dot(total, element, column);
-    } else {
-      add_product(total, element, column);
-    }
-  };
-  const auto splat_at = [&](int i, int p) __attribute__((always_inline)) {
-    const float* const element = element_at(i, p);
-    return kDots ? splat_pair(element) : splat(*element);
-  };
   const auto step = [&](int p) __attribute__((always_inline)) {
     // The shorter side is kept in registers.
     if (kRows < kVectors) {
       vf element[kRows];
 #pragma GCC unroll 16
-      for (int i = 0; i < kRows; ++i) element[i] = splat_at(i, p);
+      for (int i = 0; i < kRows; ++i) element[i] = splat_element<kDots>(element_at(i, p));
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) {
         const vf column = load(b + j * kLanes);
 #pragma GCC unroll 16
-        for (int i = 0; i < kRows; ++i) add(sum[i][j], element[i], column);
+        for (int i = 0; i < kRows; ++i) add_elements<kDots>(sum[i][j], element[i], column);
       }
     } else {
       vf column[kVectors];
@@ -97,11 +102,11 @@ SHORTLIST_INLINE void multiply_add(int64_t k, const float* a, int64_t a_stride, 
       for (int i = 0; i < kRows; ++i) {
         if (kLayout == kAlong ? i % 2 == 0 : i % 3 > 0) {
 #pragma GCC unroll 4
-          for (int j = 0; j < kVectors; ++j) add(sum[i][j], element_at(i, p), column[j]);
+          for (int j = 0; j < kVectors; ++j) add_elements<kDots>(sum[i][j], element_at(i, p), column[j]);
         } else {
-          const vf broadcast = splat_at(i, p);
+          const vf broadcast = splat_element<kDots>(element_at(i, p));
 #pragma GCC unroll 4
-          for (int j = 0; j < kVectors; ++j) add(sum[i][j], broadcast, column[j]);
+          for (int j = 0; j < kVectors; ++j) add_elements<kDots>(sum[i][j], broadcast, column[j]);
         }
       }
     }
