@@ -9,7 +9,7 @@ import Benchmark from "benchmark";
 import type { Engine, Executor, RunInputs } from "../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../src/executors/native.js";
 import { createReferenceEngine } from "../src/executors/reference.js";
-import { namesIn } from "../src/graph/program.js";
+import { type Instruction, namesIn } from "../src/graph/program.js";
 import { instructionCosts } from "../src/ops/cost.js";
 import { OPS } from "../src/ops/index.js";
 import { buildCase, type CaseGraph, storeOf } from "./build_case.js";
@@ -43,7 +43,7 @@ interface Row {
   readonly gflops: number;
   readonly gigabytesPerSecond: number;
   /** The limit that binds, and how much of it is reached. */
-  readonly bound?: "flops" | "copy" | "rows";
+  readonly bound?: keyof MachineLimits;
   readonly share?: number;
 }
 
@@ -142,10 +142,10 @@ async function measure(opCase: OpCase, built: CaseGraph, expected: Results | und
   executor.close();
 
   const costs = instructionCosts(program, {});
-  program.instructions.forEach(({ op, outputs }, i) => {
+  program.instructions.forEach((instruction, i) => {
     const seconds = median(runs.flatMap((run) => places[i]!.map((place) => run[place]!)));
-    const label = i === 0 ? name : `  ${op} ${namesIn(outputs)[0]}`;
-    report(label, rowOf(name, op, engine, seconds, costs[i]!));
+    const label = i === 0 ? name : `  ${instruction.op} ${namesIn(instruction.outputs)[0]}`;
+    report(label, rowOf(name, instruction, engine, seconds, costs[i]!));
   });
 }
 
@@ -158,7 +158,7 @@ async function secondsOfRun(executor: Executor, inputs: RunInputs): Promise<numb
 
 function rowOf(
   name: string,
-  op: string,
+  { op, attributes }: Instruction,
   engine: Engine,
   seconds: number,
   { flops, bytes }: { readonly flops: number; readonly bytes: number },
@@ -176,10 +176,10 @@ function rowOf(
   const limit = limits.get(engine);
   if (!limit) return row;
   const memory = ROW_OPS.has(op) ? "rows" : "copy";
-  const least = { flops: flops / limit.flops, [memory]: bytes / limit[memory] } as Record<string, number>;
+  const arithmetic = engine.isa === "avx512_bf16" && attributes["precision"] === "bf16" ? "bf16" : "flops";
   const inCache = !flags.cold && bytes < ownCaches;
-  const bound = inCache || least["flops"]! > least[memory]! ? "flops" : memory;
-  return { ...row, bound, share: least[bound]! / seconds };
+  const bound = inCache || flops / limit[arithmetic] > bytes / limit[memory] ? arithmetic : memory;
+  return { ...row, bound, share: (bound === arithmetic ? flops : bytes) / limit[bound] / seconds };
 }
 
 function reportLimits({ kind, isa, threads: count }: Engine, limit: MachineLimits): void {
