@@ -194,6 +194,8 @@ SHORTLIST_INLINE vf madd(vf a, vf b, vf c) { return a * b + c; }
 SHORTLIST_INLINE void add_product(vf& c, vf a, vf b) {
 #if defined(__FMA__)
   asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+#elif defined(__x86_64__)
+  asm("mulps %2, %1\n\taddps %1, %0" : "+x"(c), "+x"(a) : "x"(b));
 #else
   c = madd(a, b, c);
 #endif

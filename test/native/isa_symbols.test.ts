@@ -83,6 +83,22 @@ const disassembly = (tools: string, files: readonly string[]) =>
   },
 );
 
+const isGcc = ({ files }: Kernels) => read("readelf", "-p", ".comment", files[0]!).includes("GCC");
+const onLinux = process.platform === "linux" && process.arch === "x64";
+const gccBuilds = onLinux ? builds.filter((build) => build.tools === "" && isGcc(build)) : [];
+
+// A tile's sums fill the registers. Where its code makes the compiler keep them on the stack instead, every product is a third
+// slower, and nothing else tells.
+(gccBuilds.length > 0 ? test : test.skip)("the tiles of products keep their sums in registers", () => {
+  for (const { isa, files, tools } of gccBuilds) {
+    const functions = disassembly(tools, files).split(/^[0-9a-f]+ <(.*)>:$/m);
+    const tiles = functions.flatMap((name, i) => (/4tileI.*6Layout/.test(name) ? [[name, functions[i + 1]!]] : []));
+    assert.ok(tiles.length > 10, isa);
+    const spilling = tiles.filter(([, code]) => /\tv?mov[au]p[sd] .*\(%r[sb]p/.test(code!)).map(([name]) => name);
+    assert.equal(spilling, [], isa);
+  }
+});
+
 const coreObjects = filesBelow(core, /\.o$/);
 (builds.length > 0 && coreObjects.length > 0 && process.arch === "x64" ? test : test.skip)(
   "what is not a kernel runs on every processor",
