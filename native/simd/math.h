@@ -24,7 +24,9 @@ constexpr float kSigmoidUlp = 2.5f;
 constexpr float kSoftplusUlp = 2.0f;
 constexpr float kHyperbolicTangentUlp = 5.9f;
 
-// eˣ = 2ⁿ·eʳ with n = round(x / ln 2) and |r| ≤ ln 2 / 2, eʳ by a polynomial of degree 7 (Cephes expf); −104 ≤ x ≤ 89.
+// eˣ = 2ⁿ·eʳ with n = round(x / ln 2) and |r| ≤ ln 2 / 2, eʳ by a polynomial of degree 7 (Cephes expf); −104 ≤ x ≤ 89, or
+// |x| ≤ 87 where 2ⁿ is to be kNormal.
+template <bool kNormal = false>
 SHORTLIST_INLINE vf exponential_in_range(vf x) {
   // Adding 1.5·2²³ leaves the rounded quotient in the low bits.
   const vf shifted = madd(x, splat(1.44269504088896341f), splat(12582912.0f));
@@ -41,6 +43,7 @@ SHORTLIST_INLINE vf exponential_in_range(vf x) {
 #if defined(__AVX512F__)
   return scale_by_power(p, n);
 #else
+  if (kNormal) return p * bits((bits(shifted) << 23) + 0x3f800000);
   // 2ⁿ in two factors, so that n from −150 to 128 neither overflows nor loses denormals.
   const vi exponent = bits(shifted) - 0x4b400000;
   const vi half = exponent >> 1;
@@ -86,7 +89,7 @@ SHORTLIST_INLINE vf logarithm_1p(vf x) {
 
 // 1 / (1 + e⁻ˣ).
 SHORTLIST_INLINE vf sigmoid(vf x) {
-  return reciprocal(1.0f + exponential_in_range(-larger(splat(-87.0f), smaller(splat(104.0f), x))));
+  return reciprocal(1.0f + exponential_in_range<true>(-larger(splat(-87.0f), smaller(splat(87.0f), x))));
 }
 
 // log(1 + eˣ) = −log σ(−x), without overflow.
