@@ -11,8 +11,8 @@
 // Nothing aliases. A run is a chain, so runs go side by side: they are sorted by falling length and cut into groups, and the
 // runs that are still active at step t are always the first ones of their group.
 //
-// Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units: its products never leave the
-// registers before the gates are activated. The weights are packed once, in panels of [rows, 4, kLanes], 32 KiB at h = 64.
+// Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units. The gates of all runs of a group are
+// activated in one go: a tile's own, right behind its products, are too few to hide how long each takes. The weights are packed once, in panels of [rows, 4, kLanes], 32 KiB at h = 64.
 // Backward, step t of a group is one pass over the gates and one product d·Rᵀ; after some 250 rows of d come the products that
 // they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ.
 //
@@ -180,9 +180,9 @@ struct GroupStep {
   Tensor gates, cells, output;
 };
 
-// kRows runs from `run` on, the vector of units from j on.
+// The gates of kRows runs from `run` on before they are activated, the vector of units from j on: to [kRows, 4, kLanes].
 template <int kRows, bool kDots>
-void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
+void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel, float* to) {
   const int64_t h = group.h, left = h - j, stride = group.state_stride;
   vf sum[kRows][4];
 #pragma GCC unroll 4
@@ -191,22 +191,27 @@ void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) sum[r][gate] = start;
   }
-  const float* state = group.state + run * stride;
-  multiply_add<kRows, 4, kAlong, kDots>(group.rows, state, stride, panel, 4 * kLanes, sum);
-  for (int r = 0; r < kRows; ++r) {
-    const int64_t s = group.step[run + r], next = group.ahead[run + r];
+  multiply_add<kRows, 4, kAlong, kDots>(group.rows, group.state + run * stride, stride, panel, 4 * kLanes, sum);
+  for_each_vector<kRows, 4>([&](int r, int gate) __attribute__((always_inline)) { store(to + (4 * r + gate) * kLanes, sum[r][gate]); });
+}
+
+// What `runs` runs make of their gates, the vector of units from j on.
+void activate(const GroupStep& group, int64_t runs, int64_t j, const float* from) {
+  const int64_t h = group.h, left = h - j;
+  for (int64_t r = 0; r < runs; ++r, from += 4 * kLanes) {
+    const int64_t s = group.step[r], next = group.ahead[r];
     float* const gates = group.gates.row(s) + j;
-    float* const cell = group.cell + (run + r) * h + j;
+    float* const cell = group.cell + r * h + j;
     for (int gate = 0; gate < 4; ++gate) __builtin_prefetch(group.gates.row(next) + gate * h + j, 1, 2);
     __builtin_prefetch(group.cells.row(next) + j, 1, 2);
     __builtin_prefetch(group.output.row(next) + j, 1, 2);
-    vf i = sum[r][0], f = sum[r][1], g = sum[r][2], o = sum[r][3];
+    vf i = load(from), f = load(from + kLanes), g = load(from + 2 * kLanes), o = load(from + 3 * kLanes);
     if (group.projection) {
-      const float* from = group.projection[run + r] + j;
-      i += load_upto(from, left);
-      f += load_upto(from + h, left);
-      g += load_upto(from + 2 * h, left);
-      o += load_upto(from + 3 * h, left);
+      const float* const projection = group.projection[r] + j;
+      i += load_upto(projection, left);
+      f += load_upto(projection + h, left);
+      g += load_upto(projection + 2 * h, left);
+      o += load_upto(projection + 3 * h, left);
     }
     const vf before = group.first ? vf{} : load_upto(cell, left);
     if (group.peepholes.input) {
@@ -227,11 +232,11 @@ void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel) {
     store_upto(group.cells.row(s) + j, c, left);
     store_upto(cell, c, left);
     store_upto(group.output.row(s) + j, output, left);
-    store_state_upto(group.state_to + (run + r) * stride, j, output, left, group.bf16);
+    store_state_upto(group.state_to + r * group.state_stride, j, output, left, group.bf16);
   }
 }
 
-typedef void (*GateTile)(const GroupStep&, int64_t, int64_t, const float*);
+typedef void (*GateTile)(const GroupStep&, int64_t, int64_t, const float*, float*);
 
 template <bool kDots>
 struct GateTiles {
@@ -301,6 +306,7 @@ void forward(const Call& call) {
       if (kBf16Dots && above > 0) row[above - 1] = 0;
       if (kBf16Dots) row[stride - 1] = 0;
     }
+    alignas(64) float gates[kMostRunsPerGroup * 4 * kLanes];  // of a vector of units, before they are activated
     int64_t step[kMostRunsPerGroup], ahead[kMostRunsPerGroup];
     const float* projections[kMostRunsPerGroup];
     int64_t active = end - begin;
@@ -326,8 +332,9 @@ void forward(const Call& call) {
       const float* panel = panels;
       for (int64_t j = 0; j < h; j += kLanes, panel += panel_elements) {
         for (int64_t i = 0; i < active; i += kRunsPerTile) {
-          gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16)(group, i, j, panel);
+          gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16)(group, i, j, panel, gates + i * 4 * kLanes);
         }
+        activate(group, active, j, gates);
       }
       float* const swap = state;
       state = state_to;
