@@ -125,11 +125,13 @@ SHORTLIST_INLINE void for_each_sample(const Call& call, const Loss& loss) {
     float* const rows = gather_draws(call, weight, negatives);
     float* const biases = float_scratch(call, draws);
     float* const noise = float_scratch(call, draws);
-    for (int64_t d = 0; d < draws; ++d) {
-      const int32_t id = negatives.i32()[d];
-      biases[d] = bias ? bias[id] : 0;
-      noise[d] = log_draws + log_noise[id];
-    }
+    parallel_blocks(call, draws, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t d = begin; d < end; ++d) {
+        const int32_t id = negatives.i32()[d];
+        biases[d] = bias ? bias[id] : 0;
+        noise[d] = log_draws + log_noise[id];
+      }
+    });
     shared_noise = noise;
     Epilogue epilogue;
     epilogue.column_bias = biases;

@@ -12,7 +12,8 @@
 // runs that are still active at step t are always the first ones of their group.
 //
 // Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units. The gates of all runs of a group are
-// activated in one go: a tile's own, right behind its products, are too few to hide how long each takes. The weights are packed once, in panels of [rows, 4, kLanes], 32 KiB at h = 64.
+// activated in one go: a tile's own, right behind its products, are too few to hide how long each takes. The weights are packed
+// once, in panels of [rows, 4, kLanes], 32 KiB at h = 64.
 // Backward, step t of a group is one pass over the gates and one product d·Rᵀ; after some 250 rows of d come the products that
 // they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ.
 //
@@ -45,6 +46,9 @@ const int64_t kMostRunsPerGroup = 12;
 const int64_t kManyRuns = 96;
 const int64_t kRowsPerProduct = 256;  // of d, at most
 const int64_t kMostSlabs = 16;
+
+// Whether products read pairs of numbers (vector.h).
+SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
 
 SHORTLIST_INLINE vf rounded(vf x, bool bf16) { return bf16 ? round_to_bf16(x) : x; }
 
@@ -147,11 +151,11 @@ void check_forward(const Call& call) {
 }
 
 // Elements of a row of x or h₋ in the memory that products read, a row each: numbers, or pairs of them in bfloat16.
-SHORTLIST_INLINE int64_t state_elements(int64_t width, bool bf16) { return kBf16Dots && bf16 ? (width + 1) / 2 : width; }
+SHORTLIST_INLINE int64_t state_elements(int64_t width, bool bf16) { return in_pairs(bf16) ? (width + 1) / 2 : width; }
 
 // Number j of such a row on, `count` of them or a vector.
 SHORTLIST_INLINE void store_state_upto(float* row, int64_t j, vf x, int64_t count, bool bf16) {
-  if (kBf16Dots && bf16) {
+  if (in_pairs(bf16)) {
     store_bf16_upto(row, j, x, count);
   } else {
     store_upto(row + j, rounded(x, bf16), count);
@@ -192,7 +196,9 @@ void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel, fl
     for (int r = 0; r < kRows; ++r) sum[r][gate] = start;
   }
   multiply_add<kRows, 4, kAlong, kDots>(group.rows, group.state + run * stride, stride, panel, 4 * kLanes, sum);
-  for_each_vector<kRows, 4>([&](int r, int gate) __attribute__((always_inline)) { store(to + (4 * r + gate) * kLanes, sum[r][gate]); });
+  for_each_vector<kRows, 4>([&](int r, int gate) __attribute__((always_inline)) {
+    store(to + (4 * r + gate) * kLanes, sum[r][gate]);
+  });
 }
 
 // What `runs` runs make of their gates, the vector of units from j on.
@@ -257,7 +263,7 @@ SHORTLIST_INLINE GateTile gate_tile_of(int64_t rows, bool bf16) {
 // W or R by vectors of units, into panels `between` elements apart of [state_elements(its rows), 4 gates, kLanes]; units past the
 // last get zeros, and so does what a pair lacks.
 void pack_gates(const Tensor& weight, bool bf16, int64_t between, float* to) {
-  const int64_t h = weight.columns / 4, numbers = kBf16Dots && bf16 ? 2 : 1;
+  const int64_t h = weight.columns / 4, numbers = in_pairs(bf16) ? 2 : 1;
   for (int64_t k = 0; k < weight.rows; k += numbers, to += 4 * kLanes) {
     float* panel = to;
     for (int64_t j = 0; j < h; j += kLanes, panel += between) {
@@ -302,9 +308,9 @@ void forward(const Call& call) {
     float* state = buffers + this_worker() * buffer_elements;  // twice [runs, stride]: h₋ and h change places
     float* state_to = state + kMostRunsPerGroup * stride;
     float* const cell = state_to + kMostRunsPerGroup * stride;
-    for (float* row = state; row < cell; row += stride) {  // what a pair lacks
-      if (kBf16Dots && above > 0) row[above - 1] = 0;
-      if (kBf16Dots) row[stride - 1] = 0;
+    for (float* row = state; in_pairs(bf16) && row < cell; row += stride) {  // what a pair lacks
+      if (above > 0) row[above - 1] = 0;
+      row[stride - 1] = 0;
     }
     alignas(64) float gates[kMostRunsPerGroup * 4 * kLanes];  // of a vector of units, before they are activated
     int64_t step[kMostRunsPerGroup], ahead[kMostRunsPerGroup];
@@ -468,7 +474,7 @@ struct Backward {
 
   int64_t buffer_elements() const {
     return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kMostRunsPerGroup * 2 * h + 16, 16) +
-           (kBf16Dots && bf16 ? strip_elements(weight_rows, kRowsPerProduct) : 0);
+           (in_pairs(bf16) ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
   // Groups [first, last) of runs.per_group() runs.
@@ -478,7 +484,7 @@ struct Backward {
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
     float* const dh = input_gradients + kRowsPerProduct * above;         // [runs, h]
     float* const dc = dh + kMostRunsPerGroup * h;                        // [runs, h]
-    float* const strips = kBf16Dots && bf16 ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
+    float* const strips = in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
     int32_t step_of[kRowsPerProduct];
     int64_t rows = 0;
     Epilogue accumulate;
