@@ -5,7 +5,7 @@ import type { Engine, Executor } from "../src/executors/executor.js";
 import type { DimSizes } from "../src/graph/dims.js";
 import type { Program } from "../src/graph/program.js";
 import { forCatalogue, type ModelConfig, resolveConfig } from "../src/model/config.js";
-import { sharesUsers } from "../src/model/network.js";
+import { sharedRows } from "../src/model/network.js";
 import { trainingProgram } from "../src/model/programs.js";
 import { instructionCosts } from "../src/ops/cost.js";
 import { type Contender, medianOfBlocks } from "./contender.js";
@@ -31,7 +31,6 @@ const SEED = 1;
 /** Training batches as `train` makes them. */
 export function batchesOf(engine: Engine, log: SyntheticLog, config: ModelConfig): TrainingBatches {
   const { window, windows, batchSize, batching } = config;
-  const shareUsers = sharesUsers(config);
   return engine.createTrainingBatches({
     clicks: log.clicks,
     window,
@@ -39,7 +38,7 @@ export function batchesOf(engine: Engine, log: SyntheticLog, config: ModelConfig
     batchSize,
     batching,
     seed: SEED,
-    shareUsers,
+    ...sharedRows(config),
   });
 }
 

@@ -71,9 +71,18 @@ export const cases: OpCase[] = [
   }),
   lstm("isolated, input wider", { positions: 21, input: 37, width: 17, runs: [9, 12], isolated: true }),
   lstm("isolated, many runs", { positions: 120, input: 6, width: 9, runs: Array(40).fill(3), isolated: true }),
+  // Some positions are read by one step, some by several, some by none; more steps than the products of a group take at once.
+  lstm("a few steps a position", { positions: 400, input: 5, width: 9, runs: Array(14).fill(31) }),
+  // Long runs carry the rounding of a step along.
+  lstm(
+    "a few steps a position, peepholes",
+    { positions: 200, width: 6, runs: [90, 3, 80, 0, 41], peepholes: true },
+    { tolerance: 256 },
+  ),
   lstm("more positions than steps", { positions: 19, width: 4, runs: [4, 5] }),
   // A sum that differs in its last bit may be rounded to another bfloat16: 2⁻⁸ of that one term.
   lstm("bf16", { positions: 9, width: 13, runs: [5, 1, 0, 6], peepholes: true }, BF16),
+  lstm("bf16, a few steps a position", { positions: 60, input: 5, width: 11, runs: [9, 30, 12, 14] }, BF16),
   lstm("bf16, isolated, odd sizes", { positions: 25, input: 11, width: 13, runs: [9, 4, 12], isolated: true }, BF16),
   lstm("bf16, isolated", { positions: 25, input: 9, width: 20, runs: [9, 4, 12], isolated: true }, BF16),
   lstm("typical, small batch, isolated", { positions: 32, width: 64, runs: [10, 7, 10, 1, 4], isolated: true }),

@@ -16,9 +16,11 @@ const int64_t kBytesPerElement = 4;
 const int64_t kMinElements = 1024;
 const int64_t kElementsPerLine = 16;
 const int64_t kSpansAhead = 16;
+const int64_t kItemsAhead = 32;
 const int64_t kAgeInputs = 3;
 
-// Inputs after those of the features, in this order.
+const char* const kItems[] = {"distinct_item", "step_item"};
+// Inputs after those of the features and items, in this order.
 const char* const kRanges[] = {"sample_start", "sample_end", "step_position", "run_offsets", "step_start", "step_end", "target"};
 
 }  // namespace
@@ -44,6 +46,16 @@ Batcher::Batcher(Clicks clicks, const BatchOptions& options) : clicks_(std::move
   }
   index_targets();
   if (options.shared) cut_parts();
+  if (options.share_items) {
+    const int32_t* const items = clicks_.item_features[0].ids;
+    int32_t least = 0, largest = 0;
+    for (int64_t click = 0; click < clicks_.clicks; ++click) {
+      least = std::min(least, items[click]);
+      largest = std::max(largest, items[click]);
+    }
+    if (least < 0) throw Error(Status::input, "Expected items from 0 on but received " + std::to_string(least));
+    place_of_item_.assign(static_cast<size_t>(largest) + 1, -1);
+  }
 }
 
 void Batcher::check_offsets(const char* name, const int32_t* offsets, int64_t groups, int64_t end) const {
@@ -117,6 +129,10 @@ Batch Batcher::layout() const {
     if (!feature.offsets) continue;
     add(feature.name + "_offsets", Dtype::int32);
     batch.dims.push_back({feature.name, 0});
+  }
+  if (options_.share_items) {
+    batch.dims.push_back({"distinct", 0});
+    for (const char* name : kItems) add(name, Dtype::int32);
   }
   for (const char* name : kRanges) add(name, Dtype::int32);
   return batch;
@@ -287,7 +303,7 @@ void Batcher::add_shared(int64_t first, int64_t end) {
 }
 
 // The features of the users, of the positions and of the targets.
-void Batcher::gather(Batch* batch) const {
+void Batcher::gather(Batch* batch) {
   const int64_t samples = static_cast<int64_t>(targets_.size()), users = static_cast<int64_t>(users_.size());
   Batch::Input* input = batch->inputs.data();
   Batch::Dim* dim = batch->dims.data();
@@ -324,6 +340,7 @@ void Batcher::gather(Batch* batch) const {
     elements.resize(samples * kAgeInputs);
     gather_ages(elements.numbers());
   }
+  const Elements& items_of_positions = input->elements;
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     Elements& elements = (input++)->elements;
     if (!feature.offsets) {
@@ -372,9 +389,39 @@ void Batcher::gather(Batch* batch) const {
       to += count;
     }
   }
+  if (options_.share_items) {
+    dim->size = gather_distinct(items_of_positions.ids(), &input[0].elements, &input[1].elements);
+  }
   int32_t* target = batch->inputs.back().elements.ids();
   const int32_t* items = clicks_.item_features[0].ids;
   for (int64_t s = 0; s < samples; ++s) target[s] = items[targets_[s].click];
+}
+
+// The distinct items of the positions in the order in which they first appear, and which of them each step reads. Returns their
+// number.
+int64_t Batcher::gather_distinct(const int32_t* items, Elements* distinct, Elements* step_item) {
+  position_places_.resize(static_cast<size_t>(positions_));
+  distinct->resize(positions_ + 1);
+  int32_t* const place_of_item = place_of_item_.data();
+  int32_t* const to = distinct->ids();
+  int32_t count = 0;
+  for (int64_t p = 0; p < positions_; ++p) {
+    if (p + kItemsAhead < positions_) __builtin_prefetch(place_of_item + items[p + kItemsAhead], 1);
+    // Whether an item is new cannot be guessed, so nothing branches on it.
+    const int32_t seen = place_of_item[items[p]], is_new = seen >> 31;
+    const int32_t place = (seen & ~is_new) | (count & is_new);
+    to[count] = items[p];
+    count -= is_new;
+    place_of_item[items[p]] = position_places_[static_cast<size_t>(p)] = place;
+  }
+  distinct->resize(count);
+  for (int32_t i = 0; i < count; ++i) place_of_item_[static_cast<size_t>(distinct->ids()[i])] = -1;
+  const int64_t steps = step_position_->size();
+  step_item->resize(steps);
+  for (int64_t s = 0; s < steps; ++s) {
+    step_item->ids()[s] = position_places_[static_cast<size_t>(step_position_->ids()[s])];
+  }
+  return count;
 }
 
 // The age x of each target as x, x², √x.

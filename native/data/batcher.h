@@ -49,6 +49,7 @@ struct BatchOptions {
   int64_t max_part = 0;  // 0: the default
   uint32_t seed = 0;
   bool share_users = false;
+  bool share_items = false;
 };
 
 // Memory for 4-byte elements that is used again and again. Growing keeps the elements; new ones are not cleared.
@@ -133,8 +134,9 @@ class Batcher {
   void add_user(int32_t user, int64_t samples);
   void add_isolated(Place target);
   void add_shared(int64_t first, int64_t end);
-  void gather(Batch* batch) const;
+  void gather(Batch* batch);
   void gather_ages(float* ages) const;
+  int64_t gather_distinct(const int32_t* items, Elements* distinct, Elements* step_item);
 
   const Clicks clicks_;
   const BatchOptions options_;
@@ -152,6 +154,8 @@ class Batcher {
   std::vector<int32_t> users_;         // of each row of user features
   std::vector<int32_t> user_offsets_;  // [users + 1] the samples of each, where users are shared
   std::vector<Span> spans_;
+  std::vector<int32_t> place_of_item_;    // [items] among the distinct ones, −1 between batches
+  std::vector<int32_t> position_places_;  // [positions] of their items among the distinct ones
   int64_t positions_ = 0;
   int32_t *sample_start_ = nullptr, *sample_end_ = nullptr, *step_start_ = nullptr, *step_end_ = nullptr;
   Elements *step_position_ = nullptr, *run_offsets_ = nullptr;

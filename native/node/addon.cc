@@ -570,6 +570,7 @@ class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
     read.max_part = options.has("maxPart") ? options.size("maxPart") : 0;
     read.seed = static_cast<uint32_t>(options.size("seed"));
     read.share_users = options.flag("shareUsers");
+    read.share_items = options.flag("shareItems");
     batcher = guarded(info.Env(), [&] { return std::make_shared<Batcher>(read_clicks(clicks), read); });
     info.This().As<Napi::Object>().TypeTag(&kBatchesTag);
   }

@@ -12,18 +12,20 @@
 // runs that are still active at step t are always the first ones of their group.
 //
 // Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units. The gates of all runs of a group are
-// activated in one go: a tile's own, right behind its products, are too few to hide how long each takes. The weights are packed
-// once, in panels of [rows, 4, kLanes], 32 KiB at h = 64.
+// activated in one go: a tile's own, right behind its products, are too few to hide how long each takes. R is packed once, in
+// panels of [h, 4, kLanes], 16 KiB at h = 64.
 // Backward, step t of a group is one pass over the gates and one product d·Rᵀ; after some 250 rows of d come the products that
 // they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ.
 //
-// What is bound by memory is what is written once a step and read again: gates, 1 KiB a step. So neither x·W nor d is ever
-// stored for all steps where every position is read by one step (isolated windows). Where runs share positions, x·W is one
-// product over the positions, however many steps read them, and so are its gradients.
+// What is bound by memory is what is written once a step and read again: gates, 1 KiB a step. So neither x·W nor d is stored for
+// a step that reads a row of the input alone (all of them in isolated windows): a group projects such rows for some steps at a
+// time, which stay in the nearest cache. Rows that several steps read (an item that many users watched, a position of several
+// runs) are projected once, all of them in one product, and so are their gradients: D is summed first, from d stored row by row.
 
 #include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
 #include "native/ops/operands.h"
+#include "native/ops/range_sums.h"
 #include "native/simd/math.h"
 
 namespace shortlist {
@@ -46,6 +48,7 @@ const int64_t kMostRunsPerGroup = 12;
 const int64_t kManyRuns = 96;
 const int64_t kRowsPerProduct = 256;  // of d, at most
 const int64_t kMostSlabs = 16;
+const int64_t kStepsAtOnce = 4;       // that a group projects: 48 KiB at most at h = 64
 
 // Whether products read pairs of numbers (vector.h).
 SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
@@ -101,12 +104,40 @@ Peepholes peepholes_of(const Call& call, int first) {
           call.input(first + kPeepholeOutput).f32()};
 }
 
-// Step s reads position s, and there are no others.
-bool is_isolated(const Tensor& position, int64_t positions) {
-  if (position.rows != positions) return false;
-  int32_t differences = 0;
-  for (int64_t s = 0; s < position.rows; ++s) differences |= position.i32()[s] ^ static_cast<int32_t>(s);
-  return differences == 0;
+// The rows of the input that several steps read, rising.
+struct SharedRows {
+  int32_t* row;    // [count]
+  int32_t* place;  // [rows of the input] of each among them, or kReadOnce or kUnread
+  int64_t count;
+};
+
+const int32_t kReadOnce = -1, kUnread = -2;  // or 0 and more
+
+SharedRows find_shared_rows(const Call& call, const Tensor& position, int64_t rows) {
+  SharedRows shared = {int_scratch(call, rows), int_scratch(call, rows), 0};
+  for (int64_t p = 0; p < rows; ++p) shared.place[p] = kUnread;
+  for (int64_t s = 0; s < position.rows; ++s) {
+    int32_t& place = shared.place[position.i32()[s]];
+    place += place < 0;
+  }
+  for (int64_t p = 0; p < rows; ++p) {
+    if (shared.place[p] < 0) continue;
+    shared.place[p] = static_cast<int32_t>(shared.count);
+    shared.row[shared.count++] = static_cast<int32_t>(p);
+  }
+  return shared;
+}
+
+// [shared rows, columns] of the input.
+Tensor gather_shared_rows(const Call& call, const Tensor& input, const SharedRows& shared) {
+  Tensor gathered = input;
+  gathered.rows = shared.count;
+  gathered.stride = input.columns;
+  gathered.data = float_scratch(call, shared.count * input.columns);
+  parallel_blocks(call, shared.count, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) copy_row(gathered.row(i), input.row(shared.row[i]), input.columns, false);
+  });
+  return gathered;
 }
 
 // The runs by falling length, equal ones in their order.
@@ -166,59 +197,47 @@ SHORTLIST_INLINE void copy_to_state(float* to, const float* from, int64_t count,
   for (int64_t j = 0; j < count; j += kLanes) store_state_upto(to, j, load_upto(from + j, count - j), count - j, bf16);
 }
 
-// What the tiles of one step of a group share. Rows of `state` are [x | h₋], or h₋ alone where `projection` holds x·W + b.
+// What the runs of one step of a group share.
 struct GroupStep {
   int64_t h;
   bool bf16;
-  int64_t rows;              // of the panels that count: without R's at a run's start, where h₋ = c₋ = 0
-  bool first;
-  const float* state;        // [runs, state_stride]
-  int64_t state_stride;
-  float* state_to;           // [runs, state_stride] at h₋
-  float* cell;               // [runs, h] c₋, then c
-  const int64_t* step;       // [runs]
-  const int64_t* ahead;      // [runs] the step to come
-  const float* const* projection;  // [runs] or nullptr
-  const float* bias;         // [4h] or nullptr, where there is no projection
+  bool first;          // h₋ = c₋ = 0
+  const float* state;  // [runs, stride] h₋
+  float* state_to;     // h
+  int64_t stride;      // state_elements(h)
+  float* cell;         // [runs, h] c₋, then c
+  const int64_t* step;             // [runs]
+  const int64_t* ahead;            // [runs] the step to come
+  const float* const* projection;  // [runs] x·W + b
   Peepholes peepholes;
   Tensor gates, cells, output;
 };
 
-// The gates of kRows runs from `run` on before they are activated, the vector of units from j on: to [kRows, 4, kLanes].
+// h₋·R of kRows runs from `run` on, the vector of units from j on of each gate: to [kRows, 4, kLanes].
 template <int kRows, bool kDots>
-void tile(const GroupStep& group, int64_t run, int64_t j, const float* panel, float* to) {
-  const int64_t h = group.h, left = h - j, stride = group.state_stride;
-  vf sum[kRows][4];
-#pragma GCC unroll 4
-  for (int gate = 0; gate < 4; ++gate) {
-    const vf start = group.bias ? load_upto(group.bias + gate * h + j, left) : vf{};
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) sum[r][gate] = start;
-  }
-  multiply_add<kRows, 4, kAlong, kDots>(group.rows, group.state + run * stride, stride, panel, 4 * kLanes, sum);
+void tile(const GroupStep& group, int64_t run, const float* panel, float* to) {
+  vf sum[kRows][4] = {};
+  const int64_t elements = group.first ? 0 : group.stride;
+  multiply_add<kRows, 4, kAlong, kDots>(elements, group.state + run * group.stride, group.stride, panel, 4 * kLanes, sum);
   for_each_vector<kRows, 4>([&](int r, int gate) __attribute__((always_inline)) {
     store(to + (4 * r + gate) * kLanes, sum[r][gate]);
   });
 }
 
-// What `runs` runs make of their gates, the vector of units from j on.
-void activate(const GroupStep& group, int64_t runs, int64_t j, const float* from) {
-  const int64_t h = group.h, left = h - j;
+// What `runs` runs make of h₋·R, the vector of units from j on. Two loops, for a chain of all that a run needs is so long that
+// too few of them are under way at a time.
+template <bool kWhole>
+void activate(const GroupStep& group, int64_t runs, int64_t j, const float* sums) {
+  const int64_t h = group.h, left = kWhole ? kLanes : h - j;
+  const float* from = sums;
   for (int64_t r = 0; r < runs; ++r, from += 4 * kLanes) {
-    const int64_t s = group.step[r], next = group.ahead[r];
-    float* const gates = group.gates.row(s) + j;
+    float* const gates = group.gates.row(group.step[r]) + j;
     float* const cell = group.cell + r * h + j;
-    for (int gate = 0; gate < 4; ++gate) __builtin_prefetch(group.gates.row(next) + gate * h + j, 1, 2);
-    __builtin_prefetch(group.cells.row(next) + j, 1, 2);
-    __builtin_prefetch(group.output.row(next) + j, 1, 2);
-    vf i = load(from), f = load(from + kLanes), g = load(from + 2 * kLanes), o = load(from + 3 * kLanes);
-    if (group.projection) {
-      const float* const projection = group.projection[r] + j;
-      i += load_upto(projection, left);
-      f += load_upto(projection + h, left);
-      g += load_upto(projection + 2 * h, left);
-      o += load_upto(projection + 3 * h, left);
-    }
+    for (int gate = 0; gate < 4; ++gate) __builtin_prefetch(group.gates.row(group.ahead[r]) + gate * h + j, 1, 2);
+    const float* const projection = group.projection[r] + j;
+    vf i = load(from) + load_upto(projection, left);
+    vf f = load(from + kLanes) + load_upto(projection + h, left);
+    vf g = load(from + 2 * kLanes) + load_upto(projection + 2 * h, left);
     const vf before = group.first ? vf{} : load_upto(cell, left);
     if (group.peepholes.input) {
       i = madd(load_upto(group.peepholes.input + j, left), before, i);
@@ -227,22 +246,29 @@ void activate(const GroupStep& group, int64_t runs, int64_t j, const float* from
     i = sigmoid(i);
     f = sigmoid(f);
     g = hyperbolic_tangent(g);
-    const vf c = madd(f, before, i * g);
-    if (group.peepholes.output) o = madd(load_upto(group.peepholes.output + j, left), c, o);
-    o = sigmoid(o);
-    const vf output = o * hyperbolic_tangent(c);
     store_upto(gates, i, left);
     store_upto(gates + h, f, left);
     store_upto(gates + 2 * h, g, left);
-    store_upto(gates + 3 * h, o, left);
+    store_upto(cell, madd(f, before, i * g), left);
+  }
+  from = sums;
+  for (int64_t r = 0; r < runs; ++r, from += 4 * kLanes) {
+    const int64_t s = group.step[r], next = group.ahead[r];
+    __builtin_prefetch(group.cells.row(next) + j, 1, 2);
+    __builtin_prefetch(group.output.row(next) + j, 1, 2);
+    vf o = load(from + 3 * kLanes) + load_upto(group.projection[r] + 3 * h + j, left);
+    const vf c = load_upto(group.cell + r * h + j, left);
+    if (group.peepholes.output) o = madd(load_upto(group.peepholes.output + j, left), c, o);
+    o = sigmoid(o);
+    const vf output = o * hyperbolic_tangent(c);
+    store_upto(group.gates.row(s) + 3 * h + j, o, left);
     store_upto(group.cells.row(s) + j, c, left);
-    store_upto(cell, c, left);
     store_upto(group.output.row(s) + j, output, left);
-    store_state_upto(group.state_to + r * group.state_stride, j, output, left, group.bf16);
+    store_state_upto(group.state_to + r * group.stride, j, output, left, group.bf16);
   }
 }
 
-typedef void (*GateTile)(const GroupStep&, int64_t, int64_t, const float*, float*);
+typedef void (*GateTile)(const GroupStep&, int64_t, const float*, float*);
 
 template <bool kDots>
 struct GateTiles {
@@ -260,30 +286,128 @@ SHORTLIST_INLINE GateTile gate_tile_of(int64_t rows, bool bf16) {
   return GateTiles<false>::of[rows - 1];
 }
 
-// W or R by vectors of units, into panels `between` elements apart of [state_elements(its rows), 4 gates, kLanes]; units past the
-// last get zeros, and so does what a pair lacks.
-void pack_gates(const Tensor& weight, bool bf16, int64_t between, float* to) {
-  const int64_t h = weight.columns / 4, numbers = in_pairs(bf16) ? 2 : 1;
-  for (int64_t k = 0; k < weight.rows; k += numbers, to += 4 * kLanes) {
-    float* panel = to;
-    for (int64_t j = 0; j < h; j += kLanes, panel += between) {
+// R by vectors of units, into panels of [state_elements(h), 4 gates, kLanes]; units past the last get zeros, and so does what a
+// pair lacks.
+void pack_gates(const Tensor& weight, bool bf16, float* to) {
+  const int64_t h = weight.rows, numbers = in_pairs(bf16) ? 2 : 1;
+  for (int64_t j = 0; j < h; j += kLanes) {
+    for (int64_t k = 0; k < h; k += numbers, to += 4 * kLanes) {
       for (int64_t gate = 0; gate < 4; ++gate) {
         const vf part = load_upto(weight.row(k) + gate * h + j, h - j);
-        const vf next = numbers == 2 && k + 1 < weight.rows ? load_upto(weight.row(k + 1) + gate * h + j, h - j) : vf{};
-        store(panel + gate * kLanes, numbers == 2 ? bf16_pairs(part, next) : rounded(part, bf16));
+        const vf next = numbers == 2 && k + 1 < h ? load_upto(weight.row(k + 1) + gate * h + j, h - j) : vf{};
+        store(to + gate * kLanes, numbers == 2 ? bf16_pairs(part, next) : rounded(part, bf16));
       }
     }
   }
 }
 
-// [positions, 4h] x·W + b.
-Tensor project(const Call& call, const Tensor& input, const Tensor& weight) {
-  Tensor projection = input;
+// What the groups share.
+struct Forward {
+  const Call& call;
+  Tensor input;
+  const int32_t* position;
+  SharedRows shared;
+  Tensor shared_projection;  // [shared rows, 4h]
+  PackedMatrix input_weight;
+  const float* bias;              // [4h] or nullptr
+  const float* recurrent_weight;  // by pack_gates
+  Runs runs;
+  int64_t h;
+  bool bf16;
+
+  int64_t stride() const { return state_elements(h, bf16); }
+  int64_t buffer_elements() const {
+    return round_up(kMostRunsPerGroup * (2 * stride() + h + kStepsAtOnce * (input.columns + 4 * h)), 16);
+  }
+
+  // x·W + b of the runs from `begin` on, `count` of them, in step t and those after it: where it lies. Of rows that one step reads
+  // it is made here, in `own` [rows, 4h] by way of x [rows, width of input].
+  void project(int64_t begin, int64_t count, int64_t t, float* x, float* own, const float* (*projection)[kMostRunsPerGroup]) const {
+    int64_t rows = 0;
+    for (int64_t ahead = 0; ahead < kStepsAtOnce; ++ahead) {
+      for (int64_t i = 0; i < count && runs.length(begin + i) > t + ahead; ++i) {
+        const int32_t row = position[runs.first_step(begin + i) + t + ahead], place = shared.place[row];
+        if (place >= 0) {
+          projection[ahead][i] = shared_projection.row(place);
+          continue;
+        }
+        copy_row(x + rows * input.columns, input.row(row), input.columns, bf16);
+        projection[ahead][i] = own + rows++ * 4 * h;
+      }
+    }
+    Epilogue epilogue;
+    epilogue.column_bias = bias;
+    multiply_packed(rows, 0, 4 * h, {x, input.columns, 1}, input_weight, own, 4 * h, epilogue);
+  }
+
+  // Runs `begin` … `end` − 1, one group.
+  void run(int64_t begin, int64_t end, float* buffer) const {
+    float* state = buffer;  // twice [runs, stride]: h₋ and h change places
+    float* state_to = state + kMostRunsPerGroup * stride();
+    float* const cell = state_to + kMostRunsPerGroup * stride();
+    float* const x = cell + kMostRunsPerGroup * h;
+    float* const own = x + kMostRunsPerGroup * kStepsAtOnce * input.columns;
+    for (float* row = state; in_pairs(bf16) && row < cell; row += stride()) row[stride() - 1] = 0;  // what a pair lacks
+    alignas(64) float gates[kMostRunsPerGroup * 4 * kLanes];  // of a vector of units, before they are activated
+    int64_t step[kMostRunsPerGroup], ahead[kMostRunsPerGroup];
+    const float* projection[kStepsAtOnce][kMostRunsPerGroup];
+    int64_t active = end - begin;
+    for (int64_t t = 0;; ++t) {
+      while (active > 0 && runs.length(begin + active - 1) <= t) --active;
+      if (active == 0) break;
+      if (t % kStepsAtOnce == 0) project(begin, active, t, x, own, projection);
+      for (int64_t i = 0; i < active; ++i) {
+        const int64_t s = runs.first_step(begin + i) + t, length = runs.length(begin + i);
+        step[i] = s;
+        ahead[i] = t + 1 < length ? s + 1 : s;
+        const int32_t next = shared.place[position[ahead[i]]];
+        if (next >= 0) prefetch_row(shared_projection.row(next), 4 * h);
+        if (t + kStepsAtOnce < length) prefetch_row(input.row(position[s + kStepsAtOnce]), input.columns);
+      }
+      const GroupStep group = {h,
+                               bf16,
+                               t == 0,
+                               state,
+                               state_to,
+                               stride(),
+                               cell,
+                               step,
+                               ahead,
+                               projection[t % kStepsAtOnce],
+                               peepholes_of(call, 0),
+                               call.output(kGates),
+                               call.output(kCell),
+                               call.output(kOutput)};
+      const float* panel = recurrent_weight;
+      for (int64_t j = 0; j < h; j += kLanes, panel += stride() * 4 * kLanes) {
+        for (int64_t i = 0; i < active; i += kRunsPerTile) {
+          gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16)(group, i, panel, gates + i * 4 * kLanes);
+        }
+        (h - j < kLanes ? activate<false> : activate<true>)(group, active, j, gates);
+      }
+      float* const swap = state;
+      state = state_to;
+      state_to = swap;
+    }
+  }
+};
+
+PackedMatrix pack_weight(const Call& call, const Matrix& weight, int64_t rows, int64_t columns) {
+  const PackedMatrix packed = {float_scratch(call, packed_elements(rows, columns)), rows, columns, is_bf16(call)};
+  pack(call, packed, weight);
+  return packed;
+}
+
+// [shared rows, 4h] x·W + b.
+Tensor project_shared_rows(const Call& call, const SharedRows& shared) {
+  const Tensor x = gather_shared_rows(call, call.input(kInput), shared);
+  const Tensor& weight = call.input(kInputWeight);
+  Tensor projection = x;
   projection.columns = projection.stride = weight.columns;
-  projection.data = float_scratch(call, input.rows * weight.columns);
+  projection.data = float_scratch(call, x.rows * weight.columns);
   Epilogue epilogue;
   epilogue.column_bias = call.has(kBias) ? call.input(kBias).f32() : nullptr;
-  multiply(call, input.rows, weight.columns, input.columns, {input.f32(), input.stride, 1, is_bf16(call)},
+  multiply(call, x.rows, weight.columns, x.columns, {x.f32(), x.stride, 1, is_bf16(call)},
            {weight.f32(), weight.stride, 1, is_bf16(call)}, projection.f32(), projection.stride, epilogue);
   return projection;
 }
@@ -293,59 +417,24 @@ void forward(const Call& call) {
   const Tensor& input_weight = call.input(kInputWeight);
   const Tensor& position = call.input(kPosition);
   const int64_t h = call.input(kRecurrentWeight).rows;
-  const bool isolated = is_isolated(position, input.rows), bf16 = is_bf16(call);
-  const int64_t above = state_elements(isolated ? input.columns : 0, bf16), stride = above + state_elements(h, bf16);
-  const Tensor projection = isolated ? Tensor{} : project(call, input, input_weight);
-  const Runs runs = sort_runs(call, call.input(kRunOffsets));
-  const int64_t panel_elements = stride * 4 * kLanes;
-  float* const panels = float_scratch(call, (h + kLanes - 1) / kLanes * panel_elements);
-  if (isolated) pack_gates(input_weight, bf16, panel_elements, panels);
-  pack_gates(call.input(kRecurrentWeight), bf16, panel_elements, panels + above * 4 * kLanes);
-  const float* bias = isolated && call.has(kBias) ? call.input(kBias).f32() : nullptr;
-  const int64_t buffer_elements = round_up(kMostRunsPerGroup * (2 * stride + h), 16);
-  float* buffers = float_scratch(call, worker_count(call) * buffer_elements);
-  parallel_blocks(call, runs.count, runs.per_group(), [&](int64_t begin, int64_t end) {
-    float* state = buffers + this_worker() * buffer_elements;  // twice [runs, stride]: h₋ and h change places
-    float* state_to = state + kMostRunsPerGroup * stride;
-    float* const cell = state_to + kMostRunsPerGroup * stride;
-    for (float* row = state; in_pairs(bf16) && row < cell; row += stride) {  // what a pair lacks
-      if (above > 0) row[above - 1] = 0;
-      row[stride - 1] = 0;
-    }
-    alignas(64) float gates[kMostRunsPerGroup * 4 * kLanes];  // of a vector of units, before they are activated
-    int64_t step[kMostRunsPerGroup], ahead[kMostRunsPerGroup];
-    const float* projections[kMostRunsPerGroup];
-    int64_t active = end - begin;
-    for (int64_t t = 0;; ++t) {
-      while (active > 0 && runs.length(begin + active - 1) <= t) --active;
-      if (active == 0) break;
-      for (int64_t i = 0; i < active; ++i) {
-        const int64_t s = runs.first_step(begin + i) + t, next = t + 1 < runs.length(begin + i) ? s + 1 : s;
-        step[i] = s;
-        ahead[i] = next;
-        if (isolated) {
-          copy_to_state(state + i * stride, input.row(s), input.columns, bf16);
-          prefetch_row(input.row(next), input.columns);
-        } else {
-          projections[i] = projection.row(position.i32()[s]);
-          prefetch_row(projection.row(position.i32()[next]), 4 * h);
-        }
-      }
-      const GroupStep group = {h,         bf16,  t > 0 ? stride : above,          t == 0,         state,
-                               stride,    state_to + above,                cell,           step,
-                               ahead,     isolated ? nullptr : projections, bias,           peepholes_of(call, 0),
-                               call.output(kGates), call.output(kCell),     call.output(kOutput)};
-      const float* panel = panels;
-      for (int64_t j = 0; j < h; j += kLanes, panel += panel_elements) {
-        for (int64_t i = 0; i < active; i += kRunsPerTile) {
-          gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16)(group, i, j, panel, gates + i * 4 * kLanes);
-        }
-        activate(group, active, j, gates);
-      }
-      float* const swap = state;
-      state = state_to;
-      state_to = swap;
-    }
+  const bool bf16 = is_bf16(call);
+  const SharedRows shared = find_shared_rows(call, position, input.rows);
+  float* const recurrent_weight = float_scratch(call, round_up(h, kLanes) * state_elements(h, bf16) * 4);
+  pack_gates(call.input(kRecurrentWeight), bf16, recurrent_weight);
+  const Forward forward = {call,
+                           input,
+                           position.i32(),
+                           shared,
+                           project_shared_rows(call, shared),
+                           pack_weight(call, {input_weight.f32(), input_weight.stride, 1}, input.columns, 4 * h),
+                           call.has(kBias) ? call.input(kBias).f32() : nullptr,
+                           recurrent_weight,
+                           sort_runs(call, call.input(kRunOffsets)),
+                           h,
+                           bf16};
+  float* const buffers = float_scratch(call, worker_count(call) * forward.buffer_elements());
+  parallel_blocks(call, forward.runs.count, forward.runs.per_group(), [&](int64_t begin, int64_t end) {
+    forward.run(begin, end, buffers + this_worker() * forward.buffer_elements());
   });
 }
 
@@ -382,26 +471,29 @@ struct StepBack {
   const float* dh;               // from the next step, through R
   float* dc;                     // this step's, without the part through h; then the step's before
   const float* gates;
-  const float* cell;
+  const float* output;  // h
+  const float* cell;    // c, where there are peepholes
   const float* before;  // c₋, or nullptr at a run's start
-  float* d;             // [4h] for products
-  float* d_copy;        // [4h] or nullptr
+  float* d;             // [4h] for the product of this step
+  float* d_kept;        // [4h] the same, for those of many
+  float* d_shared;      // [4h] not rounded, where other steps read the same row; or nullptr
   bool bf16;
   float* peephole_sum;  // [3, h], where there are peepholes: += their gradients
 };
 
-SHORTLIST_INLINE void step_back(int64_t h, const Peepholes& peepholes, const StepBack& step) {
-  for (int64_t j = 0; j < h; j += kLanes) {
-    const int64_t left = h - j;
+template <bool kWhole>
+SHORTLIST_INLINE void step_back(int64_t h, int64_t j, int64_t end, const Peepholes& peepholes, const StepBack& step) {
+  for (; j < end; j += kLanes) {
+    const int64_t left = kWhole ? kLanes : h - j;
     const float* const gates = step.gates + j;
     const vf i = load_upto(gates, left), f = load_upto(gates + h, left);
     const vf g = load_upto(gates + 2 * h, left), o = load_upto(gates + 3 * h, left);
     const vf before = step.before ? load_upto(step.before + j, left) : vf{};
-    const vf cell = load_upto(step.cell + j, left);
-    const vf tanh_c = hyperbolic_tangent(cell);
+    // h = o·tanh(c), so o·(1 − tanh²(c)) = o − h·(h / o); σ is never 0.
+    const vf output = load_upto(step.output + j, left);
     const vf dh = load_upto(step.output_gradient + j, left) + load_upto(step.dh + j, left);
-    const vf d_output = dh * tanh_c * o * (1.0f - o);
-    vf dc = load_upto(step.dc + j, left) + dh * o * (1.0f - tanh_c * tanh_c);
+    const vf d_output = dh * output * (1.0f - o);
+    vf dc = load_upto(step.dc + j, left) + dh * (o - output * (output * reciprocal(o)));
     if (peepholes.output) dc = madd(load_upto(peepholes.output + j, left), d_output, dc);
     const vf d_input = dc * g * i * (1.0f - i);
     const vf d_forget = dc * before * f * (1.0f - f);
@@ -413,45 +505,48 @@ SHORTLIST_INLINE void step_back(int64_t h, const Peepholes& peepholes, const Ste
       float* const sum = step.peephole_sum + j;
       store_upto(sum, madd(d_input, before, load_upto(sum, left)), left);
       store_upto(sum + h, madd(d_forget, before, load_upto(sum + h, left)), left);
-      store_upto(sum + 2 * h, madd(d_output, cell, load_upto(sum + 2 * h, left)), left);
+      store_upto(sum + 2 * h, madd(d_output, load_upto(step.cell + j, left), load_upto(sum + 2 * h, left)), left);
     }
     store_upto(step.dc + j, dc, left);
     const vf d[4] = {d_input, d_forget, d_candidate, d_output};
 #pragma GCC unroll 4
     for (int gate = 0; gate < 4; ++gate) {
       store_upto(step.d + gate * h + j, rounded(d[gate], step.bf16), left);
-      if (step.d_copy) store_upto(step.d_copy + gate * h + j, d[gate], left);
+      store_upto(step.d_kept + gate * h + j, rounded(d[gate], step.bf16), left);
+      if (step.d_shared) store_upto(step.d_shared + gate * h + j, d[gate], left);
     }
   }
 }
 
-// D [positions, 4h] = the sums of d [steps, 4h] by position, in step order; 0 where no step reads one. Rounded for bf16.
-Tensor sum_by_position(const Call& call, const int32_t* position, int64_t positions, const Tensor& d) {
-  Tensor sums = d;
-  sums.rows = positions;
-  sums.data = float_scratch(call, positions * d.columns);
-  int32_t* next = int_scratch(call, positions + 2);
-  int32_t* step_of = int_scratch(call, d.rows);
-  // Counting sort by position, stable: the steps of p end up at step_of[next[p] … next[p + 1]).
-  for (int64_t p = 0; p < positions + 2; ++p) next[p] = 0;
-  for (int64_t s = 0; s < d.rows; ++s) ++next[position[s] + 2];
-  for (int64_t p = 0; p < positions; ++p) next[p + 2] += next[p + 1];
-  for (int64_t s = 0; s < d.rows; ++s) step_of[next[position[s] + 1]++] = static_cast<int32_t>(s);
-  parallel_blocks(call, positions, 32, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) {
-      float* __restrict to = sums.row(p);
-      for (int64_t c = 0; c < d.columns; ++c) to[c] = 0;
-      for (int32_t i = next[p]; i < next[p + 1]; ++i) {
-        const float* __restrict from = d.row(step_of[i]);
-        for (int64_t c = 0; c < d.columns; ++c) to[c] += from[c];
-      }
-      if (is_bf16(call)) copy_row(to, to, d.columns, true);
-    }
-  });
-  return sums;
+SHORTLIST_INLINE void step_back(int64_t h, const Peepholes& peepholes, const StepBack& step) {
+  const int64_t whole = h / kLanes * kLanes;
+  step_back<true>(h, 0, whole, peepholes, step);
+  step_back<false>(h, whole, h, peepholes, step);
 }
 
-// What a slab of groups gives: [x | h₋ | 1]ᵀ·d, or h₋ᵀ·d alone, and the gradients of the peepholes.
+// The steps that read shared rows, by row and then by step.
+struct SharedSteps {
+  int32_t* place;    // [steps] of each, or −1
+  int32_t* offsets;  // [shared rows + 1] where each row's begin
+  int64_t count;
+};
+
+SharedSteps sort_shared_steps(const Call& call, const Tensor& position, const SharedRows& shared) {
+  SharedSteps sorted = {int_scratch(call, position.rows), int_scratch(call, shared.count + 2), 0};
+  const auto shared_row = [&](int64_t step) { return shared.place[position.i32()[step]]; };
+  // A stable counting sort; next[r + 1] is where the next step of row r goes, and in the end where those of r + 1 begin.
+  int32_t* const next = sorted.offsets;
+  for (int64_t r = 0; r < shared.count + 2; ++r) next[r] = 0;
+  for (int64_t s = 0; s < position.rows; ++s) {
+    if (shared_row(s) >= 0) ++next[shared_row(s) + 2];
+  }
+  for (int64_t r = 0; r < shared.count; ++r) next[r + 2] += next[r + 1];
+  sorted.count = next[shared.count + 1];
+  for (int64_t s = 0; s < position.rows; ++s) sorted.place[s] = shared_row(s) < 0 ? -1 : next[shared_row(s) + 1]++;
+  return sorted;
+}
+
+// What a slab of groups gives: [x | h₋ | 1]ᵀ·d, x and 1 only of steps that read a row alone, and the gradients of the peepholes.
 struct Slab {
   float* weight;    // [rows, 4h]
   float* peephole;  // [3, h]
@@ -459,21 +554,21 @@ struct Slab {
 
 struct Backward {
   Tensor input, output_gradient, output, gates, cell, input_gradient;
-  Tensor d;         // [steps, 4h] to be written, or without data where positions are isolated
+  const int32_t* position;
+  SharedSteps shared_steps;
+  Tensor shared_d;                // [shared steps, 4h] to be written, by place
   Peepholes peepholes;
   Runs runs;
-  PackedMatrix input_weight;      // Wᵀ, where positions are isolated
+  PackedMatrix input_weight;      // Wᵀ
   PackedMatrix recurrent_weight;  // Rᵀ
   int64_t h;
-  int64_t above;      // width of x in the rows of `read`; 0 where positions are shared
-  int64_t weight_rows;
+  int64_t above;                  // width of x in the rows of `read`
+  int64_t weight_rows;            // of [x | h₋ | 1]ᵀ·d
   int64_t d_stride, read_stride;
   bool bf16;
 
-  bool isolated() const { return !d.data; }
-
   int64_t buffer_elements() const {
-    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kMostRunsPerGroup * 2 * h + 16, 16) +
+    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kMostRunsPerGroup * (d_stride + 2 * h) + 16, 16) +
            (in_pairs(bf16) ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
@@ -482,21 +577,32 @@ struct Backward {
     float* const own_d = buffer;                                         // [rows, 4h]
     float* const read = own_d + kRowsPerProduct * d_stride;              // [rows] of x, h₋, 1
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
-    float* const dh = input_gradients + kRowsPerProduct * above;         // [runs, h]
+    float* const step_d = input_gradients + kRowsPerProduct * above;     // [runs, 4h] of one step
+    float* const dh = step_d + kMostRunsPerGroup * d_stride;             // [runs, h]
     float* const dc = dh + kMostRunsPerGroup * h;                        // [runs, h]
     float* const strips = in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
-    int32_t step_of[kRowsPerProduct];
-    int64_t rows = 0;
-    Epilogue accumulate;
+    int32_t row_of[kRowsPerProduct];
+    // Rows of d from the first on are of steps that read a row alone, those up to the last of the others.
+    int64_t alone = 0, others = kRowsPerProduct;
+    bool written = false;
+    // Rows `from` on of the slab's weight, `count` of them, gain [x | h₋ | 1]ᵀ·d of rows `begin` to `end` − 1 of d.
+    const auto add_weight_gradient = [&](int64_t begin, int64_t end, int64_t from, int64_t count) {
+      if (begin == end) return;
+      Epilogue epilogue;
+      epilogue.accumulate = written;
+      multiply_alone(count, 4 * h, end - begin, {read + begin * read_stride + from, 1, read_stride, strips != nullptr},
+                     {own_d + begin * d_stride, d_stride, 1}, slab.weight + from * 4 * h, 4 * h, epilogue, strips);
+      written = true;
+    };
     const auto multiply_rows = [&] {
-      multiply_alone(weight_rows, 4 * h, rows, {read, 1, read_stride, strips != nullptr}, {own_d, d_stride, 1}, slab.weight, 4 * h,
-                     accumulate, strips);
-      accumulate.accumulate = true;
-      if (isolated()) {
-        multiply_packed(rows, 0, above, {own_d, d_stride, 1}, input_weight, input_gradients, above, {});
-        for (int64_t r = 0; r < rows; ++r) copy_row(input_gradient.row(step_of[r]), input_gradients + r * above, above, false);
-      }
-      rows = 0;
+      for (int64_t j = 0; j < weight_rows * 4 * h && !written && alone == 0; ++j) slab.weight[j] = 0;
+      written |= alone == 0;
+      add_weight_gradient(0, alone, 0, weight_rows);
+      add_weight_gradient(others, kRowsPerProduct, above, h);
+      multiply_packed(alone, 0, above, {own_d, d_stride, 1}, input_weight, input_gradients, above, {});
+      for (int64_t r = 0; r < alone; ++r) copy_row(input_gradient.row(row_of[r]), input_gradients + r * above, above, false);
+      alone = 0;
+      others = kRowsPerProduct;
     };
     for (int64_t j = 0; j < 3 * h && peepholes.input; ++j) slab.peephole[j] = 0;
 
@@ -508,50 +614,54 @@ struct Backward {
         for (; active < end - begin && runs.length(begin + active) > t; ++active) {
           for (int64_t j = 0; j < h; ++j) dh[active * h + j] = dc[active * h + j] = 0;
         }
-        if (rows + active > kRowsPerProduct) multiply_rows();
+        if (others - alone < active) multiply_rows();
         for (int64_t i = 0; i < active; ++i) {
           const int64_t s = runs.first_step(begin + i) + t;
           if (t > 0) {
             prefetch_row(gates.row(s - 1), 4 * h);
             prefetch_row(output_gradient.row(s - 1), h);
-            if (isolated()) prefetch_row(input.row(s - 1), above);
+            const int32_t next = shared_steps.place[s - 1];
+            if (next < 0) {
+              prefetch_row(input.row(position[s - 1]), above);
+            } else {
+              prefetch_row(shared_d.row(next), 4 * h);
+            }
             if (t > 1) prefetch_row(cell.row(s - 2), h);
             if (t > 1) prefetch_row(output.row(s - 2), h);
           }
+          const int32_t shared_step = shared_steps.place[s];
+          // Where h₋ = 0, a shared row adds to no sum here.
+          const bool kept = shared_step < 0 || t > 0;
+          const int64_t row = shared_step < 0 ? alone++ : kept ? --others : 0;
+          float* const d = step_d + i * d_stride;
           step_back(h, peepholes,
-                    {output_gradient.row(s), dh + i * h, dc + i * h, gates.row(s), cell.row(s), t > 0 ? cell.row(s - 1) : nullptr,
-                     own_d + (rows + i) * d_stride, isolated() ? nullptr : d.row(s), bf16, slab.peephole});
-          float* const to = read + (rows + i) * read_stride;
-          if (isolated()) {
-            copy_row(to, input.row(s), above, bf16);
+                    {output_gradient.row(s), dh + i * h, dc + i * h, gates.row(s), output.row(s), cell.row(s),
+                     t > 0 ? cell.row(s - 1) : nullptr, d, kept ? own_d + row * d_stride : d,
+                     shared_step < 0 ? nullptr : shared_d.row(shared_step), bf16, slab.peephole});
+          if (!kept) continue;
+          float* const to = read + row * read_stride;
+          if (shared_step < 0) {
+            copy_row(to, input.row(position[s]), above, bf16);
             to[above + h] = 1;
+            row_of[row] = position[s];
           }
           for (int64_t j = 0; j < h && t == 0; ++j) to[above + j] = 0;
           if (t > 0) copy_row(to + above, output.row(s - 1), h, bf16);
-          step_of[rows + i] = static_cast<int32_t>(s);
         }
-        if (t > 0) multiply_packed(active, 0, h, {own_d + rows * d_stride, d_stride, 1}, recurrent_weight, dh, h, {});
-        rows += active;
+        if (t > 0) multiply_packed(active, 0, h, {step_d, d_stride, 1}, recurrent_weight, dh, h, {});
       }
     }
     multiply_rows();
   }
 };
 
-// Wᵀ of a weight [in, 4h], packed.
-PackedMatrix pack_transposed(const Call& call, const Tensor& weight) {
-  const PackedMatrix packed = {float_scratch(call, packed_elements(weight.columns, weight.rows)), weight.columns, weight.rows,
-                               is_bf16(call)};
-  pack(call, packed, {weight.f32(), 1, weight.stride});
-  return packed;
-}
-
 void gradient(const Call& call) {
   const Tensor& input = call.input(kFirstOperand + kInput);
   const Tensor& input_weight = call.input(kFirstOperand + kInputWeight);
   const Tensor& position = call.input(kFirstOperand + kPosition);
-  const int64_t steps = position.rows, h = call.input(kFirstOperand + kRecurrentWeight).rows;
-  const bool isolated = is_isolated(position, input.rows);
+  const Tensor& recurrent_weight = call.input(kFirstOperand + kRecurrentWeight);
+  const int64_t h = recurrent_weight.rows;
+  const SharedRows shared = find_shared_rows(call, position, input.rows);
   Backward backward;
   backward.input = input;
   backward.output_gradient = call.input(kOutputGradient);
@@ -559,17 +669,20 @@ void gradient(const Call& call) {
   backward.gates = call.input(kGatesIn);
   backward.cell = call.input(kCellIn);
   backward.input_gradient = call.output(kInputGradient);
-  backward.d = call.input(kGatesIn);
-  backward.d.columns = backward.d.stride = 4 * h;
-  backward.d.data = isolated ? nullptr : float_scratch(call, steps * 4 * h);
+  backward.position = position.i32();
+  backward.shared_steps = sort_shared_steps(call, position, shared);
+  backward.shared_d = call.input(kGatesIn);
+  backward.shared_d.rows = backward.shared_steps.count;
+  backward.shared_d.columns = backward.shared_d.stride = 4 * h;
+  backward.shared_d.data = float_scratch(call, backward.shared_steps.count * 4 * h);
   backward.peepholes = peepholes_of(call, kFirstOperand);
   backward.runs = sort_runs(call, call.input(kFirstOperand + kRunOffsets));
-  backward.input_weight = isolated ? pack_transposed(call, input_weight) : PackedMatrix{};
-  backward.recurrent_weight = pack_transposed(call, call.input(kFirstOperand + kRecurrentWeight));
+  backward.input_weight = pack_weight(call, {input_weight.f32(), 1, input_weight.stride}, 4 * h, input.columns);
+  backward.recurrent_weight = pack_weight(call, {recurrent_weight.f32(), 1, recurrent_weight.stride}, 4 * h, h);
   backward.h = h;
   backward.bf16 = is_bf16(call);
-  backward.above = isolated ? input.columns : 0;
-  backward.weight_rows = isolated ? input.columns + h + 1 : h;
+  backward.above = input.columns;
+  backward.weight_rows = input.columns + h + 1;
   // Strides that are no multiple of 1 KiB, which would lay rows over each other in the cache.
   backward.d_stride = round_up(4 * h, 16) + 16;
   backward.read_stride = round_up(backward.weight_rows, 16) + 16;
@@ -607,15 +720,34 @@ void gradient(const Call& call) {
   for (int i = 0; i < 3 && backward.peepholes.input; ++i) {
     sum_slabs(weight_elements + i * h, h, call.output(kPeepholeGradient + i).f32());
   }
-  if (isolated) return;
-
   const Tensor& input_gradient = call.output(kInputGradient);
-  const Tensor sums = sum_by_position(call, position.i32(), input.rows, backward.d);
-  multiply(call, input.rows, input.columns, 4 * h, {sums.f32(), sums.stride, 1}, {input_weight.f32(), 1, input_weight.stride, backward.bf16},
-           input_gradient.f32(), input_gradient.stride, {});
-  multiply(call, input.columns, 4 * h, input.rows, {input.f32(), 1, input.stride, backward.bf16}, {sums.f32(), sums.stride, 1},
-           weight_gradient.f32(), weight_gradient.stride, {});
-  if (bias_gradient) column_sums(call, sums, bias_gradient);
+  for (int64_t p = 0; p < input.rows; ++p) {
+    for (int64_t j = 0; j < input.columns && shared.place[p] == kUnread; ++j) input_gradient.row(p)[j] = 0;
+  }
+  if (shared.count == 0) return;
+
+  // D of the shared rows, and what becomes of it.
+  Tensor sums = backward.shared_d;
+  sums.rows = shared.count;
+  sums.data = float_scratch(call, shared.count * sums.columns);
+  sum_ranges(call, backward.shared_d, backward.shared_steps.offsets, sums);
+  const Matrix d = {sums.f32(), sums.stride, 1, backward.bf16}, weight = {input_weight.f32(), 1, input_weight.stride, backward.bf16};
+  const Tensor x = gather_shared_rows(call, input, shared);
+  float* const gradient = float_scratch(call, shared.count * input.columns);
+  multiply(call, shared.count, input.columns, 4 * h, d, weight, gradient, input.columns, {});
+  for (int64_t r = 0; r < shared.count; ++r) {
+    copy_row(input_gradient.row(shared.row[r]), gradient + r * input.columns, input.columns, false);
+  }
+  Epilogue add;
+  add.accumulate = true;
+  multiply(call, input.columns, 4 * h, shared.count, {x.f32(), 1, x.stride, backward.bf16}, d, weight_gradient.f32(),
+           weight_gradient.stride, add);
+  if (bias_gradient) {
+    for (int64_t r = 0; r < shared.count && backward.bf16; ++r) copy_row(sums.row(r), sums.row(r), sums.columns, true);
+    float* const shared_bias = float_scratch(call, 4 * h);
+    column_sums(call, sums, shared_bias);
+    for (int64_t j = 0; j < 4 * h; ++j) bias_gradient[j] += shared_bias[j];
+  }
 }
 
 const char* const kForwardInputs[] = {"input", "input_weight", "bias?", "recurrent_weight", "position", "run_offsets",

@@ -23,12 +23,14 @@ import { IntList } from "./int_list.js";
  * - `sample_start`, `sample_end` [samples]: the positions that are the sample's history
  * - `step_position` [steps]: the position that each step of a sequence reads; `run_offsets` [runs + 1]: the steps of each
  *   run, which starts from zero state; `step_start`, `step_end` [samples]: the steps of the sample, a prefix of a run
+ * - with `shareItems`, `distinct_item` [distinct]: the items of the positions, each once, in the order of their first
+ *   positions; `step_item` [steps]: which of them each step reads
  * - `target` [samples]: item ids; left out by `NextClickBatches`
  */
 export interface Batch {
   /**
-   * samples, positions, runs, steps, with `shareUsers` users, and the number of values of each multi-valued item feature by
-   * its name.
+   * samples, positions, runs, steps, with `shareUsers` users, with `shareItems` distinct, and the number of values of each
+   * multi-valued item feature by its name.
    */
   readonly dims: Readonly<Record<string, number>>;
   readonly inputs: Readonly<Record<string, Int32Array | Float32Array>>;
@@ -59,6 +61,8 @@ export interface TrainingBatchOptions extends BatchOptions {
   readonly maxPart?: number | undefined;
   /** Features of users once for the neighbouring samples of a user (default false). */
   readonly shareUsers?: boolean | undefined;
+  /** The items of a batch once (default false). */
+  readonly shareItems?: boolean | undefined;
 }
 
 /** Batches to train on: every sample exactly once a pass. Any batch can be asked for at any time, so a run can resume. */
@@ -297,6 +301,7 @@ class BatchBuilder {
   readonly #window: number;
   readonly #windows: BatchOptions["windows"];
   readonly #shareUsers: boolean;
+  readonly #shareItems: boolean;
   /** The user of each row of user features. */
   readonly #users = new IntList();
   /** Where users are shared, the samples of each; begins with 0. */
@@ -317,11 +322,13 @@ class BatchBuilder {
     window,
     windows,
     shareUsers = false,
-  }: BatchOptions & { readonly shareUsers?: boolean | undefined }) {
+    shareItems = false,
+  }: BatchOptions & Pick<TrainingBatchOptions, "shareUsers" | "shareItems">) {
     this.#clicks = clicks;
     this.#window = window;
     this.#windows = windows;
     this.#shareUsers = shareUsers;
+    this.#shareItems = shareItems;
     this.#clear();
   }
 
@@ -399,6 +406,12 @@ class BatchBuilder {
     inputs["run_offsets"] = this.#runOffsets.toArray();
     inputs["step_start"] = this.#stepStart.toArray();
     inputs["step_end"] = this.#stepEnd.toArray();
+    if (this.#shareItems) {
+      const { distinct, places } = distinctValues(inputs[itemFeatures[0]!.name]!);
+      dims["distinct"] = distinct.length;
+      inputs["distinct_item"] = distinct;
+      inputs["step_item"] = gather(places, inputs["step_position"] as Int32Array);
+    }
     if (target) inputs["target"] = gather(itemFeatures[0]!.ids, targets);
     this.#clear();
     return { dims, inputs };
@@ -459,6 +472,16 @@ function gatherAges({ values, earliest, latest }: ClickTimes, clicks: Int32Array
     ages[AGE_INPUTS * i + 2] = Math.sqrt(age);
   }
   return ages;
+}
+
+/** The values, each once, in the order in which they first appear; and the place of each among them. */
+function distinctValues(values: ArrayLike<number>): { distinct: Int32Array; places: Int32Array } {
+  const placeOf = new Map<number, number>();
+  const places = Int32Array.from(values, (value) => {
+    if (!placeOf.has(value)) placeOf.set(value, placeOf.size);
+    return placeOf.get(value)!;
+  });
+  return { distinct: Int32Array.from(placeOf.keys()), places };
 }
 
 /** values[rows[i]], 0 (`<unk>`) for row −1. */

@@ -75,6 +75,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   ],
   "example_age",
   ...["sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets"],
+  ...["distinct", "distinct_item", "step_item"],
   ...["excluded", "excluded_offsets", "top", "items", "score", "log_partition", "rank", "loss"],
 ]);
 

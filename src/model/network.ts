@@ -15,11 +15,20 @@ export interface NetworkOptions {
   readonly drop?: Dropouts;
   /** The features of users have a row for each user of a batch, not for each sample (`shareUsers` of its batches). */
   readonly shareUsers?: boolean;
+  /** The LSTM's input has a row for each distinct item of a batch, not for each position (`shareItems` of its batches). */
+  readonly shareItems?: boolean;
 }
 
-/** Whether training shares the features of a user among samples: not where each sample drops others of them. */
-export function sharesUsers({ batching, dropout, userDropout }: ModelConfig): boolean {
-  return batching === "shared" && dropout === 0 && userDropout === 0;
+/**
+ * What training computes once for several samples or steps: what depends on a user alone, unless each sample drops other
+ * features, and what the LSTM reads of an item, unless it is other things beside the item or each position drops some of it.
+ */
+export function sharedRows(config: ModelConfig): { readonly shareUsers: boolean; readonly shareItems: boolean } {
+  const { batching, dropout, userDropout, history, attributes, embeddingDropout, lastClick } = config;
+  return {
+    shareUsers: batching === "shared" && dropout === 0 && userDropout === 0,
+    shareItems: history === "lstm" && attributes === "pooled" && embeddingDropout === 0 && !lastClick,
+  };
 }
 
 /**
@@ -34,7 +43,7 @@ export function userVector(
   graph: Graph,
   config: ModelConfig,
   encoding: Encoding,
-  { drop = NO_DROPOUTS, shareUsers = false }: NetworkOptions = {},
+  { drop = NO_DROPOUTS, shareUsers = false, shareItems = false }: NetworkOptions = {},
 ): Tensor {
   checkFeatureNames(config, encoding.schema);
   const { item, attributes, before, after, numbers } = featureOrder(encoding.schema);
@@ -48,7 +57,7 @@ export function userVector(
       drop.ids(name, graph.input(name, "int32", [userRows]), encoding.vocabularies.get(name)!.size),
     );
   const inputs = [
-    ...itemHistory(graph, config, encoding, item, drop),
+    ...itemHistory(graph, config, encoding, item, drop, shareItems),
     ...before.filter(used).map(lookUp),
     ...(config.attributes === "sequence"
       ? []
@@ -103,13 +112,16 @@ function itemHistory(
   encoding: Encoding,
   item: ItemFeature,
   drop: Dropouts,
+  shareItems: boolean,
 ): readonly Tensor[] {
-  const ids = graph.input(item.name, "int32", ["positions"]);
+  const ids = shareItems
+    ? graph.input("distinct_item", "int32", ["distinct"])
+    : graph.input(item.name, "int32", ["positions"]);
   const items = table(graph, config, encoding, item.name);
   if (config.history === "mean") return [embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) })];
   const { lstmWidth: width, peepholes, forgetBias, precision } = config;
   const layerOptions = { width, peepholes, forgetBias, precision };
-  const position = graph.input("step_position", "int32", ["steps"]);
+  const position = graph.input(shareItems ? "step_item" : "step_position", "int32", ["steps"]);
   const runOffsets = graph.input("run_offsets", "int32", ["runs+1"]);
   const itemEmbedding = embeddingLookup(graph, `${item.name}.embedding`, items, ids);
   const input = drop.embedding(clickEmbedding(graph, config, encoding, itemEmbedding));

@@ -10,7 +10,7 @@ import type { Program } from "../graph/program.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
 import { initializeStore } from "../model/initialize.js";
 import { checkModelFolder, METRICS, Model, passFolder, restoreWeights, saveModel } from "../model/model.js";
-import { sharesUsers } from "../model/network.js";
+import { sharedRows } from "../model/network.js";
 import {
   type InitializedProgram,
   inferenceProgram,
@@ -116,8 +116,10 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const network = new LearningNetwork(engine, { ...dataset, clicks }, config, options);
   try {
     const { window, windows, batchSize, batching } = config;
-    const shareUsers = sharesUsers(config);
-    const batches = engine.createTrainingBatches({ clicks, window, windows, batchSize, batching, seed, shareUsers });
+    const batches = engine.createTrainingBatches({
+      ...{ clicks, window, windows, batchSize, batching, seed },
+      ...sharedRows(config),
+    });
     if (batches.samplesPerPass === 0) {
       throw new ShortlistError(
         "ERR_DATASET",

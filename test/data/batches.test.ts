@@ -35,6 +35,16 @@ function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
     assert.is(userOffsets.at(-1), samples);
     assert.is(inputs["user_id"]!.length, batch.dims["users"]);
   }
+  const distinct = inputs["distinct_item"];
+  if (distinct) {
+    assert.equal([...distinct], [...new Set(item)]);
+    assert.is(distinct.length, batch.dims["distinct"]);
+    const read = inputs["step_item"]!.map((place) => distinct[place]!);
+    assert.equal(
+      read,
+      inputs["step_position"]!.map((position) => item![position]!),
+    );
+  }
   for (let r = 0; r < runs!; r++)
     assert.ok(inputs["run_offsets"]![r]! < inputs["run_offsets"]![r + 1]!, "no run is empty");
 
@@ -111,6 +121,8 @@ const TRAINING: [string, Windows, Make][] = (["sliding", "growing"] as const).fl
     [`${windows}, shared in parts`, windows, using({ batching: "shared", maxPart: 4 })],
     [`${windows}, shared with users`, windows, using({ batching: "shared", shareUsers: true })],
     [`${windows}, shuffled with users`, windows, using({ shareUsers: true })],
+    [`${windows}, shared with items`, windows, using({ batching: "shared", shareItems: true })],
+    [`${windows}, shuffled with items`, windows, using({ shareItems: true })],
   ];
 });
 

@@ -14,6 +14,8 @@ const KINDS: Partial<TrainingBatchOptions>[] = (["sliding", "growing"] as const)
   { windows, batching: "shared", maxPart: 3 },
   { windows, batching: "shared", shareUsers: true },
   { windows, batching: "shuffled", shareUsers: true },
+  { windows, batching: "shared", shareItems: true },
+  { windows, batching: "shuffled", shareUsers: true, shareItems: true },
 ]);
 
 function expectSame(options: TrainingBatchOptions, pass: number, order: (count: number) => number[], what: string) {

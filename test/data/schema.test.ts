@@ -125,6 +125,7 @@ test("names what is wrong", () => {
     "samples",
     "numbers",
     "run_offsets",
+    "distinct_item",
     "tags_offsets",
     "user_vector",
     "excluded",
