@@ -181,7 +181,7 @@ void check_forward(const Call& call) {
   check_operands(call, 0);
 }
 
-// Elements of a row of x or h₋ in the memory that products read, a row each: numbers, or pairs of them in bfloat16.
+// Elements of a row of h₋ in the memory that products read, a row for each run: numbers, or pairs of them in bfloat16.
 SHORTLIST_INLINE int64_t state_elements(int64_t width, bool bf16) { return in_pairs(bf16) ? (width + 1) / 2 : width; }
 
 // Number j of such a row on, `count` of them or a vector.
@@ -193,19 +193,15 @@ SHORTLIST_INLINE void store_state_upto(float* row, int64_t j, vf x, int64_t coun
   }
 }
 
-SHORTLIST_INLINE void copy_to_state(float* to, const float* from, int64_t count, bool bf16) {
-  for (int64_t j = 0; j < count; j += kLanes) store_state_upto(to, j, load_upto(from + j, count - j), count - j, bf16);
-}
-
 // What the runs of one step of a group share.
 struct GroupStep {
   int64_t h;
   bool bf16;
-  bool first;          // h₋ = c₋ = 0
-  const float* state;  // [runs, stride] h₋
-  float* state_to;     // h
-  int64_t stride;      // state_elements(h)
-  float* cell;         // [runs, h] c₋, then c
+  bool first;                      // h₋ = c₋ = 0
+  const float* state;              // [runs, stride] h₋
+  float* state_to;                 // [runs, stride] h
+  int64_t stride;                  // state_elements(h)
+  float* cell;                     // [runs, h] c₋, then c
   const int64_t* step;             // [runs]
   const int64_t* ahead;            // [runs] the step to come
   const float* const* projection;  // [runs] x·W + b
@@ -224,20 +220,22 @@ void tile(const GroupStep& group, int64_t run, const float* panel, float* to) {
   });
 }
 
-// What `runs` runs make of h₋·R, the vector of units from j on. Two loops, for a chain of all that a run needs is so long that
-// too few of them are under way at a time.
+// What `runs` runs make of h₋·R, the vector of units from j on.
 template <bool kWhole>
-void activate(const GroupStep& group, int64_t runs, int64_t j, const float* sums) {
+void activate(const GroupStep& group, int64_t runs, int64_t j, const float* from) {
   const int64_t h = group.h, left = kWhole ? kLanes : h - j;
-  const float* from = sums;
   for (int64_t r = 0; r < runs; ++r, from += 4 * kLanes) {
-    float* const gates = group.gates.row(group.step[r]) + j;
+    const int64_t s = group.step[r], next = group.ahead[r];
+    float* const gates = group.gates.row(s) + j;
     float* const cell = group.cell + r * h + j;
-    for (int gate = 0; gate < 4; ++gate) __builtin_prefetch(group.gates.row(group.ahead[r]) + gate * h + j, 1, 2);
+    for (int gate = 0; gate < 4; ++gate) __builtin_prefetch(group.gates.row(next) + gate * h + j, 1, 2);
+    __builtin_prefetch(group.cells.row(next) + j, 1, 2);
+    __builtin_prefetch(group.output.row(next) + j, 1, 2);
     const float* const projection = group.projection[r] + j;
     vf i = load(from) + load_upto(projection, left);
     vf f = load(from + kLanes) + load_upto(projection + h, left);
     vf g = load(from + 2 * kLanes) + load_upto(projection + 2 * h, left);
+    vf o = load(from + 3 * kLanes) + load_upto(projection + 3 * h, left);
     const vf before = group.first ? vf{} : load_upto(cell, left);
     if (group.peepholes.input) {
       i = madd(load_upto(group.peepholes.input + j, left), before, i);
@@ -246,23 +244,16 @@ void activate(const GroupStep& group, int64_t runs, int64_t j, const float* sums
     i = sigmoid(i);
     f = sigmoid(f);
     g = hyperbolic_tangent(g);
-    store_upto(gates, i, left);
-    store_upto(gates + h, f, left);
-    store_upto(gates + 2 * h, g, left);
-    store_upto(cell, madd(f, before, i * g), left);
-  }
-  from = sums;
-  for (int64_t r = 0; r < runs; ++r, from += 4 * kLanes) {
-    const int64_t s = group.step[r], next = group.ahead[r];
-    __builtin_prefetch(group.cells.row(next) + j, 1, 2);
-    __builtin_prefetch(group.output.row(next) + j, 1, 2);
-    vf o = load(from + 3 * kLanes) + load_upto(group.projection[r] + 3 * h + j, left);
-    const vf c = load_upto(group.cell + r * h + j, left);
+    const vf c = madd(f, before, i * g);
     if (group.peepholes.output) o = madd(load_upto(group.peepholes.output + j, left), c, o);
     o = sigmoid(o);
     const vf output = o * hyperbolic_tangent(c);
-    store_upto(group.gates.row(s) + 3 * h + j, o, left);
+    store_upto(gates, i, left);
+    store_upto(gates + h, f, left);
+    store_upto(gates + 2 * h, g, left);
+    store_upto(gates + 3 * h, o, left);
     store_upto(group.cells.row(s) + j, c, left);
+    store_upto(cell, c, left);
     store_upto(group.output.row(s) + j, output, left);
     store_state_upto(group.state_to + r * group.stride, j, output, left, group.bf16);
   }

@@ -38,13 +38,12 @@ async function trained(engine: Engine, changes: Partial<ModelConfig>, steps: num
   return { ...made, losses: outputs["loss"]! };
 }
 
-function parameters({
-  store,
-  program,
-}: {
+interface Learnt {
   readonly store: TensorStore;
-  readonly program: { tensors: readonly { name: string; role: string }[] };
-}) {
+  readonly program: { readonly tensors: readonly { readonly name: string; readonly role: string }[] };
+}
+
+function parameters({ store, program }: Learnt) {
   return program.tensors
     .filter(({ role }) => role === "parameter")
     .map(({ name }) => [name, store.read(name)] as const);
@@ -93,6 +92,15 @@ for (const changes of CONFIGS) {
   });
 }
 
+function assertSameParameters(actual: Learnt, expected: Learnt): void {
+  const values = new Map(parameters(expected));
+  for (const [name, learnt] of parameters(actual)) {
+    learnt.forEach((value: number, i: number) => {
+      assert.ok(Math.abs(value - values.get(name)![i]!) < 1e-5, `${name}[${i}]: ${value}, ${values.get(name)![i]}`);
+    });
+  }
+}
+
 test("what users share is learnt as if each sample had it", async () => {
   const engine = createEngine({ threads: 2 });
   for (const changes of [{}, { skipHidden: true, hiddenWidths: [8, 6], pooling: "last" }] as const) {
@@ -101,15 +109,20 @@ test("what users share is learnt as if each sample had it", async () => {
     const batch = shared.batches.batch(0, 0);
     assert.ok(batch.dims["users"]! < batch.dims["samples"]!);
     assert.is(apart.batches.batch(0, 0).dims["users"], undefined);
-    const expected = new Map(parameters(apart));
-    for (const [name, values] of parameters(shared)) {
-      values.forEach((value: number, i: number) => {
-        assert.ok(
-          Math.abs(value - expected.get(name)![i]!) < 1e-5,
-          `${name}[${i}]: ${value}, ${expected.get(name)![i]}`,
-        );
-      });
-    }
+    assertSameParameters(shared, apart);
+  }
+});
+
+test("what steps read of one item is learnt as if each had it", async () => {
+  const engine = createEngine({ threads: 2 });
+  for (const changes of [{}, { peepholes: true }, { lstmLayers: 2, pooling: "last" }] as const) {
+    const without = { ...changes, exclude: ["category", "tags"] };
+    const shared = await trained(engine, without, 4);
+    const apart = await trained(engine, { ...without, attributes: "both" }, 4); // of attributes that are left out
+    const batch = shared.batches.batch(0, 0);
+    assert.ok(batch.dims["distinct"]! < batch.dims["positions"]!);
+    assert.is(apart.batches.batch(0, 0).dims["distinct"], undefined);
+    assertSameParameters(shared, apart);
   }
 });
 
