@@ -14,6 +14,9 @@ namespace shortlist {
 namespace {
 
 const size_t kHugePage = size_t{2} << 20;
+// From here on memory comes from the system and goes back to it: freed pieces of this size, each thread's in a heap of its own,
+// kept 16 MB of a training process (blocks that grow with the batches).
+const size_t kLeastMapped = size_t{256} << 10;
 
 [[noreturn]] void fail(size_t bytes) {
   throw Error(Status::executor, "Expected " + std::to_string(bytes) + " more bytes of memory but the system has none left");
@@ -24,16 +27,17 @@ const size_t kHugePage = size_t{2} << 20;
 Memory::Memory(size_t bytes, bool zero) {
   if (bytes > SIZE_MAX / 4) fail(bytes);
   bytes_ = aligned_size(bytes > 0 ? bytes : 1);
-  mapped_ = bytes_ >= 2 * kHugePage;
+  mapped_ = bytes_ >= kLeastMapped;
   if (mapped_) {
-    bytes_ = (bytes_ + kHugePage - 1) / kHugePage * kHugePage;
+    const bool huge = bytes_ >= 2 * kHugePage;
+    if (huge) bytes_ = (bytes_ + kHugePage - 1) / kHugePage * kHugePage;
     data_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data_ == MAP_FAILED) {
       data_ = nullptr;
       fail(bytes);
     }
 #ifdef MADV_HUGEPAGE
-    madvise(data_, bytes_, MADV_HUGEPAGE);  // a wish: without huge pages the memory is as good
+    if (huge) madvise(data_, bytes_, MADV_HUGEPAGE);  // a wish: without huge pages the memory is as good
 #endif
     return;
   }

@@ -46,6 +46,7 @@ Batcher::Batcher(Clicks clicks, const BatchOptions& options) : clicks_(std::move
   }
   index_targets();
   if (options.shared) cut_parts();
+  parts_.shrink_to_fit();
   if (options.share_items) {
     const int32_t* const items = clicks_.item_features[0].ids;
     int32_t least = 0, largest = 0;
@@ -65,6 +66,7 @@ void Batcher::check_offsets(const char* name, const int32_t* offsets, int64_t gr
 }
 
 void Batcher::index_targets() {
+  marks_.reserve(static_cast<size_t>(clicks_.clicks / kTargetsAMark + 1));  // growing would leave holes of their size in memory
   const int32_t* items = clicks_.item_features[0].ids;
   for (int64_t user = 0; user < clicks_.users; ++user) {
     for (int32_t click = clicks_.offsets[user]; click < clicks_.offsets[user + 1]; ++click) {
