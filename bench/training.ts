@@ -5,7 +5,7 @@ import type { Engine, Executor } from "../src/executors/executor.js";
 import type { DimSizes } from "../src/graph/dims.js";
 import type { Program } from "../src/graph/program.js";
 import { forCatalogue, type ModelConfig, resolveConfig } from "../src/model/config.js";
-import { sharedRows } from "../src/model/network.js";
+import { trainingBatchOptions } from "../src/model/network.js";
 import { trainingProgram } from "../src/model/programs.js";
 import { instructionCosts } from "../src/ops/cost.js";
 import { type Contender, medianOfBlocks } from "./contender.js";
@@ -30,16 +30,7 @@ const SEED = 1;
 
 /** Training batches as `train` makes them. */
 export function batchesOf(engine: Engine, log: SyntheticLog, config: ModelConfig): TrainingBatches {
-  const { window, windows, batchSize, batching } = config;
-  return engine.createTrainingBatches({
-    clicks: log.clicks,
-    window,
-    windows,
-    batchSize,
-    batching,
-    seed: SEED,
-    ...sharedRows(config),
-  });
+  return engine.createTrainingBatches({ clicks: log.clicks, seed: SEED, ...trainingBatchOptions(config) });
 }
 
 /** The first batches of the pass: steps go round them, so that all sides of a comparison have the very same ones. */

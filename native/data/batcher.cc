@@ -417,7 +417,7 @@ int64_t Batcher::gather_distinct(const int32_t* items, Elements* distinct, Eleme
     place_of_item[items[p]] = position_places_[static_cast<size_t>(p)] = place;
   }
   distinct->resize(count);
-  for (int32_t i = 0; i < count; ++i) place_of_item_[static_cast<size_t>(distinct->ids()[i])] = -1;
+  for (int32_t i = 0; i < count; ++i) place_of_item[to[i]] = -1;
   const int64_t steps = step_position_->size();
   step_item->resize(steps);
   for (int64_t s = 0; s < steps; ++s) {

@@ -2,9 +2,9 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { lstm, type Precision } from "../ops/index.js";
 
 export interface LstmLayerInputs {
-  /** [positions, in] */
+  /** [rows, in]: of positions, or of what several of them have in common */
   readonly input: Tensor;
-  /** [steps] the position that each step reads */
+  /** [steps] the row that each step reads */
   readonly position: Tensor;
   /** [runs + 1] where each run's steps begin */
   readonly runOffsets: Tensor;

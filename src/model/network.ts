@@ -1,4 +1,4 @@
-import { AGE_INPUTS } from "../data/batches.js";
+import { AGE_INPUTS, type TrainingBatchOptions } from "../data/batches.js";
 import type { Encoding } from "../data/clicks.js";
 import { type ItemFeature, itemFeatures, type Schema, userFeatures } from "../data/schema.js";
 import { nearestName, ShortlistError } from "../errors.js";
@@ -29,6 +29,12 @@ export function sharedRows(config: ModelConfig): { readonly shareUsers: boolean;
     shareUsers: batching === "shared" && dropout === 0 && userDropout === 0,
     shareItems: history === "lstm" && attributes === "pooled" && embeddingDropout === 0 && !lastClick,
   };
+}
+
+/** The options of the batches that a configuration trains on. */
+export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOptions, "clicks" | "seed"> {
+  const { window, windows, batchSize, batching } = config;
+  return { window, windows, batchSize, batching, ...sharedRows(config) };
 }
 
 /**

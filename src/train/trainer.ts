@@ -10,7 +10,7 @@ import type { Program } from "../graph/program.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
 import { initializeStore } from "../model/initialize.js";
 import { checkModelFolder, METRICS, Model, passFolder, restoreWeights, saveModel } from "../model/model.js";
-import { sharedRows } from "../model/network.js";
+import { trainingBatchOptions } from "../model/network.js";
 import {
   type InitializedProgram,
   inferenceProgram,
@@ -115,11 +115,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const clicks = validation?.trainingClicks ?? dataset.clicks;
   const network = new LearningNetwork(engine, { ...dataset, clicks }, config, options);
   try {
-    const { window, windows, batchSize, batching } = config;
-    const batches = engine.createTrainingBatches({
-      ...{ clicks, window, windows, batchSize, batching, seed },
-      ...sharedRows(config),
-    });
+    const batches = engine.createTrainingBatches({ clicks, seed, ...trainingBatchOptions(config) });
     if (batches.samplesPerPass === 0) {
       throw new ShortlistError(
         "ERR_DATASET",
