@@ -103,10 +103,20 @@ const Attribute* find_attribute(const Call& call, const char* name) {
 
 const Attribute& attribute_of(const Call& call, const char* name, Attribute::Kind kind, const char* kind_name) {
   const Attribute* attribute = find_attribute(call, name);
-  const std::string op = "[" + std::string(call.op) + "] ";
-  if (attribute == nullptr) throw Error(Status::program, op + "Missing attribute \"" + name + "\"");
-  if (attribute->kind != kind) throw Error(Status::program, op + "Expected attribute \"" + name + "\" to be a " + kind_name);
-  return *attribute;
+  if (attribute != nullptr && attribute->kind == kind) return *attribute;
+  const std::string op = "[" + std::string(call.op) + "] ", quoted = "\"" + std::string(name) + "\"";
+  if (attribute == nullptr) throw Error(Status::program, op + "Missing attribute " + quoted);
+  throw Error(Status::program, op + "Expected attribute " + quoted + " to be a " + kind_name);
+}
+
+Bounds bounds_of(const int32_t* numbers, int64_t count) {
+  if (count == 0) return {};
+  int32_t lowest = numbers[0], highest = numbers[0];
+  for (int64_t i = 1; i < count; ++i) {
+    lowest = std::min(lowest, numbers[i]);
+    highest = std::max(highest, numbers[i]);
+  }
+  return {true, lowest, highest};
 }
 
 }  // namespace
@@ -118,6 +128,10 @@ double number_attribute(const Call& call, const char* name) {
 }
 
 bool flag_attribute(const Call& call, const char* name) { return attribute_of(call, name, Attribute::Kind::flag, "flag").flag; }
+
+const char* text_attribute(const Call& call, const char* name) {
+  return attribute_of(call, name, Attribute::Kind::text, "text").text.c_str();
+}
 
 bool text_attribute_is(const Call& call, const char* name, const char* text) {
   return attribute_of(call, name, Attribute::Kind::text, "text").text == text;
@@ -304,6 +318,7 @@ std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& siz
   std::unique_ptr<Run> run = over ? std::move(over) : std::make_unique<Run>();
   run->extents.clear();
   run->offsets.clear();
+  run->bounds.assign(inputs_.size(), Bounds{});
   for (const TensorSpec& spec : program_.tensors) run->extents.push_back(extent_of(spec, sizes));
   size_t bytes = 0;
   for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -324,7 +339,9 @@ std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& siz
   if (run->inputs.bytes() < bytes || run->inputs.data() == nullptr) run->inputs = Memory(bytes);
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (inputs[i].elements == 0) continue;
-    std::memcpy(static_cast<char*>(run->inputs.data()) + run->offsets[i], inputs[i].data, static_cast<size_t>(inputs[i].elements) * kBytesPerElement);
+    char* const to = static_cast<char*>(run->inputs.data()) + run->offsets[i];
+    std::memcpy(to, inputs[i].data, static_cast<size_t>(inputs[i].elements) * kBytesPerElement);
+    if (inputs[i].dtype == Dtype::int32) run->bounds[i] = bounds_of(reinterpret_cast<const int32_t*>(to), inputs[i].elements);
   }
   return run;
 }
@@ -336,13 +353,7 @@ void Executor::bound_constants() {
   for (size_t i = 0; i < values_.size(); ++i) {
     const TensorSpec& spec = program_.tensors[i];
     if (spec.role != Role::constant || spec.dtype != Dtype::int32) continue;
-    const int64_t elements = store_->at(spec.name).elements;
-    const int32_t* ids = values_[i].i32();
-    values_[i].bounded = elements > 0;
-    if (elements == 0) continue;
-    const auto [lowest, highest] = std::minmax_element(ids, ids + elements);
-    values_[i].lowest = *lowest;
-    values_[i].highest = *highest;
+    values_[i].bounds = bounds_of(values_[i].i32(), store_->at(spec.name).elements);
   }
 }
 
@@ -381,7 +392,10 @@ void Executor::plan(const Run& run) {
     values_[i].rows = run.extents[i].rows;
     values_[i].columns = values_[i].stride = run.extents[i].columns;
   }
-  for (size_t i = 0; i < inputs_.size(); ++i) values_[inputs_[i]].data = static_cast<char*>(run.inputs.data()) + run.offsets[i];
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    values_[inputs_[i]].data = static_cast<char*>(run.inputs.data()) + run.offsets[i];
+    values_[inputs_[i]].bounds = run.bounds[i];
+  }
   for (const Buffer& buffer : buffers_) {
     char* data = static_cast<char*>(arena_.data()) + buffer.offset;
     for (const int tensor : buffer.tensors) {

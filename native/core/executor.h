@@ -74,6 +74,7 @@ class Executor {
   struct Run {
     std::vector<Extent> extents;  // one for each of program().tensors
     std::vector<size_t> offsets;  // of the inputs, in `inputs`
+    std::vector<Bounds> bounds;   // of the inputs
     Memory inputs;
   };
 

@@ -10,6 +10,12 @@ namespace shortlist {
 
 enum class Dtype : uint8_t { float32, int32, uint32 };  // each is 4 bytes wide
 
+// What int32 elements lie in, where that is known: [lowest, highest].
+struct Bounds {
+  bool known;
+  int32_t lowest, highest;
+};
+
 // A row-major matrix view. Rank 1 has one column; a scalar has one row too. Rows lie `stride` elements apart: a tensor
 // may be a block of columns of a wider one, which is how a concatenation is made without copying.
 struct Tensor {
@@ -20,10 +26,7 @@ struct Tensor {
   int64_t stride;
   Dtype dtype;
   bool given;  // an input or a constant: known before the run, so checks read it
-  // Of an int32 constant, so that a large one is not read again for every run: where `bounded`, its elements lie in
-  // [lowest, highest].
-  bool bounded;
-  int32_t lowest, highest;
+  Bounds bounds;  // of an int32 input or constant, found before the run: checks need not read all of it
 
   SHORTLIST_INLINE float* f32() const { return static_cast<float*>(data); }
   SHORTLIST_INLINE int32_t* i32() const { return static_cast<int32_t*>(data); }

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "native/core/error.h"
-#include "native/core/program.h"
 #include "native/ops/op.h"
 
 namespace shortlist {
@@ -18,30 +17,15 @@ std::string text(int64_t number) { return std::to_string(number); }
 
 }  // namespace
 
-const char* text_attribute(const Call& call, const char* name) {
-  for (int32_t i = 0; i < call.attribute_count; ++i) {
-    const Attribute& attribute = call.attributes[i];
-    if (attribute.name == name && attribute.kind == Attribute::Kind::text) return attribute.text.c_str();
-  }
-  throw Error(Status::program, "[" + std::string(call.op) + "] Expected a text for attribute \"" + name + "\"");
-}
-
 void expect(const Call& call, bool condition, const char* expectation) {
   if (!condition) throw Error(Status::program, "[" + std::string(call.op) + "] Expected " + expectation);
 }
 
-// The checks look for any bad number first, without a branch for each, and for its place only where there is one: they
-// run before every step, on one thread.
+// Checks run before every step, on one thread: of ids they read the bounds, and of ranges and offsets all numbers without a
+// branch for each. They look for a bad one's place only where there is one.
 
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first) {
-  if (!ids.given || (ids.bounded && ids.lowest >= first && ids.highest < rows)) return;
-  const uint32_t least = static_cast<uint32_t>(first);
-  uint32_t largest = 0;  // id − first, as a number without sign: below `first` it is huge
-  for (int64_t r = 0; r < ids.rows; ++r) {
-    const uint32_t* row = ids.u32() + r * ids.stride;
-    for (int64_t c = 0; c < ids.columns; ++c) largest = row[c] - least > largest ? row[c] - least : largest;
-  }
-  if (ids.rows * ids.columns == 0 || (largest <= INT32_MAX && largest < rows - first)) return;
+  if (!ids.given || (ids.bounds.known && ids.bounds.lowest >= first && ids.bounds.highest < rows)) return;
   for (int64_t r = 0; r < ids.rows; ++r) {
     const int32_t* row = ids.i32() + r * ids.stride;
     for (int64_t c = 0; c < ids.columns; ++c) {

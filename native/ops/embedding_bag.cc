@@ -16,18 +16,14 @@
 // uniform ids and 0.55 ms for Zipf ids; a bare loop over such rows takes 0.93 and 0.48. Prefetching 8 ids ahead, and to the
 // first-level cache, took up to twice as long.
 
-#include "native/ops/operands.h"
-#include "native/simd/vector.h"
+#include "native/ops/row_units.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kSamplesPerBlock = 32;
-const int64_t kPrefetchAhead = 32;     // ids
-const int64_t kGroupsPerUnit = 256;    // of the gradient, at least
-const int64_t kColumnsPerBlock = 16;   // of units that are split
-const int64_t kFewUnits = 4;
+const int64_t kPrefetchAhead = 32;  // ids
 
 struct Bag {
   const int32_t* start;
@@ -112,14 +108,6 @@ void check_gradient(const Call& call) {
   check_bag_ranges(call);
 }
 
-// rows[from … to), columns [first, last), = 0.
-SHORTLIST_INLINE void clear_rows(const Tensor& rows, int64_t from, int64_t to, int64_t first, int64_t last) {
-  for (int64_t g = from; g < to; ++g) {
-    float* row = rows.row(g);
-    for (int64_t c = first; c < last; c += kLanes) store_upto(row + c, vf{}, last - c);
-  }
-}
-
 // What the chain of samples [first, last) gives to its groups, columns c and on: rows is += where `add` says so, else =.
 template <int vectors, bool add>
 SHORTLIST_INLINE void add_chain(const Tensor& output_gradient, const Tensor& rows, const Bag& bag, int64_t first,
@@ -146,43 +134,13 @@ SHORTLIST_INLINE int64_t end_of_chain(const Bag& bag, int64_t sample, int64_t sa
   return last;
 }
 
-// Samples [sample[u], sample[u + 1]) hold no groups but [group[u], group[u + 1]), and share none with other units.
-struct Units {
-  int64_t count;
-  int32_t* sample;
-  int32_t* group;
-};
-
-Units units_of(const Call& call, const Bag& bag, int64_t samples, int64_t groups) {
-  const int64_t most = groups / kGroupsPerUnit + 1;
-  Units units = {1, int_scratch(call, most + 1), int_scratch(call, most + 1)};
-  units.sample[0] = units.group[0] = 0;
-  int32_t reach = 0;  // past the groups of all samples so far
-  for (int64_t s = 0; s < samples; ++s) {
-    if (bag.start[s] == bag.end[s]) continue;
-    while (bag.start[s] < units.group[units.count - 1]) --units.count;  // it reaches back
-    if (bag.start[s] >= reach && reach - units.group[units.count - 1] >= kGroupsPerUnit) {
-      units.sample[units.count] = static_cast<int32_t>(s);
-      units.group[units.count++] = reach;
-    }
-    if (bag.end[s] > reach) reach = bag.end[s];
-  }
-  units.sample[units.count] = static_cast<int32_t>(samples);
-  units.group[units.count] = static_cast<int32_t>(groups);
-  return units;
-}
-
 void gradient(const Call& call) {
   const Tensor& output_gradient = call.input(kOutputGradient);
   const Tensor& rows = call.output(0);
   const Bag bag = bag_of(call);
-  const Units units = units_of(call, bag, output_gradient.rows, rows.rows);
-  const int64_t block = units.count < kFewUnits && rows.rows > kGroupsPerUnit ? kColumnsPerBlock : rows.columns;
-  const int64_t blocks = block > 0 ? (rows.columns + block - 1) / block : 0;
-  parallel(call, units.count * blocks, [&](int64_t chunk) {
-    const int64_t unit = chunk / blocks;
-    const int64_t first = chunk % blocks * block, last = first + block < rows.columns ? first + block : rows.columns;
-    int64_t reach = units.group[unit];  // groups before it are written
+  const RowUnits units = row_units(call, bag.start, bag.end, output_gradient.rows, rows.rows);
+  for_each_unit(call, units, rows, [&](int64_t unit, int64_t first, int64_t last) {
+    int64_t reach = units.row[unit];  // groups before it are written
     for (int64_t s = units.sample[unit]; s < units.sample[unit + 1];) {
       const int64_t begin = s, after = end_of_chain(bag, s, units.sample[unit + 1]);
       const int64_t start = bag.start[begin], end = bag.end[after - 1];
@@ -199,7 +157,7 @@ void gradient(const Call& call) {
       });
       if (end > reach) reach = end;
     }
-    clear_rows(rows, reach, units.group[unit + 1], first, last);
+    clear_rows(rows, reach, units.row[unit + 1], first, last);
   });
 }
 

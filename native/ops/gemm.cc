@@ -91,8 +91,10 @@ SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out
 
 // One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. Where C is far, the tile below is
 // asked for.
+//
+// Not inlined: in the midst of a caller GCC 12 leaves some of its sums in memory.
 template <int kRows, Layout kLayout, bool kDots, bool kFar = false>
-void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b, int64_t b_stride,
+__attribute__((noinline)) void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b, int64_t b_stride,
           const TileOutput& out) {
   vf sum[kRows][kTileVectors];
   for_each_vector<kRows, kTileVectors>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = vf{}; });

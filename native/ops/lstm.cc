@@ -13,9 +13,10 @@
 //
 // Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units. The gates of all runs of a group are
 // activated in one go: a tile's own, right behind its products, are too few to hide how long each takes. R is packed once, in
-// panels of [h, 4, kLanes], 16 KiB at h = 64.
+// panels of [h, 4, kLanes], 16 KiB at h = 64 and 16 lanes.
 // Backward, step t of a group is one pass over the gates and one product d·Rᵀ; after some 250 rows of d come the products that
-// they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ.
+// they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ. Slab s of S has
+// the groups s, s + S, …: long runs and short ones.
 //
 // What is bound by memory is what is written once a step and read again: gates, 1 KiB a step. So neither x·W nor d is stored for
 // a step that reads a row of the input alone (all of them in isolated windows): a group projects such rows for some steps at a
@@ -209,7 +210,7 @@ struct GroupStep {
   Tensor gates, cells, output;
 };
 
-// h₋·R of kRows runs from `run` on, the vector of units from j on of each gate: to [kRows, 4, kLanes].
+// h₋·R of kRows runs from `run` on, the vector of units of each gate that the panel is of: to [kRows, 4, kLanes].
 template <int kRows, bool kDots>
 void tile(const GroupStep& group, int64_t run, const float* panel, float* to) {
   vf sum[kRows][4] = {};
@@ -220,7 +221,7 @@ void tile(const GroupStep& group, int64_t run, const float* panel, float* to) {
   });
 }
 
-// What `runs` runs make of h₋·R, the vector of units from j on.
+// What `runs` runs make of h₋·R, the vector of units from j on: `from` [runs, 4, kLanes].
 template <bool kWhole>
 void activate(const GroupStep& group, int64_t runs, int64_t j, const float* from) {
   const int64_t h = group.h, left = kWhole ? kLanes : h - j;
@@ -563,8 +564,8 @@ struct Backward {
            (in_pairs(bf16) ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
-  // Groups [first, last) of runs.per_group() runs.
-  void run(int64_t first, int64_t last, const Slab& slab, float* buffer) const {
+  // Groups first, first + stride, … of runs.per_group() runs.
+  void run(int64_t first, int64_t stride, const Slab& slab, float* buffer) const {
     float* const own_d = buffer;                                         // [rows, 4h]
     float* const read = own_d + kRowsPerProduct * d_stride;              // [rows] of x, h₋, 1
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
@@ -585,9 +586,11 @@ struct Backward {
                      {own_d + begin * d_stride, d_stride, 1}, slab.weight + from * 4 * h, 4 * h, epilogue, strips);
       written = true;
     };
-    const auto multiply_rows = [&] {
-      for (int64_t j = 0; j < weight_rows * 4 * h && !written && alone == 0; ++j) slab.weight[j] = 0;
-      written |= alone == 0;
+    const auto flush = [&] {
+      if (!written && alone == 0) {
+        for (int64_t j = 0; j < weight_rows * 4 * h; ++j) slab.weight[j] = 0;
+        written = true;
+      }
       add_weight_gradient(0, alone, 0, weight_rows);
       add_weight_gradient(others, kRowsPerProduct, above, h);
       multiply_packed(alone, 0, above, {own_d, d_stride, 1}, input_weight, input_gradients, above, {});
@@ -595,17 +598,19 @@ struct Backward {
       alone = 0;
       others = kRowsPerProduct;
     };
-    for (int64_t j = 0; j < 3 * h && peepholes.input; ++j) slab.peephole[j] = 0;
+    if (peepholes.input) {
+      for (int64_t j = 0; j < 3 * h; ++j) slab.peephole[j] = 0;
+    }
 
-    const int64_t per_group = runs.per_group(), stop = last * per_group < runs.count ? last * per_group : runs.count;
-    for (int64_t begin = first * per_group; begin < stop; begin += per_group) {
+    const int64_t per_group = runs.per_group();
+    for (int64_t begin = first * per_group; begin < runs.count; begin += stride * per_group) {
       const int64_t end = begin + per_group < runs.count ? begin + per_group : runs.count;
       int64_t active = 0;
       for (int64_t t = runs.length(begin) - 1; t >= 0; --t) {
         for (; active < end - begin && runs.length(begin + active) > t; ++active) {
           for (int64_t j = 0; j < h; ++j) dh[active * h + j] = dc[active * h + j] = 0;
         }
-        if (others - alone < active) multiply_rows();
+        if (others - alone < active) flush();
         for (int64_t i = 0; i < active; ++i) {
           const int64_t s = runs.first_step(begin + i) + t;
           if (t > 0) {
@@ -636,13 +641,16 @@ struct Backward {
             to[above + h] = 1;
             row_of[row] = position[s];
           }
-          for (int64_t j = 0; j < h && t == 0; ++j) to[above + j] = 0;
-          if (t > 0) copy_row(to + above, output.row(s - 1), h, bf16);
+          if (t > 0) {
+            copy_row(to + above, output.row(s - 1), h, bf16);
+          } else {
+            for (int64_t j = 0; j < h; ++j) to[above + j] = 0;
+          }
         }
         if (t > 0) multiply_packed(active, 0, h, {step_d, d_stride, 1}, recurrent_weight, dh, h, {});
       }
     }
-    multiply_rows();
+    flush();
   }
 };
 
@@ -679,15 +687,13 @@ void gradient(const Call& call) {
   backward.read_stride = round_up(backward.weight_rows, 16) + 16;
 
   const int64_t per_group = backward.runs.per_group(), groups = (backward.runs.count + per_group - 1) / per_group;
-  const int64_t groups_per_slab = (groups + kMostSlabs - 1) / kMostSlabs + (groups == 0);
-  const int64_t slabs = groups == 0 ? 1 : (groups + groups_per_slab - 1) / groups_per_slab;
+  const int64_t slabs = groups == 0 ? 1 : groups < kMostSlabs ? groups : kMostSlabs;
   const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
   float* partial = float_scratch(call, slabs * slab_elements);
   float* buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
   parallel(call, slabs, [&](int64_t slab) {
     float* own = partial + slab * slab_elements;
-    backward.run(slab * groups_per_slab, (slab + 1) * groups_per_slab, {own, own + weight_elements},
-                 buffers + this_worker() * backward.buffer_elements());
+    backward.run(slab, slabs, {own, own + weight_elements}, buffers + this_worker() * backward.buffer_elements());
   });
 
   const Tensor& weight_gradient = call.output(kInputWeightGradient);
@@ -712,9 +718,12 @@ void gradient(const Call& call) {
     sum_slabs(weight_elements + i * h, h, call.output(kPeepholeGradient + i).f32());
   }
   const Tensor& input_gradient = call.output(kInputGradient);
-  for (int64_t p = 0; p < input.rows; ++p) {
-    for (int64_t j = 0; j < input.columns && shared.place[p] == kUnread; ++j) input_gradient.row(p)[j] = 0;
-  }
+  parallel_blocks(call, input.rows, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      if (shared.place[p] != kUnread) continue;
+      for (int64_t j = 0; j < input.columns; ++j) input_gradient.row(p)[j] = 0;
+    }
+  });
   if (shared.count == 0) return;
 
   // D of the shared rows, and what becomes of it.
@@ -726,15 +735,21 @@ void gradient(const Call& call) {
   const Tensor x = gather_shared_rows(call, input, shared);
   float* const gradient = float_scratch(call, shared.count * input.columns);
   multiply(call, shared.count, input.columns, 4 * h, d, weight, gradient, input.columns, {});
-  for (int64_t r = 0; r < shared.count; ++r) {
-    copy_row(input_gradient.row(shared.row[r]), gradient + r * input.columns, input.columns, false);
-  }
+  parallel_blocks(call, shared.count, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      copy_row(input_gradient.row(shared.row[r]), gradient + r * input.columns, input.columns, false);
+    }
+  });
   Epilogue add;
   add.accumulate = true;
   multiply(call, input.columns, 4 * h, shared.count, {x.f32(), 1, x.stride, backward.bf16}, d, weight_gradient.f32(),
            weight_gradient.stride, add);
   if (bias_gradient) {
-    for (int64_t r = 0; r < shared.count && backward.bf16; ++r) copy_row(sums.row(r), sums.row(r), sums.columns, true);
+    if (backward.bf16) {
+      parallel_blocks(call, shared.count, 64, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) copy_row(sums.row(r), sums.row(r), sums.columns, true);
+      });
+    }
     float* const shared_bias = float_scratch(call, 4 * h);
     column_sums(call, sums, shared_bias);
     for (int64_t j = 0; j < 4 * h; ++j) bias_gradient[j] += shared_bias[j];

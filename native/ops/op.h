@@ -42,7 +42,8 @@ struct Op {
   // Throws Error(Status::program) on operands that do not fit each other and Error(Status::input) on ids and ranges out
   // of bounds in tensors that are `given`. Every instruction's check runs before the first kernel does.
   void (*check)(const Call& call);
-  // Writes every output. Throws nothing, and reads nothing outside its operands once `check` has passed.
+  // Writes every output, and reads nothing outside its operands once `check` has passed. Throws only what `scratch` does where
+  // no memory is left; the run is then half done.
   void (*run)(const Call& call);
 };
 
@@ -50,7 +51,7 @@ struct Op {
 double number_attribute(const Call& call, const char* name);
 bool flag_attribute(const Call& call, const char* name);
 bool text_attribute_is(const Call& call, const char* name, const char* text);
-const char* text_attribute(const Call& call, const char* name);  // native/ops/checks.cc; lives as long as the program
+const char* text_attribute(const Call& call, const char* name);  // lives as long as the program
 
 // `elements` 4-byte elements of scratch memory, 64-byte aligned, not cleared, valid until the instruction ends. Call it
 // from the op's own function, not from inside a chunk.

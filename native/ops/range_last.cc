@@ -6,8 +6,7 @@
 // The gradient's samples mostly end at rising rows (prefixes of runs, or runs one after the other): then each block of
 // samples clears and writes the rows up to its own ends, on all threads. Otherwise one thread adds them in order.
 
-#include "native/ops/operands.h"
-#include "native/simd/vector.h"
+#include "native/ops/row_units.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -53,12 +52,6 @@ void check_gradient(const Call& call) {
   check_ranges(call, call.input(kGradientStart), call.input(kGradientEnd), call.input(kLike).rows);
 }
 
-SHORTLIST_INLINE void clear_rows(const Tensor& rows, int64_t from, int64_t to) {
-  for (int64_t r = from; r < to; ++r) {
-    for (int64_t c = 0; c < rows.columns; c += kLanes) store_upto(rows.row(r) + c, vf{}, rows.columns - c);
-  }
-}
-
 void gradient(const Call& call) {
   const Tensor& output_gradient = call.input(kOutputGradient);
   const Tensor& input_gradient = call.output(0);
@@ -68,7 +61,7 @@ void gradient(const Call& call) {
   bool rising = samples > 0;
   for (int64_t s = 0; s < samples; ++s) rising = rising && start[s] < end[s] && (s == 0 || end[s - 1] < end[s]);
   if (!rising) {
-    clear_rows(input_gradient, 0, input_gradient.rows);
+    clear_rows(input_gradient, 0, input_gradient.rows, 0, columns);
     for (int64_t s = 0; s < samples; ++s) {
       if (start[s] == end[s]) continue;
       float* to = input_gradient.row(end[s] - 1);
@@ -81,13 +74,13 @@ void gradient(const Call& call) {
   }
   parallel_blocks(call, samples, kSamplesPerBlock, [&](int64_t first, int64_t last) {
     for (int64_t s = first; s < last; ++s) {
-      clear_rows(input_gradient, s == 0 ? 0 : end[s - 1], end[s] - 1);
+      clear_rows(input_gradient, s == 0 ? 0 : end[s - 1], end[s] - 1, 0, columns);
       for (int64_t c = 0; c < columns; c += kLanes) {
         const int64_t left = columns - c;
         store_upto(input_gradient.row(end[s] - 1) + c, load_upto(output_gradient.row(s) + c, left), left);
       }
     }
-    if (last == samples) clear_rows(input_gradient, end[samples - 1], input_gradient.rows);
+    if (last == samples) clear_rows(input_gradient, end[samples - 1], input_gradient.rows, 0, columns);
   });
 }
 

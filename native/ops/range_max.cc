@@ -12,17 +12,13 @@
 // of one run. What lies between two cuts is one thread's; a sample whose rows are all new writes them once, by comparing.
 // Where there are too few cuts, the columns are split as well: each element is summed by one thread in sample order.
 
-#include "native/ops/operands.h"
-#include "native/simd/vector.h"
+#include "native/ops/row_units.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kSamplesPerBlock = 32;
-const int64_t kRowsPerUnit = 128;     // of the gradient, at least
-const int64_t kColumnsPerBlock = 16;  // of units that are split
-const int64_t kFewUnits = 4;
 
 enum Input { kInput, kStart, kEnd };
 
@@ -118,56 +114,17 @@ void find_spans(const Call& call, int32_t* low, int32_t* high) {
   });
 }
 
-// Samples [sample[u], sample[u + 1]) name no rows but [row[u], row[u + 1]), which no other unit's do.
-struct Units {
-  int64_t count;
-  int32_t* sample;
-  int32_t* row;
-};
-
-Units units_of(const Call& call, const int32_t* low, const int32_t* high, int64_t samples, int64_t rows) {
-  const int64_t most = rows / kRowsPerUnit + 1;
-  Units units = {1, int_scratch(call, most + 1), int_scratch(call, most + 1)};
-  units.sample[0] = units.row[0] = 0;
-  int32_t reach = 0;  // past the rows of all samples so far
-  for (int64_t s = 0; s < samples; ++s) {
-    if (low[s] >= high[s]) continue;
-    while (low[s] < units.row[units.count - 1]) --units.count;  // it reaches back
-    if (low[s] >= reach && reach - units.row[units.count - 1] >= kRowsPerUnit) {
-      units.sample[units.count] = static_cast<int32_t>(s);
-      units.row[units.count++] = reach;
-    }
-    if (high[s] > reach) reach = high[s];
-  }
-  units.sample[units.count] = static_cast<int32_t>(samples);
-  units.row[units.count] = static_cast<int32_t>(rows);
-  return units;
-}
-
-// input_gradient[from … to), columns [first, last), = 0.
-SHORTLIST_INLINE void clear_rows(const Tensor& input_gradient, int64_t from, int64_t to, int64_t first, int64_t last) {
-  for (int64_t r = from; r < to; ++r) {
-    float* row = input_gradient.row(r);
-    for (int64_t c = first; c < last; c += kLanes) store_upto(row + c, vf{}, last - c);
-  }
-}
-
 void gradient(const Call& call) {
   const Tensor& output_gradient = call.input(kOutputGradient);
   const Tensor& index = call.input(kIndex);
   const Tensor& input_gradient = call.output(0);
-  const int64_t columns = input_gradient.columns;
   int32_t* low = int_scratch(call, index.rows);
   int32_t* high = int_scratch(call, index.rows);
   find_spans(call, low, high);
-  const Units units = units_of(call, low, high, index.rows, input_gradient.rows);
-  const int64_t block = units.count < kFewUnits && input_gradient.rows > kRowsPerUnit ? kColumnsPerBlock : columns;
-  const int64_t blocks = block > 0 ? (columns + block - 1) / block : 0;
-  parallel(call, units.count * blocks, [&](int64_t chunk) {
-    const int64_t unit = chunk / blocks, samples = units.sample[unit + 1];
-    const int64_t first = chunk % blocks * block, last = first + block < columns ? first + block : columns;
+  const RowUnits units = row_units(call, low, high, index.rows, input_gradient.rows);
+  for_each_unit(call, units, input_gradient, [&](int64_t unit, int64_t first, int64_t last) {
     int64_t reach = units.row[unit];  // rows before it are written
-    for (int64_t s = units.sample[unit]; s < samples; ++s) {
+    for (int64_t s = units.sample[unit]; s < units.sample[unit + 1]; ++s) {
       if (low[s] >= high[s]) continue;
       const int32_t* to = index.i32() + s * index.stride;
       const float* from = output_gradient.row(s);

@@ -115,8 +115,9 @@ void gradient(const Call& call) {
   const int64_t padded = round_up(most, kTileColumns);
   const int64_t item_elements = round_up(packed_elements(kItemsPerTile, width), 16);
   const int64_t tile_elements = kItemsPerTile * padded;
-  const int64_t stripe_elements = round_up(tile_elements + item_elements + most * width, 16);
-  float* buffer = float_scratch(call, stripes.count * stripe_elements);
+  const int64_t own_elements = round_up(tile_elements + item_elements, 16), partial_elements = round_up(most * width, 16);
+  float* buffers = float_scratch(call, worker_count(call) * own_elements);
+  float* partials = float_scratch(call, stripes.count * partial_elements);
   float* log_partition = float_scratch(call, padded + kLanes);
   float* by = float_scratch(call, padded + kLanes);
   float* packed_users = float_scratch(call, packed_elements(most, width));
@@ -134,9 +135,9 @@ void gradient(const Call& call) {
     const Scorer scorer = {{packed_user_columns, width, samples}, weight, call.has(kGradientBias) ? call.input(kGradientBias).f32() : nullptr};
     pack(call, scorer.users, {all_users.row(slab), 1, all_users.stride});
     parallel(call, stripes.count, [&](int64_t stripe) {
-      float* tile = buffer + stripe * stripe_elements;
-      const PackedMatrix rows = {tile + tile_elements, 0, width};
-      float* partial = rows.data + item_elements;  // [samples, width]
+      float* const tile = buffers + this_worker() * own_elements;
+      float* const packed_items = tile + tile_elements;
+      float* const partial = partials + stripe * partial_elements;  // [samples, width]
       for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
         const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
         scorer.tile(i, items, 0, samples, tile, padded);
@@ -150,7 +151,7 @@ void gradient(const Call& call) {
         to_weight.accumulate = slab > 0;
         to_user.accumulate = i > stripes.begin(stripe);
         multiply_packed(items, 0, width, {tile, padded, 1}, users, weight_gradient.row(i), weight_gradient.stride, to_weight);
-        const PackedMatrix own_rows = {rows.data, items, width};
+        const PackedMatrix own_rows = {packed_items, items, width};
         pack(own_rows, {weight.row(i), weight.stride, 1});
         multiply_packed(samples, 0, width, {tile, 1, padded}, own_rows, partial, width, to_user);
       }
@@ -160,7 +161,7 @@ void gradient(const Call& call) {
         float* __restrict to = user_gradient.row(slab + s);
         for (int64_t c = 0; c < width; ++c) to[c] = 0;
         for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
-          const float* __restrict from = buffer + stripe * stripe_elements + tile_elements + item_elements + s * width;
+          const float* __restrict from = partials + stripe * partial_elements + s * width;
           for (int64_t c = 0; c < width; ++c) to[c] += from[c];
         }
       }

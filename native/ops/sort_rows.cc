@@ -40,20 +40,20 @@ void check_sort(const Call& call) {
   expect(call, elements(call.output(kCount)) == 1, "a scalar count");
 }
 
-// Writes the ids one behind the other and returns the bits that any of them has.
-uint32_t flatten(const Call& call, uint32_t* to) {
-  uint32_t used = 0;
-  for (int32_t i = 0; i < call.inputs[0].count; ++i) {
-    const Tensor& ids = call.inputs[0].tensors[i];
-    for (int64_t r = 0; r < ids.rows; ++r) {
-      const uint32_t* row = ids.u32() + r * ids.stride;
-      for (int64_t c = 0; c < ids.columns; ++c) {
-        *to++ = row[c];
-        used |= row[c];
-      }
+// The ids one behind the other: where they lie, if they do.
+const uint32_t* flatten(const Call& call, int64_t n) {
+  const Slot& ids = call.inputs[0];
+  if (ids.count == 1 && is_flat(ids.tensors[0])) return ids.tensors[0].u32();
+  uint32_t* const flat = static_cast<uint32_t*>(scratch(call, n));
+  uint32_t* to = flat;
+  for (int32_t i = 0; i < ids.count; ++i) {
+    const Tensor& part = ids.tensors[i];
+    const int64_t rows = is_flat(part) ? 1 : part.rows, columns = is_flat(part) ? elements(part) : part.columns;
+    for (int64_t r = 0; r < rows; ++r, to += columns) {
+      __builtin_memcpy(to, part.u32() + r * part.stride, static_cast<uint64_t>(columns) * sizeof *to);
     }
   }
-  return used;
+  return flat;
 }
 
 struct Sort {
@@ -104,8 +104,9 @@ void sort(const Call& call) {
   const int64_t n = id_count(call);
   const int64_t chunk = n > kMostChunks * kIdsPerChunk ? (n + kMostChunks - 1) / kMostChunks : kIdsPerChunk;
   const Sort sort = {call, n, chunk, (n + chunk - 1) / chunk};
-  uint32_t* ids = static_cast<uint32_t*>(scratch(call, n));
-  const uint32_t used = flatten(call, ids);
+  const uint32_t* const ids = flatten(call, n);
+  uint32_t used = 0;
+  for (int64_t i = 0; i < n; ++i) used |= ids[i];
   const int id_bits = used == 0 ? 1 : 32 - __builtin_clz(used);
   const int passes = (id_bits + kMostDigitBits - 1) / kMostDigitBits;
   const int bits = (id_bits + passes - 1) / passes;

@@ -124,7 +124,8 @@ struct Fixed {
 constexpr int kStripVectors = kLanes == 16 ? 4 : 8;
 
 // Calls body(Fixed<vectors>, column, left) for strips of columns [first, last), from left to right, each with the most of
-// 8, 4, 2 or 1 whole vectors that fit; the last one may be one vector of which only `left` < kLanes columns are there.
+// 8 (of 16 lanes 4), 4, 2 or 1 vectors that fit. Vectors are whole but for the last, where it is a strip of its own: of that
+// only `left` columns are there if left < kLanes.
 template <class Body>
 SHORTLIST_INLINE void for_each_strip(int64_t first, int64_t last, const Body& body) {
   int64_t c = first;
@@ -154,8 +155,8 @@ SHORTLIST_INLINE void store_strip(float* to, int i, vf x, int64_t left) {
   }
 }
 
-// Calls body(column, left) for each vector of columns [0, width), from left to right; strips of whole ones are unrolled. Give
-// it an always_inline body: for a whole vector `left` is then known while compiling.
+// Calls body(column, left) for each vector of columns [0, width), from left to right; strips of several are unrolled. Give it
+// an always_inline body: for those `left` is then known while compiling.
 template <class Body>
 SHORTLIST_INLINE void for_each_vector_in(int64_t width, const Body& body) {
   for_each_strip(0, width, [&](auto vectors, int64_t c, int64_t left) __attribute__((always_inline)) {
