@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import "./plain_errors.js";
 import Benchmark from "benchmark";
 import type { Engine, Executor, RunInputs } from "../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../src/executors/native.js";
@@ -80,10 +81,12 @@ if (!flags["no-limits"]) {
 }
 
 let failed = false;
+let found = 0;
 for (const file of readdirSync(new URL("cases/", import.meta.url)).sort()) {
   const { cases = [] } = (await import(`./cases/${file}`)) as { cases?: readonly OpCase[] };
   for (const opCase of cases) {
     if (!opCase.benchmark || !`${opCase.op}: ${opCase.name}`.includes(flags.filter)) continue;
+    ++found;
     const built = buildCase(opCase, { gradients: true });
     const expected = opCase.large ? undefined : await resultsOf(reference, built);
     for (const engine of engines) {
@@ -91,7 +94,8 @@ for (const file of readdirSync(new URL("cases/", import.meta.url)).sort()) {
     }
   }
 }
-if (failed) process.exitCode = 1;
+if (found === 0) console.error(`error: No case matches "${flags.filter}"`);
+if (failed || found === 0) process.exitCode = 1;
 
 async function measure(opCase: OpCase, built: CaseGraph, expected: Results | undefined, engine: Engine): Promise<void> {
   const name = `${opCase.op}: ${opCase.name}`;

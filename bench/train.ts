@@ -2,6 +2,7 @@
 // `--total` as a whole. README.md says what the numbers are.
 
 import { parseArgs } from "node:util";
+import "./plain_errors.js";
 import { createEngine } from "../src/executors/index.js";
 import { namesIn } from "../src/graph/program.js";
 import { type Contender, kernelContender, median } from "./contender.js";

@@ -481,11 +481,11 @@ SHORTLIST_INLINE void step_back(int64_t h, int64_t j, int64_t end, const Peephol
     const vf i = load_upto(gates, left), f = load_upto(gates + h, left);
     const vf g = load_upto(gates + 2 * h, left), o = load_upto(gates + 3 * h, left);
     const vf before = step.before ? load_upto(step.before + j, left) : vf{};
-    // h = o·tanh(c), so o·(1 − tanh²(c)) = o − h·(h / o); σ is never 0.
+    // h = o·tanh(c), so o·(1 − tanh²(c)) = o − h·(h / o), and 0 where tanh(c) is ±1; σ is never 0.
     const vf output = load_upto(step.output + j, left);
     const vf dh = load_upto(step.output_gradient + j, left) + load_upto(step.dh + j, left);
     const vf d_output = dh * output * (1.0f - o);
-    vf dc = load_upto(step.dc + j, left) + dh * (o - output * (output * reciprocal(o)));
+    vf dc = load_upto(step.dc + j, left) + dh * (o - output * quotient(output, o));
     if (peepholes.output) dc = madd(load_upto(peepholes.output + j, left), d_output, dc);
     const vf d_input = dc * g * i * (1.0f - i);
     const vf d_forget = dc * before * f * (1.0f - f);

@@ -98,9 +98,10 @@ SHORTLIST_INLINE vf softplus(vf x) {
 }
 
 // x·P(x²)/Q(x²) with P and Q of degree 4 in x², fitted to the least largest relative error over |x| ≤ 9.01 (2·10⁻⁸ before
-// rounding); from there on the result is ±1. Half as many instructions as by way of eˣ, and as exact near 0 as elsewhere.
+// rounding). Past that the quotient exceeds 1, at 9.5 by more than rounding can lose: so the result is ±1 from there on. Half as
+// many instructions as by way of eˣ, and as exact near 0 as elsewhere.
 SHORTLIST_INLINE vf hyperbolic_tangent(vf x) {
-  x = larger(splat(-9.01f), smaller(splat(9.01f), x));
+  x = larger(splat(-9.5f), smaller(splat(9.5f), x));
   const vf square = x * x;
   vf p = madd(splat(1.3336834e-8f), square, splat(2.0596263e-5f));
   p = madd(p, square, splat(3.4948103e-3f));

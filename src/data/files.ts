@@ -1,5 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, lstat, mkdir, open, readFile, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { type ErrorCode, ShortlistError } from "../errors.js";
 
@@ -51,6 +63,25 @@ export function parseJson(text: string, path: string, code: ErrorCode): unknown 
 /** A hidden name beside `path`, on the same disk: what is renamed from it appears whole or not at all. */
 function siblingOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.partial-${process.pid}-${randomBytes(4).toString("hex")}`);
+}
+
+/** Whether a name is of what a process that was stopped meant to rename. */
+export function isPartial(name: string): boolean {
+  return /^\..+\.partial-\d+-[0-9a-f]{8}$/.test(name);
+}
+
+/** Throws ERR_FILE unless files can be written to a folder, which need not be there; it leaves none. */
+export async function checkWritable(folder: string): Promise<void> {
+  const file = siblingOf(join(folder, "check"));
+  const undoParents = await makeParents(file);
+  try {
+    await writeFile(file, "");
+    await rm(file);
+  } catch (error) {
+    throw asFileError("write", folder, error);
+  } finally {
+    await undoParents();
+  }
 }
 
 /**

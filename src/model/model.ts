@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
-import { exists, hasCode, parseJson, replaceFolder } from "../data/files.js";
+import { checkWritable, exists, hasCode, isPartial, parseJson, replaceFolder } from "../data/files.js";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
 import { parseSchema, userFeatures, vocabularyNames } from "../data/schema.js";
 import { Vocabulary } from "../data/vocabulary.js";
@@ -99,9 +99,10 @@ export async function saveModel(model: Model, folder: string, keep: readonly str
   );
 }
 
-/** Throws unless a model may be written to this path: it is free, or an empty folder, or a model to be replaced. */
+/** Throws unless a model can be written to this path: it is free, or an empty folder, or a model to be replaced. */
 export async function checkModelFolder(folder: string): Promise<void> {
   if (await exists(folder)) await refuseUnlessModel(folder);
+  await checkWritable(folder);
 }
 
 async function refuseUnlessModel(folder: string): Promise<void> {
@@ -110,7 +111,9 @@ async function refuseUnlessModel(folder: string): Promise<void> {
   };
   if (!(await stat(folder)).isDirectory()) refuse("it is a file");
   const parts = [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, METRICS];
-  const foreign = (await readdir(folder)).find((name) => !parts.includes(name) && !PASS_FOLDER.test(name));
+  const foreign = (await readdir(folder)).find(
+    (name) => !parts.includes(name) && !PASS_FOLDER.test(name) && !isPartial(name),
+  );
   if (foreign) refuse(`it holds ${foreign}, which is no part of a model and would be lost`);
 }
 

@@ -6,7 +6,7 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { dense } from "../layers/dense.js";
 import { lstmLayer } from "../layers/lstm.js";
 import { add, embeddingBag, embeddingLookup, rangeLast, rangeMax, rowNumbers } from "../ops/index.js";
-import type { ModelConfig } from "./config.js";
+import { type ModelConfig, ORIGINAL_WIDTHS } from "./config.js";
 import { type Dropouts, NO_DROPOUTS } from "./dropouts.js";
 import { attributeTable, table, teaches } from "./tables.js";
 
@@ -190,11 +190,15 @@ function pooledAttribute(graph: Graph, config: ModelConfig, encoding: Encoding, 
 
 function checkFeatureNames(config: ModelConfig, schema: Schema): void {
   const names = [...userFeatures(schema), ...itemFeatures(schema)].map(({ name }) => name);
-  for (const name of config.exclude) {
-    if (names.includes(name)) continue;
+  const check = (key: "exclude" | "embeddingWidths", name: string) => {
+    if (names.includes(name)) return;
     const nearest = nearestName(name, names);
     const hint = nearest ? `. Did you mean "${nearest}"?` : `; it has ${names.join(", ")}`;
-    throw new ShortlistError("ERR_CONFIG", `"exclude" names "${name}", which is no feature of the schema${hint}`);
+    throw new ShortlistError("ERR_CONFIG", `"${key}" names "${name}", which is no feature of the schema${hint}`);
+  };
+  for (const name of config.exclude) check("exclude", name);
+  for (const name of Object.keys(config.embeddingWidths)) {
+    if (!Object.hasOwn(ORIGINAL_WIDTHS, name)) check("embeddingWidths", name);
   }
   const item = schema.click[0]!.name;
   if (config.exclude.includes(item)) {

@@ -70,6 +70,7 @@ test("missing files and folders, and folders that are something else", () => {
   fails(["evaluate", at("missing"), at("test.tsv")], "missing");
   fails(["evaluate", at("model"), at("missing.tsv")], "missing.tsv");
   fails(["train", at("model"), "--output", at("new")], "dataset");
+  fails(["train", at("dataset"), "--output", at("train.tsv/new")], "train.tsv", "not a folder");
   fails(["evaluate", at("dataset"), at("test.tsv")], "model");
   fails(["inspect", at("missing")], "missing");
 });
@@ -80,6 +81,13 @@ test("nothing that is no model is replaced", () => {
   fails(["train", at("dataset"), "--output", at("mine"), "--steps", "1"], "thesis.txt");
   fails(prepare("train.tsv").with(3, at("mine")), "mine");
   assert.is(readFileSync(at("mine/thesis.txt"), "utf8"), "years of work");
+});
+
+test("what a training that was stopped meant to rename is in nobody's way", () => {
+  mkdirSync(at("stopped"));
+  writeFileSync(at("stopped/.pass-1.partial-1-0123abcd"), "half");
+  succeed("train", at("dataset"), "--output", at("stopped"), "--steps", "1");
+  assert.not.ok(existsSync(at("stopped/.pass-1.partial-1-0123abcd")));
 });
 
 test("a vocabulary in which nothing survives, a test log whose items are all unknown", () => {
@@ -97,6 +105,7 @@ test("configurations: misspelled key, wrong type, size of zero, broken file", ()
   fails(train("--set", "hiddenWidths=[0]"), "hiddenWidths");
   fails(train("--set", "userVectorWidth=0"), "userVectorWidth");
   fails(train("--set", 'exclude=["tag"]'), 'Did you mean "tags"');
+  fails(train("--set", "embeddingWidths.tag=32"), 'Did you mean "tags"');
   writeFileSync(at("config.json"), "{");
   fails(train("--config", at("config.json")), "config.json", "JSON");
   fails(train("--config", at("no-config.json")), "no-config.json");

@@ -3,6 +3,12 @@ import * as assert from "uvu/assert";
 import { buildCase } from "../../bench/build_case.js";
 import { CaseValues, int32 } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/lstm.js";
+import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
+import { gradients } from "../../src/graph/gradients.js";
+import { Graph, type Tensor } from "../../src/graph/graph.js";
+import { storedTensors } from "../../src/graph/program.js";
+import { lstm } from "../../src/ops/index.js";
+import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
@@ -45,6 +51,41 @@ test("one step by hand", async () => {
   const [i, , g, o] = [0, 3, 6, 9].map(projection);
   const c = sigmoid(i!) * Math.tanh(g!);
   assertNumbers([h!], [sigmoid(o! + weights.peephole_output.values[0]! * c) * Math.tanh(c)]);
+});
+
+test("a saturated cell gives its gates no gradient, which long runs would add up", async () => {
+  const steps = 100;
+  const graph = new Graph();
+  const zeros = { kind: "zeros" } as const;
+  const bias = graph.parameter("bias", [4], zeros);
+  const output = lstm(graph, "h", {
+    input: graph.parameter("x", [1, 1], zeros),
+    inputWeight: graph.parameter("w", [1, 4], zeros),
+    bias,
+    recurrentWeight: graph.parameter("r", [1, 4], zeros),
+    position: graph.input("position", "int32", [steps]),
+    runOffsets: graph.input("run_offsets", "int32", [2]),
+  });
+  const byOutput = graph.input("by_output", "float32", [steps, 1]);
+  const found = gradients(graph, new Map([[output, byOutput]]), [bias], GRADIENT_SUMS).get(bias)!;
+  assert.ok("tensor" in found);
+  graph.output("gradient", (found as { readonly tensor: Tensor }).tensor);
+  const program = graph.toProgram();
+  const inputs = {
+    position: new Int32Array(steps),
+    run_offsets: Int32Array.of(0, steps),
+    by_output: Float32Array.from({ length: steps }, (_, step) => Number(step === steps - 1)),
+  };
+  for (const isa of availableIsas()) {
+    const engine = createNativeEngine({ isa, threads: 1 });
+    const store = engine.createStore();
+    for (const tensor of storedTensors(program)) store.define(tensor); // zeros
+    store.write("bias", Float32Array.of(2, 12, 0.3, 1));
+    const { gradient } = await engine.createExecutor(program, store).run(inputs, {});
+    assertNumbers(gradient!.slice(0, 3), [0, 0, 0], 1e-9);
+    const o = 1 / (1 + Math.exp(-1));
+    assertNumbers(gradient!.slice(3), [o * (1 - o)], 1e-6);
+  }
 });
 
 test("one or two peepholes are refused", () => {
