@@ -105,7 +105,7 @@ struct Threads::Impl {
     const auto empty = [&] { return inside.load() == 0; };
     if (spin_until(spins, empty)) return;
     std::unique_lock<std::mutex> lock(mutex);
-    caller_waits.store(true);
+    caller_waits.exchange(true);  // an exchange, for qemu lets the load of `inside` pass a store (of aarch64, on x86)
     left.wait(lock, empty);
     caller_waits.store(false);
   }
