@@ -28,6 +28,7 @@ namespace {
 const int64_t kDepth = 256;                     // a panel of 32 KiB at most; even, so that pairs are not cut
 const int64_t kRowsInPlace = 64;                // of a chunk, at most, for which B is not packed
 const int64_t kFarElements = int64_t{1} << 19;  // of C: 2 MiB
+const int64_t kFewRepacked = int64_t{1} << 18;  // elements of B, for which it is not packed once for all
 const int64_t kStepsPerPrefetch = 64;
 const int64_t kFlopsPerChunk = 400000;          // some 3 µs
 const int64_t kChunksPerThread = 4;
@@ -101,12 +102,18 @@ __attribute__((noinline)) void tile(int64_t k, const float* __restrict a, int64_
   if (!kFar) {
     multiply_add<kRows, kTileVectors, kLayout, kDots>(k, a, a_stride, b, b_stride, sum);
   } else {
-    // A few lines at a time: more would keep the lines of A waiting.
+    // Where C is far A often is as well: what a row of the tile below begins with is asked for, and the rest follows.
+#pragma GCC unroll 16
+    for (int i = kRows; i < 2 * kRows && kLayout == kAlong; ++i) {
+      __builtin_prefetch(a + i * a_stride, 0, 3);
+      __builtin_prefetch(a + i * a_stride + 16, 0, 3);
+    }
+    // Of C a few lines at a time: more would keep the lines of A waiting.
     const int64_t slices = (k + kStepsPerPrefetch - 1) / kStepsPerPrefetch;
     const float* below = out.c + kRows * out.stride;
     for (int64_t p = 0; p < k; p += kStepsPerPrefetch) {
       for (int64_t i = 0; i < (kRows + slices - 1) / slices; ++i, below += out.stride) {
-        for (int j = 0; j < kTileVectors; ++j) __builtin_prefetch(below + j * kLanes, 1, 2);
+        for (int j = 0; j < kTileVectors; ++j) __builtin_prefetch(below + j * kLanes, 1, 3);
       }
       const int64_t steps = k - p < kStepsPerPrefetch ? k - p : kStepsPerPrefetch;
       const float* const from = a + p * (kLayout == kAlong ? 1 : kLayout == kStrip ? kStripWidth : a_stride);
@@ -197,18 +204,24 @@ void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
   }
 }
 
-// Panels [first, last) of every block of k; the blocks lie one behind the other, each with all its panels.
+// Where the panel of the columns from `column` on begins, of the block of `depth` steps of k from p on: the blocks lie one behind
+// the other, each with all its panels.
+template <bool kDots>
+SHORTLIST_INLINE float* panel_at(const PackedMatrix& packed, int64_t p, int64_t depth, int64_t column) {
+  return packed.data + steps_of<kDots>(p) * round_up(packed.n, kTileColumns) + column * steps_of<kDots>(depth);
+}
+
+// Panels [first, last) of every block of k.
 template <bool kDots>
 void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int64_t last) {
-  const int64_t depth = depth_of(packed.k), padded = round_up(packed.n, kTileColumns);
+  const int64_t depth = depth_of(packed.k);
   const int64_t column = first * kTileColumns, end = last * kTileColumns < packed.n ? last * kTileColumns : packed.n;
   for (int64_t p = 0; p < packed.k; p += depth) {
     const int64_t block = packed.k - p < depth ? packed.k - p : depth;
     for (int64_t c = column; c < end; c += kTileColumns) {
       Matrix part = part_of(b, p, c);
       part.bf16 = packed.bf16;
-      pack_panel<kTileColumns, kDots>(block, tile_width(end - c), part,
-                                      packed.data + steps_of<kDots>(p) * padded + c * steps_of<kDots>(block));
+      pack_panel<kTileColumns, kDots>(block, tile_width(end - c), part, panel_at<kDots>(packed, p, block, c));
     }
   }
 }
@@ -279,13 +292,13 @@ void pack_strips(int64_t rows, int64_t depth, const Matrix& a, float* to) {
 template <int kColumns>
 void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const PackedMatrix& b, float* c, int64_t c_stride,
                       const float* row_bias) {
-  const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
+  const int64_t depth = depth_of(b.k);
   for (int64_t row = 0; row < m; row += kLanes) {
     const int64_t rows = m - row < kLanes ? m - row : kLanes;
     vf total[kLanes] = {};
     for (int64_t p = 0; p < b.k; p += depth) {
       const int64_t block = b.k - p < depth ? b.k - p : depth;
-      const float* column = b.data + p * padded + first_column * block;
+      const float* column = panel_at<false>(b, p, block, first_column);
       vf sum[kColumns] = {};
       for (int64_t q = 0; q < block; q += kLanes) {
         const int64_t steps = block - q < kLanes ? block - q : kLanes;
@@ -345,10 +358,10 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
 template <bool kDots>
 void multiply_packed_panels(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                             int64_t c_stride, const Epilogue& epilogue) {
-  const int64_t depth = depth_of(b.k), padded = round_up(b.n, kTileColumns);
+  const int64_t depth = depth_of(b.k);
   for (int64_t p = 0; p < b.k; p += depth) {
     const int64_t block = b.k - p < depth ? b.k - p : depth, steps = steps_of<kDots>(block);
-    const float* const from = b.data + steps_of<kDots>(p) * padded + first_column * steps;
+    const float* const from = panel_at<kDots>(b, p, block, first_column);
     const int64_t columns_each = kDots ? columns : columns_at_once(steps), rows_each = kDots ? kTileRows : m;
     for (int64_t row = 0; row < m; row += rows_each) {
       const int64_t rows = m - row < rows_each ? m - row : rows_each;
@@ -369,10 +382,30 @@ void multiply_packed_panels(int64_t m, int64_t first_column, int64_t columns, co
   }
 }
 
-// C [rows, columns] (= | +=) A [rows, k]·B [k, columns], `depth` of k at a time; B by panels, packed as they are needed.
-// A is packed into `strips`, if there are any.
+// Columns of a block of k: packed into `to`, or read where they lie if few rows need them.
 template <bool kDots>
-void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Matrix& b, float* c,
+SHORTLIST_INLINE Panels panels_of(int64_t rows, int64_t columns, int64_t depth, const Matrix& b, float* to) {
+  if (rows <= kRowsInPlace && columns % kTileColumns == 0 && b.column_stride == 1 && !b.bf16 && !kDots) {
+    return {b.data, b.row_stride, kTileColumns};
+  }
+  const int64_t steps = steps_of<kDots>(depth);
+  for (int64_t j = 0; j < columns; j += kTileColumns) {
+    pack_panel<kTileColumns, kDots>(depth, tile_width(columns - j), part_of(b, 0, j), to + j * steps);
+  }
+  return packed_panels(to, steps);
+}
+
+// B as it lies, or packed where `packed` is given: then its columns from first_column on.
+struct Columns {
+  Matrix matrix;
+  const PackedMatrix* packed;
+  int64_t first_column;
+};
+
+// C [rows, columns] (= | +=) A [rows, k]·B [k, columns], `depth` of k at a time; B by panels, packed as they are needed if it is
+// not. A is packed into `strips`, if there are any.
+template <bool kDots>
+void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Columns& b, float* c,
                     int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
   alignas(64) float packed[kDepth * kTileColumns];
   for (int64_t p = 0; p < k; p += depth) {
@@ -380,13 +413,8 @@ void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, con
     if (strips) pack_strips<kDots>(rows, block, part_of(a, 0, p), strips);
     for (int64_t column = 0; column < columns; column += at_once) {
       const int64_t width = columns - column < at_once ? columns - column : at_once;
-      const Matrix from = part_of(b, p, column);
-      // Panels are read where they lie if few rows need them.
-      const bool in_place = rows <= kRowsInPlace && width % kTileColumns == 0 && b.column_stride == 1 && !b.bf16 && !kDots;
-      for (int64_t j = 0; j < width && !in_place; j += kTileColumns) {
-        pack_panel<kTileColumns, kDots>(block, tile_width(width - j), part_of(from, 0, j), packed + j * steps);
-      }
-      const Panels panels = in_place ? Panels{from.data, b.row_stride, kTileColumns} : packed_panels(packed, steps);
+      const Panels panels = b.packed ? packed_panels(panel_at<kDots>(*b.packed, p, block, b.first_column + column), steps)
+                                     : panels_of<kDots>(rows, width, block, part_of(b.matrix, p, column), packed);
       const TileOutput out = output_of(c, c_stride, epilogue, column, p == 0, p + block == k, far);
       if (strips) {
         multiply_rows<kStrip, kDots>(rows, width, steps, strips, 0, panels, out);
@@ -397,10 +425,10 @@ void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, con
   }
 }
 
-void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Matrix& b, float* c,
+void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Columns& b, float* c,
                     int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
   if constexpr (kBf16Dots) {
-    if (multiplies_pairs(a, b)) return multiply_block<true>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
+    if (multiplies_pairs(a, b.matrix)) return multiply_block<true>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
   }
   multiply_block<false>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
 }
@@ -472,7 +500,7 @@ void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matr
                     const Epilogue& epilogue, float* strips) {
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
-  multiply_block(m, n, k, depth_of(k), a, b, c, c_stride, epilogue, false, strips);
+  multiply_block(m, n, k, depth_of(k), a, {b, nullptr, 0}, c, c_stride, epilogue, false, strips);
 }
 
 void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
@@ -485,6 +513,12 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   const bool far = m * n > kFarElements;
   const int64_t buffer = strip_elements(blocks.rows, depth);
   float* strips = packs_rows(a, b, blocks.columns) ? static_cast<float*>(scratch(call, worker_count(call) * buffer)) : nullptr;
+  PackedMatrix packed = {nullptr, k, n, a.bf16 || b.bf16};
+  const bool pack_first = down > 1 && slabs == 1 && (down - 1) * k * n > kFewRepacked;
+  if (pack_first) {
+    packed.data = static_cast<float*>(scratch(call, packed_elements(k, n)));
+    pack(call, packed, b);
+  }
   float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
 
   parallel(call, slabs * down * across, [&](int64_t chunk) {
@@ -500,7 +534,8 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
       if (own.column_bias) own.column_bias += column;
       if (own.row_bias) own.row_bias += row;
     }
-    multiply_block(rows, columns, steps, depth, part_of(a, row, begin), part_of(b, begin, column), to, to_stride, own, far,
+    const Columns own_columns = {part_of(b, begin, column), pack_first ? &packed : nullptr, column};
+    multiply_block(rows, columns, steps, depth, part_of(a, row, begin), own_columns, to, to_stride, own, far,
                    strips ? strips + this_worker() * buffer : nullptr);
   });
   if (!partial) return;

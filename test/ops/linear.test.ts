@@ -3,7 +3,11 @@ import * as assert from "uvu/assert";
 import { buildCase } from "../../bench/build_case.js";
 import { CaseValues, float32, int32 } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/linear.js";
-import { assertNumbers, checkCases, evaluate } from "./harness.js";
+import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
+import { Graph } from "../../src/graph/graph.js";
+import { linear } from "../../src/ops/index.js";
+import { RandomStream, STREAMS } from "../../src/random/philox.js";
+import { assertNumbers, checkCases, evaluate, runOnce } from "./harness.js";
 
 checkCases(cases);
 
@@ -55,6 +59,38 @@ test("messages name the operand and both shapes", () => {
     () => buildCase({ op: "linear", name: "", operands }, { gradients: false }),
     /\[linear\] Expected weight with 5 rows but received weight \[4, 4\]/,
   );
+});
+
+test("a row is the same bits among thousands as among few", async () => {
+  const [rows, width, out] = [2900, 300, 161]; // so many that the weight is packed once for all of them
+  const random = new RandomStream(1, STREAMS.simulate);
+  const input = Float32Array.from({ length: rows * width }, () => random.normal());
+  const weight = Float32Array.from({ length: width * out }, () => random.normal());
+  for (const precision of ["float32", "bf16"] as const) {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", ["rows", width]);
+    const parameter = graph.parameter("weight", [width, out], { kind: "zeros" });
+    graph.output("y", linear(graph, "y", [x], parameter, undefined, { precision }));
+    const program = graph.toProgram();
+    for (const isa of availableIsas()) {
+      for (const threads of [1, 3]) {
+        const engine = createNativeEngine({ threads, isa });
+        const multiply = async (from: number, count: number) => {
+          const inputs = { x: input.subarray(from * width, (from + count) * width) };
+          return (await runOnce(engine, { program, stored: { weight }, inputs }, { rows: count })).outputs["y"]!;
+        };
+        const all = await multiply(0, rows);
+        for (const from of [0, 1007, rows - 20]) {
+          const expected = all.subarray(from * out, (from + 20) * out);
+          assert.equal(
+            await multiply(from, 20),
+            expected,
+            `rows from ${from}, ${precision}, ${isa}, ${threads} threads`,
+          );
+        }
+      }
+    }
+  }
 });
 
 test.run();
