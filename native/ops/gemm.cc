@@ -8,8 +8,9 @@
 // A chunk of work is a block of C: for each block of k (kDepth) and each of its panels it packs the panel into memory that
 // stays in the L1 cache and goes through its rows of A, which are read where they lie, along a row or (Aᵀ of a weight
 // gradient) across. So there is one fork and join to a product. Where there are few rows, packing would cost 20 % at 50, and
-// whole panels of B are read where they lie, from the L2 cache. Rows of A are packed where that pays: where they meet many
-// panels, or lie a multiple of 4 KiB apart, all on one set of the cache.
+// whole panels of B are read where they lie, from the L2 cache. Where there are so many that chunk after chunk would pack the
+// same panels again (15 % of the time of 2048³), all of B is packed before, with a fork and join of its own. Rows of A are
+// packed where that pays: where they meet many panels, or lie a multiple of 4 KiB apart, all on one set of the cache.
 //
 // Operands in bfloat16 are rounded as they are packed. On avx512_bf16 (native/core/cpu.cc says where that is chosen) they are
 // packed two to a lane, A always in strips, and a tile takes half as many steps, each a VDPBF16PS: for the loops, k is then
@@ -28,7 +29,7 @@ namespace {
 const int64_t kDepth = 256;                     // a panel of 32 KiB at most; even, so that pairs are not cut
 const int64_t kRowsInPlace = 64;                // of a chunk, at most, for which B is not packed
 const int64_t kFarElements = int64_t{1} << 19;  // of C: 2 MiB
-const int64_t kFewRepacked = int64_t{1} << 18;  // elements of B, for which it is not packed once for all
+const int64_t kFewRepacked = int64_t{1} << 18;  // elements that chunks pack again, for which B is not packed before them
 const int64_t kStepsPerPrefetch = 64;
 const int64_t kFlopsPerChunk = 400000;          // some 3 µs
 const int64_t kChunksPerThread = 4;
@@ -514,7 +515,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   const int64_t buffer = strip_elements(blocks.rows, depth);
   float* strips = packs_rows(a, b, blocks.columns) ? static_cast<float*>(scratch(call, worker_count(call) * buffer)) : nullptr;
   PackedMatrix packed = {nullptr, k, n, a.bf16 || b.bf16};
-  const bool pack_first = down > 1 && slabs == 1 && (down - 1) * k * n > kFewRepacked;
+  const bool pack_first = slabs == 1 && (down - 1) * k * n > kFewRepacked;
   if (pack_first) {
     packed.data = static_cast<float*>(scratch(call, packed_elements(k, n)));
     pack(call, packed, b);

@@ -71,7 +71,7 @@ void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matr
 
 // C [m, n] (= | +=) A [m, k]·B [k, n] on all threads; C aliases neither. k = 0 gives zeros (and biases). Where
 // k ≥ 2048 and m·n ≤ 2¹⁷, or k ≥ 512 and m·n ≤ 2¹⁴, k is cut into at most 16 slabs whose products are made side by side
-// and added in order.
+// and added in order. Takes scratch memory of the size of B where m is large, and for those slabs.
 void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
               int64_t c_stride, const Epilogue& epilogue);
 
