@@ -145,6 +145,10 @@ void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, in
   call.threads->run(chunks, task, context);
 }
 
+void run_chunks_in_order(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
+  call.threads->run_in_order(chunks, task, context);
+}
+
 int64_t worker_count(const Call& call) { return call.threads->count(); }
 
 int64_t this_worker() { return Threads::worker(); }

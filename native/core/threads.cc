@@ -36,12 +36,32 @@ bool spin_until(int spins, const Condition& condition) {
 
 thread_local int worker_number = 0;
 
+// A thread's part of a job's chunks. Who gets one of the `left` may take a chunk: the thread itself from the front, others from
+// the back, and as no more take than there are, the two never meet.
+struct alignas(64) Part {
+  std::atomic<int64_t> left{0};
+  std::atomic<int64_t> back{0};
+  int64_t front = 0;
+
+  // Written while nobody is inside.
+  void assign(int64_t begin, int64_t end) {
+    left.store(end - begin, std::memory_order_relaxed);
+    back.store(end, std::memory_order_relaxed);
+    front = begin;
+  }
+
+  bool claim() { return left.load(std::memory_order_relaxed) > 0 && left.fetch_sub(1, std::memory_order_relaxed) > 0; }
+};
+
 }  // namespace
 
 // `job` is odd while a job is open and rises by one with each opening and closing. A worker enters an open job by raising
 // `inside` and then looking at `job` again; the caller closes the job and then waits until nobody is inside. Both orders
 // are sequentially consistent, so either the worker sees the job closed and leaves without touching it, or the caller sees
 // the worker and waits for it. Nobody waits for a worker that has not entered, and no lock is taken while threads spin.
+//
+// Chunks that are alike are shared out in parts, the same of every job: the rows that a thread wrote a moment ago are in its
+// caches. A thread that is done with its part helps the others.
 struct Threads::Impl {
   std::vector<std::thread> workers;
   int spins = 0;
@@ -49,11 +69,13 @@ struct Threads::Impl {
   alignas(64) std::atomic<uint64_t> job{0};
   std::atomic<bool> stop{false};
   // Written while nobody is inside.
+  bool in_order = false;
   int64_t chunks = 0;
   void (*task)(void*, int64_t) = nullptr;
   void* context = nullptr;
 
-  alignas(64) std::atomic<int64_t> next{0};
+  alignas(64) std::atomic<int64_t> next{0};  // in order
+  std::vector<Part> parts;  // one a thread
   alignas(64) std::atomic<int> inside{0};
 
   // Sleeping: workers that wait for a job, and the caller that waits for workers.
@@ -63,8 +85,17 @@ struct Threads::Impl {
   std::condition_variable wake;
   std::condition_variable left;
 
-  void claim_chunks() {
-    for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) task(context, chunk);
+  void claim_chunks(int number) {
+    if (in_order) {
+      for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) task(context, chunk);
+      return;
+    }
+    Part& own = parts[static_cast<size_t>(number)];
+    while (own.claim()) task(context, own.front++);
+    for (size_t i = 1; i < parts.size(); ++i) {
+      Part& other = parts[(static_cast<size_t>(number) + i) % parts.size()];
+      while (other.claim()) task(context, other.back.fetch_sub(1, std::memory_order_relaxed) - 1);
+    }
   }
 
   void leave() {
@@ -88,7 +119,7 @@ struct Threads::Impl {
       seen = job.load();
       if (seen % 2 == 0) continue;
       inside.fetch_add(1);
-      if (job.load() == seen) claim_chunks();
+      if (job.load() == seen) claim_chunks(number);
       leave();
     }
   }
@@ -110,6 +141,29 @@ struct Threads::Impl {
     caller_waits.store(false);
   }
 
+  void run(bool ordered, int64_t count, void (*run_chunk)(void*, int64_t), void* with) {
+    if (workers.empty() || count <= 1) {
+      for (int64_t chunk = 0; chunk < count; ++chunk) run_chunk(with, chunk);
+      return;
+    }
+    // Nobody is inside, and nobody enters before the job is open.
+    in_order = ordered;
+    chunks = count;
+    task = run_chunk;
+    context = with;
+    if (in_order) {
+      next.store(0, std::memory_order_relaxed);
+    } else {
+      const int64_t threads = static_cast<int64_t>(parts.size());
+      for (int64_t i = 0; i < threads; ++i) parts[static_cast<size_t>(i)].assign(chunks * i / threads, chunks * (i + 1) / threads);
+    }
+    job.fetch_add(1);
+    wake_sleepers(chunks - 1);
+    claim_chunks(0);
+    job.fetch_add(1);
+    wait_until_empty();
+  }
+
   void stop_workers() {
     stop.store(true);
     job.fetch_add(2);
@@ -122,6 +176,7 @@ struct Threads::Impl {
 };
 
 Threads::Threads(int count) : impl_(new Impl) {
+  impl_->parts = std::vector<Part>(static_cast<size_t>(count));
   // More threads than processors: a spinning one would keep a working one from running.
   impl_->spins = count <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpins : 0;
   try {
@@ -139,21 +194,11 @@ int Threads::count() const { return static_cast<int>(impl_->workers.size()) + 1;
 int Threads::worker() { return worker_number; }
 
 void Threads::run(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
-  Impl& impl = *impl_;
-  if (impl.workers.empty() || chunks <= 1) {
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) task(context, chunk);
-    return;
-  }
-  // Nobody is inside, and nobody enters before the job is open.
-  impl.chunks = chunks;
-  impl.task = task;
-  impl.context = context;
-  impl.next.store(0, std::memory_order_relaxed);
-  impl.job.fetch_add(1);
-  impl.wake_sleepers(chunks - 1);
-  impl.claim_chunks();
-  impl.job.fetch_add(1);
-  impl.wait_until_empty();
+  impl_->run(false, chunks, task, context);
+}
+
+void Threads::run_in_order(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
+  impl_->run(true, chunks, task, context);
 }
 
 }  // namespace shortlist

@@ -522,7 +522,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   }
   float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
 
-  parallel(call, slabs * down * across, [&](int64_t chunk) {
+  const auto multiply_chunk = [&](int64_t chunk) {
     const int64_t s = chunk / (down * across), row = chunk / across % down * blocks.rows, column = chunk % across * blocks.columns;
     const int64_t rows = m - row < blocks.rows ? m - row : blocks.rows;
     const int64_t columns = n - column < blocks.columns ? n - column : blocks.columns;
@@ -538,7 +538,12 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     const Columns own_columns = {part_of(b, begin, column), pack_first ? &packed : nullptr, column};
     multiply_block(rows, columns, steps, depth, part_of(a, row, begin), own_columns, to, to_stride, own, far,
                    strips ? strips + this_worker() * buffer : nullptr);
-  });
+  };
+  if (across == 1) {
+    parallel(call, slabs * down, multiply_chunk);
+  } else {
+    parallel_in_order(call, slabs * down * across, multiply_chunk);  // the last block of rows is lower
+  }
   if (!partial) return;
   parallel_blocks(call, m, 4096 / n + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

@@ -425,7 +425,9 @@ void forward(const Call& call) {
                            h,
                            bf16};
   float* const buffers = float_scratch(call, worker_count(call) * forward.buffer_elements());
-  parallel_blocks(call, forward.runs.count, forward.runs.per_group(), [&](int64_t begin, int64_t end) {
+  const int64_t runs = forward.runs.count, per_group = forward.runs.per_group();
+  parallel_in_order(call, (runs + per_group - 1) / per_group, [&](int64_t group) {  // longest runs first
+    const int64_t begin = group * per_group, end = begin + per_group < runs ? begin + per_group : runs;
     forward.run(begin, end, buffers + this_worker() * forward.buffer_elements());
   });
 }
@@ -691,7 +693,7 @@ void gradient(const Call& call) {
   const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
   float* partial = float_scratch(call, slabs * slab_elements);
   float* buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
-  parallel(call, slabs, [&](int64_t slab) {
+  parallel_in_order(call, slabs, [&](int64_t slab) {
     float* own = partial + slab * slab_elements;
     backward.run(slab, slabs, {own, own + weight_elements}, buffers + this_worker() * backward.buffer_elements());
   });

@@ -57,8 +57,9 @@ const char* text_attribute(const Call& call, const char* name);  // lives as lon
 // from the op's own function, not from inside a chunk.
 void* scratch(const Call& call, int64_t elements);
 
-// Runs task(context, chunk) for each chunk in [0, chunks) on the pool.
+// Runs task(context, chunk) for each chunk in [0, chunks) on the pool: neighbours on the same thread, or one by one in order.
 void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
+void run_chunks_in_order(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
 
 // For scratch memory that each thread has a piece of: their number, and inside a chunk which one runs it. A chunk's result
 // must not depend on either.
@@ -74,10 +75,19 @@ void check_offsets(const Call& call, const Tensor& offsets, int64_t limit);  // 
 namespace SHORTLIST_ISA {
 namespace {
 
-// Calls body(chunk) for each chunk in [0, chunks), on all threads.
+// Calls body(chunk) for each chunk in [0, chunks), on all threads. Chunks should be alike: a thread begins with the same part
+// of them each time, so that what it wrote by one call is in its caches in the next.
 template <class Body>
 SHORTLIST_INLINE void parallel(const Call& call, int64_t chunks, const Body& body) {
   run_chunks(
+      call, chunks, [](void* context, int64_t chunk) { (*static_cast<const Body*>(context))(chunk); },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+// The same where chunks are unlike, the longest first: each thread takes the next one.
+template <class Body>
+SHORTLIST_INLINE void parallel_in_order(const Call& call, int64_t chunks, const Body& body) {
+  run_chunks_in_order(
       call, chunks, [](void* context, int64_t chunk) { (*static_cast<const Body*>(context))(chunk); },
       const_cast<void*>(static_cast<const void*>(&body)));
 }

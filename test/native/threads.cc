@@ -20,13 +20,31 @@ struct Counts {
 
 void count_chunk(void* context, int64_t chunk) { static_cast<Counts*>(context)->of[static_cast<size_t>(chunk)].fetch_add(1); }
 
+// Each chunk runs once, in parts and in order.
 bool each_once(Threads* threads, int64_t chunks) {
   Counts counts(chunks);
   threads->run(chunks, count_chunk, &counts);
+  threads->run_in_order(chunks, count_chunk, &counts);
   for (const std::atomic<int>& count : counts.of) {
-    if (count != 1) return false;
+    if (count != 2) return false;
   }
   return true;
+}
+
+// One chunk takes as long as all others wait for: the rest of its thread's part has to be done by the other thread.
+bool helps(Threads* threads) {
+  std::atomic<int> others{0};
+  threads->run(64, [](void* context, int64_t chunk) {
+    std::atomic<int>& done = *static_cast<std::atomic<int>*>(context);
+    if (chunk > 0) {
+      done.fetch_add(1);
+      return;
+    }
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (done != 63 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    if (done != 63) done = -1000;
+  }, &others);
+  return others == 63;
 }
 
 // Seconds of processor time that all threads of this process spend while it waits for 200 ms.
@@ -52,6 +70,10 @@ int main() {
     }
   }
   for (int i = 0; i < 200; ++i) Threads unused(4);
+  {
+    Threads two(2), five(5);
+    CHECK(helps(&two) && helps(&five));
+  }
   {
     // A pool as large as the machine spins after a job, a larger one does not; both then sleep.
     const int processors = static_cast<int>(std::max(2u, std::thread::hardware_concurrency()));
