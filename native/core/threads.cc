@@ -36,21 +36,21 @@ bool spin_until(int spins, const Condition& condition) {
 
 thread_local int worker_number = 0;
 
-// A thread's part of a job's chunks. Who gets one of the `left` may take a chunk: the thread itself from the front, others from
-// the back, and as no more take than there are, the two never meet.
+// A thread's part of a job's chunks. Who claims one may take one: the thread itself from the front, others from the back, and as
+// no more are claimed than there are, the two never meet.
 struct alignas(64) Part {
-  std::atomic<int64_t> left{0};
+  std::atomic<int64_t> remaining{0};
   std::atomic<int64_t> back{0};
   int64_t front = 0;
 
   // Written while nobody is inside.
   void assign(int64_t begin, int64_t end) {
-    left.store(end - begin, std::memory_order_relaxed);
+    remaining.store(end - begin, std::memory_order_relaxed);
     back.store(end, std::memory_order_relaxed);
     front = begin;
   }
 
-  bool claim() { return left.load(std::memory_order_relaxed) > 0 && left.fetch_sub(1, std::memory_order_relaxed) > 0; }
+  bool claim() { return remaining.load(std::memory_order_relaxed) > 0 && remaining.fetch_sub(1, std::memory_order_relaxed) > 0; }
 };
 
 }  // namespace
