@@ -141,12 +141,8 @@ void* scratch(const Call& call, int64_t elements) {
   return call.scratch->allocate(static_cast<size_t>(elements) * kBytesPerElement);
 }
 
-void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
-  call.threads->run(chunks, task, context);
-}
-
-void run_chunks_in_order(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
-  call.threads->run_in_order(chunks, task, context);
+void run_chunks(const Call& call, int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context) {
+  call.threads->run(chunks, in_order, task, context);
 }
 
 int64_t worker_count(const Call& call) { return call.threads->count(); }

@@ -141,29 +141,6 @@ struct Threads::Impl {
     caller_waits.store(false);
   }
 
-  void run(bool ordered, int64_t count, void (*run_chunk)(void*, int64_t), void* with) {
-    if (workers.empty() || count <= 1) {
-      for (int64_t chunk = 0; chunk < count; ++chunk) run_chunk(with, chunk);
-      return;
-    }
-    // Nobody is inside, and nobody enters before the job is open.
-    in_order = ordered;
-    chunks = count;
-    task = run_chunk;
-    context = with;
-    if (in_order) {
-      next.store(0, std::memory_order_relaxed);
-    } else {
-      const int64_t threads = static_cast<int64_t>(parts.size());
-      for (int64_t i = 0; i < threads; ++i) parts[static_cast<size_t>(i)].assign(chunks * i / threads, chunks * (i + 1) / threads);
-    }
-    job.fetch_add(1);
-    wake_sleepers(chunks - 1);
-    claim_chunks(0);
-    job.fetch_add(1);
-    wait_until_empty();
-  }
-
   void stop_workers() {
     stop.store(true);
     job.fetch_add(2);
@@ -193,12 +170,28 @@ int Threads::count() const { return static_cast<int>(impl_->workers.size()) + 1;
 
 int Threads::worker() { return worker_number; }
 
-void Threads::run(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
-  impl_->run(false, chunks, task, context);
-}
-
-void Threads::run_in_order(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context) {
-  impl_->run(true, chunks, task, context);
+void Threads::run(int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context) {
+  Impl& impl = *impl_;
+  if (impl.workers.empty() || chunks <= 1) {
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) task(context, chunk);
+    return;
+  }
+  // Nobody is inside, and nobody enters before the job is open.
+  impl.in_order = in_order;
+  impl.chunks = chunks;
+  impl.task = task;
+  impl.context = context;
+  if (in_order) {
+    impl.next.store(0, std::memory_order_relaxed);
+  } else {
+    const int64_t threads = count();
+    for (int64_t i = 0; i < threads; ++i) impl.parts[static_cast<size_t>(i)].assign(chunks * i / threads, chunks * (i + 1) / threads);
+  }
+  impl.job.fetch_add(1);
+  impl.wake_sleepers(chunks - 1);
+  impl.claim_chunks(0);
+  impl.job.fetch_add(1);
+  impl.wait_until_empty();
 }
 
 }  // namespace shortlist

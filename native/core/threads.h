@@ -21,11 +21,10 @@ class Threads {
   static int worker();
 
   // Calls task(context, chunk) for every chunk in [0, chunks) and returns when all are done. The caller works too.
-  // Neighbouring chunks go to the same thread, as they did in the call before, as long as all threads are equally fast.
+  // Neighbouring chunks go to the same thread, as they did in the call before, as long as all threads are equally fast; or
+  // with `in_order` each thread takes the next chunk, for chunks of which the first are the longest.
   // One call at a time; tasks must not throw or call run.
-  void run(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
-  // The same, each thread taking the next chunk: for chunks of which the first are the longest.
-  void run_in_order(int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
+  void run(int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context);
 
  private:
   struct Impl;

@@ -539,11 +539,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     multiply_block(rows, columns, steps, depth, part_of(a, row, begin), own_columns, to, to_stride, own, far,
                    strips ? strips + this_worker() * buffer : nullptr);
   };
-  if (across == 1) {
-    parallel(call, slabs * down, multiply_chunk);
-  } else {
-    parallel_in_order(call, slabs * down * across, multiply_chunk);  // the last block of rows is lower
-  }
+  parallel(call, slabs * down * across, multiply_chunk, across > 1);  // in order where a lower last row of blocks is many chunks
   if (!partial) return;
   parallel_blocks(call, m, 4096 / n + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

@@ -693,7 +693,7 @@ void gradient(const Call& call) {
   const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
   float* partial = float_scratch(call, slabs * slab_elements);
   float* buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
-  parallel_in_order(call, slabs, [&](int64_t slab) {
+  parallel_in_order(call, slabs, [&](int64_t slab) {  // the first have the longest runs
     float* own = partial + slab * slab_elements;
     backward.run(slab, slabs, {own, own + weight_elements}, buffers + this_worker() * backward.buffer_elements());
   });

@@ -58,8 +58,7 @@ const char* text_attribute(const Call& call, const char* name);  // lives as lon
 void* scratch(const Call& call, int64_t elements);
 
 // Runs task(context, chunk) for each chunk in [0, chunks) on the pool: neighbours on the same thread, or one by one in order.
-void run_chunks(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
-void run_chunks_in_order(const Call& call, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
+void run_chunks(const Call& call, int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context);
 
 // For scratch memory that each thread has a piece of: their number, and inside a chunk which one runs it. A chunk's result
 // must not depend on either.
@@ -76,20 +75,18 @@ namespace SHORTLIST_ISA {
 namespace {
 
 // Calls body(chunk) for each chunk in [0, chunks), on all threads. Chunks should be alike: a thread begins with the same part
-// of them each time, so that what it wrote by one call is in its caches in the next.
+// of them each time, so that what it wrote by one call is in its caches in the next. With `in_order` they need not be.
 template <class Body>
-SHORTLIST_INLINE void parallel(const Call& call, int64_t chunks, const Body& body) {
+SHORTLIST_INLINE void parallel(const Call& call, int64_t chunks, const Body& body, bool in_order = false) {
   run_chunks(
-      call, chunks, [](void* context, int64_t chunk) { (*static_cast<const Body*>(context))(chunk); },
+      call, chunks, in_order, [](void* context, int64_t chunk) { (*static_cast<const Body*>(context))(chunk); },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 
 // The same where chunks are unlike, the longest first: each thread takes the next one.
 template <class Body>
 SHORTLIST_INLINE void parallel_in_order(const Call& call, int64_t chunks, const Body& body) {
-  run_chunks_in_order(
-      call, chunks, [](void* context, int64_t chunk) { (*static_cast<const Body*>(context))(chunk); },
-      const_cast<void*>(static_cast<const void*>(&body)));
+  parallel(call, chunks, body, true);
 }
 
 // Calls body(begin, end) for consecutive blocks of [0, count); the blocks depend on `count` and `block` alone.

@@ -23,18 +23,17 @@ void count_chunk(void* context, int64_t chunk) { static_cast<Counts*>(context)->
 // Each chunk runs once, in parts and in order.
 bool each_once(Threads* threads, int64_t chunks) {
   Counts counts(chunks);
-  threads->run(chunks, count_chunk, &counts);
-  threads->run_in_order(chunks, count_chunk, &counts);
+  for (const bool in_order : {false, true}) threads->run(chunks, in_order, count_chunk, &counts);
   for (const std::atomic<int>& count : counts.of) {
     if (count != 2) return false;
   }
   return true;
 }
 
-// One chunk takes as long as all others wait for: the rest of its thread's part has to be done by the other thread.
+// The first chunk waits for all others: the rest of its thread's part has to be done by other threads.
 bool helps(Threads* threads) {
   std::atomic<int> others{0};
-  threads->run(64, [](void* context, int64_t chunk) {
+  threads->run(64, false, [](void* context, int64_t chunk) {
     std::atomic<int>& done = *static_cast<std::atomic<int>*>(context);
     if (chunk > 0) {
       done.fetch_add(1);
