@@ -76,10 +76,10 @@ export async function checkWritable(folder: string): Promise<void> {
   const undoParents = await makeParents(file);
   try {
     await writeFile(file, "");
-    await rm(file);
   } catch (error) {
     throw asFileError("write", folder, error);
   } finally {
+    await rm(file, { force: true });
     await undoParents();
   }
 }

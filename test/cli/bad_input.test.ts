@@ -138,9 +138,11 @@ test("an instruction set that the processor lacks, and threads that are none", (
   const { status, stderr } = run(["evaluate", at("model"), at("test.tsv")], { SHORTLIST_ISA: "sse9" });
   assert.is(status, 1);
   assert.match(stderr, "sse9");
-  const threads = run(["evaluate", at("model"), at("test.tsv")], { SHORTLIST_THREADS: "none" });
-  assert.is(threads.status, 1);
-  assert.match(threads.stderr, "SHORTLIST_THREADS");
+  for (const text of ["none", "0", "1e1", "1025"]) {
+    const threads = run(["evaluate", at("model"), at("test.tsv")], { SHORTLIST_THREADS: text });
+    assert.is(threads.status, 1);
+    assert.match(threads.stderr, `received SHORTLIST_THREADS="${text}"`);
+  }
 });
 
 test("a failed training keeps the model that was there", () => {
