@@ -284,6 +284,29 @@ function recallContender(threads: number, changes: readonly string[], sizes: Syn
   return trainingContender("shortlist", { engine: engineOf(threads), log: logOf(sizes), config });
 }
 
+/** Trainings that share nothing but the machine: the samples of all of them count. */
+async function trainingsAtOnce(count: number, changes: readonly string[]): Promise<Contender> {
+  const trainings = await Promise.all(
+    Array.from({ length: count }, () =>
+      trainingContender("", {
+        engine: createNativeEngine({ threads: 1 }),
+        log: logOf(),
+        config: originalConfig(changes),
+      }),
+    ),
+  );
+  return {
+    name: `shortlist, ${count} trainings`,
+    measure: async (seconds) => {
+      const times = await Promise.all(trainings.map((training) => training.measure(seconds)));
+      return 1 / times.reduce((rate, time) => rate + 1 / time, 0);
+    },
+    close: async () => {
+      for (const training of trainings) await training.close();
+    },
+  };
+}
+
 /** The ring of batches that our side trains on, in a file for PyTorch. */
 async function writeBatches(folder: string, batch: number): Promise<string> {
   const log = logOf();
@@ -320,7 +343,7 @@ async function writeArrays(
 function ownRows(threads: number): Row[] {
   const own = (
     name: string,
-    target: number,
+    target: number | undefined,
     used: number,
     ours: () => Promise<Contender>,
     others: () => Promise<Contender>,
@@ -385,6 +408,13 @@ function ownRows(threads: number): Row[] {
       2,
       () => recallContender(2, step),
       () => named("shortlist, 1 thread", recallContender(1, step)),
+    ),
+    own(
+      "2 trainings of a thread each at once against one, batch 1024: what 2 threads have to share",
+      undefined,
+      1,
+      () => trainingsAtOnce(2, step),
+      () => named("shortlist, 1 training", recallContender(1, step)),
     ),
     own(
       "tables of 5 M rows against 10 k rows, batch 1024 (at least 1/1.5)",
