@@ -279,21 +279,19 @@ function recallRows(peers: Peers, threads: number): Row[] {
   ];
 }
 
-function recallContender(threads: number, changes: readonly string[], sizes: SyntheticOptions = {}) {
-  const config = originalConfig(changes);
-  return trainingContender("shortlist", { engine: engineOf(threads), log: logOf(sizes), config });
+function recallContender(
+  threads: number,
+  changes: readonly string[],
+  sizes: SyntheticOptions = {},
+  engine = engineOf(threads),
+) {
+  return trainingContender("shortlist", { engine, log: logOf(sizes), config: originalConfig(changes) });
 }
 
-/** Trainings that share nothing but the machine: the samples of all of them count. */
+/** Trainings that share nothing but the machine, for one engine runs them in turn: the samples of all of them count. */
 async function trainingsAtOnce(count: number, changes: readonly string[]): Promise<Contender> {
   const trainings = await Promise.all(
-    Array.from({ length: count }, () =>
-      trainingContender("", {
-        engine: createNativeEngine({ threads: 1 }),
-        log: logOf(),
-        config: originalConfig(changes),
-      }),
-    ),
+    Array.from({ length: count }, () => recallContender(1, changes, {}, createNativeEngine({ threads: 1 }))),
   );
   return {
     name: `shortlist, ${count} trainings`,

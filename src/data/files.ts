@@ -75,11 +75,10 @@ export async function checkWritable(folder: string): Promise<void> {
   const file = siblingOf(join(folder, "check"));
   const undoParents = await makeParents(file);
   try {
-    await writeFile(file, "");
+    await writeFile(file, "").finally(() => rm(file, { force: true }));
   } catch (error) {
     throw asFileError("write", folder, error);
   } finally {
-    await rm(file, { force: true });
     await undoParents();
   }
 }

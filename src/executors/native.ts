@@ -58,8 +58,8 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
 
 function threadCount(option: number | undefined): number {
   const variable = process.env["SHORTLIST_THREADS"];
-  const inVariable = variable && /^\d+$/.test(variable) ? Number(variable) : Number.NaN;
-  const threads = option ?? (variable ? inVariable : Math.min(availableParallelism(), MAX_THREADS));
+  const threads =
+    option ?? (variable ? Number(variable.match(/^\d+$/)?.[0]) : Math.min(availableParallelism(), MAX_THREADS));
   if (Number.isSafeInteger(threads) && threads >= 1 && threads <= MAX_THREADS) return threads;
   const source = option === undefined ? `SHORTLIST_THREADS="${variable}"` : String(option);
   throw new ShortlistError(
