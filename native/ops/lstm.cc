@@ -11,9 +11,10 @@
 // Nothing aliases. A run is a chain, so runs go side by side: they are sorted by falling length and cut into groups, and the
 // runs that are still active at step t are always the first ones of their group.
 //
-// Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units. The gates of all runs of a group are
-// activated in one go: a tile's own, right behind its products, are too few to hide how long each takes. R is packed once, in
-// panels of [h, 4, kLanes], 16 KiB at h = 64 and 16 lanes.
+// Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units; R is packed once, in panels of
+// [h, 4, kLanes], 16 KiB at h = 64 and 16 lanes. A group's gates are activated once all its tiles are done, a run at a time, and
+// tanh(c) of all its units after that: the instructions of such a function wait for each other, so what counts is how many
+// vectors are under way at once.
 // Backward, step t of a group is one pass over the gates and one product d·Rᵀ; after some 250 rows of d come the products that
 // they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ. Slab s of S has
 // the groups s, s + S, …: long runs and short ones.
@@ -42,10 +43,12 @@ const int kRunsPerTile = 6;
 const int kRunsPerTile = 3;
 #endif
 
-// Whole tiles; few enough for many groups, many enough that the weights, which are read once a step, are worth their way
-// from the L2 cache. The group of the longest runs bounds them all, so where there are few runs, groups are halved: 45 runs
-// of up to 100 steps, h = 128, two threads of AVX2: 1.4 times as fast.
-const int64_t kMostRunsPerGroup = 12;
+// Whole tiles: few enough for many groups, many enough that the weights, which are read once a step, are worth their way from
+// the L2 cache. The group of the longest runs bounds them all, so where there are few runs, groups are smaller: 45 runs of up
+// to 100 steps, h = 128, two threads of AVX2: 1.4 times as fast.
+const int64_t kRunsForward = 2 * kRunsPerTile;  // to a group
+const int64_t kRunsBackward = 12;
+const int64_t kRunsOfFew = 6;
 const int64_t kManyRuns = 96;
 const int64_t kRowsPerProduct = 256;  // of d, at most
 const int64_t kMostSlabs = 16;
@@ -57,7 +60,9 @@ SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
 SHORTLIST_INLINE vf rounded(vf x, bool bf16) { return bf16 ? round_to_bf16(x) : x; }
 
 SHORTLIST_INLINE void copy_row(float* to, const float* from, int64_t count, bool bf16) {
-  for (int64_t j = 0; j < count; j += kLanes) store_upto(to + j, rounded(load_upto(from + j, count - j), bf16), count - j);
+  for_each_vector_in(count, [&](int64_t j, int64_t left) __attribute__((always_inline)) {
+    store_upto(to + j, rounded(load_upto(from + j, left), bf16), left);
+  });
 }
 
 bool is_bf16(const Call& call) { return text_attribute_is(call, "precision", "bf16"); }
@@ -147,7 +152,7 @@ struct Runs {
   const int32_t* order;
   int64_t count;
 
-  SHORTLIST_INLINE int64_t per_group() const { return count < kManyRuns ? kMostRunsPerGroup / 2 : kMostRunsPerGroup; }
+  SHORTLIST_INLINE int64_t per_group(int64_t most) const { return count < kManyRuns ? kRunsOfFew : most; }
   SHORTLIST_INLINE int64_t length(int64_t i) const { return offsets[order[i] + 1] - offsets[order[i]]; }
   SHORTLIST_INLINE int64_t first_step(int64_t i) const { return offsets[order[i]]; }
 };
@@ -194,73 +199,74 @@ SHORTLIST_INLINE void store_state_upto(float* row, int64_t j, vf x, int64_t coun
   }
 }
 
-// What the runs of one step of a group share.
-struct GroupStep {
-  int64_t h;
-  bool bf16;
-  bool first;                      // h₋ = c₋ = 0
-  const float* state;              // [runs, stride] h₋
-  float* state_to;                 // [runs, stride] h
-  int64_t stride;                  // state_elements(h)
-  float* cell;                     // [runs, h] c₋, then c
-  const int64_t* step;             // [runs]
-  const int64_t* ahead;            // [runs] the step to come
-  const float* const* projection;  // [runs] x·W + b
-  Peepholes peepholes;
-  Tensor gates, cells, output;
-};
-
-// h₋·R of kRows runs from `run` on, the vector of units of each gate that the panel is of: to [kRows, 4, kLanes].
+// h₋·R of kRows runs, the vector of units of each gate that the panel is of: from `state` [kRows, elements] to [kRows] of
+// [4, kLanes], `to_stride` apart.
 template <int kRows, bool kDots>
-void tile(const GroupStep& group, int64_t run, const float* panel, float* to) {
+void tile(int64_t elements, const float* state, int64_t stride, const float* panel, float* to, int64_t to_stride) {
   vf sum[kRows][4] = {};
-  const int64_t elements = group.first ? 0 : group.stride;
-  multiply_add<kRows, 4, kAlong, kDots>(elements, group.state + run * group.stride, group.stride, panel, 4 * kLanes, sum);
+  multiply_add<kRows, 4, kAlong, kDots>(elements, state, stride, panel, 4 * kLanes, sum);
   for_each_vector<kRows, 4>([&](int r, int gate) __attribute__((always_inline)) {
-    store(to + (4 * r + gate) * kLanes, sum[r][gate]);
+    store(to + r * to_stride + gate * kLanes, sum[r][gate]);
   });
 }
 
-// What `runs` runs make of h₋·R, the vector of units from j on: `from` [runs, 4, kLanes].
+// One step of one run.
+struct Step {
+  float* sums;              // [vectors of units, 4, kLanes] h₋·R; o takes its gate's place
+  const float* projection;  // [4h] x·W + b
+  float* cell_state;        // [h, whole vectors] c₋, then c
+  float* state;             // [state_elements(h)] h, for products
+  float* gates;             // [4h]
+  float* cell;              // [h] c
+  float* output;            // [h] h
+  bool bf16;
+};
+
+// Units `begin` to `end` − 1.
 template <bool kWhole>
-void activate(const GroupStep& group, int64_t runs, int64_t j, const float* from) {
-  const int64_t h = group.h, left = kWhole ? kLanes : h - j;
-  for (int64_t r = 0; r < runs; ++r, from += 4 * kLanes) {
-    const int64_t s = group.step[r], next = group.ahead[r];
-    float* const gates = group.gates.row(s) + j;
-    float* const cell = group.cell + r * h + j;
-    for (int gate = 0; gate < 4; ++gate) __builtin_prefetch(group.gates.row(next) + gate * h + j, 1, 2);
-    __builtin_prefetch(group.cells.row(next) + j, 1, 2);
-    __builtin_prefetch(group.output.row(next) + j, 1, 2);
-    const float* const projection = group.projection[r] + j;
-    vf i = load(from) + load_upto(projection, left);
-    vf f = load(from + kLanes) + load_upto(projection + h, left);
-    vf g = load(from + 2 * kLanes) + load_upto(projection + 2 * h, left);
-    vf o = load(from + 3 * kLanes) + load_upto(projection + 3 * h, left);
-    const vf before = group.first ? vf{} : load_upto(cell, left);
-    if (group.peepholes.input) {
-      i = madd(load_upto(group.peepholes.input + j, left), before, i);
-      f = madd(load_upto(group.peepholes.forget + j, left), before, f);
+SHORTLIST_INLINE void activate(int64_t h, int64_t begin, int64_t end, const Peepholes& peepholes, const Step& step) {
+  const auto left = [&](int64_t j) __attribute__((always_inline)) { return kWhole ? kLanes : h - j; };
+  for (int64_t j = begin; j < end; j += kLanes) {
+    float* const sums = step.sums + 4 * j;
+    const float* const projection = step.projection + j;
+    vf i = load(sums) + load_upto(projection, left(j));
+    vf f = load(sums + kLanes) + load_upto(projection + h, left(j));
+    vf g = load(sums + 2 * kLanes) + load_upto(projection + 2 * h, left(j));
+    vf o = load(sums + 3 * kLanes) + load_upto(projection + 3 * h, left(j));
+    const vf before = load(step.cell_state + j);
+    if (peepholes.input) {
+      i = madd(load_upto(peepholes.input + j, left(j)), before, i);
+      f = madd(load_upto(peepholes.forget + j, left(j)), before, f);
     }
     i = sigmoid(i);
     f = sigmoid(f);
     g = hyperbolic_tangent(g);
     const vf c = madd(f, before, i * g);
-    if (group.peepholes.output) o = madd(load_upto(group.peepholes.output + j, left), c, o);
+    if (peepholes.output) o = madd(load_upto(peepholes.output + j, left(j)), c, o);
     o = sigmoid(o);
-    const vf output = o * hyperbolic_tangent(c);
-    store_upto(gates, i, left);
-    store_upto(gates + h, f, left);
-    store_upto(gates + 2 * h, g, left);
-    store_upto(gates + 3 * h, o, left);
-    store_upto(group.cells.row(s) + j, c, left);
-    store_upto(cell, c, left);
-    store_upto(group.output.row(s) + j, output, left);
-    store_state_upto(group.state_to + r * group.stride, j, output, left, group.bf16);
+    float* const gates = step.gates + j;
+    store_upto(gates, i, left(j));
+    store_upto(gates + h, f, left(j));
+    store_upto(gates + 2 * h, g, left(j));
+    store_upto(gates + 3 * h, o, left(j));
+    store_upto(step.cell + j, c, left(j));
+    store(step.cell_state + j, c);
+    store(sums + 3 * kLanes, o);
+  }
+  for (int64_t j = begin; j < end; j += kLanes) {
+    const vf output = load(step.sums + 4 * j + 3 * kLanes) * hyperbolic_tangent(load(step.cell_state + j));
+    store_upto(step.output + j, output, left(j));
+    store_state_upto(step.state, j, output, left(j), step.bf16);
   }
 }
 
-typedef void (*GateTile)(const GroupStep&, int64_t, const float*, float*);
+SHORTLIST_INLINE void activate(int64_t h, const Peepholes& peepholes, const Step& step) {
+  const int64_t whole = h / kLanes * kLanes;
+  activate<true>(h, 0, whole, peepholes, step);
+  activate<false>(h, whole, h, peepholes, step);
+}
+
+typedef void (*GateTile)(int64_t, const float*, int64_t, const float*, float*, int64_t);
 
 template <bool kDots>
 struct GateTiles {
@@ -308,13 +314,14 @@ struct Forward {
   bool bf16;
 
   int64_t stride() const { return state_elements(h, bf16); }
+  int64_t units() const { return round_up(h, kLanes); }
   int64_t buffer_elements() const {
-    return round_up(kMostRunsPerGroup * (2 * stride() + h + kStepsAtOnce * (input.columns + 4 * h)), 16);
+    return round_up(kRunsForward * (2 * stride() + 5 * units() + kStepsAtOnce * (input.columns + 4 * h)), 16);
   }
 
   // x·W + b of the runs from `begin` on, `count` of them, in step t and those after it: where it lies. Of rows that one step reads
   // it is made here, in `own` [rows, 4h] by way of x [rows, width of input].
-  void project(int64_t begin, int64_t count, int64_t t, float* x, float* own, const float* (*projection)[kMostRunsPerGroup]) const {
+  void project(int64_t begin, int64_t count, int64_t t, float* x, float* own, const float* (*projection)[kRunsForward]) const {
     int64_t rows = 0;
     for (int64_t ahead = 0; ahead < kStepsAtOnce; ++ahead) {
       for (int64_t i = 0; i < count && runs.length(begin + i) > t + ahead; ++i) {
@@ -334,48 +341,42 @@ struct Forward {
 
   // Runs `begin` … `end` − 1, one group.
   void run(int64_t begin, int64_t end, float* buffer) const {
-    float* state = buffer;  // twice [runs, stride]: h₋ and h change places
-    float* state_to = state + kMostRunsPerGroup * stride();
-    float* const cell = state_to + kMostRunsPerGroup * stride();
-    float* const x = cell + kMostRunsPerGroup * h;
-    float* const own = x + kMostRunsPerGroup * kStepsAtOnce * input.columns;
-    for (float* row = state; in_pairs(bf16) && row < cell; row += stride()) row[stride() - 1] = 0;  // what a pair lacks
-    alignas(64) float gates[kMostRunsPerGroup * 4 * kLanes];  // of a vector of units, before they are activated
-    int64_t step[kMostRunsPerGroup], ahead[kMostRunsPerGroup];
-    const float* projection[kStepsAtOnce][kMostRunsPerGroup];
+    float* const sums = buffer;
+    float* const cell_state = sums + kRunsForward * 4 * units();
+    float* state = cell_state + kRunsForward * units();  // twice [runs, stride]: h₋ and h change places
+    float* state_to = state + kRunsForward * stride();
+    float* const x = state_to + kRunsForward * stride();
+    float* const own = x + kRunsForward * kStepsAtOnce * input.columns;
+    for (float* row = state; in_pairs(bf16) && row < x; row += stride()) row[stride() - 1] = 0;  // what a pair lacks
+    for (int64_t j = 0; j < (end - begin) * units(); ++j) cell_state[j] = 0;
+    const Tensor &gates = call.output(kGates), &cell = call.output(kCell), &output = call.output(kOutput);
+    const Peepholes peepholes = peepholes_of(call, 0);
+    const float* projection[kStepsAtOnce][kRunsForward];
     int64_t active = end - begin;
     for (int64_t t = 0;; ++t) {
       while (active > 0 && runs.length(begin + active - 1) <= t) --active;
       if (active == 0) break;
       if (t % kStepsAtOnce == 0) project(begin, active, t, x, own, projection);
-      for (int64_t i = 0; i < active; ++i) {
-        const int64_t s = runs.first_step(begin + i) + t, length = runs.length(begin + i);
-        step[i] = s;
-        ahead[i] = t + 1 < length ? s + 1 : s;
-        const int32_t next = shared.place[position[ahead[i]]];
-        if (next >= 0) prefetch_row(shared_projection.row(next), 4 * h);
-        if (t + kStepsAtOnce < length) prefetch_row(input.row(position[s + kStepsAtOnce]), input.columns);
-      }
-      const GroupStep group = {h,
-                               bf16,
-                               t == 0,
-                               state,
-                               state_to,
-                               stride(),
-                               cell,
-                               step,
-                               ahead,
-                               projection[t % kStepsAtOnce],
-                               peepholes_of(call, 0),
-                               call.output(kGates),
-                               call.output(kCell),
-                               call.output(kOutput)};
       const float* panel = recurrent_weight;
       for (int64_t j = 0; j < h; j += kLanes, panel += stride() * 4 * kLanes) {
         for (int64_t i = 0; i < active; i += kRunsPerTile) {
-          gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16)(group, i, panel, gates + i * 4 * kLanes);
+          const GateTile multiply_tile = gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16);
+          multiply_tile(t == 0 ? 0 : stride(), state + i * stride(), stride(), panel, sums + 4 * (i * units() + j), 4 * units());
         }
-        (h - j < kLanes ? activate<false> : activate<true>)(group, active, j, gates);
+      }
+      for (int64_t i = 0; i < active; ++i) {
+        const int64_t s = runs.first_step(begin + i) + t, length = runs.length(begin + i);
+        if (t + 1 < length) {
+          const int32_t next = shared.place[position[s + 1]];
+          if (next >= 0) prefetch_row(shared_projection.row(next), 4 * h);
+          prefetch_row(gates.row(s + 1), 4 * h);
+          prefetch_row(cell.row(s + 1), h);
+          prefetch_row(output.row(s + 1), h);
+        }
+        if (t + kStepsAtOnce < length) prefetch_row(input.row(position[s + kStepsAtOnce]), input.columns);
+        activate(h, peepholes,
+                 {sums + 4 * i * units(), projection[t % kStepsAtOnce][i], cell_state + i * units(), state_to + i * stride(),
+                  gates.row(s), cell.row(s), output.row(s), bf16});
       }
       float* const swap = state;
       state = state_to;
@@ -425,7 +426,7 @@ void forward(const Call& call) {
                            h,
                            bf16};
   float* const buffers = float_scratch(call, worker_count(call) * forward.buffer_elements());
-  const int64_t runs = forward.runs.count, per_group = forward.runs.per_group();
+  const int64_t runs = forward.runs.count, per_group = forward.runs.per_group(kRunsForward);
   parallel_in_order(call, (runs + per_group - 1) / per_group, [&](int64_t group) {  // longest runs first
     const int64_t begin = group * per_group, end = begin + per_group < runs ? begin + per_group : runs;
     forward.run(begin, end, buffers + this_worker() * forward.buffer_elements());
@@ -562,18 +563,18 @@ struct Backward {
   bool bf16;
 
   int64_t buffer_elements() const {
-    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kMostRunsPerGroup * (d_stride + 2 * h) + 16, 16) +
+    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kRunsBackward * (d_stride + 2 * h) + 16, 16) +
            (in_pairs(bf16) ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
-  // Groups first, first + stride, … of runs.per_group() runs.
+  // Groups first, first + stride, … of runs.per_group(kRunsBackward) runs.
   void run(int64_t first, int64_t stride, const Slab& slab, float* buffer) const {
     float* const own_d = buffer;                                         // [rows, 4h]
     float* const read = own_d + kRowsPerProduct * d_stride;              // [rows] of x, h₋, 1
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
     float* const step_d = input_gradients + kRowsPerProduct * above;     // [runs, 4h] of one step
-    float* const dh = step_d + kMostRunsPerGroup * d_stride;             // [runs, h]
-    float* const dc = dh + kMostRunsPerGroup * h;                        // [runs, h]
+    float* const dh = step_d + kRunsBackward * d_stride;                 // [runs, h]
+    float* const dc = dh + kRunsBackward * h;                            // [runs, h]
     float* const strips = in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
     int32_t row_of[kRowsPerProduct];
     // Rows of d from the first on are of steps that read a row alone, those up to the last of the others.
@@ -604,7 +605,7 @@ struct Backward {
       for (int64_t j = 0; j < 3 * h; ++j) slab.peephole[j] = 0;
     }
 
-    const int64_t per_group = runs.per_group();
+    const int64_t per_group = runs.per_group(kRunsBackward);
     for (int64_t begin = first * per_group; begin < runs.count; begin += stride * per_group) {
       const int64_t end = begin + per_group < runs.count ? begin + per_group : runs.count;
       int64_t active = 0;
@@ -688,7 +689,7 @@ void gradient(const Call& call) {
   backward.d_stride = round_up(4 * h, 16) + 16;
   backward.read_stride = round_up(backward.weight_rows, 16) + 16;
 
-  const int64_t per_group = backward.runs.per_group(), groups = (backward.runs.count + per_group - 1) / per_group;
+  const int64_t per_group = backward.runs.per_group(kRunsBackward), groups = (backward.runs.count + per_group - 1) / per_group;
   const int64_t slabs = groups == 0 ? 1 : groups < kMostSlabs ? groups : kMostSlabs;
   const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
   float* partial = float_scratch(call, slabs * slab_elements);
