@@ -29,7 +29,8 @@ namespace {
 const int64_t kDepth = 256;                     // a panel of 32 KiB at most; even, so that pairs are not cut
 const int64_t kRowsInPlace = 64;                // of a chunk, at most, for which B is not packed
 const int64_t kFarElements = int64_t{1} << 19;  // of C: 2 MiB
-const int64_t kFewRepacked = int64_t{1} << 18;  // elements that chunks pack again, for which B is not packed before them
+const int64_t kFewRepacked = int64_t{1} << 18;  // elements that chunks pack again, for which B is not packed before them;
+const int64_t kFewRepackedAlone = int64_t{1} << 16;  // and on one thread, which has no fork and join to pay
 const int64_t kStepsPerPrefetch = 64;
 const int64_t kFlopsPerChunk = 400000;          // some 3 µs
 const int64_t kChunksPerThread = 4;
@@ -512,10 +513,10 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   const Blocks blocks = blocks_of(call, m, n, k, slabs);
   const int64_t across = (n + blocks.columns - 1) / blocks.columns, down = (m + blocks.rows - 1) / blocks.rows;
   const bool far = m * n > kFarElements;
-  const int64_t buffer = strip_elements(blocks.rows, depth);
-  float* strips = packs_rows(a, b, blocks.columns) ? static_cast<float*>(scratch(call, worker_count(call) * buffer)) : nullptr;
+  const int64_t buffer = strip_elements(blocks.rows, depth), threads = worker_count(call);
+  float* strips = packs_rows(a, b, blocks.columns) ? static_cast<float*>(scratch(call, threads * buffer)) : nullptr;
   PackedMatrix packed = {nullptr, k, n, a.bf16 || b.bf16};
-  const bool pack_first = slabs == 1 && (down - 1) * k * n > kFewRepacked;
+  const bool pack_first = slabs == 1 && (down - 1) * k * n > (threads == 1 ? kFewRepackedAlone : kFewRepacked);
   if (pack_first) {
     packed.data = static_cast<float*>(scratch(call, packed_elements(k, n)));
     pack(call, packed, b);
