@@ -126,10 +126,11 @@ SharedRows find_shared_rows(const Call& call, const Tensor& position, int64_t ro
     int32_t& place = shared.place[position.i32()[s]];
     place += place < 0;
   }
-  for (int64_t p = 0; p < rows; ++p) {
-    if (shared.place[p] < 0) continue;
-    shared.place[p] = static_cast<int32_t>(shared.count);
-    shared.row[shared.count++] = static_cast<int32_t>(p);
+  for (int64_t p = 0; p < rows; ++p) {  // without branches, which would be mispredicted
+    const bool is_shared = shared.place[p] >= 0;
+    shared.place[p] = is_shared ? static_cast<int32_t>(shared.count) : shared.place[p];
+    shared.row[shared.count] = static_cast<int32_t>(p);
+    shared.count += is_shared;
   }
   return shared;
 }
@@ -529,15 +530,19 @@ struct SharedSteps {
 SharedSteps sort_shared_steps(const Call& call, const Tensor& position, const SharedRows& shared) {
   SharedSteps sorted = {int_scratch(call, position.rows), int_scratch(call, shared.count + 2), 0};
   const auto shared_row = [&](int64_t step) { return shared.place[position.i32()[step]]; };
-  // A stable counting sort; next[r + 1] is where the next step of row r goes, and in the end where those of r + 1 begin.
+  // A stable counting sort; next[r + 1] is where the next step of row r goes, and in the end where those of r + 1 begin. Steps
+  // that read a row alone (r = −1) are counted along: so there are no branches, which would be mispredicted.
   int32_t* const next = sorted.offsets;
   for (int64_t r = 0; r < shared.count + 2; ++r) next[r] = 0;
-  for (int64_t s = 0; s < position.rows; ++s) {
-    if (shared_row(s) >= 0) ++next[shared_row(s) + 2];
-  }
+  for (int64_t s = 0; s < position.rows; ++s) ++next[shared_row(s) + 2];
+  next[1] = 0;
   for (int64_t r = 0; r < shared.count; ++r) next[r + 2] += next[r + 1];
   sorted.count = next[shared.count + 1];
-  for (int64_t s = 0; s < position.rows; ++s) sorted.place[s] = shared_row(s) < 0 ? -1 : next[shared_row(s) + 1]++;
+  for (int64_t s = 0; s < position.rows; ++s) {
+    const int32_t row = shared_row(s), place = next[row + 1]++;
+    sorted.place[s] = row < 0 ? -1 : place;
+  }
+  next[0] = 0;
   return sorted;
 }
 
