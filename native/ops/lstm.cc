@@ -16,8 +16,9 @@
 // tanh(c) of all its units after that: the instructions of such a function wait for each other, so what counts is how many
 // vectors are under way at once.
 // Backward, step t of a group is one pass over the gates and one product d·Rᵀ; after some 250 rows of d come the products that
-// they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ. Slab s of S has
-// the groups s, s + S, …: long runs and short ones.
+// they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ. Groups are dealt
+// out to shares in turn, so that each has long runs and short ones. A slab is of two shares and the last slabs are of one: with
+// these, threads end together.
 //
 // What is bound by memory is what is written once a step and read again: gates, 1 KiB a step. So neither x·W nor d is stored for
 // a step that reads a row of the input alone (all of them in isolated windows): a group projects such rows for some steps at a
@@ -51,7 +52,8 @@ const int64_t kRunsBackward = 12;
 const int64_t kRunsOfFew = 6;
 const int64_t kManyRuns = 96;
 const int64_t kRowsPerProduct = 256;  // of d, at most
-const int64_t kMostSlabs = 16;
+const int64_t kMostShares = 32;
+const int64_t kMostSlabs = 18;
 const int64_t kStepsAtOnce = 4;       // that a group projects: 48 KiB at most at h = 64
 
 // Whether products read pairs of numbers (vector.h).
@@ -572,8 +574,8 @@ struct Backward {
            (in_pairs(bf16) ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
-  // Groups first, first + stride, … of runs.per_group(kRunsBackward) runs.
-  void run(int64_t first, int64_t stride, const Slab& slab, float* buffer) const {
+  // The groups of shares `first` to `first + count − 1`: of every `shares` groups, those at these places.
+  void run(int64_t first, int64_t count, int64_t shares, const Slab& slab, float* buffer) const {
     float* const own_d = buffer;                                         // [rows, 4h]
     float* const read = own_d + kRowsPerProduct * d_stride;              // [rows] of x, h₋, 1
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
@@ -611,7 +613,9 @@ struct Backward {
     }
 
     const int64_t per_group = runs.per_group(kRunsBackward);
-    for (int64_t begin = first * per_group; begin < runs.count; begin += stride * per_group) {
+    for (int64_t turn = 0;; ++turn) {
+      const int64_t begin = (turn / count * shares + first + turn % count) * per_group;
+      if (begin >= runs.count) break;
       const int64_t end = begin + per_group < runs.count ? begin + per_group : runs.count;
       int64_t active = 0;
       for (int64_t t = runs.length(begin) - 1; t >= 0; --t) {
@@ -695,13 +699,15 @@ void gradient(const Call& call) {
   backward.read_stride = round_up(backward.weight_rows, 16) + 16;
 
   const int64_t per_group = backward.runs.per_group(kRunsBackward), groups = (backward.runs.count + per_group - 1) / per_group;
-  const int64_t slabs = groups == 0 ? 1 : groups < kMostSlabs ? groups : kMostSlabs;
+  const int64_t shares = groups == 0 ? 1 : groups < kMostShares ? groups : kMostShares;
+  const int64_t slabs = shares < kMostSlabs ? shares : kMostSlabs, pairs = shares - slabs;  // the first `pairs` slabs have two
   const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
   float* partial = float_scratch(call, slabs * slab_elements);
   float* buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
   parallel_in_order(call, slabs, [&](int64_t slab) {  // the first have the longest runs
     float* own = partial + slab * slab_elements;
-    backward.run(slab, slabs, {own, own + weight_elements}, buffers + this_worker() * backward.buffer_elements());
+    const int64_t first = slab < pairs ? 2 * slab : slab + pairs, count = slab < pairs ? 2 : 1;
+    backward.run(first, count, shares, {own, own + weight_elements}, buffers + this_worker() * backward.buffer_elements());
   });
 
   const Tensor& weight_gradient = call.output(kInputWeightGradient);
