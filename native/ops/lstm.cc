@@ -50,6 +50,7 @@ const int kRunsPerTile = 3;
 const int64_t kRunsForward = 2 * kRunsPerTile;  // to a group
 const int64_t kRunsBackward = 12;
 const int64_t kRunsOfFew = 6;
+static_assert(kRunsOfFew <= kRunsForward && kRunsOfFew <= kRunsBackward, "buffers are as large as groups of many runs");
 const int64_t kManyRuns = 96;
 const int64_t kRowsPerProduct = 256;  // of d, at most
 const int64_t kMostShares = 32;
