@@ -43,7 +43,7 @@ SHORTLIST_INLINE vf exponential_in_range(vf x) {
 #if defined(__AVX512F__)
   return scale_by_power(p, n);
 #else
-  if (kNormal) return p * bits((bits(shifted) << 23) + 0x3f800000);
+  if (kNormal) return p * bits(wrapping_sum(bits(shifted) << 23, splat(0x3f800000)));  // of NaN, `shifted` holds any bits
   // 2ⁿ in two factors, so that n from −150 to 128 neither overflows nor loses denormals.
   const vi exponent = bits(shifted) - 0x4b400000;
   const vi half = exponent >> 1;
@@ -57,8 +57,9 @@ SHORTLIST_INLINE vf exponential(vf x) { return exponential_in_range(larger(splat
 SHORTLIST_INLINE vf logarithm(vf x) {
   const vi tiny = x < 1.17549435e-38f;
   const vf scaled = tiny ? x * 8388608.0f : x;
-  const vi shift = (bits(scaled) - 0x3f3504f3) >> 23;  // exponent, with the mantissa's range moved to √½ … √2
-  const vf f = bits(bits(scaled) - (shift << 23)) - 1.0f;
+  // The exponent, with the mantissa's range moved to √½ … √2. Below 0 the differences wrap around (the result is NaN there).
+  const vi shift = wrapping_difference(bits(scaled), splat(0x3f3504f3)) >> 23;
+  const vf f = bits(wrapping_difference(bits(scaled), shift << 23)) - 1.0f;
   const vf e = to_float(shift) - (tiny ? splat(23.0f) : splat(0.0f));
   vf p = splat(7.0376836292e-2f);
   p = madd(p, f, splat(-1.1514610310e-1f));

@@ -228,6 +228,9 @@ SHORTLIST_INLINE vf smaller(vf a, vf b) { return a < b ? a : b; }
 
 SHORTLIST_INLINE vf bits(vi x) { return (vf)x; }
 SHORTLIST_INLINE vi bits(vf x) { return (vi)x; }
+// Modulo 2³²: the operators' own results are undefined where they overflow.
+SHORTLIST_INLINE vi wrapping_sum(vi a, vi b) { return (vi)((vu)a + (vu)b); }
+SHORTLIST_INLINE vi wrapping_difference(vi a, vi b) { return (vi)((vu)a - (vu)b); }
 SHORTLIST_INLINE vf magnitude(vf x) { return bits(bits(x) & 0x7fffffff); }
 SHORTLIST_INLINE vi to_int(vf x) { return __builtin_convertvector(x, vi); }
 SHORTLIST_INLINE vf to_float(vi x) { return __builtin_convertvector(x, vf); }
@@ -270,7 +273,7 @@ SHORTLIST_INLINE vf quotient(vf x, vf y) {
 // The nearest bfloat16 (the upper half of a float32), ties to even; NaN stays NaN.
 SHORTLIST_INLINE vf round_to_bf16(vf x) {
   const vi odd = (bits(x) >> 16) & 1;
-  const vf rounded = bits((bits(x) + 0x7fff + odd) & static_cast<int32_t>(0xffff0000u));
+  const vf rounded = bits(wrapping_sum(bits(x), odd + 0x7fff) & static_cast<int32_t>(0xffff0000u));
   return x == x ? rounded : x;
 }
 
