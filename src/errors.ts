@@ -5,7 +5,7 @@
 export const ERROR_CODES = {
   ERR_CONFIG: "A model or schema configuration has an unknown key, a wrong type or an impossible value.",
   ERR_DATASET: "A dataset folder is missing, incomplete or does not fit what is asked of it.",
-  ERR_DIVERGED: "Training produced a loss that is not a finite number.",
+  ERR_DIVERGED: "A number is not finite where training, or a trained model, is to go on with it.",
   ERR_EXECUTOR: "An executor could not be loaded or created, or was used after it was closed.",
   ERR_FILE: "A file or folder cannot be read or written.",
   ERR_GRAPH: "A graph was built wrongly: an operand is missing or its dtype, rank or shape does not fit the op.",

@@ -432,6 +432,17 @@ void Model::execute(Executor& executor, const User& user, int64_t top, bool keep
   executor.execute(*executor.prepare(sizes, arrays));
 }
 
+namespace {
+
+// What is computed of weights that diverged, or of numbers far from those that the model was trained on, is no result.
+void expect_finite(float number, const char* what) {
+  if (std::isfinite(number)) return;
+  throw Error(Status::model, "The user's " + std::string(what) + " are not finite: the training of the model diverged, or a number of the user " +
+                                 "is far from those that it was trained on");
+}
+
+}  // namespace
+
 std::vector<float> Model::user_vector(const User& user) {
   execute(*vector_, user, 0, false);
   std::vector<float> vector(static_cast<size_t>(vector_width_));
@@ -439,6 +450,7 @@ std::vector<float> Model::user_vector(const User& user) {
   const Tensor& value = vector_->output(output);
   if (value.rows * value.columns != vector_width_) throw Error(Status::model, "The user vector has another width than config.json says");
   vector_->copy_output(output, vector.data());
+  for (const float element : vector) expect_finite(element, "vector elements");
   return vector;
 }
 
@@ -454,8 +466,10 @@ std::vector<Recommendation> Model::recommend(const User& user, int64_t top, bool
     if (value.rows * value.columns != (name == "log_partition" ? 1 : length)) throw Error(Status::model, "Output \"" + name + "\" has an unexpected size");
     shortlist_->copy_output(output, name == "items" ? static_cast<void*>(items.data()) : name == "score" ? scores.data() : &log_partition);
   }
+  expect_finite(log_partition, "scores");
   std::vector<Recommendation> best;
   for (size_t i = 0; i < items.size() && items[i] >= 0; ++i) {
+    expect_finite(scores[i], "scores");
     if (items[i] > item_count()) throw Error(Status::model, "Output \"items\" has an id above those of the vocabulary");
     const double probability = std::exp(static_cast<double>(scores[i]) - static_cast<double>(log_partition));
     best.push_back({items[i], scores[i], probability});

@@ -11,6 +11,9 @@ namespace {
 const int64_t kBytesPerElement = 4;
 const int64_t kMaxElements = int64_t{1} << 44;
 
+// Whether a float32 with these bits is NaN or infinite: all bits of its exponent are set.
+bool is_not_finite(uint32_t bits) { return (bits & 0x7f800000u) == 0x7f800000u; }
+
 }  // namespace
 
 void Store::define(const std::string& name, Dtype dtype, const std::vector<int64_t>& shape) {
@@ -68,6 +71,24 @@ void Store::read(const std::string& name, void* values, int64_t offset, int64_t 
                                    std::to_string(offset) + ", count " + std::to_string(count));
   }
   if (count > 0) std::memcpy(values, static_cast<const char*>(stored.memory.data()) + offset * kBytesPerElement, count * kBytesPerElement);
+}
+
+// Blocks are searched without a branch an element, so that the scan runs at the speed of memory.
+int64_t Store::first_not_finite(const std::string& name) const {
+  const Stored& stored = at(name);
+  if (stored.dtype != Dtype::float32) return -1;
+  const uint32_t* const bits = static_cast<const uint32_t*>(stored.memory.data());
+  const int64_t block = 4096;
+  for (int64_t first = 0; first < stored.elements; first += block) {
+    const int64_t end = stored.elements - first < block ? stored.elements : first + block;
+    uint32_t found = 0;
+    for (int64_t i = first; i < end; ++i) found |= is_not_finite(bits[i]);
+    if (found == 0) continue;
+    for (int64_t i = first; i < end; ++i) {
+      if (is_not_finite(bits[i])) return i;
+    }
+  }
+  return -1;
 }
 
 }  // namespace shortlist

@@ -40,6 +40,9 @@ class Store {
   void write(const std::string& name, Dtype dtype, const void* values, int64_t offset, int64_t count);
   void read(const std::string& name, void* values, int64_t offset, int64_t count) const;
 
+  // The first element that is NaN or infinite; −1 where there is none, as in a tensor of whole numbers.
+  int64_t first_not_finite(const std::string& name) const;
+
   // Fills a float32 tensor with random values.
   void fill(const std::string& name, const RandomValues& random);
 

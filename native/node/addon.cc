@@ -187,7 +187,7 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
     return DefineClass(env, "NativeStore",
                        {InstanceMethod<&NativeStore::define_tensor>("define"), InstanceMethod<&NativeStore::write>("write"),
                         InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::fill>("fill"),
-                        InstanceMethod<&NativeStore::tensors>("tensors")});
+                        InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"), InstanceMethod<&NativeStore::tensors>("tensors")});
   }
 
   explicit NativeStore(const Napi::CallbackInfo& info) : ObjectWrap(info), state(std::make_shared<StoreState>()) {
@@ -265,6 +265,14 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
     expect_idle(info.Env(), "written");
     guarded(info.Env(), [&] { state->store->fill(name, random); });
     return info.Env().Undefined();
+  }
+
+  // (name)
+  Napi::Value first_not_finite(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const std::string name = string_argument(info, 0, "name");
+    expect_idle(env, "read");
+    return guarded(env, [&] { return Napi::Number::New(env, static_cast<double>(state->store->first_not_finite(name))); });
   }
 
   Napi::Value tensors(const Napi::CallbackInfo& info) {

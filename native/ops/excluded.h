@@ -71,12 +71,14 @@ struct ExcludedCursor {
     }
   }
 
-  // Turns the scores of excluded items into NaN, except those of the samples' `kept` items (nullptr: none).
-  SHORTLIST_INLINE void take_out(float* tile, int64_t first_item, int64_t tile_items, int64_t samples, const int32_t* kept) {
+  // Overwrites the scores of excluded items, except those of the samples' `kept` items (nullptr: none), with `score`: one
+  // that the op never counts.
+  SHORTLIST_INLINE void take_out(float* tile, int64_t first_item, int64_t tile_items, int64_t samples, const int32_t* kept,
+                                 float score) {
     for (int64_t c = 0; c < samples; ++c) {
       for (; next[c] < end[c] && items[next[c]] < first_item + tile_items; ++next[c]) {
         const int32_t item = items[next[c]];
-        if (!kept || kept[c] != item) tile[(item - first_item) * kSamplesPerTile + c] = __builtin_nanf("");
+        if (!kept || kept[c] != item) tile[(item - first_item) * kSamplesPerTile + c] = score;
       }
     }
   }

@@ -1,7 +1,8 @@
 // The rank of each sample's target among all items by w·u + b:
 //
-// rank[s] = 1 + (candidates with a higher score) + ½ (other candidates with an equal one), +∞ where target < skip_rows.
-// Candidates are the rows from skip_rows on without the sample's excluded items; the target is never excluded.
+// rank[s] = 1 + (candidates with a higher score) + ½ (other candidates with an equal one), +∞ where target < skip_rows or the
+// target's own score is not finite. A candidate whose score is NaN counts as higher, so that such numbers never make a rank
+// better. Candidates are the rows from skip_rows on without the sample's excluded items; the target is never excluded.
 // rank is =, aliases nothing.
 //
 // Scores are counted a tile at a time, a vector of samples at once (scores.h). Equality is exact: the target's own score,
@@ -55,13 +56,13 @@ void find_rank(const Call& call) {
     for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
       const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
       scorer.tile(i, items, first, own, tile, kSamplesPerTile);
-      cursor.take_out(tile, i, items, own, target + first);
+      cursor.take_out(tile, i, items, own, target + first, -__builtin_inff());
       for (int64_t c = 0; c < own; c += kLanes) {
         const vf score = load(own_score + first + c);
         vi more = load(above + c), as_much = load(same + c);
         for (int64_t r = 0; r < items; ++r) {
           const vf other = load(tile + r * kSamplesPerTile + c);
-          more -= other > score;  // a true lane is −1
+          more -= ~(other <= score);  // a true lane is −1; so is one of NaN
           as_much -= other == score;
         }
         store(above + c, more);
@@ -71,11 +72,11 @@ void find_rank(const Call& call) {
   });
   parallel_blocks(call, samples, 16, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      if (target[s] < skipped) {
+      if (target[s] < skipped || !__builtin_isfinite(own_score[s])) {
         rank[s] = __builtin_inff();
         continue;
       }
-      int64_t above = 0, same = own_score[s] == own_score[s] ? -1 : 0;  // without the target itself
+      int64_t above = 0, same = -1;  // without the target itself
       for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
         above += higher[stripe * padded + s];
         same += equal[stripe * padded + s];

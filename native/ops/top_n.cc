@@ -163,7 +163,7 @@ void find_top(const Call& call) {
       const int64_t count = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
       scorer.tile(i, count, first, own, tile, kSamplesPerTile);
       partition.add(tile, kSamplesPerTile, count, own);
-      cursor.take_out(tile, i, count, own, nullptr);
+      cursor.take_out(tile, i, count, own, nullptr, __builtin_nanf(""));
       selection.add_tile(tile, i, count, own);
     }
     for (int64_t c = 0; c < own; ++c) {

@@ -25,6 +25,8 @@ export interface TensorStore {
   read(name: string, offset?: number, count?: number): TensorData;
   /** Fills a float32 tensor with random values: the same bits in every engine's store. */
   fill(name: string, random: RandomValues): void;
+  /** The first element that is NaN or infinite; −1 where there is none. */
+  firstNotFinite(name: string): number;
 }
 
 export type RunInputs = Readonly<Record<string, TensorData>>;

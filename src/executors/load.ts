@@ -17,6 +17,7 @@ export interface NativeStoreHandle {
   write(name: string, values: NativeArray, offset: number): void;
   read(name: string, offset: number, count: number | undefined): NativeArray;
   fill(name: string, kind: string, scale: number, seed: number, tensor: number): void;
+  firstNotFinite(name: string): number;
   tensors(): StoredTensor[];
 }
 

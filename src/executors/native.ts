@@ -94,6 +94,10 @@ class NativeStore implements TensorStore {
   fill(name: string, { kind, scale, seed, tensor }: RandomValues): void {
     rethrow(() => this.handle.fill(name, kind, scale, seed, tensor));
   }
+
+  firstNotFinite(name: string): number {
+    return rethrow(() => this.handle.firstNotFinite(name));
+  }
 }
 
 /** Batches that a thread of their own builds ahead for `runSteps`. */

@@ -120,6 +120,10 @@ class ReferenceStore implements TensorStore {
     }
   }
 
+  firstNotFinite(name: string): number {
+    return this.data(name).findIndex((value) => !Number.isFinite(value));
+  }
+
   data(name: string): TensorData {
     const entry = this.#tensors.get(name);
     if (!entry) throw new ShortlistError("ERR_EXECUTOR", `The store has no tensor "${name}"`);

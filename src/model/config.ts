@@ -122,13 +122,25 @@ export function forCatalogue(config: ModelConfig, items: number): CatalogueConfi
 }
 
 type Field =
-  | { readonly kind: "integer"; readonly min: number }
-  | { readonly kind: "number"; readonly min: number; readonly above?: boolean; readonly max?: number }
+  | { readonly kind: "integer"; readonly min: number; readonly max?: number }
+  | { readonly kind: "number"; readonly min: number; readonly max?: number; readonly below?: number }
   | { readonly kind: "boolean" }
   | { readonly kind: "choice"; readonly values: readonly (string | boolean)[] }
   | { readonly kind: "integers"; readonly min: number }
   | { readonly kind: "names" }
   | { readonly kind: "widths" };
+
+/** Kernels have float32: a number below its smallest normal one is 0 there or divides badly, one above its largest is +∞. */
+const SMALLEST = 2 ** -126;
+const LARGEST = (2 - 2 ** -23) * 2 ** 127;
+/** Of start values: the largest normal number drawn is less than ten deviations, and float32 must hold it. */
+const LARGEST_DEVIATION = 1e37;
+/** Of the counts' power: their sum stays finite. */
+const LARGEST_POWER = 10;
+/** Sizes, and ids below them, are int32. */
+const LARGEST_SIZE = 2 ** 31 - 1;
+/** Of LSTMs, and of hidden layers. */
+const MOST_LAYERS = 64;
 
 const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   window: { kind: "integer", min: 1 },
@@ -139,11 +151,11 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   exampleAge: { kind: "boolean" },
   history: { kind: "choice", values: ["lstm", "mean"] },
   lstmWidth: { kind: "integer", min: 1 },
-  lstmLayers: { kind: "integer", min: 1 },
+  lstmLayers: { kind: "integer", min: 1, max: MOST_LAYERS },
   pooling: { kind: "choice", values: ["max", "last"] },
   lastClick: { kind: "boolean" },
   peepholes: { kind: "boolean" },
-  forgetBias: { kind: "number", min: Number.NEGATIVE_INFINITY },
+  forgetBias: { kind: "number", min: -LARGEST },
   hiddenWidths: { kind: "integers", min: 1 },
   userVectorWidth: { kind: "integer", min: 1 },
   skipHidden: { kind: "boolean" },
@@ -155,20 +167,20 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   negatives: { kind: "choice", values: ["noise", "batch"] },
   draws: { kind: "integer", min: 1 },
   sharedDraws: { kind: "boolean" },
-  noisePower: { kind: "number", min: 0 },
+  noisePower: { kind: "number", min: 0, max: LARGEST_POWER },
   reduction: { kind: "choice", values: ["mean", "sum"] },
   optimizer: { kind: "choice", values: ["adagrad", "rowwise_adagrad", "adam", "sgd"] },
-  learningRate: { kind: "number", min: 0, above: true },
-  epsilon: { kind: "number", min: 0, above: true },
+  learningRate: { kind: "number", min: SMALLEST },
+  epsilon: { kind: "number", min: SMALLEST },
   epsilonInside: { kind: "boolean" },
-  beta1: { kind: "number", min: 0, max: 1 },
-  beta2: { kind: "number", min: 0, max: 1 },
+  beta1: { kind: "number", min: 0, below: 1 },
+  beta2: { kind: "number", min: 0, below: 1 },
   l2: { kind: "number", min: 0 },
   l2Biases: { kind: "boolean" },
   l2Output: { kind: "boolean" },
   clipNorm: { kind: "number", min: 0 },
-  embeddingDeviation: { kind: "number", min: 0, above: true },
-  outputDeviation: { kind: "number", min: 0 },
+  embeddingDeviation: { kind: "number", min: SMALLEST, max: LARGEST_DEVIATION },
+  outputDeviation: { kind: "number", min: 0, max: LARGEST_DEVIATION },
   embeddingDropout: { kind: "number", min: 0, max: 0.95 },
   dropout: { kind: "number", min: 0, max: 0.95 },
   userDropout: { kind: "number", min: 0, max: 0.95 },
@@ -383,26 +395,30 @@ function parseValue(text: string): unknown {
 
 /** What `field` expects, where `value` is something else. */
 function mismatch(field: Field, value: unknown): string | undefined {
-  const isInteger = (x: unknown, min: number) => Number.isSafeInteger(x) && (x as number) >= min;
+  const isInteger = (x: unknown, min: number, max = LARGEST_SIZE) =>
+    Number.isInteger(x) && (x as number) >= min && (x as number) <= max;
   switch (field.kind) {
-    case "integer":
-      return isInteger(value, field.min) ? undefined : `a whole number of at least ${field.min}`;
+    case "integer": {
+      const { min, max = LARGEST_SIZE } = field;
+      return isInteger(value, min, max) ? undefined : `a whole number from ${min} to ${max}`;
+    }
     case "number": {
-      const { min, max = Number.POSITIVE_INFINITY, above = false } = field;
-      const fits =
-        typeof value === "number" && Number.isFinite(value) && (above ? value > min : value >= min) && value <= max;
-      if (fits) return undefined;
-      if (min === Number.NEGATIVE_INFINITY) return "a number";
-      return `a number ${above ? "above" : "of at least"} ${min}${max < Number.POSITIVE_INFINITY ? ` and at most ${max}` : ""}`;
+      const { min, max = LARGEST, below } = field;
+      const number = typeof value === "number" ? value : Number.NaN;
+      const stored = Math.fround(number);
+      const inRange = number >= min && number <= max && !(below !== undefined && stored >= below);
+      if (inRange && (number === 0 || Math.abs(stored) >= SMALLEST)) return undefined;
+      const limit = below === undefined ? `to ${max}` : `to below ${below}`;
+      return `a number from ${min} ${limit} that float32 can hold`;
     }
     case "boolean":
       return typeof value === "boolean" ? undefined : "true or false";
     case "choice":
       return field.values.includes(value as string | boolean) ? undefined : `one of ${field.values.join(", ")}`;
     case "integers":
-      return Array.isArray(value) && value.every((x) => isInteger(x, field.min))
+      return Array.isArray(value) && value.length <= MOST_LAYERS && value.every((x) => isInteger(x, field.min))
         ? undefined
-        : `a list of whole numbers of at least ${field.min}, such as [256,128]`;
+        : `a list of at most ${MOST_LAYERS} whole numbers from ${field.min} to ${LARGEST_SIZE}, such as [256,128]`;
     case "names":
       return Array.isArray(value) && value.every((x) => typeof x === "string")
         ? undefined

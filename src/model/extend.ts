@@ -46,8 +46,8 @@ const BIAS = "output.bias";
  * their rows, plus the boost. Rows of known items stay as they are. ERR_DATASET where the dataset's vocabularies are not the model's.
  */
 export async function extendModel(model: Model, { dataset, logs, boost = 1 }: ExtendOptions): Promise<Extension> {
-  if (!Number.isFinite(boost)) {
-    throw new ShortlistError("ERR_OPTION", `Expected boost to be a finite number but received ${boost}`);
+  if (!Number.isFinite(Math.fround(boost))) {
+    throw new ShortlistError("ERR_OPTION", `Expected boost to be a number that float32 can hold but received ${boost}`);
   }
   const { description } = model;
   checkDataset(description, dataset);

@@ -11,6 +11,7 @@ import { createEngine, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program, parseProgram, selectOutputs, storedTensors } from "../graph/program.js";
 import { type ModelConfig, parseConfig } from "./config.js";
+import { describeNotFinite } from "./finite.js";
 
 const FORMAT = "shortlist-model";
 const VERSION = 1;
@@ -74,10 +75,12 @@ export class Model {
 /**
  * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv`. It appears whole
  * or not at all, replaces an older model only when it is complete, and takes the members of the folder that `keep` names
- * (`pass-<n>`, `metrics.jsonl`) along.
+ * (`pass-<n>`, `metrics.jsonl`) along. ERR_DIVERGED where a weight is not finite.
  */
 export async function saveModel(model: Model, folder: string, keep: readonly string[] = []): Promise<void> {
   const { config, schema, vocabularies, numbers, training } = model.description;
+  const problem = describeNotFinite(model.store, storedTensors(model.program));
+  if (problem) throw new ShortlistError("ERR_DIVERGED", `Refused to save the model to ${folder}: ${problem}`);
   const head = { format: FORMAT, version: VERSION, config, schema, numbers: Object.fromEntries(numbers), training };
   await replaceFolder(
     folder,

@@ -7,7 +7,8 @@ import { checkScan, checkScanIds, excludedOf, SCAN_INPUTS, type ScanInputs, scan
  *
  *     rank = 1 + |{candidates with a higher score}| + ½ |{other candidates with an equal one}|.
  *
- * Excluded items are no candidates, but the target always is one; a target below `skip_rows` is a miss: +∞.
+ * Excluded items are no candidates, but the target always is one. A target below `skip_rows`, or whose score is not finite, is
+ * a miss: +∞. A candidate whose score is NaN counts as higher, so that such numbers never make a rank better.
  */
 export const targetRankOp: Op = {
   name: "target_rank",
@@ -32,9 +33,10 @@ export const targetRankOp: Op = {
       const own = scanned.find(({ item }) => item === target);
       const others = scanned.filter(({ item }) => item !== target && !excluded.has(item));
       const count = (of: (score: number) => boolean) => others.filter(({ score }) => of(score)).length;
-      rank[s] = own
-        ? 1 + count((score) => score > own.score) + 0.5 * count((score) => score === own.score)
-        : Number.POSITIVE_INFINITY;
+      rank[s] =
+        own && Number.isFinite(own.score)
+          ? 1 + count((score) => !(score <= own.score)) + 0.5 * count((score) => score === own.score)
+          : Number.POSITIVE_INFINITY;
     }
   },
   cost: scanCost,

@@ -15,10 +15,11 @@ export const SCAN_INPUTS: Record<string, InputSlot> = {
 
 /**
  * The best items from `skip_rows` on by w·u + b, falling, equals by rising id, without those that the sample excludes
- * (excluded[excluded_offsets[s] … excluded_offsets[s + 1])). Where there are fewer than `top`, −1 with score −∞ fills up.
+ * (excluded[excluded_offsets[s] … excluded_offsets[s + 1])) and those whose score is NaN. Where there are fewer than `top`,
+ * −1 with score −∞ fills up.
  *
  * log_partition[s] = log Σᵢ exp(wᵢ·u + bᵢ) over all items from `skip_rows` on, excluded ones too: score − log_partition is
- * the log probability of an item.
+ * the log probability of an item. It is not finite where some score is NaN or +∞.
  */
 export const topNOp: Op = {
   name: "top_n",
@@ -42,7 +43,7 @@ export const topNOp: Op = {
       const scanned = scan(call, s);
       const excluded = excludedOf(call, s);
       const best = scanned
-        .filter(({ item }) => !excluded.has(item))
+        .filter(({ item, score }) => !excluded.has(item) && !Number.isNaN(score))
         .sort((a, b) => b.score - a.score || a.item - b.item)
         .slice(0, top);
       for (let n = 0; n < top; n++) {

@@ -6,6 +6,7 @@ import { initializeStore } from "../model/initialize.js";
 import type { Model } from "../model/model.js";
 import { similarityProgram } from "../model/programs.js";
 import { recommendClicks, type Shortlist } from "./recommend.js";
+import { notFinite } from "./scores.js";
 import { outputTable } from "./vectors.js";
 
 export interface MineOptions {
@@ -119,10 +120,11 @@ export async function* mineSimilar(
     const dims = { samples: batch.length, top: length };
     const nearest = await executor.run({ rows: batch, offsets }, dims);
     for (let s = 0; s < batch.length; s++) {
-      const similar = Array.from({ length }, (_, j) => ({
-        item: tokens[nearest["items"]![s * length + j]! + 1]!,
-        similarity: nearest["similarity"]![s * length + j]!,
-      }));
+      const similar = Array.from({ length }, (_, j) => {
+        const similarity = nearest["similarity"]![s * length + j]!;
+        if (!Number.isFinite(similarity)) throw notFinite(`A similarity of item "${wanted[first + s]}" is`);
+        return { item: tokens[nearest["items"]![s * length + j]! + 1]!, similarity };
+      });
       yield { item: wanted[first + s]!, similar };
     }
   }

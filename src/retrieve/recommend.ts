@@ -1,6 +1,7 @@
 import { NextClickBatches } from "../data/batches.js";
 import { type Clicks, encodeLog } from "../data/clicks.js";
 import type { Model } from "../model/model.js";
+import { checkScores, notFinite } from "./scores.js";
 import { watchedItems } from "./watched.js";
 
 export interface RecommendOptions {
@@ -24,7 +25,10 @@ export interface Shortlist {
   readonly items: readonly RecommendedItem[];
 }
 
-/** A shortlist for each line of a log, in order: what the user may click after the line's last click. */
+/**
+ * A shortlist for each line of a log, in order: what the user may click after the line's last click. ERR_DIVERGED where scores
+ * are not finite.
+ */
 export async function* recommend(model: Model, log: string, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
   const { clicks, userIds } = await encodeLog([log], model.description);
   yield* recommendClicks(model, clicks, userIds, options);
@@ -49,10 +53,12 @@ export async function* recommendClicks(
       { ...inputs, excluded: watched.ids, excluded_offsets: watched.offsets },
       { ...dims, top: length, excluded: watched.ids.length },
     );
+    checkScores(best["log_partition"]!, (sample) => `user "${userIds[first + sample]}"`);
     for (let s = 0; s < dims["samples"]!; s++) {
       const items: RecommendedItem[] = [];
       for (let j = s * length; j < (s + 1) * length && best["items"]![j]! >= 0; j++) {
         const score = best["score"]![j]!;
+        if (!Number.isFinite(score)) throw notFinite(`A score of user "${userIds[first + s]}" is`);
         const probability = Math.exp(score - best["log_partition"]![s]!);
         items.push({ item: model.items.token(best["items"]![j]!), score, probability });
       }

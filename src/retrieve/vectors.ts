@@ -2,6 +2,7 @@ import { NextClickBatches } from "../data/batches.js";
 import { encodeLog } from "../data/clicks.js";
 import { replaceFile } from "../data/files.js";
 import type { Model } from "../model/model.js";
+import { notFinite } from "./scores.js";
 import { itemVectors, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
 
 export interface VectorOptions {
@@ -61,6 +62,8 @@ async function writeVectors(
 ): Promise<VectorReport> {
   const { output, format = "text" } = options;
   const width = vectors.length / tokens.length;
+  const broken = vectors.findIndex((value) => !Number.isFinite(Math.fround(value)));
+  if (broken >= 0) throw notFinite(`The vector of "${tokens[Math.floor(broken / width)]}" is`);
   if (format === "npy") {
     await writeLines(`${output}.tokens.txt`, tokens.length, (row) => tokens[row]!);
     await writeNpy(output, vectors, tokens.length, width);

@@ -3,6 +3,7 @@ import { type Clicks, type EncodedLog, type Encoding, encodeLog, itemVocabulary 
 import type { Dataset } from "../data/dataset.js";
 import { ShortlistError } from "../errors.js";
 import type { Model } from "../model/model.js";
+import { checkScores } from "../retrieve/scores.js";
 import { watchedItems } from "../retrieve/watched.js";
 import { PopularityRanking, type RankingMetrics, rankingMetrics } from "./metrics.js";
 import { TransitionRanking } from "./transitions.js";
@@ -29,7 +30,7 @@ export interface Evaluation extends RankingMetrics {
 /**
  * Leave-last-out on a click log: the last click of each line is the target, the clicks before it the history. All items
  * are ranked, without those that the user has watched; a target that the model does not know is a miss. ERR_DATASET where
- * the dataset of the baselines has other items than the model.
+ * the dataset of the baselines has other items than the model, ERR_DIVERGED where scores are not finite.
  */
 export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   if (options.baselines) checkItems(model, options.baselines);
@@ -90,11 +91,12 @@ export async function evaluateClicks(
     const { inputs, dims } = batches.batch(b);
     const [first, samples] = [batches.firstUser(b), dims["samples"]!];
     const watched = watchedItems(clicks, first, samples, { withoutLast: true, none: keepWatched });
-    const { items, rank } = await model.run(
-      ["items", "rank"],
+    const { items, log_partition, rank } = await model.run(
+      ["items", "log_partition", "rank"],
       { ...inputs, excluded: watched.ids, excluded_offsets: watched.offsets },
       { ...dims, top, excluded: watched.ids.length },
     );
+    checkScores(log_partition!, (sample) => `user ${first + sample + 1}`);
     for (let s = 0; s < samples; s++) {
       if (clicks.clickOffsets[first + s + 1]! - clicks.clickOffsets[first + s]! < minClicks) continue;
       ranks.push(rank![s]!);

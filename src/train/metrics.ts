@@ -19,7 +19,7 @@ export function rankingMetrics(ranks: ArrayLike<number>, tops: readonly number[]
     let gain = 0;
     for (let i = 0; i < ranks.length; i++) {
       const rank = ranks[i]!;
-      if (rank > top) continue;
+      if (!(rank <= top)) continue;
       hits++;
       gain += 1 / Math.log2(1 + rank);
     }

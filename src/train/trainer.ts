@@ -8,6 +8,7 @@ import { checkWholeNumber, ShortlistError } from "../errors.js";
 import { createEngine, type Engine, type EngineOptions, type Executor, type TensorStore } from "../executors/index.js";
 import type { Program } from "../graph/program.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
+import { describeNotFinite } from "../model/finite.js";
 import { initializeStore } from "../model/initialize.js";
 import { checkModelFolder, METRICS, Model, passFolder, restoreWeights, saveModel } from "../model/model.js";
 import { trainingBatchOptions } from "../model/network.js";
@@ -29,7 +30,7 @@ import {
 } from "./evaluate.js";
 import type { RankingMetrics } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
-import { type TrainedPass, TrainingLoop, type TrainingState } from "./training_loop.js";
+import { diverged, type TrainedPass, TrainingLoop, type TrainingState } from "./training_loop.js";
 import { criterionOf, DEFAULT_PATIENCE, openValidation } from "./validation.js";
 
 export interface TrainOptions extends EngineOptions {
@@ -166,6 +167,7 @@ async function runPasses(
     const { pass } = trained;
     await network.settle(trained.step);
     await network.composeItems();
+    network.checkFinite(trained.step);
     if (isWhole(trained)) await saveModel(network.modelAfter(trained), join(output, passFolder(pass)));
     const started = performance.now();
     const validation = evaluationSet && (await network.evaluate(evaluationSet));
@@ -268,6 +270,13 @@ class LearningNetwork {
   async composeItems(): Promise<void> {
     const composed = await this.#composer?.run({}, {});
     if (composed) this.#model.store.write("output.weight", composed["weight"]!);
+  }
+
+  /** Throws ERR_DIVERGED where a weight, or what the optimizer knows of it, is not finite after step `step`. */
+  checkFinite(step: number): void {
+    const { store, description } = this.#model;
+    const problem = describeNotFinite(store, store.tensors);
+    if (problem) throw diverged(`${problem} after step ${step}`, description.config);
   }
 
   evaluate(set: EvaluationSet, options: EvaluateOptions = {}): Promise<Evaluation> {

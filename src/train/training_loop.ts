@@ -122,10 +122,7 @@ export class TrainingLoop {
       const samples = result.dims["samples"]![i]!;
       const batchLoss = result.outputs["loss"]![i]!;
       if (!Number.isFinite(batchLoss)) {
-        throw new ShortlistError(
-          "ERR_DIVERGED",
-          `The loss of step ${this.#step + 1} is ${batchLoss}. Lower learningRate (now ${config.learningRate}) or change the optimizer`,
-        );
+        throw diverged(`The loss of step ${this.#step + 1} is ${batchLoss}`, config);
       }
       loss.add(batchLoss * (config.reduction === "mean" ? samples : 1), samples);
       this.#samples += samples;
@@ -150,6 +147,14 @@ export class TrainingLoop {
     const progress = (step - warmupSteps) / Math.max(1, this.#options.steps - warmupSteps);
     return learningRate * (finalLearningRate + (1 - finalLearningRate) * 0.5 * (1 + Math.cos(Math.PI * progress)));
   }
+}
+
+/** ERR_DIVERGED with the way out. */
+export function diverged(problem: string, { learningRate }: ModelConfig): ShortlistError {
+  return new ShortlistError(
+    "ERR_DIVERGED",
+    `${problem}. Lower learningRate (now ${learningRate}) or change the optimizer`,
+  );
 }
 
 /** Mean of the samples' losses. */

@@ -668,6 +668,33 @@ void check_retrieval(const Engines& engines, int64_t width, int64_t samples, int
   test.check(engines);
 }
 
+// Weights that are NaN or infinite: such a target is a miss, NaN of another item counts as higher.
+void check_rank_of_broken_scores(const Engines& engines, int64_t samples, int64_t items) {
+  Case test("target_rank of scores that are not finite", 0);
+  const double infinity = std::numeric_limits<double>::infinity();
+  Floats weight = numbers(items, 4);
+  for (int64_t i = 0; i < items; i += 3) weight[i] = i % 2 == 0 ? NAN : i % 9 == 0 ? INFINITY : -INFINITY;
+  test.input("user", {samples, 1}, Floats(static_cast<size_t>(samples), 1));
+  test.input("weight", {items, 1}, weight);
+  const Ints excluded_offsets = test.input("excluded_offsets", {samples + 1}, offsets(samples, 5));
+  const Ints& excluded = test.input("excluded", {excluded_offsets.back()}, ids(excluded_offsets.back(), items));
+  const Ints& target = test.input("target", {samples}, ids(samples, items));
+  Doubles rank(static_cast<size_t>(samples), infinity);
+  for (int64_t s = 0; s < samples; ++s) {
+    const double own = weight[target[s]];
+    if (!std::isfinite(own)) continue;
+    rank[s] = 1;
+    const auto begin = excluded.begin() + excluded_offsets[s], end = excluded.begin() + excluded_offsets[s + 1];
+    for (int32_t i = 0; i < items; ++i) {
+      if (i == target[s] || std::find(begin, end, i) != end) continue;
+      rank[s] += std::isnan(weight[i]) || weight[i] > own ? 1 : weight[i] == own ? 0.5 : 0;
+    }
+  }
+  test.output("rank", {samples}, rank);
+  test.apply("target_rank", "user=user weight=weight excluded=excluded excluded_offsets=excluded_offsets target=target", "rank=rank", "skip_rows=0");
+  test.check(engines);
+}
+
 // ---- the rest ------------------------------------------------------------------------------------------------------------------
 
 void check_small_ops(const Engines& engines, int64_t n) {
@@ -810,6 +837,7 @@ void check_isa(const std::string& isa) {
   }
   for (const int samples : {1, 2, 3, 4}) {  // few samples are scored in another way
     for (const int width : {1, 16, 31, 300}) check_retrieval(engines, width, samples, 90, 10);
+    for (const int samples : {1, 4, 70}) check_rank_of_broken_scores(engines, samples, 200);
   }
   for (const int n : {1, 2, 15, 16, 17, 5000}) check_small_ops(engines, n);
   for (const double limit : {0.5, 1000.0}) check_clip(engines, 300, 65, limit);

@@ -1,8 +1,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { buildCase } from "../../bench/build_case.js";
 import { float32, int32 } from "../../bench/cases/case.js";
 import { cases } from "../../bench/cases/target_rank.js";
-import { checkCases, evaluate } from "./harness.js";
+import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
+import { createReferenceEngine } from "../../src/executors/reference.js";
+import { OPS } from "../../src/ops/index.js";
+import { checkCases, evaluate, runOnce } from "./harness.js";
 
 checkCases(cases);
 
@@ -24,6 +28,43 @@ test("mid-rank of ties; excluded items do not count, the target always does, <un
   assert.is(await rank(3, [2, 1]), 2.5);
   assert.is(await rank(3, [3, 3]), 4);
   assert.is(await rank(0, []), Number.POSITIVE_INFINITY);
+});
+
+test("a score that is not finite makes no rank better: such a target is a miss, NaN of another item counts as higher", async () => {
+  const [nan, infinite] = [Number.NaN, Number.POSITIVE_INFINITY];
+  const weight = [0, 2, nan, infinite, -infinite, 1, 3];
+  const targets = [1, 2, 3, 4, 5, 6];
+  const rank = (excluded: readonly number[]) => ({
+    op: "target_rank",
+    name: "",
+    operands: {
+      user: float32(
+        [targets.length, 1],
+        targets.map(() => 1),
+      ),
+      weight: float32([weight.length, 1], weight),
+      excluded: int32(
+        [targets.length * excluded.length],
+        targets.flatMap(() => [...excluded]),
+      ),
+      excluded_offsets: int32(
+        [targets.length + 1],
+        Array.from({ length: targets.length + 1 }, (_, s) => s * excluded.length),
+      ),
+      target: int32([targets.length], targets),
+    },
+    attributes: { skip_rows: 1 },
+  });
+  const native = availableIsas().map((isa) => createNativeEngine({ threads: 1, isa }));
+  for (const engine of [createReferenceEngine({ ops: OPS }), ...native]) {
+    const ranks = async (excluded: readonly number[]) => {
+      const { outputs } = await runOnce(engine, buildCase(rank(excluded), { gradients: false }));
+      return [...outputs["result"]!];
+    };
+    const miss = Number.POSITIVE_INFINITY;
+    assert.equal(await ranks([]), [4, miss, miss, miss, 5, 3], engine.isa);
+    assert.equal(await ranks([2, 3]), [2, miss, miss, miss, 3, 1], engine.isa);
+  }
 });
 
 test.run();

@@ -1,0 +1,10 @@
+import type { StoredTensor, TensorStore } from "../executors/executor.js";
+
+/** Says which of the tensors holds a number that is NaN or infinite, and where; undefined where all numbers are finite. */
+export function describeNotFinite(store: TensorStore, tensors: readonly StoredTensor[]): string | undefined {
+  for (const { name } of tensors) {
+    const element = store.firstNotFinite(name);
+    if (element >= 0) return `"${name}" holds ${store.read(name, element, 1)[0]} at element ${element}`;
+  }
+  return undefined;
+}

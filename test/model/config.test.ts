@@ -1,0 +1,48 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type ModelConfig, PRESETS, resolveConfig } from "../../src/model/config.js";
+import { expectError } from "../data/temporary.js";
+
+const NUMBERS = Object.entries(PRESETS["default"]!).flatMap(([key, value]) =>
+  typeof value === "number" ? [key as keyof ModelConfig] : [],
+);
+
+async function expectRefusal(key: string, value: unknown, expected: string): Promise<void> {
+  const work = (async () => resolveConfig("default", { [key]: value }))();
+  await expectError(work, "ERR_CONFIG", `Expected "${key}" to be ${expected}`);
+}
+
+test("a number that float32 cannot hold is refused, whatever its key", async () => {
+  assert.ok(NUMBERS.length > 20);
+  for (const key of NUMBERS) {
+    for (const value of [1e39, -1e39, 1e-46, -1e-46, 1e-39, Number.NaN, Number.POSITIVE_INFINITY]) {
+      await expectRefusal(key, value, "a");
+    }
+  }
+});
+
+test("a number that makes a formula divide by 0 is refused, as float32 sees it", async () => {
+  for (const key of ["beta1", "beta2"]) {
+    for (const value of [1, 0.99999999, 1.5]) {
+      await expectRefusal(key, value, "a number from 0 to below 1 that float32 can hold");
+    }
+    assert.is(resolveConfig("default", { [key]: 0.9999999 })[key as "beta1"], 0.9999999);
+    assert.is(resolveConfig("default", { [key]: 0 })[key as "beta1"], 0);
+  }
+  for (const key of ["epsilon", "learningRate", "embeddingDeviation"]) {
+    await expectRefusal(key, 0, "a number from 1.17");
+    assert.is(resolveConfig("default", { [key]: 1e-30 })[key as "epsilon"], 1e-30);
+  }
+  for (const key of ["dropout", "embeddingDropout", "userDropout"]) {
+    await expectRefusal(key, 1, "a number from 0 to 0.95");
+  }
+});
+
+test("sizes stay within int32, and layers within reason", async () => {
+  await expectRefusal("draws", 2 ** 31, "a whole number from 1 to 2147483647");
+  await expectRefusal("lstmLayers", 100_000, "a whole number from 1 to 64");
+  await expectRefusal("hiddenWidths", Array(65).fill(8), "a list of at most 64 whole numbers");
+  assert.is(resolveConfig("default", { draws: 2 ** 31 - 1 }).draws, 2 ** 31 - 1);
+});
+
+test.run();

@@ -1,0 +1,160 @@
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { openDataset, prepareDataset } from "../../src/data/dataset.js";
+import { exists } from "../../src/data/files.js";
+import { createEngine } from "../../src/executors/index.js";
+import { extendModel } from "../../src/model/extend.js";
+import { type Model, openModel, saveModel } from "../../src/model/model.js";
+import { mineSimilar, mineUsers } from "../../src/retrieve/mine.js";
+import { recommend } from "../../src/retrieve/recommend.js";
+import { writeItemVectors, writeUserVectors } from "../../src/retrieve/vectors.js";
+import { evaluate } from "../../src/train/evaluate.js";
+import { rankingMetrics } from "../../src/train/metrics.js";
+import { type TrainOptions, train } from "../../src/train/trainer.js";
+import { parseSpace } from "../../src/tune/space.js";
+import { tune } from "../../src/tune/tune.js";
+import { temporaryFolder } from "../cli/run.js";
+import { expectError } from "../data/temporary.js";
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=8192", "passes=3"];
+/** Plain SGD on the sum of the samples' losses: .001 is a good step, 3e38 makes weights infinite at once. */
+const SGD = ["optimizer=sgd", "reduction=sum"];
+
+test.before(async () => {
+  const lines = Array.from({ length: 60 }, (_, user) => {
+    const clicks = Array.from({ length: 6 }, (_, c) => `i${(user * 7 + c * c + c) % 23}:c${(user + c) % 5}:t${c % 3}`);
+    return `u${user}\tp${user % 3}\tc${user % 5}\t${clicks.join(";")}\tphone${user % 2}\n`;
+  });
+  await writeFile(at("log.tsv"), lines.join(""));
+  await prepareDataset({ logs: [at("log.tsv")], output: at("dataset"), featureAppearLimit: 0 });
+  await trainSmall("model");
+});
+
+function trainSmall(output: string, { set = [], ...options }: Partial<TrainOptions> = {}) {
+  return train({ dataset: at("dataset"), output: at(output), threads: 1, set: [...SET, ...set], ...options });
+}
+
+/** A trained model in which the last element of a tensor is another number. */
+async function broken(tensor: string, value: number): Promise<Model> {
+  const model = await openModel(at("model"), { threads: 1 });
+  model.store.write(tensor, Float32Array.of(value), model.store.read(tensor).length - 1);
+  return model;
+}
+
+async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const value of values) list.push(value);
+  return list;
+}
+
+test("stores find the first element that is not finite, wherever it is", () => {
+  for (const kind of ["native", "reference"] as const) {
+    const store = createEngine({ executor: kind }).createStore();
+    const elements = 3 * 4096 + 5;
+    store.define({ name: "x", dtype: "float32", shape: [elements] });
+    store.define({ name: "ids", dtype: "int32", shape: [1] });
+    store.write("ids", Int32Array.of(0x7f800000));
+    store.write("x", Float32Array.of(3.4028234e38, -3.4028234e38, 1e-45, -0));
+    assert.is(store.firstNotFinite("x"), -1, kind);
+    assert.is(store.firstNotFinite("ids"), -1, kind);
+    for (const at of [elements - 1, 8192, 4095, 1, 0]) {
+      store.write("x", Float32Array.of([Number.NaN, Infinity, -Infinity][at % 3]!), at);
+      assert.is(store.firstNotFinite("x"), at, kind);
+    }
+  }
+});
+
+test("weights that are not finite after a pass end training; no model is left under the output's name", async () => {
+  for (const options of [{}, { validation: "last" }, { testLog: at("log.tsv"), steps: 1 }]) {
+    const work = trainSmall("diverged", { set: [...SGD, "learningRate=3e38"], ...options });
+    await expectError(
+      work,
+      "ERR_DIVERGED",
+      /^"[\w.]+" holds (NaN|-?Infinity) at element \d+ after step 1\. Lower learningRate \(now 3e\+38\)/,
+    );
+    assert.not.ok(await exists(at("diverged/config.json")));
+  }
+});
+
+test("a search records what diverged as failed; the best is finite", async () => {
+  const space = parseSpace({ learningRate: [3e38, 0.001] });
+  const report = await tune({
+    dataset: at("dataset"),
+    space,
+    output: at("search"),
+    threads: 1,
+    set: [...SET, ...SGD],
+    trials: 2,
+    halvings: 0,
+  });
+  assert.equal(report.best.settings, { learningRate: 0.001 });
+  const failed = report.trials.find(({ settings }) => settings["learningRate"] === 3e38)!;
+  assert.is(failed.validation, undefined);
+  assert.match(failed.failed!, /^"[\w.]+" holds .* after step 1/);
+  assert.match(await readFile(at("search/table.md"), "utf8"), "| failed: ");
+});
+
+test("a model whose numbers are not finite is neither judged nor used nor saved", async () => {
+  const log = at("log.tsv");
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    for (const tensor of ["output.weight", "output.bias", "user_vector.bias"]) {
+      const model = await broken(tensor, value);
+      await expectError(evaluate(model, log), "ERR_DIVERGED", /^The scores of user \d+ are not finite/);
+      await expectError(
+        all(recommend(model, log, { top: 100, keepWatched: true })),
+        "ERR_DIVERGED",
+        / of user "u\d+" (is|are) not finite/,
+      );
+      await expectError(all(mineUsers(model, { top: 100 })), "ERR_DIVERGED", / of user "u\d+" (is|are) not finite/);
+      await expectError(saveModel(model, at("saved")), "ERR_DIVERGED", `"${tensor}" holds ${value} at element `);
+      if (tensor === "user_vector.bias") {
+        await expectError(
+          writeUserVectors(model, log, { output: at("v") }),
+          "ERR_DIVERGED",
+          /^The vector of "u0" is not/,
+        );
+      } else {
+        await expectError(writeItemVectors(model, { output: at("v") }), "ERR_DIVERGED", /^The vector of "/);
+      }
+      if (tensor === "output.weight")
+        await expectError(all(mineSimilar(model)), "ERR_DIVERGED", /^A similarity of item/);
+      model.close();
+    }
+  }
+  assert.equal(
+    (await readdir(folder)).filter((name) => name === "saved" || name === "v"),
+    [],
+  );
+});
+
+test("finite weights whose scores overflow are found as well", async () => {
+  const model = await broken("output.bias", 3.4e38);
+  const width = model.description.config.userVectorWidth;
+  model.store.write("user_vector.bias", new Float32Array(width).fill(100));
+  model.store.write("output.weight", new Float32Array(width).fill(3e38), 5 * width);
+  assert.is(model.store.firstNotFinite("output.weight"), -1);
+  await expectError(evaluate(model, at("log.tsv")), "ERR_DIVERGED", "The scores of user 1 are not finite");
+  model.close();
+});
+
+test("a boost that float32 cannot hold is refused", async () => {
+  const model = await openModel(at("model"), { threads: 1 });
+  const dataset = await openDataset(at("dataset"));
+  await writeFile(at("new.tsv"), "u0\tp0\tc0\tnew:c1:t1\tphone0\n");
+  for (const boost of [1e39, -1e39, Number.NaN]) {
+    await expectError(extendModel(model, { dataset, logs: [at("new.tsv")], boost }), "ERR_OPTION", "float32 can hold");
+  }
+  const extended = await extendModel(model, { dataset, logs: [at("new.tsv")], boost: 3.4e38 });
+  await saveModel(extended.model, at("boosted"));
+});
+
+test("a rank that is no number is a miss", () => {
+  const { hitRate, ndcg, mrr } = rankingMetrics([1, Number.POSITIVE_INFINITY], [1]);
+  assert.equal([hitRate["1"], ndcg["1"], mrr], [0.5, 0.5, 0.5]);
+});
+
+test.run();
