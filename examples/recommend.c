@@ -46,14 +46,14 @@ static int recommend(shortlist_model* model, const char* path, FILE* log, shortl
     return 1;
   }
   while ((text = read_line(log))) {
-    /* A log may begin with a byte order mark and end with an empty line. */
-    const char* line = ++number == 1 && !strncmp(text, "\xef\xbb\xbf", 3) ? text + 3 : text;
     size_t count = 0;
-    if ((!*line || !strcmp(line, "\r")) && at_end(log)) {
+    number++;
+    /* A log may end with an empty line. */
+    if ((!*text || !strcmp(text, "\r")) && at_end(log)) {
       free(text);
       break;
     }
-    if (shortlist_user_set_line(user, line, &error) || shortlist_user_recommend(user, false, items, top, &count, &error)) {
+    if (shortlist_user_set_line(user, text, &error) || shortlist_user_recommend(user, false, items, top, &count, &error)) {
       fprintf(stderr, "error: %s:%zu: %s\n", path, number, error.message);
       free(text);
       shortlist_user_destroy(user);

@@ -1,4 +1,10 @@
-export { type ClickLogOptions, type LogReport, readClickLog } from "./data/click_log.js";
+export {
+  type ClickLogOptions,
+  type LogOptions,
+  type LogReport,
+  type ReportedLogOptions,
+  readClickLog,
+} from "./data/click_log.js";
 export { type Clicks, type Encoding, encodeLog } from "./data/clicks.js";
 export {
   type Dataset,
@@ -7,7 +13,7 @@ export {
   type PrepareOptions,
   prepareDataset,
 } from "./data/dataset.js";
-export { DEFAULT_SCHEMA, parseSchema, readSchema, type Schema } from "./data/schema.js";
+export { DEFAULT_MISSING, DEFAULT_SCHEMA, parseSchema, readSchema, type Schema } from "./data/schema.js";
 export { type SimulateOptions, simulate } from "./data/simulate.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";
 export { ERROR_CODES, type ErrorCode, ShortlistError } from "./errors.js";
@@ -31,7 +37,7 @@ export { Model, openModel, saveModel } from "./model/model.js";
 export * as ops from "./ops/index.js";
 export { minePopular, mineSimilar, mineUsers } from "./retrieve/mine.js";
 export { recommend, type Shortlist } from "./retrieve/recommend.js";
-export { type VectorOptions, writeItemVectors, writeUserVectors } from "./retrieve/vectors.js";
+export { type UserVectorOptions, type VectorOptions, writeItemVectors, writeUserVectors } from "./retrieve/vectors.js";
 export { type EvaluateOptions, type Evaluation, evaluate } from "./train/evaluate.js";
 export type { RankingMetrics } from "./train/metrics.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";

@@ -97,12 +97,18 @@ test("other features: numbers, unknown tokens, several attributes", () => {
     const clicks = Array.from({ length: 4 }, (_, i) => `w${(u * 3 + i) % 11}:t${i}_t${u % 3}`).join(";");
     return `${u % 5 === 0 ? "" : u % 5 === 1 ? `+.${u}e2` : 18.5 + u}\tp${u}\t${clicks}\tanything`;
   });
-  writeFileSync(at("log.tsv"), `${lines.join("\n")}\nNULL\tstranger\tnew:other;w1:t1\tz\n`);
+  const missing = ["NULL\tstranger\tnew:other;w1:t1\tz", "nan\tNone\tnull:NA;\\N:t1_nil;w1:N/A_t2\tz"];
+  writeFileSync(at("log.tsv"), `${[...lines, ...missing].join("\n")}\n`);
   succeed("prepare", at("log.tsv"), "--schema", at("schema.json"), "--output", at("d2"), "--feature-appear-limit", "1");
   succeed("train", at("d2"), "--output", at("m2"), "--passes", "1", "--set", "draws=8", "--set", "history=mean");
   const c = recommend(at("m2"), at("log.tsv"), "3");
   assert.is(c.status, 0, c.stderr);
   assert.is(c.stdout, succeed("recommend", at("m2"), at("log.tsv"), "--top", "3", "--format", "text"));
+  for (const item of ["null", "\\N"]) assert.not.match(c.stdout, `${item}:`);
+  writeFileSync(at("new.tsv"), "33\tp1\t\tx\nNaN\tp2\tNULL\tx\n");
+  const nobody = recommend(at("m2"), at("new.tsv"), "3");
+  assert.is(nobody.stdout.split("\n").length, 3, nobody.stderr);
+  assert.is(nobody.stdout, succeed("recommend", at("m2"), at("new.tsv"), "--top", "3", "--format", "text"));
   for (const age of ["0x10", "1e39", "inf", " 1", "1 ", "-", ".", "1e"]) {
     writeFileSync(at("age.tsv"), `${age}\tp1\tw1:t1\tx\n`);
     const { status, stderr } = recommend(at("m2"), at("age.tsv"), "3");

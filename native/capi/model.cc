@@ -114,8 +114,6 @@ double number_of(const Json& object, const char* name) {
   return value.number();
 }
 
-bool is_missing(const std::string& token) { return token.empty() || token == "NULL" || token == "<unk>"; }
-
 bool is_utf8(const std::string& text) {
   for (size_t i = 0; i < text.size();) {
     const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
@@ -134,17 +132,26 @@ bool is_utf8(const std::string& text) {
   return true;
 }
 
-void check_time(const std::string& name, const std::string& token) {
-  if (is_missing(token) || (is_number(token) && std::isfinite(to_number(token)))) return;
-  throw Error(Status::input, "Expected a number for \"" + name + "\" but received \"" + token + "\"");
-}
-
 Column::Kind kind_of(const std::string& name) {
   if (name == "categorical") return Column::Kind::categorical;
   if (name == "number") return Column::Kind::number;
   if (name == "clicks") return Column::Kind::clicks;
   if (name == "ignore") return Column::Kind::ignored;
   throw Error(Status::model, "Unknown kind of column \"" + name + "\"");
+}
+
+// Every text that stands for a missing value; src/data/schema.ts, missingWords.
+std::set<std::string> missing_words(const Json& schema) {
+  std::set<std::string> words = {"", "<unk>"};
+  if (!schema.find("missing")) {
+    words.insert("NULL");
+    return words;
+  }
+  for (const Json& word : list_of(schema, "missing")) {
+    if (!word.is_string()) throw Error(Status::model, "Expected \"missing\" to be a list of words");
+    words.insert(word.string());
+  }
+  return words;
 }
 
 // Named int32 and float32 arrays, as Executor::prepare takes them.
@@ -224,6 +231,7 @@ void Model::read_config(const std::string& text) {
   growing_ = windows == "growing";
   vector_width_ = size_of(config, "userVectorWidth");
   const Json& schema = member(head, "schema");
+  missing_ = missing_words(schema);
   bool has_clicks = false;
   std::set<std::string> names;
   const auto name_once = [&](const Json& json) {
@@ -309,10 +317,19 @@ void Model::read_weights(const std::string& path, const Program& program) {
 
 User Model::new_user() const { return {std::vector<int32_t>(columns_.size(), 0), std::vector<float>(columns_.size(), 0), {}}; }
 
+int32_t Model::id_of(const std::string& feature, const std::string& token) const {
+  return is_missing(token) ? 0 : vocabularies_.at(feature).id(token);
+}
+
+void Model::check_time(const std::string& name, const std::string& token) const {
+  if (is_missing(token) || (is_number(token) && std::isfinite(to_number(token)))) return;
+  throw Error(Status::input, "Expected a number for \"" + name + "\" but received \"" + token + "\"");
+}
+
 void Model::set_column(User& user, size_t column, const std::string& token) const {
   const Column& what = columns_[column];
   if (what.kind == Column::Kind::categorical) {
-    user.tokens[column] = vocabularies_.at(what.name).id(token);
+    user.tokens[column] = id_of(what.name, token);
   } else if (what.kind == Column::Kind::number) {
     user.numbers[column] = 0;
     if (is_missing(token)) return;
@@ -344,29 +361,30 @@ void Model::add_click(User& user, const std::vector<std::string>& tokens) const 
       check_time(click_[field].name, tokens[field]);
       continue;
     }
-    const Vocabulary& vocabulary = vocabularies_.at(click_[field].name);
+    const std::string& name = click_[field].name;
     if (click_[field].multiple) {
-      for (const std::string& token : split(tokens[field], '_')) ids[field].push_back(vocabulary.id(token));
+      for (const std::string& token : split(tokens[field], '_')) ids[field].push_back(id_of(name, token));
     } else {
-      ids[field].push_back(vocabulary.id(tokens[field]));
+      ids[field].push_back(id_of(name, tokens[field]));
     }
   }
   user.clicks.push_back(std::move(ids));
 }
 
 User Model::parse_line(const std::string& line) const {
-  size_t length = line.size();
-  if (length > 0 && line[length - 1] == '\n') --length;
-  if (length > 0 && line[length - 1] == '\r') --length;
+  const size_t begin = line.compare(0, 3, "\xef\xbb\xbf") == 0 ? 3 : 0;  // a byte order mark
+  size_t end = line.size();
+  if (end > begin && line[end - 1] == '\n') --end;
+  if (end > begin && line[end - 1] == '\r') --end;
   if (!is_utf8(line)) throw Error(Status::input, "Expected UTF-8 text but received other bytes");
-  const std::vector<std::string> fields = split(line.substr(0, length), '\t');
+  const std::vector<std::string> fields = split(line.substr(begin, end - begin), '\t');
   if (fields.size() != columns_.size()) {
     throw Error(Status::input, "Expected " + std::to_string(columns_.size()) + " fields but received " + std::to_string(fields.size()));
   }
   User user = new_user();
   for (size_t column = 0; column < columns_.size(); ++column) {
     if (columns_[column].kind == Column::Kind::clicks) {
-      if (is_missing(fields[column])) throw Error(Status::input, "Expected clicks but received \"" + fields[column] + "\"");
+      if (is_missing(fields[column])) continue;  // a user without clicks
       for (const std::string& click : split(fields[column], ';')) add_click(user, split(click, ':'));
     } else {
       set_column(user, column, fields[column]);

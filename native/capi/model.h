@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -70,6 +71,10 @@ class Model {
   const char* isa() const { return engine_->isa(); }
 
  private:
+  bool is_missing(const std::string& token) const { return missing_.count(token) != 0; }
+  // 0 for a missing value.
+  int32_t id_of(const std::string& feature, const std::string& token) const;
+  void check_time(const std::string& name, const std::string& token) const;
   const Vocabulary& items() const { return vocabularies_.at(click_[0].name); }
   void read_config(const std::string& text);
   void read_vocabulary(const std::string& path, const std::string& name);
@@ -84,6 +89,7 @@ class Model {
   std::vector<Column> columns_;
   std::vector<std::string> user_features_;
   std::vector<ClickField> click_;
+  std::set<std::string> missing_;  // every text that stands for a missing value
   std::unordered_map<std::string, Vocabulary> vocabularies_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Store> store_;

@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import { type Evaluation, evaluate, openDataset, openModel, type RankingMetrics } from "../index.js";
-import { type EngineFlags, wholeNumbers, withEngineFlags } from "./options.js";
-import { formatTable, writeJson } from "./output.js";
+import { type EngineFlags, type LogFlags, wholeNumbers, withEngineFlags, withLogFlags } from "./options.js";
+import { formatTable, sayReport, writeJson } from "./output.js";
 
-interface Flags extends EngineFlags {
+interface Flags extends EngineFlags, LogFlags {
   readonly top: number[];
   readonly keepWatched: boolean;
   readonly baselines?: string;
@@ -19,15 +19,15 @@ export function evaluateCommand(): Command {
     .option("--keep-watched", "let items that the user has watched compete", false)
     .option("--baselines <dataset>", "measure the transitions counted in the training dataset as well")
     .option("--json", "print one JSON object", false);
-  return withEngineFlags(command).action(
-    async (folder: string, log: string, { top, keepWatched, baselines, json, ...engine }: Flags) => {
-      const model = await openModel(folder, engine);
-      const dataset = baselines === undefined ? undefined : await openDataset(baselines);
-      const evaluation = await evaluate(model, log, { tops: top, keepWatched, baselines: dataset });
-      if (json) await writeJson(evaluation);
-      else process.stdout.write(`${formatEvaluation(evaluation)}\n`);
-    },
-  );
+  return withEngineFlags(withLogFlags(command)).action(async (folder: string, log: string, flags: Flags) => {
+    const { top, keepWatched, baselines, json, onBadLine, maxLineBytes, ...engine } = flags;
+    const model = await openModel(folder, engine);
+    const dataset = baselines === undefined ? undefined : await openDataset(baselines);
+    const logOptions = { onBadLine, maxLineBytes, onReport: sayReport };
+    const evaluation = await evaluate(model, log, { tops: top, keepWatched, baselines: dataset, ...logOptions });
+    if (json) await writeJson(evaluation);
+    else process.stdout.write(`${formatEvaluation(evaluation)}\n`);
+  });
 }
 
 /** Metrics beside the baselines', as a table. */

@@ -1,29 +1,32 @@
 import { Command } from "commander";
 import { extendModel, openDataset, openModel, saveModel } from "../index.js";
-import { finiteNumber } from "./options.js";
-import { say } from "./output.js";
+import { finiteNumber, type LogFlags, withLogFlags } from "./options.js";
+import { say, sayReport } from "./output.js";
 
-interface Flags {
+interface Flags extends LogFlags {
   readonly dataset: string;
   readonly output: string;
   readonly boost: number;
 }
 
 export function extendCommand(): Command {
-  return new Command("extend")
+  const command = new Command("extend")
     .description("add items that a model was not trained on, by their attributes; nothing is trained")
     .argument("<model>", "model folder")
     .argument("<log...>", "click logs that hold the new items with their attributes")
     .requiredOption("--dataset <dataset>", "dataset that the model was trained on")
     .requiredOption("--output <model>", "model folder to write")
-    .option("--boost <x>", "added to the new items' scores: 1 makes them e times as likely", finiteNumber, 1)
-    .action(async (folder: string, logs: string[], { dataset, output, boost }: Flags) => {
-      const model = await openModel(folder);
-      const extended = await extendModel(model, { dataset: await openDataset(dataset), logs, boost });
-      await saveModel(extended.model, output);
-      const without = extended.withoutAttributes;
-      say(
-        `${output}: ${extended.added} new items${without > 0 ? `, ${without} of them without known attributes` : ""}`,
-      );
+    .option("--boost <x>", "added to the new items' scores: 1 makes them e times as likely", finiteNumber, 1);
+  return withLogFlags(command).action(async (folder: string, logs: string[], { dataset, output, ...flags }: Flags) => {
+    const model = await openModel(folder);
+    const extended = await extendModel(model, {
+      dataset: await openDataset(dataset),
+      logs,
+      ...flags,
+      onReport: sayReport,
     });
+    await saveModel(extended.model, output);
+    const without = extended.withoutAttributes;
+    say(`${output}: ${extended.added} new items${without > 0 ? `, ${without} of them without known attributes` : ""}`);
+  });
 }

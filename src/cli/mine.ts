@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import { minePopular, mineSimilar, mineUsers, openModel } from "../index.js";
-import { type EngineFlags, wholeNumber, withEngineFlags } from "./options.js";
-import { LineWriter } from "./output.js";
+import { type EngineFlags, type LogFlags, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
+import { LineWriter, sayReport } from "./output.js";
 
-interface Flags extends EngineFlags {
+interface Flags extends EngineFlags, LogFlags {
   readonly top: number;
   readonly users?: string;
   readonly items?: string;
@@ -21,12 +21,13 @@ export function mineCommand(): Command {
     command.addCommand(sub.action((folder: string, flags: Flags) => writeLines(mine(folder, flags))));
   };
   add(
-    new Command("users")
+    withLogFlags(new Command("users"))
       .description("a shortlist for each user, from the user id alone or from real histories")
       .option("--users <file>", "user ids, one a line (default: all)")
       .option("--log <log>", "click log with the users' histories and features"),
-    async function* (folder, { top, users, log, ...engine }) {
-      yield* mineUsers(await openModel(folder, engine), { top, ...(users && { users }), ...(log && { log }) });
+    async function* (folder, { top, users, log, onBadLine, maxLineBytes, ...engine }) {
+      const logOptions = { onBadLine, maxLineBytes, onReport: sayReport };
+      yield* mineUsers(await openModel(folder, engine), { top, users, log, ...logOptions });
     },
   );
   add(
@@ -40,7 +41,7 @@ export function mineCommand(): Command {
       .description("the nearest items of each item, by the cosine of their output weights")
       .option("--items <file>", "items, one a line (default: all)"),
     async function* (folder, { top, items, ...engine }) {
-      yield* mineSimilar(await openModel(folder, engine), { top, ...(items && { items }) });
+      yield* mineSimilar(await openModel(folder, engine), { top, items });
     },
   );
   return command;

@@ -35,6 +35,26 @@ export function duration(text: string): number {
 
 export const seedNumber = wholeNumber(0, 2 ** 32 - 1);
 
+/** The flags of every command that reads a click log. */
+export interface LogFlags {
+  readonly onBadLine: "fail" | "skip";
+  readonly maxLineBytes?: number;
+}
+
+export function withLogFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--on-bad-line <what>", "stop at a malformed line, or leave it out and list it")
+        .choices(["fail", "skip"])
+        .default("fail"),
+    )
+    .option(
+      "--max-line-bytes <n>",
+      "longest line that is taken for a user's (default: what the dataset was prepared with, else 16777216)",
+      wholeNumber(1),
+    );
+}
+
 /** The flags of every command that runs a Program. */
 export interface EngineFlags {
   readonly executor: "native" | "reference";

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { LogReport } from "../index.js";
 
 /** Writes lines to standard output without running ahead of a slow reader; a closed pipe (`| head`) ends the process quietly. */
 export class LineWriter {
@@ -34,6 +35,13 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
       row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "),
     )
     .join("\n");
+}
+
+/** Says which lines of a log were left out, and which users have no clicks. */
+export function sayReport({ badLines, skipped, withoutClicks }: LogReport): void {
+  for (const message of badLines) say(`left out ${message}`);
+  if (skipped > badLines.length) say(`left out ${skipped - badLines.length} more lines`);
+  if (withoutClicks > 0) say(`${withoutClicks} users without clicks`);
 }
 
 export function say(line: string): void {

@@ -1,9 +1,9 @@
 import { Command, Option } from "commander";
 import { openModel, recommend } from "../index.js";
-import { type EngineFlags, wholeNumber, withEngineFlags } from "./options.js";
-import { LineWriter } from "./output.js";
+import { type EngineFlags, type LogFlags, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
+import { LineWriter, sayReport } from "./output.js";
 
-interface Flags extends EngineFlags {
+interface Flags extends EngineFlags, LogFlags {
   readonly top: number;
   readonly keepWatched: boolean;
   readonly format: "jsonl" | "text";
@@ -21,11 +21,12 @@ export function recommendCommand(): Command {
         .choices(["jsonl", "text"])
         .default("jsonl"),
     );
-  return withEngineFlags(command).action(
-    async (folder: string, log: string, { top, keepWatched, format, ...engine }: Flags) => {
+  return withEngineFlags(withLogFlags(command)).action(
+    async (folder: string, log: string, { top, keepWatched, format, onBadLine, maxLineBytes, ...engine }: Flags) => {
       const model = await openModel(folder, engine);
+      const options = { top, keepWatched, onBadLine, maxLineBytes, onReport: sayReport };
       const writer = new LineWriter();
-      for await (const shortlist of recommend(model, log, { top, keepWatched })) {
+      for await (const shortlist of recommend(model, log, options)) {
         const text = shortlist.items.map(({ item, probability }) => `${item}:${probability.toFixed(6)}`).join(",");
         await writer.write(format === "text" ? text : JSON.stringify(shortlist));
       }

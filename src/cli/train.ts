@@ -1,11 +1,11 @@
 import { Command, Option } from "commander";
 import { PRESETS, readConfig, type TrainingProfile, train } from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
-import { type EngineFlags, seedNumber, wholeNumber, withEngineFlags } from "./options.js";
-import { formatTable, say, writeJson } from "./output.js";
+import { type EngineFlags, type LogFlags, seedNumber, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
+import { formatTable, say, sayReport, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
 
-interface Flags extends EngineFlags {
+interface Flags extends EngineFlags, LogFlags {
   readonly output: string;
   readonly preset: string;
   readonly config?: string;
@@ -79,7 +79,7 @@ export function trainCommand(): Command {
       "print one JSON object with the speed, the loss, the validation of the best pass and the profile",
       false,
     );
-  return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
+  return withEngineFlags(withLogFlags(command)).action(async (dataset: string, flags: Flags) => {
     const { config, test, window, windows, batching, precision, batch, passes, ...rest } = flags;
     const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, passes })
       .filter(([, value]) => value !== undefined)
@@ -90,8 +90,9 @@ export function trainCommand(): Command {
         ...rest,
         dataset,
         set: [...flags.set, ...shortcuts],
-        ...(config && { config: await readConfig(config) }),
-        ...(test && { testLog: test }),
+        ...(config !== undefined && { config: await readConfig(config) }),
+        testLog: test,
+        onReport: sayReport,
         onProgress: (state) => progress.update(state),
         onPass: (result) => progress.endPass(result),
       });

@@ -50,7 +50,7 @@ export function tuneCommand(): Command {
         space: await readSpace(space),
         set: [...set, ...(passes === undefined ? [] : [`passes=${passes}`])],
         budgetSeconds: budget,
-        ...(config && { config: await readConfig(config) }),
+        ...(config !== undefined && { config: await readConfig(config) }),
         onProgress: (state) => progress.update(state),
         onTrial: (trial, { rungs, trials }) => {
           progress.stop();

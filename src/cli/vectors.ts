@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { openModel, writeItemVectors, writeUserVectors } from "../index.js";
-import { type EngineFlags, withEngineFlags } from "./options.js";
-import { say } from "./output.js";
+import { type EngineFlags, type LogFlags, withEngineFlags, withLogFlags } from "./options.js";
+import { say, sayReport } from "./output.js";
 
 interface Flags extends EngineFlags {
   readonly output: string;
@@ -13,9 +13,14 @@ export function vectorsCommand(): Command {
   const command = new Command("vectors").description("write vectors for nearest-neighbour search");
   command.addCommand(
     withVectorFlags(
-      new Command("users").description("[1; u] of each line's user").argument("<model>").argument("<log>"),
-    ).action(async (folder: string, log: string, { output, format, transform, ...engine }: Flags) => {
-      const report = await writeUserVectors(await openModel(folder, engine), log, { output, format, transform });
+      withLogFlags(new Command("users"))
+        .description("[1; u] of each line's user")
+        .argument("<model>")
+        .argument("<log>"),
+    ).action(async (folder: string, log: string, flags: Flags & LogFlags) => {
+      const { output, format, transform, onBadLine, maxLineBytes, ...engine } = flags;
+      const options = { output, format, transform, onBadLine, maxLineBytes, onReport: sayReport };
+      const report = await writeUserVectors(await openModel(folder, engine), log, options);
       say(`${output}: ${report.count} vectors of width ${report.width}`);
     }),
   );

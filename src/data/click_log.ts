@@ -1,11 +1,11 @@
 import { isUtf8 } from "node:buffer";
-import { type FileHandle, open } from "node:fs/promises";
-import { basename } from "node:path";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { ShortlistError } from "../errors.js";
-import { fileError } from "./files.js";
-import { type ItemFeature, itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
+import { exists, fileError } from "./files.js";
+import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "./schema.js";
 
-/** A value of the log; null stands for `NULL`, an empty field or `<unk>`. */
+/** A value of the log; null stands for an empty field, `<unk>` or a word that the schema counts as missing. */
 export type Token = string | null;
 
 /** One click without its time: a token for each item feature of the schema, a list for a multi-valued one (never empty). */
@@ -19,22 +19,42 @@ export interface LogLine {
   readonly tokens: readonly Token[];
   /** Of the number features, in schema order; NaN where missing. */
   readonly numbers: readonly number[];
-  /** Oldest first, at least one. Equal clicks are mostly the same object, so that work on one can be kept. */
+  /** Oldest first, at least one unless `withoutClicks`. Equal clicks are mostly the same object, so that work on one can be kept. */
   readonly clicks: readonly Click[];
   /** Of each click, NaN where missing; empty where the schema has no time. */
   readonly times: readonly number[];
 }
 
-export interface ClickLogOptions {
-  readonly schema: Schema;
+/** What every function that reads a click log takes. */
+export interface LogOptions {
   /** "fail" (the default) throws at the first line that cannot be read, "skip" counts and lists them. */
   readonly onBadLine?: "fail" | "skip" | undefined;
-  /** Longest line that is read, 524288 by default: a broken file must not fill the memory. */
+  /**
+   * Longest line that is read: a broken file must not fill the memory. Unless given, that of the dataset, which a model
+   * keeps, and 16 MiB where a dataset is made.
+   */
   readonly maxLineBytes?: number | undefined;
+  /** Stops the work; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What functions take that read a log and return something else. */
+export interface ReportedLogOptions extends LogOptions {
+  /** Called once the log is read: how many lines there were, and which ones were left out. */
+  readonly onReport?: ((report: LogReport) => void) | undefined;
+}
+
+export interface ClickLogOptions extends ReportedLogOptions {
+  readonly schema: Schema;
+  /** Take users whose column of clicks is missing: their history is empty. Otherwise such a line cannot be read. */
+  readonly withoutClicks?: boolean | undefined;
+  /**
+   * Folder for copies of what can be read only once, such as a pipe: the first reading writes them, the next one reads
+   * them. Without it such a log is read and gone.
+   */
+  readonly copies?: string | undefined;
   /** Called now and then with the bytes read so far and the bytes of all files. */
   readonly progress?: ((bytes: number, totalBytes: number) => void) | undefined;
-  /** Stops reading with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface LogReport {
@@ -43,13 +63,19 @@ export interface LogReport {
   /** Usable lines: users. */
   readonly lines: number;
   readonly clicks: number;
+  /** Usable lines of users without clicks. */
+  readonly withoutClicks: number;
   readonly skipped: number;
   /** Messages of the first 20 skipped lines. */
   readonly badLines: readonly string[];
 }
 
-const DEFAULT_MAX_LINE_BYTES = 512 * 1024;
-const CHUNK_BYTES = 1024 * 1024;
+/** A history of about a million clicks. */
+export const DEFAULT_MAX_LINE_BYTES = 16 * 1024 * 1024;
+/** A line becomes a string, and Node's strings end at 2²⁹ characters. */
+const LARGEST_MAX_LINE_BYTES = 2 ** 28;
+/** Small, so that the event loop is not held for long. */
+const CHUNK_BYTES = 256 * 1024;
 const LISTED_BAD_LINES = 20;
 const KEPT_CLICKS = 1 << 20;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -57,40 +83,35 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 /**
  * Reads click logs line by line: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`, their
  * fields between `:`, several values of a field between `_`. A line that cannot be read is ERR_LOG with file, line and
- * field; so are logs without any usable line.
+ * field; so are logs without any usable line. Each log is opened once, so a pipe is as good as a file.
  */
 export async function readClickLog(
   files: readonly string[],
   options: ClickLogOptions,
   onLine: (line: LogLine) => void,
 ): Promise<LogReport> {
-  const { onBadLine = "fail", maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress, signal } = options;
-  if (onBadLine !== "fail" && onBadLine !== "skip") {
-    throw new ShortlistError("ERR_OPTION", `Expected onBadLine "fail" or "skip" but received "${onBadLine}"`);
-  }
-  if (!Number.isSafeInteger(maxLineBytes) || maxLineBytes < 1) {
-    throw new ShortlistError(
-      "ERR_OPTION",
-      `Expected maxLineBytes to be a whole number above 0 but received ${maxLineBytes}`,
-    );
-  }
+  const { onBadLine = "fail", maxLineBytes = DEFAULT_MAX_LINE_BYTES, copies, progress, signal } = options;
+  checkLogOptions({ onBadLine, maxLineBytes });
   if (files.length === 0) throw new ShortlistError("ERR_OPTION", "Expected at least one click log but received none");
-  const parser = new LineParser(options.schema);
+  const parser = new LineParser(options);
   const badLines: string[] = [];
   const reports: { name: string; lines: number; skipped: number }[] = [];
   let clicks = 0;
+  let withoutClicks = 0;
   let bytesRead = 0;
   const totalBytes = await sumOfSizes(files);
 
-  for (const file of files) {
+  for (const [i, file] of files.entries()) {
     const report = { name: basename(file), lines: 0, skipped: 0 };
     reports.push(report);
     const readLine = (bytes: Buffer | undefined, number: number) => {
       try {
-        if (!bytes) throw new BadLine(`Expected at most ${maxLineBytes} bytes in a line but received more`);
+        if (!bytes)
+          throw new BadLine(`Expected at most ${maxLineBytes} bytes in a line (--max-line-bytes) but received more`);
         const line = parser.parse(bytes);
         report.lines++;
         clicks += line.clicks.length;
+        if (line.clicks.length === 0) withoutClicks++;
         onLine(line);
       } catch (error) {
         if (!(error instanceof BadLine)) throw error;
@@ -101,7 +122,7 @@ export async function readClickLog(
       }
     };
     const splitter = new LineSplitter(maxLineBytes, readLine);
-    for await (const chunk of chunksOf(file)) {
+    for await (const chunk of chunksOf(file, copies && join(copies, `log-${i + 1}`))) {
       signal?.throwIfAborted();
       splitter.push(chunk);
       bytesRead += chunk.length;
@@ -119,63 +140,91 @@ export async function readClickLog(
       `${files.join(", ")}: Expected at least one usable line but received none${why}`,
     );
   }
-  return { files: reports, lines, clicks, skipped, badLines };
+  const report = { files: reports, lines, clicks, withoutClicks, skipped, badLines };
+  options.onReport?.(report);
+  return report;
+}
+
+/** The options of `ReportedLogOptions` among others. */
+export function logOptionsOf({ onBadLine, maxLineBytes, signal, onReport }: ReportedLogOptions): ReportedLogOptions {
+  return { onBadLine, maxLineBytes, signal, onReport };
+}
+
+/** Throws ERR_OPTION unless logs can be read with these options. */
+export function checkLogOptions({ onBadLine, maxLineBytes }: LogOptions): void {
+  if (onBadLine !== undefined && onBadLine !== "fail" && onBadLine !== "skip") {
+    throw new ShortlistError("ERR_OPTION", `Expected onBadLine "fail" or "skip" but received "${onBadLine}"`);
+  }
+  if (!isMaxLineBytes(maxLineBytes)) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `Expected maxLineBytes to be a whole number from 1 to ${LARGEST_MAX_LINE_BYTES} but received ${maxLineBytes}`,
+    );
+  }
+}
+
+/** Whether this is undefined or an allowed longest line. */
+export function isMaxLineBytes(value: unknown): value is number | undefined {
+  const isAllowed = (bytes: number) => Number.isSafeInteger(bytes) && bytes >= 1 && bytes <= LARGEST_MAX_LINE_BYTES;
+  return value === undefined || (typeof value === "number" && isAllowed(value));
 }
 
 /** What is wrong with a line; the reader adds file and line. */
 class BadLine extends Error {}
 
+/** Nothing is opened for it: a pipe that is opened and closed again breaks its writer. */
 async function sumOfSizes(files: readonly string[]): Promise<number> {
   let sum = 0;
   for (const path of files) {
-    const file = await openLog(path);
-    try {
-      sum += (await file.stat()).size;
-    } finally {
-      await file.close();
-    }
+    const found = await stat(path).catch((error) => {
+      throw fileError("read the click log", path, error);
+    });
+    if (found.isDirectory()) throw new ShortlistError("ERR_FILE", `Cannot read the click log ${path}: it is a folder`);
+    if (found.isFile()) sum += found.size;
   }
   return sum;
 }
 
-async function openLog(path: string): Promise<FileHandle> {
+/**
+ * The bytes of a file. The memory of a chunk is used again for the next one. Where `copy` names a path, what is no regular
+ * file is copied there, and read from there once the copy is there.
+ */
+async function* chunksOf(path: string, copy: string | undefined): AsyncGenerator<Buffer> {
+  const source = copy !== undefined && (await exists(copy)) ? copy : path;
   let file: FileHandle | undefined;
+  let copied: FileHandle | undefined;
   try {
-    file = await open(path, "r");
-    if (!(await file.stat()).isDirectory()) return file;
-  } catch (error) {
-    await file?.close();
-    throw fileError("read the click log", path, error);
-  }
-  await file.close();
-  throw new ShortlistError("ERR_FILE", `Cannot read the click log ${path}: it is a folder`);
-}
-
-/** The bytes of a file, without a byte order mark. The memory of a chunk is used again for the next one. */
-async function* chunksOf(path: string): AsyncGenerator<Buffer> {
-  const file = await openLog(path);
-  try {
+    file = await open(source, "r");
+    if (copy !== undefined && source !== copy && !(await file.stat()).isFile()) copied = await open(copy, "wx");
     const memory = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (let first = true; ; first = false) {
+    for (;;) {
       const { bytesRead } = await file.read(memory, 0, CHUNK_BYTES);
       if (bytesRead === 0) return;
-      const hasMark = first && bytesRead >= 3 && memory[0] === 0xef && memory[1] === 0xbb && memory[2] === 0xbf;
-      yield memory.subarray(hasMark ? 3 : 0, bytesRead);
+      await copied?.writeFile(memory.subarray(0, bytesRead));
+      yield memory.subarray(0, bytesRead);
     }
   } catch (error) {
     throw (error as NodeJS.ErrnoException).syscall ? fileError("read the click log", path, error) : error;
   } finally {
-    await file.close();
+    await file?.close();
+    await copied?.close();
   }
 }
 
-/** Cuts chunks into lines; holds at most `maxLineBytes` of an unfinished one. A line that is longer is given as undefined. */
+/**
+ * Cuts chunks into lines; holds at most `maxLineBytes` of an unfinished one. A line that is longer is given as undefined,
+ * as soon as that is known. A byte order mark at the start of a line is left out: files that begin with one may have been
+ * joined.
+ */
 class LineSplitter {
   readonly #maxLineBytes: number;
   readonly #onLine: (bytes: Buffer | undefined, number: number) => void;
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
+  /** Lines that have ended. */
   #lines = 0;
+  /** Whether the line that has not ended was given as too long. */
+  #tooLong = false;
   /** An empty line is held back until another one follows: at the end of a file it is no line. */
   #emptyLine = 0;
 
@@ -187,44 +236,54 @@ class LineSplitter {
   push(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-      this.#emit(chunk.subarray(start, end));
+      this.#endLine(chunk.subarray(start, end));
       start = end + 1;
     }
     this.#keep(chunk.subarray(start));
   }
 
   end(): void {
-    if (this.#pieceBytes > 0) this.#emit(Buffer.alloc(0));
+    if (this.#pieceBytes > 0) this.#endLine(Buffer.alloc(0));
   }
 
   #keep(piece: Buffer): void {
-    if (piece.length === 0) return;
+    if (piece.length === 0 || this.#tooLong) return;
     this.#pieceBytes += piece.length;
     // One byte more than is allowed: it may be the \r of \r\n.
-    if (this.#pieceBytes > this.#maxLineBytes + 1) this.#pieces = [];
-    else this.#pieces.push(Buffer.from(piece));
+    if (this.#pieceBytes <= this.#maxLineBytes + 1) {
+      this.#pieces.push(Buffer.from(piece));
+      return;
+    }
+    this.#tooLong = true;
+    this.#pieces = [];
+    this.#give(undefined, this.#lines + 1);
   }
 
-  #emit(last: Buffer): void {
+  #endLine(last: Buffer): void {
     this.#lines++;
-    const length = this.#pieceBytes + last.length;
-    let bytes: Buffer | undefined;
-    if (length <= this.#maxLineBytes + 1) {
-      bytes = this.#pieces.length > 0 ? Buffer.concat([...this.#pieces, last]) : last;
-      if (bytes[length - 1] === 13) bytes = bytes.subarray(0, length - 1);
-      if (bytes.length > this.#maxLineBytes) bytes = undefined;
+    if (!this.#tooLong) {
+      let bytes = this.#pieces.length > 0 ? Buffer.concat([...this.#pieces, last]) : last;
+      if (bytes[bytes.length - 1] === 13) bytes = bytes.subarray(0, bytes.length - 1);
+      if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
+      this.#give(bytes.length <= this.#maxLineBytes ? bytes : undefined, this.#lines);
     }
     this.#pieces = [];
     this.#pieceBytes = 0;
+    this.#tooLong = false;
+  }
+
+  #give(bytes: Buffer | undefined, number: number): void {
     if (this.#emptyLine > 0) this.#onLine(Buffer.alloc(0), this.#emptyLine);
-    this.#emptyLine = bytes?.length === 0 ? this.#lines : 0;
-    if (this.#emptyLine === 0) this.#onLine(bytes, this.#lines);
+    this.#emptyLine = bytes?.length === 0 ? number : 0;
+    if (this.#emptyLine === 0) this.#onLine(bytes, number);
   }
 }
 
 /** Turns the bytes of a line into tokens, after the schema. */
 class LineParser {
   readonly #schema: Schema;
+  readonly #withoutClicks: boolean;
+  readonly #missing: ReadonlySet<string>;
   readonly #categorical: readonly number[];
   readonly #numbers: readonly number[];
   readonly #userId: number;
@@ -236,8 +295,10 @@ class LineParser {
   /** Clicks that were seen, by their text without the time: most clicks of a log are repeats. */
   readonly #seen = new Map<string, Click>();
 
-  constructor(schema: Schema) {
+  constructor({ schema, withoutClicks = false }: Pick<ClickLogOptions, "schema" | "withoutClicks">) {
     this.#schema = schema;
+    this.#withoutClicks = withoutClicks;
+    this.#missing = missingWords(schema);
     const columnsOf = (kind: string) => userFeatures(schema).flatMap((f) => (f.kind === kind ? [f.column] : []));
     this.#categorical = columnsOf("categorical");
     this.#numbers = columnsOf("number");
@@ -251,7 +312,8 @@ class LineParser {
   parse(bytes: Buffer): LogLine {
     const { columns } = this.#schema;
     if (bytes.length === 0) throw new BadLine(`Expected ${columns.length} fields but received an empty line`);
-    if (!isUtf8(bytes)) this.#failUtf8(bytes);
+    if (!isUtf8(bytes)) this.#failBytes(bytes, (field) => !isUtf8(field), "UTF-8 text");
+    if (bytes.includes(0)) this.#failBytes(bytes, (field) => field.includes(0), "text without NUL bytes");
     const fields = bytes.toString("utf8").split("\t");
     if (fields.length < columns.length) {
       this.#fail(fields.length, `${columns.length} fields separated by tabs`, String(fields.length));
@@ -260,22 +322,25 @@ class LineParser {
       this.#fail(columns.length, `${columns.length} fields separated by tabs`, String(fields.length));
     }
     return {
-      userId: this.#userId < 0 ? undefined : toToken(own(fields[this.#userId]!)),
-      tokens: this.#categorical.map((column) => toToken(own(fields[column]!))),
+      userId: this.#userId < 0 ? undefined : this.#toToken(own(fields[this.#userId]!)),
+      tokens: this.#categorical.map((column) => this.#toToken(own(fields[column]!))),
       numbers: this.#numbers.map((column) => this.#toNumber(fields[column]!, column)),
       ...this.#toClicks(fields[this.#clicks]!),
     };
   }
 
   #toNumber(text: string, column: number): number {
-    if (toToken(text) === null) return Number.NaN;
+    if (this.#toToken(text) === null) return Number.NaN;
     const value = Math.fround(numberOf(text));
     if (!Number.isFinite(value)) this.#fail(column, "a number", quote(text));
     return value;
   }
 
   #toClicks(text: string): Pick<LogLine, "clicks" | "times"> {
-    if (toToken(text) === null) this.#fail(this.#clicks, `clicks ${this.#clickForm}`, quote(text));
+    if (this.#toToken(text) === null) {
+      if (this.#withoutClicks) return { clicks: [], times: [] };
+      this.#fail(this.#clicks, `clicks ${this.#clickForm}`, quote(text));
+    }
     const texts = text.split(";");
     const clicks = new Array<Click>(texts.length);
     const times = new Array<number>(this.#time < 0 ? 0 : texts.length);
@@ -295,7 +360,7 @@ class LineParser {
     if (fields.length !== click.length) this.#failClick(text, index);
     const field = fields.splice(this.#time, 1)[0]!;
     const rest = fields.join(":");
-    if (toToken(field) === null) return [rest, Number.NaN];
+    if (this.#toToken(field) === null) return [rest, Number.NaN];
     const time = numberOf(field);
     if (!Number.isFinite(time)) {
       this.#fail(this.#clicks, `a number for ${click[this.#time]!.name} of click ${index + 1}`, quote(field));
@@ -309,7 +374,9 @@ class LineParser {
     const fields = key.split(":");
     const features = this.#itemFeatures;
     if (fields.length !== features.length || fields[0] === "") this.#failClick(text, index);
-    const parsed = fields.map((field, i) => (features[i]!.multiple ? field.split("_").map(toToken) : toToken(field)));
+    const parsed = fields.map((field, i) =>
+      features[i]!.multiple ? field.split("_").map((value) => this.#toToken(value)) : this.#toToken(field),
+    );
     if (this.#seen.size >= KEPT_CLICKS) this.#seen.clear();
     this.#seen.set(key, parsed);
     return parsed;
@@ -320,14 +387,19 @@ class LineParser {
     this.#fail(this.#clicks, `${this.#clickForm}${item} for click ${index + 1}`, quote(text));
   }
 
-  #failUtf8(bytes: Buffer): never {
+  /** Names the first field that is bad. */
+  #failBytes(bytes: Buffer, isBad: (field: Buffer) => boolean, expected: string): never {
     let start = 0;
     for (let column = 0; ; column++) {
       const tab = bytes.indexOf(9, start);
       const field = bytes.subarray(start, tab < 0 ? bytes.length : tab);
-      if (!isUtf8(field)) this.#fail(column, "UTF-8 text", quote(field.toString("utf8")));
+      if (isBad(field)) this.#fail(column, expected, quote(field.toString("utf8")));
       start = tab + 1;
     }
+  }
+
+  #toToken(text: string): Token {
+    return this.#missing.has(text) ? null : text;
   }
 
   #fail(column: number, expected: string, received: string): never {
@@ -335,10 +407,6 @@ class LineParser {
     const field = `field ${column + 1}${name ? ` (${name})` : ""}`;
     throw new BadLine(`${field}: Expected ${expected} but received ${received}`);
   }
-}
-
-function toToken(text: string): Token {
-  return text === "" || text === "NULL" || text === "<unk>" ? null : text;
 }
 
 /** NaN where the text is no decimal number. */

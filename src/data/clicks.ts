@@ -1,5 +1,12 @@
 import { ShortlistError } from "../errors.js";
-import { type Click, type ClickLogOptions, type LogReport, readClickLog } from "./click_log.js";
+import {
+  type Click,
+  type ClickLogOptions,
+  type LogReport,
+  logOptionsOf,
+  type ReportedLogOptions,
+  readClickLog,
+} from "./click_log.js";
 import { IntList } from "./int_list.js";
 import { itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
 import type { Vocabulary } from "./vocabulary.js";
@@ -17,6 +24,8 @@ export interface Encoding {
   readonly vocabularies: ReadonlyMap<string, Vocabulary>;
   /** Of every number feature, by name. */
   readonly numbers: ReadonlyMap<string, NumberStatistics>;
+  /** Longest line of the logs that the dataset was made from: logs are read with this limit unless another one is given. */
+  readonly maxLineBytes?: number | undefined;
 }
 
 /** The vocabulary of what is predicted: the first field of a click. */
@@ -97,7 +106,7 @@ export async function encodeLog(
   options: Omit<ClickLogOptions, "schema"> & { readonly expected?: ExpectedSizes | undefined } = {},
 ): Promise<EncodedLog> {
   const { schema } = encoding;
-  const { expected, ...logOptions } = options;
+  const { expected, maxLineBytes = encoding.maxLineBytes, ...logOptions } = options;
   const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");
   const numeric = userFeatures(schema).filter(({ kind }) => kind === "number");
   const userIds: string[] = [];
@@ -133,7 +142,7 @@ export async function encodeLog(
   const hasTimes = timeField(schema) >= 0;
   let times = new Float64Array(hasTimes ? (expected?.clicks ?? 1024) : 0);
   let clickCount = 0;
-  const report = await readClickLog(logs, { ...logOptions, schema }, (line) => {
+  const report = await readClickLog(logs, { ...logOptions, schema, maxLineBytes }, (line) => {
     userIds.push(line.userId === undefined ? String(userIds.length + 1) : (line.userId ?? "NULL"));
     for (let f = 0; f < users.length; f++) users[f]!.ids.push(users[f]!.vocabulary.idOf(line.tokens[f]!));
     for (let f = 0; f < numbers.length; f++) numbers[f]!.values.push(line.numbers[f]!);
@@ -170,6 +179,11 @@ export async function encodeLog(
     ...(hasTimes && { times: clickTimes(times.length === clickCount ? times : times.slice(0, clickCount)) }),
   };
   return { clicks, userIds, report };
+}
+
+/** Reads a log of users to whom something is to be shown; they need not have clicked before. */
+export function encodeUsers(log: string, encoding: Encoding, options: ReportedLogOptions): Promise<EncodedLog> {
+  return encodeLog([log], encoding, { ...logOptionsOf(options), withoutClicks: true });
 }
 
 /** Times with their range. */

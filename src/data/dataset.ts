@@ -1,7 +1,15 @@
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ShortlistError } from "../errors.js";
-import { type Click, type ClickLogOptions, type LogReport, readClickLog, type Token } from "./click_log.js";
+import {
+  type Click,
+  DEFAULT_MAX_LINE_BYTES,
+  isMaxLineBytes,
+  type LogOptions,
+  type LogReport,
+  readClickLog,
+  type Token,
+} from "./click_log.js";
 import {
   type Clicks,
   type ClickTimes,
@@ -14,10 +22,12 @@ import {
 import { hasCode, replaceFolder } from "./files.js";
 import { readSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from "./safetensors.js";
 import {
+  DEFAULT_MISSING,
   DEFAULT_SCHEMA,
   type ItemFeature,
   itemFeatures,
   parseSchema,
+  parseStoredSchema,
   type Schema,
   timeField,
   userFeatures,
@@ -30,9 +40,11 @@ const VERSION = 1;
 const DESCRIPTION = "dataset.json";
 const VOCABULARY = "vocabulary";
 const CLICKS = "clicks.safetensors";
+/** Of logs that can be read only once, while a dataset is made. */
+const COPIES = "logs";
 const KEPT_CLICKS = 1 << 20;
 
-export interface PrepareOptions {
+export interface PrepareOptions extends LogOptions {
   /** Click logs, read one after another. */
   readonly logs: readonly string[];
   /** The folder to write. An existing dataset is replaced, anything else is refused. */
@@ -41,11 +53,8 @@ export interface PrepareOptions {
   readonly schema?: Schema | undefined;
   /** Values that appear more often than this get an id of their own: 20 unless given. */
   readonly featureAppearLimit?: number | undefined;
-  readonly onBadLine?: ClickLogOptions["onBadLine"];
-  readonly maxLineBytes?: number | undefined;
   /** The logs are read twice: pass 1 counts, pass 2 encodes. */
   readonly progress?: ((pass: 1 | 2, bytes: number, totalBytes: number) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface PreparedDataset {
@@ -53,6 +62,8 @@ export interface PreparedDataset {
   readonly clicks: number;
   /** Tokens of each vocabulary, `<unk>` included. */
   readonly vocabularySizes: Readonly<Record<string, number>>;
+  /** Tokens that may mean a missing value, such as "none"; the schema's `missing` says which ones do. */
+  readonly suspects: readonly { readonly feature: string; readonly token: string; readonly count: number }[];
   readonly report: LogReport;
 }
 
@@ -71,6 +82,7 @@ interface Description {
   readonly version: typeof VERSION;
   readonly schema: Schema;
   readonly feature_appear_limit: number;
+  readonly max_line_bytes?: number | undefined;
   readonly users: number;
   readonly clicks: number;
   readonly numbers: Readonly<Record<string, { readonly mean: number; readonly standard_deviation: number }>>;
@@ -82,28 +94,33 @@ interface Description {
  * appears whole or not at all. A user feature is counted once a line, an item feature once a click or value.
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
-  const { logs, output, schema = DEFAULT_SCHEMA, featureAppearLimit = 20, progress } = options;
+  const { logs, output, featureAppearLimit = 20, maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress } = options;
+  const schema = parseSchema(options.schema ?? DEFAULT_SCHEMA);
   if (!Number.isSafeInteger(featureAppearLimit) || featureAppearLimit < 0) {
     throw new ShortlistError(
       "ERR_OPTION",
       `Expected featureAppearLimit to be a whole number from 0 on but received ${featureAppearLimit}`,
     );
   }
-  const logOptions = (pass: 1 | 2) => ({
+  const logOptions = (pass: 1 | 2, copies: string) => ({
     schema,
     onBadLine: options.onBadLine,
-    maxLineBytes: options.maxLineBytes,
+    maxLineBytes,
+    copies,
     signal: options.signal,
     progress: progress && ((bytes: number, totalBytes: number) => progress(pass, bytes, totalBytes)),
   });
   return replaceFolder(output, refuseUnlessDataset, async (folder) => {
+    const copies = join(folder, COPIES);
+    await mkdir(copies);
     const counts = new LogCounts(schema);
-    const report = await readClickLog(logs, logOptions(1), (line) =>
+    const report = await readClickLog(logs, logOptions(1, copies), (line) =>
       counts.add(line.tokens, line.numbers, line.clicks),
     );
     const encoding = counts.encoding(featureAppearLimit);
     const expected: ExpectedSizes = { lines: report.lines, clicks: report.clicks, values: counts.values };
-    const { clicks, report: second } = await encodeLog(logs, encoding, { ...logOptions(2), expected });
+    const { clicks, report: second } = await encodeLog(logs, encoding, { ...logOptions(2, copies), expected });
+    await rm(copies, { recursive: true });
     if (second.lines !== report.lines || second.clicks !== report.clicks) {
       throw new ShortlistError("ERR_LOG", `${logs.join(", ")}: The log changed while it was read: prepare it again`);
     }
@@ -113,6 +130,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       version: VERSION,
       schema,
       feature_appear_limit: featureAppearLimit,
+      max_line_bytes: maxLineBytes,
       users: clicks.users,
       clicks: clicks.clicks,
       numbers: Object.fromEntries(
@@ -131,9 +149,25 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       users: clicks.users,
       clicks: clicks.clicks,
       vocabularySizes: Object.fromEntries([...encoding.vocabularies].map(([name, { size }]) => [name, size])),
+      suspects: suspectsOf(encoding),
       report,
     };
   });
+}
+
+/** The tokens of all vocabularies that look like words for a missing value. */
+function suspectsOf({ vocabularies }: Encoding): PreparedDataset["suspects"] {
+  const words = new Set([...DEFAULT_MISSING, "-", "--", "?", "n.a.", "empty", "missing", "unknown"].map(lowerCase));
+  const longest = Math.max(...[...words].map(({ length }) => length));
+  return [...vocabularies].flatMap(([feature, { tokens, counts }]) =>
+    tokens.flatMap((token, id) =>
+      id > 0 && token.length <= longest && words.has(lowerCase(token)) ? [{ feature, token, count: counts[id]! }] : [],
+    ),
+  );
+}
+
+function lowerCase(text: string): string {
+  return text.toLowerCase();
 }
 
 /** Opens a dataset folder and checks it as a whole: whatever does not fit is ERR_DATASET or ERR_VOCABULARY. */
@@ -158,7 +192,7 @@ export async function openDataset(folder: string): Promise<Dataset> {
     if (!(error instanceof ShortlistError)) throw error;
     throw new ShortlistError("ERR_DATASET", `${error.message}. ${WAY_OUT}`, { cause: error });
   });
-  const encoding = { schema, vocabularies, numbers };
+  const encoding = { schema, vocabularies, numbers, maxLineBytes: description.max_line_bytes };
   const clicks = readClicks(path, tensors, encoding, description);
   return {
     ...encoding,
@@ -224,7 +258,9 @@ async function readDescription(folder: string): Promise<Description> {
     fail(folder, `Expected dataset version ${VERSION} but received ${JSON.stringify(json["version"])}`);
   }
   try {
-    return { ...(json as unknown as Description), schema: parseSchema(json["schema"], DESCRIPTION) };
+    const description = json as unknown as Description;
+    if (!isMaxLineBytes(description.max_line_bytes)) fail(folder, `${DESCRIPTION} has an impossible max_line_bytes`);
+    return { ...description, schema: parseStoredSchema(json["schema"], DESCRIPTION) };
   } catch (error) {
     return fail(folder, (error as Error).message);
   }

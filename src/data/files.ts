@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import {
   type FileHandle,
@@ -42,13 +43,20 @@ export function exists(path: string): Promise<boolean> {
   );
 }
 
-/** The text of a file; ERR_FILE where it cannot be read. */
+/** The text of a file that a person may have written, without a byte order mark; ERR_FILE where it is no UTF-8 text. */
 export async function readText(path: string): Promise<string> {
+  let bytes: Buffer;
   try {
-    return await readFile(path, "utf8");
+    bytes = await readFile(path);
+    if (isUtf8(bytes)) return new TextDecoder().decode(bytes);
   } catch (error) {
     throw fileError("read", path, error);
   }
+  const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+  throw new ShortlistError(
+    "ERR_FILE",
+    `Cannot read ${path}: Expected UTF-8 text but received ${isUtf16 ? "UTF-16" : "other bytes"}`,
+  );
 }
 
 /** A text as JSON; an error of `code` that begins with `path` where it is none. */

@@ -35,7 +35,21 @@ export interface Schema {
   readonly columns: readonly Column[];
   /** The item first; at most one time. */
   readonly click: readonly ClickField[];
+  /**
+   * Words that stand for a missing value, beside an empty field and `<unk>`. `DEFAULT_MISSING` where a person's schema
+   * does not say; only `NULL` where the schema of a stored dataset or model does not.
+   */
+  readonly missing?: readonly string[] | undefined;
 }
+
+/**
+ * What programs write for a missing value: SQL, Hive, MySQL and PostgreSQL, Python, pandas, R, JSON, JavaScript, C, Go and
+ * spreadsheets.
+ */
+export const DEFAULT_MISSING: readonly string[] = [
+  ...["NULL", "null", "(null)", "\\N", "None", "nil", "<nil>", "undefined"],
+  ...["nan", "NaN", "NAN", "-nan", "NaT", "NA", "<NA>", "N/A", "n/a", "#N/A"],
+];
 
 /** `user_id ⇥ province ⇥ city ⇥ item:category:tag_tag;… ⇥ phone` */
 export const DEFAULT_SCHEMA: Schema = {
@@ -51,12 +65,15 @@ export const DEFAULT_SCHEMA: Schema = {
     { name: "category", multiple: false },
     { name: "tags", multiple: true },
   ],
+  missing: DEFAULT_MISSING,
 };
 
 const CLICKS = "clicks";
 const KINDS = ["categorical", "number", "ignore"];
 const CLICK_KINDS = ["categorical", "time"];
 const NAME = /^[a-z][a-z0-9_]*$/;
+/** What no field of a log holds. */
+const WORD_ENDS = /[\t\n\r\0]/;
 
 /** Names that batches and Programs use for tensors and dims of their own. */
 const RESERVED: ReadonlySet<string> = new Set([
@@ -106,21 +123,32 @@ export function vocabularyNames(schema: Schema): string[] {
   return [...users, ...itemFeatures(schema)].map(({ name }) => name);
 }
 
+/** Every text that stands for a missing value. */
+export function missingWords({ missing = ["NULL"] }: Schema): ReadonlySet<string> {
+  return new Set(["", "<unk>", ...missing]);
+}
+
 /** Reads a schema from a JSON file; see `parseSchema`. */
 export async function readSchema(path: string): Promise<Schema> {
   return parseSchema(parseJson(await readText(path), path, "ERR_CONFIG"), path);
 }
 
 /**
- * Checks a schema that is written as plain data and fills its defaults in:
+ * Checks a schema that a person wrote as plain data, and fills its defaults in:
  *
  *     { "columns": [{ "name": "user_id" }, { "name": "age", "kind": "number" }, { "name": "clicks" }, { "name": "x", "kind": "ignore" }],
- *       "click": [{ "name": "item" }, { "name": "category" }, { "name": "tags", "multiple": true }, { "name": "time", "kind": "time" }] }
+ *       "click": [{ "name": "item" }, { "name": "category" }, { "name": "tags", "multiple": true }, { "name": "time", "kind": "time" }],
+ *       "missing": ["NULL", "unknown"] }
  *
- * The kind of a column or click field is "categorical" unless given; the column named `clicks` holds the clicks. `source`
- * opens the messages of ERR_CONFIG.
+ * The kind of a column or click field is "categorical" unless given; the column named `clicks` holds the clicks. `missing` is
+ * `DEFAULT_MISSING` unless given. `source` opens the messages of ERR_CONFIG.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
+  return { missing: DEFAULT_MISSING, ...parseStoredSchema(value, source) };
+}
+
+/** Checks the schema of a dataset or model, where `missing` may not be there: older ones knew only `NULL`. */
+export function parseStoredSchema(value: unknown, source: string): Schema {
   const fail = (where: string, expected: string, received: unknown): never => {
     throw new ShortlistError("ERR_CONFIG", `${source}: Expected ${expected}${where} but received ${format(received)}`);
   };
@@ -150,7 +178,7 @@ export function parseSchema(value: unknown, source = "schema"): Schema {
     return name;
   };
 
-  const root = checkObject(value, "", ["columns", "click"]);
+  const root = checkObject(value, "", ["columns", "click", "missing"]);
   const columns = checkList(root["columns"], ` for "columns"`).map((candidate, i): Column => {
     const where = ` in columns[${i}]`;
     const column = checkObject(candidate, where, ["name", "kind"]);
@@ -182,7 +210,13 @@ export function parseSchema(value: unknown, source = "schema"): Schema {
   });
   const times = click.filter(isTime).map(({ name }) => name);
   if (times.length > 1) fail(' in "click"', "at most one field of kind time", times.join(", "));
-  return { columns, click };
+  const missing = root["missing"];
+  if (missing === undefined) return { columns, click };
+  const isWord = (word: unknown) => typeof word === "string" && !WORD_ENDS.test(word);
+  if (!Array.isArray(missing) || !missing.every(isWord)) {
+    fail(' for "missing"', "a list of words without tab, newline or NUL", missing);
+  }
+  return { columns, click, missing: missing as string[] };
 }
 
 function format(value: unknown): string {

@@ -1,5 +1,5 @@
 import { itemAttributes } from "../data/catalogue.js";
-import { type Click, readClickLog, type Token } from "../data/click_log.js";
+import { type Click, logOptionsOf, type ReportedLogOptions, readClickLog, type Token } from "../data/click_log.js";
 import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
@@ -13,7 +13,7 @@ import { Model } from "./model.js";
 import { inferenceProgram } from "./programs.js";
 import { predictRow, ridgeRegression, type SparseRows } from "./ridge.js";
 
-export interface ExtendOptions {
+export interface ExtendOptions extends ReportedLogOptions {
   /** The dataset that the model was trained on: it tells the attributes of the known items, those of their last click. */
   readonly dataset: Dataset;
   /** Click logs that hold the new items; the last click on an item tells its attributes. */
@@ -45,13 +45,14 @@ const BIAS = "output.bias";
  * sums of learned parts, one for each attribute and one for all: a ridge regression from the known items' attributes to
  * their rows, plus the boost. Rows of known items stay as they are. ERR_DATASET where the dataset's vocabularies are not the model's.
  */
-export async function extendModel(model: Model, { dataset, logs, boost = 1 }: ExtendOptions): Promise<Extension> {
+export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
+  const { dataset, logs, boost = 1 } = options;
   if (!Number.isFinite(Math.fround(boost))) {
     throw new ShortlistError("ERR_OPTION", `Expected boost to be a number that float32 can hold but received ${boost}`);
   }
   const { description } = model;
   checkDataset(description, dataset);
-  const found = await newItems(description, logs);
+  const found = await newItems(description, logs, options);
   const known = model.items.size;
   const encoding = { ...description, vocabularies: withItems(description, [...found.keys()]) };
   const { program } = inferenceProgram(description.config, encoding);
@@ -107,10 +108,17 @@ function checkDataset(model: Encoding, dataset: Dataset): void {
 }
 
 /** Items of the logs that the model does not know, by token in order of appearance: each one's last click. */
-async function newItems({ schema, vocabularies }: Encoding, logs: readonly string[]): Promise<Map<string, Click>> {
-  const items = itemVocabulary({ schema, vocabularies, numbers: new Map() });
+async function newItems(
+  encoding: Encoding,
+  logs: readonly string[],
+  options: ReportedLogOptions,
+): Promise<Map<string, Click>> {
+  const { schema, maxLineBytes } = encoding;
+  const items = itemVocabulary(encoding);
   const found = new Map<string, Click>();
-  await readClickLog(logs, { schema }, ({ clicks }) => {
+  const given = logOptionsOf(options);
+  const logOptions = { ...given, schema, maxLineBytes: given.maxLineBytes ?? maxLineBytes, withoutClicks: true };
+  await readClickLog(logs, logOptions, ({ clicks }) => {
     for (const click of clicks) {
       const token = click[0] as Token;
       if (token !== null && items.idOf(token) === 0) found.set(token, click);

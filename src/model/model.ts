@@ -1,9 +1,10 @@
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isMaxLineBytes } from "../data/click_log.js";
 import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
 import { checkWritable, exists, hasCode, isPartial, parseJson, replaceFolder } from "../data/files.js";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
-import { parseSchema, userFeatures, vocabularyNames } from "../data/schema.js";
+import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
 import { Vocabulary } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
 import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
@@ -78,10 +79,13 @@ export class Model {
  * (`pass-<n>`, `metrics.jsonl`) along. ERR_DIVERGED where a weight is not finite.
  */
 export async function saveModel(model: Model, folder: string, keep: readonly string[] = []): Promise<void> {
-  const { config, schema, vocabularies, numbers, training } = model.description;
+  const { config, schema, vocabularies, numbers, maxLineBytes, training } = model.description;
   const problem = describeNotFinite(model.store, storedTensors(model.program));
   if (problem) throw new ShortlistError("ERR_DIVERGED", `Refused to save the model to ${folder}: ${problem}`);
-  const head = { format: FORMAT, version: VERSION, config, schema, numbers: Object.fromEntries(numbers), training };
+  const head = {
+    ...{ format: FORMAT, version: VERSION, config, schema, numbers: Object.fromEntries(numbers) },
+    ...{ max_line_bytes: maxLineBytes, training },
+  };
   await replaceFolder(
     folder,
     refuseUnlessModel,
@@ -189,7 +193,7 @@ export async function readDescription(folder: string): Promise<ModelDescription>
       `${path}: Expected version ${VERSION} but received ${JSON.stringify(head["version"])}`,
     );
   }
-  const schema = parseSchema(head["schema"], path);
+  const schema = parseStoredSchema(head["schema"], path);
   const statistics = (head["numbers"] ?? {}) as Record<string, NumberStatistics>;
   const numbers = new Map<string, NumberStatistics>();
   for (const { name, kind } of userFeatures(schema)) {
@@ -205,7 +209,10 @@ export async function readDescription(folder: string): Promise<ModelDescription>
     vocabularies.set(name, await Vocabulary.read(join(folder, VOCABULARY, `${name}.tsv`)));
   }
   const training = (head["training"] ?? {}) as Record<string, unknown>;
-  return { config: parseConfig(head["config"], path), schema, numbers, vocabularies, training };
+  const maxLineBytes = head["max_line_bytes"];
+  if (!isMaxLineBytes(maxLineBytes))
+    throw new ShortlistError("ERR_MODEL", `${path}: The max_line_bytes are impossible`);
+  return { config: parseConfig(head["config"], path), schema, numbers, vocabularies, maxLineBytes, training };
 }
 
 /** `program.json` of a model folder. */

@@ -1,4 +1,5 @@
-import { type Clicks, clickTimes, encodeLog } from "../data/clicks.js";
+import type { ReportedLogOptions } from "../data/click_log.js";
+import { type Clicks, clickTimes, encodeUsers } from "../data/clicks.js";
 import { readText } from "../data/files.js";
 import { itemFeatures, timeField } from "../data/schema.js";
 import { ShortlistError } from "../errors.js";
@@ -14,7 +15,8 @@ export interface MineOptions {
   readonly top?: number | undefined;
 }
 
-export interface MineUsersOptions extends MineOptions {
+/** The options of a log are those of `log`. */
+export interface MineUsersOptions extends MineOptions, ReportedLogOptions {
   /** File of user ids, one a line; all users of the training log unless given. */
   readonly users?: string | undefined;
   /** Click log with the users' histories and features; without it every feature but the user id is `<unk>`. */
@@ -26,7 +28,7 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
   const { top, users, log } = options;
   const wanted = users === undefined ? undefined : await readTokens(users);
   if (log !== undefined) {
-    const { clicks, userIds } = await encodeLog([log], model.description);
+    const { clicks, userIds } = await encodeUsers(log, model.description, options);
     const only = wanted && new Set(wanted);
     for await (const shortlist of recommendClicks(model, clicks, userIds, { top })) {
       if (!only || only.has(shortlist.user)) yield shortlist;
@@ -146,7 +148,9 @@ function unitRows(matrix: Float32Array, width: number): Float32Array {
 
 /** The lines of a file that are not empty. */
 async function readTokens(path: string): Promise<string[]> {
-  const tokens = (await readText(path)).split(/\r?\n/).filter((line) => line !== "");
+  const text = await readText(path);
+  if (text.includes("\0")) throw new ShortlistError("ERR_FILE", `${path}: Expected text without NUL bytes`);
+  const tokens = text.split(/\r?\n/).filter((line) => line !== "");
   if (tokens.length === 0)
     throw new ShortlistError("ERR_FILE", `${path}: Expected one token a line but the file is empty`);
   return tokens;

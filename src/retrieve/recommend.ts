@@ -1,10 +1,14 @@
 import { NextClickBatches } from "../data/batches.js";
-import { type Clicks, encodeLog } from "../data/clicks.js";
+import type { ReportedLogOptions } from "../data/click_log.js";
+import { type Clicks, encodeUsers } from "../data/clicks.js";
 import type { Model } from "../model/model.js";
 import { checkScores, notFinite } from "./scores.js";
 import { watchedItems } from "./watched.js";
 
-export interface RecommendOptions {
+export interface RecommendOptions extends ReportedLogOptions, ShortlistOptions {}
+
+/** How shortlists are made of histories. */
+export interface ShortlistOptions {
   /** Length of the shortlist: 30 unless given. */
   readonly top?: number | undefined;
   /** Let items compete that the user has watched (default false). */
@@ -26,11 +30,11 @@ export interface Shortlist {
 }
 
 /**
- * A shortlist for each line of a log, in order: what the user may click after the line's last click. ERR_DIVERGED where scores
- * are not finite.
+ * A shortlist for each line of a log, in order: what the user may click after the line's last click. A user without
+ * clicks gets what the other features tell. ERR_DIVERGED where scores are not finite.
  */
 export async function* recommend(model: Model, log: string, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
-  const { clicks, userIds } = await encodeLog([log], model.description);
+  const { clicks, userIds } = await encodeUsers(log, model.description, options);
   yield* recommendClicks(model, clicks, userIds, options);
 }
 
@@ -39,7 +43,7 @@ export async function* recommendClicks(
   model: Model,
   clicks: Clicks,
   userIds: readonly string[],
-  { top = 30, keepWatched = false }: RecommendOptions = {},
+  { top = 30, keepWatched = false }: ShortlistOptions = {},
 ): AsyncGenerator<Shortlist> {
   const length = Math.min(top, model.items.size - 1);
   const { window, windows } = model.description.config;

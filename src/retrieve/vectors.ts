@@ -1,9 +1,12 @@
 import { NextClickBatches } from "../data/batches.js";
-import { encodeLog } from "../data/clicks.js";
+import type { ReportedLogOptions } from "../data/click_log.js";
+import { encodeUsers } from "../data/clicks.js";
 import { replaceFile } from "../data/files.js";
 import type { Model } from "../model/model.js";
 import { notFinite } from "./scores.js";
 import { itemVectors, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
+
+export interface UserVectorOptions extends VectorOptions, ReportedLogOptions {}
 
 export interface VectorOptions {
   readonly output: string;
@@ -22,8 +25,8 @@ export interface VectorReport {
 }
 
 /** Writes the vector of each line's user: what the user may click after the line's last click is near it. */
-export async function writeUserVectors(model: Model, log: string, options: VectorOptions): Promise<VectorReport> {
-  const { clicks, userIds } = await encodeLog([log], model.description);
+export async function writeUserVectors(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
+  const { clicks, userIds } = await encodeUsers(log, model.description, options);
   const { window, windows } = model.description.config;
   const batches = new NextClickBatches({ clicks, window, windows });
   const width = model.description.config.userVectorWidth;

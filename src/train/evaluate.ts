@@ -1,4 +1,5 @@
 import { LastClickBatches } from "../data/batches.js";
+import { logOptionsOf, type ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, type EncodedLog, type Encoding, encodeLog, itemVocabulary } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { ShortlistError } from "../errors.js";
@@ -8,7 +9,10 @@ import { watchedItems } from "../retrieve/watched.js";
 import { PopularityRanking, type RankingMetrics, rankingMetrics } from "./metrics.js";
 import { TransitionRanking } from "./transitions.js";
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {}
+
+/** What is measured, and beside what. */
+export interface RankingOptions {
   /** Lengths of the shortlist: 10, 50, 100, 200 unless given. */
   readonly tops?: readonly number[] | undefined;
   /** Let items compete that the user has watched (default false). */
@@ -34,7 +38,7 @@ export interface Evaluation extends RankingMetrics {
  */
 export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   if (options.baselines) checkItems(model, options.baselines);
-  return evaluateClicks(model, await encodeTestLog(log, model.description), options);
+  return evaluateClicks(model, await encodeTestLog(log, model.description, options), options);
 }
 
 /** Whom to evaluate. */
@@ -55,8 +59,12 @@ function checkItems(model: Model, dataset: Dataset): void {
 }
 
 /** Reads a log to evaluate on; ERR_LOG where no line's last click is known. */
-export async function encodeTestLog(log: string, encoding: Encoding): Promise<EncodedLog> {
-  const encoded = await encodeLog([log], encoding);
+export async function encodeTestLog(
+  log: string,
+  encoding: Encoding,
+  options: ReportedLogOptions = {},
+): Promise<EncodedLog> {
+  const encoded = await encodeLog([log], encoding, logOptionsOf(options));
   if (hasKnownTarget(encoded)) return encoded;
   throw new ShortlistError(
     "ERR_LOG",
@@ -75,7 +83,7 @@ export function hasKnownTarget({ clicks, minClicks = 1 }: EvaluationSet): boolea
 export async function evaluateClicks(
   model: Model,
   { clicks, minClicks = 1 }: EvaluationSet,
-  options: EvaluateOptions = {},
+  options: RankingOptions = {},
 ): Promise<Evaluation> {
   const { tops = [10, 50, 100, 200], keepWatched = false, baselines } = options;
   const top = Math.min(Math.max(...tops), model.items.size - 1);

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { itemAttributes } from "../data/catalogue.js";
+import type { ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { JsonLines } from "../data/json_lines.js";
@@ -21,19 +22,14 @@ import {
   trainingProgram,
 } from "../model/programs.js";
 import { aliasTable } from "../random/alias_table.js";
-import {
-  type EvaluateOptions,
-  type Evaluation,
-  type EvaluationSet,
-  encodeTestLog,
-  evaluateClicks,
-} from "./evaluate.js";
+import { type Evaluation, type EvaluationSet, encodeTestLog, evaluateClicks, type RankingOptions } from "./evaluate.js";
 import type { RankingMetrics } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
 import { diverged, type TrainedPass, TrainingLoop, type TrainingState } from "./training_loop.js";
 import { criterionOf, DEFAULT_PATIENCE, openValidation } from "./validation.js";
 
-export interface TrainOptions extends EngineOptions {
+/** The options of a log are those of `validation` and `testLog`. */
+export interface TrainOptions extends EngineOptions, ReportedLogOptions {
   /** Dataset folder. */
   readonly dataset: string;
   /** Model folder to write. */
@@ -109,8 +105,9 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const config = forCatalogue(chosen, itemVocabulary(dataset).size);
   checkTimes(config, dataset);
   await checkModelFolder(output);
-  const validation = options.validation === undefined ? undefined : await openValidation(options.validation, dataset);
-  const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset);
+  const validation =
+    options.validation === undefined ? undefined : await openValidation(options.validation, dataset, options);
+  const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset, options);
 
   const engine = createEngine(options);
   const clicks = validation?.trainingClicks ?? dataset.clicks;
@@ -232,11 +229,11 @@ class LearningNetwork {
 
   constructor(
     engine: Engine,
-    { schema, vocabularies, numbers, clicks }: Encoding & { readonly clicks: Clicks },
+    { schema, vocabularies, numbers, maxLineBytes, clicks }: Encoding & { readonly clicks: Clicks },
     config: CatalogueConfig,
     { preset = "default", seed = 1, profile = false }: Pick<TrainOptions, "preset" | "seed" | "profile">,
   ) {
-    const encoding = { schema, vocabularies, numbers };
+    const encoding = { schema, vocabularies, numbers, maxLineBytes };
     const items = itemVocabulary(encoding).size;
     const store = engine.createStore();
     const catalogue = config.itemAttributes ? itemAttributes(clicks, items) : [];
@@ -279,7 +276,7 @@ class LearningNetwork {
     if (problem) throw diverged(`${problem} after step ${step}`, description.config);
   }
 
-  evaluate(set: EvaluationSet, options: EvaluateOptions = {}): Promise<Evaluation> {
+  evaluate(set: EvaluationSet, options: RankingOptions = {}): Promise<Evaluation> {
     return evaluateClicks(this.#model, set, options);
   }
 

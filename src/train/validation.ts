@@ -1,3 +1,4 @@
+import type { ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, holdOutLastClicks } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
@@ -21,7 +22,11 @@ export interface Validation {
  * whose last clicks are the targets and from which nothing is learnt. ERR_FILE where it is neither, ERR_DATASET or ERR_LOG
  * where no target is known.
  */
-export async function openValidation(source: string, dataset: Dataset): Promise<Validation> {
+export async function openValidation(
+  source: string,
+  dataset: Dataset,
+  options: ReportedLogOptions = {},
+): Promise<Validation> {
   const { clicks, folder } = dataset;
   if (source !== LAST_CLICKS) {
     if (!(await exists(source))) {
@@ -30,7 +35,7 @@ export async function openValidation(source: string, dataset: Dataset): Promise<
         `Expected validation to be "${LAST_CLICKS}" or a click log but there is no file ${source}`,
       );
     }
-    return { trainingClicks: clicks, evaluationSet: await encodeTestLog(source, dataset) };
+    return { trainingClicks: clicks, evaluationSet: await encodeTestLog(source, dataset, options) };
   }
   const evaluationSet = { clicks, minClicks: 2 };
   if (!hasKnownTarget(evaluationSet)) {

@@ -38,7 +38,8 @@ test("log lines that cannot be read: file, line and field", () => {
       "utf8:2",
       "UTF-8",
     ],
-    ["long", `${GOOD}\nu2\tp\tc\t${"a:x:t;".repeat(180000)}a:x:t\tphone\n`, "long:2"],
+    ["long", `${GOOD}\nu2\tp\tc\t${"a:x:t;".repeat(3_000_000)}a:x:t\tphone\n`, "long:2", "--max-line-bytes"],
+    ["nul", `${GOOD}\nu2\tp\tc\ta\0:x:t\tphone\n`, "nul:2", "field 4 (clicks)", "NUL"],
     ["empty", "", "empty"],
   ];
   for (const [name, content, ...texts] of cases) {

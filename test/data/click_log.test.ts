@@ -1,9 +1,10 @@
-import { writeFile } from "node:fs/promises";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type ClickLogOptions, type LogLine, readClickLog } from "../../src/data/click_log.js";
-import { DEFAULT_SCHEMA, parseSchema } from "../../src/data/schema.js";
+import { DEFAULT_MISSING, DEFAULT_SCHEMA, parseSchema } from "../../src/data/schema.js";
 import { expectError, failureOf, withFolder } from "./temporary.js";
 
 const GOOD = "u1\tp\tc\ti1:c1:t1_t2;i2:c2:t3\tphone\n";
@@ -45,6 +46,7 @@ test("reads users and clicks", async () => {
     files: [{ name: "log.tsv", lines: 2, skipped: 0 }],
     lines: 2,
     clicks: 4,
+    withoutClicks: 0,
     skipped: 0,
     badLines: [],
   });
@@ -55,12 +57,84 @@ test("takes CRLF, a byte order mark, and a last line without or with an empty li
   for (const text of [
     (GOOD + GOOD).replaceAll("\n", "\r\n"),
     `\ufeff${GOOD}${GOOD}`,
+    `\ufeff${GOOD}\ufeff${GOOD}`,
     (GOOD + GOOD).slice(0, -1),
     `${GOOD}${GOOD}\n`,
     `${GOOD}${GOOD}\r\n`,
   ]) {
     assert.equal((await read(text)).lines, expected, JSON.stringify(text));
   }
+});
+
+test("missing values are the words of the schema, or those that programs write", async () => {
+  const schema = (missing?: unknown) =>
+    parseSchema({
+      columns: [{ name: "user_id" }, { name: "age", kind: "number" }, { name: "clicks" }],
+      click: [{ name: "item" }, { name: "time", kind: "time" }, { name: "tags", multiple: true }],
+      ...(missing !== undefined && { missing }),
+    });
+  for (const word of DEFAULT_MISSING) {
+    const { lines } = await read(`${word}\t${word}\t${word}:${word}:t_${word}\n`, { schema: schema() });
+    assert.is(lines[0]!.userId, null, word);
+    assert.ok(Number.isNaN(lines[0]!.numbers[0]) && Number.isNaN(lines[0]!.times[0]), word);
+    assert.equal(lines[0]!.clicks, [[null, ["t", null]]], word);
+    await expectError(read(`u\t1\t${word}\n`, { schema: schema() }), "ERR_LOG", "field 3 (clicks): Expected clicks");
+  }
+  const own = schema(["unknown"]);
+  const { lines } = await read("None\tunknown\tnull:1:unknown_NULL_<unk>_\n", { schema: own });
+  assert.is(lines[0]!.userId, "None");
+  assert.equal(lines[0]!.clicks, [["null", [null, "NULL", null, null]]]);
+  await expectError(read("u\tNaN\ta:1:t\n", { schema: own }), "ERR_LOG", "Expected a number");
+});
+
+test("a NUL byte anywhere in a line is refused with its field", async () => {
+  for (const [line, field] of [
+    ["u\0\tp\tc\ti:c:t\tx", "field 1 (user_id)"],
+    ["u\tp\tc\ti\0:c:t\tx", "field 4 (clicks)"],
+    ["u\tp\tc\ti:c:t\tx\0", "field 5 (phone)"],
+    ["\0\0\0\0", "field 1 (user_id)"],
+  ]) {
+    await expectError(
+      read(`${GOOD}${line}\n`),
+      "ERR_LOG",
+      `:2: ${field}: Expected text without NUL bytes but received`,
+    );
+  }
+});
+
+test("users without clicks are taken where they are asked for", async () => {
+  const text = `${GOOD}u2\tp\tc\t\tx\nu3\tp\tc\tNULL\tx\n`;
+  const { lines, report } = await read(text, { withoutClicks: true });
+  assert.equal(
+    lines.map(({ clicks }) => clicks.length),
+    [2, 0, 0],
+  );
+  assert.is(report.withoutClicks, 2);
+  await expectError(read(text), "ERR_LOG", ":2: field 4 (clicks)");
+});
+
+test("a pipe is read once, and again from its copy", async () => {
+  await withFolder(async (folder) => {
+    const [pipe, copies] = [join(folder, "pipe"), join(folder, "copies")];
+    await mkdir(copies);
+    execFileSync("mkfifo", [pipe]);
+    const writer = spawn("sh", ["-c", `printf '\\357\\273\\277%s' "$1" > "$2"`, "sh", GOOD + GOOD, pipe]);
+    const users: unknown[] = [];
+    for (const _pass of [1, 2]) {
+      const report = await readClickLog([pipe], { schema: DEFAULT_SCHEMA, copies }, ({ userId }) => users.push(userId));
+      assert.equal(report.files, [{ name: "pipe", lines: 2, skipped: 0 }]);
+    }
+    assert.equal(users, ["u1", "u1", "u1", "u1"]);
+    assert.is(writer.exitCode ?? 0, 0);
+  });
+});
+
+test("a line that never ends is refused as soon as it is too long", async () => {
+  await expectError(
+    readClickLog(["/dev/zero"], { schema: DEFAULT_SCHEMA, maxLineBytes: 1 << 20 }, () => {}),
+    "ERR_LOG",
+    "/dev/zero:1: Expected at most 1048576 bytes",
+  );
 });
 
 test("reads another schema: order, numbers, ignored columns", async () => {
@@ -75,7 +149,7 @@ test("reads another schema: order, numbers, ignored columns", async () => {
   });
   const { lines } = await read("a;b\tu9\t-1.5e1\tNULL\n", { schema });
   assert.equal(lines, [{ userId: "u9", tokens: [], numbers: [-15, Number.NaN], clicks: [["a"], ["b"]], times: [] }]);
-  for (const bad of ["old", "0x10", "1e99", "NaN", "Infinity", " 1", "1,5"]) {
+  for (const bad of ["old", "0x10", "1e99", "+NaN", "Infinity", " 1", "1,5"]) {
     await expectError(
       read(`a\tu\t${bad}\t1\n`, { schema }),
       "ERR_LOG",
@@ -98,7 +172,7 @@ test("reads the times of clicks, wherever the field stands", async () => {
   assert.equal(middle.lines[0]!.clicks, [a, ["b", ["t"]]]);
   assert.equal(middle.lines[0]!.times, [7, 8]);
   assert.equal((await read("a:7;b:8\tx\n", { schema: schemaWith(item, time) })).lines[0]!.clicks, [["a"], ["b"]]);
-  for (const bad of ["noon", "0x10", "1e999", "NaN", "-Infinity", " 1", "1,5"]) {
+  for (const bad of ["noon", "0x10", "1e999", "+NaN", "-Infinity", " 1", "1,5"]) {
     await expectError(
       read(`a:t:1;b:t:${bad}\tx\n`, { schema: last }),
       "ERR_LOG",
@@ -150,13 +224,18 @@ test("the bytes of a line are limited, wherever chunks end", async () => {
     await expectError(
       read(line(101) + newline, { maxLineBytes: 100 }),
       "ERR_LOG",
-      "1: Expected at most 100 bytes in a line but received more",
+      "1: Expected at most 100 bytes in a line (--max-line-bytes) but received more",
     );
   }
-  const { lines, report } = await read(`${GOOD}${line(5_000_000)}\n${GOOD}${line(2_000_000)}`, { onBadLine: "skip" });
+  const text = `${GOOD}${line(5_000_000)}\n${GOOD}\n${line(2_000_000)}`;
+  const { lines, report } = await read(text, { onBadLine: "skip", maxLineBytes: 1_999_998 });
   assert.is(lines.length, 2);
-  assert.is(report.skipped, 2);
-  assert.match(report.badLines[1]!, ":4: Expected at most 524288 bytes");
+  assert.is(report.skipped, 3);
+  assert.match(report.badLines[0]!, ":2: Expected at most 1999998 bytes");
+  assert.match(report.badLines[1]!, ":4: Expected 5 fields but received an empty line");
+  assert.match(report.badLines[2]!, ":5: Expected at most 1999998 bytes");
+  const all = await read(text.replace("\n\n", "\n"));
+  assert.is(all.lines.length, 4, "the limit is far above the history of a busy user");
 });
 
 test("lines that cross chunks are whole", async () => {
@@ -206,7 +285,8 @@ test("missing files, folders, empty logs and impossible options are refused", as
   for (const empty of ["", "\n"])
     await expectError(read(empty), "ERR_LOG", /Expected at least one usable line but received none$/);
   await expectError(read("bad\n", { onBadLine: "skip" }), "ERR_LOG", /skipped 1, the first: .*log\.tsv:1: field 2/);
-  await expectError(read(GOOD, { maxLineBytes: 0 }), "ERR_OPTION", "maxLineBytes");
+  for (const maxLineBytes of [0, 1.5, 2 ** 28 + 1, Number.NaN])
+    await expectError(read(GOOD, { maxLineBytes }), "ERR_OPTION", "maxLineBytes");
   await expectError(read(GOOD, { onBadLine: "ignore" as "skip" }), "ERR_OPTION", 'received "ignore"');
   await expectError(
     readClickLog([], { schema: DEFAULT_SCHEMA }, () => {}),

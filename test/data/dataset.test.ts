@@ -358,4 +358,47 @@ test("MovieLens 100K agrees with a plain count", async () => {
   });
 });
 
+test("words that may mean a missing value are named, and the schema decides", async () => {
+  await withFolder(async (folder) => {
+    const log = join(folder, "log.tsv");
+    await writeFile(log, "u1\tnone;None;a\nu2\tNull;a;b\nunknown\ta\n");
+    const written = { columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] };
+    const prepare = async (missing?: string[]) => {
+      const schema = parseSchema({ ...written, ...(missing && { missing }) });
+      const { suspects } = await prepareDataset({
+        logs: [log],
+        output: join(folder, "d"),
+        schema,
+        featureAppearLimit: 0,
+      });
+      const dataset = await openDataset(join(folder, "d"));
+      assert.equal(dataset.schema.missing, schema.missing);
+      return suspects.map(({ feature, token, count }) => `${feature} ${token} ${count}`);
+    };
+    assert.equal(await prepare(), ["user_id unknown 1", "item Null 1", "item none 1"]);
+    assert.equal(await prepare(["none", "Null", "unknown"]), ["item None 1"]);
+  });
+});
+
+test("a dataset keeps the longest line of its logs for those that are read later", async () => {
+  await withFolder(async (folder) => {
+    const log = join(folder, "log.tsv");
+    await writeFile(log, "a;b\n");
+    const schema = parseSchema({ columns: [{ name: "clicks" }], click: [{ name: "item" }] });
+    const output = join(folder, "d");
+    await prepareDataset({ logs: [log], output, schema, featureAppearLimit: 0, maxLineBytes: 3 });
+    const dataset = await openDataset(output);
+    await writeFile(log, "a;ba\n");
+    await expectError(encodeLog([log], dataset), "ERR_LOG", "log.tsv:1: Expected at most 3 bytes");
+    assert.is((await encodeLog([log], dataset, { maxLineBytes: 4 })).report.lines, 1);
+    const path = join(output, "dataset.json");
+    const description = JSON.parse(await readFile(path, "utf8"));
+    await writeFile(path, JSON.stringify({ ...description, max_line_bytes: "3" }));
+    await expectError(openDataset(output), "ERR_DATASET", "max_line_bytes");
+    delete description.max_line_bytes;
+    await writeFile(path, JSON.stringify(description));
+    assert.is((await encodeLog([log], await openDataset(output))).report.lines, 1, "older datasets have no limit");
+  });
+});
+
 test.run();

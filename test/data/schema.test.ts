@@ -3,9 +3,12 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
+  DEFAULT_MISSING,
   DEFAULT_SCHEMA,
   itemFeatures,
+  missingWords,
   parseSchema,
+  parseStoredSchema,
   readSchema,
   timeField,
   userFeatures,
@@ -43,6 +46,7 @@ test("fills in defaults, and reads its own result again", () => {
       { name: "video", multiple: false },
       { name: "actors", multiple: true },
     ],
+    missing: DEFAULT_MISSING,
   });
   assert.equal(parseSchema(JSON.parse(JSON.stringify(schema))), schema);
   assert.equal(userFeatures(schema), [
@@ -77,9 +81,23 @@ test("the time of a click is a field of its own kind, at any place but the first
   assert.equal(vocabularyNames(schema), ["item", "tags"]);
 });
 
+test("what counts as missing: a list of words; stored schemas without one know only NULL", () => {
+  const columns = [{ name: "clicks" }];
+  assert.equal(parseSchema({ columns, click, missing: [] }).missing, []);
+  assert.equal([...missingWords(parseSchema({ columns, click, missing: ["-", "n.a."] }))], ["", "<unk>", "-", "n.a."]);
+  const stored = parseStoredSchema({ columns: [{ name: "clicks", kind: "clicks" }], click }, "dataset.json");
+  assert.equal([...missingWords(stored)], ["", "<unk>", "NULL"]);
+  for (const missing of ["NULL", null, [1], ["a\tb"], ["a\nb"], ["a\0"], { NULL: true }]) {
+    assert.match(
+      message({ columns, click, missing }),
+      'Expected a list of words without tab, newline or NUL for "missing"',
+    );
+  }
+});
+
 test("names what is wrong", () => {
   const columns = [{ name: "clicks" }];
-  assert.is(message([]), 'schema: Expected an object with "columns", "click" but received []');
+  assert.is(message([]), 'schema: Expected an object with "columns", "click", "missing" but received []');
   assert.match(message({ columns, clicks: click }), 'Unknown key "clicks". Did you mean "click"?');
   assert.match(
     message({ columns: [{ name: "a", kid: 1 }], click }),
@@ -140,6 +158,12 @@ test("reads a file and names it in errors", async () => {
     const path = join(folder, "schema.json");
     await writeFile(path, JSON.stringify(DEFAULT_SCHEMA));
     assert.equal(await readSchema(path), DEFAULT_SCHEMA);
+    await writeFile(path, `\ufeff${JSON.stringify(DEFAULT_SCHEMA, null, 1).replaceAll("\n", "\r\n")}`);
+    assert.equal(await readSchema(path), DEFAULT_SCHEMA);
+    for (const encoding of ["utf16le", "latin1"] as const) {
+      await writeFile(path, Buffer.from(`\ufeff{"ä": 1}`, encoding));
+      await expectError(readSchema(path), "ERR_FILE", "schema.json: Expected UTF-8 text but received");
+    }
     await writeFile(path, "{");
     await expectError(readSchema(path), "ERR_CONFIG", `${path}: Expected JSON`);
     await expectError(readSchema(join(folder, "none.json")), "ERR_FILE", "none.json: it does not exist");

@@ -91,7 +91,8 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   CHECK(shortlist_user_add_click(user, tokens, 2, &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_add_click(user, no_item, 3, &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_set_line(user, "", &error) == SHORTLIST_ERROR_INPUT);
-  CHECK(shortlist_user_set_line(user, "u\tp\tc\tNULL\tm", &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set_line(user, "u\tp\tc\tNULL\tm", &error) == SHORTLIST_OK);
+  CHECK(shortlist_user_set_line(user, "\xef\xbb\xbfu\tp\tc\ta:b:c\tm\n", &error) == SHORTLIST_OK);
   CHECK(shortlist_user_set_line(user, "u\tp\t\xff\ta:b:c\tm", &error) == SHORTLIST_ERROR_INPUT && strstr(error.message, "UTF-8"));
   CHECK(shortlist_user_set_line(user, "u\tp\t\xe2\x82\xac\ta:b:c\tm\r\n", &error) == SHORTLIST_OK);
   CHECK(shortlist_user_vector(user, vector, 1, &error) == SHORTLIST_ERROR_INPUT);

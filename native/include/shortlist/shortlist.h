@@ -68,15 +68,16 @@ SHORTLIST_API const char* shortlist_model_click_field(const shortlist_model* mod
 /* A user of whom nothing is known yet: every feature is missing, the history is empty. */
 SHORTLIST_API shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_user** user, shortlist_error* error);
 SHORTLIST_API void shortlist_user_destroy(shortlist_user* user);
-/* Sets a user feature by the name of its column; numbers as text. "", "NULL" and unknown tokens count as missing. */
+/* Sets a user feature by the name of its column; numbers as text. "", "<unk>", the words of the schema's "missing" and unknown
+ * tokens count as missing. */
 SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token, shortlist_error* error);
 /*
  * Adds the newest click: one token for each field of the model's clicks (`count` of them), the item first; the values of a
- * multi-valued field are separated by "_". A field of kind "time" is a number, "" or "NULL"; it is not read: what is
+ * multi-valued field are separated by "_". A field of kind "time" is a number or missing; it is not read: what is
  * asked for is what the user would watch now.
  */
 SHORTLIST_API shortlist_status shortlist_user_add_click(shortlist_user* user, const char* const* tokens, size_t count, shortlist_error* error);
-/* Replaces all of it by a line of a click log in the model's schema. */
+/* Replaces all of it by a line of a click log in the model's schema; the clicks may be missing. */
 SHORTLIST_API shortlist_status shortlist_user_set_line(shortlist_user* user, const char* line, shortlist_error* error);
 
 /* Writes u [shortlist_model_vector_width]; `capacity` elements must be enough. [1; u] · [b; w] is an item's score. */
