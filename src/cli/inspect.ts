@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type Inspection, inspect } from "../index.js";
 import { wholeNumber } from "./options.js";
-import { formatTable, writeJson } from "./output.js";
+import { formatTable, widthOf, writeJson } from "./output.js";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
@@ -62,7 +62,7 @@ function formatAttributes(attributes: Readonly<Record<string, unknown>>): string
 
 /** The numbers last, the long text columns to the left. */
 function alignLeft(rows: readonly (readonly string[])[]): string {
-  const width = (column: number) => Math.max(...rows.map((row) => row[column]!.length));
+  const width = (column: number) => widthOf(rows, column);
   return rows
     .map(([what = "", data = "", flops = "", bytes = ""]) =>
       `${what.padEnd(width(0))}  ${flops.padStart(width(2))}  ${bytes.padStart(width(3))}  ${data}`.trimEnd(),

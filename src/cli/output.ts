@@ -29,12 +29,17 @@ export async function writeJson(value: unknown): Promise<void> {
 
 /** A text table: the first column to the left, the others to the right. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const widths = rows[0]!.map((_, column) => widthOf(rows, column));
   return rows
     .map((row) =>
       row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "),
     )
     .join("\n");
+}
+
+/** The longest cell of a column. */
+export function widthOf(rows: readonly (readonly string[])[], column: number): number {
+  return rows.reduce((longest, row) => Math.max(longest, row[column]!.length), 0);
 }
 
 /** Says which lines of a log were left out, and which users have no clicks. */

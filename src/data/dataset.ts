@@ -33,6 +33,7 @@ import {
   userFeatures,
   vocabularyNames,
 } from "./schema.js";
+import { TokenCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
 
 const FORMAT = "shortlist-dataset";
@@ -311,15 +312,13 @@ class LogCounts {
     this.#flush();
     const vocabularies = new Map<string, Vocabulary>();
     for (const { name, counts } of [...this.#users, ...this.#items]) {
-      vocabularies.set(name, Vocabulary.fromCounts(counts.counts, counts.unknown, featureAppearLimit));
+      vocabularies.set(name, Vocabulary.fromCounts(counts, featureAppearLimit));
     }
     const item = this.#items[0]!;
     if (vocabularies.get(item.name)!.size === 1) {
-      let most = 0;
-      for (const count of item.counts.counts.values()) most = Math.max(most, count);
       throw new ShortlistError(
         "ERR_VOCABULARY",
-        `Expected a value of "${item.name}" that appears more than ${featureAppearLimit} times, but the most frequent of ${item.counts.counts.size} appears ${most} times: lower --feature-appear-limit`,
+        `Expected a value of "${item.name}" that appears more than ${featureAppearLimit} times, but the most frequent of ${item.counts.size} appears ${item.counts.highest} times: lower --feature-appear-limit`,
       );
     }
     const numbers = new Map<string, NumberStatistics>();
@@ -339,16 +338,6 @@ class LogCounts {
       }
     }
     this.#pending.clear();
-  }
-}
-
-class TokenCounts {
-  readonly counts = new Map<string, number>();
-  unknown = 0;
-
-  add(token: Token, times: number): void {
-    if (token === null) this.unknown += times;
-    else this.counts.set(token, (this.counts.get(token) ?? 0) + times);
   }
 }
 

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { ShortlistError } from "../errors.js";
 import { fileError, replaceFile } from "./files.js";
+import { type TokenCounts, type TokenTable, tableOf } from "./token_table.js";
 
 /** The token of id 0: every value that a vocabulary does not hold. */
 export const UNKNOWN = "<unk>";
@@ -13,7 +14,8 @@ export class Vocabulary {
   #lines: Buffer | undefined;
   #tokens: readonly string[] | undefined;
   #counts: Float64Array | undefined;
-  #ids: Map<string, number> | undefined;
+  /** Each token at its id. */
+  #ids: TokenTable | undefined;
 
   constructor(tokens: readonly string[], counts: Float64Array) {
     if (tokens[0] !== UNKNOWN || tokens.length !== counts.length) {
@@ -28,21 +30,20 @@ export class Vocabulary {
   }
 
   /**
-   * Keeps the values that appear more than `appearLimit` times, by falling count, then by the bytes of the token.
-   * `unknown` counts values that were missing from the start.
+   * Keeps the values that appear more than `appearLimit` times, by falling count, then by the bytes of the token. The
+   * others, and those that were missing from the start, are counted with `<unk>`.
    */
-  static fromCounts(counts: ReadonlyMap<string, number>, unknown: number, appearLimit: number): Vocabulary {
-    let filtered = unknown;
-    const kept: [string, number][] = [];
-    for (const entry of counts) {
-      if (entry[1] > appearLimit) kept.push(entry);
-      else filtered += entry[1];
-    }
+  static fromCounts(counts: TokenCounts, appearLimit: number): Vocabulary {
+    const kept = [...counts.above(appearLimit)];
     kept.sort((a, b) => b[1] - a[1] || compareBytes(a[0], b[0]));
-    return new Vocabulary(
-      [UNKNOWN, ...kept.map(([token]) => token)],
-      Float64Array.from([filtered, ...kept.map(([, count]) => count)]),
-    );
+    const tokens = [UNKNOWN];
+    const sums = new Float64Array(kept.length + 1);
+    sums[0] = counts.below(appearLimit);
+    for (const [token, count] of kept) {
+      sums[tokens.length] = count;
+      tokens.push(token);
+    }
+    return new Vocabulary(tokens, sums);
   }
 
   /** Tokens, `<unk>` included. */
@@ -66,8 +67,8 @@ export class Vocabulary {
 
   /** The id of a token; 0 for null and for a token that is not held. */
   idOf(token: string | null): number {
-    this.#ids ??= new Map(this.tokens.map((member, id) => [member, id]));
-    return token === null ? 0 : (this.#ids.get(token) ?? 0);
+    this.#ids ??= tableOf(this.tokens);
+    return token === null ? 0 : Math.max(0, this.#ids.find(token));
   }
 
   token(id: number): string {
@@ -142,10 +143,18 @@ export class Vocabulary {
 
 const [TAB, NEWLINE, ZERO] = [9, 10, 48];
 
+/** A string ends at 2²⁹ characters, so that a large file is read in pieces of whole lines. */
+const PIECE_BYTES = 2 ** 26;
+
 function readTokens(lines: Buffer): string[] {
-  const texts = lines.toString("utf8").split("\n");
-  texts.pop();
-  return texts.map((line) => line.slice(0, line.indexOf("\t")));
+  const tokens: string[] = [];
+  for (let start = 0; start < lines.length; ) {
+    const end = lines.indexOf(NEWLINE, Math.min(lines.length - 1, start + PIECE_BYTES)) + 1;
+    for (const line of lines.toString("utf8", start, end - 1).split("\n"))
+      tokens.push(line.slice(0, line.indexOf("\t")));
+    start = end;
+  }
+  return tokens;
 }
 
 function readCounts(lines: Buffer, size: number): Float64Array {

@@ -4,6 +4,7 @@ import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
 import { itemFeatures } from "../data/schema.js";
+import { TokenTable } from "../data/token_table.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
 import type { TensorStore } from "../executors/executor.js";
@@ -53,8 +54,9 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
   const { description } = model;
   checkDataset(description, dataset);
   const found = await newItems(description, logs, options);
+  const added = found.tokens.length;
   const known = model.items.size;
-  const encoding = { ...description, vocabularies: withItems(description, [...found.keys()]) };
+  const encoding = { ...description, vocabularies: withItems(description, found.tokens) };
   const { program } = inferenceProgram(description.config, encoding);
   const store = model.engine.createStore();
   const tables = copyTensors(model, storedTensors(program), store, known);
@@ -68,16 +70,16 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
     targets: (first, count) => rowsOf(model.store, tables, first, count),
     penalty: PENALTY,
   });
-  const rows = newAttributes(description, found.values());
+  const rows = newAttributes(description, found.clicks);
   let withoutAttributes = 0;
-  for (let i = 0; i < found.size; i++) {
+  for (let i = 0; i < added; i++) {
     if (rows.offsets[i + 1]! - rows.offsets[i]! === 1) withoutAttributes++;
     writeRow(store, tables, known + i, predictRow(rows, i, coefficients, width), boost);
   }
-  const training = { ...description.training, extendedItems: known + found.size - itemVocabulary(dataset).size };
+  const training = { ...description.training, extendedItems: known + added - itemVocabulary(dataset).size };
   return {
     model: new Model({ ...encoding, training }, program, model.engine, store),
-    added: found.size,
+    added,
     withoutAttributes,
   };
 }
@@ -107,24 +109,27 @@ function checkDataset(model: Encoding, dataset: Dataset): void {
   }
 }
 
-/** Items of the logs that the model does not know, by token in order of appearance: each one's last click. */
-async function newItems(
-  encoding: Encoding,
-  logs: readonly string[],
-  options: ReportedLogOptions,
-): Promise<Map<string, Click>> {
+/** Items that a model does not know, in order of appearance. */
+interface NewItems {
+  readonly tokens: readonly string[];
+  /** Each one's last click. */
+  readonly clicks: readonly Click[];
+}
+
+async function newItems(encoding: Encoding, logs: readonly string[], options: ReportedLogOptions): Promise<NewItems> {
   const { schema, maxLineBytes } = encoding;
   const items = itemVocabulary(encoding);
-  const found = new Map<string, Click>();
+  const tokens = new TokenTable();
+  const lastClicks: Click[] = [];
   const given = logOptionsOf(options);
   const logOptions = { ...given, schema, maxLineBytes: given.maxLineBytes ?? maxLineBytes, withoutClicks: true };
   await readClickLog(logs, logOptions, ({ clicks }) => {
     for (const click of clicks) {
       const token = click[0] as Token;
-      if (token !== null && items.idOf(token) === 0) found.set(token, click);
+      if (token !== null && items.idOf(token) === 0) lastClicks[tokens.add(token)] = click;
     }
   });
-  return found;
+  return { tokens: lastClicks.map((_, i) => tokens.token(i)), clicks: lastClicks };
 }
 
 function withItems(encoding: Encoding, tokens: readonly string[]): Map<string, Vocabulary> {

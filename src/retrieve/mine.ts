@@ -2,6 +2,7 @@ import type { ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, clickTimes, encodeUsers } from "../data/clicks.js";
 import { readText } from "../data/files.js";
 import { itemFeatures, timeField } from "../data/schema.js";
+import { tableOf } from "../data/token_table.js";
 import { ShortlistError } from "../errors.js";
 import { initializeStore } from "../model/initialize.js";
 import type { Model } from "../model/model.js";
@@ -29,9 +30,9 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
   const wanted = users === undefined ? undefined : await readTokens(users);
   if (log !== undefined) {
     const { clicks, userIds } = await encodeUsers(log, model.description, options);
-    const only = wanted && new Set(wanted);
+    const only = wanted && tableOf(wanted);
     for await (const shortlist of recommendClicks(model, clicks, userIds, { top })) {
-      if (!only || only.has(shortlist.user)) yield shortlist;
+      if (!only || only.find(shortlist.user) >= 0) yield shortlist;
     }
     return;
   }
@@ -140,7 +141,7 @@ function unitRows(matrix: Float32Array, width: number): Float32Array {
   const unit = Float32Array.from(matrix);
   for (let row = 0; row < unit.length; row += width) {
     const values = unit.subarray(row, row + width);
-    const norm = Math.hypot(...values) || 1;
+    const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0)) || 1;
     for (let c = 0; c < width; c++) values[c]! /= norm;
   }
   return unit;

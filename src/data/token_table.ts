@@ -1,0 +1,187 @@
+import { ShortlistError } from "../errors.js";
+
+const FIRST_TOKENS = 512;
+const MAX_TOKENS = 2 ** 29;
+/** Chunks of bytes double, up to the largest. */
+const [FIRST_CHUNK, LARGEST_CHUNK] = [2 ** 12, 2 ** 24];
+const [FNV_START, FNV_PRIME] = [0x811c9dc5, 0x01000193];
+
+/**
+ * Numbers tokens 0, 1, 2, … in the order in which they are added. It holds their bytes outside of JavaScript's heap and
+ * up to 2²⁹ of them; a Map ends at 2²⁴ entries.
+ */
+export class TokenTable {
+  #size = 0;
+  /** Open addressing: 1 + the index of a token, from the place that its hash says; at least two places a token. */
+  #places = new Int32Array(2 * FIRST_TOKENS);
+  /** Of each token: its hash, and where its UTF-8 bytes are. */
+  #hashes = new Int32Array(FIRST_TOKENS);
+  #chunkOf = new Int32Array(FIRST_TOKENS);
+  #starts = new Int32Array(FIRST_TOKENS);
+  #ends = new Int32Array(FIRST_TOKENS);
+  readonly #chunks: Buffer[] = [];
+  /** Bytes used of the last chunk. */
+  #used = 0;
+  /** The bytes of the token that is looked up. */
+  #bytes = Buffer.allocUnsafe(1024);
+
+  /** Tokens held. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The index of a token; −1 where it is not held. */
+  find(token: string): number {
+    const length = this.#encode(token);
+    return this.#places[this.#placeOf(length, this.#hash(length))]! - 1;
+  }
+
+  /** The index of a token, which is added where it is not held. */
+  add(token: string): number {
+    const length = this.#encode(token);
+    const hash = this.#hash(length);
+    const place = this.#placeOf(length, hash);
+    if (this.#places[place] !== 0) return this.#places[place]! - 1;
+    const isFull = this.#size === this.#hashes.length;
+    if (isFull) this.#grow();
+    const index = this.#size++;
+    this.#places[isFull ? this.#placeOf(length, hash) : place] = index + 1;
+    this.#hashes[index] = hash;
+    this.#keep(index, length);
+    return index;
+  }
+
+  token(index: number): string {
+    return this.#chunks[this.#chunkOf[index]!]!.toString("utf8", this.#starts[index], this.#ends[index]);
+  }
+
+  /** Fills `#bytes`; returns how many they are. */
+  #encode(token: string): number {
+    const { length } = token;
+    if (3 * length > this.#bytes.length) this.#bytes = Buffer.allocUnsafe(6 * length);
+    for (let i = 0; i < length; i++) {
+      const unit = token.charCodeAt(i);
+      if (unit >= 0x80) return this.#bytes.write(token);
+      this.#bytes[i] = unit;
+    }
+    return length;
+  }
+
+  /** FNV-1a, its bits mixed. */
+  #hash(length: number): number {
+    const bytes = this.#bytes;
+    let hash = FNV_START;
+    for (let i = 0; i < length; i++) hash = Math.imul(hash ^ bytes[i]!, FNV_PRIME);
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+    return hash ^ (hash >>> 13);
+  }
+
+  /** Where a token stands among the places, or would stand. */
+  #placeOf(length: number, hash: number): number {
+    const mask = this.#places.length - 1;
+    let place = hash & mask;
+    for (; this.#places[place] !== 0; place = (place + 1) & mask) {
+      const index = this.#places[place]! - 1;
+      if (this.#hashes[index] === hash && this.#isAt(index, length)) break;
+    }
+    return place;
+  }
+
+  /** Whether token `index` has the bytes of the one that is looked up. */
+  #isAt(index: number, length: number): boolean {
+    const start = this.#starts[index]!;
+    if (this.#ends[index]! - start !== length) return false;
+    const chunk = this.#chunks[this.#chunkOf[index]!]!;
+    for (let i = 0; i < length; i++) if (chunk[start + i] !== this.#bytes[i]) return false;
+    return true;
+  }
+
+  #keep(index: number, length: number): void {
+    const last = this.#chunks.at(-1);
+    if (!last || last.length - this.#used < length) {
+      const usual = Math.min(LARGEST_CHUNK, last ? 2 * last.length : FIRST_CHUNK);
+      this.#chunks.push(Buffer.allocUnsafeSlow(Math.max(usual, length)));
+      this.#used = 0;
+    }
+    this.#chunkOf[index] = this.#chunks.length - 1;
+    this.#starts[index] = this.#used;
+    this.#bytes.copy(this.#chunks.at(-1)!, this.#used, 0, length);
+    this.#used += length;
+    this.#ends[index] = this.#used;
+  }
+
+  #grow(): void {
+    const tokens = this.#hashes.length;
+    if (tokens === MAX_TOKENS) {
+      throw new ShortlistError("ERR_DATASET", `Expected at most ${MAX_TOKENS} different values of a feature`);
+    }
+    this.#hashes = doubled(this.#hashes);
+    this.#chunkOf = doubled(this.#chunkOf);
+    this.#starts = doubled(this.#starts);
+    this.#ends = doubled(this.#ends);
+    this.#places = new Int32Array(2 * this.#places.length);
+    const mask = this.#places.length - 1;
+    for (let index = 0; index < tokens; index++) {
+      let place = this.#hashes[index]! & mask;
+      while (this.#places[place] !== 0) place = (place + 1) & mask;
+      this.#places[place] = index + 1;
+    }
+  }
+}
+
+/** A table of these tokens. */
+export function tableOf(tokens: Iterable<string>): TokenTable {
+  const table = new TokenTable();
+  for (const token of tokens) table.add(token);
+  return table;
+}
+
+function doubled(values: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(2 * values.length);
+  larger.set(values);
+  return larger;
+}
+
+/** How often each token was seen. */
+export class TokenCounts {
+  readonly #tokens = new TokenTable();
+  #counts = new Float64Array(FIRST_TOKENS);
+  /** Values that were missing. */
+  unknown = 0;
+
+  add(token: string | null, times: number): void {
+    if (token === null) {
+      this.unknown += times;
+      return;
+    }
+    const index = this.#tokens.add(token);
+    if (index === this.#counts.length) {
+      const larger = new Float64Array(2 * index);
+      larger.set(this.#counts);
+      this.#counts = larger;
+    }
+    this.#counts[index]! += times;
+  }
+
+  /** Different tokens. */
+  get size(): number {
+    return this.#tokens.size;
+  }
+
+  /** Of the most frequent token; 0 where there is none. */
+  get highest(): number {
+    return this.#counts.reduce((a, b) => Math.max(a, b), 0);
+  }
+
+  /** The tokens that were seen more than `limit` times. */
+  *above(limit: number): Generator<readonly [token: string, count: number]> {
+    for (let index = 0; index < this.size; index++) {
+      if (this.#counts[index]! > limit) yield [this.#tokens.token(index), this.#counts[index]!];
+    }
+  }
+
+  /** Values that are missing, or of tokens that were seen at most `limit` times. */
+  below(limit: number): number {
+    return this.#counts.reduce((sum, count) => sum + (count > limit ? 0 : count), this.unknown);
+  }
+}
