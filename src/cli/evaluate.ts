@@ -31,7 +31,8 @@ export function evaluateCommand(): Command {
 }
 
 /** Metrics beside the baselines', as a table. */
-export function formatEvaluation({ users, coverage, popularity, transitions, ...model }: Evaluation): string {
+export function formatEvaluation(evaluation: Evaluation): string {
+  const { users, coverage, popularity, transitions, ...model } = evaluation;
   const baselines: [string, RankingMetrics][] = [["popularity", popularity]];
   if (transitions) baselines.push(["transitions", transitions]);
   const number = (value: number | undefined) => (value ?? 0).toFixed(4);
@@ -47,5 +48,22 @@ export function formatEvaluation({ users, coverage, popularity, transitions, ...
     ]),
   ];
   const reciprocal = baselines.map(([name, { mrr }]) => `${name} ${number(mrr)}`).join(", ");
-  return `${formatTable(rows)}\n${users} users, MRR ${number(model.mrr)} (${reciprocal})`;
+  const summary = `${users} users, MRR ${number(model.mrr)} (${reciprocal})`;
+  return [formatTable(rows), summary, ...notesOf(evaluation)].join("\n");
+}
+
+/** What the numbers hide. */
+function notesOf({ users, unknownTargets, watchedTargets, trainedTargets = 0 }: Evaluation): string[] {
+  const notes: [number, string][] = [
+    [
+      watchedTargets,
+      "stand in the user's history, which no shortlist holds: misses (evaluate --keep-watched counts them)",
+    ],
+    [unknownTargets, "are items that the model does not know: misses"],
+    [
+      trainedTargets,
+      "were trained on, as the same user's clicks after the same clicks: the numbers are no test of the model",
+    ],
+  ];
+  return notes.flatMap(([count, what]) => (count > 0 ? [`${count} of ${users} targets ${what}`] : []));
 }

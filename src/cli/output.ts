@@ -37,16 +37,21 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
-/** The longest cell of a column. */
-export function widthOf(rows: readonly (readonly string[])[], column: number): number {
-  return rows.reduce((longest, row) => Math.max(longest, row[column]!.length), 0);
-}
-
 /** Says which lines of a log were left out, and which users have no clicks. */
 export function sayReport({ badLines, skipped, withoutClicks }: LogReport): void {
   for (const message of badLines) say(`left out ${message}`);
   if (skipped > badLines.length) say(`left out ${skipped - badLines.length} more lines`);
   if (withoutClicks > 0) say(`${withoutClicks} users without clicks`);
+}
+
+/** The longest cell of a column. */
+export function widthOf(rows: readonly (readonly string[])[], column: number): number {
+  return rows.reduce((longest, row) => Math.max(longest, row[column]!.length), 0);
+}
+
+/** What looks wrong and does not stop a command. */
+export function warn(message: string): void {
+  say(`warning: ${message}`);
 }
 
 export function say(line: string): void {

@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import { PRESETS, readConfig, type TrainingProfile, train } from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
 import { type EngineFlags, type LogFlags, seedNumber, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
-import { formatTable, say, sayReport, writeJson } from "./output.js";
+import { formatTable, say, sayReport, warn, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
 
 interface Flags extends EngineFlags, LogFlags {
@@ -93,6 +93,7 @@ export function trainCommand(): Command {
         ...(config !== undefined && { config: await readConfig(config) }),
         testLog: test,
         onReport: sayReport,
+        onWarning: warn,
         onProgress: (state) => progress.update(state),
         onPass: (result) => progress.endPass(result),
       });

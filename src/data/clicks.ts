@@ -83,6 +83,19 @@ export function holdOutLastClicks(clicks: Clicks): Clicks {
   return { ...clicks, itemFeatures: [{ ...item, ids }, ...attributes] };
 }
 
+/** The items' counts [items] without the clicks that `holdOutLastClicks` holds out of these. */
+export function countsWithoutLastClicks(
+  { itemFeatures, clickOffsets, users }: Clicks,
+  counts: Float64Array,
+): Float64Array {
+  const left = counts.slice();
+  for (let user = 0; user < users; user++) {
+    const [start, end] = [clickOffsets[user]!, clickOffsets[user + 1]!];
+    if (end - start >= 2) left[itemFeatures[0]!.ids[end - 1]!]!--;
+  }
+  return left;
+}
+
 /** Sizes that are known beforehand, so that nothing is copied: lines, clicks, and values of each multi-valued feature. */
 export interface ExpectedSizes {
   readonly lines: number;

@@ -86,6 +86,11 @@ export class Vocabulary {
     return new Vocabulary([...this.tokens, ...tokens], counts);
   }
 
+  /** The same tokens with other counts [size]. */
+  withCounts(counts: Float64Array): Vocabulary {
+    return new Vocabulary(this.tokens, counts);
+  }
+
   /** Whether this is the other vocabulary, perhaps with tokens of count 0 appended: ids mean the same. */
   extends(other: Vocabulary): boolean {
     return (

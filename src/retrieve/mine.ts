@@ -80,12 +80,15 @@ export interface PopularItem {
   readonly share: number;
 }
 
-/** The most clicked items of the training log: a vocabulary is in falling order of counts. */
+/** The most clicked items of what the model was trained on, falling; equals by rising id. */
 export async function* minePopular(model: Model, { top = 30 }: MineOptions = {}): AsyncGenerator<PopularItem> {
   const { tokens, counts } = model.items;
   const all = counts.subarray(1).reduce((sum, count) => sum + count, 0);
-  for (let id = 1; id < Math.min(tokens.length, top + 1); id++) {
-    yield { item: tokens[id]!, clicks: counts[id]!, share: counts[id]! / all };
+  const ids = Array.from({ length: tokens.length - 1 }, (_, i) => i + 1).sort(
+    (a, b) => counts[b]! - counts[a]! || a - b,
+  );
+  for (const id of ids.slice(0, top)) {
+    yield { item: tokens[id]!, clicks: counts[id]!, share: counts[id]! / Math.max(1, all) };
   }
 }
 

@@ -1,31 +1,49 @@
 import { LastClickBatches } from "../data/batches.js";
 import { logOptionsOf, type ReportedLogOptions } from "../data/click_log.js";
-import { type Clicks, type EncodedLog, type Encoding, encodeLog, itemVocabulary } from "../data/clicks.js";
+import {
+  type Clicks,
+  type EncodedLog,
+  type Encoding,
+  encodeLog,
+  holdOutLastClicks,
+  itemVocabulary,
+} from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { ShortlistError } from "../errors.js";
 import type { Model } from "../model/model.js";
 import { checkScores } from "../retrieve/scores.js";
 import { watchedItems } from "../retrieve/watched.js";
 import { PopularityRanking, type RankingMetrics, rankingMetrics } from "./metrics.js";
+import { countTrainedTargets } from "./trained_targets.js";
 import { TransitionRanking } from "./transitions.js";
 
-export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {}
-
-/** What is measured, and beside what. */
+/** What is measured. */
 export interface RankingOptions {
   /** Lengths of the shortlist: 10, 50, 100, 200 unless given. */
   readonly tops?: readonly number[] | undefined;
   /** Let items compete that the user has watched (default false). */
   readonly keepWatched?: boolean | undefined;
-  /** The dataset that the model was trained on: measures the baseline of counted transitions too. */
+}
+
+export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {
+  /**
+   * The dataset that the model was trained on: measures the baseline of counted transitions too, without the last clicks where
+   * training held them out.
+   */
   readonly baselines?: Dataset | undefined;
 }
 
 export interface Evaluation extends RankingMetrics {
   readonly users: number;
+  /** Users whose target is an item that the model does not know: misses. */
+  readonly unknownTargets: number;
+  /** Users whose target stands in their history, which no shortlist without the watched items holds: misses. */
+  readonly watchedTargets: number;
+  /** Users whose target was trained on (`countTrainedTargets`), if the training dataset is there. */
+  readonly trainedTargets?: number;
   /** Share of all items that stand on some user's shortlist of this length. */
   readonly coverage: Record<string, number>;
-  /** What ranking all items by their clicks in the training log gives. */
+  /** What ranking all items by their clicks in the training log gives, those held out from training left out. */
   readonly popularity: RankingMetrics;
   /** What ranking them by the transitions counted in the training dataset gives (`TransitionRanking`), if that is there. */
   readonly transitions?: RankingMetrics;
@@ -33,13 +51,28 @@ export interface Evaluation extends RankingMetrics {
 
 /**
  * Leave-last-out on a click log: the last click of each line is the target, the clicks before it the history. All items
- * are ranked, without those that the user has watched; a target that the model does not know is a miss. ERR_DATASET where
- * the dataset of the baselines has other items than the model, ERR_DIVERGED where scores are not finite.
+ * are ranked, without those that the user has watched. A hit is what a shortlist of `recommend` holds: a target that the model
+ * does not know, or that the user has watched before, is a miss, and one of the baselines too. ERR_DATASET where the dataset of
+ * the baselines has other items than the model, ERR_DIVERGED where scores are not finite.
  */
 export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
-  if (options.baselines) checkItems(model, options.baselines);
-  return evaluateClicks(model, await encodeTestLog(log, model.description, options), options);
+  const { baselines, tops, keepWatched } = options;
+  if (baselines) checkItems(model, baselines);
+  const trainingClicks = baselines && trainingClicksOf(model, baselines);
+  return evaluateClicks(model, await encodeTestLog(log, model.description, options), {
+    tops,
+    keepWatched,
+    trainingClicks,
+  });
 }
+
+/** The clicks of its dataset that a model was trained on. */
+function trainingClicksOf({ description }: Model, { clicks }: Dataset): Clicks {
+  return description.training["heldOut"] === LAST_CLICKS ? holdOutLastClicks(clicks) : clicks;
+}
+
+/** What a model's description says was held out from training, if that was each user's last click. */
+export const LAST_CLICKS = "last";
 
 /** Whom to evaluate. */
 export interface EvaluationSet {
@@ -79,19 +112,36 @@ export function hasKnownTarget({ clicks, minClicks = 1 }: EvaluationSet): boolea
   return clickOffsets.subarray(1).some((end, user) => end - clickOffsets[user]! >= minClicks && items[end - 1] !== 0);
 }
 
+/** Whether the last click of some user is an item of the vocabulary that the user has not clicked before. */
+export function hasNewTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean {
+  const { clickOffsets, itemFeatures } = clicks;
+  const items = itemFeatures[0]!.ids;
+  return clickOffsets.subarray(1).some((end, user) => {
+    const start = clickOffsets[user]!;
+    const target = items[end - 1]!;
+    return end - start >= minClicks && target !== 0 && !items.subarray(start, end - 1).includes(target);
+  });
+}
+
+export interface EvaluateClicksOptions extends RankingOptions {
+  /** What the model was trained on: measures the baseline of counted transitions, and counts targets that were trained on. */
+  readonly trainingClicks?: Clicks | undefined;
+}
+
 /** `evaluate` for a log that is read and encoded already. */
 export async function evaluateClicks(
   model: Model,
   { clicks, minClicks = 1 }: EvaluationSet,
-  options: RankingOptions = {},
+  options: EvaluateClicksOptions = {},
 ): Promise<Evaluation> {
-  const { tops = [10, 50, 100, 200], keepWatched = false, baselines } = options;
+  const { tops = [10, 50, 100, 200], keepWatched = false, trainingClicks } = options;
   const top = Math.min(Math.max(...tops), model.items.size - 1);
   const popularity = new PopularityRanking(model.items.counts);
   const ranks: number[] = [];
   const popularityRanks: number[] = [];
   const transitionRanks: number[] = [];
-  const transitions = baselines && new TransitionRanking(baselines.clicks, model.items.size);
+  const transitions = trainingClicks && new TransitionRanking(trainingClicks, model.items.size);
+  let [unknownTargets, watchedTargets] = [0, 0];
   const shown = tops.map(() => new Uint8Array(model.items.size));
   const { window, windows } = model.description.config;
   const batches = new LastClickBatches({ clicks, window, windows });
@@ -107,11 +157,17 @@ export async function evaluateClicks(
     checkScores(log_partition!, (sample) => `user ${first + sample + 1}`);
     for (let s = 0; s < samples; s++) {
       if (clicks.clickOffsets[first + s + 1]! - clicks.clickOffsets[first + s]! < minClicks) continue;
-      ranks.push(rank![s]!);
       const excluded = watched.ids.subarray(watched.offsets[s]!, watched.offsets[s + 1]!);
       const target = inputs["target"]![s]!;
-      popularityRanks.push(popularity.rank(target, excluded));
-      if (transitions) transitionRanks.push(transitions.rank(target, historyOf(clicks, first + s), excluded));
+      if (target === 0) unknownTargets++;
+      const isWatched = excluded.includes(target);
+      if (isWatched) watchedTargets++;
+      const add = (to: number[], rankOf: () => number) => to.push(isWatched ? Number.POSITIVE_INFINITY : rankOf());
+      add(ranks, () => rank![s]!);
+      add(popularityRanks, () => popularity.rank(target, excluded));
+      if (transitions) {
+        add(transitionRanks, () => transitions.rank(target, historyOf(clicks, first + s), excluded));
+      }
       tops.forEach((length, i) => {
         const end = s * top + Math.min(length, top);
         for (let j = s * top; j < end && items![j]! >= 0; j++) shown[i]![items![j]!] = 1;
@@ -125,6 +181,9 @@ export async function evaluateClicks(
   const { hitRate, ndcg, mrr } = rankingMetrics(ranks, tops);
   return {
     users: ranks.length,
+    unknownTargets,
+    watchedTargets,
+    ...(trainingClicks && { trainedTargets: countTrainedTargets(clicks, trainingClicks) }),
     hitRate,
     ndcg,
     mrr,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { itemAttributes } from "../data/catalogue.js";
 import type { ReportedLogOptions } from "../data/click_log.js";
-import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
+import { type Clicks, countsWithoutLastClicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { JsonLines } from "../data/json_lines.js";
 import { noiseDistribution } from "../data/vocabulary.js";
@@ -22,11 +22,19 @@ import {
   trainingProgram,
 } from "../model/programs.js";
 import { aliasTable } from "../random/alias_table.js";
-import { type Evaluation, type EvaluationSet, encodeTestLog, evaluateClicks, type RankingOptions } from "./evaluate.js";
+import {
+  type EvaluateClicksOptions,
+  type Evaluation,
+  type EvaluationSet,
+  encodeTestLog,
+  evaluateClicks,
+  LAST_CLICKS,
+} from "./evaluate.js";
 import type { RankingMetrics } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
+import { countTrainedTargets } from "./trained_targets.js";
 import { diverged, type TrainedPass, TrainingLoop, type TrainingState } from "./training_loop.js";
-import { criterionOf, DEFAULT_PATIENCE, openValidation } from "./validation.js";
+import { criterionOf, DEFAULT_PATIENCE, openValidation, type Validation } from "./validation.js";
 
 /** The options of a log are those of `validation` and `testLog`. */
 export interface TrainOptions extends EngineOptions, ReportedLogOptions {
@@ -58,6 +66,8 @@ export interface TrainOptions extends EngineOptions, ReportedLogOptions {
   readonly testLog?: string | undefined;
   /** Time every instruction (default false). */
   readonly profile?: boolean | undefined;
+  /** Called with what looks wrong and does not stop training, such as a test log that was trained on. */
+  readonly onWarning?: ((message: string) => void) | undefined;
   /** Called for every step, some steps at a time. */
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
   /** Called after every pass, one that `steps` cuts short included. */
@@ -110,14 +120,19 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset, options);
 
   const engine = createEngine(options);
-  const clicks = validation?.trainingClicks ?? dataset.clicks;
-  const network = new LearningNetwork(engine, { ...dataset, clicks }, config, options);
+  const { trainingClicks: clicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
+  const { testLog, validation: source, onWarning } = options;
+  if (test) warnOfTrainedTargets(testLog!, test.clicks, clicks, onWarning);
+  if (validation && !heldOut) {
+    warnOfTrainedTargets(source!, validation.evaluationSet.clicks, clicks, onWarning);
+  }
+  const network = new LearningNetwork(engine, dataset, { trainingClicks: clicks, heldOut }, config, options);
   try {
     const batches = engine.createTrainingBatches({ clicks, seed, ...trainingBatchOptions(config) });
     if (batches.samplesPerPass === 0) {
       throw new ShortlistError(
         "ERR_DATASET",
-        `${options.dataset}: There is nothing to learn from: every click is <unk>${clicks === dataset.clicks ? "" : " or held out"}`,
+        `${options.dataset}: There is nothing to learn from: every click is <unk>${heldOut ? " or held out" : ""}`,
       );
     }
     const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batches.batchesPerPass);
@@ -130,7 +145,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     const model = network.modelAfter(kept);
     if (kept !== last) await restoreWeights(model, join(output, passFolder(kept.pass)));
     await saveModel(model, output, [METRICS, ...passes.filter(isWhole).map(({ pass }) => passFolder(pass))]);
-    const evaluation = test && (await network.evaluate(test, { baselines: { ...dataset, clicks } }));
+    const evaluation = test && (await network.evaluate(test, { trainingClicks: clicks }));
     return {
       samplesPerSecond: last.samples / last.seconds,
       seconds: last.seconds,
@@ -178,6 +193,14 @@ async function runPasses(
     onPass?.(result);
   } while (!loop.done && passes.length - best.pass < patience);
   return passes;
+}
+
+function warnOfTrainedTargets(log: string, test: Clicks, training: Clicks, warn: TrainOptions["onWarning"]): void {
+  const trained = countTrainedTargets(test, training);
+  if (trained === 0) return;
+  warn?.(
+    `${log}: ${trained} of ${test.users} targets are trained on, as the same user's clicks after the same clicks: what it measures is no test of the model. Prepare the dataset without them, or hold them out with validation "${LAST_CLICKS}"`,
+  );
 }
 
 /** What learns from the age of examples needs clicks with times. */
@@ -229,14 +252,15 @@ class LearningNetwork {
 
   constructor(
     engine: Engine,
-    { schema, vocabularies, numbers, maxLineBytes, clicks }: Encoding & { readonly clicks: Clicks },
+    { schema, vocabularies, numbers, maxLineBytes, clicks }: Dataset,
+    { trainingClicks, heldOut }: Pick<Validation, "trainingClicks" | "heldOut">,
     config: CatalogueConfig,
     { preset = "default", seed = 1, profile = false }: Pick<TrainOptions, "preset" | "seed" | "profile">,
   ) {
     const encoding = { schema, vocabularies, numbers, maxLineBytes };
     const items = itemVocabulary(encoding).size;
     const store = engine.createStore();
-    const catalogue = config.itemAttributes ? itemAttributes(clicks, items) : [];
+    const catalogue = config.itemAttributes ? itemAttributes(trainingClicks, items) : [];
     const noise = noiseOf(encoding, config);
     const training = initialize(store, trainingProgram(config, encoding, noise, catalogue), seed);
     const inference = initialize(store, inferenceProgram(config, encoding), seed);
@@ -248,7 +272,10 @@ class LearningNetwork {
     this.#learningRate = config.learningRate;
     this.#preset = preset;
     this.#seed = seed;
-    this.#model = new Model({ ...encoding, config, training: {} }, inference, engine, store);
+    const description = heldOut
+      ? { ...withoutLastClicks(encoding, clicks), config, training: { heldOut: LAST_CLICKS } }
+      : { ...encoding, config, training: {} };
+    this.#model = new Model(description, inference, engine, store);
   }
 
   /** Brings all rows up to step `step` where their decay is made up for late. */
@@ -276,7 +303,7 @@ class LearningNetwork {
     if (problem) throw diverged(`${problem} after step ${step}`, description.config);
   }
 
-  evaluate(set: EvaluationSet, options: RankingOptions = {}): Promise<Evaluation> {
+  evaluate(set: EvaluationSet, options: EvaluateClicksOptions = {}): Promise<Evaluation> {
     return evaluateClicks(this.#model, set, options);
   }
 
@@ -285,6 +312,7 @@ class LearningNetwork {
     const { description, program, engine, store } = this.#model;
     const done = { passes: pass - 1 + part, steps: step, samples, loss };
     const training = {
+      ...description.training,
       preset: this.#preset,
       seed: this.#seed,
       ...done,
@@ -305,6 +333,13 @@ class LearningNetwork {
 function initialize(store: TensorStore, { program, initializers }: InitializedProgram, seed: number): Program {
   initializeStore(store, program, initializers, seed);
   return program;
+}
+
+/** The item vocabulary counts what is left once the last clicks of the dataset are held out. */
+function withoutLastClicks(encoding: Encoding, clicks: Clicks): Encoding {
+  const items = itemVocabulary(encoding);
+  const counted = items.withCounts(countsWithoutLastClicks(clicks, items.counts));
+  return { ...encoding, vocabularies: new Map([...encoding.vocabularies, [encoding.schema.click[0]!.name, counted]]) };
 }
 
 /** Items are drawn by how often they were clicked. */

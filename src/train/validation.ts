@@ -3,10 +3,14 @@ import { type Clicks, holdOutLastClicks } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
 import { ShortlistError } from "../errors.js";
-import { type Evaluation, type EvaluationSet, encodeTestLog, hasKnownTarget } from "./evaluate.js";
-
-/** Names the last clicks of the dataset's own users, instead of a log. */
-export const LAST_CLICKS = "last";
+import {
+  type Evaluation,
+  type EvaluationSet,
+  encodeTestLog,
+  hasKnownTarget,
+  hasNewTarget,
+  LAST_CLICKS,
+} from "./evaluate.js";
 
 /** Passes without a better result after which training stops, unless given. */
 export const DEFAULT_PATIENCE = 2;
@@ -14,13 +18,15 @@ export const DEFAULT_PATIENCE = 2;
 /** What training reads and what it is judged by. */
 export interface Validation {
   readonly trainingClicks: Clicks;
+  /** Whether the last clicks of the dataset are held out from training. */
+  readonly heldOut: boolean;
   readonly evaluationSet: EvaluationSet;
 }
 
 /**
  * `source` is "last", where each user's last click (of users with at least two) is held out from training, or a click log,
  * whose last clicks are the targets and from which nothing is learnt. ERR_FILE where it is neither, ERR_DATASET or ERR_LOG
- * where no target is known.
+ * where no target is known, or where every target stands in its user's history, so that no pass could be better than another.
  */
 export async function openValidation(
   source: string,
@@ -35,7 +41,9 @@ export async function openValidation(
         `Expected validation to be "${LAST_CLICKS}" or a click log but there is no file ${source}`,
       );
     }
-    return { trainingClicks: clicks, evaluationSet: await encodeTestLog(source, dataset, options) };
+    const evaluationSet = await encodeTestLog(source, dataset, options);
+    if (!hasNewTarget(evaluationSet)) throw new ShortlistError("ERR_LOG", `${source}: ${NO_NEW_TARGET}`);
+    return { trainingClicks: clicks, heldOut: false, evaluationSet };
   }
   const evaluationSet = { clicks, minClicks: 2 };
   if (!hasKnownTarget(evaluationSet)) {
@@ -44,8 +52,12 @@ export async function openValidation(
       `${folder}: There is nothing to hold out: no user has two clicks of which the last is a known item`,
     );
   }
-  return { trainingClicks: holdOutLastClicks(clicks), evaluationSet };
+  if (!hasNewTarget(evaluationSet)) throw new ShortlistError("ERR_DATASET", `${folder}: ${NO_NEW_TARGET}`);
+  return { trainingClicks: holdOutLastClicks(clicks), heldOut: true, evaluationSet };
 }
+
+const NO_NEW_TARGET =
+  "There is nothing to validate on: every last click that is known stands in its user's history, which no shortlist holds. Train without validation, and evaluate with --keep-watched";
 
 /** What validation goes by. */
 export function criterionOf({ ndcg }: Evaluation): number {

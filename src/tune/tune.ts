@@ -3,8 +3,8 @@ import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
 import { checkWholeNumber, ShortlistError } from "../errors.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
+import { LAST_CLICKS } from "../train/evaluate.js";
 import { type TrainOptions, train } from "../train/trainer.js";
-import { LAST_CLICKS } from "../train/validation.js";
 import { rankTrials, SearchFolder, type Trial } from "./results.js";
 import { drawTrials, type SearchSpace, type Settings } from "./space.js";
 

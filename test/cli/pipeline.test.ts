@@ -31,7 +31,9 @@ test("a trained model beats popularity; evaluate --json is one line of the promi
   const evaluation = JSON.parse(lines[0]!);
   assert.is(evaluation.users, 600);
   assert.equal(Object.keys(evaluation.hitRate), ["10", "50", "100", "200"]);
-  assert.equal(Object.keys(evaluation).sort(), ["coverage", "hitRate", "mrr", "ndcg", "popularity", "users"]);
+  assert.equal(Object.keys(evaluation).sort(), [
+    ...["coverage", "hitRate", "mrr", "ndcg", "popularity", "unknownTargets", "users", "watchedTargets"],
+  ]);
   assert.ok(evaluation.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
 });
 

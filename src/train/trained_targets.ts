@@ -1,0 +1,89 @@
+import type { Clicks } from "../data/clicks.js";
+
+/** A target is found by so many clicks, itself the last; a user with fewer by all of them, from the first one on. */
+const COMPARED = 8;
+/** Users whose id is unknown are told apart by their features and clicks, of which there must be so many. */
+const FEWEST_OF_UNKNOWN_USER = 3;
+const FILTER_BITS = 20;
+
+/**
+ * How many users of `test` have a target, their last click, that training reads as a click of the same user after the same
+ * clicks: what a model has learnt is no test of it. Users are the same where their known ids are, or where these are
+ * unknown all their features.
+ */
+export function countTrainedTargets(test: Clicks, training: Clicks): number {
+  const [testUsers, trainingUsers] = [userKeys(test), userKeys(training)];
+  const [testIds, trainingIds] = [test.itemFeatures[0]!.ids, training.itemFeatures[0]!.ids];
+  const usersOf = new Map<number, number[]>();
+  const filter = new Uint8Array(1 << FILTER_BITS);
+  for (let user = 0; user < test.users; user++) {
+    const [start, end] = [test.clickOffsets[user]!, test.clickOffsets[user + 1]!];
+    if (end === start || testIds[end - 1] === 0) continue;
+    if (!hasKnownId(test, user) && end - start < FEWEST_OF_UNKNOWN_USER) continue;
+    const hash = hashOf(testUsers[user]!, testIds, start, end);
+    usersOf.set(hash, [...(usersOf.get(hash) ?? []), user]);
+    filter[hash >>> (32 - FILTER_BITS)] = 1;
+  }
+  const trained = new Uint8Array(test.users);
+  for (let user = 0; user < training.users; user++) {
+    const [start, last] = [training.clickOffsets[user]!, training.clickOffsets[user + 1]!];
+    for (let end = start + 1; end <= last; end++) {
+      if (trainingIds[end - 1] === 0) continue;
+      const hash = hashOf(trainingUsers[user]!, trainingIds, start, end);
+      if (filter[hash >>> (32 - FILTER_BITS)] === 0) continue;
+      for (const found of usersOf.get(hash) ?? []) {
+        if (sameUser(test, found, training, user) && sameClicks(test, found, trainingIds, start, end)) {
+          trained[found] = 1;
+        }
+      }
+    }
+  }
+  return trained.reduce((sum, flag) => sum + flag, 0);
+}
+
+/** Whether the clicks start … end − 1 of a user of training end like all clicks of user `user` of the test. */
+function sameClicks(test: Clicks, user: number, trainingIds: Int32Array, start: number, end: number): boolean {
+  const [testStart, testEnd] = [test.clickOffsets[user]!, test.clickOffsets[user + 1]!];
+  const length = Math.min(COMPARED, testEnd - testStart);
+  if (length !== Math.min(COMPARED, end - start)) return false;
+  const ids = test.itemFeatures[0]!.ids;
+  for (let back = 1; back <= length; back++) if (ids[testEnd - back] !== trainingIds[end - back]) return false;
+  return true;
+}
+
+function sameUser(a: Clicks, userOfA: number, b: Clicks, userOfB: number): boolean {
+  const known = hasKnownId(a, userOfA);
+  return a.userFeatures.every(({ name, ids }, f) => {
+    return (known && name !== USER_ID) || ids[userOfA] === b.userFeatures[f]?.ids[userOfB];
+  });
+}
+
+const USER_ID = "user_id";
+
+function hasKnownId({ userFeatures }: Clicks, user: number): boolean {
+  const ids = userFeatures.find(({ name }) => name === USER_ID)?.ids;
+  return ids !== undefined && ids[user] !== 0;
+}
+
+/** [users] equal for users that are the same. */
+function userKeys(clicks: Clicks): Int32Array {
+  return Int32Array.from({ length: clicks.users }, (_, user) => {
+    const known = hasKnownId(clicks, user);
+    const used = clicks.userFeatures.filter(({ name }) => !known || name === USER_ID);
+    return used.reduce((hash, { ids }) => mix(hash, ids[user]!), used.length);
+  });
+}
+
+/** Of the clicks before `end` that are compared. */
+function hashOf(user: number, ids: Int32Array, start: number, end: number): number {
+  const from = Math.max(start, end - COMPARED);
+  let hash = mix(user, end - from);
+  for (let click = from; click < end; click++) hash = mix(hash, ids[click]!);
+  return hash >>> 0;
+}
+
+/** FNV-1a by whole numbers, its high bits stirred. */
+function mix(hash: number, value: number): number {
+  const product = Math.imul(hash ^ value, 0x01000193);
+  return product ^ (product >>> 15);
+}
