@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ShortlistError } from "../errors.js";
 import {
@@ -19,7 +20,16 @@ import {
   encodeLog,
   type NumberStatistics,
 } from "./clicks.js";
-import { hasCode, replaceFolder } from "./files.js";
+import { formatJson, hasCode, replaceFile, replaceFolder } from "./files.js";
+import {
+  digestsOf,
+  type FolderReader,
+  type MemberIds,
+  readFolder,
+  readVocabulary,
+  VOCABULARY,
+  vocabularyFile,
+} from "./members.js";
 import { readSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from "./safetensors.js";
 import {
   DEFAULT_MISSING,
@@ -39,7 +49,6 @@ import { Vocabulary } from "./vocabulary.js";
 const FORMAT = "shortlist-dataset";
 const VERSION = 1;
 const DESCRIPTION = "dataset.json";
-const VOCABULARY = "vocabulary";
 const CLICKS = "clicks.safetensors";
 /** Of logs that can be read only once, while a dataset is made. */
 const COPIES = "logs";
@@ -78,7 +87,7 @@ export interface Dataset extends Encoding {
 }
 
 /** dataset.json */
-interface Description {
+interface Description extends MemberIds {
   readonly format: typeof FORMAT;
   readonly version: typeof VERSION;
   readonly schema: Schema;
@@ -126,9 +135,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       throw new ShortlistError("ERR_LOG", `${logs.join(", ")}: The log changed while it was read: prepare it again`);
     }
 
-    const description: Description = {
-      format: FORMAT,
-      version: VERSION,
+    const description = {
       schema,
       feature_appear_limit: featureAppearLimit,
       max_line_bytes: maxLineBytes,
@@ -143,9 +150,12 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       logs: report.files,
     };
     await mkdir(join(folder, VOCABULARY));
-    for (const [name, vocabulary] of encoding.vocabularies) await vocabulary.write(vocabularyPath(folder, name));
-    await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema));
-    await writeFile(join(folder, DESCRIPTION), `${JSON.stringify(description, null, 2)}\n`);
+    for (const [name, vocabulary] of encoding.vocabularies) await vocabulary.write(join(folder, vocabularyFile(name)));
+    const members = await digestsOf(folder, [...encoding.vocabularies.keys()].map(vocabularyFile));
+    const contents = createHash("sha256").update(JSON.stringify({ ...description, members }));
+    const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents);
+    const whole = { format: FORMAT, version: VERSION, id, members, ...description };
+    await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
     return {
       users: clicks.users,
       clicks: clicks.clicks,
@@ -172,12 +182,17 @@ function lowerCase(text: string): string {
 }
 
 /** Opens a dataset folder and checks it as a whole: whatever does not fit is ERR_DATASET or ERR_VOCABULARY. */
-export async function openDataset(folder: string): Promise<Dataset> {
-  const description = await readDescription(folder);
+export function openDataset(folder: string): Promise<Dataset> {
+  return readFolder(folder, DESCRIPTION, (members) => readDataset(folder, members));
+}
+
+async function readDataset(folder: string, members: FolderReader): Promise<Dataset> {
+  const description = await readDescription(folder, members);
+  members.expect(description, "ERR_DATASET");
   const { schema } = description;
   const vocabularies = new Map<string, Vocabulary>();
   for (const name of vocabularyNames(schema)) {
-    vocabularies.set(name, await Vocabulary.read(vocabularyPath(folder, name)));
+    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name)));
   }
   const numbers = new Map<string, NumberStatistics>();
   for (const { name, kind } of userFeatures(schema)) {
@@ -188,11 +203,12 @@ export async function openDataset(folder: string): Promise<Dataset> {
     }
     numbers.set(name, { mean: mean!, standardDeviation: standardDeviation! });
   }
-  const path = join(folder, CLICKS);
-  const { tensors } = await readSafetensors(path, "ERR_DATASET").catch((error) => {
+  const path = members.path(CLICKS);
+  const { tensors, metadata } = await readSafetensors(path, "ERR_DATASET", members.source(CLICKS)).catch((error) => {
     if (!(error instanceof ShortlistError)) throw error;
     throw new ShortlistError("ERR_DATASET", `${error.message}. ${WAY_OUT}`, { cause: error });
   });
+  members.checkId(CLICKS, metadata);
   const encoding = { schema, vocabularies, numbers, maxLineBytes: description.max_line_bytes };
   const clicks = readClicks(path, tensors, encoding, description);
   return {
@@ -208,10 +224,6 @@ const WAY_OUT = "Prepare the dataset again from its logs";
 
 function fail(folder: string, problem: string): never {
   throw new ShortlistError("ERR_DATASET", `${folder}: ${problem}. ${WAY_OUT}`);
-}
-
-function vocabularyPath(folder: string, name: string): string {
-  return join(folder, VOCABULARY, `${name}.tsv`);
 }
 
 /** Only an empty folder or a dataset with nothing else in it may be replaced: replacing removes what is there. */
@@ -239,8 +251,8 @@ async function readJson(path: string): Promise<Record<string, unknown> | undefin
   }
 }
 
-async function readDescription(folder: string): Promise<Description> {
-  const json = await readJson(join(folder, DESCRIPTION)).catch(async (error) => {
+async function readDescription(folder: string, members: FolderReader): Promise<Description> {
+  const json = await readJson(members.source(DESCRIPTION)).catch(async (error) => {
     const is = await stat(folder).catch(() => undefined);
     const problem = !is
       ? "There is no such folder"

@@ -68,14 +68,24 @@ export function parseJson(text: string, path: string, code: ErrorCode): unknown 
   }
 }
 
+/** A value as the text of a JSON file that people read. */
+export function formatJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
 /** A hidden name beside `path`, on the same disk: what is renamed from it appears whole or not at all. */
 function siblingOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.partial-${process.pid}-${randomBytes(4).toString("hex")}`);
 }
 
-/** Whether a name is of what a process that was stopped meant to rename. */
+/** Whether a name is of what a process means, or meant when it was stopped, to rename. */
 export function isPartial(name: string): boolean {
   return /^\..+\.partial-\d+-[0-9a-f]{8}$/.test(name);
+}
+
+/** Whether it is to become `target`. */
+export function isPartialOf(name: string, target: string): boolean {
+  return isPartial(name) && name.startsWith(`.${target}.partial-`);
 }
 
 /** Throws ERR_FILE unless files can be written to a folder, which need not be there; it leaves none. */

@@ -1,3 +1,4 @@
+import type { Hash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { type ErrorCode, ShortlistError } from "../errors.js";
 import { fileError, replaceFile } from "./files.js";
@@ -45,16 +46,61 @@ const ALIGNMENT = 8;
 const MAX_HEADER_BYTES = 100_000_000;
 const PIECE_BYTES = 64 * 1024 * 1024;
 
+/** The metadata key of the id that every member of a model or dataset folder shares. */
+export const ID_KEY = "id";
+const ID_DIGITS = 64;
+
 /**
  * Writes the tensors in the given order; the same tensors give the same bytes. The file appears whole or not at all.
+ * With `contents`, a sha256 of what the id covers besides the tensors, the tensors are added to it, and its hex digest
+ * becomes the file's `id` in the metadata and is returned.
  */
 export async function writeSafetensors(
   path: string,
   tensors: readonly TensorToWrite[],
-  metadata?: Readonly<Record<string, string>>,
-): Promise<void> {
+  metadata: Readonly<Record<string, string>> = {},
+  contents?: Hash,
+): Promise<string> {
+  const unknownId = "0".repeat(ID_DIGITS);
+  const start = formatHeader(path, tensors, contents ? { ...metadata, [ID_KEY]: unknownId } : metadata);
+  let id = unknownId;
+  await replaceFile(path, async (file) => {
+    const write = (bytes: Uint8Array) => {
+      contents?.update(bytes);
+      return writeAll(file, bytes);
+    };
+    await write(start);
+    for (const tensor of tensors) {
+      const chunks = typeof tensor.data === "function" ? tensor.data() : [tensor.data];
+      let elements = 0;
+      for await (const chunk of chunks) {
+        if (!(chunk instanceof ARRAYS[tensor.dtype])) {
+          throw new ShortlistError("ERR_FILE", `Cannot write ${path}: tensor "${tensor.name}" is not ${tensor.dtype}`);
+        }
+        elements += chunk.length;
+        await write(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      }
+      if (elements !== countElements(tensor.shape)) {
+        throw new ShortlistError(
+          "ERR_FILE",
+          `Cannot write ${path}: expected ${countElements(tensor.shape)} elements for tensor "${tensor.name}" [${tensor.shape.join(", ")}] but received ${elements}`,
+        );
+      }
+    }
+    if (!contents) return;
+    id = contents.digest("hex");
+    await writeAll(file, formatHeader(path, tensors, { ...metadata, [ID_KEY]: id }), 0);
+  });
+  return id;
+}
+
+/** The length of the header and the header, padded. Its metadata are last, so that their values can change in place. */
+function formatHeader(
+  path: string,
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   const header: Record<string, unknown> = Object.create(null);
-  if (metadata && Object.keys(metadata).length > 0) header["__metadata__"] = metadata;
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {
     if (name in header || name === "__metadata__") {
@@ -67,43 +113,28 @@ export async function writeSafetensors(
     header[name] = { dtype: DTYPES[dtype], shape, data_offsets: [offset, end] };
     offset = end;
   }
+  if (Object.keys(metadata).length > 0) header["__metadata__"] = metadata;
   const json = Buffer.from(JSON.stringify(header));
   const headerBytes = Math.ceil(json.length / ALIGNMENT) * ALIGNMENT;
   const start = Buffer.alloc(8 + headerBytes, " ");
   start.writeBigUInt64LE(BigInt(headerBytes));
   json.copy(start, 8);
-
-  await replaceFile(path, async (file) => {
-    await writeAll(file, start);
-    for (const tensor of tensors) {
-      const chunks = typeof tensor.data === "function" ? tensor.data() : [tensor.data];
-      let elements = 0;
-      for await (const chunk of chunks) {
-        if (!(chunk instanceof ARRAYS[tensor.dtype])) {
-          throw new ShortlistError("ERR_FILE", `Cannot write ${path}: tensor "${tensor.name}" is not ${tensor.dtype}`);
-        }
-        elements += chunk.length;
-        await writeAll(file, new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-      }
-      if (elements !== countElements(tensor.shape)) {
-        throw new ShortlistError(
-          "ERR_FILE",
-          `Cannot write ${path}: expected ${countElements(tensor.shape)} elements for tensor "${tensor.name}" [${tensor.shape.join(", ")}] but received ${elements}`,
-        );
-      }
-    }
-  });
+  return start;
 }
 
-/** Every tensor of a file by name, each in memory of its own; anything wrong with the file is an error of `code`. */
+/**
+ * Every tensor of a file by name, each in memory of its own; anything wrong with the file is an error of `code`. It is read
+ * from `source`, where that is another way to the file than the path that messages name.
+ */
 export async function readSafetensors(
   path: string,
   code: ErrorCode = "ERR_FILE",
+  source = path,
 ): Promise<{
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }> {
-  return withFile(path, code, async (file) => {
+  return withFile(path, code, source, async (file) => {
     const { metadata, entries } = await readHeader(file, path, code);
     const tensors = new Map<string, StoredTensor>();
     for (const { name, dtype, shape, position, bytes } of entries) {
@@ -117,13 +148,18 @@ export async function readSafetensors(
 
 /** What a file holds and where, without reading the tensors. */
 export async function readSafetensorsHeader(path: string, code: ErrorCode = "ERR_FILE"): Promise<SafetensorsHeader> {
-  return withFile(path, code, (file) => readHeader(file, path, code));
+  return withFile(path, code, path, (file) => readHeader(file, path, code));
 }
 
-async function withFile<T>(path: string, code: ErrorCode, read: (file: FileHandle) => Promise<T>): Promise<T> {
+async function withFile<T>(
+  path: string,
+  code: ErrorCode,
+  source: string,
+  read: (file: FileHandle) => Promise<T>,
+): Promise<T> {
   let file: FileHandle | undefined;
   try {
-    file = await open(path, "r");
+    file = await open(source, "r");
     return await read(file);
   } catch (error) {
     if (error instanceof ShortlistError) throw error;
@@ -214,9 +250,12 @@ function countElements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+/** Writes from `position` on, or where the file stands. */
+async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    done += (await file.write(bytes, done, Math.min(PIECE_BYTES, bytes.length - done))).bytesWritten;
+    const length = Math.min(PIECE_BYTES, bytes.length - done);
+    const at = position === undefined ? null : position + done;
+    done += (await file.write(bytes, done, length, at)).bytesWritten;
   }
 }
 

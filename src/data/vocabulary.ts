@@ -101,14 +101,18 @@ export class Vocabulary {
 
   /** Reads `token ⇥ count` lines in id order. */
   static async read(path: string): Promise<Vocabulary> {
-    let bytes: Buffer;
     try {
-      bytes = await readFile(path);
+      return Vocabulary.parse(await readFile(path), path);
     } catch (error) {
+      if (error instanceof ShortlistError) throw error;
       throw new ShortlistError("ERR_VOCABULARY", fileError("read the vocabulary", path, error).message, {
         cause: error,
       });
     }
+  }
+
+  /** What a vocabulary file holds; `path` opens the messages. */
+  static parse(bytes: Buffer, path: string): Vocabulary {
     const fail = (line: number, expected: string, received: string): never => {
       throw new ShortlistError("ERR_VOCABULARY", `${path}:${line}: Expected ${expected} but received ${received}`);
     };

@@ -8,7 +8,7 @@ import { type Attribute, namesIn, type Program, tensorsByName } from "../graph/p
 import { instructionCosts } from "../ops/cost.js";
 import { aliasTable } from "../random/alias_table.js";
 import { forCatalogue } from "./config.js";
-import { type ModelDescription, readDescription, readProgram } from "./model.js";
+import { type ModelDescription, readModel } from "./model.js";
 import { trainingProgram } from "./programs.js";
 
 export interface DatasetInspection {
@@ -57,8 +57,8 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
     const vocabularySizes = Object.fromEntries([...vocabularies].map(([name, { size }]) => [name, size]));
     return { kind: "dataset", folder, users: clicks.users, clicks: clicks.clicks, vocabularySizes };
   }
-  const description = await readDescription(folder);
-  const program = options.training ? trainingProgramOf(description) : await readProgram(folder);
+  const { description, program: inference } = await readModel(folder);
+  const program = options.training ? trainingProgramOf(description) : inference;
   const dims = typicalDims(program, description, options.samples ?? 256);
   return {
     kind: "model",

@@ -1,11 +1,29 @@
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isMaxLineBytes } from "../data/click_log.js";
 import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
-import { checkWritable, exists, hasCode, isPartial, parseJson, replaceFolder } from "../data/files.js";
+import {
+  checkWritable,
+  exists,
+  formatJson,
+  hasCode,
+  isPartial,
+  parseJson,
+  replaceFile,
+  replaceFolder,
+} from "../data/files.js";
+import {
+  digestsOf,
+  type FolderReader,
+  readFolder,
+  readVocabulary,
+  VOCABULARY,
+  vocabularyFile,
+} from "../data/members.js";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
 import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
-import { Vocabulary } from "../data/vocabulary.js";
+import type { Vocabulary } from "../data/vocabulary.js";
 import { ShortlistError } from "../errors.js";
 import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
 import { createEngine, type EngineOptions } from "../executors/index.js";
@@ -19,7 +37,6 @@ const VERSION = 1;
 const DESCRIPTION = "config.json";
 const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
-const VOCABULARY = "vocabulary";
 /** What training writes into a model folder besides the model: its metrics, and the models of single passes. */
 export const METRICS = "metrics.jsonl";
 const PASS_FOLDER = /^pass-\d+$/;
@@ -82,25 +99,26 @@ export async function saveModel(model: Model, folder: string, keep: readonly str
   const { config, schema, vocabularies, numbers, maxLineBytes, training } = model.description;
   const problem = describeNotFinite(model.store, storedTensors(model.program));
   if (problem) throw new ShortlistError("ERR_DIVERGED", `Refused to save the model to ${folder}: ${problem}`);
-  const head = {
-    ...{ format: FORMAT, version: VERSION, config, schema, numbers: Object.fromEntries(numbers) },
-    ...{ max_line_bytes: maxLineBytes, training },
-  };
+  const encoding = { config, schema, numbers: Object.fromEntries(numbers), max_line_bytes: maxLineBytes };
   await replaceFolder(
     folder,
     refuseUnlessModel,
     async (temporary) => {
-      await writeFile(join(temporary, DESCRIPTION), `${JSON.stringify(head, null, 2)}\n`);
-      await writeFile(join(temporary, PROGRAM), formatProgram(model.program));
+      await replaceFile(join(temporary, PROGRAM), (file) => file.writeFile(formatProgram(model.program)));
+      await mkdir(join(temporary, VOCABULARY));
+      for (const [name, vocabulary] of vocabularies) await vocabulary.write(join(temporary, vocabularyFile(name)));
+      const members = await digestsOf(temporary, [PROGRAM, ...[...vocabularies.keys()].map(vocabularyFile)]);
       const weights = storedTensors(model.program).map(({ name, dtype, shape }) => ({
         name,
         dtype,
         shape,
         data: () => storedChunks(model.store, name, countElements(shape, {})),
       }));
-      await writeSafetensors(join(temporary, WEIGHTS), weights);
-      await mkdir(join(temporary, VOCABULARY));
-      for (const [name, vocabulary] of vocabularies) await vocabulary.write(join(temporary, VOCABULARY, `${name}.tsv`));
+      // The training is left out of what the id covers: the same weights are the same file, however they came to be.
+      const contents = createHash("sha256").update(JSON.stringify({ ...encoding, members }));
+      const id = await writeSafetensors(join(temporary, WEIGHTS), weights, {}, contents);
+      const description = { format: FORMAT, version: VERSION, id, members, ...encoding, training };
+      await replaceFile(join(temporary, DESCRIPTION), (file) => file.writeFile(formatJson(description)));
     },
     keep,
   );
@@ -126,9 +144,10 @@ async function refuseUnlessModel(folder: string): Promise<void> {
 
 /** Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. */
 export async function openModel(folder: string, options: EngineOptions = {}): Promise<Model> {
-  const description = await readDescription(folder);
-  const program = await readProgram(folder);
-  const weights = await readWeights(folder, program);
+  const { description, program, weights } = await readFolder(folder, DESCRIPTION, async (members) => {
+    const parts = await readParts(folder, members);
+    return { ...parts, weights: await readWeights(members, parts.program) };
+  });
   const engine = createEngine(options);
   const store = engine.createStore();
   for (const { data, ...tensor } of weights) {
@@ -139,15 +158,32 @@ export async function openModel(folder: string, options: EngineOptions = {}): Pr
   return new Model(description, program, engine, store);
 }
 
+/** All of a model folder but the weights. */
+export function readModel(folder: string): Promise<ModelParts> {
+  return readFolder(folder, DESCRIPTION, (members) => readParts(folder, members));
+}
+
+export interface ModelParts {
+  readonly description: ModelDescription;
+  readonly program: Program;
+}
+
+async function readParts(folder: string, members: FolderReader): Promise<ModelParts> {
+  const description = await readDescription(folder, members);
+  return { description, program: await readProgram(folder, members) };
+}
+
 /** Brings the weights of a model back to those that were saved in a folder. */
 export async function restoreWeights({ program, store }: Model, folder: string): Promise<void> {
-  for (const { name, data } of await readWeights(folder, program)) store.write(name, data);
+  const weights = await readFolder(folder, DESCRIPTION, (members) => readWeights(members, program));
+  for (const { name, data } of weights) store.write(name, data);
 }
 
 /** The tensors of `model.safetensors` that the Program keeps, each checked against it. */
-async function readWeights(folder: string, program: Program) {
-  const path = join(folder, WEIGHTS);
-  const { tensors } = await readSafetensors(path, "ERR_MODEL");
+async function readWeights(members: FolderReader, program: Program) {
+  const path = members.path(WEIGHTS);
+  const { tensors, metadata } = await readSafetensors(path, "ERR_MODEL", members.source(WEIGHTS));
+  members.checkId(WEIGHTS, metadata);
   return storedTensors(program).map(({ name, dtype, shape }) => {
     const found = tensors.get(name);
     if (!found) throw new ShortlistError("ERR_MODEL", `${path}: There is no tensor "${name}"`);
@@ -178,9 +214,12 @@ function checkTables(folder: string, description: ModelDescription, program: Pro
 }
 
 /** `config.json` and the vocabularies of a model folder. */
-export async function readDescription(folder: string): Promise<ModelDescription> {
-  const path = join(folder, DESCRIPTION);
-  const head = parseObject(await readPart(folder, DESCRIPTION), path);
+async function readDescription(folder: string, members: FolderReader): Promise<ModelDescription> {
+  const path = members.path(DESCRIPTION);
+  const text = await readFile(members.source(DESCRIPTION), "utf8").catch((error) =>
+    failToRead(folder, DESCRIPTION, error),
+  );
+  const head = parseObject(text, path);
   if (head["format"] !== FORMAT) {
     throw new ShortlistError(
       "ERR_MODEL",
@@ -193,6 +232,7 @@ export async function readDescription(folder: string): Promise<ModelDescription>
       `${path}: Expected version ${VERSION} but received ${JSON.stringify(head["version"])}`,
     );
   }
+  members.expect(head, "ERR_MODEL");
   const schema = parseStoredSchema(head["schema"], path);
   const statistics = (head["numbers"] ?? {}) as Record<string, NumberStatistics>;
   const numbers = new Map<string, NumberStatistics>();
@@ -206,7 +246,7 @@ export async function readDescription(folder: string): Promise<ModelDescription>
   }
   const vocabularies = new Map<string, Vocabulary>();
   for (const name of vocabularyNames(schema)) {
-    vocabularies.set(name, await Vocabulary.read(join(folder, VOCABULARY, `${name}.tsv`)));
+    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name)));
   }
   const training = (head["training"] ?? {}) as Record<string, unknown>;
   const maxLineBytes = head["max_line_bytes"];
@@ -216,29 +256,26 @@ export async function readDescription(folder: string): Promise<ModelDescription>
 }
 
 /** `program.json` of a model folder. */
-export async function readProgram(folder: string): Promise<Program> {
-  const text = await readPart(folder, PROGRAM);
+async function readProgram(folder: string, members: FolderReader): Promise<Program> {
+  const text = await members.read(PROGRAM).catch((error) => failToRead(folder, PROGRAM, error));
   try {
-    return parseProgram(text);
+    return parseProgram(text.toString("utf8"));
   } catch (error) {
-    throw new ShortlistError("ERR_MODEL", `${join(folder, PROGRAM)}: ${(error as Error).message}`, { cause: error });
+    throw new ShortlistError("ERR_MODEL", `${members.path(PROGRAM)}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-async function readPart(folder: string, name: string): Promise<string> {
-  try {
-    return await readFile(join(folder, name), "utf8");
-  } catch (error) {
-    const problem = await stat(folder).then(
-      (found) => {
-        if (!found.isDirectory()) return "It is a file, not a model folder";
-        if (hasCode(error, "ENOENT")) return `The folder is not a model: it has no ${name}`;
-        return `Cannot read ${name}: ${(error as Error).message}`;
-      },
-      () => "There is no such folder",
-    );
-    throw new ShortlistError("ERR_MODEL", `${folder}: ${problem}. Train a model first`, { cause: error });
-  }
+async function failToRead(folder: string, name: string, error: unknown): Promise<never> {
+  if (error instanceof ShortlistError) throw error;
+  const problem = await stat(folder).then(
+    (found) => {
+      if (!found.isDirectory()) return "It is a file, not a model folder";
+      if (hasCode(error, "ENOENT")) return `The folder is not a model: it has no ${name}`;
+      return `Cannot read ${name}: ${(error as Error).message}`;
+    },
+    () => "There is no such folder",
+  );
+  throw new ShortlistError("ERR_MODEL", `${folder}: ${problem}. Train a model first`, { cause: error });
 }
 
 function parseObject(text: string, path: string): Record<string, unknown> {

@@ -8,7 +8,7 @@ import { encodeLog } from "../../src/data/clicks.js";
 import { openDataset, type PrepareOptions, prepareDataset } from "../../src/data/dataset.js";
 import { readSafetensors, writeSafetensors } from "../../src/data/safetensors.js";
 import { DEFAULT_SCHEMA, parseSchema } from "../../src/data/schema.js";
-import { expectError, failureOf, withFolder } from "./temporary.js";
+import { expectError, failureOf, withFolder, withoutIds } from "./temporary.js";
 
 const LOG = [
   "u1\tp1\tc1\ta:x:t1_t2;b:x:t2;a:x:t1_t2\tm",
@@ -137,6 +137,7 @@ test("times of clicks are kept without loss, with their range, and encoded for o
     const { times } = (await encodeLog([log], dataset)).clicks;
     assert.equal([...times!.values, times!.earliest, times!.latest], [Number.NaN, Number.NaN, Number.NaN]);
 
+    await withoutIds(join(output, "dataset.json"));
     const path = join(output, "clicks.safetensors");
     const { tensors } = await readSafetensors(path);
     const rewrite = (data: Float64Array | undefined) =>
@@ -261,6 +262,7 @@ test("a folder that is no whole dataset is refused with the way out", async () =
 
     await prepareDataset(options);
     const json = join(output, "dataset.json");
+    await withoutIds(json);
     const description = JSON.parse(await readFile(json, "utf8"));
     const edit = (changes: object) => writeFile(json, JSON.stringify({ ...description, ...changes }));
     await writeFile(json, "{");

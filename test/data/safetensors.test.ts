@@ -26,7 +26,7 @@ test("is read back as it was written, from the bytes that the format asks for", 
     assert.is((8 + length) % 8, 0);
     assert.is(
       bytes.toString("utf8", 8, 8 + length).trimEnd(),
-      '{"__metadata__":{"made_by":"test"},"b":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"a":{"dtype":"I32","shape":[0],"data_offsets":[24,24]},"ü":{"dtype":"U32","shape":[],"data_offsets":[24,28]},"d":{"dtype":"F64","shape":[2],"data_offsets":[28,44]}}',
+      '{"b":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"a":{"dtype":"I32","shape":[0],"data_offsets":[24,24]},"ü":{"dtype":"U32","shape":[],"data_offsets":[24,28]},"d":{"dtype":"F64","shape":[2],"data_offsets":[28,44]},"__metadata__":{"made_by":"test"}}',
     );
     assert.is(bytes.length, 8 + length + 44);
     const { tensors, metadata } = await readSafetensors(path);

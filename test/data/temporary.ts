@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
@@ -12,6 +12,12 @@ export async function withFolder(work: (folder: string) => Promise<void>): Promi
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Takes the ids out of config.json or dataset.json: a folder as older versions wrote it, whose files can be changed singly. */
+export async function withoutIds(description: string): Promise<void> {
+  const { id: _, members: __, ...rest } = JSON.parse(await readFile(description, "utf8"));
+  await writeFile(description, JSON.stringify(rest));
 }
 
 /** The error that `work` rejects with. */

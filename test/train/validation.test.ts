@@ -13,7 +13,7 @@ import { evaluate } from "../../src/train/evaluate.js";
 import { type PassResult, type TrainOptions, train } from "../../src/train/trainer.js";
 import { temporaryFolder } from "../cli/run.js";
 import { LENGTHS, randomClicks } from "../data/random_clicks.js";
-import { expectError } from "../data/temporary.js";
+import { expectError, withoutIds } from "../data/temporary.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -84,6 +84,7 @@ test("batches without held-out clicks are those of the log cut off, in both engi
 
 test("--validation last trains as on the log cut off, bit for bit, and judges as on the whole log", async () => {
   await cp(at("dataset"), at("cut"), { recursive: true });
+  await withoutIds(at("cut/dataset.json"));
   const { clicks } = await encodeLog([at("train.tsv")], await openDataset(at("dataset")));
   const { tensors } = await readSafetensors(at("cut/clicks.safetensors"));
   const arrays = new Map<string, Int32Array>([["click_offsets", clicks.clickOffsets]]);

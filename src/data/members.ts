@@ -1,0 +1,201 @@
+import { createHash } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
+import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { type ErrorCode, ShortlistError } from "../errors.js";
+import { exists, fileError, isPartial, isPartialOf } from "./files.js";
+import { ID_KEY } from "./safetensors.js";
+import { Vocabulary } from "./vocabulary.js";
+
+/**
+ * Model and dataset folders hold several files that belong together. Their description (config.json, dataset.json) has the
+ * `id` of the whole, which the metadata of the safetensors file repeat, and in `members` the sha256 of every other file. A
+ * reader checks them, so it never takes files of two versions for one while the folder is replaced.
+ */
+
+/** sha256 in hexadecimal digits, by path inside the folder ("vocabulary/item.tsv"). */
+export type Digests = Readonly<Record<string, string>>;
+
+/** What a description says of the other members; a folder that an older version wrote has neither. */
+export interface MemberIds {
+  readonly id?: unknown;
+  readonly members?: unknown;
+}
+
+/** The folder of the vocabularies, inside a model or dataset folder. */
+export const VOCABULARY = "vocabulary";
+
+export function vocabularyFile(feature: string): string {
+  return `${VOCABULARY}/${feature}.tsv`;
+}
+
+/** The digests of these files of a folder. */
+export async function digestsOf(folder: string, names: readonly string[]): Promise<Digests> {
+  const digests: Record<string, string> = {};
+  for (const name of names) {
+    const hash = createHash("sha256");
+    await pipeline(createReadStream(join(folder, name)), hash);
+    digests[name] = hash.digest("hex");
+  }
+  return digests;
+}
+
+/** Reads that begin anew because the folder was replaced meanwhile; each finds a newer version. */
+const MAX_READS = 100;
+/** Reads that wait for somebody who seems to be replacing the folder. */
+const MAX_WAITS = 10;
+const WAIT_MS = 20;
+
+/**
+ * Calls `read` with a reader of one version of the folder, and again where it failed and the folder was replaced meanwhile.
+ * `description` names the file that holds the id of the whole.
+ */
+export async function readFolder<T>(
+  folder: string,
+  description: string,
+  read: (members: FolderReader) => Promise<T>,
+): Promise<T> {
+  let waits = 0;
+  for (let reads = 1; ; reads++) {
+    const reader = await FolderReader.open(folder, description);
+    try {
+      const result = await read(reader);
+      if (reader.checksIds || reads === MAX_READS || !(await reader.hasChanged())) return result;
+    } catch (error) {
+      if (reads === MAX_READS) throw error;
+      if (!(await reader.hasChanged())) {
+        if (waits === MAX_WAITS || !(await isBeingReplaced(folder))) throw error;
+        await pause(WAIT_MS * ++waits);
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+}
+
+/** The members of one version of a folder. */
+export class FolderReader {
+  readonly #folder: string;
+  readonly #description: string;
+  readonly #handle: FileHandle | undefined;
+  /** The folder, by its handle where the system has such paths: it stays the same when the folder is replaced. */
+  readonly #source: string;
+  readonly #before: string;
+  #ids: { readonly id: string; readonly members: Digests; readonly code: ErrorCode } | undefined;
+
+  private constructor(
+    folder: string,
+    description: string,
+    handle: FileHandle | undefined,
+    source: string,
+    before: string,
+  ) {
+    this.#folder = folder;
+    this.#description = description;
+    this.#handle = handle;
+    this.#source = source;
+    this.#before = before;
+  }
+
+  static async open(folder: string, description: string): Promise<FolderReader> {
+    // Before the folder is opened: what is replaced between the two counts as changed.
+    const before = await versionOf(folder, description);
+    const handle = await open(folder, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0)).catch(() => undefined);
+    const byHandle = `/proc/self/fd/${handle?.fd}`;
+    const source = handle && (await exists(join(byHandle, "."))) ? byHandle : folder;
+    return new FolderReader(folder, description, handle, source, before);
+  }
+
+  /** What messages call a member. */
+  path(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  /** Where to read a member. */
+  source(name: string): string {
+    return join(this.#source, name);
+  }
+
+  /** From now on members are checked against what the description says; ERR_… of `code` where it says it wrongly. */
+  expect({ id, members }: MemberIds, code: ErrorCode): void {
+    if (id === undefined && members === undefined) return;
+    const isDigest = (value: unknown) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
+    const digests = typeof members === "object" && members !== null && !Array.isArray(members) ? members : { "": 0 };
+    if (!isDigest(id) || !Object.values(digests).every(isDigest)) {
+      throw new ShortlistError(
+        code,
+        `${this.path(this.#description)}: Expected "id" to be a sha256 and "members" an object of them but received ${JSON.stringify({ id, members })}`,
+      );
+    }
+    this.#ids = { id: id as string, members: digests as Digests, code };
+  }
+
+  /** Whether the description says which members belong to it. */
+  get checksIds(): boolean {
+    return this.#ids !== undefined;
+  }
+
+  /** The bytes of a member, checked. */
+  async read(name: string): Promise<Buffer> {
+    const bytes = await readFile(this.source(name));
+    if (this.#ids) {
+      const received = createHash("sha256").update(bytes).digest("hex");
+      this.#check(
+        name,
+        "sha256",
+        Object.hasOwn(this.#ids.members, name) ? this.#ids.members[name] : undefined,
+        received,
+      );
+    }
+    return bytes;
+  }
+
+  /** Checks the id in the metadata of a safetensors file. */
+  checkId(name: string, metadata: Readonly<Record<string, string>>): void {
+    if (this.#ids) this.#check(name, ID_KEY, this.#ids.id, metadata[ID_KEY]);
+  }
+
+  #check(name: string, what: string, expected: string | undefined, received: string | undefined): void {
+    if (received === expected) return;
+    throw new ShortlistError(
+      this.#ids!.code,
+      `${this.path(name)}: Expected ${what} ${expected}, as ${this.#description} says, but received ${received}. The file was changed, or belongs to another version of the folder: copy the folder whole, or write it anew`,
+    );
+  }
+
+  /** Whether the folder's name leads to another version now. */
+  async hasChanged(): Promise<boolean> {
+    return (await versionOf(this.#folder, this.#description)) !== this.#before;
+  }
+
+  async close(): Promise<void> {
+    await this.#handle?.close();
+  }
+}
+
+/** A vocabulary of a folder: "vocabulary/item.tsv". */
+export async function readVocabulary(members: FolderReader, name: string): Promise<Vocabulary> {
+  const bytes = await members.read(name).catch((error) => {
+    if (error instanceof ShortlistError) throw error;
+    const { message } = fileError("read the vocabulary", members.path(name), error);
+    throw new ShortlistError("ERR_VOCABULARY", message, { cause: error });
+  });
+  return Vocabulary.parse(bytes, members.path(name));
+}
+
+/** Tells versions of a folder apart: the folder and its description, which is written last. */
+async function versionOf(folder: string, description: string): Promise<string> {
+  const [at, file] = await Promise.all(
+    [folder, join(folder, description)].map((path) => stat(path, { bigint: true }).catch(() => undefined)),
+  );
+  return [at?.dev, at?.ino, file?.ino, file?.mtimeNs, file?.size].join();
+}
+
+async function isBeingReplaced(folder: string): Promise<boolean> {
+  const path = resolve(folder);
+  const beside = await readdir(dirname(path)).catch(() => []);
+  const inside = await readdir(path).catch(() => []);
+  return beside.some((name) => isPartialOf(name, basename(path))) || inside.some(isPartial);
+}
