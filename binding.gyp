@@ -42,7 +42,7 @@
         {
           "target_name": "ops_baseline",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products)"],
           "defines": ["SHORTLIST_ISA=baseline"],
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v2"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v2"]},
@@ -50,7 +50,7 @@
         {
           "target_name": "ops_avx2",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products)"],
           "defines": ["SHORTLIST_ISA=avx2"],
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v3"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v3"]},
@@ -58,17 +58,18 @@
         {
           "target_name": "ops_avx512",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products)"],
           "defines": ["SHORTLIST_ISA=avx512"],
           # GCC 12 takes the undefined lanes of its own AVX-512 header for a mistake.
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4"]},
         },
         {
+          # All but its products are those of avx512 (native/ops/registry.cc).
           "target_name": "ops_avx512_bf16",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops)"],
-          "defines": ["SHORTLIST_ISA=avx512_bf16"],
+          "sources": ["<!@(node scripts/sources.mjs products)"],
+          "defines": ["SHORTLIST_ISA=avx512_bf16", "SHORTLIST_BASE_ISA=avx512"],
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16"]},
         },
@@ -79,7 +80,7 @@
         {
           "target_name": "ops_neon",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products)"],
           "defines": ["SHORTLIST_ISA=neon"],
           "cflags_cc": ["<@(kernel_flags)"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)"]},
@@ -91,7 +92,7 @@
         {
           "target_name": "ops_baseline",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products)"],
           "defines": ["SHORTLIST_ISA=baseline"],
           "cflags_cc": ["<@(kernel_flags)"],
         },

@@ -45,6 +45,22 @@ test("only the command line prints and exits", () => {
   assert.equal(wrong, []);
 });
 
+// An instruction set with multiplications of its own is compiled from these files alone (native/ops/registry.cc).
+test("the products of native/sources.json are the ops that multiply matrices", () => {
+  const root = new URL("../", import.meta.url);
+  const text = (path: string) => readFileSync(new URL(path, root), "utf8");
+  const { ops, products } = JSON.parse(text("native/sources.json")) as Record<"ops" | "products", string[]>;
+  const multiplies = (path: string): boolean =>
+    [...text(path).matchAll(/#include "(native\/ops\/[^"]+)"/g)].some(
+      ([, header]) => /\/(gemm|tile)\.h$/.test(header!) || multiplies(header!),
+    );
+  assert.equal(ops.filter(multiplies), []);
+  assert.equal(
+    products.filter((path) => !multiplies(path)),
+    ["native/ops/registry.cc"],
+  );
+});
+
 test("native core, data and ops know no door", () => {
   const native = fileURLToPath(new URL("../native/", import.meta.url));
   const wrong: string[] = [];

@@ -31,7 +31,9 @@ test("docs/configuration.md has every key, with both presets' values", () => {
 });
 
 test("native/ops/registry.inc and src/ops/index.ts have the same ops", () => {
-  const native = [...read("../native/ops/registry.inc").matchAll(/^SHORTLIST_OP\((\w+)\)/gm)].map(([, name]) => name!);
+  const native = [...read("../native/ops/registry.inc").matchAll(/^SHORTLIST_(?:OP|PRODUCT)\((\w+)\)/gm)].map(
+    ([, name]) => name!,
+  );
   assert.equal(native.sort(), [...OPS.keys()].sort());
 });
 

@@ -2,8 +2,10 @@
 
 #include <stdint.h>
 
-#if defined(__x86_64__)
+#if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__x86_64__)
+#include <nmmintrin.h>
 #endif
 
 #include "native/core/tensor.h"
