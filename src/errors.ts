@@ -64,3 +64,47 @@ export function checkWholeNumber(name: string, value: number, min: number): void
     `Expected ${name} to be a whole number of at least ${min} but received ${value}`,
   );
 }
+
+/** The names of a function's options: `Record<keyof Options, true>`, so that the compiler holds it and the interface together. */
+export type OptionNames = Readonly<Record<string, true>>;
+
+/** Throws ERR_OPTION where `options` are no object, or hold one that `what` does not have; suggests the nearest one. */
+export function checkOptions(what: string, options: object, names: OptionNames): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `${what}: Expected an object of options but received ${Array.isArray(options) ? "a list" : String(options)}`,
+    );
+  }
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(names, name));
+  if (unknown === undefined) return;
+  const nearest = nearestName(unknown, Object.keys(names));
+  const hint = nearest ? `Did you mean "${nearest}"?` : `Its options are ${Object.keys(names).join(", ")}`;
+  throw new ShortlistError("ERR_OPTION", `${what}: Unknown option "${unknown}". ${hint}`);
+}
+
+/** Throws ERR_OPTION unless `value` can be the path of a file or folder. */
+export function checkPath(name: string, value: unknown): void {
+  if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected ${name} to be a path but received ${typeof value === "string" ? JSON.stringify(value) : String(value)}`,
+  );
+}
+
+/** `checkPath` for each of a list. */
+export function checkPaths(name: string, values: unknown): void {
+  if (!Array.isArray(values)) {
+    throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a list of paths but received ${String(values)}`);
+  }
+  for (const value of values) checkPath(name, value);
+}
+
+/** Throws ERR_OPTION unless `value` is one of these. */
+export function checkChoice(name: string, value: unknown, choices: readonly (string | boolean)[]): void {
+  if (choices.includes(value as string | boolean)) return;
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected ${name} to be ${choices.join(" or ")} but received ${typeof value === "string" ? `"${value}"` : String(value)}`,
+  );
+}

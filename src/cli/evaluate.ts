@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type Evaluation, evaluate, openDataset, openModel, type RankingMetrics } from "../index.js";
-import { type EngineFlags, type LogFlags, wholeNumbers, withEngineFlags, withLogFlags } from "./options.js";
+import { type EngineFlags, type LogFlags, path, wholeNumbers, withEngineFlags, withLogFlags } from "./options.js";
 import { formatTable, sayReport, writeJson } from "./output.js";
 
 interface Flags extends EngineFlags, LogFlags {
@@ -13,11 +13,11 @@ interface Flags extends EngineFlags, LogFlags {
 export function evaluateCommand(): Command {
   const command = new Command("evaluate")
     .description("measure a model: the last click of each line is the target, the clicks before it the history")
-    .argument("<model>", "model folder")
-    .argument("<log>", "click log")
+    .argument("<model>", "model folder", path)
+    .argument("<log>", "click log", path)
     .option("--top <list>", "lengths of the shortlist", wholeNumbers, [10, 50, 100, 200])
     .option("--keep-watched", "let items that the user has watched compete", false)
-    .option("--baselines <dataset>", "measure the transitions counted in the training dataset as well")
+    .option("--baselines <dataset>", "measure the transitions counted in the training dataset as well", path)
     .option("--json", "print one JSON object", false);
   return withEngineFlags(withLogFlags(command)).action(async (folder: string, log: string, flags: Flags) => {
     const { top, keepWatched, baselines, json, onBadLine, maxLineBytes, ...engine } = flags;

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { extendModel, openDataset, openModel, saveModel } from "../index.js";
-import { finiteNumber, type LogFlags, withLogFlags } from "./options.js";
+import { finiteNumber, type LogFlags, path, paths, withLogFlags } from "./options.js";
 import { say, sayReport } from "./output.js";
 
 interface Flags extends LogFlags {
@@ -12,10 +12,10 @@ interface Flags extends LogFlags {
 export function extendCommand(): Command {
   const command = new Command("extend")
     .description("add items that a model was not trained on, by their attributes; nothing is trained")
-    .argument("<model>", "model folder")
-    .argument("<log...>", "click logs that hold the new items with their attributes")
-    .requiredOption("--dataset <dataset>", "dataset that the model was trained on")
-    .requiredOption("--output <model>", "model folder to write")
+    .argument("<model>", "model folder", path)
+    .argument("<log...>", "click logs that hold the new items with their attributes", paths)
+    .requiredOption("--dataset <dataset>", "dataset that the model was trained on", path)
+    .requiredOption("--output <model>", "model folder to write", path)
     .option("--boost <x>", "added to the new items' scores: 1 makes them e times as likely", finiteNumber, 1);
   return withLogFlags(command).action(async (folder: string, logs: string[], { dataset, output, ...flags }: Flags) => {
     const model = await openModel(folder);

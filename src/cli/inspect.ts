@@ -1,18 +1,18 @@
 import { Command } from "commander";
 import { type Inspection, inspect } from "../index.js";
-import { wholeNumber } from "./options.js";
+import { path, wholeNumber } from "./options.js";
 import { formatTable, widthOf, writeJson } from "./output.js";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
     .description("show what is in a model (its Program, instruction by instruction) or a dataset")
-    .argument("<folder>", "model or dataset folder")
+    .argument("<folder>", "model or dataset folder", path)
     .option("--samples <n>", "batch for which flops and bytes are counted", wholeNumber(1), 256)
     .option("--training", "show the training step's Program instead of the inference Program", false)
     .option("--json", "print one JSON object", false)
-    .action(async (folder: string, flags: { samples: number; training: boolean; json: boolean }) => {
-      const inspection = await inspect(folder, flags);
-      if (flags.json) await writeJson(inspection);
+    .action(async (folder: string, { json, ...options }: { samples: number; training: boolean; json: boolean }) => {
+      const inspection = await inspect(folder, options);
+      if (json) await writeJson(inspection);
       else process.stdout.write(`${formatInspection(inspection)}\n`);
     });
 }

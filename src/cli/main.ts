@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { ShortlistError } from "../index.js";
+import { describeError, describeOutputError } from "./errors.js";
 import { evaluateCommand } from "./evaluate.js";
 import { extendCommand } from "./extend.js";
 import { inspectCommand } from "./inspect.js";
@@ -35,12 +37,23 @@ for (const command of [
   mineCommand(),
   inspectCommand(),
 ]) {
-  program.addCommand(command.copyInheritedSettings(program));
+  program.addCommand(command);
+}
+inheritSettings(program);
+
+/** Commands inside of commands treat errors as the program does. */
+function inheritSettings(command: Command): void {
+  for (const inner of command.commands) inheritSettings(inner.copyInheritedSettings(command));
 }
 
+// Whoever reads may go (`| head`); anything else is an error, a full disk for one.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === "EPIPE" ? 0 : 1);
+  process.exit(error.code === "EPIPE" ? 0 : report(new ShortlistError("ERR_FILE", describeOutputError(error))));
 });
+// There is nobody left to tell.
+process.stderr.on("error", () => {});
+// Errors outside of the command's own promise, such as those of a callback.
+process.on("uncaughtException", (error) => process.exit(report(error)));
 
 try {
   await program.parseAsync();
@@ -48,13 +61,10 @@ try {
   process.exitCode = report(error);
 }
 
-/** Says what went wrong and returns the exit code: 2 for wrong usage, 1 for anything else. */
+/** Says what went wrong, in one line, and returns the exit code: 2 for wrong usage, 1 for anything else. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof ShortlistError) {
-    say(`error: ${error.message}`);
-    return 1;
-  }
-  say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  say(`error: ${describeError(error)}`);
+  if (process.env["SHORTLIST_STACK"]) say(inspect(error));
   return 1;
 }

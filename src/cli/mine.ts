@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { minePopular, mineSimilar, mineUsers, openModel } from "../index.js";
-import { type EngineFlags, type LogFlags, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
+import { type EngineFlags, type LogFlags, path, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
 import { LineWriter, sayReport } from "./output.js";
 
 interface Flags extends EngineFlags, LogFlags {
@@ -16,15 +16,15 @@ export function mineCommand(): Command {
   );
   const add = (sub: Command, mine: (folder: string, flags: Flags) => AsyncIterable<unknown>) => {
     withEngineFlags(
-      sub.argument("<model>", "model folder").option("--top <n>", "length of the lists", wholeNumber(1), 30),
+      sub.argument("<model>", "model folder", path).option("--top <n>", "length of the lists", wholeNumber(1), 30),
     );
     command.addCommand(sub.action((folder: string, flags: Flags) => writeLines(mine(folder, flags))));
   };
   add(
     withLogFlags(new Command("users"))
       .description("a shortlist for each user, from the user id alone or from real histories")
-      .option("--users <file>", "user ids, one a line (default: all)")
-      .option("--log <log>", "click log with the users' histories and features"),
+      .option("--users <file>", "user ids, one a line (default: all)", path)
+      .option("--log <log>", "click log with the users' histories and features", path),
     async function* (folder, { top, users, log, onBadLine, maxLineBytes, ...engine }) {
       const logOptions = { onBadLine, maxLineBytes, onReport: sayReport };
       yield* mineUsers(await openModel(folder, engine), { top, users, log, ...logOptions });
@@ -39,7 +39,7 @@ export function mineCommand(): Command {
   add(
     new Command("similar")
       .description("the nearest items of each item, by the cosine of their output weights")
-      .option("--items <file>", "items, one a line (default: all)"),
+      .option("--items <file>", "items, one a line (default: all)", path),
     async function* (folder, { top, items, ...engine }) {
       yield* mineSimilar(await openModel(folder, engine), { top, items });
     },

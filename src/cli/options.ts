@@ -12,6 +12,17 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   };
 }
 
+/** The path of a file or folder: anything but an empty text, which would stand for the current folder. */
+export function path(text: string): string {
+  if (text === "") throw new InvalidArgumentError("Expected a path but received an empty text.");
+  return text;
+}
+
+/** `path` for an argument that may be given several times. */
+export function paths(text: string, before: readonly string[] = []): string[] {
+  return [...before, path(text)];
+}
+
 export function finiteNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { prepareDataset, readSchema } from "../index.js";
-import { type LogFlags, wholeNumber, withLogFlags } from "./options.js";
+import { type LogFlags, path, paths, wholeNumber, withLogFlags } from "./options.js";
 import { say, sayReport } from "./output.js";
 
 interface Flags extends LogFlags {
@@ -12,8 +12,8 @@ interface Flags extends LogFlags {
 export function prepareCommand(): Command {
   const command = new Command("prepare")
     .description("count a click log's vocabularies and write it as a dataset folder")
-    .argument("<log...>", "click logs, one user a line")
-    .requiredOption("--output <dataset>", "dataset folder to write")
+    .argument("<log...>", "click logs, one user a line", paths)
+    .requiredOption("--output <dataset>", "dataset folder to write", path)
     .option(
       "--feature-appear-limit <n>",
       "keep the values that appear more often than this; the others become <unk>",
@@ -23,6 +23,7 @@ export function prepareCommand(): Command {
     .option(
       "--schema <file>",
       "JSON that describes the log's columns (default: user_id, province, city, clicks, phone)",
+      path,
     );
   return withLogFlags(command).action(async (logs: string[], { schema, ...flags }: Flags) => {
     const { report, ...dataset } = await prepareDataset({

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import { openModel, recommend } from "../index.js";
-import { type EngineFlags, type LogFlags, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
+import { type EngineFlags, type LogFlags, path, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
 import { LineWriter, sayReport } from "./output.js";
 
 interface Flags extends EngineFlags, LogFlags {
@@ -12,8 +12,8 @@ interface Flags extends EngineFlags, LogFlags {
 export function recommendCommand(): Command {
   const command = new Command("recommend")
     .description("print a shortlist for each line of a log: what the user may click next")
-    .argument("<model>", "model folder")
-    .argument("<log>", "click log")
+    .argument("<model>", "model folder", path)
+    .argument("<log>", "click log", path)
     .option("--top <n>", "length of the shortlist", wholeNumber(1), 30)
     .option("--keep-watched", "let items that the user has watched compete", false)
     .addOption(

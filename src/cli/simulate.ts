@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { simulate } from "../index.js";
-import { seedNumber, wholeNumber } from "./options.js";
+import { path, seedNumber, wholeNumber } from "./options.js";
 import { say } from "./output.js";
 
 interface Flags {
@@ -16,7 +16,7 @@ export function simulateCommand(): Command {
     .description(
       "write click logs with planted structure: train.tsv, test.tsv (each line ends in the held-out click), infer.tsv",
     )
-    .requiredOption("--output <dir>", "folder to write")
+    .requiredOption("--output <dir>", "folder to write", path)
     .option("--users <n>", "users", wholeNumber(1), 10000)
     .option("--items <n>", "items", wholeNumber(50), 5000)
     .option("--mean-clicks <n>", "clicks of a user, on average", wholeNumber(2), 30)

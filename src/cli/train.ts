@@ -1,7 +1,15 @@
 import { Command, Option } from "commander";
 import { PRESETS, readConfig, type TrainingProfile, train } from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
-import { type EngineFlags, type LogFlags, seedNumber, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
+import {
+  type EngineFlags,
+  type LogFlags,
+  path,
+  seedNumber,
+  wholeNumber,
+  withEngineFlags,
+  withLogFlags,
+} from "./options.js";
 import { formatTable, say, sayReport, warn, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
 
@@ -28,12 +36,16 @@ interface Flags extends EngineFlags, LogFlags {
 export function trainCommand(): Command {
   const command = new Command("train")
     .description("train a model on a dataset")
-    .argument("<dataset>", "dataset folder, written by prepare")
-    .requiredOption("--output <model>", "model folder to write, with the model after each pass in pass-1, pass-2, …")
+    .argument("<dataset>", "dataset folder, written by prepare", path)
+    .requiredOption(
+      "--output <model>",
+      "model folder to write, with the model after each pass in pass-1, pass-2, …",
+      path,
+    )
     .addOption(
       new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
     )
-    .option("--config <file>", "JSON with configuration keys that differ from the preset's")
+    .option("--config <file>", "JSON with configuration keys that differ from the preset's", path)
     .option(
       "--set <key=value...>",
       "single configuration keys, such as learningRate=0.01 or embeddingWidths.item=32; flags such as --window win",
@@ -43,13 +55,14 @@ export function trainCommand(): Command {
       "--validation <what>",
       "after every pass, evaluate on each user's last click, held out from training (last), or on the last clicks of a " +
         "click log; the model of the pass with the best NDCG@10 is kept",
+      path,
     )
     .option(
       "--patience <n>",
       "with --validation, stop after this many passes without a better NDCG@10; 0 never stops (default: 2)",
       wholeNumber(0),
     )
-    .option("--test <log>", "evaluate on this log after training; the last click of each line is the target")
+    .option("--test <log>", "evaluate on this log after training; the last click of each line is the target", path)
     .option("--window <n>", "clicks of history that a prediction reads", wholeNumber(1))
     .addOption(
       new Option("--windows <kind>", "growing: a prediction reads the last window to 2 · window clicks").choices([
@@ -80,7 +93,7 @@ export function trainCommand(): Command {
       false,
     );
   return withEngineFlags(withLogFlags(command)).action(async (dataset: string, flags: Flags) => {
-    const { config, test, window, windows, batching, precision, batch, passes, ...rest } = flags;
+    const { config, test, window, windows, batching, precision, batch, passes, json, ...rest } = flags;
     const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, passes })
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}=${value}`);
@@ -107,8 +120,8 @@ export function trainCommand(): Command {
         say(formatEvaluation(report.evaluation));
       }
       const { evaluation: _, ...speed } = report;
-      if (report.profile && !flags.json) process.stdout.write(`${formatProfile(report.profile)}\n`);
-      if (flags.json) await writeJson(speed);
+      if (report.profile && !json) process.stdout.write(`${formatProfile(report.profile)}\n`);
+      if (json) await writeJson(speed);
       else
         say(
           `${flags.output}: loss ${report.loss.toFixed(4)}, ${Math.round(report.samplesPerSecond)} samples/s (${report.threads} threads, ${report.isa})`,

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import { PRESETS, readConfig, readSpace, type Trial, tune } from "../index.js";
-import { duration, type EngineFlags, seedNumber, wholeNumber, withEngineFlags } from "./options.js";
+import { duration, type EngineFlags, path, seedNumber, wholeNumber, withEngineFlags } from "./options.js";
 import { say, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
 
@@ -22,11 +22,16 @@ interface Flags extends EngineFlags {
 export function tuneCommand(): Command {
   const command = new Command("tune")
     .description("search a configuration: train drawn ones, keep the best by NDCG@10 on held-out last clicks")
-    .argument("<dataset>", "dataset folder, written by prepare")
-    .requiredOption("--space <file>", "JSON from configuration keys to lists of values or ranges; see docs/tune.md")
+    .argument("<dataset>", "dataset folder, written by prepare", path)
+    .requiredOption(
+      "--space <file>",
+      "JSON from configuration keys to lists of values or ranges; see docs/tune.md",
+      path,
+    )
     .requiredOption(
       "--output <folder>",
       "folder for trials.jsonl, table.md and best.json; an interrupted search goes on",
+      path,
     )
     .option("--budget <time>", "time for all trials, such as 90s, 30m or 2h (default: no limit)", duration)
     .option("--trials <n>", "settings to start with", wholeNumber(1), 16)
@@ -35,7 +40,7 @@ export function tuneCommand(): Command {
     .addOption(
       new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
     )
-    .option("--config <file>", "JSON with configuration keys that differ from the preset's")
+    .option("--config <file>", "JSON with configuration keys that differ from the preset's", path)
     .option("--set <key=value...>", "single configuration keys that stay as they are", [])
     .option("--passes <n>", "passes of the last rung; shorthand of --set", wholeNumber(1))
     .option("--seed <n>", "random seed of the drawn settings and of every training", seedNumber, 1)

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import { openModel, writeItemVectors, writeUserVectors } from "../index.js";
-import { type EngineFlags, type LogFlags, withEngineFlags, withLogFlags } from "./options.js";
+import { type EngineFlags, type LogFlags, path, withEngineFlags, withLogFlags } from "./options.js";
 import { say, sayReport } from "./output.js";
 
 interface Flags extends EngineFlags {
@@ -15,8 +15,8 @@ export function vectorsCommand(): Command {
     withVectorFlags(
       withLogFlags(new Command("users"))
         .description("[1; u] of each line's user")
-        .argument("<model>")
-        .argument("<log>"),
+        .argument("<model>", "model folder", path)
+        .argument("<log>", "click log", path),
     ).action(async (folder: string, log: string, flags: Flags & LogFlags) => {
       const { output, format, transform, onBadLine, maxLineBytes, ...engine } = flags;
       const options = { output, format, transform, onBadLine, maxLineBytes, onReport: sayReport };
@@ -25,12 +25,12 @@ export function vectorsCommand(): Command {
     }),
   );
   command.addCommand(
-    withVectorFlags(new Command("items").description("[b; w] of each item").argument("<model>")).action(
-      async (folder: string, { output, format, transform, ...engine }: Flags) => {
-        const report = await writeItemVectors(await openModel(folder, engine), { output, format, transform });
-        say(`${output}: ${report.count} vectors of width ${report.width}`);
-      },
-    ),
+    withVectorFlags(
+      new Command("items").description("[b; w] of each item").argument("<model>", "model folder", path),
+    ).action(async (folder: string, { output, format, transform, ...engine }: Flags) => {
+      const report = await writeItemVectors(await openModel(folder, engine), { output, format, transform });
+      say(`${output}: ${report.count} vectors of width ${report.width}`);
+    }),
   );
   return command;
 }
@@ -38,7 +38,7 @@ export function vectorsCommand(): Command {
 function withVectorFlags(command: Command): Command {
   return withEngineFlags(
     command
-      .requiredOption("--output <file>", "file to write; for npy the tokens of its rows go to FILE.tokens.txt")
+      .requiredOption("--output <file>", "file to write; for npy the tokens of its rows go to FILE.tokens.txt", path)
       .addOption(new Option("--format <form>", "text is token, tab, v0,v1,…").choices(["text", "npy"]).default("text"))
       .addOption(
         new Option(

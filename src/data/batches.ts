@@ -1,4 +1,4 @@
-import { ShortlistError } from "../errors.js";
+import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { checkSeed } from "../random/philox.js";
 import type { Clicks, ClickTimes } from "./clicks.js";
@@ -81,7 +81,16 @@ export interface UserBatches {
   batch(index: number): Batch;
 }
 
-export function checkTrainingBatchOptions({ window, batchSize, maxPart, seed }: TrainingBatchOptions): void {
+const TRAINING_BATCH_OPTIONS: Readonly<Record<keyof TrainingBatchOptions, true>> = {
+  ...{ clicks: true, window: true, windows: true, batchSize: true, seed: true, batching: true, maxPart: true },
+  ...{ shareUsers: true, shareItems: true },
+};
+
+export function checkTrainingBatchOptions(options: TrainingBatchOptions): void {
+  checkOptions("createTrainingBatches", options, TRAINING_BATCH_OPTIONS);
+  const { window, windows = "sliding", batchSize, batching = "shuffled", maxPart, seed } = options;
+  checkChoice("windows", windows, ["sliding", "growing"]);
+  checkChoice("batching", batching, ["shuffled", "shared"]);
   checkSize("window", window);
   checkSize("batchSize", batchSize);
   if (maxPart !== undefined) checkSize("maxPart", maxPart);

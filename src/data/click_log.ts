@@ -1,9 +1,10 @@
 import { isUtf8 } from "node:buffer";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { ShortlistError } from "../errors.js";
+import { checkChoice, checkOptions, checkPaths, ShortlistError } from "../errors.js";
 import { exists, fileError } from "./files.js";
 import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "./schema.js";
+import { Turns } from "./turns.js";
 
 /** A value of the log; null stands for an empty field, `<unk>` or a word that the schema counts as missing. */
 export type Token = string | null;
@@ -70,12 +71,24 @@ export interface LogReport {
   readonly badLines: readonly string[];
 }
 
+const BASIC_LOG_OPTIONS: Readonly<Record<keyof LogOptions, true>> = {
+  onBadLine: true,
+  maxLineBytes: true,
+  signal: true,
+};
+export const LOG_OPTIONS: Readonly<Record<keyof ReportedLogOptions, true>> = { ...BASIC_LOG_OPTIONS, onReport: true };
+const CLICK_LOG_OPTIONS: Readonly<Record<keyof ClickLogOptions, true>> = {
+  ...LOG_OPTIONS,
+  ...{ schema: true, withoutClicks: true, copies: true, progress: true },
+};
+
 /** A history of about a million clicks. */
 export const DEFAULT_MAX_LINE_BYTES = 16 * 1024 * 1024;
 /** A line becomes a string, and Node's strings end at 2²⁹ characters. */
 const LARGEST_MAX_LINE_BYTES = 2 ** 28;
-/** Small, so that the event loop is not held for long. */
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
+/** Read between two looks at the clock. */
+const SLICE_BYTES = 16 * 1024;
 const LISTED_BAD_LINES = 20;
 const KEPT_CLICKS = 1 << 20;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -91,7 +104,9 @@ export async function readClickLog(
   onLine: (line: LogLine) => void,
 ): Promise<LogReport> {
   const { onBadLine = "fail", maxLineBytes = DEFAULT_MAX_LINE_BYTES, copies, progress, signal } = options;
-  checkLogOptions({ onBadLine, maxLineBytes });
+  checkOptions("readClickLog", options, CLICK_LOG_OPTIONS);
+  checkLogOptions(options);
+  checkPaths("logs", files);
   if (files.length === 0) throw new ShortlistError("ERR_OPTION", "Expected at least one click log but received none");
   const parser = new LineParser(options);
   const badLines: string[] = [];
@@ -100,6 +115,7 @@ export async function readClickLog(
   let withoutClicks = 0;
   let bytesRead = 0;
   const totalBytes = await sumOfSizes(files);
+  const turns = new Turns(signal);
 
   for (const [i, file] of files.entries()) {
     const report = { name: basename(file), lines: 0, skipped: 0 };
@@ -124,7 +140,10 @@ export async function readClickLog(
     const splitter = new LineSplitter(maxLineBytes, readLine);
     for await (const chunk of chunksOf(file, copies && join(copies, `log-${i + 1}`))) {
       signal?.throwIfAborted();
-      splitter.push(chunk);
+      for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
+        splitter.push(chunk.subarray(start, start + SLICE_BYTES));
+        if (turns.isDue) await turns.take();
+      }
       bytesRead += chunk.length;
       progress?.(bytesRead, Math.max(bytesRead, totalBytes));
     }
@@ -152,9 +171,7 @@ export function logOptionsOf({ onBadLine, maxLineBytes, signal, onReport }: Repo
 
 /** Throws ERR_OPTION unless logs can be read with these options. */
 export function checkLogOptions({ onBadLine, maxLineBytes }: LogOptions): void {
-  if (onBadLine !== undefined && onBadLine !== "fail" && onBadLine !== "skip") {
-    throw new ShortlistError("ERR_OPTION", `Expected onBadLine "fail" or "skip" but received "${onBadLine}"`);
-  }
+  if (onBadLine !== undefined) checkChoice("onBadLine", onBadLine, ["fail", "skip"]);
   if (!isMaxLineBytes(maxLineBytes)) {
     throw new ShortlistError(
       "ERR_OPTION",
@@ -204,7 +221,7 @@ async function* chunksOf(path: string, copy: string | undefined): AsyncGenerator
       yield memory.subarray(0, bytesRead);
     }
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).syscall ? fileError("read the click log", path, error) : error;
+    throw (error as NodeJS.ErrnoException | undefined)?.syscall ? fileError("read the click log", path, error) : error;
   } finally {
     await file?.close();
     await copied?.close();

@@ -9,6 +9,7 @@ import {
 } from "./click_log.js";
 import { IntList } from "./int_list.js";
 import { itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
+import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 /** Over the users of the training log that have the number; the deviation is the population's. Both 0 where none has it. */
@@ -122,6 +123,8 @@ export async function encodeLog(
   const { expected, maxLineBytes = encoding.maxLineBytes, ...logOptions } = options;
   const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");
   const numeric = userFeatures(schema).filter(({ kind }) => kind === "number");
+  const turns = new Turns(options.signal);
+  for (const vocabulary of encoding.vocabularies.values()) await vocabulary.load(turns);
   const userIds: string[] = [];
   const clickOffsets = new IntList(expected && expected.lines + 1);
   clickOffsets.push(0);

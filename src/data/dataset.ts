@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ShortlistError } from "../errors.js";
+import { checkOptions, checkPath, checkPaths, ShortlistError } from "../errors.js";
 import {
   type Click,
   DEFAULT_MAX_LINE_BYTES,
@@ -67,6 +67,11 @@ export interface PrepareOptions extends LogOptions {
   readonly progress?: ((pass: 1 | 2, bytes: number, totalBytes: number) => void) | undefined;
 }
 
+const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
+  ...{ logs: true, output: true, schema: true, featureAppearLimit: true, progress: true },
+  ...{ onBadLine: true, maxLineBytes: true, signal: true },
+};
+
 export interface PreparedDataset {
   readonly users: number;
   readonly clicks: number;
@@ -104,7 +109,10 @@ interface Description extends MemberIds {
  * appears whole or not at all. A user feature is counted once a line, an item feature once a click or value.
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
+  checkOptions("prepareDataset", options, PREPARE_OPTIONS);
   const { logs, output, featureAppearLimit = 20, maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress } = options;
+  checkPaths("logs", logs);
+  checkPath("output", output);
   const schema = parseSchema(options.schema ?? DEFAULT_SCHEMA);
   if (!Number.isSafeInteger(featureAppearLimit) || featureAppearLimit < 0) {
     throw new ShortlistError(
@@ -182,7 +190,8 @@ function lowerCase(text: string): string {
 }
 
 /** Opens a dataset folder and checks it as a whole: whatever does not fit is ERR_DATASET or ERR_VOCABULARY. */
-export function openDataset(folder: string): Promise<Dataset> {
+export async function openDataset(folder: string): Promise<Dataset> {
+  checkPath("folder", folder);
   return readFolder(folder, DESCRIPTION, (members) => readDataset(folder, members));
 }
 

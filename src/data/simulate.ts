@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { ShortlistError } from "../errors.js";
+import { checkOptions, checkPath, ShortlistError } from "../errors.js";
 import { type AliasTable, aliasTable } from "../random/alias_table.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { RandomStream, STREAMS } from "../random/philox.js";
@@ -17,6 +17,10 @@ export interface SimulateOptions {
   /** 1 unless given. */
   readonly seed?: number | undefined;
 }
+
+const SIMULATE_OPTIONS: Readonly<Record<keyof SimulateOptions, true>> = {
+  ...{ output: true, users: true, items: true, meanClicks: true, seed: true },
+};
 
 export interface SimulatedLogs {
   readonly train: string;
@@ -54,6 +58,8 @@ const DRAWS = { items: 1, user: 2 };
  * item or the one before: only a model that knows the order can tell. Nobody clicks an item twice.
  */
 export async function simulate(options: SimulateOptions): Promise<SimulatedLogs> {
+  checkOptions("simulate", options, SIMULATE_OPTIONS);
+  checkPath("output", options.output);
   const { output, users = 10000, items = 5000, meanClicks = 30, seed = 1 } = options;
   const check = (name: string, value: number, least: number) => {
     if (!(value >= least) || !Number.isSafeInteger(value)) {

@@ -2,7 +2,8 @@ import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { ShortlistError } from "../errors.js";
 import { fileError, replaceFile } from "./files.js";
-import { type TokenCounts, type TokenTable, tableOf } from "./token_table.js";
+import { type TokenCounts, TokenTable, tableOf } from "./token_table.js";
+import type { Turns } from "./turns.js";
 
 /** The token of id 0: every value that a vocabulary does not hold. */
 export const UNKNOWN = "<unk>";
@@ -44,6 +45,28 @@ export class Vocabulary {
       tokens.push(token);
     }
     return new Vocabulary(tokens, sums);
+  }
+
+  /**
+   * Gets ready what `tokens` and `idOf` otherwise make when they are asked for the first time, without holding the event
+   * loop for long.
+   */
+  async load(turns: Turns): Promise<void> {
+    if (this.#lines) {
+      const tokens: string[] = [];
+      for (const piece of piecesOf(this.#lines)) {
+        readPiece(piece, tokens);
+        if (turns.isDue) await turns.take();
+      }
+      this.#tokens ??= tokens;
+    }
+    if (this.#ids) return;
+    const table = new TokenTable();
+    for (const token of this.tokens) {
+      table.add(token);
+      if (table.size % TOKENS_AT_ONCE === 0 && turns.isDue) await turns.take();
+    }
+    this.#ids ??= table;
   }
 
   /** Tokens, `<unk>` included. */
@@ -152,17 +175,28 @@ export class Vocabulary {
 
 const [TAB, NEWLINE, ZERO] = [9, 10, 48];
 
-/** A string ends at 2²⁹ characters, so that a large file is read in pieces of whole lines. */
-const PIECE_BYTES = 2 ** 26;
+/** Small, so that decoding one takes a moment; far below 2²⁹ characters, where a string ends. */
+const PIECE_BYTES = 2 ** 16;
+const TOKENS_AT_ONCE = 1024;
+
+/** Whole lines at a time. */
+function* piecesOf(lines: Buffer): Generator<Buffer> {
+  for (let start = 0; start < lines.length; ) {
+    const end = lines.indexOf(NEWLINE, Math.min(lines.length - 1, start + PIECE_BYTES)) + 1;
+    yield lines.subarray(start, end);
+    start = end;
+  }
+}
+
+/** Adds the tokens of some lines. */
+function readPiece(piece: Buffer, tokens: string[]): void {
+  for (const line of piece.toString("utf8", 0, piece.length - 1).split("\n"))
+    tokens.push(line.slice(0, line.indexOf("\t")));
+}
 
 function readTokens(lines: Buffer): string[] {
   const tokens: string[] = [];
-  for (let start = 0; start < lines.length; ) {
-    const end = lines.indexOf(NEWLINE, Math.min(lines.length - 1, start + PIECE_BYTES)) + 1;
-    for (const line of lines.toString("utf8", start, end - 1).split("\n"))
-      tokens.push(line.slice(0, line.indexOf("\t")));
-    start = end;
-  }
+  for (const piece of piecesOf(lines)) readPiece(piece, tokens);
   return tokens;
 }
 

@@ -76,6 +76,8 @@ export interface ExecutorOptions {
   readonly profile?: boolean;
 }
 
+export const EXECUTOR_OPTIONS: Readonly<Record<keyof ExecutorOptions, true>> = { profile: true };
+
 /** Where Programs run: the native engine or the TypeScript reference. */
 export interface Engine {
   readonly kind: "native" | "reference";

@@ -1,4 +1,4 @@
-import { ShortlistError } from "../errors.js";
+import { checkChoice, checkOptions } from "../errors.js";
 import { OPS } from "../ops/index.js";
 import type { Engine } from "./executor.js";
 import { createNativeEngine, type NativeEngineOptions } from "./native.js";
@@ -14,13 +14,18 @@ export interface EngineOptions extends NativeEngineOptions {
 }
 
 /** The engine that Programs run on. Nothing falls back silently: where the addon cannot be loaded, ERR_EXECUTOR says why. */
-export function createEngine({ executor = "native", ...options }: EngineOptions = {}): Engine {
-  switch (executor) {
-    case "native":
-      return createNativeEngine(options);
-    case "reference":
-      return createReferenceEngine({ ops: OPS });
-    default:
-      throw new ShortlistError("ERR_OPTION", `Expected executor "native" or "reference" but received "${executor}"`);
-  }
+export function createEngine(options: EngineOptions = {}): Engine {
+  checkOptions("createEngine", options, ENGINE_OPTIONS);
+  const { executor = "native", ...native } = options;
+  checkChoice("executor", executor, ["native", "reference"]);
+  return executor === "native" ? createNativeEngine(native) : createReferenceEngine({ ops: OPS });
 }
+
+/** The options of `EngineOptions` among others. */
+export function engineOptionsOf({ executor, threads, isa }: EngineOptions): EngineOptions {
+  return { executor, threads, isa };
+}
+
+export const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, true>> = {
+  ...{ executor: true, threads: true, isa: true },
+};

@@ -1,19 +1,20 @@
 import { availableParallelism } from "node:os";
 import { type Batch, checkTrainingBatchOptions, type TrainingBatches } from "../data/batches.js";
-import { ERROR_CODES, type ErrorCode, ShortlistError } from "../errors.js";
+import { checkOptions, ERROR_CODES, type ErrorCode, ShortlistError } from "../errors.js";
 import type { DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program } from "../graph/program.js";
 import type { TensorData } from "../ops/op.js";
 import type { RandomValues } from "../random/initial_values.js";
-import type {
-  Engine,
-  Executor,
-  RunInputs,
-  RunOutputs,
-  StepsOptions,
-  StepsResult,
-  StoredTensor,
-  TensorStore,
+import {
+  type Engine,
+  EXECUTOR_OPTIONS,
+  type Executor,
+  type RunInputs,
+  type RunOutputs,
+  type StepsOptions,
+  type StepsResult,
+  type StoredTensor,
+  type TensorStore,
 } from "./executor.js";
 import { loadAddon, type NativeBatchesHandle, type NativeExecutorHandle, type NativeStoreHandle } from "./load.js";
 import { checkSteps, runStepByStep } from "./steps.js";
@@ -34,6 +35,7 @@ export function availableIsas(): string[] {
 
 /** The engine of C++ kernels: one Node-API call a run, off the JavaScript thread. */
 export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
+  checkOptions("createNativeEngine", options, { threads: true, isa: true });
   const threads = threadCount(options.threads);
   const isa = options.isa ?? process.env["SHORTLIST_ISA"] ?? "";
   const addon = loadAddon();
@@ -47,7 +49,9 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
       checkTrainingBatchOptions(batchOptions);
       return new NativeBatches(rethrow(() => new addon.NativeBatches(batchOptions.clicks, batchOptions)));
     },
-    createExecutor: (program, store, { profile = false } = {}) => {
+    createExecutor: (program, store, executorOptions = {}) => {
+      checkOptions("createExecutor", executorOptions, EXECUTOR_OPTIONS);
+      const { profile = false } = executorOptions;
       if (!(store instanceof NativeStore))
         throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the native engine");
       const handle = rethrow(() => new addon.NativeExecutor(engine, store.handle, formatProgram(program), profile));

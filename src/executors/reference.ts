@@ -1,5 +1,5 @@
 import { createTrainingBatches, type TrainingBatches } from "../data/batches.js";
-import { ShortlistError } from "../errors.js";
+import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
 import { countElements, type DimSizes, evaluateDim } from "../graph/dims.js";
 import {
   type Instruction,
@@ -11,16 +11,17 @@ import {
 } from "../graph/program.js";
 import type { KernelCall, Op, TensorData, Value } from "../ops/op.js";
 import { type RandomValues, randomValues } from "../random/initial_values.js";
-import type {
-  Engine,
-  Executor,
-  ExecutorOptions,
-  RunInputs,
-  RunOutputs,
-  StepsOptions,
-  StepsResult,
-  StoredTensor,
-  TensorStore,
+import {
+  type Engine,
+  EXECUTOR_OPTIONS,
+  type Executor,
+  type ExecutorOptions,
+  type RunInputs,
+  type RunOutputs,
+  type StepsOptions,
+  type StepsResult,
+  type StoredTensor,
+  type TensorStore,
 } from "./executor.js";
 import { runStepByStep } from "./steps.js";
 
@@ -33,7 +34,9 @@ export interface ReferenceOptions {
 
 /** The engine that says what a Program means: it interprets the ops' reference kernels, in TypeScript, one after another. */
 export function createReferenceEngine(options: ReferenceOptions): Engine {
+  checkOptions("createReferenceEngine", options, { ops: true, precision: true });
   const { ops, precision = "float32" } = options;
+  checkChoice("precision", precision, ["float32", "float64"]);
   return {
     kind: "reference",
     threads: 1,
@@ -41,6 +44,7 @@ export function createReferenceEngine(options: ReferenceOptions): Engine {
     createStore: () => new ReferenceStore(precision),
     createTrainingBatches,
     createExecutor: (program, store, executorOptions = {}) => {
+      checkOptions("createExecutor", executorOptions, EXECUTOR_OPTIONS);
       if (!(store instanceof ReferenceStore)) {
         throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the reference engine");
       }

@@ -1,12 +1,19 @@
 import { itemAttributes } from "../data/catalogue.js";
-import { type Click, logOptionsOf, type ReportedLogOptions, readClickLog, type Token } from "../data/click_log.js";
+import {
+  type Click,
+  LOG_OPTIONS,
+  logOptionsOf,
+  type ReportedLogOptions,
+  readClickLog,
+  type Token,
+} from "../data/click_log.js";
 import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
 import { itemFeatures } from "../data/schema.js";
 import { TokenTable } from "../data/token_table.js";
 import type { Vocabulary } from "../data/vocabulary.js";
-import { ShortlistError } from "../errors.js";
+import { checkOptions, ShortlistError } from "../errors.js";
 import type { TensorStore } from "../executors/executor.js";
 import { countElements } from "../graph/dims.js";
 import { storedTensors } from "../graph/program.js";
@@ -25,6 +32,11 @@ export interface ExtendOptions extends ReportedLogOptions {
    */
   readonly boost?: number | undefined;
 }
+
+const EXTEND_OPTIONS: Readonly<Record<keyof ExtendOptions, true>> = {
+  ...{ dataset: true, logs: true, boost: true },
+  ...LOG_OPTIONS,
+};
 
 export interface Extension {
   /** Has an engine in common with the model that it extends, and all else of its own. */
@@ -47,6 +59,7 @@ const BIAS = "output.bias";
  * their rows, plus the boost. Rows of known items stay as they are. ERR_DATASET where the dataset's vocabularies are not the model's.
  */
 export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
+  checkOptions("extendModel", options, EXTEND_OPTIONS);
   const { dataset, logs, boost = 1 } = options;
   if (!Number.isFinite(Math.fround(boost))) {
     throw new ShortlistError("ERR_OPTION", `Expected boost to be a number that float32 can hold but received ${boost}`);

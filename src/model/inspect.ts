@@ -3,6 +3,7 @@ import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
 import { itemFeatures } from "../data/schema.js";
+import { checkOptions, checkPath, checkWholeNumber } from "../errors.js";
 import { countElements, type Dim } from "../graph/dims.js";
 import { type Attribute, namesIn, type Program, tensorsByName } from "../graph/program.js";
 import { instructionCosts } from "../ops/cost.js";
@@ -52,6 +53,10 @@ export interface InspectOptions {
 
 /** What is in a dataset or model folder. */
 export async function inspect(folder: string, options: InspectOptions = {}): Promise<Inspection> {
+  checkOptions("inspect", options, { samples: true, training: true });
+  checkPath("folder", folder);
+  const { samples = 256 } = options;
+  checkWholeNumber("samples", samples, 1);
   if (await exists(join(folder, "dataset.json"))) {
     const { clicks, vocabularies } = await openDataset(folder);
     const vocabularySizes = Object.fromEntries([...vocabularies].map(([name, { size }]) => [name, size]));
@@ -59,7 +64,7 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
   }
   const { description, program: inference } = await readModel(folder);
   const program = options.training ? trainingProgramOf(description) : inference;
-  const dims = typicalDims(program, description, options.samples ?? 256);
+  const dims = typicalDims(program, description, samples);
   return {
     kind: "model",
     folder,

@@ -24,9 +24,9 @@ import {
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
 import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
 import type { Vocabulary } from "../data/vocabulary.js";
-import { ShortlistError } from "../errors.js";
+import { checkOptions, checkPath, ShortlistError } from "../errors.js";
 import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
-import { createEngine, type EngineOptions } from "../executors/index.js";
+import { createEngine, ENGINE_OPTIONS, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program, parseProgram, selectOutputs, storedTensors } from "../graph/program.js";
 import { type ModelConfig, parseConfig } from "./config.js";
@@ -144,6 +144,8 @@ async function refuseUnlessModel(folder: string): Promise<void> {
 
 /** Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. */
 export async function openModel(folder: string, options: EngineOptions = {}): Promise<Model> {
+  checkOptions("openModel", options, ENGINE_OPTIONS);
+  checkPath("folder", folder);
   const { description, program, weights } = await readFolder(folder, DESCRIPTION, async (members) => {
     const parts = await readParts(folder, members);
     return { ...parts, weights: await readWeights(members, parts.program) };

@@ -61,13 +61,16 @@ export function inferenceProgram(config: ModelConfig, encoding: Encoding): Initi
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 
+export const UNIT_ROWS = "unit.rows";
+
 /**
  * The nearest of some unit vectors by inner product: for each of `rows` [samples], `items` and `similarity`
- * [samples, top], itself left out. `offsets` [samples + 1] counts from 0. `unit` [n, width].
+ * [samples, top], itself left out. `offsets` [samples + 1] counts from 0. The vectors [vectors, width] are the constant
+ * `UNIT_ROWS`, to be written to the store.
  */
-export function similarityProgram(unit: Float32Array, width: number): InitializedProgram {
+export function similarityProgram(vectors: number, width: number): InitializedProgram {
   const graph = new Graph();
-  const weight = graph.constant("unit.rows", "float32", [unit.length / width, width], { kind: "values", values: unit });
+  const weight = graph.constant(UNIT_ROWS, "float32", [vectors, width], { kind: "zeros" });
   const rows = graph.input("rows", "int32", ["samples"]);
   const user = embeddingLookup(graph, "unit.wanted", weight, rows);
   const scan = { user, weight, excluded: rows, excludedOffsets: graph.input("offsets", "int32", ["samples+1"]) };

@@ -1,20 +1,24 @@
-import type { ReportedLogOptions } from "../data/click_log.js";
+import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, clickTimes, encodeUsers } from "../data/clicks.js";
 import { readText } from "../data/files.js";
 import { itemFeatures, timeField } from "../data/schema.js";
 import { tableOf } from "../data/token_table.js";
-import { ShortlistError } from "../errors.js";
+import { Turns } from "../data/turns.js";
+import { checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
 import { initializeStore } from "../model/initialize.js";
 import type { Model } from "../model/model.js";
-import { similarityProgram } from "../model/programs.js";
+import { similarityProgram, UNIT_ROWS } from "../model/programs.js";
 import { recommendClicks, type Shortlist } from "./recommend.js";
 import { notFinite } from "./scores.js";
-import { outputTable } from "./vectors.js";
 
 export interface MineOptions {
   /** Length of the lists: 30 unless given. */
   readonly top?: number | undefined;
+  /** Stops between lists; the iteration rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
+
+const MINE_OPTIONS: Readonly<Record<keyof MineOptions, true>> = { top: true, signal: true };
 
 /** The options of a log are those of `log`. */
 export interface MineUsersOptions extends MineOptions, ReportedLogOptions {
@@ -24,14 +28,21 @@ export interface MineUsersOptions extends MineOptions, ReportedLogOptions {
   readonly log?: string | undefined;
 }
 
+const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
+  ...MINE_OPTIONS,
+  ...LOG_OPTIONS,
+  ...{ users: true, log: true },
+};
+
 /** Shortlists of users: from the user id alone (the original's infer_user), or from the histories of a log. */
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
-  const { top, users, log } = options;
+  checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
+  const { top, users, log, signal } = options;
   const wanted = users === undefined ? undefined : await readTokens(users);
   if (log !== undefined) {
     const { clicks, userIds } = await encodeUsers(log, model.description, options);
     const only = wanted && tableOf(wanted);
-    for await (const shortlist of recommendClicks(model, clicks, userIds, { top })) {
+    for await (const shortlist of recommendClicks(model, clicks, userIds, { top, signal })) {
       if (!only || only.find(shortlist.user) >= 0) yield shortlist;
     }
     return;
@@ -43,21 +54,28 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
       'The model has no feature "user_id" to mine by. Give a log with the users\' histories (--log)',
     );
   }
+  const turns = new Turns(signal);
+  for (const used of [vocabulary, model.items]) await used.load(turns);
   const ids = wanted ?? vocabulary.tokens.slice(1);
-  yield* recommendClicks(model, usersWithoutClicks(model, ids), ids, { top });
+  yield* recommendClicks(model, await usersWithoutClicks(model, ids, turns), ids, { top, signal });
 }
 
 /** Users of whom only the id is known: no clicks, every other feature missing. */
-function usersWithoutClicks(model: Model, ids: readonly string[]): Clicks {
+async function usersWithoutClicks(model: Model, ids: readonly string[], turns: Turns): Promise<Clicks> {
   const { schema, vocabularies, numbers } = model.description;
   const userColumns = schema.columns.filter(({ kind }) => kind === "categorical");
+  const users = new Int32Array(ids.length);
+  for (const [i, id] of ids.entries()) {
+    users[i] = vocabularies.get("user_id")!.idOf(id);
+    if (turns.isDue) await turns.take();
+  }
   return {
     users: ids.length,
     clicks: 0,
     clickOffsets: new Int32Array(ids.length + 1),
     userFeatures: userColumns.map(({ name }) => ({
       name,
-      ids: Int32Array.from(ids, (id) => (name === "user_id" ? vocabularies.get(name)!.idOf(id) : 0)),
+      ids: name === "user_id" ? users : new Int32Array(ids.length),
     })),
     numbers: [...numbers].map(([name, statistics]) => ({
       name,
@@ -81,13 +99,17 @@ export interface PopularItem {
 }
 
 /** The most clicked items of what the model was trained on, falling; equals by rising id. */
-export async function* minePopular(model: Model, { top = 30 }: MineOptions = {}): AsyncGenerator<PopularItem> {
+export async function* minePopular(model: Model, options: MineOptions = {}): AsyncGenerator<PopularItem> {
+  checkOptions("minePopular", options, MINE_OPTIONS);
+  const { top = 30, signal } = options;
+  checkWholeNumber("top", top, 1);
   const { tokens, counts } = model.items;
   const all = counts.subarray(1).reduce((sum, count) => sum + count, 0);
   const ids = Array.from({ length: tokens.length - 1 }, (_, i) => i + 1).sort(
     (a, b) => counts[b]! - counts[a]! || a - b,
   );
   for (const id of ids.slice(0, top)) {
+    signal?.throwIfAborted();
     yield { item: tokens[id]!, clicks: counts[id]!, share: counts[id]! / Math.max(1, all) };
   }
 }
@@ -103,10 +125,15 @@ export interface MineSimilarOptions extends MineOptions {
 }
 
 /** The nearest items of each item, by the cosine of their output weights: items that the same users would watch next. */
-export async function* mineSimilar(
-  model: Model,
-  { top = 30, items }: MineSimilarOptions = {},
-): AsyncGenerator<SimilarItems> {
+export async function* mineSimilar(model: Model, options: MineSimilarOptions = {}): AsyncGenerator<SimilarItems> {
+  checkOptions("mineSimilar", options, { ...MINE_OPTIONS, items: true } satisfies Record<
+    keyof MineSimilarOptions,
+    true
+  >);
+  const { top = 30, items, signal } = options;
+  checkWholeNumber("top", top, 1);
+  const turns = new Turns(signal);
+  await model.items.load(turns);
   const { tokens } = model.items;
   const wanted = items === undefined ? tokens.slice(1) : await readTokens(items);
   const rows = Int32Array.from(wanted, (item) => {
@@ -115,39 +142,49 @@ export async function* mineSimilar(
     return id - 1;
   });
   const width = model.description.config.userVectorWidth;
-  const { program, initializers } = similarityProgram(unitRows(outputTable(model).weight, width), width);
+  const { program, initializers } = similarityProgram(tokens.length - 1, width);
   const store = model.engine.createStore();
   initializeStore(store, program, initializers, 0);
-  const executor = model.engine.createExecutor(program, store);
-  const length = Math.min(top, tokens.length - 2);
-  for (let first = 0; first < rows.length; first += ITEMS_AT_ONCE) {
-    const batch = rows.subarray(first, first + ITEMS_AT_ONCE);
-    const offsets = Int32Array.from({ length: batch.length + 1 }, (_, i) => i);
-    const dims = { samples: batch.length, top: length };
-    const nearest = await executor.run({ rows: batch, offsets }, dims);
-    for (let s = 0; s < batch.length; s++) {
-      const similar = Array.from({ length }, (_, j) => {
-        const similarity = nearest["similarity"]![s * length + j]!;
-        if (!Number.isFinite(similarity)) throw notFinite(`A similarity of item "${wanted[first + s]}" is`);
-        return { item: tokens[nearest["items"]![s * length + j]! + 1]!, similarity };
-      });
-      yield { item: wanted[first + s]!, similar };
-    }
+  for (let first = 0; first < tokens.length - 1; first += ITEMS_AT_ONCE) {
+    const count = Math.min(ITEMS_AT_ONCE, tokens.length - 1 - first);
+    const weights = model.store.read("output.weight", (first + 1) * width, count * width) as Float32Array;
+    store.write(UNIT_ROWS, normalizeRows(weights, width), first * width);
+    if (turns.isDue) await turns.take();
   }
-  executor.close();
+  const executor = model.engine.createExecutor(program, store);
+  try {
+    const length = Math.min(top, tokens.length - 2);
+    for (let first = 0; first < rows.length; first += ITEMS_AT_ONCE) {
+      signal?.throwIfAborted();
+      const batch = rows.subarray(first, first + ITEMS_AT_ONCE);
+      const offsets = Int32Array.from({ length: batch.length + 1 }, (_, i) => i);
+      const dims = { samples: batch.length, top: length };
+      const nearest = await executor.run({ rows: batch, offsets }, dims);
+      for (let s = 0; s < batch.length; s++) {
+        const similar = Array.from({ length }, (_, j) => {
+          const similarity = nearest["similarity"]![s * length + j]!;
+          if (!Number.isFinite(similarity)) throw notFinite(`A similarity of item "${wanted[first + s]}" is`);
+          return { item: tokens[nearest["items"]![s * length + j]! + 1]!, similarity };
+        });
+        if (turns.isDue) await turns.take();
+        yield { item: wanted[first + s]!, similar };
+      }
+    }
+  } finally {
+    executor.close();
+  }
 }
 
 const ITEMS_AT_ONCE = 256;
 
-/** The rows of a matrix divided by their norms; zero rows stay zero. */
-function unitRows(matrix: Float32Array, width: number): Float32Array {
-  const unit = Float32Array.from(matrix);
-  for (let row = 0; row < unit.length; row += width) {
-    const values = unit.subarray(row, row + width);
+/** Divides the rows of a matrix by their norms; zero rows stay zero. */
+function normalizeRows(matrix: Float32Array, width: number): Float32Array {
+  for (let row = 0; row < matrix.length; row += width) {
+    const values = matrix.subarray(row, row + width);
     const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0)) || 1;
     for (let c = 0; c < width; c++) values[c]! /= norm;
   }
-  return unit;
+  return matrix;
 }
 
 /** The lines of a file that are not empty. */

@@ -1,11 +1,20 @@
 import { NextClickBatches } from "../data/batches.js";
-import type { ReportedLogOptions } from "../data/click_log.js";
+import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, encodeUsers } from "../data/clicks.js";
+import { Turns } from "../data/turns.js";
+import { checkChoice, checkOptions, checkWholeNumber } from "../errors.js";
 import type { Model } from "../model/model.js";
 import { checkScores, notFinite } from "./scores.js";
 import { watchedItems } from "./watched.js";
 
 export interface RecommendOptions extends ReportedLogOptions, ShortlistOptions {}
+
+const SHORTLIST_OPTIONS: Readonly<Record<keyof ShortlistOptions, true>> = {
+  top: true,
+  keepWatched: true,
+  signal: true,
+};
+const RECOMMEND_OPTIONS: Readonly<Record<keyof RecommendOptions, true>> = { ...LOG_OPTIONS, ...SHORTLIST_OPTIONS };
 
 /** How shortlists are made of histories. */
 export interface ShortlistOptions {
@@ -13,6 +22,8 @@ export interface ShortlistOptions {
   readonly top?: number | undefined;
   /** Let items compete that the user has watched (default false). */
   readonly keepWatched?: boolean | undefined;
+  /** Stops between users; the iteration rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RecommendedItem {
@@ -34,6 +45,7 @@ export interface Shortlist {
  * clicks gets what the other features tell. ERR_DIVERGED where scores are not finite.
  */
 export async function* recommend(model: Model, log: string, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
+  checkOptions("recommend", options, RECOMMEND_OPTIONS);
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
   yield* recommendClicks(model, clicks, userIds, options);
 }
@@ -43,12 +55,16 @@ export async function* recommendClicks(
   model: Model,
   clicks: Clicks,
   userIds: readonly string[],
-  { top = 30, keepWatched = false }: ShortlistOptions = {},
+  { top = 30, keepWatched = false, signal }: ShortlistOptions = {},
 ): AsyncGenerator<Shortlist> {
+  checkWholeNumber("top", top, 1);
+  checkChoice("keepWatched", keepWatched, [true, false]);
   const length = Math.min(top, model.items.size - 1);
   const { window, windows } = model.description.config;
   const batches = new NextClickBatches({ clicks, window, windows });
+  const turns = new Turns(signal);
   for (let b = 0; b < batches.batches; b++) {
+    signal?.throwIfAborted();
     const { inputs, dims } = batches.batch(b);
     const first = batches.firstUser(b);
     const watched = watchedItems(clicks, first, dims["samples"]!, { none: keepWatched });
@@ -66,6 +82,8 @@ export async function* recommendClicks(
         const probability = Math.exp(score - best["log_partition"]![s]!);
         items.push({ item: model.items.token(best["items"]![j]!), score, probability });
       }
+      signal?.throwIfAborted();
+      if (turns.isDue) await turns.take();
       yield { user: userIds[first + s]!, items };
     }
   }

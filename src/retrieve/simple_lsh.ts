@@ -28,12 +28,16 @@ export function itemVectors(weight: Matrix, bias: Matrix): Float64Array {
   return vectors;
 }
 
-/** ṽ = [v; √(m² − ‖v‖²)] with m = max ‖v‖ over all items: [items, width + 1]. */
-export function simpleLshItems(items: Matrix, width: number): Float64Array {
-  const rows = items.length / width;
-  const squares = Float64Array.from({ length: rows }, (_, r) => squaredNorm(items, r, width));
-  const largest = squares.reduce((a, b) => Math.max(a, b), 0);
-  return append(items, width, (r) => Math.sqrt(largest - squares[r]!));
+/** ṽ = [v; √(m² − ‖v‖²)] with m² = `largest`, which is that of all items unless these are only some: [items, width + 1]. */
+export function simpleLshItems(items: Matrix, width: number, largest = largestSquare(items, width)): Float64Array {
+  return append(items, width, (r) => Math.sqrt(largest - squaredNorm(items, r, width)));
+}
+
+/** max ‖v‖² */
+export function largestSquare(items: Matrix, width: number): number {
+  let largest = 0;
+  for (let r = 0; r < items.length / width; r++) largest = Math.max(largest, squaredNorm(items, r, width));
+  return largest;
 }
 
 /** ũ = [u; 0] / ‖u‖: [users, width + 1]. A zero vector stays zero. */

@@ -1,10 +1,12 @@
 import { NextClickBatches } from "../data/batches.js";
-import type { ReportedLogOptions } from "../data/click_log.js";
+import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { encodeUsers } from "../data/clicks.js";
 import { replaceFile } from "../data/files.js";
+import { Turns } from "../data/turns.js";
+import { checkChoice, checkOptions, checkPath, type OptionNames } from "../errors.js";
 import type { Model } from "../model/model.js";
 import { notFinite } from "./scores.js";
-import { itemVectors, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
+import { itemVectors, largestSquare, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
 
 export interface UserVectorOptions extends VectorOptions, ReportedLogOptions {}
 
@@ -17,6 +19,21 @@ export interface VectorOptions {
    * whose inner product is the score.
    */
   readonly transform?: "simple_lsh" | "none" | undefined;
+  /** Stops the work: nothing is written, and it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const VECTOR_OPTIONS: Readonly<Record<keyof VectorOptions, true>> = {
+  ...{ output: true, format: true, transform: true, signal: true },
+};
+const USER_VECTOR_OPTIONS: Readonly<Record<keyof UserVectorOptions, true>> = { ...VECTOR_OPTIONS, ...LOG_OPTIONS };
+
+function checkVectorOptions(what: string, options: VectorOptions, names: OptionNames): void {
+  checkOptions(what, options, names);
+  const { output, format = "text", transform = "simple_lsh" } = options;
+  checkPath("output", output);
+  checkChoice("format", format, ["text", "npy"]);
+  checkChoice("transform", transform, ["simple_lsh", "none"]);
 }
 
 export interface VectorReport {
@@ -24,56 +41,98 @@ export interface VectorReport {
   readonly width: number;
 }
 
+/** Vectors that are made a few at a time, so that neither memory nor the event loop has to hold all. */
+interface VectorRows {
+  readonly tokens: readonly string[];
+  readonly width: number;
+  /** [count, width] */
+  read(first: number, count: number): Float64Array;
+}
+
 /** Writes the vector of each line's user: what the user may click after the line's last click is near it. */
 export async function writeUserVectors(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
+  checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
-  const { window, windows } = model.description.config;
+  const { window, windows, userVectorWidth: width } = model.description.config;
   const batches = new NextClickBatches({ clicks, window, windows });
-  const width = model.description.config.userVectorWidth;
   const users = new Float32Array(clicks.users * width);
   for (let b = 0; b < batches.batches; b++) {
+    options.signal?.throwIfAborted();
     const { inputs, dims } = batches.batch(b);
     const outputs = await model.run(["user_vector"], inputs, dims);
     users.set(outputs["user_vector"]!, batches.firstUser(b) * width);
   }
-  const plain = userVectors(users, width);
-  const vectors = options.transform === "none" ? plain : simpleLshUsers(plain, width + 1);
-  return writeVectors(userIds, vectors, options);
+  const plain: VectorRows = {
+    tokens: userIds,
+    width: width + 1,
+    read: (first, count) => userVectors(users.subarray(first * width, (first + count) * width), width),
+  };
+  await survey(plain, options);
+  return writeVectors(
+    transformed(plain, options, (rows) => simpleLshUsers(rows, plain.width)),
+    options,
+  );
 }
 
 /** Writes the vector of each item, in id order, `<unk>` left out. */
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
-  const { weight, bias } = outputTable(model);
-  const plain = itemVectors(weight, bias);
-  const vectors = options.transform === "none" ? plain : simpleLshItems(plain, plain.length / bias.length);
-  return writeVectors(model.items.tokens.slice(1), vectors, options);
-}
-
-/** The items' output weights [items − 1, width] and biases [items − 1], without `<unk>`. */
-export function outputTable(model: Model): { readonly weight: Float32Array; readonly bias: Float32Array } {
+  checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);
+  options.signal?.throwIfAborted();
+  await model.items.load(new Turns(options.signal));
   const width = model.description.config.userVectorWidth;
-  return {
-    weight: model.store.read("output.weight", width) as Float32Array,
-    bias: model.store.read("output.bias", 1) as Float32Array,
+  const rowsOf = (name: string, columns: number, first: number, count: number) =>
+    model.store.read(name, (first + 1) * columns, count * columns) as Float32Array;
+  const plain: VectorRows = {
+    tokens: model.items.tokens.slice(1),
+    width: width + 1,
+    read: (first, count) =>
+      itemVectors(rowsOf("output.weight", width, first, count), rowsOf("output.bias", 1, first, count)),
   };
+  const largest = await survey(plain, options);
+  return writeVectors(
+    transformed(plain, options, (rows) => simpleLshItems(rows, plain.width, largest)),
+    options,
+  );
 }
 
-async function writeVectors(
-  tokens: readonly string[],
-  vectors: Float64Array,
+/** The largest squared norm; ERR_DIVERGED where a vector is not finite, before anything is written. */
+async function survey({ tokens, width, read }: VectorRows, { signal }: VectorOptions): Promise<number> {
+  const turns = new Turns(signal);
+  let largest = 0;
+  for (let first = 0; first < tokens.length; first += ROWS_AT_ONCE) {
+    const rows = read(first, Math.min(ROWS_AT_ONCE, tokens.length - first));
+    const broken = rows.findIndex((value) => !Number.isFinite(Math.fround(value)));
+    if (broken >= 0) throw notFinite(`The vector of "${tokens[first + Math.floor(broken / width)]}" is`);
+    largest = Math.max(largest, largestSquare(rows, width));
+    if (turns.isDue) await turns.take();
+  }
+  return largest;
+}
+
+/** The vectors as `options.transform` says; SIMPLE-LSH has one more column. */
+function transformed(
+  plain: VectorRows,
   options: VectorOptions,
-): Promise<VectorReport> {
-  const { output, format = "text" } = options;
-  const width = vectors.length / tokens.length;
-  const broken = vectors.findIndex((value) => !Number.isFinite(Math.fround(value)));
-  if (broken >= 0) throw notFinite(`The vector of "${tokens[Math.floor(broken / width)]}" is`);
+  simpleLsh: (rows: Float64Array) => Float64Array,
+): VectorRows {
+  if (options.transform === "none") return plain;
+  return { ...plain, width: plain.width + 1, read: (first, count) => simpleLsh(plain.read(first, count)) };
+}
+
+async function writeVectors(rows: VectorRows, options: VectorOptions): Promise<VectorReport> {
+  const { output, format = "text", signal } = options;
+  const { tokens, width, read } = rows;
+  const write = (path: string, head: string | Buffer, chunk: ChunkWriter) =>
+    writeChunks(path, head, tokens.length, new Turns(signal), chunk);
   if (format === "npy") {
-    await writeLines(`${output}.tokens.txt`, tokens.length, (row) => tokens[row]!);
-    await writeNpy(output, vectors, tokens.length, width);
+    await write(`${output}.tokens.txt`, "", (first, count) => `${tokens.slice(first, first + count).join("\n")}\n`);
+    await write(output, npyHead(tokens.length, width), (first, count) => bytesOf(read(first, count)));
   } else {
-    await writeLines(output, tokens.length, (row) => {
-      const values = Array.from(vectors.subarray(row * width, (row + 1) * width), formatFloat32);
-      return `${tokens[row]}\t${values.join(",")}`;
+    await write(output, "", (first, count) => {
+      const values = Array.from(read(first, count), formatFloat32);
+      const line = (_: unknown, row: number) =>
+        `${tokens[first + row]}\t${values.slice(row * width, (row + 1) * width).join(",")}\n`;
+      return Array.from({ length: count }, line).join("");
     });
   }
   return { count: tokens.length, width };
@@ -84,22 +143,33 @@ function formatFloat32(value: number): string {
   return String(Number(Math.fround(value).toPrecision(9)));
 }
 
-const TEXT_AT_ONCE = 1 << 16;
+const ROWS_AT_ONCE = 64;
 
-async function writeLines(path: string, count: number, line: (row: number) => string): Promise<void> {
+type ChunkWriter = (first: number, count: number) => string | Uint8Array;
+
+/** Writes a file of a head and `count` rows, some at a time. */
+async function writeChunks(
+  path: string,
+  head: string | Buffer,
+  count: number,
+  turns: Turns,
+  chunk: ChunkWriter,
+): Promise<void> {
   await replaceFile(path, async (file) => {
-    let text = "";
-    for (let row = 0; row < count; row++) {
-      text += `${line(row)}\n`;
-      if (text.length < TEXT_AT_ONCE && row < count - 1) continue;
-      await file.writeFile(text);
-      text = "";
+    await file.writeFile(head);
+    for (let first = 0; first < count; first += ROWS_AT_ONCE) {
+      await file.writeFile(chunk(first, Math.min(ROWS_AT_ONCE, count - first)));
+      if (turns.isDue) await turns.take();
     }
   });
 }
 
-/** NumPy's .npy, version 1.0: magic, header length, a Python dict padded to 64 bytes, then the elements. */
-async function writeNpy(path: string, values: Float64Array, rows: number, columns: number): Promise<void> {
+function bytesOf(values: Float64Array): Uint8Array {
+  return new Uint8Array(Float32Array.from(values).buffer);
+}
+
+/** The head of a NumPy file, version 1.0: magic, header length, a Python dict padded to 64 bytes. */
+function npyHead(rows: number, columns: number): Buffer {
   const dict = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${columns}), }`;
   const headerBytes = Math.ceil((10 + dict.length + 1) / 64) * 64 - 10;
   const head = Buffer.alloc(10 + headerBytes, " ");
@@ -107,8 +177,5 @@ async function writeNpy(path: string, values: Float64Array, rows: number, column
   head.writeUInt16LE(headerBytes, 8);
   head.write(dict, 10, "latin1");
   head[head.length - 1] = 0x0a;
-  await replaceFile(path, async (file) => {
-    await file.writeFile(head);
-    await file.writeFile(new Uint8Array(Float32Array.from(values).buffer));
-  });
+  return head;
 }

@@ -1,5 +1,5 @@
 import { LastClickBatches } from "../data/batches.js";
-import { logOptionsOf, type ReportedLogOptions } from "../data/click_log.js";
+import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/click_log.js";
 import {
   type Clicks,
   type EncodedLog,
@@ -9,7 +9,7 @@ import {
   itemVocabulary,
 } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
-import { ShortlistError } from "../errors.js";
+import { checkChoice, checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
 import type { Model } from "../model/model.js";
 import { checkScores } from "../retrieve/scores.js";
 import { watchedItems } from "../retrieve/watched.js";
@@ -23,6 +23,8 @@ export interface RankingOptions {
   readonly tops?: readonly number[] | undefined;
   /** Let items compete that the user has watched (default false). */
   readonly keepWatched?: boolean | undefined;
+  /** Stops the work; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {
@@ -31,6 +33,20 @@ export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {
    * training held them out.
    */
   readonly baselines?: Dataset | undefined;
+}
+
+const EVALUATE_OPTIONS: Readonly<Record<keyof EvaluateOptions, true>> = {
+  ...LOG_OPTIONS,
+  ...{ tops: true, keepWatched: true, baselines: true },
+};
+
+function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): void {
+  checkChoice("keepWatched", keepWatched, [true, false]);
+  if (tops === undefined) return;
+  if (!Array.isArray(tops) || tops.length === 0) {
+    throw new ShortlistError("ERR_OPTION", `Expected tops to be a list of whole numbers but received ${String(tops)}`);
+  }
+  for (const top of tops) checkWholeNumber("tops", top, 1);
 }
 
 export interface Evaluation extends RankingMetrics {
@@ -56,13 +72,16 @@ export interface Evaluation extends RankingMetrics {
  * the baselines has other items than the model, ERR_DIVERGED where scores are not finite.
  */
 export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
-  const { baselines, tops, keepWatched } = options;
+  checkOptions("evaluate", options, EVALUATE_OPTIONS);
+  checkRankingOptions(options);
+  const { baselines, tops, keepWatched, signal } = options;
   if (baselines) checkItems(model, baselines);
   const trainingClicks = baselines && trainingClicksOf(model, baselines);
   return evaluateClicks(model, await encodeTestLog(log, model.description, options), {
     tops,
     keepWatched,
     trainingClicks,
+    signal,
   });
 }
 
@@ -146,6 +165,7 @@ export async function evaluateClicks(
   const { window, windows } = model.description.config;
   const batches = new LastClickBatches({ clicks, window, windows });
   for (let b = 0; b < batches.batches; b++) {
+    options.signal?.throwIfAborted();
     const { inputs, dims } = batches.batch(b);
     const [first, samples] = [batches.firstUser(b), dims["samples"]!];
     const watched = watchedItems(clicks, first, samples, { withoutLast: true, none: keepWatched });

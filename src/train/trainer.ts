@@ -1,16 +1,25 @@
 import { join } from "node:path";
 import { itemAttributes } from "../data/catalogue.js";
-import type { ReportedLogOptions } from "../data/click_log.js";
+import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, countsWithoutLastClicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { JsonLines } from "../data/json_lines.js";
 import { noiseDistribution } from "../data/vocabulary.js";
-import { checkWholeNumber, ShortlistError } from "../errors.js";
-import { createEngine, type Engine, type EngineOptions, type Executor, type TensorStore } from "../executors/index.js";
+import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
+import {
+  createEngine,
+  ENGINE_OPTIONS,
+  type Engine,
+  type EngineOptions,
+  type Executor,
+  engineOptionsOf,
+  type TensorStore,
+} from "../executors/index.js";
 import type { Program } from "../graph/program.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
 import { describeNotFinite } from "../model/finite.js";
 import { initializeStore } from "../model/initialize.js";
+import { checkMemory } from "../model/memory.js";
 import { checkModelFolder, METRICS, Model, passFolder, restoreWeights, saveModel } from "../model/model.js";
 import { trainingBatchOptions } from "../model/network.js";
 import {
@@ -74,6 +83,21 @@ export interface TrainOptions extends EngineOptions, ReportedLogOptions {
   readonly onPass?: ((result: PassResult) => void) | undefined;
 }
 
+const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
+  ...{ dataset: true, output: true, preset: true, config: true, set: true, steps: true, seed: true },
+  ...{
+    validation: true,
+    patience: true,
+    testLog: true,
+    profile: true,
+    onWarning: true,
+    onProgress: true,
+    onPass: true,
+  },
+  ...ENGINE_OPTIONS,
+  ...LOG_OPTIONS,
+};
+
 export interface PassResult extends TrainedPass {
   /** With `validation`. */
   readonly validation?: Evaluation;
@@ -107,7 +131,13 @@ export interface TrainReport {
  * with `validation` `hitRate`, `ndcg`, `mrr`, `evaluationSeconds`.
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
-  const { output, seed = 1 } = options;
+  checkOptions("train", options, TRAIN_OPTIONS);
+  const { output, seed = 1, signal } = options;
+  checkPath("dataset", options.dataset);
+  checkPath("output", output);
+  if (options.testLog !== undefined) checkPath("testLog", options.testLog);
+  if (options.validation !== undefined) checkPath("validation", options.validation);
+  signal?.throwIfAborted();
   const patience = patienceOf(options);
   if (options.steps !== undefined) checkWholeNumber("steps", options.steps, 1);
   const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
@@ -119,7 +149,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     options.validation === undefined ? undefined : await openValidation(options.validation, dataset, options);
   const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset, options);
 
-  const engine = createEngine(options);
+  const engine = createEngine(engineOptionsOf(options));
   const { trainingClicks: clicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
   const { testLog, validation: source, onWarning } = options;
   if (test) warnOfTrainedTargets(testLog!, test.clicks, clicks, onWarning);
@@ -137,7 +167,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     }
     const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batches.batchesPerPass);
     const { profile, onProgress } = options;
-    const loop = new TrainingLoop(network.executor, batches, { config, seed, steps, profile, onProgress });
+    const loop = new TrainingLoop(network.executor, batches, { config, seed, steps, profile, signal, onProgress });
     const passes = await runPasses(loop, network, { ...options, patience }, validation?.evaluationSet);
 
     const last = passes.at(-1)!;
@@ -145,7 +175,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     const model = network.modelAfter(kept);
     if (kept !== last) await restoreWeights(model, join(output, passFolder(kept.pass)));
     await saveModel(model, output, [METRICS, ...passes.filter(isWhole).map(({ pass }) => passFolder(pass))]);
-    const evaluation = test && (await network.evaluate(test, { trainingClicks: clicks }));
+    const evaluation = test && (await network.evaluate(test, { trainingClicks: clicks, signal }));
     return {
       samplesPerSecond: last.samples / last.seconds,
       seconds: last.seconds,
@@ -168,7 +198,12 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 async function runPasses(
   loop: TrainingLoop,
   network: LearningNetwork,
-  { output, patience, onPass }: Pick<TrainOptions, "output" | "onPass"> & { readonly patience: number },
+  {
+    output,
+    patience,
+    signal,
+    onPass,
+  }: Pick<TrainOptions, "output" | "signal" | "onPass"> & { readonly patience: number },
   evaluationSet: EvaluationSet | undefined,
 ): Promise<PassResult[]> {
   const metrics = new JsonLines(join(output, METRICS));
@@ -182,7 +217,7 @@ async function runPasses(
     network.checkFinite(trained.step);
     if (isWhole(trained)) await saveModel(network.modelAfter(trained), join(output, passFolder(pass)));
     const started = performance.now();
-    const validation = evaluationSet && (await network.evaluate(evaluationSet));
+    const validation = evaluationSet && (await network.evaluate(evaluationSet, { signal }));
     const evaluationSeconds = (performance.now() - started) / 1000;
     const criterion = validation ? criterionOf(validation) : pass;
     const isBest = criterion > best.criterion;
@@ -331,6 +366,7 @@ class LearningNetwork {
 
 /** Fills the store; what it was filled from is not kept. */
 function initialize(store: TensorStore, { program, initializers }: InitializedProgram, seed: number): Program {
+  checkMemory(program);
   initializeStore(store, program, initializers, seed);
   return program;
 }

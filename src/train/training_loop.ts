@@ -41,6 +41,8 @@ export interface TrainingLoopOptions {
   readonly steps: number;
   /** Sum up what instructions cost (default false); the executor must time them. */
   readonly profile?: boolean | undefined;
+  /** Stops between calls of the engine with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
   /** Called for every step, some steps at a time. */
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
 }
@@ -85,6 +87,7 @@ export class TrainingLoop {
     const loss = new MeanLoss();
     let started = performance.now();
     while (this.#step < end) {
+      this.#options.signal?.throwIfAborted();
       const steps = Math.min(this.#stepsACall, end - this.#step);
       const scalars = this.#scalars(this.#step, steps);
       const index = this.#step % batchesPerPass;

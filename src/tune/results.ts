@@ -1,6 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { exists, parseJson, readText, replaceFile } from "../data/files.js";
+import { exists, fileError, parseJson, readText, replaceFile } from "../data/files.js";
 import { JsonLines, readJsonLines } from "../data/json_lines.js";
 import { ShortlistError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
@@ -48,7 +48,9 @@ export class SearchFolder {
     const path = join(folder, SEARCH);
     if (await exists(path)) checkSame(folder, parseJson(await readText(path), path, "ERR_OPTION"), search);
     else await checkEmpty(folder);
-    await mkdir(folder, { recursive: true });
+    await mkdir(folder, { recursive: true }).catch((error) => {
+      throw fileError("make", folder, error);
+    });
     await replaceFile(path, (file) => file.writeFile(`${JSON.stringify(search, null, 2)}\n`));
     return new SearchFolder(folder, (await readJsonLines(join(folder, TRIALS), "ERR_OPTION")) as Trial[]);
   }
@@ -87,7 +89,10 @@ function checkSame(folder: string, found: unknown, search: Readonly<Record<strin
 }
 
 async function checkEmpty(folder: string): Promise<void> {
-  const members = (await exists(folder)) ? await readdir(folder).catch(() => ["no folder"]) : [];
+  if (!(await exists(folder))) return;
+  const members = await readdir(folder).catch((error) => {
+    throw fileError("read", folder, error);
+  });
   if (members.length === 0) return;
   throw new ShortlistError(
     "ERR_OPTION",

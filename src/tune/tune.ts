@@ -1,14 +1,24 @@
 import { rm } from "node:fs/promises";
 import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
-import { checkWholeNumber, ShortlistError } from "../errors.js";
+import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
 import { LAST_CLICKS } from "../train/evaluate.js";
 import { type TrainOptions, train } from "../train/trainer.js";
 import { rankTrials, SearchFolder, type Trial } from "./results.js";
 import { drawTrials, type SearchSpace, type Settings } from "./space.js";
 
-type TrainingOptions = "dataset" | "preset" | "config" | "set" | "seed" | "executor" | "threads" | "isa" | "onProgress";
+type TrainingOptions =
+  | "dataset"
+  | "preset"
+  | "config"
+  | "set"
+  | "seed"
+  | "executor"
+  | "threads"
+  | "isa"
+  | "signal"
+  | "onProgress";
 
 export interface TuneOptions extends Pick<TrainOptions, TrainingOptions> {
   /** What is searched, as `parseSpace` or `readSpace` gives it. */
@@ -26,6 +36,12 @@ export interface TuneOptions extends Pick<TrainOptions, TrainingOptions> {
   /** Called after every trial that was run. */
   readonly onTrial?: ((trial: Trial, progress: TuneProgress) => void) | undefined;
 }
+
+const TUNE_OPTIONS: Readonly<Record<keyof TuneOptions, true>> = {
+  ...{ dataset: true, preset: true, config: true, set: true, seed: true, signal: true, onProgress: true },
+  ...{ space: true, output: true, trials: true, halvings: true, eta: true, budgetSeconds: true, onTrial: true },
+  ...{ executor: true, threads: true, isa: true },
+};
 
 /** Where the search stands. */
 export interface TuneProgress {
@@ -59,6 +75,10 @@ export interface TuneReport {
  * begun), by its own time in the rung before, times the passes, in the others. A trial that has begun is finished.
  */
 export async function tune(options: TuneOptions): Promise<TuneReport> {
+  checkOptions("tune", options, TUNE_OPTIONS);
+  checkPath("dataset", options.dataset);
+  checkPath("output", options.output);
+  options.signal?.throwIfAborted();
   const search = await Search.open(options);
   await search.run();
   return search.report();
@@ -154,10 +174,10 @@ class Search {
   }
 
   async #train(settings: Settings, passes: number): Promise<Pick<Trial, "validation" | "failed">> {
-    const { dataset, preset, config, seed, executor, threads, isa, onProgress } = this.#options;
+    const { dataset, preset, config, seed, executor, threads, isa, signal, onProgress } = this.#options;
     const output = this.#folder.work;
     const set = this.#assignments(settings, passes);
-    const shared = { dataset, preset, config, seed, executor, threads, isa, onProgress };
+    const shared = { dataset, preset, config, seed, executor, threads, isa, signal, onProgress };
     await rm(output, { recursive: true, force: true });
     try {
       const { validation } = await train({ ...shared, output, set, validation: LAST_CLICKS });
