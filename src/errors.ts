@@ -3,6 +3,7 @@
  * what was received and, where there is one, the way out. `docs/errors.md` explains each code (a test holds them together).
  */
 export const ERROR_CODES = {
+  ERR_BUSY: "Another run is writing the same output.",
   ERR_CONFIG: "A model or schema configuration has an unknown key, a wrong type or an impossible value.",
   ERR_DATASET: "A dataset folder is missing, incomplete or does not fit what is asked of it.",
   ERR_DIVERGED: "A number is not finite where training, or a trained model, is to go on with it.",

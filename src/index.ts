@@ -15,6 +15,7 @@ export {
 } from "./data/dataset.js";
 export { DEFAULT_MISSING, DEFAULT_SCHEMA, parseSchema, readSchema, type Schema } from "./data/schema.js";
 export { type SimulateOptions, simulate } from "./data/simulate.js";
+export { removeUnfinished } from "./data/unfinished.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";
 export { ERROR_CODES, type ErrorCode, ShortlistError } from "./errors.js";
 export {
@@ -33,7 +34,7 @@ export { formatProgram, type Program, parseProgram, selectOutputs } from "./grap
 export { type ModelConfig, PRESETS, readConfig, resolveConfig } from "./model/config.js";
 export { type ExtendOptions, type Extension, extendModel } from "./model/extend.js";
 export { type Inspection, inspect } from "./model/inspect.js";
-export { Model, openModel, saveModel } from "./model/model.js";
+export { Model, openModel, saveModel, withModelFolder, writeModel } from "./model/model.js";
 export * as ops from "./ops/index.js";
 export { minePopular, mineSimilar, mineUsers } from "./retrieve/mine.js";
 export { recommend, type Shortlist } from "./retrieve/recommend.js";

@@ -6,13 +6,14 @@ import * as assert from "uvu/assert";
 
 /** ARCHITECTURE.md, "Layout": what each folder of src may import besides itself and errors.ts. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  platform: [],
   graph: [],
   random: [],
   ops: ["graph", "random"],
-  executors: ["graph", "ops", "random", "data"],
+  executors: ["platform", "graph", "ops", "random", "data"],
   layers: ["graph", "ops"],
   optimizers: ["graph", "ops"],
-  data: ["random"],
+  data: ["platform", "random"],
   model: ["graph", "ops", "executors", "layers", "optimizers", "random", "data"],
   retrieve: ["data", "model"],
   train: ["graph", "ops", "executors", "random", "data", "model", "retrieve"],

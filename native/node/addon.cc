@@ -19,6 +19,7 @@
 #include "native/core/store.h"
 #include "native/data/batcher.h"
 #include "native/data/prefetch.h"
+#include "native/node/files.h"
 
 namespace shortlist {
 namespace {
@@ -758,6 +759,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeStore", NativeStore::define(env));
   exports.Set("NativeBatches", NativeBatches::define(env));
   exports.Set("NativeExecutor", NativeExecutor::define(env));
+  define_files(env, exports);
   return exports;
 }
 

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type Evaluation, evaluate, openDataset, openModel, type RankingMetrics } from "../index.js";
 import { type EngineFlags, type LogFlags, path, wholeNumbers, withEngineFlags, withLogFlags } from "./options.js";
-import { formatTable, sayReport, writeJson } from "./output.js";
+import { formatTable, print, sayReport, writeJson } from "./output.js";
 
 interface Flags extends EngineFlags, LogFlags {
   readonly top: number[];
@@ -26,7 +26,7 @@ export function evaluateCommand(): Command {
     const logOptions = { onBadLine, maxLineBytes, onReport: sayReport };
     const evaluation = await evaluate(model, log, { tops: top, keepWatched, baselines: dataset, ...logOptions });
     if (json) await writeJson(evaluation);
-    else process.stdout.write(`${formatEvaluation(evaluation)}\n`);
+    else await print(`${formatEvaluation(evaluation)}\n`);
   });
 }
 

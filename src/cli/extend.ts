@@ -1,7 +1,8 @@
 import { Command } from "commander";
-import { extendModel, openDataset, openModel, saveModel } from "../index.js";
+import { extendModel, openDataset, openModel, withModelFolder, writeModel } from "../index.js";
 import { finiteNumber, type LogFlags, path, paths, withLogFlags } from "./options.js";
 import { say, sayReport } from "./output.js";
+import { whenStopped } from "./stop.js";
 
 interface Flags extends LogFlags {
   readonly dataset: string;
@@ -18,14 +19,18 @@ export function extendCommand(): Command {
     .requiredOption("--output <model>", "model folder to write", path)
     .option("--boost <x>", "added to the new items' scores: 1 makes them e times as likely", finiteNumber, 1);
   return withLogFlags(command).action(async (folder: string, logs: string[], { dataset, output, ...flags }: Flags) => {
-    const model = await openModel(folder);
-    const extended = await extendModel(model, {
-      dataset: await openDataset(dataset),
-      logs,
-      ...flags,
-      onReport: sayReport,
+    whenStopped(() => `${output} is as it was before.`);
+    const extended = await withModelFolder(output, async (target) => {
+      const model = await openModel(folder);
+      const extension = await extendModel(model, {
+        dataset: await openDataset(dataset),
+        logs,
+        ...flags,
+        onReport: sayReport,
+      });
+      await writeModel(extension.model, target);
+      return extension;
     });
-    await saveModel(extended.model, output);
     const without = extended.withoutAttributes;
     say(`${output}: ${extended.added} new items${without > 0 ? `, ${without} of them without known attributes` : ""}`);
   });

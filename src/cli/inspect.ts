@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type Inspection, inspect } from "../index.js";
 import { path, wholeNumber } from "./options.js";
-import { formatTable, widthOf, writeJson } from "./output.js";
+import { formatTable, print, widthOf, writeJson } from "./output.js";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
@@ -13,7 +13,7 @@ export function inspectCommand(): Command {
     .action(async (folder: string, { json, ...options }: { samples: number; training: boolean; json: boolean }) => {
       const inspection = await inspect(folder, options);
       if (json) await writeJson(inspection);
-      else process.stdout.write(`${formatInspection(inspection)}\n`);
+      else await print(`${formatInspection(inspection)}\n`);
     });
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
-import { ShortlistError } from "../index.js";
+import { removeUnfinished, ShortlistError } from "../index.js";
 import { describeError, describeOutputError } from "./errors.js";
 import { evaluateCommand } from "./evaluate.js";
 import { extendCommand } from "./extend.js";
@@ -12,6 +12,7 @@ import { say } from "./output.js";
 import { prepareCommand } from "./prepare.js";
 import { recommendCommand } from "./recommend.js";
 import { simulateCommand } from "./simulate.js";
+import { stopOnSignals } from "./stop.js";
 import { trainCommand } from "./train.js";
 import { tuneCommand } from "./tune.js";
 import { vectorsCommand } from "./vectors.js";
@@ -46,8 +47,10 @@ function inheritSettings(command: Command): void {
   for (const inner of command.commands) inheritSettings(inner.copyInheritedSettings(command));
 }
 
+stopOnSignals();
 // Whoever reads may go (`| head`); anything else is an error, a full disk for one.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  removeUnfinished();
   process.exit(error.code === "EPIPE" ? 0 : report(new ShortlistError("ERR_FILE", describeOutputError(error))));
 });
 // There is nobody left to tell.

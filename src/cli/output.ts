@@ -1,5 +1,7 @@
 import { once } from "node:events";
-import type { LogReport } from "../index.js";
+import { fstatSync, writeSync } from "node:fs";
+import { type LogReport, ShortlistError } from "../index.js";
+import { describeOutputError } from "./errors.js";
 
 /** Writes lines to standard output without running ahead of a slow reader; a closed pipe (`| head`) ends the process quietly. */
 export class LineWriter {
@@ -17,8 +19,31 @@ export class LineWriter {
     const text = this.#buffer.join("");
     this.#buffer = [];
     this.#length = 0;
-    if (!process.stdout.write(text)) await once(process.stdout, "drain");
+    await print(text);
   }
+}
+
+/**
+ * Writes to standard output. Node takes a write of a part for the whole where standard output is a file, so that a full disk
+ * would cut the output without an error: files are written to here.
+ */
+export async function print(text: string): Promise<void> {
+  if (!isFile()) {
+    if (!process.stdout.write(text)) await once(process.stdout, "drain");
+    return;
+  }
+  const bytes = Buffer.from(text);
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(process.stdout.fd, bytes, done);
+  } catch (error) {
+    throw new ShortlistError("ERR_FILE", describeOutputError(error as NodeJS.ErrnoException), { cause: error });
+  }
+}
+
+/** Whether standard output is a file or a device that is no terminal: what Node writes to synchronously. */
+function isFile(): boolean {
+  const found = fstatSync(process.stdout.fd);
+  return found.isFile() || (found.isCharacterDevice() && !process.stdout.isTTY);
 }
 
 export async function writeJson(value: unknown): Promise<void> {

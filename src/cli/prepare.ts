@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { prepareDataset, readSchema } from "../index.js";
 import { type LogFlags, path, paths, wholeNumber, withLogFlags } from "./options.js";
 import { say, sayReport } from "./output.js";
+import { whenStopped } from "./stop.js";
 
 interface Flags extends LogFlags {
   readonly output: string;
@@ -26,6 +27,7 @@ export function prepareCommand(): Command {
       path,
     );
   return withLogFlags(command).action(async (logs: string[], { schema, ...flags }: Flags) => {
+    whenStopped(() => `${flags.output} is as it was before.`);
     const { report, ...dataset } = await prepareDataset({
       logs,
       ...flags,

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { simulate } from "../index.js";
 import { path, seedNumber, wholeNumber } from "./options.js";
 import { say } from "./output.js";
+import { whenStopped } from "./stop.js";
 
 interface Flags {
   readonly output: string;
@@ -22,6 +23,7 @@ export function simulateCommand(): Command {
     .option("--mean-clicks <n>", "clicks of a user, on average", wholeNumber(2), 30)
     .option("--seed <n>", "random seed", seedNumber, 1)
     .action(async (flags: Flags) => {
+      whenStopped(() => `${flags.output} is as it was before.`);
       const report = await simulate(flags);
       say(`${flags.output}: ${flags.users} users, ${report.clicks} clicks`);
     });

@@ -10,8 +10,9 @@ import {
   withEngineFlags,
   withLogFlags,
 } from "./options.js";
-import { formatTable, say, sayReport, warn, writeJson } from "./output.js";
+import { formatTable, print, say, sayReport, warn, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
+import { whenStopped } from "./stop.js";
 
 interface Flags extends EngineFlags, LogFlags {
   readonly output: string;
@@ -98,6 +99,12 @@ export function trainCommand(): Command {
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}=${value}`);
     const progress = new TrainingProgress(process.stderr);
+    let finished = 0;
+    whenStopped(() =>
+      finished === 0
+        ? `No pass was finished; ${flags.output} is as it was before.`
+        : `The passes up to ${finished} are finished and stay in ${flags.output} (pass-1, …).`,
+    );
     try {
       const report = await train({
         ...rest,
@@ -108,7 +115,10 @@ export function trainCommand(): Command {
         onReport: sayReport,
         onWarning: warn,
         onProgress: (state) => progress.update(state),
-        onPass: (result) => progress.endPass(result),
+        onPass: (result) => {
+          progress.endPass(result);
+          finished = result.pass;
+        },
       });
       progress.stop();
       if (report.validation) {
@@ -120,7 +130,7 @@ export function trainCommand(): Command {
         say(formatEvaluation(report.evaluation));
       }
       const { evaluation: _, ...speed } = report;
-      if (report.profile && !json) process.stdout.write(`${formatProfile(report.profile)}\n`);
+      if (report.profile && !json) await print(`${formatProfile(report.profile)}\n`);
       if (json) await writeJson(speed);
       else
         say(

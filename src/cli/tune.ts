@@ -3,6 +3,7 @@ import { PRESETS, readConfig, readSpace, type Trial, tune } from "../index.js";
 import { duration, type EngineFlags, path, seedNumber, wholeNumber, withEngineFlags } from "./options.js";
 import { say, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
+import { whenStopped } from "./stop.js";
 
 interface Flags extends EngineFlags {
   readonly space: string;
@@ -48,6 +49,7 @@ export function tuneCommand(): Command {
   return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
     const { space, config, budget, passes, set, json, ...rest } = flags;
     const progress = new TrainingProgress(process.stderr);
+    whenStopped(() => `Finished trials stay in ${flags.output}: the same command goes on with the search.`);
     try {
       const report = await tune({
         ...rest,

@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { openModel, writeItemVectors, writeUserVectors } from "../index.js";
 import { type EngineFlags, type LogFlags, path, withEngineFlags, withLogFlags } from "./options.js";
 import { say, sayReport } from "./output.js";
+import { whenStopped } from "./stop.js";
 
 interface Flags extends EngineFlags {
   readonly output: string;
@@ -18,6 +19,7 @@ export function vectorsCommand(): Command {
         .argument("<model>", "model folder", path)
         .argument("<log>", "click log", path),
     ).action(async (folder: string, log: string, flags: Flags & LogFlags) => {
+      whenStopped(() => `${flags.output} is as it was before.`);
       const { output, format, transform, onBadLine, maxLineBytes, ...engine } = flags;
       const options = { output, format, transform, onBadLine, maxLineBytes, onReport: sayReport };
       const report = await writeUserVectors(await openModel(folder, engine), log, options);
@@ -28,6 +30,7 @@ export function vectorsCommand(): Command {
     withVectorFlags(
       new Command("items").description("[b; w] of each item").argument("<model>", "model folder", path),
     ).action(async (folder: string, { output, format, transform, ...engine }: Flags) => {
+      whenStopped(() => `${output} is as it was before.`);
       const report = await writeItemVectors(await openModel(folder, engine), { output, format, transform });
       say(`${output}: ${report.count} vectors of width ${report.width}`);
     }),

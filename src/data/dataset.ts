@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { checkOptions, checkPath, checkPaths, ShortlistError } from "../errors.js";
 import {
@@ -20,7 +20,7 @@ import {
   encodeLog,
   type NumberStatistics,
 } from "./clicks.js";
-import { formatJson, hasCode, replaceFile, replaceFolder } from "./files.js";
+import { formatJson, hasCode, replaceFile } from "./files.js";
 import {
   digestsOf,
   type FolderReader,
@@ -30,6 +30,7 @@ import {
   VOCABULARY,
   vocabularyFile,
 } from "./members.js";
+import { type FolderKind, replaceFolder, withOutputFolder } from "./output_folder.js";
 import { readSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from "./safetensors.js";
 import {
   DEFAULT_MISSING,
@@ -128,7 +129,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     signal: options.signal,
     progress: progress && ((bytes: number, totalBytes: number) => progress(pass, bytes, totalBytes)),
   });
-  return replaceFolder(output, refuseUnlessDataset, async (folder) => {
+  const write = async (folder: string) => {
     const copies = join(folder, COPIES);
     await mkdir(copies);
     const counts = new LogCounts(schema);
@@ -171,7 +172,8 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       suspects: suspectsOf(encoding),
       report,
     };
-  });
+  };
+  return withOutputFolder(output, DATASET, (target) => replaceFolder(target, DESCRIPTION, write));
 }
 
 /** The tokens of all vocabularies that look like words for a missing value. */
@@ -235,20 +237,12 @@ function fail(folder: string, problem: string): never {
   throw new ShortlistError("ERR_DATASET", `${folder}: ${problem}. ${WAY_OUT}`);
 }
 
-/** Only an empty folder or a dataset with nothing else in it may be replaced: replacing removes what is there. */
-async function refuseUnlessDataset(folder: string): Promise<void> {
-  const refuse = (problem: string): never => {
-    throw new ShortlistError("ERR_DATASET", `Refused to replace ${folder}: ${problem}. Choose another output folder`);
-  };
-  if (!(await stat(folder)).isDirectory()) refuse("it is a file");
-  const names = await readdir(folder);
-  if (names.length === 0) return;
-  if (!names.includes(DESCRIPTION) || (await readJson(join(folder, DESCRIPTION)))?.["format"] !== FORMAT) {
-    refuse("it is a folder that is not a dataset");
-  }
-  const foreign = names.find((name) => ![DESCRIPTION, VOCABULARY, CLICKS].includes(name));
-  if (foreign) refuse(`it holds ${foreign}, which is no part of a dataset and would be lost`);
-}
+const DATASET: FolderKind = {
+  name: "dataset",
+  code: "ERR_DATASET",
+  owns: (name) => [DESCRIPTION, VOCABULARY, CLICKS].includes(name),
+  description: DESCRIPTION,
+};
 
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
   try {

@@ -1,20 +1,11 @@
 import { isUtf8 } from "node:buffer";
-import { randomBytes } from "node:crypto";
-import {
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  writeFile,
-} from "node:fs/promises";
+import { constants, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import { access, type FileHandle, mkdir, open, readFile, readlink, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { type ErrorCode, ShortlistError } from "../errors.js";
+import { hiddenNameFor } from "./hidden_names.js";
+import { moveFile, stagedMembers, swapMembers } from "./swap.js";
+import { whileUnfinished } from "./unfinished.js";
 
 /** ERR_FILE with the reason that the operating system gave. */
 export function fileError(action: string, path: string, cause: unknown): ShortlistError {
@@ -23,11 +14,19 @@ export function fileError(action: string, path: string, cause: unknown): Shortli
   const reasons: Record<string, string> = {
     ENOENT: "it does not exist",
     EISDIR: "it is a folder",
+    EEXIST: "a file that is not a folder is in the way",
     ENOTDIR: "a part of the path is not a folder",
     EACCES: "permission denied",
+    EPERM: "permission denied",
+    EROFS: "the disk can only be read",
     ENOSPC: "the disk is full",
+    EDQUOT: "the quota of the disk is used up",
+    ENAMETOOLONG: "the name is too long",
+    ELOOP: "its links lead in a circle",
+    EBUSY: "it is in use by the system",
   };
-  return new ShortlistError("ERR_FILE", `Cannot ${action} ${path}: ${reasons[code ?? ""] ?? message}`, { cause });
+  const reason = code === "ENOENT" && action === "write" ? "no file can be made there" : reasons[code ?? ""];
+  return new ShortlistError("ERR_FILE", `Cannot ${action} ${path}: ${reason ?? message}`, { cause });
 }
 
 /** Whether an error of the operating system has this code, e.g. ENOENT. */
@@ -73,130 +72,152 @@ export function formatJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** A hidden name beside `path`, on the same disk: what is renamed from it appears whole or not at all. */
-function siblingOf(path: string): string {
-  return join(dirname(path), `.${basename(path)}.partial-${process.pid}-${randomBytes(4).toString("hex")}`);
-}
-
-/** Whether a name is of what a process means, or meant when it was stopped, to rename. */
-export function isPartial(name: string): boolean {
-  return /^\..+\.partial-\d+-[0-9a-f]{8}$/.test(name);
-}
-
-/** Whether it is to become `target`. */
-export function isPartialOf(name: string, target: string): boolean {
-  return isPartial(name) && name.startsWith(`.${target}.partial-`);
-}
-
-/** Throws ERR_FILE unless files can be written to a folder, which need not be there; it leaves none. */
-export async function checkWritable(folder: string): Promise<void> {
-  const file = siblingOf(join(folder, "check"));
-  const undoParents = await makeParents(file);
-  try {
-    await writeFile(file, "").finally(() => rm(file, { force: true }));
-  } catch (error) {
-    throw asFileError("write", folder, error);
-  } finally {
-    await undoParents();
-  }
+/** A file to write: its path, and what writes it. */
+export interface OutputFile {
+  readonly path: string;
+  readonly write: (file: FileHandle) => Promise<void>;
 }
 
 /**
- * Writes a file under a temporary name beside `path` and renames it at the end, so that `path` is never half written:
- * after an error it is what it was before. Missing parent folders are made.
+ * Writes a file under a hidden name beside `path` and renames it at the end, so that `path` is never half written: after an
+ * error it is what it was before. A link stays a link and what it leads to is replaced; a file that is there keeps its mode.
+ * Devices and pipes are written to. Missing parent folders are made.
  */
-export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  const temporary = siblingOf(path);
+export async function replaceFile(path: string, write: OutputFile["write"]): Promise<void> {
   const undoParents = await makeParents(path);
   try {
-    const file = await open(temporary, "wx");
+    const { target, isFile } = await destinationOf(path);
+    if (!isFile) return await writeDirectly(target, write);
+    const temporary = hiddenNameFor(target);
+    const finish = whileUnfinished(() => unlinkSync(temporary));
     try {
-      await write(file);
-      await file.sync();
+      if (!(await writeNew(temporary, target, write))) return await writeInPlace(target, write);
+      moveFile(temporary, target);
     } finally {
-      await file.close();
+      finish();
     }
-    await rename(temporary, path);
+    await syncFolder(dirname(target));
   } catch (error) {
-    await rm(temporary, { force: true });
-    await undoParents();
     throw asFileError("write", path, error);
+  } finally {
+    undoParents();
   }
 }
 
-/**
- * Writes a folder under a temporary name beside `path` and renames it at the end. An existing folder is replaced only
- * if `checkReplaceable` (called before `write`) does not throw; it stays in place until the new one is complete, and
- * comes back if it cannot take its place. Its members named in `keep` move over to the new one.
- */
-export async function replaceFolder<T>(
-  path: string,
-  checkReplaceable: (existing: string) => Promise<void>,
-  write: (temporary: string) => Promise<T>,
-  keep: readonly string[] = [],
-): Promise<T> {
+/** `replaceFile` for files of one folder that belong together: their names lead to the old ones, or all to the new ones. */
+export async function replaceFiles(files: readonly OutputFile[]): Promise<void> {
+  const destinations = await Promise.all(files.map(({ path }) => destinationOf(path)));
+  const folder = dirname(destinations[0]!.target);
+  const areMembers = destinations.every(({ target, isFile }) => isFile && dirname(target) === folder);
+  if (files.length === 1 || !areMembers) {
+    for (const { path, write } of files) await replaceFile(path, write);
+    return;
+  }
+  const undoParents = await makeParents(files[0]!.path);
+  const hidden = hiddenNameFor(destinations[0]!.target);
+  const finish = whileUnfinished(() => rmSync(hidden, { recursive: true, force: true }));
+  try {
+    await mkdir(stagedMembers(hidden), { recursive: true });
+    for (const [i, { write }] of files.entries()) {
+      const { target } = destinations[i]!;
+      await writeNew(join(stagedMembers(hidden), basename(target)), target, write);
+    }
+    await syncFolder(stagedMembers(hidden));
+    swapMembers(folder, hidden, []);
+    await syncFolder(folder);
+  } catch (error) {
+    throw asFileError("write", files[0]!.path, error);
+  } finally {
+    finish();
+    undoParents();
+  }
+}
+
+/** Where a file output goes: the end of its links, and whether that is a regular file, or free for one. */
+export async function destinationOf(path: string): Promise<{ readonly target: string; readonly isFile: boolean }> {
   let target = resolve(path);
-  const exists = await lstat(target).then(
+  for (let links = 0; links < 40; links++) {
+    // A descriptor of a process, such as /dev/stdout: it is written to, wherever it leads.
+    if (/^\/(?:proc\/[^/]+|dev)\/fd\/\d+$/.test(target)) return { target, isFile: false };
+    const link = await readlink(target).catch(() => undefined);
+    if (link === undefined) break;
+    target = resolve(dirname(target), link);
+  }
+  const found = await stat(target).catch(() => undefined);
+  return { target, isFile: found === undefined || found.isFile() || found.isDirectory() };
+}
+
+/** Writes a new file with the mode of `like`; false where its folder takes no new file but `like` can be written. */
+async function writeNew(path: string, like: string, write: OutputFile["write"]): Promise<boolean> {
+  const before = await stat(like).catch(() => undefined);
+  if (before?.isDirectory()) throw Object.assign(new Error(), { code: "EISDIR", syscall: "open" });
+  let file: FileHandle;
+  try {
+    file = await open(path, "wx");
+  } catch (error) {
+    const isClosed = ["EACCES", "EPERM", "EROFS"].some((code) => hasCode(error, code));
+    if (before && isClosed && (await isWritable(like))) return false;
+    throw error;
+  }
+  try {
+    if (before) {
+      await file.chown(before.uid, before.gid).catch(() => undefined);
+      await file.chmod(before.mode & 0o7777);
+    }
+    await write(file);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return true;
+}
+
+async function writeInPlace(path: string, write: OutputFile["write"]): Promise<void> {
+  const file = await open(path, "w");
+  try {
+    await write(file);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeDirectly(path: string, write: OutputFile["write"]): Promise<void> {
+  const file = await open(path, "a");
+  try {
+    await write(file);
+  } finally {
+    await file.close();
+  }
+}
+
+export function isWritable(path: string): Promise<boolean> {
+  return access(path, constants.W_OK).then(
     () => true,
     () => false,
   );
-  if (exists) {
-    // A link to a folder stays a link: what it points to is replaced.
-    target = await realpath(target).catch((error) => {
-      throw asFileError("write", path, error);
-    });
-    await checkReplaceable(target);
-  }
-  const temporary = siblingOf(target);
-  const undoParents = await makeParents(target);
-  try {
-    await mkdir(temporary);
-    const result = await write(temporary);
-    for (const name of keep) await rename(join(target, name), join(temporary, name));
-    await swapIn(temporary, target);
-    return result;
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    await undoParents();
-    throw asFileError("write", path, error);
-  }
 }
 
-async function swapIn(temporary: string, target: string): Promise<void> {
-  const old = siblingOf(target);
-  const replaced = await rename(target, old).then(
-    () => true,
-    (error) => {
-      if (hasCode(error, "ENOENT")) return false;
-      throw error;
-    },
-  );
-  try {
-    await rename(temporary, target);
-  } catch (error) {
-    if (replaced) await rename(old, target);
-    throw error;
-  }
-  if (replaced) await rm(old, { recursive: true, force: true });
+/** Makes what was renamed in a folder last; there are file systems on which folders cannot be synced. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r").catch(() => undefined);
+  await folder?.sync().catch(() => undefined);
+  await folder?.close();
 }
 
 /** Makes the parent folders; the result removes those that were made, as far as they are empty. */
-async function makeParents(path: string): Promise<() => Promise<void>> {
+export async function makeParents(path: string): Promise<() => void> {
   const parent = resolve(dirname(path));
   const first = await mkdir(parent, { recursive: true }).catch((error) => {
     throw asFileError("make", parent, error);
   });
-  return async () => {
-    if (first === undefined) return;
-    try {
-      for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) await rmdir(folder);
-    } catch {
-      // Not empty: somebody else uses it now.
-    }
-  };
+  if (first === undefined) return () => undefined;
+  return whileUnfinished(() => {
+    for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) rmdirSync(folder);
+  });
 }
 
 /** Errors of the operating system become ERR_FILE; programming errors and our own stay what they are. */
-function asFileError(action: string, path: string, error: unknown): unknown {
+export function asFileError(action: string, path: string, error: unknown): unknown {
   return (error as NodeJS.ErrnoException | undefined)?.syscall ? fileError(action, path, error) : error;
 }

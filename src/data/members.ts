@@ -5,7 +5,8 @@ import { basename, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { type ErrorCode, ShortlistError } from "../errors.js";
-import { exists, fileError, isPartial, isPartialOf } from "./files.js";
+import { exists, fileError } from "./files.js";
+import { isPartial, isPartialOf } from "./hidden_names.js";
 import { ID_KEY } from "./safetensors.js";
 import { Vocabulary } from "./vocabulary.js";
 

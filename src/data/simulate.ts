@@ -4,6 +4,8 @@ import { type AliasTable, aliasTable } from "../random/alias_table.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { RandomStream, STREAMS } from "../random/philox.js";
 import { replaceFile } from "./files.js";
+import { type FolderKind, replaceFolder, withOutputFolder } from "./output_folder.js";
+import { Turns } from "./turns.js";
 
 export interface SimulateOptions {
   /** Folder for train.tsv, test.tsv and infer.tsv. */
@@ -72,11 +74,18 @@ export async function simulate(options: SimulateOptions): Promise<SimulatedLogs>
   check("users", users, 1);
   check("items", items, 50);
   check("meanClicks", meanClicks, MIN_CLICKS);
+  return withOutputFolder(output, KIND, (folder) => simulateInto(folder, { output, users, items, meanClicks, seed }));
+}
+
+async function simulateInto(folder: string, options: Required<SimulateOptions>): Promise<SimulatedLogs> {
+  const { output, users, items, meanClicks, seed } = options;
   const catalogue = new Catalogue(items, seed);
+  const turns = new Turns();
   let clicks = 0;
   const history: string[] = [];
   const whole: string[] = [];
   for (let user = 0; user < users; user++) {
+    if (turns.isDue) await turns.take();
     const { before, after, watched } = simulateUser(catalogue, user, meanClicks, seed);
     const texts = Array.from(watched, (item) => catalogue.texts[item]!);
     whole.push(`${before}\t${texts.join(";")}\t${after}\n`);
@@ -84,12 +93,24 @@ export async function simulate(options: SimulateOptions): Promise<SimulatedLogs>
     history.push(`${before}\t${texts.join(";")}\t${after}\n`);
     clicks += texts.length;
   }
-  const paths = { train: join(output, "train.tsv"), test: join(output, "test.tsv"), infer: join(output, "infer.tsv") };
-  await writeLines(paths.train, history);
-  await writeLines(paths.test, whole);
-  await writeLines(paths.infer, history);
+  const [train, test, infer] = [LOGS.train, LOGS.test, LOGS.infer].map((name) => join(output, name));
+  const paths = { train: train!, test: test!, infer: infer! };
+  const write = async (staging: string) => {
+    await writeLines(join(staging, LOGS.train), history);
+    await writeLines(join(staging, LOGS.test), whole);
+    await writeLines(join(staging, LOGS.infer), history);
+  };
+  await replaceFolder(folder, undefined, write, (name) => !isLog(name));
   return { ...paths, clicks };
 }
+
+const LOGS = { train: "train.tsv", test: "test.tsv", infer: "infer.tsv" };
+
+function isLog(name: string): boolean {
+  return Object.values(LOGS).includes(name);
+}
+
+const KIND: FolderKind = { name: "folder of simulated logs", code: "ERR_FILE", owns: isLog, isShared: true };
 
 async function writeLines(path: string, lines: readonly string[]): Promise<void> {
   const linesAtOnce = 1 << 12;

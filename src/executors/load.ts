@@ -1,8 +1,7 @@
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import type { TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
 import type { Clicks } from "../data/clicks.js";
 import { ShortlistError } from "../errors.js";
+import { requireAddon } from "../platform/addon.js";
 import type { StepsOptions, StepsResult, StoredTensor } from "./executor.js";
 
 type NativeArray = Float32Array | Int32Array | Uint32Array;
@@ -54,18 +53,10 @@ export interface Addon {
   ) => NativeExecutorHandle;
 }
 
-/** Where node-gyp puts the addon, seen from src/executors and dist/executors alike. */
-const ADDON = fileURLToPath(new URL("../../build/Release/shortlist.node", import.meta.url));
-
-let loaded: Addon | undefined;
-
 /** The native engine's addon; ERR_EXECUTOR that names the ways out where it cannot be loaded. */
-export function loadAddon(path = ADDON): Addon {
-  if (path === ADDON && loaded) return loaded;
+export function loadAddon(path?: string): Addon {
   try {
-    const addon = createRequire(import.meta.url)(path) as Addon;
-    if (path === ADDON) loaded = addon;
-    return addon;
+    return requireAddon(path) as Addon;
   } catch (cause) {
     throw new ShortlistError(
       "ERR_EXECUTOR",

@@ -1,18 +1,9 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isMaxLineBytes } from "../data/click_log.js";
 import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
-import {
-  checkWritable,
-  exists,
-  formatJson,
-  hasCode,
-  isPartial,
-  parseJson,
-  replaceFile,
-  replaceFolder,
-} from "../data/files.js";
+import { formatJson, hasCode, parseJson, replaceFile } from "../data/files.js";
 import {
   digestsOf,
   type FolderReader,
@@ -21,6 +12,7 @@ import {
   VOCABULARY,
   vocabularyFile,
 } from "../data/members.js";
+import { type FolderKind, replaceFolder, withOutputFolder } from "../data/output_folder.js";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
 import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
 import type { Vocabulary } from "../data/vocabulary.js";
@@ -90,19 +82,39 @@ export class Model {
   }
 }
 
+const MODEL: FolderKind = {
+  name: "model",
+  code: "ERR_MODEL",
+  owns: (name) => [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, METRICS].includes(name) || PASS_FOLDER.test(name),
+  description: DESCRIPTION,
+};
+
+/** `work` with the folder of a model to write, once it is clear that it can be written; see `withOutputFolder`. */
+export function withModelFolder<T>(path: string, work: (folder: string) => Promise<T>): Promise<T> {
+  return withOutputFolder(path, MODEL, work);
+}
+
 /**
  * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv`. It appears whole
- * or not at all, replaces an older model only when it is complete, and takes the members of the folder that `keep` names
- * (`pass-<n>`, `metrics.jsonl`) along. ERR_DIVERGED where a weight is not finite.
+ * or not at all and replaces an older model only when it is complete. ERR_DIVERGED where a weight is not finite, ERR_BUSY
+ * where somebody else is writing that folder.
  */
-export async function saveModel(model: Model, folder: string, keep: readonly string[] = []): Promise<void> {
+export function saveModel(model: Model, folder: string): Promise<void> {
+  return withModelFolder(folder, (target) => writeModel(model, target));
+}
+
+/**
+ * `saveModel` for who is in `withModelFolder`. The members of the folder that `keep` names (`pass-<n>`, `metrics.jsonl`)
+ * stay in it.
+ */
+export async function writeModel(model: Model, folder: string, keep: readonly string[] = []): Promise<void> {
   const { config, schema, vocabularies, numbers, maxLineBytes, training } = model.description;
   const problem = describeNotFinite(model.store, storedTensors(model.program));
   if (problem) throw new ShortlistError("ERR_DIVERGED", `Refused to save the model to ${folder}: ${problem}`);
   const encoding = { config, schema, numbers: Object.fromEntries(numbers), max_line_bytes: maxLineBytes };
   await replaceFolder(
     folder,
-    refuseUnlessModel,
+    DESCRIPTION,
     async (temporary) => {
       await replaceFile(join(temporary, PROGRAM), (file) => file.writeFile(formatProgram(model.program)));
       await mkdir(join(temporary, VOCABULARY));
@@ -120,26 +132,8 @@ export async function saveModel(model: Model, folder: string, keep: readonly str
       const description = { format: FORMAT, version: VERSION, id, members, ...encoding, training };
       await replaceFile(join(temporary, DESCRIPTION), (file) => file.writeFile(formatJson(description)));
     },
-    keep,
+    (name) => keep.includes(name),
   );
-}
-
-/** Throws unless a model can be written to this path: it is free, or an empty folder, or a model to be replaced. */
-export async function checkModelFolder(folder: string): Promise<void> {
-  if (await exists(folder)) await refuseUnlessModel(folder);
-  await checkWritable(folder);
-}
-
-async function refuseUnlessModel(folder: string): Promise<void> {
-  const refuse = (problem: string): never => {
-    throw new ShortlistError("ERR_MODEL", `Refused to replace ${folder}: ${problem}. Choose another output folder`);
-  };
-  if (!(await stat(folder)).isDirectory()) refuse("it is a file");
-  const parts = [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, METRICS];
-  const foreign = (await readdir(folder)).find(
-    (name) => !parts.includes(name) && !PASS_FOLDER.test(name) && !isPartial(name),
-  );
-  if (foreign) refuse(`it holds ${foreign}, which is no part of a model and would be lost`);
 }
 
 /** Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. */

@@ -1,7 +1,8 @@
 import { NextClickBatches } from "../data/batches.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { encodeUsers } from "../data/clicks.js";
-import { replaceFile } from "../data/files.js";
+import { type OutputFile, replaceFiles } from "../data/files.js";
+import { withOutputFiles } from "../data/output_folder.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkPath, type OptionNames } from "../errors.js";
 import type { Model } from "../model/model.js";
@@ -52,6 +53,10 @@ interface VectorRows {
 /** Writes the vector of each line's user: what the user may click after the line's last click is near it. */
 export async function writeUserVectors(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
+  return withOutputFiles(pathsOf(options), () => writeVectorsOfUsers(model, log, options));
+}
+
+async function writeVectorsOfUsers(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
   const { window, windows, userVectorWidth: width } = model.description.config;
   const batches = new NextClickBatches({ clicks, window, windows });
@@ -77,6 +82,10 @@ export async function writeUserVectors(model: Model, log: string, options: UserV
 /** Writes the vector of each item, in id order, `<unk>` left out. */
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);
+  return withOutputFiles(pathsOf(options), () => writeVectorsOfItems(model, options));
+}
+
+async function writeVectorsOfItems(model: Model, options: VectorOptions): Promise<VectorReport> {
   options.signal?.throwIfAborted();
   await model.items.load(new Turns(options.signal));
   const width = model.description.config.userVectorWidth;
@@ -119,22 +128,26 @@ function transformed(
   return { ...plain, width: plain.width + 1, read: (first, count) => simpleLsh(plain.read(first, count)) };
 }
 
+/** The files that are written: of npy, the tokens of its rows have one of their own. */
+function pathsOf({ output, format }: VectorOptions): string[] {
+  return format === "npy" ? [output, `${output}.tokens.txt`] : [output];
+}
+
 async function writeVectors(rows: VectorRows, options: VectorOptions): Promise<VectorReport> {
-  const { output, format = "text", signal } = options;
+  const { format = "text", signal } = options;
   const { tokens, width, read } = rows;
-  const write = (path: string, head: string | Buffer, chunk: ChunkWriter) =>
-    writeChunks(path, head, tokens.length, new Turns(signal), chunk);
-  if (format === "npy") {
-    await write(`${output}.tokens.txt`, "", (first, count) => `${tokens.slice(first, first + count).join("\n")}\n`);
-    await write(output, npyHead(tokens.length, width), (first, count) => bytesOf(read(first, count)));
-  } else {
-    await write(output, "", (first, count) => {
-      const values = Array.from(read(first, count), formatFloat32);
-      const line = (_: unknown, row: number) =>
-        `${tokens[first + row]}\t${values.slice(row * width, (row + 1) * width).join(",")}\n`;
-      return Array.from({ length: count }, line).join("");
-    });
-  }
+  const writer = (head: string | Buffer, chunk: ChunkWriter) =>
+    chunkWriter(head, tokens.length, new Turns(signal), chunk);
+  const texts = writer("", (first, count) => {
+    const values = Array.from(read(first, count), formatFloat32);
+    const line = (_: unknown, row: number) =>
+      `${tokens[first + row]}\t${values.slice(row * width, (row + 1) * width).join(",")}\n`;
+    return Array.from({ length: count }, line).join("");
+  });
+  const arrays = writer(npyHead(tokens.length, width), (first, count) => bytesOf(read(first, count)));
+  const names = writer("", (first, count) => `${tokens.slice(first, first + count).join("\n")}\n`);
+  const writers = format === "npy" ? [arrays, names] : [texts];
+  await replaceFiles(pathsOf(options).map((path, i) => ({ path, write: writers[i]! })));
   return { count: tokens.length, width };
 }
 
@@ -147,21 +160,15 @@ const ROWS_AT_ONCE = 64;
 
 type ChunkWriter = (first: number, count: number) => string | Uint8Array;
 
-/** Writes a file of a head and `count` rows, some at a time. */
-async function writeChunks(
-  path: string,
-  head: string | Buffer,
-  count: number,
-  turns: Turns,
-  chunk: ChunkWriter,
-): Promise<void> {
-  await replaceFile(path, async (file) => {
+/** Writes a head and `count` rows, some at a time. */
+function chunkWriter(head: string | Buffer, count: number, turns: Turns, chunk: ChunkWriter): OutputFile["write"] {
+  return async (file) => {
     await file.writeFile(head);
     for (let first = 0; first < count; first += ROWS_AT_ONCE) {
       await file.writeFile(chunk(first, Math.min(ROWS_AT_ONCE, count - first)));
       if (turns.isDue) await turns.take();
     }
-  });
+  };
 }
 
 function bytesOf(values: Float64Array): Uint8Array {

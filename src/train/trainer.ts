@@ -20,7 +20,7 @@ import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } f
 import { describeNotFinite } from "../model/finite.js";
 import { initializeStore } from "../model/initialize.js";
 import { checkMemory } from "../model/memory.js";
-import { checkModelFolder, METRICS, Model, passFolder, restoreWeights, saveModel } from "../model/model.js";
+import { METRICS, Model, passFolder, restoreWeights, withModelFolder, writeModel } from "../model/model.js";
 import { trainingBatchOptions } from "../model/network.js";
 import {
   type InitializedProgram,
@@ -132,19 +132,27 @@ export interface TrainReport {
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
   checkOptions("train", options, TRAIN_OPTIONS);
-  const { output, seed = 1, signal } = options;
   checkPath("dataset", options.dataset);
-  checkPath("output", output);
+  checkPath("output", options.output);
   if (options.testLog !== undefined) checkPath("testLog", options.testLog);
   if (options.validation !== undefined) checkPath("validation", options.validation);
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
   const patience = patienceOf(options);
   if (options.steps !== undefined) checkWholeNumber("steps", options.steps, 1);
   const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
   const dataset = await openDataset(options.dataset);
   const config = forCatalogue(chosen, itemVocabulary(dataset).size);
   checkTimes(config, dataset);
-  await checkModelFolder(output);
+  return withModelFolder(options.output, (output) => trainInto(output, { ...options, patience }, dataset, config));
+}
+
+async function trainInto(
+  output: string,
+  options: TrainOptions & { readonly patience: number },
+  dataset: Dataset,
+  config: CatalogueConfig,
+): Promise<TrainReport> {
+  const { seed = 1, signal } = options;
   const validation =
     options.validation === undefined ? undefined : await openValidation(options.validation, dataset, options);
   const test = options.testLog === undefined ? undefined : await encodeTestLog(options.testLog, dataset, options);
@@ -168,13 +176,13 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batches.batchesPerPass);
     const { profile, onProgress } = options;
     const loop = new TrainingLoop(network.executor, batches, { config, seed, steps, profile, signal, onProgress });
-    const passes = await runPasses(loop, network, { ...options, patience }, validation?.evaluationSet);
+    const passes = await runPasses(loop, network, { ...options, output }, validation?.evaluationSet);
 
     const last = passes.at(-1)!;
     const kept = passes.findLast(({ best }) => best)!;
     const model = network.modelAfter(kept);
     if (kept !== last) await restoreWeights(model, join(output, passFolder(kept.pass)));
-    await saveModel(model, output, [METRICS, ...passes.filter(isWhole).map(({ pass }) => passFolder(pass))]);
+    await writeModel(model, output, [METRICS, ...passes.filter(isWhole).map(({ pass }) => passFolder(pass))]);
     const evaluation = test && (await network.evaluate(test, { trainingClicks: clicks, signal }));
     return {
       samplesPerSecond: last.samples / last.seconds,
@@ -215,7 +223,7 @@ async function runPasses(
     await network.settle(trained.step);
     await network.composeItems();
     network.checkFinite(trained.step);
-    if (isWhole(trained)) await saveModel(network.modelAfter(trained), join(output, passFolder(pass)));
+    if (isWhole(trained)) await writeModel(network.modelAfter(trained), join(output, passFolder(pass)));
     const started = performance.now();
     const validation = evaluationSet && (await network.evaluate(evaluationSet, { signal }));
     const evaluationSeconds = (performance.now() - started) / 1000;

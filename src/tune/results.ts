@@ -1,7 +1,9 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { exists, fileError, parseJson, readText, replaceFile } from "../data/files.js";
 import { JsonLines, readJsonLines } from "../data/json_lines.js";
+import { LOCK_INSIDE } from "../data/lock.js";
+import { type FolderKind, withOutputFolder } from "../data/output_folder.js";
 import { ShortlistError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import type { RankingMetrics } from "../train/metrics.js";
@@ -31,6 +33,14 @@ const BEST = "best.json";
 /** Holds the model of the trial that runs. */
 const WORK = "work";
 
+const KIND: FolderKind = {
+  name: "search",
+  code: "ERR_OPTION",
+  owns: (name) => [SEARCH, TRIALS, TABLE, BEST, WORK].includes(name),
+  // Whether it holds a search, and which, is looked at when it is opened.
+  isShared: true,
+};
+
 /** The folder of a search: what is searched (search.json), its trials as they end, and what they say so far. */
 export class SearchFolder {
   readonly trials: Trial[];
@@ -43,14 +53,17 @@ export class SearchFolder {
     this.#lines = new JsonLines(join(folder, TRIALS), trials);
   }
 
+  /** `work` in the folder of the search at `path`, which nobody else can write meanwhile. */
+  static locked<T>(path: string, work: (folder: string) => Promise<T>): Promise<T> {
+    return withOutputFolder(path, KIND, work);
+  }
+
   /** Opens a new folder, or that of the same search; ERR_OPTION where it holds another search or something else. */
   static async open(folder: string, search: Readonly<Record<string, unknown>>): Promise<SearchFolder> {
     const path = join(folder, SEARCH);
     if (await exists(path)) checkSame(folder, parseJson(await readText(path), path, "ERR_OPTION"), search);
     else await checkEmpty(folder);
-    await mkdir(folder, { recursive: true }).catch((error) => {
-      throw fileError("make", folder, error);
-    });
+    await rm(join(folder, WORK), { recursive: true, force: true });
     await replaceFile(path, (file) => file.writeFile(`${JSON.stringify(search, null, 2)}\n`));
     return new SearchFolder(folder, (await readJsonLines(join(folder, TRIALS), "ERR_OPTION")) as Trial[]);
   }
@@ -90,9 +103,10 @@ function checkSame(folder: string, found: unknown, search: Readonly<Record<strin
 
 async function checkEmpty(folder: string): Promise<void> {
   if (!(await exists(folder))) return;
-  const members = await readdir(folder).catch((error) => {
+  const found = await readdir(folder).catch((error) => {
     throw fileError("read", folder, error);
   });
+  const members = found.filter((name) => name !== LOCK_INSIDE);
   if (members.length === 0) return;
   throw new ShortlistError(
     "ERR_OPTION",

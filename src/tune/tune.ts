@@ -79,9 +79,11 @@ export async function tune(options: TuneOptions): Promise<TuneReport> {
   checkPath("dataset", options.dataset);
   checkPath("output", options.output);
   options.signal?.throwIfAborted();
-  const search = await Search.open(options);
-  await search.run();
-  return search.report();
+  return SearchFolder.locked(options.output, async (output) => {
+    const search = await Search.open({ ...options, output });
+    await search.run();
+    return search.report();
+  });
 }
 
 class Search {

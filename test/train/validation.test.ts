@@ -29,7 +29,11 @@ function trainSmall(name: string, { set = [], ...options }: Partial<TrainOptions
   return train({ dataset: at("dataset"), output: at(name), set: [...SMALL, "passes=2", ...set], ...options });
 }
 
-const weights = (name: string) => readFile(at(`${name}/model.safetensors`));
+/** The tensors of a model, without the header, whose id also covers the vocabularies. */
+const weights = async (name: string) => {
+  const bytes = await readFile(at(`${name}/model.safetensors`));
+  return bytes.subarray(8 + Number(bytes.readBigUInt64LE()));
+};
 
 async function metrics(name: string) {
   const text = await readFile(at(`${name}/metrics.jsonl`), "utf8");

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <napi.h>
+
+namespace shortlist {
+
+// Adds exchange and lockFile to the exports.
+void define_files(Napi::Env env, Napi::Object exports);
+
+}  // namespace shortlist

@@ -1,0 +1,120 @@
+import { constants, unlinkSync } from "node:fs";
+import { type FileHandle, open, readFile, stat } from "node:fs/promises";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { ShortlistError } from "../errors.js";
+import { lockFile } from "../platform/files.js";
+import { fileError, hasCode } from "./files.js";
+import { lockNameOf } from "./hidden_names.js";
+import { whileUnfinished } from "./unfinished.js";
+
+/** The lock inside an output folder whose parent takes no files. */
+export const LOCK_INSIDE = ".output.lock";
+
+/** What a lock file says about who holds it. */
+interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  readonly since: string;
+  readonly command: string;
+}
+
+/**
+ * The right to write an output: as long as it is held, every other run that wants to write it is refused with ERR_BUSY. The
+ * operating system ends it together with the process, so nothing has to be cleaned up after a kill.
+ *
+ * What is locked is a hidden file beside the output (inside it where the folder around it takes no files), which says who
+ * holds it, and an output folder itself, so that other ways to it (another mount, another user) lead to the same lock. Where
+ * there are no such locks, as without the addon, nothing is locked.
+ */
+export class Lock {
+  readonly #handles: readonly FileHandle[];
+  readonly #finish: (() => void) | undefined;
+  /** Whether it keeps others away. */
+  readonly isReal: boolean;
+
+  private constructor(handles: readonly FileHandle[], finish: (() => void) | undefined) {
+    this.#handles = handles;
+    this.#finish = finish;
+    this.isReal = finish !== undefined;
+  }
+
+  /** Locks the output at `target`, which messages call `name`. */
+  static async acquire(target: string, name: string): Promise<Lock> {
+    const files = [join(dirname(target), lockNameOf(basename(target))), join(target, LOCK_INSIDE)];
+    const folder = await lockAt(target, constants.O_RDONLY | constants.O_DIRECTORY);
+    if (folder === "held") throw await busyError(name, files);
+    const handles = folder ? [folder] : [];
+    try {
+      let problem: unknown;
+      for (const path of files) {
+        const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+        const file = await lockAt(path, flags).catch((error) => {
+          problem ??= error;
+        });
+        if (file === "held") throw await busyError(name, files);
+        if (!file) continue;
+        handles.push(file);
+        const finish = whileUnfinished(() => unlinkSync(path));
+        await file.truncate();
+        await file.write(JSON.stringify(holder()), 0);
+        return new Lock(handles, finish);
+      }
+      if (problem) throw fileError("write", name, problem);
+      return new Lock(handles, undefined);
+    } catch (error) {
+      for (const handle of handles) await handle.close();
+      throw error;
+    }
+  }
+
+  async release(): Promise<void> {
+    this.#finish?.();
+    for (const handle of this.#handles) await handle.close();
+  }
+}
+
+/** A locked handle; "held" where somebody else has the lock; undefined where there is nothing to lock, or no locks. */
+async function lockAt(path: string, flags: number): Promise<FileHandle | "held" | undefined> {
+  for (;;) {
+    const handle = await open(path, flags, 0o666).catch((error) => {
+      if (!(flags & constants.O_CREAT)) return undefined;
+      throw error;
+    });
+    if (!handle) return undefined;
+    const outcome = lockFile(handle.fd);
+    if (outcome === "locked") {
+      const [mine, there] = [await handle.stat(), await stat(path).catch(() => undefined)];
+      if (mine.ino === there?.ino && mine.dev === there.dev) return handle;
+      // Its holder has removed or replaced it meanwhile.
+      await handle.close();
+      continue;
+    }
+    await handle.close();
+    if (outcome === "held") return "held";
+    if (flags & constants.O_CREAT) unlinkSync(path);
+    return undefined;
+  }
+}
+
+function holder(): Holder {
+  const command = ["shortlist", ...process.argv.slice(2)].join(" ");
+  return { pid: process.pid, host: hostname(), since: new Date().toISOString(), command };
+}
+
+async function busyError(name: string, files: readonly string[]): Promise<ShortlistError> {
+  let who = "another process";
+  for (const file of files) {
+    try {
+      const { pid, host, since, command } = JSON.parse(await readFile(file, "utf8")) as Holder;
+      who = `process ${pid} on ${host} (${command}, since ${since})`;
+      break;
+    } catch (error) {
+      if (!(error instanceof SyntaxError) && !hasCode(error, "ENOENT") && !hasCode(error, "ENOTDIR")) break;
+    }
+  }
+  return new ShortlistError(
+    "ERR_BUSY",
+    `Cannot write ${name}: ${who} is writing it. Wait until that ends, or choose another output`,
+  );
+}
