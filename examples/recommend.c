@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A line of any length without its end; NULL at the end of the file and where it cannot be read. The caller frees it. */
-static char* read_line(FILE* file) {
+/*
+ * A line of any length without its end; NULL at the end of the file and where it cannot be read. The caller frees it. Of a
+ * line with a NUL byte, which no C string holds, the library would see the beginning only: *has_nul says so.
+ */
+static char* read_line(FILE* file, int* has_nul) {
   size_t length = 0, capacity = 256;
   char* line = malloc(capacity);
   int c = EOF;
@@ -27,6 +30,7 @@ static char* read_line(FILE* file) {
     return NULL;
   }
   if (line) line[length] = 0;
+  *has_nul = line && strlen(line) < length;
   return line;
 }
 
@@ -40,14 +44,21 @@ static int recommend(shortlist_model* model, const char* path, FILE* log, shortl
   shortlist_user* user = NULL;
   shortlist_error error;
   size_t number = 0;
+  int has_nul = 0;
   char* text;
   if (shortlist_user_create(model, &user, &error)) {
     fprintf(stderr, "error: %s\n", error.message);
     return 1;
   }
-  while ((text = read_line(log))) {
+  while ((text = read_line(log, &has_nul))) {
     size_t count = 0;
     number++;
+    if (has_nul) {
+      fprintf(stderr, "error: %s:%zu: Expected text without NUL bytes but received one\n", path, number);
+      free(text);
+      shortlist_user_destroy(user);
+      return 1;
+    }
     /* A log may end with an empty line. */
     if ((!*text || !strcmp(text, "\r")) && at_end(log)) {
       free(text);
@@ -64,9 +75,15 @@ static int recommend(shortlist_model* model, const char* path, FILE* log, shortl
     free(text);
   }
   shortlist_user_destroy(user);
-  if (feof(log)) return 0;
-  fprintf(stderr, "error: cannot read %s: %s\n", path, strerror(errno));
-  return 1;
+  if (!feof(log)) {
+    fprintf(stderr, "error: cannot read %s: %s\n", path, strerror(errno));
+    return 1;
+  }
+  if (fflush(stdout) || ferror(stdout)) {
+    fprintf(stderr, "error: cannot write the shortlists: %s\n", strerror(errno));
+    return 1;
+  }
+  return 0;
 }
 
 int main(int argc, char** argv) {

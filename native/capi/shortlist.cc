@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <vector>
@@ -14,18 +16,21 @@
 #include "native/core/error.h"
 
 struct shortlist_model {
-  shortlist::Model model;
+  std::unique_ptr<shortlist::Model> model;
+  std::mutex turn;  // of the calls on this model and its users, from whatever threads
 };
 
 struct shortlist_user {
-  shortlist::Model* model;
+  shortlist_model* owner;
   shortlist::User user;
 };
 
 namespace {
 
 using shortlist::Error;
+using shortlist::Model;
 using shortlist::Status;
+using shortlist::User;
 
 shortlist_status status_of(Status status) {
   switch (status) {
@@ -70,6 +75,13 @@ shortlist_status guarded(shortlist_error* error, const Body& body) {
   }
 }
 
+// Calls body(user, model) when it is this call's turn.
+template <class Body>
+void in_turn(shortlist_user* handle, const Body& body) {
+  const std::lock_guard<std::mutex> turn(handle->owner->turn);
+  body(handle->user, *handle->owner->model);
+}
+
 void require(bool condition, const char* expectation) {
   if (!condition) throw Error(Status::input, std::string("Expected ") + expectation);
 }
@@ -93,35 +105,37 @@ shortlist_status shortlist_model_open(const char* folder, int threads, shortlist
   return guarded(error, [&] {
     require(folder && model, "a folder and a place for the model");
     if (threads < 1 || threads > 1024) throw Error(Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
-    *model = new shortlist_model{shortlist::Model(folder, threads)};
+    auto opened = std::make_unique<shortlist_model>();
+    opened->model = shortlist::Model::open(folder, threads);
+    *model = opened.release();
   });
 }
 
 void shortlist_model_close(shortlist_model* model) { delete model; }
 
-const char* shortlist_model_isa(const shortlist_model* model) { return model ? model->model.isa() : ""; }
+const char* shortlist_model_isa(const shortlist_model* model) { return model ? model->model->isa() : ""; }
 
-size_t shortlist_model_item_count(const shortlist_model* model) { return model ? static_cast<size_t>(model->model.item_count()) : 0; }
+size_t shortlist_model_item_count(const shortlist_model* model) { return model ? static_cast<size_t>(model->model->item_count()) : 0; }
 
-size_t shortlist_model_vector_width(const shortlist_model* model) { return model ? static_cast<size_t>(model->model.vector_width()) : 0; }
+size_t shortlist_model_vector_width(const shortlist_model* model) { return model ? static_cast<size_t>(model->model->vector_width()) : 0; }
 
-size_t shortlist_model_feature_count(const shortlist_model* model) { return model ? model->model.user_features().size() : 0; }
+size_t shortlist_model_feature_count(const shortlist_model* model) { return model ? model->model->user_features().size() : 0; }
 
 const char* shortlist_model_feature(const shortlist_model* model, size_t index) {
-  return index < shortlist_model_feature_count(model) ? model->model.user_features()[index].c_str() : nullptr;
+  return index < shortlist_model_feature_count(model) ? model->model->user_features()[index].c_str() : nullptr;
 }
 
-size_t shortlist_model_click_field_count(const shortlist_model* model) { return model ? model->model.click().size() : 0; }
+size_t shortlist_model_click_field_count(const shortlist_model* model) { return model ? model->model->click().size() : 0; }
 
 const char* shortlist_model_click_field(const shortlist_model* model, size_t index) {
-  return index < shortlist_model_click_field_count(model) ? model->model.click()[index].name.c_str() : nullptr;
+  return index < shortlist_model_click_field_count(model) ? model->model->click()[index].name.c_str() : nullptr;
 }
 
 shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_user** user, shortlist_error* error) {
   if (user) *user = nullptr;
   return guarded(error, [&] {
     require(model && user, "a model and a place for the user");
-    *user = new shortlist_user{const_cast<shortlist::Model*>(&model->model), model->model.new_user()};
+    *user = new shortlist_user{const_cast<shortlist_model*>(model), model->model->encoding().new_user()};
   });
 }
 
@@ -130,7 +144,7 @@ void shortlist_user_destroy(shortlist_user* user) { delete user; }
 shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token, shortlist_error* error) {
   return guarded(error, [&] {
     require(user && feature, "a user and a feature");
-    user->model->set(user->user, feature, token ? token : "");
+    in_turn(user, [&](User& known, Model& model) { model.encoding().set(known, feature, token ? token : ""); });
   });
 }
 
@@ -139,23 +153,25 @@ shortlist_status shortlist_user_add_click(shortlist_user* user, const char* cons
     require(user && tokens, "a user and the tokens of a click");
     std::vector<std::string> fields;
     for (size_t i = 0; i < count; ++i) fields.push_back(tokens[i] ? tokens[i] : "");
-    user->model->add_click(user->user, fields);
+    in_turn(user, [&](User& known, Model& model) { model.encoding().add_click(known, fields); });
   });
 }
 
 shortlist_status shortlist_user_set_line(shortlist_user* user, const char* line, shortlist_error* error) {
   return guarded(error, [&] {
     require(user && line, "a user and a line");
-    user->user = user->model->parse_line(line);
+    in_turn(user, [&](User& known, Model& model) { known = model.encoding().parse_line(line); });
   });
 }
 
 shortlist_status shortlist_user_vector(shortlist_user* user, float* vector, size_t capacity, shortlist_error* error) {
   return guarded(error, [&] {
     require(user && vector, "a user and a place for the vector");
-    require(capacity >= static_cast<size_t>(user->model->vector_width()), "room for shortlist_model_vector_width elements");
-    const std::vector<float> values = user->model->user_vector(user->user);
-    std::memcpy(vector, values.data(), values.size() * sizeof(float));
+    in_turn(user, [&](User& known, Model& model) {
+      require(capacity >= static_cast<size_t>(model.vector_width()), "room for shortlist_model_vector_width elements");
+      const std::vector<float> values = model.user_vector(known);
+      std::memcpy(vector, values.data(), values.size() * sizeof(float));
+    });
   });
 }
 
@@ -165,9 +181,11 @@ shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watche
   return guarded(error, [&] {
     require(user && count && (items || capacity == 0), "a user and places for items and their count");
     const int64_t top = capacity < INT32_MAX ? static_cast<int64_t>(capacity) : INT32_MAX;
-    const auto best = user->model->recommend(user->user, top, keep_watched);
-    for (size_t i = 0; i < best.size(); ++i) items[i] = {user->model->item_token(best[i].item).c_str(), best[i].score, best[i].probability};
-    *count = best.size();
+    in_turn(user, [&](User& known, Model& model) {
+      const auto best = model.recommend(known, top, keep_watched);
+      for (size_t i = 0; i < best.size(); ++i) items[i] = {model.item_token(best[i].item).c_str(), best[i].score, best[i].probability};
+      *count = best.size();
+    });
   });
 }
 

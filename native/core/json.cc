@@ -1,14 +1,13 @@
 #include "native/core/json.h"
 
-#include <charconv>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <locale>
-#include <sstream>
-#include <unordered_set>
+#include <vector>
 
 #include "native/core/error.h"
+#include "native/core/text.h"
 
 namespace shortlist {
 namespace {
@@ -34,38 +33,6 @@ void append_utf8(std::string* out, uint32_t code) {
   }
 }
 
-// Length of the well-formed UTF-8 sequence (RFC 3629) that `text` starts with; 0 where it is none.
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
-  const auto tail = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const int first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return tail(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if (first == 0xe0 && byte(1) < 0xa0) return 0;  // overlong
-    if (first == 0xed && byte(1) > 0x9f) return 0;  // surrogate
-    return tail(1) && tail(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if (first == 0xf0 && byte(1) < 0x90) return 0;  // overlong
-    if (first == 0xf4 && byte(1) > 0x8f) return 0;  // past U+10FFFF
-    return tail(1) && tail(2) && tail(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-// Whatever the locale: strtod would stop at the point where numbers have a comma.
-bool to_double(std::string_view text, double* number) {
-#if defined(__cpp_lib_to_chars)
-  const std::from_chars_result result = std::from_chars(text.data(), text.data() + text.size(), *number);
-  return result.ec == std::errc() && result.ptr == text.data() + text.size();
-#else
-  std::istringstream stream{std::string(text)};
-  stream.imbue(std::locale::classic());
-  return static_cast<bool>(stream >> *number);
-#endif
-}
-
 void format_string(const std::string& text, std::string* out) {
   out->push_back('"');
   for (const char c : text) {
@@ -83,6 +50,32 @@ void format_string(const std::string& text, std::string* out) {
   out->push_back('"');
 }
 
+// How many values each array and object holds, in the order in which they begin: one more than it has commas. Of a text that
+// is no JSON the counts are right as far as it is.
+std::vector<uint32_t> count_values(std::string_view text) {
+  std::vector<uint32_t> counts;
+  std::vector<size_t> open;
+  bool in_string = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (in_string) {
+      if (c == '\\') ++at;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (open.size() > static_cast<size_t>(kMaxDepth)) break;  // too deep: the parser stops here
+      open.push_back(counts.size());
+      counts.push_back(1);
+    } else if (c == ',' || c == ']' || c == '}') {
+      if (open.empty()) break;
+      if (c == ',') ++counts[open.back()];
+      else open.pop_back();
+    }
+  }
+  return counts;
+}
+
 }  // namespace
 
 class JsonParser {
@@ -90,6 +83,8 @@ class JsonParser {
   explicit JsonParser(std::string_view text) : text_(text) {}
 
   Json document() {
+    if (text_.size() > UINT32_MAX) throw Error(Status::program, "JSON: expected less than 4 GiB of text");
+    counts_ = count_values(text_);
     Json value = parse_value(0);
     skip_space();
     if (at_ < text_.size()) fail("the end");
@@ -140,14 +135,15 @@ class JsonParser {
     } else if (c == '[') {
       parse_array(&value, depth);
     } else if (c == '"') {
+      std::string text = parse_string();
+      if (!text.empty()) value.value_.string = new std::string(std::move(text));
       value.kind_ = Json::Kind::string;
-      value.string_ = parse_string();
     } else if (c == '-' || (c >= '0' && c <= '9')) {
+      value.value_.number = parse_number();
       value.kind_ = Json::Kind::number;
-      value.number_ = parse_number();
     } else if (take_word("true")) {
+      value.value_.boolean = true;
       value.kind_ = Json::Kind::boolean;
-      value.boolean_ = true;
     } else if (take_word("false")) {
       value.kind_ = Json::Kind::boolean;
     } else if (!take_word("null")) {
@@ -157,35 +153,50 @@ class JsonParser {
   }
 
   void parse_object(Json* value, int depth) {
-    value->kind_ = Json::Kind::object;
     ++at_;
+    value->kind_ = Json::Kind::object;
+    const uint32_t count = counts_[next_count_++];
     skip_space();
     if (take('}')) return;
-    std::unordered_set<std::string> names;
+    value->value_.members = new Json::Member[count];
+    value->size_ = count;
+    Json::Member* member = value->value_.members;
     do {
       skip_space();
       if (peek() != '"') fail("a name in quotes");
-      const size_t start = at_;
-      std::string name = parse_string();
-      if (!names.insert(name).second) {
-        at_ = start;
-        fail("a name that is new in its object");
-      }
+      member->first = parse_string();
       skip_space();
       expect(':', "':'");
-      value->members_.emplace_back(std::move(name), parse_value(depth + 1));
+      member->second = parse_value(depth + 1);
+      ++member;
       skip_space();
     } while (take(','));
     expect('}', "',' or '}'");
+    check_names(*value);
+  }
+
+  void check_names(const Json& object) {
+    names_.clear();
+    for (const Json::Member& member : object.members()) names_.push_back(&member.first);
+    std::sort(names_.begin(), names_.end(), [](const std::string* a, const std::string* b) { return *a < *b; });
+    for (size_t i = 1; i < names_.size(); ++i) {
+      if (*names_[i - 1] != *names_[i]) continue;
+      throw Error(Status::program, "JSON: expected each name once in the object that ends at byte " + std::to_string(at_ - 1) + " but received " +
+                                       quoted(*names_[i]) + " again");
+    }
   }
 
   void parse_array(Json* value, int depth) {
-    value->kind_ = Json::Kind::array;
     ++at_;
+    value->kind_ = Json::Kind::array;
+    const uint32_t count = counts_[next_count_++];
     skip_space();
     if (take(']')) return;
+    value->value_.items = new Json[count];
+    value->size_ = count;
+    Json* item = value->value_.items;
     do {
-      value->items_.push_back(parse_value(depth + 1));
+      *item++ = parse_value(depth + 1);
       skip_space();
     } while (take(','));
     expect(']', "',' or ']'");
@@ -271,8 +282,8 @@ class JsonParser {
       if (peek() == '+' || peek() == '-') ++at_;
       skip_digits();
     }
-    double number = 0;
-    if (!to_double(text_.substr(start, at_ - start), &number) || !std::isfinite(number)) {
+    const double number = parse_decimal(text_.substr(start, at_ - start));
+    if (!std::isfinite(number)) {
       at_ = start;
       fail("a number that a float64 holds");
     }
@@ -281,20 +292,42 @@ class JsonParser {
 
   std::string_view text_;
   size_t at_ = 0;
+  std::vector<uint32_t> counts_;
+  size_t next_count_ = 0;
+  std::vector<const std::string*> names_;
 };
 
 Json Json::parse(std::string_view text) { return JsonParser(text).document(); }
 
+Json& Json::operator=(Json&& other) noexcept {
+  std::swap(value_, other.value_);
+  std::swap(size_, other.size_);
+  std::swap(kind_, other.kind_);
+  return *this;
+}
+
+void Json::clear() {
+  if (kind_ == Kind::string) delete value_.string;
+  if (kind_ == Kind::array) delete[] value_.items;
+  if (kind_ == Kind::object) delete[] value_.members;
+}
+
+const std::string& Json::string() const {
+  static const std::string empty;
+  return is_string() && value_.string ? *value_.string : empty;
+}
+
 const Json* Json::find(std::string_view name) const {
-  for (const Member& member : members_) {
+  for (const Member& member : members()) {
     if (member.first == name) return &member.second;
   }
   return nullptr;
 }
 
 bool Json::to_size(int64_t* size) const {
-  if (kind_ != Kind::number || number_ < 0 || number_ > static_cast<double>(kMaxSafeInteger) || number_ != std::floor(number_)) return false;
-  *size = static_cast<int64_t>(number_);
+  const double value = number();
+  if (!is_number() || value < 0 || value > static_cast<double>(kMaxSafeInteger) || value != std::floor(value)) return false;
+  *size = static_cast<int64_t>(value);
   return true;
 }
 
@@ -302,21 +335,21 @@ std::string Json::format() const {
   std::string out;
   switch (kind_) {
     case Kind::null: return "null";
-    case Kind::boolean: return boolean_ ? "true" : "false";
+    case Kind::boolean: return boolean() ? "true" : "false";
     case Kind::number: {
       char digits[32];
       for (const int precision : {15, 16, 17}) {  // the shortest that reads back as the same number
-        std::snprintf(digits, sizeof digits, "%.*g", precision, number_);
-        if (std::strtod(digits, nullptr) == number_) break;
+        std::snprintf(digits, sizeof digits, "%.*g", precision, number());
+        if (std::strtod(digits, nullptr) == number()) break;
       }
       return digits;
     }
-    case Kind::string: format_string(string_, &out); return out;
+    case Kind::string: format_string(string(), &out); return out;
     case Kind::array:
-      for (const Json& item : items_) out += (out.empty() ? "[" : ",") + item.format();
+      for (const Json& item : items()) out += (out.empty() ? "[" : ",") + item.format();
       return out.empty() ? "[]" : out + "]";
     case Kind::object:
-      for (const Member& member : members_) {
+      for (const Member& member : members()) {
         out += out.empty() ? "{" : ",";
         format_string(member.first, &out);
         out += ":" + member.second.format();

@@ -5,18 +5,39 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace shortlist {
 
-// A JSON value (RFC 8259), read strictly: no comments, no trailing commas, no duplicate keys, at most 64 levels deep.
+// A JSON value (RFC 8259), read strictly: UTF-8 without a byte order mark, no comments, no trailing commas, each name once in
+// an object, numbers that a float64 holds, no lone surrogates, no value inside more than 64 others (docs/formats.md).
+// They take at most 20 times the memory of their text: each has 16 bytes, and arrays are allocated in their final size.
 class Json {
  public:
-  enum class Kind { null, boolean, number, string, array, object };
+  enum class Kind : uint8_t { null, boolean, number, string, array, object };
   using Member = std::pair<std::string, Json>;
+
+  // The values of an array, or the members of an object.
+  template <class Value>
+  class List {
+   public:
+    List(const Value* values, size_t size) : values_(values), size_(size) {}
+    const Value* begin() const { return values_; }
+    const Value* end() const { return values_ + size_; }
+    size_t size() const { return size_; }
+    const Value& operator[](size_t i) const { return values_[i]; }
+
+   private:
+    const Value* values_;
+    size_t size_;
+  };
 
   // Throws Error(Status::program) with the byte offset of the first mistake.
   static Json parse(std::string_view text);
+
+  Json() = default;
+  ~Json() { clear(); }
+  Json(Json&& other) noexcept { *this = std::move(other); }
+  Json& operator=(Json&& other) noexcept;
 
   Kind kind() const { return kind_; }
   bool is_boolean() const { return kind_ == Kind::boolean; }
@@ -25,11 +46,12 @@ class Json {
   bool is_array() const { return kind_ == Kind::array; }
   bool is_object() const { return kind_ == Kind::object; }
 
-  bool boolean() const { return boolean_; }
-  double number() const { return number_; }
-  const std::string& string() const { return string_; }
-  const std::vector<Json>& items() const { return items_; }
-  const std::vector<Member>& members() const { return members_; }  // in the order of the text
+  // Of another kind of value: false, 0, "", nothing.
+  bool boolean() const { return is_boolean() && value_.boolean; }
+  double number() const { return is_number() ? value_.number : 0; }
+  const std::string& string() const;
+  List<Json> items() const { return {is_array() ? value_.items : nullptr, is_array() ? size_ : 0}; }
+  List<Member> members() const;  // in the order of the text
 
   // The member of this name; nullptr where there is none, or this is no object.
   const Json* find(std::string_view name) const;
@@ -41,12 +63,20 @@ class Json {
  private:
   friend class JsonParser;
 
+  void clear();
+
+  union Value {
+    bool boolean;
+    double number;
+    std::string* string;
+    Json* items;
+    Member* members;
+  };
+  Value value_ = {};
+  uint32_t size_ = 0;  // of an array or object; what it points to is nullptr where it is 0
   Kind kind_ = Kind::null;
-  bool boolean_ = false;
-  double number_ = 0;
-  std::string string_;
-  std::vector<Json> items_;
-  std::vector<Member> members_;
 };
+
+inline Json::List<Json::Member> Json::members() const { return {is_object() ? value_.members : nullptr, is_object() ? size_ : 0}; }
 
 }  // namespace shortlist

@@ -1,143 +1,163 @@
 #include "native/core/safetensors.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "native/core/error.h"
 #include "native/core/json.h"
+#include "native/core/text.h"
 
 namespace shortlist {
 namespace {
 
 const int64_t kLengthBytes = 8;
 const int64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
+const int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
 
 struct FileDtype {
   const char* name;
-  int64_t bytes;
+  int64_t bits;
 };
 
-const FileDtype kFileDtypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2},
-                                 {"BF16", 2}, {"I32", 4}, {"U32", 4}, {"F32", 4},     {"F64", 8},     {"I64", 8}, {"U64", 8}};
+// src/data/safetensors.ts has the same.
+const FileDtype kFileDtypes[] = {{"BOOL", 8},    {"F4", 4},       {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},   {"F8_E5M2", 8},
+                                 {"F8_E4M3", 8}, {"F8_E8M0", 8},  {"I16", 16},    {"U16", 16},    {"F16", 16}, {"BF16", 16}, {"I32", 32},
+                                 {"U32", 32},    {"F32", 32},     {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64}};
 
-int64_t bytes_of(const std::string& dtype) {
+int64_t bits_of(const std::string& dtype) {
   for (const FileDtype& known : kFileDtypes) {
-    if (dtype == known.name) return known.bytes;
+    if (dtype == known.name) return known.bits;
   }
   return 0;
 }
 
+[[noreturn]] void fail(const std::string& message) { throw Error(Status::model, message); }
+
+// *product *= factor, where the result is at most 2⁵³ − 1.
+bool multiply(int64_t* product, int64_t factor) {
+  return !__builtin_mul_overflow(*product, factor, product) && *product <= kMaxSafeInteger;
+}
+
+SafetensorsHeader::Entry parse_entry(const Json::Member& member, int64_t data_bytes) {
+  const Json& value = member.second;
+  const std::string tensor = "tensor " + quoted(member.first) + " ";
+  const Json *dtype = value.find("dtype"), *shape = value.find("shape"), *offsets = value.find("data_offsets");
+  const int64_t bits = dtype != nullptr ? bits_of(dtype->string()) : 0;
+  if (bits == 0) fail(tensor + "has an unknown dtype");
+  if (shape == nullptr || !shape->is_array()) fail(tensor + "has no shape");
+  SafetensorsHeader::Entry entry{member.first, dtype->string(), {}, 1, 0, 0};
+  for (const Json& item : shape->items()) {
+    int64_t size;
+    if (!item.to_size(&size) || !multiply(&entry.elements, size)) fail(tensor + "has an impossible shape");
+    entry.shape.push_back(size);
+  }
+  int64_t end, all_bits = entry.elements;
+  if (offsets == nullptr || offsets->items().size() != 2 || !offsets->items()[0].to_size(&entry.begin) || !offsets->items()[1].to_size(&end)) {
+    fail(tensor + "has no data_offsets");
+  }
+  if (end < entry.begin || end > data_bytes) {
+    fail(tensor + "lies at bytes " + std::to_string(entry.begin) + " to " + std::to_string(end) + " of " + std::to_string(data_bytes) +
+         ": the file is cut short or its header is wrong");
+  }
+  entry.bytes = end - entry.begin;
+  if (!multiply(&all_bits, bits) || all_bits % 8 != 0 || entry.bytes != all_bits / 8) {
+    fail(tensor + "has " + std::to_string(entry.bytes) + " bytes, which its dtype and shape do not fit");
+  }
+  return entry;
+}
+
+void parse_metadata(const Json& value, SafetensorsHeader* header) {
+  if (!value.is_object()) fail("metadata is no object");
+  for (const Json::Member& note : value.members()) {
+    if (!note.second.is_string()) fail("metadata " + quoted(note.first) + " is no text");
+    header->metadata.emplace_back(note.first, note.second.string());
+  }
+}
+
+// The data without gaps and overlaps.
+void check_layout(const std::vector<SafetensorsHeader::Entry>& entries, int64_t data_bytes) {
+  std::vector<const SafetensorsHeader::Entry*> in_order;
+  for (const SafetensorsHeader::Entry& entry : entries) in_order.push_back(&entry);
+  std::sort(in_order.begin(), in_order.end(), [](const auto* a, const auto* b) {
+    return std::make_pair(a->begin, a->bytes) < std::make_pair(b->begin, b->bytes);
+  });
+  int64_t expected = 0;
+  for (const SafetensorsHeader::Entry* entry : in_order) {
+    if (entry->begin != expected) fail("tensor " + quoted(entry->name) + " leaves a gap before it or overlaps another one");
+    expected += entry->bytes;
+  }
+  if (expected != data_bytes) fail("expected the data to end with the last tensor but " + std::to_string(data_bytes - expected) + " bytes follow");
+}
+
+bool by_name(const SafetensorsHeader::Entry& a, const SafetensorsHeader::Entry& b) { return a.name < b.name; }
+
+// The length of the header, which the file begins with.
+int64_t header_bytes(const File& file) {
+  const int64_t size = file.size();
+  if (size < kLengthBytes) fail("expected a safetensors file but it has " + std::to_string(size) + " bytes");
+  unsigned char prefix[kLengthBytes];
+  file.read(0, kLengthBytes, prefix);
+  uint64_t length = 0;
+  for (int i = 0; i < kLengthBytes; ++i) length |= uint64_t{prefix[i]} << (8 * i);
+  const int64_t most = std::min(kMaxHeaderBytes, size - kLengthBytes);
+  if (length > static_cast<uint64_t>(most)) {
+    fail("expected a header of at most " + std::to_string(most) + " bytes but it says " + std::to_string(length) + ": the file is cut short or no safetensors file");
+  }
+  return static_cast<int64_t>(length);
+}
+
 }  // namespace
 
-Safetensors::Safetensors(const std::string& path) : path_(path) {
-  map();
+SafetensorsHeader SafetensorsHeader::parse(std::string_view text, int64_t data_bytes) {
+  if (text.empty() || text[0] != '{') fail("header: expected an object");
+  Json json;
   try {
-    parse();
-  } catch (...) {
-    munmap(const_cast<char*>(bytes_), static_cast<size_t>(size_));
-    throw;
-  }
-}
-
-Safetensors::~Safetensors() { munmap(const_cast<char*>(bytes_), static_cast<size_t>(size_)); }
-
-const Safetensors::Entry* Safetensors::find(std::string_view name) const {
-  const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; });
-  return entry == entries_.end() ? nullptr : &*entry;
-}
-
-void Safetensors::fail(const std::string& message) const { throw Error(Status::model, path_ + ": " + message); }
-
-void Safetensors::map() {
-  const auto fail_file = [&](int error) { throw Error(Status::file, path_ + ": " + std::strerror(error)); };
-  const int file = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) fail_file(errno);
-  struct stat status;
-  if (fstat(file, &status) != 0) {
-    const int error = errno;
-    close(file);
-    fail_file(error);
-  }
-  size_ = status.st_size;
-  if (!S_ISREG(status.st_mode) || size_ < kLengthBytes) {
-    close(file);
-    fail("expected a safetensors file but it has " + std::to_string(size_) + " bytes");
-  }
-  void* bytes = mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_PRIVATE, file, 0);
-  const int error = errno;
-  close(file);
-  if (bytes == MAP_FAILED) fail_file(error);
-  bytes_ = static_cast<const char*>(bytes);
-}
-
-void Safetensors::parse() {
-  uint64_t length = 0;
-  for (int i = 0; i < kLengthBytes; ++i) length |= uint64_t{static_cast<unsigned char>(bytes_[i])} << (8 * i);
-  if (length > static_cast<uint64_t>(kMaxHeaderBytes) || static_cast<int64_t>(length) > size_ - kLengthBytes) {
-    fail("expected a header of at most " + std::to_string(std::min(kMaxHeaderBytes, size_ - kLengthBytes)) + " bytes but it says " +
-         std::to_string(length));
-  }
-  const int64_t data_start = kLengthBytes + static_cast<int64_t>(length);
-  const int64_t data_bytes = size_ - data_start;
-
-  Json header;
-  try {
-    header = Json::parse(std::string_view(bytes_ + kLengthBytes, static_cast<size_t>(length)));
+    json = Json::parse(text);
   } catch (const Error& error) {
     fail(std::string("header: ") + error.what());
   }
-  if (!header.is_object()) fail("header: expected an object");
-
-  for (const Json::Member& member : header.members()) {
-    const Json& value = member.second;
-    if (member.first == "__metadata__") {
-      for (const Json::Member& note : value.members()) {
-        if (!note.second.is_string()) fail("metadata \"" + note.first + "\" is no text");
-        metadata_.emplace_back(note.first, note.second.string());
-      }
-      if (!value.is_object()) fail("metadata is no object");
-      continue;
-    }
-    const std::string tensor = "tensor \"" + member.first + "\" ";
-    const Json *dtype = value.find("dtype"), *shape = value.find("shape"), *offsets = value.find("data_offsets");
-    if (dtype == nullptr || !dtype->is_string() || bytes_of(dtype->string()) == 0) fail(tensor + "has an unknown dtype");
-    if (shape == nullptr || !shape->is_array()) fail(tensor + "has no shape");
-    Entry entry{member.first, dtype->string(), {}, 1, 0, nullptr};
-    for (const Json& item : shape->items()) {
-      int64_t size;
-      if (!item.to_size(&size) || __builtin_mul_overflow(entry.elements, size, &entry.elements)) fail(tensor + "has an impossible shape");
-      entry.shape.push_back(size);
-    }
-    int64_t begin, end;
-    if (offsets == nullptr || offsets->items().size() != 2 || !offsets->items()[0].to_size(&begin) || !offsets->items()[1].to_size(&end)) {
-      fail(tensor + "has no data_offsets");
-    }
-    if (end < begin || end > data_bytes) {
-      fail(tensor + "lies at bytes " + std::to_string(begin) + " to " + std::to_string(end) + " of " + std::to_string(data_bytes) +
-           ": the file is cut short or its header is wrong");
-    }
-    if (__builtin_mul_overflow(entry.elements, bytes_of(entry.dtype), &entry.bytes) || entry.bytes != end - begin) {
-      fail(tensor + "has " + std::to_string(end - begin) + " bytes, which its dtype and shape do not fit");
-    }
-    entry.data = bytes_ + data_start + begin;
-    entries_.push_back(std::move(entry));
+  SafetensorsHeader header;
+  header.entries.reserve(json.members().size());
+  for (const Json::Member& member : json.members()) {
+    if (member.first == "__metadata__") parse_metadata(member.second, &header);
+    else header.entries.push_back(parse_entry(member, data_bytes));
   }
+  check_layout(header.entries, data_bytes);
+  std::sort(header.entries.begin(), header.entries.end(), by_name);
+  return header;
+}
 
-  std::stable_sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
-    return std::make_pair(a.data, a.bytes) < std::make_pair(b.data, b.bytes);
-  });
-  const char* expected = bytes_ + data_start;
-  for (const Entry& entry : entries_) {
-    if (entry.data != expected) fail("tensor \"" + entry.name + "\" leaves a gap before it or overlaps another one");
-    expected += entry.bytes;
+Safetensors::Safetensors(const std::string& path) : Safetensors(AT_FDCWD, path, path) {}
+
+Safetensors::Safetensors(int folder, const std::string& name, const std::string& path) : file_(folder, name, path) {
+  try {
+    const int64_t length = header_bytes(file_);
+    std::string header(static_cast<size_t>(length), '\0');
+    file_.read(kLengthBytes, length, &header[0]);
+    data_start_ = kLengthBytes + length;
+    header_ = SafetensorsHeader::parse(header, file_.size() - data_start_);
+  } catch (const Error& error) {
+    if (error.status() != Status::model) throw;
+    fail(path + ": " + error.what());
   }
-  if (expected != bytes_ + size_) fail("expected the data to end with the last tensor but " + std::to_string(bytes_ + size_ - expected) + " bytes follow");
+}
+
+const Safetensors::Entry* Safetensors::find(std::string_view name) const {
+  const auto before = [](const Entry& entry, std::string_view wanted) { return entry.name < wanted; };
+  const auto entry = std::lower_bound(entries().begin(), entries().end(), name, before);
+  return entry == entries().end() || entry->name != name ? nullptr : &*entry;
+}
+
+const std::string* Safetensors::find_metadata(std::string_view key) const {
+  for (const auto& note : header_.metadata) {
+    if (note.first == key) return &note.second;
+  }
+  return nullptr;
+}
+
+void Safetensors::read(const Entry& entry, int64_t offset, int64_t bytes, void* to) const {
+  file_.read(data_start_ + entry.begin + offset, bytes, to);
 }
 
 }  // namespace shortlist

@@ -1,13 +1,27 @@
 import type { Hash } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { type ErrorCode, ShortlistError } from "../errors.js";
 import { fileError, replaceFile } from "./files.js";
+import { parseStrictJson } from "./strict_json.js";
 
 /**
  * The safetensors format (https://huggingface.co/docs/safetensors): 8 bytes little-endian length of the header, the
  * header as JSON (name → dtype, shape, byte range), then the tensors back to back.
  */
 const DTYPES = { float32: "F32", int32: "I32", uint32: "U32", float64: "F64" } as const;
+/** Bits an element, of all dtypes of the format: a file may hold tensors that nobody asks for. native/core/safetensors.cc has the same. */
+const DTYPE_BITS: ReadonlyMap<unknown, number> = new Map([
+  ...([
+    ["F4", 4],
+    ["F6_E2M3", 6],
+    ["F6_E3M2", 6],
+  ] as const),
+  ...(["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"] as const).map((name) => [name, 8] as const),
+  ...(["I16", "U16", "F16", "BF16"] as const).map((name) => [name, 16] as const),
+  ...(["I32", "U32", "F32"] as const).map((name) => [name, 32] as const),
+  ...(["C64", "F64", "I64", "U64"] as const).map((name) => [name, 64] as const),
+]);
 const ARRAYS = { float32: Float32Array, int32: Int32Array, uint32: Uint32Array, float64: Float64Array } as const;
 
 export type TensorDtype = keyof typeof DTYPES;
@@ -29,7 +43,8 @@ export interface TensorToWrite {
 
 export interface SafetensorsEntry {
   readonly name: string;
-  readonly dtype: TensorDtype;
+  /** Undefined for a dtype of the format that Shortlist has no use for. */
+  readonly dtype: TensorDtype | undefined;
   readonly shape: readonly number[];
   /** First byte, counted from the start of the file. */
   readonly position: number;
@@ -44,6 +59,7 @@ export interface SafetensorsHeader {
 
 const ALIGNMENT = 8;
 const MAX_HEADER_BYTES = 100_000_000;
+const OPENING_BRACE = 0x7b;
 const PIECE_BYTES = 64 * 1024 * 1024;
 
 /** The metadata key of the id that every member of a model or dataset folder shares. */
@@ -123,8 +139,8 @@ function formatHeader(
 }
 
 /**
- * Every tensor of a file by name, each in memory of its own; anything wrong with the file is an error of `code`. It is read
- * from `source`, where that is another way to the file than the path that messages name.
+ * Every tensor of a file (of the dtypes above) by name, each in memory of its own; anything wrong with the file is an error of
+ * `code`. It is read from `source`, where that is another way to the file than the path that messages name.
  */
 export async function readSafetensors(
   path: string,
@@ -138,6 +154,7 @@ export async function readSafetensors(
     const { metadata, entries } = await readHeader(file, path, code);
     const tensors = new Map<string, StoredTensor>();
     for (const { name, dtype, shape, position, bytes } of entries) {
+      if (!dtype) continue;
       const memory = new Uint8Array(bytes);
       if ((await readFully(file, memory, position)) < bytes) fail(path, code, "the file is cut short");
       tensors.set(name, { dtype, shape, data: new ARRAYS[dtype](memory.buffer) });
@@ -159,7 +176,8 @@ async function withFile<T>(
 ): Promise<T> {
   let file: FileHandle | undefined;
   try {
-    file = await open(source, "r");
+    // A named pipe is refused, not waited for.
+    file = await open(source, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     return await read(file);
   } catch (error) {
     if (error instanceof ShortlistError) throw error;
@@ -170,7 +188,9 @@ async function withFile<T>(
 }
 
 async function readHeader(file: FileHandle, path: string, code: ErrorCode): Promise<SafetensorsHeader> {
-  const { size } = await file.stat();
+  const status = await file.stat();
+  if (!status.isFile()) fail(path, code, "it is not a regular file");
+  const { size } = status;
   const prefix = Buffer.alloc(8);
   if ((await readFully(file, prefix, 0)) < 8) fail(path, code, `it has only ${size} bytes: the file is cut short`);
   const headerBytes = Number(prefix.readBigUInt64LE());
@@ -182,40 +202,56 @@ async function readHeader(file: FileHandle, path: string, code: ErrorCode): Prom
   }
   const text = Buffer.alloc(headerBytes);
   await readFully(file, text, 8);
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text));
-  } catch (error) {
-    fail(path, code, `its header is not JSON (${(error as Error).message})`);
-  }
-  if (!isObject(header)) fail(path, code, "its header is not a JSON object");
+  const where = `Cannot read ${path}: header`;
+  const header = parseStrictJson(text, where, code);
+  if (!isObject(header) || text[0] !== OPENING_BRACE) fail(path, code, "its header is not a JSON object");
   const { __metadata__: metadata = {}, ...tensors } = header;
   if (!isObject(metadata) || !Object.values(metadata).every((value) => typeof value === "string")) {
     fail(path, code, `"__metadata__" of its header is not an object of strings`);
   }
+  const entries = Object.entries(tensors).map(([name, value]) => parseEntry(name, value, dataStart, path, code));
+  checkLayout(entries, dataStart, size, path, code);
+  return { metadata: metadata as Record<string, string>, entries };
+}
 
-  const entries = Object.entries(tensors).map(([name, value]) => {
-    const entry = isObject(value) ? value : {};
-    const dtype = (Object.keys(DTYPES) as TensorDtype[]).find((known) => DTYPES[known] === entry["dtype"]);
-    if (!dtype) {
-      const received = JSON.stringify(entry["dtype"]);
-      fail(path, code, `expected dtype F32, I32, U32 or F64 for tensor "${name}" but received ${received}`);
-    }
-    const [shape, offsets] = [entry["shape"], entry["data_offsets"]];
-    if (!isCounts(shape)) fail(path, code, `shape of tensor "${name}" is not a list of whole numbers`);
-    if (!isCounts(offsets) || offsets.length !== 2)
-      fail(path, code, `data_offsets of tensor "${name}" is not a pair of whole numbers`);
-    const [begin, end] = offsets as [number, number];
-    const bytes = countElements(shape) * ARRAYS[dtype].BYTES_PER_ELEMENT;
-    if (end - begin !== bytes) {
-      fail(
-        path,
-        code,
-        `tensor "${name}" [${shape.join(", ")}] needs ${bytes} bytes but has the range ${begin} to ${end}`,
-      );
-    }
-    return { name, dtype, shape, position: dataStart + begin, bytes };
-  });
+function parseEntry(name: string, value: unknown, dataStart: number, path: string, code: ErrorCode): SafetensorsEntry {
+  const tensor = `tensor ${JSON.stringify(name)}`;
+  const entry = isObject(value) ? value : {};
+  const [fileDtype, shape, offsets] = [entry["dtype"], entry["shape"], entry["data_offsets"]];
+  const bits = DTYPE_BITS.get(fileDtype);
+  if (bits === undefined) {
+    fail(
+      path,
+      code,
+      `expected a dtype of the format, such as F32, for ${tensor} but received ${JSON.stringify(fileDtype)}`,
+    );
+  }
+  if (!isCounts(shape)) fail(path, code, `shape of ${tensor} is not a list of whole numbers`);
+  if (!isCounts(offsets) || offsets.length !== 2)
+    fail(path, code, `data_offsets of ${tensor} is not a pair of whole numbers`);
+  const [begin, end] = offsets as [number, number];
+  let elements = 1;
+  for (const size of shape) {
+    elements *= size;
+    if (!Number.isSafeInteger(elements)) fail(path, code, `${tensor} [${shape.join(", ")}] has too many elements`);
+  }
+  const bytes = (elements * bits) / 8;
+  if (end - begin !== bytes || !Number.isSafeInteger(elements * bits)) {
+    const needs = `needs ${bytes} bytes but has the range ${begin} to ${end}`;
+    fail(path, code, `${tensor} [${shape.join(", ")}] ${needs}`);
+  }
+  const dtype = (Object.keys(DTYPES) as TensorDtype[]).find((known) => DTYPES[known] === fileDtype);
+  return { name, dtype, shape, position: dataStart + begin, bytes };
+}
+
+/** Sorts the entries by place; the data have neither gaps nor overlaps, and end with the file. */
+function checkLayout(
+  entries: SafetensorsEntry[],
+  dataStart: number,
+  size: number,
+  path: string,
+  code: ErrorCode,
+): void {
   entries.sort((a, b) => a.position - b.position || a.bytes - b.bytes);
   let expected = dataStart;
   for (const { name, position, bytes } of entries) {
@@ -231,7 +267,6 @@ async function readHeader(file: FileHandle, path: string, code: ErrorCode): Prom
   if (expected > size) fail(path, code, `its tensors need ${expected} bytes, the file has ${size}: it is cut short`);
   if (expected < size)
     fail(path, code, `its tensors need ${expected} bytes, the file has ${size}: it goes on after them`);
-  return { metadata: metadata as Record<string, string>, entries };
 }
 
 function fail(path: string, code: ErrorCode, problem: string): never {

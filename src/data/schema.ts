@@ -198,9 +198,9 @@ export function parseStoredSchema(value: unknown, source: string): Schema {
     const where = ` in click[${i}]`;
     const field = checkObject(candidate, where, ["name", "kind", "multiple"]);
     const name = checkName(field["name"], where);
-    const kind = field["kind"] ?? "categorical";
+    const kind = field["kind"] === undefined ? "categorical" : field["kind"];
     if (!CLICK_KINDS.includes(kind as string)) fail(where, `kind ${CLICK_KINDS.join(", ")}`, kind);
-    const multiple = field["multiple"] ?? false;
+    const multiple = field["multiple"] === undefined ? false : field["multiple"];
     if (typeof multiple !== "boolean") fail(where, "true or false for multiple", multiple);
     if (i === 0 && multiple) fail(where, "one value for the first click field, which is the item,", "multiple: true");
     if (kind === "categorical") return { name, multiple: multiple as boolean };

@@ -156,10 +156,10 @@ export class Vocabulary {
       return;
     }
     for (const token of this.tokens) {
-      if (token === "" || /[\t\n]/.test(token)) {
+      if (token === "" || /[\t\n\0]/.test(token)) {
         throw new ShortlistError(
           "ERR_VOCABULARY",
-          `Expected a token without tab or newline but received ${JSON.stringify(token)}`,
+          `Expected a token without tab, newline or NUL but received ${JSON.stringify(token)}`,
         );
       }
     }
@@ -220,6 +220,11 @@ function checkLines(bytes: Buffer, fail: (line: number, expected: string, receiv
   if (lines === 0 || end < bytes.length) {
     const rest = JSON.stringify(bytes.toString("utf8", end));
     fail(lines + 1, "a line that ends in a newline (the file is cut short)", rest);
+  }
+  const nul = bytes.indexOf(0);
+  if (nul >= 0) {
+    const before = bytes.subarray(0, nul).reduce((count, byte) => count + (byte === NEWLINE ? 1 : 0), 0);
+    fail(before + 1, "a token without a NUL byte", "one");
   }
   const starts = new Uint32Array(lines);
   const hashes = new Int32Array(lines);

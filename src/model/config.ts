@@ -424,7 +424,10 @@ function mismatch(field: Field, value: unknown): string | undefined {
         ? undefined
         : 'a list of feature names, such as ["phone"]';
     case "widths":
-      return typeof value === "object" && value !== null && Object.values(value).every((x) => isInteger(x, 1))
+      return typeof value === "object" &&
+        value !== null &&
+        !Array.isArray(value) &&
+        Object.values(value).every((x) => isInteger(x, 1))
         ? undefined
         : 'an object of widths by feature, such as {"item":64}';
   }

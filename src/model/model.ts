@@ -150,6 +150,8 @@ export async function openModel(folder: string, options: EngineOptions = {}): Pr
     store.define(tensor);
     store.write(tensor.name, data);
   }
+  const problem = describeNotFinite(store, storedTensors(program));
+  if (problem) throw new ShortlistError("ERR_MODEL", `${join(folder, WEIGHTS)}: ${problem}`);
   checkTables(folder, description, program);
   return new Model(description, program, engine, store);
 }

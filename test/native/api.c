@@ -2,6 +2,7 @@
  * The calls of shortlist.h that examples/recommend.c does not make: `api_check MODEL LINE` with a line of a log in the
  * default schema. test/capi.test.ts runs it. Compiled as C99, so that the header stays C.
  */
+#include <pthread.h>
 #include <shortlist/shortlist.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,7 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   CHECK(shortlist_user_set(user, "town", "x", &error) == SHORTLIST_ERROR_INPUT && error.status == SHORTLIST_ERROR_INPUT);
   CHECK(strstr(error.message, "town"));
   CHECK(shortlist_user_set(user, "clicks", "x", &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set(user, "city", "\xff", &error) == SHORTLIST_ERROR_INPUT && strstr(error.message, "UTF-8"));
   CHECK(shortlist_user_set(user, "city", NULL, &error) == SHORTLIST_OK && error.status == SHORTLIST_OK && !*error.message);
   CHECK(shortlist_user_set(NULL, "city", "x", &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_add_click(user, tokens, 2, &error) == SHORTLIST_ERROR_INPUT);
@@ -102,7 +104,7 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   /* A message that does not fit is cut, between characters. */
   memset(long_name, 0, sizeof long_name);
   for (int i = 0; i < 600; i++) memcpy(long_name + 3 * i, "\xe2\x82\xac", 3);
-  CHECK(shortlist_user_set(user, long_name, "x", &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_model_open(long_name, 1, &other, &error) == SHORTLIST_ERROR_FILE && !other);
   CHECK(strlen(error.message) < sizeof error.message && strlen(error.message) > 500);
   CHECK(strcmp(error.message + strlen(error.message) - 3, "\xe2\x82\xac") == 0);
 
@@ -112,6 +114,53 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   CHECK(shortlist_model_open("/nowhere", 1, NULL, NULL) == SHORTLIST_ERROR_INPUT);
   shortlist_model_close(NULL);
   shortlist_user_destroy(NULL);
+}
+
+/* What a thread asks for again and again, and whether it received something else. */
+typedef struct work {
+  const shortlist_model* model;
+  const char* line;
+  shortlist_item expected[TOP];
+  int failed;
+} work;
+
+static void* ask(void* argument) {
+  work* const mine = argument;
+  shortlist_user* user = NULL;
+  for (int round = 0; round < 50 && !mine->failed; round++) {
+    shortlist_item items[TOP];
+    size_t count = 0;
+    mine->failed = !user && shortlist_user_create(mine->model, &user, NULL);
+    mine->failed = mine->failed || shortlist_user_set_line(user, mine->line, NULL);
+    mine->failed = mine->failed || shortlist_user_recommend(user, round % 2, items, TOP, &count, NULL) || count != TOP;
+    for (size_t i = 0; i < count && round % 2; i++) {
+      mine->failed = mine->failed || items[i].item != mine->expected[i].item || items[i].score != mine->expected[i].score;
+    }
+  }
+  shortlist_user_destroy(user);
+  return NULL;
+}
+
+/* Four threads with users of one model, none of whom gets another one's items. */
+static void check_threads(const shortlist_model* model, const char* line) {
+  enum { THREADS = 4 };
+  pthread_t threads[THREADS];
+  work jobs[THREADS];
+  char lines[THREADS][128];
+  shortlist_user* user = NULL;
+  CHECK(shortlist_user_create(model, &user, NULL) == SHORTLIST_OK);
+  for (int i = 0; i < THREADS; i++) {
+    size_t count = 0;
+    snprintf(lines[i], sizeof lines[i], "u%d\tp%d\tc%d\tv%d:c:t\tm%d", i, i, i, i, i);
+    jobs[i].model = model;
+    jobs[i].line = i == 0 ? line : lines[i];
+    jobs[i].failed = 0;
+    CHECK(shortlist_user_set_line(user, jobs[i].line, NULL) == SHORTLIST_OK);
+    CHECK(shortlist_user_recommend(user, true, jobs[i].expected, TOP, &count, NULL) == SHORTLIST_OK && count == TOP);
+  }
+  shortlist_user_destroy(user);
+  for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, ask, &jobs[i]) == 0);
+  for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0 && !jobs[i].failed);
 }
 
 int main(int argc, char** argv) {
@@ -139,6 +188,7 @@ int main(int argc, char** argv) {
   build(built, strcpy(copy, argv[2]));
   check_results(model, parsed, built, argv[2]);
   check_refusals(model, parsed);
+  check_threads(model, argv[2]);
   free(copy);
   shortlist_user_destroy(parsed);
   shortlist_user_destroy(built);

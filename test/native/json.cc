@@ -1,10 +1,64 @@
 #include "native/core/json.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
 #include "test/native/check.h"
 
 using namespace shortlist;
 
 namespace {
+
+// Bytes that `new` has given and not got back, and the most there were.
+size_t allocated = 0, most_allocated = 0;
+const size_t kPrefix = alignof(std::max_align_t);  // before each block: its size
+
+void* allocate(size_t bytes) {
+  char* const block = static_cast<char*>(std::malloc(bytes + kPrefix));
+  if (block == nullptr) throw std::bad_alloc();
+  *reinterpret_cast<size_t*>(block) = bytes;
+  allocated += bytes;
+  if (allocated > most_allocated) most_allocated = allocated;
+  return block + kPrefix;
+}
+
+void release(void* memory) {
+  if (memory == nullptr) return;
+  char* const block = static_cast<char*>(memory) - kPrefix;
+  allocated -= *reinterpret_cast<size_t*>(block);
+  std::free(block);
+}
+
+}  // namespace
+
+void* operator new(size_t bytes) { return allocate(bytes); }
+void* operator new[](size_t bytes) { return allocate(bytes); }
+void operator delete(void* memory) noexcept { release(memory); }
+void operator delete[](void* memory) noexcept { release(memory); }
+void operator delete(void* memory, size_t) noexcept { release(memory); }
+void operator delete[](void* memory, size_t) noexcept { release(memory); }
+
+namespace {
+
+// Bytes of memory that a text needs while it is read, for each of its own; with its end where it is no JSON.
+double memory_factor(const std::string& text) {
+  const size_t before = allocated;
+  most_allocated = allocated;
+  try {
+    Json::parse(text);
+  } catch (const Error&) {
+  }
+  CHECK(allocated == before);
+  return static_cast<double>(most_allocated - before) / static_cast<double>(text.size());
+}
+
+std::string repeated(const std::string& part, size_t bytes) {
+  std::string text;
+  while (text.size() < bytes) text += part;
+  return text;
+}
 
 std::string round_trip(const std::string& text) { return Json::parse(text).format(); }
 
@@ -32,7 +86,7 @@ int main() {
   CHECK_TEXT(mistake(""), "JSON: expected a value at byte 0 but received the end");
   CHECK_TEXT(mistake("[1,]"), "JSON: expected a value at byte 3 but received ']'");
   CHECK_TEXT(mistake("{\"a\":1,}"), "JSON: expected a name in quotes at byte 7 but received '}'");
-  CHECK_TEXT(mistake("{\"a\":1,\"a\":2}"), "JSON: expected a name that is new in its object at byte 7 but received '\"'");
+  CHECK_TEXT(mistake("{\"a\":1,\"a\":2}"), "JSON: expected each name once in the object that ends at byte 12 but received \"a\" again");
   CHECK_TEXT(mistake("[1 2]"), "JSON: expected ',' or ']' at byte 3 but received '2'");
   CHECK_TEXT(mistake("\"a"), "JSON: expected '\"' at byte 2 but received the end");
   CHECK_TEXT(mistake("\"a\nb\""), "JSON: expected no control character in a string at byte 2 but received 0x0a");
@@ -47,5 +101,26 @@ int main() {
   CHECK_TEXT(round_trip(nested(65)), nested(65));
   CHECK(mistake(nested(66)).rfind("JSON: expected at most 64 levels", 0) == 0);
   CHECK(mistake(std::string(1000000, '[')).rfind("JSON: expected at most 64 levels", 0) == 0);
+
+  // Underflow is 0, as in JavaScript; so is a number whose digits alone would not fit.
+  CHECK(Json::parse("1e-400").number() == 0 && Json::parse("5e-324").number() > 0 && Json::parse("2e-324").number() == 0);
+  CHECK(Json::parse("1" + std::string(400, '0') + "e-400").number() == 1 && Json::parse("0." + std::string(400, '0') + "1e401").number() == 1);
+  CHECK(Json::parse("-0").to_size(&size) && size == 0 && Json::parse("1.5e1").to_size(&size) && size == 15);
+
+  // The worst texts: deep or many lists, short strings, objects of one member.
+  const std::string deep = repeated(nested(64) + ",", 1 << 20), names = [] {
+    std::string text = "{";
+    for (int i = 0; i < 100000; ++i) text += "\"" + std::to_string(i) + "\":0,";
+    return text + "\"\":0}";
+  }();
+  double most = 0;
+  for (const std::string& list : {repeated("0,", 1 << 20), repeated("[],", 1 << 20), repeated("[0],", 1 << 20), deep, repeated("\"a\",", 1 << 20),
+                                  repeated("\"0123456789abcdef\",", 1 << 20), repeated("{\"\":0},", 1 << 20), repeated("{\"a\":{\"\":[[]]}},", 1 << 20),
+                                  repeated(",", 1 << 20), repeated("[", 1 << 20), repeated("0,", 1 << 20) + "]"}) {
+    for (const std::string& text : {"[" + list + "0]", "[" + list}) most = std::max(most, memory_factor(text));
+  }
+  most = std::max(most, memory_factor(names));
+  std::printf("memory: at most %.1f times the text\n", most);
+  CHECK(most <= 20);
   return failures() > 0;
 }

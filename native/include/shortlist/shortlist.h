@@ -2,8 +2,9 @@
  * libshortlist: serves a model folder that `shortlist train` wrote, without Node.
  *
  * Every call returns a status and, where one is given, fills a caller-owned shortlist_error. Handles are opaque; buffers
- * are the caller's, their sizes stand beside them. Nothing is printed, thrown or aborted. A model and its users are to be
- * used by one thread at a time; models are independent of each other.
+ * are the caller's, their sizes stand beside them. Nothing is printed, thrown or aborted. Calls may come
+ * from any threads: those on one model and its users take turns, models are independent of each other. A handle must not be
+ * in use when it is destroyed. Texts are UTF-8.
  */
 #ifndef SHORTLIST_H
 #define SHORTLIST_H
@@ -45,7 +46,7 @@ SHORTLIST_API const char* shortlist_version(void);
 SHORTLIST_API const char* shortlist_isa(void);
 
 /*
- * Opens a model folder. `threads` is at least 1. SHORTLIST_ISA in the environment forces an instruction set.
+ * Opens a model folder; one that is replaced meanwhile is opened in its old version or in its new one. `threads` is at least 1. SHORTLIST_ISA in the environment forces an instruction set.
  * On error *model is NULL.
  */
 SHORTLIST_API shortlist_status shortlist_model_open(const char* folder, int threads, shortlist_model** model, shortlist_error* error);

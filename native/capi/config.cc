@@ -1,0 +1,308 @@
+#include "native/capi/config.h"
+
+#include <cmath>
+#include <string_view>
+
+#include "native/core/error.h"
+#include "native/core/text.h"
+
+namespace shortlist {
+namespace {
+
+const int64_t kDefaultMaxLineBytes = int64_t{16} << 20, kLargestMaxLineBytes = int64_t{1} << 28;
+
+[[noreturn]] void fail(const std::string& message) { throw Error(Status::model, message); }
+
+const Json& member(const Json& object, const char* name) {
+  const Json* found = object.find(name);
+  if (!found) fail(std::string("There is no \"") + name + "\"");
+  return *found;
+}
+
+std::string text_of(const Json& object, const char* name) {
+  const Json& value = member(object, name);
+  if (!value.is_string()) fail(std::string("Expected \"") + name + "\" to be a string");
+  return value.string();
+}
+
+double number_of(const Json& object, const char* name) {
+  const Json& value = member(object, name);
+  if (!value.is_number()) fail(std::string("Expected \"") + name + "\" to be a number");
+  return value.number();
+}
+
+// ---- the configuration: src/model/config.ts, FIELDS ----------------------------------------------------------------------
+
+const double kSmallest = 0x1p-126, kLargest = 0x1.fffffep127, kLargestDeviation = 1e37, kLargestPower = 10;
+const double kLargestSize = 2147483647;
+const size_t kMostLayers = 64;
+
+struct Key {
+  enum class Kind { integer, number, boolean, choice, choice_or_boolean, integers, names, widths };
+  const char* name;
+  Kind kind;
+  double min = 0, max = 0;  // of numbers
+  const char* choices = nullptr;  // between bars
+  bool below = false;  // a number is below max, as float32 too
+};
+
+Key integer(const char* name, double min, double max = kLargestSize) { return {name, Key::Kind::integer, min, max}; }
+Key number(const char* name, double min, double max = kLargest) { return {name, Key::Kind::number, min, max}; }
+Key below(const char* name, double min, double max) { return {name, Key::Kind::number, min, max, nullptr, true}; }
+Key boolean(const char* name) { return {name, Key::Kind::boolean}; }
+Key choice(const char* name, const char* choices) { return {name, Key::Kind::choice, 0, 0, choices}; }
+Key other(const char* name, Key::Kind kind, double min = 0) { return {name, kind, min, kLargestSize}; }
+
+const Key kKeys[] = {
+    integer("window", 1),
+    choice("windows", "|sliding|growing|"),
+    other("exclude", Key::Kind::names),
+    other("embeddingWidths", Key::Kind::widths, 1),
+    integer("defaultEmbeddingWidth", 1),
+    boolean("exampleAge"),
+    choice("history", "|lstm|mean|"),
+    integer("lstmWidth", 1),
+    integer("lstmLayers", 1, double{kMostLayers}),
+    choice("pooling", "|max|last|"),
+    boolean("lastClick"),
+    boolean("peepholes"),
+    number("forgetBias", -kLargest),
+    other("hiddenWidths", Key::Kind::integers, 1),
+    integer("userVectorWidth", 1),
+    boolean("skipHidden"),
+    choice("attributes", "|pooled|sequence|both|"),
+    boolean("tiedItems"),
+    {"itemAttributes", Key::Kind::choice_or_boolean, 0, 0, "|auto|"},
+    choice("userVectorActivation", "|relu|none|"),
+    choice("loss", "|nce|paddle_nce|sampled_softmax|softmax|auto|"),
+    choice("negatives", "|noise|batch|"),
+    integer("draws", 1),
+    boolean("sharedDraws"),
+    number("noisePower", 0, kLargestPower),
+    choice("reduction", "|mean|sum|"),
+    choice("optimizer", "|adagrad|rowwise_adagrad|adam|sgd|"),
+    number("learningRate", kSmallest),
+    number("epsilon", kSmallest),
+    boolean("epsilonInside"),
+    below("beta1", 0, 1),
+    below("beta2", 0, 1),
+    number("l2", 0),
+    boolean("l2Biases"),
+    boolean("l2Output"),
+    number("clipNorm", 0),
+    number("embeddingDeviation", kSmallest, kLargestDeviation),
+    number("outputDeviation", 0, kLargestDeviation),
+    number("embeddingDropout", 0, 0.95),
+    number("dropout", 0, 0.95),
+    number("userDropout", 0, 0.95),
+    integer("warmupSteps", 0),
+    number("finalLearningRate", 0, 1),
+    integer("batchSize", 1),
+    choice("batching", "|shuffled|shared|"),
+    integer("passes", 1),
+    choice("precision", "|float32|bf16|"),
+};
+
+bool is_integer(const Json& value, double min, double max) {
+  return value.is_number() && value.number() == std::floor(value.number()) && value.number() >= min && value.number() <= max;
+}
+
+// Of a finite number within float32's range, as kernels have it.
+bool fits_number(const Key& key, const Json& value) {
+  const double number = value.number();
+  if (!value.is_number() || number < key.min || number > key.max) return false;
+  const float kept = static_cast<float>(number);
+  return !(key.below && kept >= key.max) && (number == 0 || std::fabs(kept) >= kSmallest);
+}
+
+bool fits_choice(const Key& key, const Json& value) {
+  const std::string& text = value.string();
+  return value.is_string() && text.find('|') == std::string::npos && std::string_view(key.choices).find("|" + text + "|") != std::string_view::npos;
+}
+
+bool fits(const Key& key, const Json& value) {
+  bool all = true;
+  switch (key.kind) {
+    case Key::Kind::integer: return is_integer(value, key.min, key.max);
+    case Key::Kind::number: return fits_number(key, value);
+    case Key::Kind::boolean: return value.is_boolean();
+    case Key::Kind::choice: return fits_choice(key, value);
+    case Key::Kind::choice_or_boolean: return value.is_boolean() || fits_choice(key, value);
+    case Key::Kind::integers:
+      for (const Json& item : value.items()) all = all && is_integer(item, key.min, key.max);
+      return all && value.is_array() && value.items().size() <= kMostLayers;
+    case Key::Kind::names:
+      for (const Json& item : value.items()) all = all && item.is_string();
+      return all && value.is_array();
+    case Key::Kind::widths:
+      for (const Json::Member& width : value.members()) all = all && is_integer(width.second, key.min, key.max);
+      return all && value.is_object();
+  }
+  return false;
+}
+
+// Keys that do not go together.
+void check_together(const Json& config) {
+  const auto is = [&](const char* name, const char* text) { return member(config, name).string() == text; };
+  const auto on = [&](const char* name) { return member(config, name).boolean(); };
+  const bool drawn = !is("loss", "softmax") && !is("loss", "auto");
+  const Json& attributes = member(config, "itemAttributes");
+  const bool composed = attributes.is_string() || attributes.boolean();
+  if (on("l2Output") && (!is("optimizer", "adagrad") || !drawn)) fail("\"l2Output\" needs optimizer adagrad and a loss over draws");
+  if (is("negatives", "batch") && !drawn) fail("\"negatives\" batch needs a loss over draws");
+  if (on("l2Output") && (on("tiedItems") || composed)) fail("\"l2Output\" needs item vectors of their own");
+  if (on("tiedItems") && composed && is("attributes", "pooled")) fail("\"itemAttributes\" with \"tiedItems\" needs attributes in the sequence");
+}
+
+void check_config(const Json& config) {
+  if (!config.is_object()) fail("Expected \"config\" to be an object");
+  for (const Key& key : kKeys) {
+    if (!fits(key, member(config, key.name))) fail(std::string("\"") + key.name + "\" has an impossible value");
+  }
+  for (const Json::Member& given : config.members()) {
+    bool known = false;
+    for (const Key& key : kKeys) known = known || given.first == key.name;
+    if (!known) fail("Unknown configuration key " + quoted(given.first));
+  }
+  check_together(config);
+}
+
+// ---- the schema: src/data/schema.ts --------------------------------------------------------------------------------------
+
+// Names that Programs use for tensors and dims of their own.
+const char* const kReserved[] = {"target",       "seed",        "step",          "learning_rate", "samples",     "positions",     "runs",  "steps",
+                                 "users",        "numbers",     "user_vector",   "example_age",   "sample_start", "sample_end",   "step_start",
+                                 "step_end",     "step_position", "run_offsets", "distinct",      "distinct_item", "step_item",   "excluded",
+                                 "excluded_offsets", "top",     "items",         "score",         "log_partition", "rank",        "loss"};
+
+class SchemaReader {
+ public:
+  explicit SchemaReader(Config* config) : config_(config) {}
+
+  void read(const Json& schema, const Json& head) {
+    check_keys(schema, "|columns|click|missing|");
+    bool has_clicks = false;
+    for (const Json& json : list(schema, "columns")) {
+      read_column(json, head);
+      has_clicks = has_clicks || config_->columns.back().kind == Column::Kind::clicks;
+    }
+    if (!has_clicks) fail("Expected a column named \"clicks\"");
+    int times = 0;
+    for (const Json& json : list(schema, "click")) {
+      read_click_field(json);
+      times += config_->click.back().is_time;
+    }
+    if (times > 1) fail("Expected at most one click field of kind time");
+    read_missing(schema);
+  }
+
+ private:
+  // `keys` between bars.
+  void check_keys(const Json& object, std::string_view keys) {
+    if (!object.is_object()) fail("Expected objects in \"schema\"");
+    for (const Json::Member& member : object.members()) {
+      if (member.first.find('|') != std::string::npos || keys.find("|" + member.first + "|") == std::string_view::npos) {
+        fail("Unknown key " + quoted(member.first) + " in \"schema\"");
+      }
+    }
+  }
+
+  Json::List<Json> list(const Json& object, const char* name) {
+    const Json& list = member(object, name);
+    if (list.items().size() == 0) fail(std::string("Expected \"") + name + "\" to be a list that is not empty");
+    return list.items();
+  }
+
+  // Also what makes a name safe as a part of a path.
+  std::string name_of(const Json& json) {
+    const std::string name = text_of(json, "name");
+    const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+    bool fits = !name.empty() && is_letter(name[0]);
+    for (const char c : name) fits = fits && (is_letter(c) || (c >= '0' && c <= '9') || c == '_');
+    if (!fits) fail("Expected a name of lower-case letters, digits and _ but received " + quoted(name));
+    const std::string_view ending = "_offsets";
+    bool reserved = name.size() >= ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
+    for (const char* taken : kReserved) reserved = reserved || name == taken;
+    if (reserved) fail("The name " + quoted(name) + " is reserved");
+    if (!names_.insert(name).second) fail("The name " + quoted(name) + " is there twice");
+    return name;
+  }
+
+  void read_column(const Json& json, const Json& head) {
+    check_keys(json, "|name|kind|");
+    Column column{name_of(json), Column::Kind::categorical};
+    const Json* const kind = json.find("kind");
+    const std::string given = kind ? text_of(json, "kind") : column.name == "clicks" ? "clicks" : "categorical";
+    if ((given == "clicks") != (column.name == "clicks")) fail("Expected the column \"clicks\", and no other one, to hold the clicks");
+    if (given == "clicks") column.kind = Column::Kind::clicks;
+    else if (given == "number") column.kind = Column::Kind::number;
+    else if (given == "ignore") column.kind = Column::Kind::ignored;
+    else if (given != "categorical") fail("Unknown kind of column " + quoted(given));
+    if (column.kind == Column::Kind::number) {
+      const Json& statistics = member(member(head, "numbers"), column.name.c_str());
+      column.mean = number_of(statistics, "mean");
+      column.deviation = number_of(statistics, "standardDeviation");
+    }
+    config_->columns.push_back(std::move(column));
+  }
+
+  void read_click_field(const Json& json) {
+    check_keys(json, "|name|kind|multiple|");
+    const bool is_item = config_->click.empty();
+    ClickField field{name_of(json), false, false};
+    const Json *kind = json.find("kind"), *multiple = json.find("multiple");
+    if (kind) {
+      if (!kind->is_string() || (kind->string() != "categorical" && kind->string() != "time")) fail("Unknown kind of click field " + quoted(kind->string()));
+      field.is_time = kind->string() == "time";
+    }
+    if (multiple) {
+      if (!multiple->is_boolean()) fail("Expected \"multiple\" to be true or false");
+      field.multiple = multiple->boolean();
+    }
+    if (is_item && (field.multiple || field.is_time)) fail("Expected one value for the first click field, which is the item");
+    if (field.multiple && field.is_time) fail("Expected one value of kind time");
+    config_->click.push_back(std::move(field));
+  }
+
+  void read_missing(const Json& schema) {
+    config_->missing = {"", "<unk>"};
+    const Json* const words = schema.find("missing");
+    if (!words) {
+      config_->missing.insert("NULL");
+      return;
+    }
+    if (!words->is_array()) fail("Expected \"missing\" to be a list of words");
+    for (const Json& word : words->items()) {
+      const std::string_view ends("\t\n\r\0", 4);  // what no field of a log holds
+      if (!word.is_string() || word.string().find_first_of(ends) != std::string::npos) {
+        fail("Expected \"missing\" to be a list of words without tab, newline or NUL");
+      }
+      config_->missing.insert(word.string());
+    }
+  }
+
+  Config* config_;
+  std::set<std::string> names_;
+};
+
+}  // namespace
+
+Config Config::parse(const Json& head) {
+  if (text_of(head, "format") != "shortlist-model") fail("Expected format \"shortlist-model\"");
+  if (number_of(head, "version") != 1) fail("Expected version 1");
+  Config result = {};
+  const Json& config = member(head, "config");
+  check_config(config);
+  result.window = static_cast<int64_t>(number_of(config, "window"));
+  result.vector_width = static_cast<int64_t>(number_of(config, "userVectorWidth"));
+  result.growing = text_of(config, "windows") == "growing";
+  SchemaReader(&result).read(member(head, "schema"), head);
+  result.max_line_bytes = kDefaultMaxLineBytes;
+  if (const Json* most = head.find("max_line_bytes")) {
+    if (!is_integer(*most, 1, double{kLargestMaxLineBytes})) fail("\"max_line_bytes\" is impossible");
+    result.max_line_bytes = static_cast<int64_t>(most->number());
+  }
+  return result;
+}
+
+}  // namespace shortlist

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace shortlist {
+
+// SHA-256 (FIPS 180-4) as 64 lower-case hexadecimal digits: what the description of a model folder says of its members.
+std::string sha256(std::string_view bytes);
+
+}  // namespace shortlist
