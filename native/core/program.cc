@@ -110,7 +110,10 @@ TensorSpec parse_tensor(const Json& value, const Names& dims, const Names& tenso
   spec.role = static_cast<Role>(role);
   const Json* shape = value.find("shape");
   if (shape == nullptr || !shape->is_array() || shape->items().size() > 2) fail(tensor + " needs a shape of at most 2 axes");
-  for (const Json& dim : shape->items()) spec.shape.push_back(parse_dim(dim, dims, spec.name));
+  for (const Json& dim : shape->items()) {
+    spec.shape.push_back(parse_dim(dim, dims, spec.name));
+    if (stored(spec.role) && !dim.is_number()) fail(tensor + " is stored and needs a shape of numbers");
+  }
   return spec;
 }
 

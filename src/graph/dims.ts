@@ -12,6 +12,11 @@ export type DimSizes = Readonly<Record<string, number>>;
 const CONSTANT = "";
 const TERM = /^(?:(\d+)\*)?([a-z_][a-z0-9_]*)$|^(\d+)$/;
 
+/** Whether a text can name a dim. */
+export function isDimName(text: string): boolean {
+  return /^[a-z_][a-z0-9_]*$/.test(text);
+}
+
 type Terms = Map<string, number>;
 
 function parse(dim: Dim): Terms {
@@ -34,6 +39,9 @@ function parse(dim: Dim): Terms {
     const name = match[2] ?? CONSTANT;
     const factor = Number(match[3] ?? match[1] ?? 1);
     terms.set(name, (terms.get(name) ?? 0) + factor);
+    if (!Number.isSafeInteger(terms.get(name))) {
+      throw new ShortlistError("ERR_PROGRAM", `Expected a dim of numbers below 2^53 but received "${dim}"`);
+    }
   }
   return terms;
 }

@@ -1,5 +1,5 @@
 import { ShortlistError } from "../errors.js";
-import { type Dim, dimNames } from "./dims.js";
+import { type Dim, dimNames, isDimName } from "./dims.js";
 
 export type Dtype = "float32" | "int32" | "uint32";
 
@@ -83,26 +83,35 @@ ${lines(program.instructions)}
 const DTYPES: readonly string[] = ["float32", "int32", "uint32"];
 const ROLES: readonly string[] = ["parameter", "constant", "optimizer_state", "input", "temporary", "output"];
 
-/**
- * Reads a Program and checks that it hangs together: known dtypes, roles and dims, every operand defined, every
- * temporary written before it is read and written once. Op names and operand slots are the executors' to check.
- */
+/** Reads a Program from JSON; see `toProgram`. */
 export function parseProgram(text: string): Program {
-  const fail = (message: string): never => {
-    throw new ShortlistError("ERR_PROGRAM", `Program: ${message}`);
-  };
-  let program: Program;
+  let value: unknown;
   try {
-    program = JSON.parse(text) as Program;
+    value = JSON.parse(text);
   } catch (cause) {
     throw new ShortlistError("ERR_PROGRAM", "Program: expected JSON", { cause });
   }
+  return toProgram(value);
+}
+
+/**
+ * Checks that plain data is a Program that hangs together: known dtypes, roles and dims, every operand defined, every
+ * temporary written before it is read and written once. Op names and operand slots are the executors' to check.
+ */
+export function toProgram(value: unknown): Program {
+  const fail = (message: string): never => {
+    throw new ShortlistError("ERR_PROGRAM", `Program: ${message}`);
+  };
+  const program = value as Program;
   if (program?.format !== "shortlist-program") fail('expected "format": "shortlist-program"');
   if (program.version !== 1) fail(`expected "version": 1 but received ${JSON.stringify(program.version)}`);
   if (!Array.isArray(program.dims) || !Array.isArray(program.tensors) || !Array.isArray(program.instructions)) {
     fail('expected arrays "dims", "tensors" and "instructions"');
   }
   const dims = new Set(program.dims);
+  for (const dim of dims) {
+    if (typeof dim !== "string" || !isDimName(dim)) fail(`expected a dim's name but received ${JSON.stringify(dim)}`);
+  }
   const specs = new Map<string, TensorSpec>();
   for (const tensor of program.tensors) {
     const name = tensor?.name;
@@ -114,6 +123,9 @@ export function parseProgram(text: string): Program {
       fail(`tensor "${name}" needs a shape of at most 2 axes`);
     for (const dim of tensor.shape.flatMap(dimNames))
       if (!dims.has(dim)) fail(`tensor "${name}" has unknown dim "${dim}"`);
+    if (STORED_ROLES.has(tensor.role) && !tensor.shape.every((dim) => typeof dim === "number")) {
+      fail(`tensor "${name}" is stored and needs a shape of numbers`);
+    }
     specs.set(name, tensor);
   }
   const written = new Set<string>();
@@ -121,7 +133,12 @@ export function parseProgram(text: string): Program {
     const where = `instruction ${index} (${instruction?.op})`;
     if (typeof instruction?.op !== "string") fail(`instruction ${index} has no "op"`);
     for (const part of ["inputs", "outputs", "attributes"] as const) {
-      if (typeof instruction[part] !== "object" || instruction[part] === null) fail(`${where} has no "${part}"`);
+      const given: unknown = instruction[part];
+      if (typeof given !== "object" || given === null || Array.isArray(given)) fail(`${where} has no "${part}"`);
+    }
+    for (const [name, attribute] of Object.entries(instruction.attributes)) {
+      if (["number", "boolean", "string"].includes(typeof attribute)) continue;
+      fail(`${where} has attribute "${name}" that is no number, flag or text`);
     }
     for (const name of namesIn(instruction.inputs)) {
       const spec = specs.get(name) ?? fail(`${where} reads undefined tensor "${name}"`);

@@ -3,7 +3,7 @@ import { mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isMaxLineBytes } from "../data/click_log.js";
 import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
-import { formatJson, hasCode, parseJson, replaceFile } from "../data/files.js";
+import { formatJson, hasCode, replaceFile } from "../data/files.js";
 import {
   digestsOf,
   type FolderReader,
@@ -15,12 +15,13 @@ import {
 import { type FolderKind, replaceFolder, withOutputFolder } from "../data/output_folder.js";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
 import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
+import { parseStrictJson } from "../data/strict_json.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
 import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
 import { createEngine, ENGINE_OPTIONS, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
-import { formatProgram, type Program, parseProgram, selectOutputs, storedTensors } from "../graph/program.js";
+import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } from "../graph/program.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 import { describeNotFinite } from "./finite.js";
 
@@ -214,10 +215,11 @@ function checkTables(folder: string, description: ModelDescription, program: Pro
 /** `config.json` and the vocabularies of a model folder. */
 async function readDescription(folder: string, members: FolderReader): Promise<ModelDescription> {
   const path = members.path(DESCRIPTION);
-  const text = await readFile(members.source(DESCRIPTION), "utf8").catch((error) =>
-    failToRead(folder, DESCRIPTION, error),
-  );
-  const head = parseObject(text, path);
+  const bytes = await readFile(members.source(DESCRIPTION)).catch((error) => failToRead(folder, DESCRIPTION, error));
+  const head = parseStrictJson(bytes, path, "ERR_MODEL") as Readonly<Record<string, unknown>> | null;
+  if (typeof head !== "object" || head === null || Array.isArray(head)) {
+    throw new ShortlistError("ERR_MODEL", `${path}: Expected a JSON object`);
+  }
   if (head["format"] !== FORMAT) {
     throw new ShortlistError(
       "ERR_MODEL",
@@ -255,9 +257,10 @@ async function readDescription(folder: string, members: FolderReader): Promise<M
 
 /** `program.json` of a model folder. */
 async function readProgram(folder: string, members: FolderReader): Promise<Program> {
-  const text = await members.read(PROGRAM).catch((error) => failToRead(folder, PROGRAM, error));
+  const bytes = await members.read(PROGRAM).catch((error) => failToRead(folder, PROGRAM, error));
+  const value = parseStrictJson(bytes, members.path(PROGRAM), "ERR_MODEL");
   try {
-    return parseProgram(text.toString("utf8"));
+    return toProgram(value);
   } catch (error) {
     throw new ShortlistError("ERR_MODEL", `${members.path(PROGRAM)}: ${(error as Error).message}`, { cause: error });
   }
@@ -274,12 +277,6 @@ async function failToRead(folder: string, name: string, error: unknown): Promise
     () => "There is no such folder",
   );
   throw new ShortlistError("ERR_MODEL", `${folder}: ${problem}. Train a model first`, { cause: error });
-}
-
-function parseObject(text: string, path: string): Record<string, unknown> {
-  const value = parseJson(text, path, "ERR_MODEL");
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new ShortlistError("ERR_MODEL", `${path}: Expected a JSON object`);
 }
 
 const CHUNK_ELEMENTS = 1 << 20;
