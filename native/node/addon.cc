@@ -141,7 +141,8 @@ struct EngineState {
 class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "NativeEngine", {InstanceAccessor<&NativeEngine::threads>("threads"), InstanceAccessor<&NativeEngine::isa>("isa")});
+    return DefineClass(env, "NativeEngine", {InstanceAccessor<&NativeEngine::threads>("threads"), InstanceAccessor<&NativeEngine::isa>("isa"),
+                                               InstanceMethod<&NativeEngine::close>("close")});
   }
 
   // (threads, isa)
@@ -159,8 +160,19 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   }
 
  private:
-  Napi::Value threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), state->engine->thread_count()); }
-  Napi::Value isa(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), state->engine->isa()); }
+  Engine& opened(Napi::Env env) {
+    if (!state->engine) throw to_js(env, Status::executor, "The engine is closed");
+    return *state->engine;
+  }
+
+  Napi::Value threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), opened(info.Env()).thread_count()); }
+  Napi::Value isa(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), opened(info.Env()).isa()); }
+
+  // Ends the threads once no executor needs them: those are to be closed, too, and runs in flight are finished.
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    state->engine.reset();
+    return info.Env().Undefined();
+  }
 
   std::shared_ptr<EngineState> state;
 };
@@ -176,7 +188,9 @@ struct StoreState {
   // filled it are garbage by then, and with so much memory in use it collects them at once.
   void report_bytes(Napi::Env env) {
     int64_t bytes = 0;
-    for (const auto& stored : store->tensors()) bytes += static_cast<int64_t>(stored->memory.bytes());
+    if (store) {
+      for (const auto& stored : store->tensors()) bytes += static_cast<int64_t>(stored->memory.bytes());
+    }
     Napi::MemoryManagement::AdjustExternalMemory(env, bytes - reported_bytes);
     reported_bytes = bytes;
   }
@@ -188,7 +202,8 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
     return DefineClass(env, "NativeStore",
                        {InstanceMethod<&NativeStore::define_tensor>("define"), InstanceMethod<&NativeStore::write>("write"),
                         InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::fill>("fill"),
-                        InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"), InstanceMethod<&NativeStore::tensors>("tensors")});
+                        InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"), InstanceMethod<&NativeStore::tensors>("tensors"),
+                        InstanceMethod<&NativeStore::close>("close")});
   }
 
   explicit NativeStore(const Napi::CallbackInfo& info) : ObjectWrap(info), state(std::make_shared<StoreState>()) {
@@ -203,6 +218,18 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
   }
 
  private:
+  Store& opened(Napi::Env env) {
+    if (!state->store) throw to_js(env, Status::executor, "The store is closed");
+    return *state->store;
+  }
+
+  // Frees the tensors at once, or after the runs that are in flight.
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    state->store.reset();
+    state->report_bytes(info.Env());
+    return info.Env().Undefined();
+  }
+
   void expect_idle(Napi::Env env, const char* what) {
     if (state->runs > 0) throw to_js(env, Status::executor, "Expected no run in flight while the store is " + std::string(what));
   }
@@ -224,7 +251,7 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
       shape.push_back(size);
     }
     expect_idle(env, "changed");
-    guarded(env, [&] { state->store->define(name, dtype, shape); });
+    guarded(env, [&] { opened(env).define(name, dtype, shape); });
     return env.Undefined();
   }
 
@@ -234,7 +261,7 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
     const InputArray values = array_of(info.Env(), info[1], name);
     const int64_t offset = size_argument(info, 2, "offset");
     expect_idle(info.Env(), "written");
-    guarded(info.Env(), [&] { state->store->write(name, values.dtype, values.data, offset, values.elements); });
+    guarded(info.Env(), [&] { opened(info.Env()).write(name, values.dtype, values.data, offset, values.elements); });
     return info.Env().Undefined();
   }
 
@@ -245,13 +272,14 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
     const int64_t offset = size_argument(info, 1, "offset");
     expect_idle(env, "read");
     return guarded(env, [&] {
-      const Store::Stored& stored = state->store->at(name);
+      const Store& store = opened(env);
+      const Store::Stored& stored = store.at(name);
       const int64_t count = info[2].IsUndefined() && offset <= stored.elements ? stored.elements - offset : size_argument(info, 2, "count");
-      state->store->read(name, nullptr, offset, 0);
-      if (count > stored.elements - offset) state->store->read(name, nullptr, offset, count);  // throws
+      store.read(name, nullptr, offset, 0);
+      if (count > stored.elements - offset) store.read(name, nullptr, offset, count);  // throws
       void* data;
       const Napi::Value values = new_array(env, stored.dtype, count, &data);
-      state->store->read(name, data, offset, count);
+      store.read(name, data, offset, count);
       return values;
     });
   }
@@ -264,7 +292,7 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
     const RandomValues random = {kind == "normal", info[2].As<Napi::Number>().DoubleValue(),
                                  static_cast<uint32_t>(size_argument(info, 3, "seed")), static_cast<uint32_t>(size_argument(info, 4, "tensor"))};
     expect_idle(info.Env(), "written");
-    guarded(info.Env(), [&] { state->store->fill(name, random); });
+    guarded(info.Env(), [&] { opened(info.Env()).fill(name, random); });
     return info.Env().Undefined();
   }
 
@@ -273,13 +301,13 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
     const Napi::Env env = info.Env();
     const std::string name = string_argument(info, 0, "name");
     expect_idle(env, "read");
-    return guarded(env, [&] { return Napi::Number::New(env, static_cast<double>(state->store->first_not_finite(name))); });
+    return guarded(env, [&] { return Napi::Number::New(env, static_cast<double>(opened(env).first_not_finite(name))); });
   }
 
   Napi::Value tensors(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     Napi::Array list = Napi::Array::New(env);
-    for (const auto& stored : state->store->tensors()) {
+    for (const auto& stored : opened(env).tensors()) {
       Napi::Object tensor = Napi::Object::New(env);
       Napi::Array shape = Napi::Array::New(env);
       for (const int64_t size : stored->shape) shape.Set(shape.Length(), Napi::Number::New(env, static_cast<double>(size)));
@@ -662,6 +690,7 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
     const std::string text = string_argument(info, 2, "program");
     if (!info[3].IsBoolean()) fail(env, "Expected profile to be a boolean");
     const bool profile = info[3].As<Napi::Boolean>().Value();
+    if (!engine_->engine || !store_->store) throw to_js(env, Status::executor, "Expected an engine and a store that are open");
     executor_ = guarded(env, [&] { return std::make_shared<Executor>(parse_program(text), store_->store, engine_->engine, profile); });
     store_->report_bytes(env);
   }
@@ -670,6 +699,7 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
   // (inputs, dims): a promise of the outputs
   Napi::Value run(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
+    expect_open(env);
     if (!info[0].IsObject() || !info[1].IsObject()) fail(env, "Expected inputs and dims to be objects");
     const Napi::Object given = info[0].As<Napi::Object>(), sizes_given = info[1].As<Napi::Object>();
     const Program& program = executor_->program();
@@ -694,6 +724,7 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
   // (batches, pass, index, steps, scalars): a promise of {outputs, dims, secondsWaited}
   Napi::Value run_steps(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
+    expect_open(env);
     const NativeBatches* batches = NativeBatches::of(env, info[0]);
     const int64_t pass = size_argument(info, 1, "pass"), index = size_argument(info, 2, "index"), steps = size_argument(info, 3, "steps");
     if (!info[4].IsObject()) fail(env, "Expected scalars to be an object");
@@ -718,15 +749,21 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
     return (new StepsWork(env, engine_, store_, executor_, std::move(kept), prefetch_, pass, index, steps, std::move(scalars)))->start_or_wait();
   }
 
-  // Ends the thread that builds batches; what is running goes on.
+  void expect_open(Napi::Env env) {
+    if (!executor_) throw to_js(env, Status::executor, "The executor is closed");
+  }
+
+  // Ends the thread that builds batches and lets go of engine and store; what is running goes on.
   Napi::Value close(const Napi::CallbackInfo& info) {
     prefetch_.reset();
     batches_.Reset();
+    executor_.reset();
     return info.Env().Undefined();
   }
 
   // Seconds by instruction; undefined where it is not asked for
   Napi::Value profile(const Napi::CallbackInfo& info) {
+    expect_open(info.Env());
     const std::vector<double>& seconds = executor_->profile();
     Napi::Float64Array array = Napi::Float64Array::New(info.Env(), seconds.size());
     for (size_t i = 0; i < seconds.size(); ++i) array[i] = seconds[i];

@@ -96,6 +96,9 @@ const RESERVED: ReadonlySet<string> = new Set([
   ...["excluded", "excluded_offsets", "top", "items", "score", "log_partition", "rank", "loss"],
 ]);
 
+/** Those whose offsets, such as run_offsets, are a tensor of our own. */
+const RESERVED_MULTIPLE: ReadonlySet<string> = new Set(["click", "run", "user", "excluded"]);
+
 /** The columns that describe the user, in order. */
 export function userFeatures(schema: Schema): UserFeature[] {
   return schema.columns.flatMap(({ name, kind }, column) =>
@@ -144,7 +147,15 @@ export async function readSchema(path: string): Promise<Schema> {
  * `DEFAULT_MISSING` unless given. `source` opens the messages of ERR_CONFIG.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
-  return { missing: DEFAULT_MISSING, ...parseStoredSchema(value, source) };
+  const schema = parseStoredSchema(value, source);
+  const taken = itemFeatures(schema).find(({ name, multiple }) => multiple && RESERVED_MULTIPLE.has(name));
+  if (taken) {
+    throw new ShortlistError(
+      "ERR_CONFIG",
+      `${source}: The name "${taken.name}" in "click" is reserved where "multiple" is true: choose another one`,
+    );
+  }
+  return { missing: DEFAULT_MISSING, ...schema };
 }
 
 /** Checks the schema of a dataset or model, where `missing` may not be there: older ones knew only `NULL`. */

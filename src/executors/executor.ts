@@ -25,6 +25,8 @@ export interface TensorStore {
   read(name: string, offset?: number, count?: number): TensorData;
   /** Fills a float32 tensor with random values: the same bits in every engine's store. */
   fill(name: string, random: RandomValues): void;
+  /** Frees the tensors, after the runs that are in flight; executors over the store are to be closed as well. */
+  close(): void;
   /** The first element that is NaN or infinite; −1 where there is none. */
   firstNotFinite(name: string): number;
 }
@@ -68,6 +70,7 @@ export interface Executor {
   runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult>;
   /** Seconds spent in each instruction, in order, over all runs since profiling was switched on. */
   readonly profile: readonly number[] | undefined;
+  /** What runs is finished; whatever is asked for afterwards is ERR_EXECUTOR. */
   close(): void;
 }
 
@@ -88,4 +91,6 @@ export interface Engine {
   /** Training batches that `runSteps` of this engine's executors takes best. The clicks must not change as long as they are used. */
   createTrainingBatches(options: TrainingBatchOptions): TrainingBatches;
   createExecutor(program: Program, store: TensorStore, options?: ExecutorOptions): Executor;
+  /** Ends the threads, after the runs that are in flight; its executors are to be closed as well. */
+  close(): void;
 }

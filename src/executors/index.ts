@@ -26,6 +26,11 @@ export function engineOptionsOf({ executor, threads, isa }: EngineOptions): Engi
   return { executor, threads, isa };
 }
 
+/** What makes another engine like this one. */
+export function engineLike({ kind, threads, isa }: Engine): EngineOptions {
+  return kind === "native" ? { executor: kind, threads, isa } : { executor: kind };
+}
+
 export const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, true>> = {
   ...{ executor: true, threads: true, isa: true },
 };

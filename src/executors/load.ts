@@ -9,6 +9,7 @@ type NativeArray = Float32Array | Int32Array | Uint32Array;
 export interface NativeEngineHandle {
   readonly threads: number;
   readonly isa: string;
+  close(): void;
 }
 
 export interface NativeStoreHandle {
@@ -18,6 +19,7 @@ export interface NativeStoreHandle {
   fill(name: string, kind: string, scale: number, seed: number, tensor: number): void;
   firstNotFinite(name: string): number;
   tensors(): StoredTensor[];
+  close(): void;
 }
 
 export interface NativeExecutorHandle {

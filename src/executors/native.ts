@@ -41,6 +41,7 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
   const addon = loadAddon();
   const engine = rethrow(() => new addon.NativeEngine(threads, isa));
   return {
+    close: () => engine.close(),
     kind: "native",
     threads: engine.threads,
     isa: engine.isa,
@@ -80,7 +81,7 @@ class NativeStore implements TensorStore {
   }
 
   get tensors(): readonly StoredTensor[] {
-    return this.handle.tensors();
+    return rethrow(() => this.handle.tensors());
   }
 
   define({ name, dtype, shape }: StoredTensor): void {
@@ -93,6 +94,10 @@ class NativeStore implements TensorStore {
 
   read(name: string, offset = 0, count?: number): TensorData {
     return rethrow(() => this.handle.read(name, offset, count));
+  }
+
+  close(): void {
+    this.handle.close();
   }
 
   fill(name: string, { kind, scale, seed, tensor }: RandomValues): void {

@@ -37,13 +37,21 @@ export function createReferenceEngine(options: ReferenceOptions): Engine {
   checkOptions("createReferenceEngine", options, { ops: true, precision: true });
   const { ops, precision = "float32" } = options;
   checkChoice("precision", precision, ["float32", "float64"]);
+  let closed = false;
+  const checkOpen = () => {
+    if (closed) throw new ShortlistError("ERR_EXECUTOR", "The engine is closed");
+  };
   return {
+    close: () => {
+      closed = true;
+    },
     kind: "reference",
     threads: 1,
     isa: "typescript",
     createStore: () => new ReferenceStore(precision),
     createTrainingBatches,
     createExecutor: (program, store, executorOptions = {}) => {
+      checkOpen();
       checkOptions("createExecutor", executorOptions, EXECUTOR_OPTIONS);
       if (!(store instanceof ReferenceStore)) {
         throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the reference engine");
@@ -80,20 +88,21 @@ function holds(values: TensorData, dtype: TensorSpec["dtype"]): boolean {
 
 class ReferenceStore implements TensorStore {
   readonly precision: Precision;
-  readonly #tensors = new Map<string, { tensor: StoredTensor; data: TensorData }>();
+  /** Undefined once it is closed. */
+  #tensors: Map<string, { tensor: StoredTensor; data: TensorData }> | undefined = new Map();
 
   constructor(precision: Precision) {
     this.precision = precision;
   }
 
   get tensors(): readonly StoredTensor[] {
-    return [...this.#tensors.values()].map(({ tensor }) => tensor);
+    return [...this.#opened().values()].map(({ tensor }) => tensor);
   }
 
   define(tensor: StoredTensor): void {
-    if (this.#tensors.has(tensor.name))
+    if (this.#opened().has(tensor.name))
       throw new ShortlistError("ERR_EXECUTOR", `Tensor "${tensor.name}" is already in the store`);
-    this.#tensors.set(tensor.name, {
+    this.#opened().set(tensor.name, {
       tensor,
       data: allocate(tensor.dtype, countElements(tensor.shape, {}), this.precision),
     });
@@ -129,13 +138,22 @@ class ReferenceStore implements TensorStore {
   }
 
   data(name: string): TensorData {
-    const entry = this.#tensors.get(name);
+    const entry = this.#opened().get(name);
     if (!entry) throw new ShortlistError("ERR_EXECUTOR", `The store has no tensor "${name}"`);
     return entry.data;
   }
 
   shape(name: string): readonly number[] | undefined {
-    return this.#tensors.get(name)?.tensor.shape;
+    return this.#opened().get(name)?.tensor.shape;
+  }
+
+  close(): void {
+    this.#tensors = undefined;
+  }
+
+  #opened() {
+    if (!this.#tensors) throw new ShortlistError("ERR_EXECUTOR", "The store is closed");
+    return this.#tensors;
   }
 }
 
@@ -144,6 +162,7 @@ class ReferenceExecutor implements Executor {
   readonly #store: ReferenceStore;
   readonly #ops: Op[];
   readonly #seconds: number[] | undefined;
+  #closed = false;
 
   constructor(program: Program, store: ReferenceStore, ops: ReadonlyMap<string, Op>, options: ExecutorOptions) {
     this.program = program;
@@ -168,6 +187,7 @@ class ReferenceExecutor implements Executor {
   }
 
   async run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+    if (this.#closed) throw new ShortlistError("ERR_EXECUTOR", "The executor is closed");
     const values = new Map<string, Value>();
     for (const spec of this.program.tensors) values.set(spec.name, this.#value(spec, inputs, dims));
     const calls = this.program.instructions.map((instruction) => kernelCall(instruction, values));
@@ -189,7 +209,9 @@ class ReferenceExecutor implements Executor {
     return runStepByStep(this, batches, options);
   }
 
-  close(): void {}
+  close(): void {
+    this.#closed = true;
+  }
 
   #value(spec: TensorSpec, inputs: RunInputs, dims: DimSizes): Value {
     const shape = spec.shape.map((dim) => evaluateDim(dim, dims));

@@ -15,6 +15,7 @@ import { TokenTable } from "../data/token_table.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, ShortlistError } from "../errors.js";
 import type { TensorStore } from "../executors/executor.js";
+import { createEngine, engineLike } from "../executors/index.js";
 import { countElements } from "../graph/dims.js";
 import { storedTensors } from "../graph/program.js";
 import { Model } from "./model.js";
@@ -39,7 +40,7 @@ const EXTEND_OPTIONS: Readonly<Record<keyof ExtendOptions, true>> = {
 };
 
 export interface Extension {
-  /** Has an engine in common with the model that it extends, and all else of its own. */
+  /** Has an engine of the same kind as the model that it extends; the two are closed one by one. */
   readonly model: Model;
   /** New items. */
   readonly added: number;
@@ -60,6 +61,7 @@ const BIAS = "output.bias";
  */
 export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
   checkOptions("extendModel", options, EXTEND_OPTIONS);
+  model.checkOpen();
   const { dataset, logs, boost = 1 } = options;
   if (!Number.isFinite(Math.fround(boost))) {
     throw new ShortlistError("ERR_OPTION", `Expected boost to be a number that float32 can hold but received ${boost}`);
@@ -71,7 +73,8 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
   const known = model.items.size;
   const encoding = { ...description, vocabularies: withItems(description, found.tokens) };
   const { program } = inferenceProgram(description.config, encoding);
-  const store = model.engine.createStore();
+  const engine = createEngine(engineLike(model.engine));
+  const store = engine.createStore();
   const tables = copyTensors(model, storedTensors(program), store, known);
 
   const width = tables.reduce((sum, table) => sum + table.width, 0);
@@ -91,7 +94,7 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
   }
   const training = { ...description.training, extendedItems: known + added - itemVocabulary(dataset).size };
   return {
-    model: new Model({ ...encoding, training }, program, model.engine, store),
+    model: new Model({ ...encoding, training }, program, engine, store),
     added,
     withoutAttributes,
   };

@@ -46,13 +46,14 @@ export interface ModelDescription extends Encoding {
   readonly training: Readonly<Record<string, unknown>>;
 }
 
-/** A trained network, ready to run: its inference Program over its weights. */
+/** A trained network, ready to run: its inference Program over its weights. It owns its engine and its store. */
 export class Model {
   readonly description: ModelDescription;
   readonly program: Program;
   readonly engine: Engine;
   readonly store: TensorStore;
   readonly #executors = new Map<string, Executor>();
+  #closed = false;
 
   constructor(description: ModelDescription, program: Program, engine: Engine, store: TensorStore) {
     this.description = description;
@@ -62,7 +63,8 @@ export class Model {
   }
 
   /** Runs the part of the inference Program that these outputs need. */
-  run(outputs: readonly string[], inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+  async run(outputs: readonly string[], inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+    this.checkOpen();
     const key = outputs.join();
     let executor = this.#executors.get(key);
     if (!executor) {
@@ -77,9 +79,21 @@ export class Model {
     return itemVocabulary(this.description);
   }
 
+  /** Throws ERR_EXECUTOR once the model is closed. */
+  checkOpen(): void {
+    if (this.#closed) throw new ShortlistError("ERR_EXECUTOR", "The model is closed: open it again");
+  }
+
+  /**
+   * Frees threads and weights: at once, or after the runs that are in flight, which are finished. Whatever is asked of the
+   * model afterwards is ERR_EXECUTOR.
+   */
   close(): void {
+    this.#closed = true;
     for (const executor of this.#executors.values()) executor.close();
     this.#executors.clear();
+    this.store.close();
+    this.engine.close();
   }
 }
 
@@ -100,8 +114,10 @@ export function withModelFolder<T>(path: string, work: (folder: string) => Promi
  * or not at all and replaces an older model only when it is complete. ERR_DIVERGED where a weight is not finite, ERR_BUSY
  * where somebody else is writing that folder.
  */
-export function saveModel(model: Model, folder: string): Promise<void> {
-  return withModelFolder(folder, (target) => writeModel(model, target));
+export async function saveModel(model: Model, folder: string): Promise<void> {
+  model.checkOpen();
+  checkPath("folder", folder);
+  await withModelFolder(folder, (target) => writeModel(model, target));
 }
 
 /**
@@ -145,16 +161,21 @@ export async function openModel(folder: string, options: EngineOptions = {}): Pr
     const parts = await readParts(folder, members);
     return { ...parts, weights: await readWeights(members, parts.program) };
   });
-  const engine = createEngine(options);
-  const store = engine.createStore();
-  for (const { data, ...tensor } of weights) {
-    store.define(tensor);
-    store.write(tensor.name, data);
-  }
-  const problem = describeNotFinite(store, storedTensors(program));
-  if (problem) throw new ShortlistError("ERR_MODEL", `${join(folder, WEIGHTS)}: ${problem}`);
   checkTables(folder, description, program);
-  return new Model(description, program, engine, store);
+  const engine = createEngine(options);
+  const model = new Model(description, program, engine, engine.createStore());
+  try {
+    for (const { data, ...tensor } of weights) {
+      model.store.define(tensor);
+      model.store.write(tensor.name, data);
+    }
+    const problem = describeNotFinite(model.store, storedTensors(program));
+    if (problem) throw new ShortlistError("ERR_MODEL", `${join(folder, WEIGHTS)}: ${problem}`);
+    return model;
+  } catch (error) {
+    model.close();
+    throw error;
+  }
 }
 
 /** All of a model folder but the weights. */

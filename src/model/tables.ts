@@ -31,7 +31,9 @@ export function attributeTable(
 /** How wide a feature's embeddings are: those of tied items are as wide as the user vector. */
 function widthOf(config: ModelConfig, { schema }: Encoding, feature: string): number {
   if (config.tiedItems && feature === schema.click[0]!.name) return config.userVectorWidth;
-  return config.embeddingWidths[feature] ?? config.defaultEmbeddingWidth;
+  const { embeddingWidths, defaultEmbeddingWidth } = config;
+  // A feature may be called "constructor", which every object seems to have.
+  return Object.hasOwn(embeddingWidths, feature) ? embeddingWidths[feature]! : defaultEmbeddingWidth;
 }
 
 /** Whether an attribute is read, and has another value than `<unk>`. */

@@ -37,6 +37,7 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
 /** Shortlists of users: from the user id alone (the original's infer_user), or from the histories of a log. */
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
+  model.checkOpen();
   const { top, users, log, signal } = options;
   const wanted = users === undefined ? undefined : await readTokens(users);
   if (log !== undefined) {
@@ -101,6 +102,7 @@ export interface PopularItem {
 /** The most clicked items of what the model was trained on, falling; equals by rising id. */
 export async function* minePopular(model: Model, options: MineOptions = {}): AsyncGenerator<PopularItem> {
   checkOptions("minePopular", options, MINE_OPTIONS);
+  model.checkOpen();
   const { top = 30, signal } = options;
   checkWholeNumber("top", top, 1);
   const { tokens, counts } = model.items;
@@ -110,6 +112,7 @@ export async function* minePopular(model: Model, options: MineOptions = {}): Asy
   );
   for (const id of ids.slice(0, top)) {
     signal?.throwIfAborted();
+    model.checkOpen();
     yield { item: tokens[id]!, clicks: counts[id]!, share: counts[id]! / Math.max(1, all) };
   }
 }
@@ -130,6 +133,7 @@ export async function* mineSimilar(model: Model, options: MineSimilarOptions = {
     keyof MineSimilarOptions,
     true
   >);
+  model.checkOpen();
   const { top = 30, items, signal } = options;
   checkWholeNumber("top", top, 1);
   const turns = new Turns(signal);
@@ -167,11 +171,13 @@ export async function* mineSimilar(model: Model, options: MineSimilarOptions = {
           return { item: tokens[nearest["items"]![s * length + j]! + 1]!, similarity };
         });
         if (turns.isDue) await turns.take();
+        model.checkOpen();
         yield { item: wanted[first + s]!, similar };
       }
     }
   } finally {
     executor.close();
+    store.close();
   }
 }
 

@@ -46,6 +46,7 @@ export interface Shortlist {
  */
 export async function* recommend(model: Model, log: string, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("recommend", options, RECOMMEND_OPTIONS);
+  model.checkOpen();
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
   yield* recommendClicks(model, clicks, userIds, options);
 }
@@ -84,6 +85,7 @@ export async function* recommendClicks(
       }
       signal?.throwIfAborted();
       if (turns.isDue) await turns.take();
+      model.checkOpen();
       yield { user: userIds[first + s]!, items };
     }
   }

@@ -53,6 +53,7 @@ interface VectorRows {
 /** Writes the vector of each line's user: what the user may click after the line's last click is near it. */
 export async function writeUserVectors(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
+  model.checkOpen();
   return withOutputFiles(pathsOf(options), () => writeVectorsOfUsers(model, log, options));
 }
 
@@ -82,6 +83,7 @@ async function writeVectorsOfUsers(model: Model, log: string, options: UserVecto
 /** Writes the vector of each item, in id order, `<unk>` left out. */
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);
+  model.checkOpen();
   return withOutputFiles(pathsOf(options), () => writeVectorsOfItems(model, options));
 }
 

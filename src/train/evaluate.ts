@@ -73,6 +73,7 @@ export interface Evaluation extends RankingMetrics {
  */
 export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   checkOptions("evaluate", options, EVALUATE_OPTIONS);
+  model.checkOpen();
   checkRankingOptions(options);
   const { baselines, tops, keepWatched, signal } = options;
   if (baselines) checkItems(model, baselines);

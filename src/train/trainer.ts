@@ -164,8 +164,9 @@ async function trainInto(
   if (validation && !heldOut) {
     warnOfTrainedTargets(source!, validation.evaluationSet.clicks, clicks, onWarning);
   }
-  const network = new LearningNetwork(engine, dataset, { trainingClicks: clicks, heldOut }, config, options);
+  let network: LearningNetwork | undefined;
   try {
+    network = new LearningNetwork(engine, dataset, { trainingClicks: clicks, heldOut }, config, options);
     const batches = engine.createTrainingBatches({ clicks, seed, ...trainingBatchOptions(config) });
     if (batches.samplesPerPass === 0) {
       throw new ShortlistError(
@@ -198,7 +199,8 @@ async function trainInto(
       ...(loop.profile && { profile: loop.profile }),
     };
   } finally {
-    network.close();
+    network?.close();
+    engine.close();
   }
 }
 

@@ -153,6 +153,17 @@ test("names what is wrong", () => {
   }
 });
 
+test("names that only multi-valued features may not have", () => {
+  const columns = [{ name: "clicks" }];
+  for (const name of ["click", "run", "user"]) {
+    assert.match(
+      message({ columns, click: [...click, { name, multiple: true }] }),
+      `The name "${name}" in "click" is reserved where "multiple" is true`,
+    );
+    assert.is(parseSchema({ columns, click: [...click, { name }] }).click[1]!.name, name);
+  }
+});
+
 test("reads a file and names it in errors", async () => {
   await withFolder(async (folder) => {
     const path = join(folder, "schema.json");

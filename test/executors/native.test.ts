@@ -322,7 +322,7 @@ test("threads and instruction set come from options, else from the environment",
   );
   assert.is(
     await errorOf(() => createEngine({ executor: "cuda" as "native" })),
-    'ERR_OPTION: Expected executor "native" or "reference" but received "cuda"',
+    'ERR_OPTION: Expected executor to be native or reference but received "cuda"',
   );
 });
 

@@ -1,0 +1,134 @@
+import { existsSync, readdirSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  createEngine,
+  evaluate,
+  extendModel,
+  minePopular,
+  mineSimilar,
+  mineUsers,
+  openDataset,
+  openModel,
+  parseSchema,
+  prepareDataset,
+  recommend,
+  saveModel,
+  train,
+  writeItemVectors,
+  writeUserVectors,
+} from "../../src/index.js";
+import { expectError, withFolder } from "../data/temporary.js";
+
+const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64"];
+const TASKS = "/proc/self/task";
+
+async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const value of values) list.push(value);
+  return list;
+}
+
+/** A log of 600 users, a dataset and a model. */
+async function withModelFolder(work: (at: (name: string) => string) => Promise<void>): Promise<void> {
+  await withFolder(async (folder) => {
+    const at = (name: string) => join(folder, name);
+    const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
+    const lines = Array.from({ length: 600 }, (_, u) => `u${u}\tv${u % 9};v${(u + 1) % 9};v${(u * 5 + 2) % 9}\n`);
+    await writeFile(at("log.tsv"), lines.join(""));
+    await prepareDataset({ logs: [at("log.tsv")], output: at("dataset"), schema, featureAppearLimit: 0 });
+    await train({ dataset: at("dataset"), output: at("model"), set: SET, steps: 2, threads: 1 });
+    await work(at);
+  });
+}
+
+for (const executor of ["native", "reference"] as const) {
+  test(`${executor}: a model that is closed answers nothing any more, and may be closed again`, async () => {
+    await withModelFolder(async (at) => {
+      const [log, output, dataset] = [at("log.tsv"), at("vectors"), await openDataset(at("dataset"))];
+      const model = await openModel(at("model"), { executor });
+      const shortlists = recommend(model, log);
+      await shortlists.next();
+      model.close();
+      model.close();
+      for (const use of [
+        () => shortlists.next(),
+        () => all(recommend(model, log)),
+        () => evaluate(model, log),
+        () => all(minePopular(model)),
+        () => all(mineSimilar(model)),
+        () => all(mineUsers(model)),
+        () => writeUserVectors(model, log, { output }),
+        () => writeItemVectors(model, { output }),
+        () => extendModel(model, { dataset, logs: [log] }),
+        () => saveModel(model, at("copy")),
+        () => model.run(["items"], {}, {}),
+        async () => model.store.read("output.bias"),
+        async () => model.store.tensors,
+        async () => model.engine.createExecutor(model.program, model.store),
+      ]) {
+        await expectError(use(), "ERR_EXECUTOR", /closed|open/);
+      }
+      assert.not.ok(existsSync(output) || existsSync(at("copy")));
+    });
+  });
+
+  test(`${executor}: runs in flight are finished when their model is closed`, async () => {
+    await withModelFolder(async (at) => {
+      const model = await openModel(at("model"), { executor });
+      const inputs = {
+        user_id: Int32Array.of(1),
+        item: Int32Array.of(1),
+        ...{ sample_start: Int32Array.of(0), sample_end: Int32Array.of(1), step_position: Int32Array.of(0) },
+        ...{ run_offsets: Int32Array.of(0, 1), step_start: Int32Array.of(0), step_end: Int32Array.of(1) },
+      };
+      const dims = { samples: 1, positions: 1, runs: 1, steps: 1 };
+      const expected = await model.run(["user_vector"], inputs, dims);
+      const running = Array.from({ length: 8 }, () => model.run(["user_vector"], inputs, dims));
+      model.close();
+      for (const result of await Promise.all(running)) assert.equal(result, expected);
+    });
+  });
+
+  test(`${executor}: models that were made of one another are closed one by one`, async () => {
+    await withModelFolder(async (at) => {
+      const model = await openModel(at("model"), { executor });
+      await writeFile(at("new.tsv"), "u1\tnew;v1\n");
+      const extended = await extendModel(model, { dataset: await openDataset(at("dataset")), logs: [at("new.tsv")] });
+      model.close();
+      assert.is((await all(recommend(extended.model, at("new.tsv")))).length, 1);
+      extended.model.close();
+    });
+  });
+}
+
+test("closing ends the threads and frees the weights at once", async () => {
+  if (!existsSync(TASKS)) return;
+  const threads = () => readdirSync(TASKS).length;
+  const engine = createEngine({ threads: 4 });
+  const store = engine.createStore();
+  const rows = 1 << 18;
+  store.define({ name: "x", dtype: "float32", shape: [rows, 64] });
+  store.write("x", new Float32Array(rows * 64).fill(1));
+  const before = { threads: threads(), memory: process.memoryUsage.rss() };
+  store.close();
+  engine.close();
+  assert.is(threads(), before.threads - 3);
+  assert.ok(process.memoryUsage.rss() < before.memory - 2 ** 25, "64 MiB are given back");
+});
+
+test("training ends its threads, whether or not it succeeds", async () => {
+  if (!existsSync(TASKS)) return;
+  await withModelFolder(async (at) => {
+    const threads = () => readdirSync(TASKS).length;
+    const before = threads();
+    const options = { dataset: at("dataset"), steps: 2, threads: 3 };
+    await train({ ...options, output: at("a"), set: SET });
+    await train({ ...options, output: at("b"), set: ["lstmWidth=1000000"] }).catch(() => {});
+    assert.is(threads(), before);
+  });
+});
+
+test.run();
