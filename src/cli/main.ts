@@ -56,7 +56,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // There is nobody left to tell.
 process.stderr.on("error", () => {});
 // Errors outside of the command's own promise, such as those of a callback.
-process.on("uncaughtException", (error) => process.exit(report(error)));
+process.on("uncaughtException", (error) => {
+  removeUnfinished();
+  process.exit(report(error));
+});
 
 try {
   await program.parseAsync();
