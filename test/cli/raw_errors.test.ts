@@ -71,16 +71,7 @@ test("folders where files are expected, files where folders are, names too long"
   fails(1, "It is a file", "recommend", at("file"), log);
   fails(1, "It is a file", "train", at("file"), "--output", output);
   fails(1, "file", "inspect", at("file"));
-  fails(
-    1,
-    "a part of the path is not a folder",
-    "tune",
-    dataset,
-    "--space",
-    at("space.json"),
-    "--output",
-    at("file/x"),
-  );
+  fails(1, "not a folder", "tune", dataset, "--space", at("space.json"), "--output", at("file/x"));
   fails(1, "file", "tune", dataset, "--space", at("space.json"), "--output", at("file"));
   for (const args of [
     ["prepare", long, "--output", output],
