@@ -8,6 +8,7 @@ export {
 export { type Clicks, type Encoding, encodeLog } from "./data/clicks.js";
 export {
   type Dataset,
+  type FeatureCounts,
   openDataset,
   type PreparedDataset,
   type PrepareOptions,

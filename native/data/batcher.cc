@@ -432,7 +432,8 @@ void Batcher::gather_ages(float* ages) const {
   const double span = times.latest - times.earliest;
   for (const Place& target : targets_) {
     const double time = times.values[target.click];
-    const double age = std::isnan(time) ? 1 : span > 0 ? (times.latest - time) / span : 0;
+    const bool is_known = time >= times.earliest && time <= times.latest;
+    const double age = !is_known ? 1 : span > 0 && span < HUGE_VAL ? (times.latest - time) / span : 0;
     *ages++ = static_cast<float>(age);
     *ages++ = static_cast<float>(age * age);
     *ages++ = static_cast<float>(std::sqrt(age));

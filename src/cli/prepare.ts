@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { prepareDataset, readSchema } from "../index.js";
+import { type FeatureCounts, prepareDataset, readSchema } from "../index.js";
 import { type LogFlags, path, paths, wholeNumber, withLogFlags } from "./options.js";
-import { say, sayReport } from "./output.js";
+import { say, sayReport, warn } from "./output.js";
 import { whenStopped } from "./stop.js";
 
 interface Flags extends LogFlags {
@@ -32,15 +32,35 @@ export function prepareCommand(): Command {
       logs,
       ...flags,
       ...(schema !== undefined && { schema: await readSchema(schema) }),
+      onWarning: warn,
     });
     sayReport(report);
     say(`${flags.output}: ${dataset.users} users, ${dataset.clicks} clicks`);
-    for (const [feature, size] of Object.entries(dataset.vocabularySizes))
-      say(`  ${feature}: ${size - 1} values and <unk>`);
+    for (const feature of dataset.features) say(`  ${formatFeature(feature, flags.featureAppearLimit)}`);
+    if (dataset.times) say(`  times ${formatTimes(dataset.times)}`);
     for (const { feature, token, count } of dataset.suspects) {
       say(
         `  ${feature} has a value ${JSON.stringify(token)}, ${count} times: if it means none, add it to the schema's "missing"`,
       );
     }
   });
+}
+
+/** What the vocabulary of a feature has, and what it leaves out. */
+function formatFeature(feature: FeatureCounts, limit: number): string {
+  const { name, unit, values, valuesLeftOut, uses, usesLeftOut } = feature;
+  const kept = `${name}: ${values - valuesLeftOut} values and <unk>`;
+  if (valuesLeftOut === 0) return kept;
+  const share = (part: number, all: number, what: string) =>
+    `${part} of ${all} ${what} (${((100 * part) / all).toFixed(1)} %)`;
+  const leftOut = `${share(valuesLeftOut, values, "values")} and ${share(usesLeftOut, uses, unit)}`;
+  return `${kept}; left out, as they appear at most ${limit === 1 ? "once" : `${limit} times`}: ${leftOut}`;
+}
+
+/** The range, with dates where the numbers look like seconds or milliseconds. */
+function formatTimes({ earliest, latest }: { readonly earliest: number; readonly latest: number }): string {
+  if (Number.isNaN(earliest)) return "are missing in every click";
+  const unit = [1, 1000].find((perSecond) => earliest > 1e8 * perSecond && latest < 1e10 * perSecond);
+  const date = (time: number) => new Date((time * 1000) / unit!).toISOString().slice(0, 10);
+  return `from ${earliest} to ${latest}${unit ? ` (${date(earliest)} to ${date(latest)})` : ""}`;
 }

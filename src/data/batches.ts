@@ -1,8 +1,9 @@
 import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { checkSeed } from "../random/philox.js";
-import type { Clicks, ClickTimes } from "./clicks.js";
+import type { Clicks } from "./clicks.js";
 import { IntList } from "./int_list.js";
+import type { ClickTimes } from "./times.js";
 
 /**
  * Ragged samples, values and ranges. A sample is (user, click i): clicks before it, its history, predict click i, its
@@ -17,7 +18,7 @@ import { IntList } from "./int_list.js";
  *   by the training log's mean and deviation, 0 where missing (left out where the schema has none). With `shareUsers` a row
  *   for each of `users` instead, neighbouring samples of one user, and `user_offsets` [users + 1], the samples of each
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x, which is 0 for the log's latest click and 1
- *   for its earliest and for one without a time; in batches of users in order it is 0: they ask for the clicks of now
+ *   for its earliest and for one without a time or with one that is far off (`clickTimes`); in batches of users in order it is 0: they ask for the clicks of now
  *   (left out where the clicks have no times)
  * - `<item feature>` [positions]; multi-valued: `<item feature>` [values] and `<item feature>_offsets` [positions + 1]
  * - `sample_start`, `sample_end` [samples]: the positions that are the sample's history
@@ -475,7 +476,8 @@ function gatherAges({ values, earliest, latest }: ClickTimes, clicks: Int32Array
   const ages = new Float32Array(AGE_INPUTS * clicks.length);
   for (let i = 0; i < clicks.length; i++) {
     const time = values[clicks[i]!]!;
-    const age = Number.isNaN(time) ? 1 : span > 0 ? (latest - time) / span : 0;
+    const isKnown = time >= earliest && time <= latest;
+    const age = !isKnown ? 1 : span > 0 && span < Number.POSITIVE_INFINITY ? (latest - time) / span : 0;
     ages[AGE_INPUTS * i] = age;
     ages[AGE_INPUTS * i + 1] = age * age;
     ages[AGE_INPUTS * i + 2] = Math.sqrt(age);

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { checkChoice, checkOptions, checkPaths, ShortlistError } from "../errors.js";
 import { exists, fileError } from "./files.js";
 import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "./schema.js";
+import { ClickOrder, type OrderReport } from "./times.js";
 import { Turns } from "./turns.js";
 
 /** A value of the log; null stands for an empty field, `<unk>` or a word that the schema counts as missing. */
@@ -35,6 +36,8 @@ export interface LogOptions {
    * keeps, and 16 MiB where a dataset is made.
    */
   readonly maxLineBytes?: number | undefined;
+  /** Called with what looks wrong and does not stop the work, such as clicks that go back in time. */
+  readonly onWarning?: ((message: string) => void) | undefined;
   /** Stops the work; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -69,11 +72,14 @@ export interface LogReport {
   readonly skipped: number;
   /** Messages of the first 20 skipped lines. */
   readonly badLines: readonly string[];
+  /** Clicks that are older than the one before them, if there are any. */
+  readonly unordered?: OrderReport | undefined;
 }
 
 const BASIC_LOG_OPTIONS: Readonly<Record<keyof LogOptions, true>> = {
   onBadLine: true,
   maxLineBytes: true,
+  onWarning: true,
   signal: true,
 };
 export const LOG_OPTIONS: Readonly<Record<keyof ReportedLogOptions, true>> = { ...BASIC_LOG_OPTIONS, onReport: true };
@@ -96,7 +102,8 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 /**
  * Reads click logs line by line: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`, their
  * fields between `:`, several values of a field between `_`. A line that cannot be read is ERR_LOG with file, line and
- * field; so are logs without any usable line. Each log is opened once, so a pipe is as good as a file.
+ * field; so are logs without any usable line, and those whose times say that they hold the
+ * newest click first. Each log is opened once, so a pipe is as good as a file.
  */
 export async function readClickLog(
   files: readonly string[],
@@ -109,6 +116,7 @@ export async function readClickLog(
   checkPaths("logs", files);
   if (files.length === 0) throw new ShortlistError("ERR_OPTION", "Expected at least one click log but received none");
   const parser = new LineParser(options);
+  const order = new ClickOrder();
   const badLines: string[] = [];
   const reports: { name: string; lines: number; skipped: number }[] = [];
   let clicks = 0;
@@ -128,6 +136,7 @@ export async function readClickLog(
         report.lines++;
         clicks += line.clicks.length;
         if (line.clicks.length === 0) withoutClicks++;
+        order.add(line.times, () => `${file}:${number}`);
         onLine(line);
       } catch (error) {
         if (!(error instanceof BadLine)) throw error;
@@ -159,14 +168,21 @@ export async function readClickLog(
       `${files.join(", ")}: Expected at least one usable line but received none${why}`,
     );
   }
-  const report = { files: reports, lines, clicks, withoutClicks, skipped, badLines };
+  const unordered = order.report(files, lines);
+  if (unordered) options.onWarning?.(describeUnordered(unordered, lines));
+  const report = { files: reports, lines, clicks, withoutClicks, skipped, badLines, ...(unordered && { unordered }) };
   options.onReport?.(report);
   return report;
 }
 
 /** The options of `ReportedLogOptions` among others. */
-export function logOptionsOf({ onBadLine, maxLineBytes, signal, onReport }: ReportedLogOptions): ReportedLogOptions {
-  return { onBadLine, maxLineBytes, signal, onReport };
+export function logOptionsOf(options: ReportedLogOptions): ReportedLogOptions {
+  const { onBadLine, maxLineBytes, onWarning, signal, onReport } = options;
+  return { onBadLine, maxLineBytes, onWarning, signal, onReport };
+}
+
+function describeUnordered({ lines, clicks, first }: OrderReport, all: number): string {
+  return `clicks go back in time in ${lines} of ${all} lines, ${clicks} clicks in all (the first: ${first}): the oldest click comes first`;
 }
 
 /** Throws ERR_OPTION unless logs can be read with these options. */

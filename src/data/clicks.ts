@@ -9,6 +9,7 @@ import {
 } from "./click_log.js";
 import { IntList } from "./int_list.js";
 import { itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
+import { type ClickTimes, clickTimes } from "./times.js";
 import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
 
@@ -54,14 +55,6 @@ export interface Clicks {
   readonly times?: ClickTimes | undefined;
 }
 
-export interface ClickTimes {
-  /** [clicks] as in the log, NaN where missing */
-  readonly values: Float64Array;
-  /** Of the log's clicks; NaN where none has a time. */
-  readonly earliest: number;
-  readonly latest: number;
-}
-
 export interface ItemValues {
   readonly name: string;
   /** [clicks], or [values] of a multi-valued feature */
@@ -95,6 +88,23 @@ export function countsWithoutLastClicks(
     if (end - start >= 2) left[itemFeatures[0]!.ids[end - 1]!]!--;
   }
   return left;
+}
+
+/** Users with one click. */
+export function singleClickUsers({ clickOffsets, users }: Clicks): number {
+  let single = 0;
+  for (let user = 0; user < users; user++) if (clickOffsets[user + 1]! - clickOffsets[user]! === 1) single++;
+  return single;
+}
+
+/** Whether some click of a known item follows another click of its user. */
+export function hasFollowingClick({ clickOffsets, users, itemFeatures }: Clicks): boolean {
+  const { ids } = itemFeatures[0]!;
+  for (let user = 0; user < users; user++) {
+    for (let click = clickOffsets[user]! + 1; click < clickOffsets[user + 1]!; click++)
+      if (ids[click] !== 0) return true;
+  }
+  return false;
 }
 
 /** Sizes that are known beforehand, so that nothing is copied: lines, clicks, and values of each multi-valued feature. */
@@ -200,17 +210,6 @@ export async function encodeLog(
 /** Reads a log of users to whom something is to be shown; they need not have clicked before. */
 export function encodeUsers(log: string, encoding: Encoding, options: ReportedLogOptions): Promise<EncodedLog> {
   return encodeLog([log], encoding, { ...logOptionsOf(options), withoutClicks: true });
-}
-
-/** Times with their range. */
-export function clickTimes(values: Float64Array): ClickTimes {
-  let [earliest, latest] = [Number.NaN, Number.NaN];
-  for (const time of values) {
-    if (Number.isNaN(time)) continue;
-    if (!(earliest <= time)) earliest = time;
-    if (!(latest >= time)) latest = time;
-  }
-  return { values, earliest, latest };
 }
 
 /** The values in an array of at least `length` elements. */

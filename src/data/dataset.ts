@@ -13,13 +13,13 @@ import {
 } from "./click_log.js";
 import {
   type Clicks,
-  type ClickTimes,
-  clickTimes,
   type Encoding,
   type ExpectedSizes,
   encodeLog,
   type NumberStatistics,
+  singleClickUsers,
 } from "./clicks.js";
+import { doubtsOf } from "./doubts.js";
 import { formatJson, hasCode, replaceFile } from "./files.js";
 import {
   digestsOf,
@@ -44,6 +44,7 @@ import {
   userFeatures,
   vocabularyNames,
 } from "./schema.js";
+import { type ClickTimes, clickTimes } from "./times.js";
 import { TokenCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
 
@@ -70,7 +71,7 @@ export interface PrepareOptions extends LogOptions {
 
 const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
   ...{ logs: true, output: true, schema: true, featureAppearLimit: true, progress: true },
-  ...{ onBadLine: true, maxLineBytes: true, signal: true },
+  ...{ onBadLine: true, onWarning: true, maxLineBytes: true, signal: true },
 };
 
 export interface PreparedDataset {
@@ -78,9 +79,28 @@ export interface PreparedDataset {
   readonly clicks: number;
   /** Tokens of each vocabulary, `<unk>` included. */
   readonly vocabularySizes: Readonly<Record<string, number>>;
+  /** What became of each feature's values. */
+  readonly features: readonly FeatureCounts[];
+  /** Users with one click, which follows no other. */
+  readonly singleClickUsers: number;
+  /** Where the schema has a time. */
+  readonly times?: Omit<ClickTimes, "values"> | undefined;
   /** Tokens that may mean a missing value, such as "none"; the schema's `missing` says which ones do. */
   readonly suspects: readonly { readonly feature: string; readonly token: string; readonly count: number }[];
   readonly report: LogReport;
+}
+
+/** A feature's values in the logs, and those of them that its vocabulary leaves out because they appear too rarely. */
+export interface FeatureCounts {
+  readonly name: string;
+  /** What each value is counted in: lines for a feature of users, clicks for one of items, uses for a multi-valued one. */
+  readonly unit: "lines" | "clicks" | "uses";
+  /** Different values. */
+  readonly values: number;
+  readonly valuesLeftOut: number;
+  /** Lines, clicks or uses that have a value. */
+  readonly uses: number;
+  readonly usesLeftOut: number;
 }
 
 /** A dataset folder, read into memory. */
@@ -133,7 +153,8 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const copies = join(folder, COPIES);
     await mkdir(copies);
     const counts = new LogCounts(schema);
-    const report = await readClickLog(logs, logOptions(1, copies), (line) =>
+    const { onWarning } = options;
+    const report = await readClickLog(logs, { ...logOptions(1, copies), onWarning }, (line) =>
       counts.add(line.tokens, line.numbers, line.clicks),
     );
     const encoding = counts.encoding(featureAppearLimit);
@@ -165,15 +186,24 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents);
     const whole = { format: FORMAT, version: VERSION, id, members, ...description };
     await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
+    const features = counts.features(featureAppearLimit);
+    for (const doubt of doubtsOf(clicks, features, featureAppearLimit)) onWarning?.(doubt);
     return {
       users: clicks.users,
       clicks: clicks.clicks,
       vocabularySizes: Object.fromEntries([...encoding.vocabularies].map(([name, { size }]) => [name, size])),
+      features,
+      singleClickUsers: singleClickUsers(clicks),
+      ...(clicks.times && { times: rangeOf(clicks.times) }),
       suspects: suspectsOf(encoding),
       report,
     };
   };
   return withOutputFolder(output, DATASET, (target) => replaceFolder(target, DESCRIPTION, write));
+}
+
+function rangeOf({ earliest, latest, farOff }: ClickTimes): PreparedDataset["times"] {
+  return { earliest, latest, farOff };
 }
 
 /** The tokens of all vocabularies that look like words for a missing value. */
@@ -341,6 +371,23 @@ class LogCounts {
       numbers.set(name, { mean, standardDeviation: count > 0 ? Math.sqrt(squares / count) : 0 });
     }
     return { schema: this.#schema, vocabularies, numbers };
+  }
+
+  features(featureAppearLimit: number): FeatureCounts[] {
+    this.#flush();
+    const multiple = (name: string) => this.#itemFeatures.some((feature) => feature.name === name && feature.multiple);
+    const countsOf = (name: string, unit: FeatureCounts["unit"], counts: TokenCounts): FeatureCounts => ({
+      name,
+      unit,
+      values: counts.size,
+      valuesLeftOut: counts.size - counts.sizeAbove(featureAppearLimit),
+      uses: counts.below(Number.POSITIVE_INFINITY) - counts.unknown,
+      usesLeftOut: counts.below(featureAppearLimit) - counts.unknown,
+    });
+    return [
+      ...this.#users.map(({ name, counts }) => countsOf(name, "lines", counts)),
+      ...this.#items.map(({ name, counts }) => countsOf(name, multiple(name) ? "uses" : "clicks", counts)),
+    ];
   }
 
   #flush(): void {

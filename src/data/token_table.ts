@@ -180,6 +180,11 @@ export class TokenCounts {
     }
   }
 
+  /** Tokens that were seen more than `limit` times. */
+  sizeAbove(limit: number): number {
+    return this.#counts.reduce((size, count) => size + (count > limit ? 1 : 0), 0);
+  }
+
   /** Values that are missing, or of tokens that were seen at most `limit` times. */
   below(limit: number): number {
     return this.#counts.reduce((sum, count) => sum + (count > limit ? 0 : count), this.unknown);

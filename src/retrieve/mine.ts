@@ -1,7 +1,8 @@
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
-import { type Clicks, clickTimes, encodeUsers } from "../data/clicks.js";
+import { type Clicks, encodeUsers } from "../data/clicks.js";
 import { readText } from "../data/files.js";
 import { itemFeatures, timeField } from "../data/schema.js";
+import { clickTimes } from "../data/times.js";
 import { tableOf } from "../data/token_table.js";
 import { Turns } from "../data/turns.js";
 import { checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";

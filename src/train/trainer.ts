@@ -1,8 +1,15 @@
 import { join } from "node:path";
 import { itemAttributes } from "../data/catalogue.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
-import { type Clicks, countsWithoutLastClicks, type Encoding, itemVocabulary } from "../data/clicks.js";
+import {
+  type Clicks,
+  countsWithoutLastClicks,
+  type Encoding,
+  hasFollowingClick,
+  itemVocabulary,
+} from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
+import { doubtOfSingleClicks } from "../data/doubts.js";
 import { JsonLines } from "../data/json_lines.js";
 import { noiseDistribution } from "../data/vocabulary.js";
 import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
@@ -75,8 +82,6 @@ export interface TrainOptions extends EngineOptions, ReportedLogOptions {
   readonly testLog?: string | undefined;
   /** Time every instruction (default false). */
   readonly profile?: boolean | undefined;
-  /** Called with what looks wrong and does not stop training, such as a test log that was trained on. */
-  readonly onWarning?: ((message: string) => void) | undefined;
   /** Called for every step, some steps at a time. */
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
   /** Called after every pass, one that `steps` cuts short included. */
@@ -90,7 +95,6 @@ const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
     patience: true,
     testLog: true,
     profile: true,
-    onWarning: true,
     onProgress: true,
     onPass: true,
   },
@@ -159,6 +163,7 @@ async function trainInto(
 
   const engine = createEngine(engineOptionsOf(options));
   const { trainingClicks: clicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
+  checkFollowing(dataset, clicks, heldOut, options.onWarning);
   const { testLog, validation: source, onWarning } = options;
   if (test) warnOfTrainedTargets(testLog!, test.clicks, clicks, onWarning);
   if (validation && !heldOut) {
@@ -168,12 +173,6 @@ async function trainInto(
   try {
     network = new LearningNetwork(engine, dataset, { trainingClicks: clicks, heldOut }, config, options);
     const batches = engine.createTrainingBatches({ clicks, seed, ...trainingBatchOptions(config) });
-    if (batches.samplesPerPass === 0) {
-      throw new ShortlistError(
-        "ERR_DATASET",
-        `${options.dataset}: There is nothing to learn from: every click is <unk>${heldOut ? " or held out" : ""}`,
-      );
-    }
     const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batches.batchesPerPass);
     const { profile, onProgress } = options;
     const loop = new TrainingLoop(network.executor, batches, { config, seed, steps, profile, signal, onProgress });
@@ -238,6 +237,17 @@ async function runPasses(
     onPass?.(result);
   } while (!loop.done && passes.length - best.pass < patience);
   return passes;
+}
+
+/** The network learns what follows a history: a user with a single click tells it next to nothing. */
+function checkFollowing({ folder }: Dataset, clicks: Clicks, heldOut: boolean, warn: TrainOptions["onWarning"]): void {
+  if (!hasFollowingClick(clicks)) {
+    throw new ShortlistError(
+      "ERR_DATASET",
+      `${folder}: There is nothing to learn from: no click on a known item follows another click of its user${heldOut ? ", those held out aside" : ""}. A line holds all clicks of a user, oldest first; where items are rare, lower --feature-appear-limit`,
+    );
+  }
+  for (const doubt of doubtOfSingleClicks(clicks)) warn?.(`${folder}: ${doubt}`);
 }
 
 function warnOfTrainedTargets(log: string, test: Clicks, training: Clicks, warn: TrainOptions["onWarning"]): void {

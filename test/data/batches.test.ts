@@ -10,7 +10,8 @@ import {
   type TrainingBatches,
   type TrainingBatchOptions,
 } from "../../src/data/batches.js";
-import { type Clicks, clickTimes } from "../../src/data/clicks.js";
+import type { Clicks } from "../../src/data/clicks.js";
+import { clickTimes } from "../../src/data/times.js";
 import { LENGTHS, randomClicks, withTimes } from "./random_clicks.js";
 
 /** One sample as text: user, numbers, history as its clicks (category − 1), target; read back through every range. */

@@ -1,7 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createTrainingBatches, type TrainingBatchOptions } from "../../src/data/batches.js";
-import { type Clicks, clickTimes } from "../../src/data/clicks.js";
+import type { Clicks } from "../../src/data/clicks.js";
+import { clickTimes } from "../../src/data/times.js";
 import { ShortlistError } from "../../src/errors.js";
 import { createEngine } from "../../src/executors/index.js";
 import { LENGTHS, randomClicks, withTimes } from "./random_clicks.js";
@@ -129,7 +130,7 @@ test("what does not fit is refused", () => {
     make({ clicks: { ...clicks, itemFeatures: [clicks.itemFeatures[0]!, tooFew] } }),
     /^ERR_INPUT: Expected \d+ elements of int32 for "ids"/,
   );
-  const times = { values: new Float64Array(3), earliest: 0, latest: 1 };
+  const times = { values: new Float64Array(3), earliest: 0, latest: 1, farOff: 0 };
   assert.match(make({ clicks: { ...clicks, times } }), /^ERR_INPUT: Expected \d+ elements of float64 for "values"/);
   const single = { ...times, values: new Float32Array(clicks.clicks) as unknown as Float64Array };
   assert.match(make({ clicks: { ...clicks, times: single } }), /^ERR_INPUT: Expected \d+ elements of float64/);

@@ -1,4 +1,5 @@
-import { type Clicks, clickTimes } from "../../src/data/clicks.js";
+import type { Clicks } from "../../src/data/clicks.js";
+import { clickTimes } from "../../src/data/times.js";
 import { RandomStream, STREAMS } from "../../src/random/philox.js";
 
 const ITEMS = 9;
