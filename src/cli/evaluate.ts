@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type Evaluation, evaluate, openDataset, openModel, type RankingMetrics } from "../index.js";
 import { type EngineFlags, type LogFlags, path, wholeNumbers, withEngineFlags, withLogFlags } from "./options.js";
-import { formatTable, print, sayReport, writeJson } from "./output.js";
+import { formatTable, LOG_MESSAGES, print, writeJson } from "./output.js";
 
 interface Flags extends EngineFlags, LogFlags {
   readonly top: number[];
@@ -23,7 +23,7 @@ export function evaluateCommand(): Command {
     const { top, keepWatched, baselines, json, onBadLine, maxLineBytes, ...engine } = flags;
     const model = await openModel(folder, engine);
     const dataset = baselines === undefined ? undefined : await openDataset(baselines);
-    const logOptions = { onBadLine, maxLineBytes, onReport: sayReport };
+    const logOptions = { onBadLine, maxLineBytes, ...LOG_MESSAGES };
     const evaluation = await evaluate(model, log, { tops: top, keepWatched, baselines: dataset, ...logOptions });
     if (json) await writeJson(evaluation);
     else await print(`${formatEvaluation(evaluation)}\n`);

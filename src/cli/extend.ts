@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { extendModel, openDataset, openModel, withModelFolder, writeModel } from "../index.js";
 import { finiteNumber, type LogFlags, path, paths, withLogFlags } from "./options.js";
-import { say, sayReport } from "./output.js";
+import { LOG_MESSAGES, say, warn } from "./output.js";
 import { whenStopped } from "./stop.js";
 
 interface Flags extends LogFlags {
@@ -26,8 +26,9 @@ export function extendCommand(): Command {
         dataset: await openDataset(dataset),
         logs,
         ...flags,
-        onReport: sayReport,
+        ...LOG_MESSAGES,
       });
+      if (extension.added === 0) warn("the logs hold no item that is new to the model: it is written as it was");
       await writeModel(extension.model, target);
       return extension;
     });

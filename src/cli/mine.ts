@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { minePopular, mineSimilar, mineUsers, openModel } from "../index.js";
 import { type EngineFlags, type LogFlags, path, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
-import { LineWriter, sayReport } from "./output.js";
+import { LineWriter, LOG_MESSAGES } from "./output.js";
 
 interface Flags extends EngineFlags, LogFlags {
   readonly top: number;
@@ -26,7 +26,7 @@ export function mineCommand(): Command {
       .option("--users <file>", "user ids, one a line (default: all)", path)
       .option("--log <log>", "click log with the users' histories and features", path),
     async function* (folder, { top, users, log, onBadLine, maxLineBytes, ...engine }) {
-      const logOptions = { onBadLine, maxLineBytes, onReport: sayReport };
+      const logOptions = { onBadLine, maxLineBytes, ...LOG_MESSAGES };
       yield* mineUsers(await openModel(folder, engine), { top, users, log, ...logOptions });
     },
   );

@@ -79,6 +79,9 @@ export function warn(message: string): void {
   say(`warning: ${message}`);
 }
 
+/** For every function that reads a click log. */
+export const LOG_MESSAGES = { onReport: sayReport, onWarning: warn };
+
 export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }

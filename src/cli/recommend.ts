@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { openModel, recommend } from "../index.js";
 import { type EngineFlags, type LogFlags, path, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
-import { LineWriter, sayReport } from "./output.js";
+import { LineWriter, LOG_MESSAGES } from "./output.js";
 
 interface Flags extends EngineFlags, LogFlags {
   readonly top: number;
@@ -24,7 +24,7 @@ export function recommendCommand(): Command {
   return withEngineFlags(withLogFlags(command)).action(
     async (folder: string, log: string, { top, keepWatched, format, onBadLine, maxLineBytes, ...engine }: Flags) => {
       const model = await openModel(folder, engine);
-      const options = { top, keepWatched, onBadLine, maxLineBytes, onReport: sayReport };
+      const options = { top, keepWatched, onBadLine, maxLineBytes, ...LOG_MESSAGES };
       const writer = new LineWriter();
       for await (const shortlist of recommend(model, log, options)) {
         const text = shortlist.items.map(({ item, probability }) => `${item}:${probability.toFixed(6)}`).join(",");

@@ -10,7 +10,7 @@ import {
   withEngineFlags,
   withLogFlags,
 } from "./options.js";
-import { formatTable, print, say, sayReport, warn, writeJson } from "./output.js";
+import { formatTable, LOG_MESSAGES, print, say, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
 import { whenStopped } from "./stop.js";
 
@@ -112,8 +112,7 @@ export function trainCommand(): Command {
         set: [...flags.set, ...shortcuts],
         ...(config !== undefined && { config: await readConfig(config) }),
         testLog: test,
-        onReport: sayReport,
-        onWarning: warn,
+        ...LOG_MESSAGES,
         onProgress: (state) => progress.update(state),
         onPass: (result) => {
           progress.endPass(result);

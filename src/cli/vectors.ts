@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { openModel, writeItemVectors, writeUserVectors } from "../index.js";
 import { type EngineFlags, type LogFlags, path, withEngineFlags, withLogFlags } from "./options.js";
-import { say, sayReport } from "./output.js";
+import { LOG_MESSAGES, say } from "./output.js";
 import { whenStopped } from "./stop.js";
 
 interface Flags extends EngineFlags {
@@ -21,7 +21,7 @@ export function vectorsCommand(): Command {
     ).action(async (folder: string, log: string, flags: Flags & LogFlags) => {
       whenStopped(() => `${flags.output} is as it was before.`);
       const { output, format, transform, onBadLine, maxLineBytes, ...engine } = flags;
-      const options = { output, format, transform, onBadLine, maxLineBytes, onReport: sayReport };
+      const options = { output, format, transform, onBadLine, maxLineBytes, ...LOG_MESSAGES };
       const report = await writeUserVectors(await openModel(folder, engine), log, options);
       say(`${output}: ${report.count} vectors of width ${report.width}`);
     }),

@@ -46,6 +46,8 @@ export interface LogOptions {
 export interface ReportedLogOptions extends LogOptions {
   /** Called once the log is read: how many lines there were, and which ones were left out. */
   readonly onReport?: ((report: LogReport) => void) | undefined;
+  /** Called with what looks wrong and does not stop the work, such as users that a model knows nothing of. */
+  readonly onWarning?: ((message: string) => void) | undefined;
 }
 
 export interface ClickLogOptions extends ReportedLogOptions {

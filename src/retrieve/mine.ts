@@ -9,7 +9,8 @@ import { checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
 import { initializeStore } from "../model/initialize.js";
 import type { Model } from "../model/model.js";
 import { similarityProgram, UNIT_ROWS } from "../model/programs.js";
-import { recommendClicks, type Shortlist } from "./recommend.js";
+import { knownUsers, readsUserIds } from "./known.js";
+import { recommendClicks, type Shortlist, warnOfUnknown } from "./recommend.js";
 import { notFinite } from "./scores.js";
 
 export interface MineOptions {
@@ -35,7 +36,10 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
   ...{ users: true, log: true },
 };
 
-/** Shortlists of users: from the user id alone (the original's infer_user), or from the histories of a log. */
+/**
+ * Shortlists of users: from the user id alone (the original's infer_user), or from the histories of a log. ERR_OPTION where that
+ * is none: the model knows no user by id, or none of those that are asked for.
+ */
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
   model.checkOpen();
@@ -44,22 +48,56 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
   if (log !== undefined) {
     const { clicks, userIds } = await encodeUsers(log, model.description, options);
     const only = wanted && tableOf(wanted);
+    const found = new Uint8Array(only?.size ?? 0);
+    const wantedUsers = Uint8Array.from(userIds, (user) => {
+      const index = only?.find(user);
+      if (index !== undefined && index >= 0) found[index] = 1;
+      return index === undefined || index >= 0 ? 1 : 0;
+    });
+    if (wanted) checkFound(wanted, (user) => found[only!.find(user)] === 1, `${log} holds`, options);
+    const known = knownUsers(model, clicks).filter((_, user) => wantedUsers[user] === 1);
+    warnOfUnknown(log, known, options.onWarning);
+    let user = 0;
     for await (const shortlist of recommendClicks(model, clicks, userIds, { top, signal })) {
-      if (!only || only.find(shortlist.user) >= 0) yield shortlist;
+      if (wantedUsers[user++] === 1) yield shortlist;
     }
     return;
   }
-  const vocabulary = model.description.vocabularies.get("user_id");
-  if (!vocabulary) {
-    throw new ShortlistError(
-      "ERR_OPTION",
-      'The model has no feature "user_id" to mine by. Give a log with the users\' histories (--log)',
-    );
-  }
+  checkReadsUserIds(model);
+  const vocabulary = model.description.vocabularies.get("user_id")!;
   const turns = new Turns(signal);
   for (const used of [vocabulary, model.items]) await used.load(turns);
+  if (wanted) checkFound(wanted, (user) => vocabulary.idOf(user) !== 0, "The model knows", options);
   const ids = wanted ?? vocabulary.tokens.slice(1);
   yield* recommendClicks(model, await usersWithoutClicks(model, ids, turns), ids, { top, signal });
+}
+
+/** Throws ERR_OPTION where none of the users that are wanted is found; says how many are. */
+function checkFound(
+  wanted: readonly string[],
+  isFound: (user: string) => boolean,
+  holder: string,
+  { users, onWarning }: MineUsersOptions,
+): void {
+  const missing = wanted.filter((user) => !isFound(user));
+  if (missing.length === 0) return;
+  const such = `of the ${wanted.length} users of ${users}`;
+  if (missing.length === wanted.length) {
+    throw new ShortlistError("ERR_OPTION", `${holder} none ${such}, such as "${missing[0]}"`);
+  }
+  onWarning?.(`${holder} ${wanted.length - missing.length} ${such}, not "${missing[0]}"`);
+}
+
+/** Throws ERR_OPTION unless lists can be made of user ids alone. */
+function checkReadsUserIds(model: Model): void {
+  if (readsUserIds(model)) return;
+  const { vocabularies, config } = model.description;
+  const problem = !vocabularies.has("user_id")
+    ? 'The model has no feature "user_id"'
+    : config.exclude.includes("user_id")
+      ? 'The model does not read "user_id" ("exclude" names it)'
+      : 'The model knows no user by id: preparing its dataset left every value of "user_id" out, as none appears more often than --feature-appear-limit';
+  throw new ShortlistError("ERR_OPTION", `${problem}. Give a log with the users' histories (--log)`);
 }
 
 /** Users of whom only the id is known: no clicks, every other feature missing. */

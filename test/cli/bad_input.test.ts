@@ -99,6 +99,29 @@ test("a vocabulary in which nothing survives, a test log whose items are all unk
   fails(["train", at("dataset"), "--output", at("new"), "--test", at("strange.tsv")], "none of the target items");
 });
 
+test("what can be prepared but is hardly meant is said, with shares; a log in which nothing follows teaches nothing", () => {
+  const few = readFileSync(at("train.tsv"), "utf8").split("\n").slice(0, 40).join("\n");
+  writeFileSync(at("few.tsv"), `${few}\n`);
+  const said = run(prepare("few.tsv").with(3, at("few-dataset")));
+  assert.is(said.status, 0, said.stderr);
+  assert.match(said.stderr, 'warning: every value of "user_id" is left out, as it appears at most 20 times');
+  assert.match(said.stderr, "Lower --feature-appear-limit (now 20; 0 keeps every value)");
+  assert.match(
+    said.stderr,
+    "  user_id: 0 values and <unk>; left out, as they appear at most 20 times: 40 of 40 values (100.0 %) and 40 of 40 lines (100.0 %)\n",
+  );
+  assert.match(
+    said.stderr,
+    /\n {2}item: \d+ values and <unk>; left out.*: \d+ of \d+ values \([\d.]+ %\) and \d+ of \d+ clicks \(/,
+  );
+  fails(["mine", "users", at("model"), "--users", at("few.tsv")], "The model knows none of the 40 users");
+
+  writeFileSync(at("single.tsv"), Array.from({ length: 30 }, (_, u) => `u${u}\tp\tc\ti${u % 3}:x:t\tm\n`).join(""));
+  const single = run([...prepare("single.tsv").with(3, at("single-dataset")), "--feature-appear-limit", "0"]);
+  assert.match(single.stderr, "warning: 30 of 30 users have a single click");
+  fails(["train", at("single-dataset"), "--output", at("new")], "nothing to learn from", "all clicks of a user");
+});
+
 test("configurations: misspelled key, wrong type, size of zero, broken file", () => {
   const train = (...flags: string[]) => ["train", at("dataset"), "--output", at("new"), ...flags];
   fails(train("--set", "learningrate=0.1"), "learningrate", 'Did you mean "learningRate"');

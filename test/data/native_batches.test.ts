@@ -82,9 +82,18 @@ test("features as they come: no user features, no numbers, one item feature, arr
   }
 });
 
-test("ages: of all times equal, of no time at all, far apart, none", () => {
+test("ages: of all times equal, of no time at all, far apart, far off, none", () => {
   const clicks = randomClicks(LENGTHS, 0.2);
-  for (const time of [() => 5, () => Number.NaN, (c: number) => (-1) ** c * 2 ** c, (c: number) => c / 3]) {
+  const farOff = (c: number) => (c % 7 === 3 ? 0 : c % 11 === 5 ? 1e12 : 1e9 + c);
+  const huge = (c: number) => (-1) ** c * 1.7e308;
+  for (const time of [
+    () => 5,
+    () => Number.NaN,
+    (c: number) => (-1) ** c * 2 ** c,
+    (c: number) => c / 3,
+    farOff,
+    huge,
+  ]) {
     const times = clickTimes(Float64Array.from({ length: clicks.clicks }, (_, c) => time(c)));
     const options = { clicks: { ...clicks, times }, window: 5, batchSize: 11, seed: 1 };
     for (const kind of KINDS) expectSame({ ...options, ...kind }, 0, inOrder, String(time));
