@@ -102,13 +102,13 @@ test("a vocabulary in which nothing survives, a test log whose items are all unk
 test("what can be prepared but is hardly meant is said, with shares; a log in which nothing follows teaches nothing", () => {
   const few = readFileSync(at("train.tsv"), "utf8").split("\n").slice(0, 40).join("\n");
   writeFileSync(at("few.tsv"), `${few}\n`);
-  const said = run(prepare("few.tsv").with(3, at("few-dataset")));
+  const said = run([...prepare("few.tsv").with(3, at("few-dataset")), "--feature-appear-limit", "5"]);
   assert.is(said.status, 0, said.stderr);
-  assert.match(said.stderr, 'warning: every value of "user_id" is left out, as it appears at most 20 times');
-  assert.match(said.stderr, "Lower --feature-appear-limit (now 20; 0 keeps every value)");
+  assert.match(said.stderr, 'warning: every value of "user_id" is left out, as it appears at most 5 times');
+  assert.match(said.stderr, "Lower --feature-appear-limit (now 5; 0 keeps every value)");
   assert.match(
     said.stderr,
-    "  user_id: 0 values and <unk>; left out, as they appear at most 20 times: 40 of 40 values (100.0 %) and 40 of 40 lines (100.0 %)\n",
+    "  user_id: 0 values and <unk>; left out, as they appear at most 5 times: 40 of 40 values (100.0 %) and 40 of 40 lines (100.0 %)\n",
   );
   assert.match(
     said.stderr,

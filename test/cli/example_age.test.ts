@@ -64,7 +64,6 @@ test("a model that knows how old its examples are recommends what is watched now
   writeFileSync(at("old.tsv"), Array.from({ length: 4 }, (_, i) => `u${i}\told${i}::t0\n`).join(""));
   for (const command of [
     (model: string) => succeed("recommend", model, at("old.tsv"), "--top", "8"),
-    (model: string) => succeed("mine", "users", model, "--top", "8"),
     (model: string) => succeed("mine", "users", model, "--log", at("old.tsv"), "--top", "8"),
   ]) {
     const [aged, plain] = [shareOfNew(command(at("aged"))), shareOfNew(command(at("plain")))];
