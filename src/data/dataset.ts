@@ -199,7 +199,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       report,
     };
   };
-  return withOutputFolder(output, DATASET, (target) => replaceFolder(target, DESCRIPTION, write));
+  return withOutputFolder(output, DATASET, (target) => replaceFolder(target, DATASET, write));
 }
 
 function rangeOf({ earliest, latest, farOff }: ClickTimes): PreparedDataset["times"] {

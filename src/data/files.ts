@@ -4,7 +4,7 @@ import { access, type FileHandle, mkdir, open, readFile, readlink, stat } from "
 import { basename, dirname, join, resolve } from "node:path";
 import { type ErrorCode, ShortlistError } from "../errors.js";
 import { hiddenNameFor } from "./hidden_names.js";
-import { moveFile, stagedMembers, swapMembers } from "./swap.js";
+import { isSwapLink, moveFile, stagedMembers, swapMembers } from "./swap.js";
 import { whileUnfinished } from "./unfinished.js";
 
 /** ERR_FILE with the reason that the operating system gave. */
@@ -140,7 +140,7 @@ export async function destinationOf(path: string): Promise<{ readonly target: st
     // A descriptor of a process, such as /dev/stdout: it is written to, wherever it leads.
     if (/^\/(?:proc\/[^/]+|dev)\/fd\/\d+$/.test(target)) return { target, isFile: false };
     const link = await readlink(target).catch(() => undefined);
-    if (link === undefined) break;
+    if (link === undefined || isSwapLink(link, basename(target))) break;
     target = resolve(dirname(target), link);
   }
   const found = await stat(target).catch(() => undefined);

@@ -44,7 +44,7 @@ export class Lock {
     const files = [join(dirname(target), lockNameOf(basename(target))), join(target, LOCK_INSIDE)];
     const folder = await lockAt(target, constants.O_RDONLY | constants.O_DIRECTORY);
     if (folder === "held") throw await busyError(name, files);
-    const handles = folder ? [folder] : [];
+    const handles = typeof folder === "object" ? [folder] : [];
     try {
       let problem: unknown;
       for (const path of files) {
@@ -53,6 +53,7 @@ export class Lock {
           problem ??= error;
         });
         if (file === "held") throw await busyError(name, files);
+        if (file === "unsupported") return new Lock(handles, undefined);
         if (!file) continue;
         handles.push(file);
         const finish = whileUnfinished(() => unlinkSync(path));
@@ -60,8 +61,7 @@ export class Lock {
         await file.write(JSON.stringify(holder()), 0);
         return new Lock(handles, finish);
       }
-      if (problem) throw fileError("write", name, problem);
-      return new Lock(handles, undefined);
+      throw fileError("write", name, problem);
     } catch (error) {
       for (const handle of handles) await handle.close();
       throw error;
@@ -74,8 +74,8 @@ export class Lock {
   }
 }
 
-/** A locked handle; "held" where somebody else has the lock; undefined where there is nothing to lock, or no locks. */
-async function lockAt(path: string, flags: number): Promise<FileHandle | "held" | undefined> {
+/** A locked handle; "held" where somebody else has the lock; undefined where there is no folder to lock. */
+async function lockAt(path: string, flags: number): Promise<FileHandle | "held" | "unsupported" | undefined> {
   for (;;) {
     const handle = await open(path, flags, 0o666).catch((error) => {
       if (!(flags & constants.O_CREAT)) return undefined;
@@ -91,9 +91,8 @@ async function lockAt(path: string, flags: number): Promise<FileHandle | "held" 
       continue;
     }
     await handle.close();
-    if (outcome === "held") return "held";
-    if (flags & constants.O_CREAT) unlinkSync(path);
-    return undefined;
+    if (outcome === "unsupported" && flags & constants.O_CREAT) unlinkSync(path);
+    return outcome;
   }
 }
 

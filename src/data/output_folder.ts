@@ -150,7 +150,7 @@ async function removeHidden(folder: string, name: string): Promise<void> {
  */
 export async function replaceFolder<T>(
   target: string,
-  description: string | undefined,
+  kind: FolderKind,
   write: (staging: string) => Promise<T>,
   keep: (name: string) => boolean = () => false,
 ): Promise<T> {
@@ -169,8 +169,10 @@ export async function replaceFolder<T>(
     });
     await syncFolder(staging);
     try {
-      if (inside) await replaceMembers(target, hidden, description, keep);
-      else await takePlace(hidden, target, description, keep);
+      // Again, as the work may have taken hours.
+      if (await exists(target)) await checkReplaceable(target, target, kind);
+      if (inside) await replaceMembers(target, hidden, kind, keep);
+      else await takePlace(hidden, target, kind, keep);
     } catch (error) {
       throw await rescue(staging, target, inside, error);
     }
@@ -184,7 +186,7 @@ export async function replaceFolder<T>(
 async function replaceMembers(
   target: string,
   hidden: string,
-  description: string | undefined,
+  { description }: FolderKind,
   keep: (name: string) => boolean,
 ): Promise<void> {
   const staged = await readdir(stagedMembers(hidden));
@@ -197,7 +199,7 @@ async function replaceMembers(
 async function takePlace(
   hidden: string,
   target: string,
-  description: string | undefined,
+  kind: FolderKind,
   keep: (name: string) => boolean,
 ): Promise<void> {
   if (!(await exists(target))) return renameSync(hidden, target);
@@ -220,7 +222,7 @@ async function takePlace(
     try {
       await mkdir(inside);
       await cp(hidden, stagedMembers(inside), { recursive: true });
-      await replaceMembers(target, inside, description, keep);
+      await replaceMembers(target, inside, kind, keep);
     } finally {
       finish();
     }

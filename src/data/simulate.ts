@@ -100,7 +100,7 @@ async function simulateInto(folder: string, options: Required<SimulateOptions>):
     await writeLines(join(staging, LOGS.test), whole);
     await writeLines(join(staging, LOGS.infer), history);
   };
-  await replaceFolder(folder, undefined, write, (name) => !isLog(name));
+  await replaceFolder(folder, KIND, write, (name) => !isLog(name));
   return { ...paths, clicks };
 }
 

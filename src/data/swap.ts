@@ -11,8 +11,9 @@ import {
   symlinkSync,
   unlinkSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, sep } from "node:path";
 import { exchange } from "../platform/files.js";
+import { isPartial } from "./hidden_names.js";
 
 /**
  * Several members of a folder are replaced in one step, while the folder stays what it is. They are written to `new` inside a
@@ -55,6 +56,12 @@ export function swapMembers(folder: string, hidden: string, removed: readonly st
   } finally {
     settleMembers(folder, hidden);
   }
+}
+
+/** Whether the text of a link is of one that stands for the member `name` during a swap. */
+export function isSwapLink(text: string, name: string): boolean {
+  const [hidden, ...rest] = text.split(sep);
+  return isPartial(hidden!) && rest.join(sep) === join(CURRENT, name);
 }
 
 /** Puts the members that `current` leads to in the places of the links: after the swap, or after one that was stopped. */

@@ -131,7 +131,7 @@ export async function writeModel(model: Model, folder: string, keep: readonly st
   const encoding = { config, schema, numbers: Object.fromEntries(numbers), max_line_bytes: maxLineBytes };
   await replaceFolder(
     folder,
-    DESCRIPTION,
+    MODEL,
     async (temporary) => {
       await replaceFile(join(temporary, PROGRAM), (file) => file.writeFile(formatProgram(model.program)));
       await mkdir(join(temporary, VOCABULARY));

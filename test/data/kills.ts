@@ -1,0 +1,177 @@
+// Runs the commands that write and kills them: at random moments here, at every rename in outputs.test.ts. By hand, 200 kills of
+// each command: node --import tsx test/data/kills.ts 200
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import * as assert from "uvu/assert";
+import { openModel } from "../../src/model/model.js";
+import { succeed, temporaryFolder } from "../cli/run.js";
+
+const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+export const SMALL = [
+  "--threads",
+  "1",
+  "--set",
+  "lstmWidth=8",
+  "userVectorWidth=8",
+  "hiddenWidths=[8]",
+  "batchSize=64",
+];
+
+/** Two versions of logs, datasets and models: ds0 and ds1, m0 and m1. */
+export function makeInputs(folder: string): void {
+  const at = (name: string) => join(folder, name);
+  succeed("simulate", "--output", at("logs"), "--users", "60", "--items", "50");
+  for (const version of [0, 1]) {
+    succeed(...prepareArgs(folder, version), at(`ds${version}`));
+    succeed("train", at(`ds${version}`), "--output", at(`m${version}`), "--passes", "2", ...SMALL);
+  }
+  writeFileSync(at("space.json"), '{"learningRate":[0.001,0.01]}');
+}
+
+export interface Writer {
+  readonly name: string;
+  /** Writes version 0 or 1 of its output into a folder. */
+  readonly args: (version: number, out: string) => string[];
+  /** Paths that belong together: all of one version; none where a run goes on with what is there. */
+  readonly outputs: readonly string[];
+  /** What else holds after a kill. */
+  readonly check?: (out: string) => Promise<void>;
+}
+
+/** `prepare` of a version; the output comes after it. */
+export function prepareArgs(folder: string, version: number): string[] {
+  const log = join(folder, `logs/${["train", "test"][version]}.tsv`);
+  return ["prepare", log, "--feature-appear-limit", "0", "--output"];
+}
+
+const MODEL = ["config.json", "program.json", "model.safetensors", "vocabulary"];
+
+export function writers(folder: string): Writer[] {
+  const at = (name: string) => join(folder, name);
+  return [
+    { name: "prepare", args: (version, out) => [...prepareArgs(folder, version), join(out, "d")], outputs: ["d"] },
+    {
+      name: "simulate",
+      args: (version, out) => ["simulate", "--users", "20", "--items", "50", "--seed", `${version}`, "--output", out],
+      outputs: ["train.tsv", "test.tsv", "infer.tsv"],
+    },
+    {
+      name: "vectors",
+      args: (version, out) => [
+        "vectors",
+        "items",
+        at(`m${version}`),
+        "--format",
+        "npy",
+        "--output",
+        join(out, "v.npy"),
+      ],
+      outputs: ["v.npy", "v.npy.tokens.txt"],
+    },
+    {
+      name: "extend",
+      args: (version, out) => [
+        ...[
+          "extend",
+          at(`m${version}`),
+          at("logs/test.tsv"),
+          "--dataset",
+          at(`ds${version}`),
+          "--output",
+          join(out, "m"),
+        ],
+      ],
+      outputs: MODEL.map((name) => `m/${name}`),
+    },
+    {
+      name: "train",
+      args: (version, out) => ["train", at(`ds${version}`), "--passes", "2", ...SMALL, "--output", join(out, "m")],
+      outputs: MODEL.map((name) => `m/${name}`),
+      check: async (out) => {
+        for (const pass of [1, 2]) (await openModel(join(out, "m", `pass-${pass}`), { threads: 1 })).close();
+      },
+    },
+    {
+      name: "tune",
+      args: (_, out) => [
+        ...["tune", at("ds0"), "--space", at("space.json"), "--output", join(out, "t"), ...SMALL],
+        ...["--trials", "2", "--halvings", "0", "--passes", "1"],
+      ],
+      outputs: [],
+      check: async (out) => {
+        const lines = (name: string) =>
+          existsSync(join(out, "t", name)) ? readFileSync(join(out, "t", name), "utf8") : "";
+        for (const line of lines("trials.jsonl").split("\n").filter(Boolean)) JSON.parse(line);
+        if (lines("best.json")) JSON.parse(lines("best.json"));
+      },
+    },
+  ];
+}
+
+/** What a folder or file holds, hidden names left out. */
+export function contentsOf(path: string): string {
+  const hash = createHash("sha256");
+  const add = (name: string) => {
+    hash.update(name);
+    if (!statSync(join(path, name)).isDirectory()) return hash.update(readFileSync(join(path, name)));
+    for (const member of readdirSync(join(path, name)).sort()) {
+      if (!member.startsWith(".")) add(join(name, member));
+    }
+  };
+  add("");
+  return hash.digest("hex");
+}
+
+export function versionOf(out: string, outputs: readonly string[]): string {
+  return outputs.map((output) => contentsOf(join(out, output))).join();
+}
+
+export function hiddenIn(path: string): string[] {
+  return (readdirSync(path, { recursive: true }) as string[]).filter((name) => /(^|\/)\./.test(name));
+}
+
+export function ended(child: ChildProcess): Promise<{ code: number | null; signal: string | null }> {
+  return new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
+}
+
+/** Kills a command so many times, at random moments; its outputs are whole each time, and a whole run leaves nothing else. */
+export async function killAtRandom(writer: Writer, out: string, kills: number): Promise<void> {
+  const { name, args, outputs, check } = writer;
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out);
+  let longest = 0;
+  const versions = [0, 1].map((version) => {
+    const started = performance.now();
+    succeed(...args(version, out));
+    longest = Math.max(longest, performance.now() - started);
+    return versionOf(out, outputs);
+  });
+  for (let n = 0; n < kills; n++) {
+    if (outputs.length === 0) rmSync(join(out, "t"), { recursive: true, force: true });
+    const child = spawn(process.execPath, [main, ...args(n % 2, out)], { stdio: "ignore" });
+    const exit = ended(child);
+    await pause(Math.random() * longest);
+    child.kill("SIGKILL");
+    await exit;
+    assert.ok(versions.includes(versionOf(out, outputs)), `${name}, kill ${n + 1}: a mixture or nothing`);
+    await check?.(out);
+  }
+  succeed(...args(0, out));
+  assert.is(versionOf(out, outputs), versions[0]);
+  assert.equal(hiddenIn(out), [], name);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const folder = temporaryFolder();
+  const kills = Number(process.argv[2] ?? 200);
+  makeInputs(folder);
+  for (const writer of writers(folder)) {
+    await killAtRandom(writer, join(folder, "out"), kills);
+    console.log(`${writer.name}: ${kills} kills, whole each time`);
+  }
+}

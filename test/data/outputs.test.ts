@@ -1,0 +1,325 @@
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { lstat, readFile, readlink, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { openDataset, prepareDataset } from "../../src/data/dataset.js";
+import { hiddenNameFor, isPartial } from "../../src/data/hidden_names.js";
+import { Lock } from "../../src/data/lock.js";
+import { replaceFolder, withOutputFiles, withOutputFolder } from "../../src/data/output_folder.js";
+import { openModel, saveModel } from "../../src/model/model.js";
+import { writeItemVectors } from "../../src/retrieve/vectors.js";
+import { train } from "../../src/train/trainer.js";
+import { run, succeed, temporaryFolder } from "../cli/run.js";
+import {
+  contentsOf,
+  ended,
+  hiddenIn,
+  killAtRandom,
+  makeInputs,
+  prepareArgs,
+  SMALL,
+  versionOf,
+  writers,
+} from "./kills.js";
+import { expectError } from "./temporary.js";
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const hasStrace = spawnSync("strace", ["-V"]).status === 0;
+const isRoot = process.getuid?.() === 0;
+
+test.before(() => makeInputs(folder));
+
+for (const { name, args, outputs } of writers(folder).filter(({ outputs }) => outputs.length > 0)) {
+  test(`${name}: killed at any rename, the names lead to one whole version, and the next run cleans up`, () => {
+    if (!hasStrace) {
+      console.log("skipped: there is no strace");
+      return;
+    }
+    const out = at(`killed-${name.split(" ")[0]}`);
+    mkdirSync(out);
+    const versionIn = () => versionOf(out, outputs);
+    const versions = [0, 1].map((version) => {
+      succeed(...args(version, out));
+      return versionIn();
+    });
+    assert.is.not(versions[0], versions[1]);
+    const calls = "rename,renameat,renameat2";
+    let now = 1;
+    for (let n = 1, killed = true; killed; n++) {
+      // Either the version before, or the new one, and in the end the new one.
+      const next = 1 - now;
+      const inject = [`trace=${calls}`, `inject=${calls}:signal=KILL:when=${n}`].flatMap((text) => ["-e", text]);
+      const command = [process.execPath, main, ...args(next, out)];
+      const { status, signal } = spawnSync("strace", ["-f", "-q", "-o", "/dev/null", ...inject, ...command]);
+      killed = signal === "SIGKILL" || status === 137;
+      const found = versions.indexOf(versionIn());
+      assert.ok(found >= 0, `killed at rename ${n}: a mixture or nothing`);
+      if (!killed) assert.is(found, next, `${n - 1} renames`);
+      now = found;
+    }
+    assert.equal(hiddenIn(out), []);
+  });
+}
+
+test("killed at random moments, every command leaves whole outputs", async () => {
+  for (const writer of writers(folder)) await killAtRandom(writer, at("random"), 2);
+});
+
+test("readers racing a writer open whole models and datasets, whether folders are exchanged or members", async () => {
+  const models = await Promise.all([0, 1].map((version) => openModel(at(`m${version}`), { threads: 1 })));
+  const items = models.map((model) => model.items.tokens.join());
+  const weights = models.map((model) => model.store.read("output.weight", 0, 64).join());
+  await saveModel(models[0]!, at("live"));
+  const until = Date.now() + 2000;
+  const write = async () => {
+    for (let n = 0; Date.now() < until; n++) {
+      await saveModel(models[n % 2]!, at("live"));
+      if (n % 4 === 0) {
+        // As where the folder cannot be renamed: its members are replaced inside it.
+        writeFileSync(at("live/metrics.jsonl"), "");
+        await withOutputFolder(at("live"), LIVE, (target) => replaceInside(target, at(`m${n % 2}`)));
+      }
+    }
+  };
+  let opens = 0;
+  const read = async () => {
+    while (Date.now() < until) {
+      const model = await openModel(at("live"), { threads: 1 });
+      assert.is(
+        items.indexOf(model.items.tokens.join()),
+        weights.indexOf(model.store.read("output.weight", 0, 64).join()),
+      );
+      model.close();
+      opens++;
+    }
+  };
+  await Promise.all([write(), read(), read()]);
+  assert.ok(opens > 5, `${opens} opens`);
+});
+
+const LIVE = { name: "model", code: "ERR_MODEL", owns: () => true, description: "config.json" } as const;
+
+async function replaceInside(target: string, from: string): Promise<void> {
+  const copy = async (staging: string) => {
+    for (const name of ["config.json", "program.json", "model.safetensors", "vocabulary"]) {
+      execFileSync("cp", ["-r", join(from, name), staging]);
+    }
+  };
+  await replaceFolder(target, LIVE, copy, (name) => name === "metrics.jsonl");
+}
+
+test("what is being written is refused to a second writer, in this process and in others, and free after a kill", async () => {
+  const options = { logs: [at("logs/train.tsv")], output: at("busy"), featureAppearLimit: 0 };
+  const both = await Promise.allSettled([prepareDataset(options), prepareDataset(options)]);
+  const refused = both.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+  assert.is(refused.length, 1);
+  assert.is(refused[0].code, "ERR_BUSY");
+  assert.match(refused[0].message, `process ${process.pid} on `);
+  await openDataset(at("busy"));
+
+  const args = ["train", at("ds0"), "--passes", "1000", ...SMALL, "--output", at("long")];
+  const child = spawn(process.execPath, [main, ...args], { stdio: "ignore" });
+  while (!readdirSync(folder).includes("long")) await new Promise((resolve) => setTimeout(resolve, 20));
+  const second = run(args);
+  assert.is(second.status, 1);
+  assert.match(second.stderr, `process ${child.pid} on `);
+  assert.match(second.stderr, "shortlist train");
+  await expectError(train({ dataset: at("ds0"), output: at("long"), steps: 1 }), "ERR_BUSY", "is writing it");
+  child.kill("SIGKILL");
+  await ended(child);
+  succeed("train", at("ds0"), "--output", at("long"), "--steps", "1", ...SMALL);
+  assert.equal(hiddenIn(at("long")), []);
+});
+
+test("a stopped command removes what is written in part, says what stays, and has the shell's exit code", async () => {
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    const output = at(`stopped-${signal}`);
+    const child = spawn(process.execPath, [main, "train", at("ds0"), "--passes", "1000", ...SMALL, "--output", output]);
+    let said = "";
+    child.stderr.on("data", (text) => (said += text));
+    while (!readdirSync(folder).includes(`stopped-${signal}`) || !readdirSync(output).includes("pass-2")) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    child.kill(signal);
+    assert.is((await ended(child)).code, code);
+    assert.match(said, new RegExp(`stopped by ${signal}\\. The passes up to \\d+ are finished and stay in `));
+    assert.equal(hiddenIn(output), []);
+    (await openModel(join(output, "pass-1"), { threads: 1 })).close();
+  }
+  assert.equal(
+    readdirSync(folder).filter((name) => name.startsWith(".")),
+    [],
+  );
+});
+
+test("links, modes, pipes and devices of file outputs stay what they are", async () => {
+  const model = await openModel(at("m0"), { threads: 1 });
+  writeFileSync(at("private"), "old");
+  chmodSync(at("private"), 0o600);
+  await writeItemVectors(model, { output: at("private") });
+  assert.is((await stat(at("private"))).mode & 0o777, 0o600);
+  const text = await readFile(at("private"), "utf8");
+  assert.is(text.split("\n").length, model.items.size);
+
+  writeFileSync(at("target"), "old");
+  symlinkSync("target", at("link"));
+  symlinkSync("fresh", at("dangling"));
+  for (const [link, target] of [
+    ["link", "target"],
+    ["dangling", "fresh"],
+  ] as const) {
+    await writeItemVectors(model, { output: at(link) });
+    assert.is(await readlink(at(link)), target);
+    assert.is(await readFile(at(target), "utf8"), text);
+  }
+  execFileSync("mkfifo", [at("pipe")]);
+  const reader = spawn("cat", [at("pipe")]);
+  let read = "";
+  reader.stdout.on("data", (chunk) => (read += chunk));
+  const closed = ended(reader);
+  await writeItemVectors(model, { output: at("pipe") });
+  await closed;
+  assert.is(read, text);
+  assert.ok((await lstat(at("pipe"))).isFIFO());
+  model.close();
+});
+
+test("a folder that is not to be renamed is written inside: the current one, and one with passes", () => {
+  mkdirSync(at("current"));
+  const before = statSync(at("current")).ino;
+  const [dataset, model] = [at("ds0"), [main, "train"]];
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [...model, dataset, "--output", ".", "--passes", "1", ...SMALL],
+    {
+      cwd: at("current"),
+      encoding: "utf8",
+    },
+  );
+  assert.is(status, 0, stderr);
+  assert.is(statSync(at("current")).ino, before);
+  const members = ["config.json", "metrics.jsonl", "model.safetensors", "pass-1", "program.json", "vocabulary"];
+  assert.equal(readdirSync(at("current")).sort(), members);
+  mkdirSync(at("standing"));
+  for (const version of [0, 1]) {
+    const { status, stderr } = spawnSync(process.execPath, [main, ...prepareArgs(folder, version), "."], {
+      cwd: at("standing"),
+      encoding: "utf8",
+    });
+    assert.is(status, 0, stderr);
+    assert.is(contentsOf(at("standing")), contentsOf(at(`ds${version}`)));
+  }
+});
+
+test("mount points, sticky folders and folders of others are written inside", () => {
+  if (!isRoot || spawnSync("unshare", ["-m", "true"]).status !== 0) {
+    console.log("skipped: needs root");
+    return;
+  }
+  mkdirSync(at("mounted"));
+  const prepare = [process.execPath, main, ...prepareArgs(folder, 0)];
+  const script = 'mount -t tmpfs none "$0" && "$@" "$0" && cat "$0/dataset.json" && ls -A "$0"';
+  const mounted = spawnSync("unshare", ["-m", "bash", "-c", script, at("mounted"), ...prepare], { encoding: "utf8" });
+  assert.is(mounted.status, 0, mounted.stderr);
+  assert.not.match(mounted.stdout, ".members");
+
+  chmodSync(folder, 0o755);
+  for (const [parent, mode] of [
+    ["sticky", 0o1777],
+    ["owned", 0o755],
+  ] as const) {
+    mkdirSync(at(`${parent}/model`), { recursive: true });
+    chmodSync(at(parent), mode);
+    chmodSync(at(`${parent}/model`), 0o777);
+    const train = [main, "train", at("ds0"), "--passes", "2", ...SMALL, "--output", at(`${parent}/model`)];
+    const { status, stderr } = spawnSync(process.execPath, train, { uid: 65534, gid: 65534, encoding: "utf8" });
+    assert.is(status, 0, stderr);
+    const members = [
+      "config.json",
+      "metrics.jsonl",
+      "model.safetensors",
+      "pass-1",
+      "pass-2",
+      "program.json",
+      "vocabulary",
+    ];
+    assert.equal(readdirSync(at(`${parent}/model`)).sort(), members);
+  }
+});
+
+test("outputs that cannot be written are refused before the work, in one line", () => {
+  writeFileSync(at("file"), "");
+  const long = "b".repeat(250);
+  const fails = (output: string, text: string) => {
+    for (const args of [
+      ["train", at("ds0"), ...SMALL],
+      ["prepare", at("logs/train.tsv"), "--feature-appear-limit", "0"],
+      ["simulate"],
+      ["extend", at("m0"), at("logs/train.tsv"), "--dataset", at("ds0")],
+      ["vectors", "items", at("m0")],
+    ]) {
+      const { status, stderr } = run([...args, "--output", output]);
+      assert.ok(status === 1 || status === 2, `${args[0]}: ${stderr}`);
+      assert.match(stderr, /^error: .*\n(\(add --help.*\n)?$/, args[0]!);
+      assert.match(stderr, text, args[0]!);
+    }
+  };
+  fails(join(at("file"), "x"), "not a folder");
+  fails("/proc/shortlist", "no file can be made there");
+  fails(at("c".repeat(300)), "name is too long");
+  succeed("prepare", at("logs/train.tsv"), "--feature-appear-limit", "0", "--output", at(long));
+  assert.equal(
+    readdirSync(folder).filter((name) => name.startsWith(".")),
+    [],
+  );
+});
+
+test("where the last step fails, finished work stays under a name that the error says", async () => {
+  const target = at("late");
+  let rescued = "";
+  const write = async (staging: string) => {
+    writeFileSync(join(staging, "result"), "hours of work");
+    // Somebody puts a file there meanwhile.
+    writeFileSync(target, "in the way");
+  };
+  const message = await expectError(
+    withOutputFolder(target, LIVE, () => replaceFolder(target, LIVE, write)).then(() => {
+      throw new Error("nothing failed");
+    }),
+    "ERR_FILE",
+    "is finished and stays in",
+  );
+  rescued = /stays in (.*)$/.exec(message)![1]!;
+  assert.is(readFileSync(join(rescued, "result"), "utf8"), "hours of work");
+  assert.is(readFileSync(target, "utf8"), "in the way");
+});
+
+test("leftovers of killed runs go with the next run of that name, and only of that name", async () => {
+  mkdirSync(at("clean"));
+  const [file, other] = [join(at("clean"), "v.npy"), join(at("clean"), "w.npy")];
+  writeFileSync(hiddenNameFor(file), "half");
+  mkdirSync(join(hiddenNameFor(file), "new"), { recursive: true });
+  writeFileSync(hiddenNameFor(other), "half");
+  writeFileSync(join(at("clean"), ".v.npy.lock"), "{");
+  await withOutputFiles([file], async () => undefined);
+  const left = readdirSync(at("clean"));
+  assert.is(left.length, 1);
+  assert.ok(isPartial(left[0]!) && left[0]!.startsWith(".w.npy."));
+  const lock = await Lock.acquire(file, file);
+  await expectError(
+    withOutputFiles([file], async () => undefined),
+    "ERR_BUSY",
+    "v.npy",
+  );
+  await lock.release();
+});
+
+test.run();
