@@ -49,7 +49,7 @@ bool is_digest(const Json* value) {
   return std::all_of(value->string().begin(), value->string().end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-// Whether a name in a folder is one that a writer means to rename to `target`, or to any name where that is ""; src/data/files.ts, siblingOf.
+// Whether a name in a folder is one that a writer means to rename to `target`, or to any name where that is ""; src/data/hidden_names.ts.
 bool is_partial(const std::string& name, const std::string& target) {
   const size_t at = name.rfind(".partial-");
   return name[0] == '.' && at != std::string::npos && at > 0 && (target.empty() || name.substr(1, at - 1) == target);

@@ -68,7 +68,9 @@ export function isSwapLink(text: string, name: string): boolean {
 export function settleMembers(folder: string, hidden: string): void {
   const current = join(hidden, CURRENT);
   if (!isThere(current)) return;
-  for (const name of new Set([OLD, NEW].flatMap((version) => readdirSync(join(hidden, version))))) {
+  // One of them may be gone already: killed while `hidden` was removed.
+  const versions = [OLD, NEW].map((version) => join(hidden, version)).filter(isThere);
+  for (const name of new Set(versions.flatMap((version) => readdirSync(version)))) {
     const member = join(folder, name);
     if (!lstatSync(member, { throwIfNoEntry: false })?.isSymbolicLink()) continue;
     if (readlinkSync(member) !== join(basename(hidden), CURRENT, name)) continue;

@@ -1,6 +1,8 @@
+import { rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
+import { whileUnfinished } from "../data/unfinished.js";
 import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
 import { LAST_CLICKS } from "../train/evaluate.js";
@@ -181,6 +183,7 @@ class Search {
     const set = this.#assignments(settings, passes);
     const shared = { dataset, preset, config, seed, executor, threads, isa, signal, onProgress };
     await rm(output, { recursive: true, force: true });
+    const finish = whileUnfinished(() => rmSync(output, { recursive: true, force: true }));
     try {
       const { validation } = await train({ ...shared, output, set, validation: LAST_CLICKS });
       const { pass, hitRate, ndcg, mrr } = validation!;
@@ -190,7 +193,7 @@ class Search {
       if (code !== "ERR_DIVERGED" && code !== "ERR_CONFIG") throw error;
       return { failed: message };
     } finally {
-      await rm(output, { recursive: true, force: true });
+      finish();
     }
   }
 

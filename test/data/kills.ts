@@ -144,6 +144,8 @@ export async function killAtRandom(writer: Writer, out: string, kills: number): 
   const { name, args, outputs, check } = writer;
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out);
+  // Somebody else's, which stays.
+  writeFileSync(join(out, "notes.txt"), "");
   let longest = 0;
   const versions = [0, 1].map((version) => {
     const started = performance.now();

@@ -42,6 +42,7 @@ for (const { name, args, outputs } of writers(folder).filter(({ outputs }) => ou
     }
     const out = at(`killed-${name.split(" ")[0]}`);
     mkdirSync(out);
+    writeFileSync(join(out, "notes.txt"), "");
     const versionIn = () => versionOf(out, outputs);
     const versions = [0, 1].map((version) => {
       succeed(...args(version, out));
