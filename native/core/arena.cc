@@ -5,8 +5,8 @@
 namespace shortlist {
 
 void* Arena::allocate(size_t bytes) {
-  bytes = aligned_size(bytes > 0 ? bytes : 1);
-  if (bytes <= block_.bytes() - used_) {
+  if (!kExact) bytes = aligned_size(bytes > 0 ? bytes : 1);
+  if (!kExact && bytes <= block_.bytes() - used_) {
     void* data = static_cast<char*>(block_.data()) + used_;
     used_ += bytes;
     return data;
@@ -22,7 +22,7 @@ void Arena::reset() {
     overflow_.clear();
     overflow_bytes_ = 0;
     block_ = Memory();
-    block_ = Memory(demand);
+    if (!kExact) block_ = Memory(demand);
   }
   used_ = 0;
 }

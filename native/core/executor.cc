@@ -13,6 +13,8 @@ namespace {
 const int64_t kBytesPerElement = 4;
 const int64_t kElementsPerLine = 16;
 const int64_t kMaxElements = int64_t{1} << 44;
+const int64_t kMaxScratch = int64_t{1} << 56;
+const int64_t kMaxSize = int64_t{1} << 30;  // of an axis: kernels count rows and columns in 32 bits
 
 // Builds for tests: memory holds NaN before a run and every matrix has gaps between its rows, so that a kernel that reads
 // what it should write, or takes a matrix to be dense, gives wrong results.
@@ -25,8 +27,7 @@ const bool kPoison = false;
 Extent extent_of(const TensorSpec& spec, const std::vector<int64_t>& sizes) {
   const Extent extent = {spec.shape.size() > 0 ? evaluate(spec.shape[0], sizes) : 1,
                          spec.shape.size() > 1 ? evaluate(spec.shape[1], sizes) : 1};
-  int64_t elements;
-  if (__builtin_mul_overflow(extent.rows, extent.columns, &elements) || elements > kMaxElements) {
+  if (extent.rows > kMaxSize || extent.columns > kMaxSize || extent.elements() > kMaxElements) {
     throw Error(Status::input, "Expected smaller dims: \"" + spec.name + "\" would be larger than any memory");
   }
   return extent;
@@ -45,38 +46,54 @@ int64_t padded_stride(int64_t width) {
   return stride % 1024 == 0 ? stride + kElementsPerLine : stride;
 }
 
-// "name", "name?" or "name*" of an op's slot table.
-struct SlotRule {
-  explicit SlotRule(const char* rule) : name(rule), optional(false), list(false) {
-    for (; name.back() == '?' || name.back() == '*'; name.pop_back()) (name.back() == '?' ? optional : list) = true;
-  }
-  std::string name;
-  bool optional;
-  bool list;
-};
+[[noreturn]] void fail_instruction(const Instruction& instruction, size_t index, const std::string& message) {
+  throw Error(Status::program, "[" + instruction.op + "] " + message + " (instruction " + std::to_string(index) + ")");
+}
+
+// The operand that fills a slot, or nullptr.
+const Operand* find_operand(const std::vector<Operand>& operands, const char* slot) {
+  const auto found = std::find_if(operands.begin(), operands.end(), [&](const Operand& operand) { return operand.slot == slot; });
+  return found == operands.end() ? nullptr : &*found;
+}
 
 // Fills the op's slots, in its order, with the operands that an instruction names: appends each slot's tensors and count.
-void resolve_slots(const Instruction& instruction, size_t index, const char* side, const char* const* rules,
+void resolve_slots(const Instruction& instruction, size_t index, const char* side, const SlotType* slots,
                    const std::vector<Operand>& given, std::vector<int>* tensors, std::vector<int32_t>* counts) {
-  const auto fail = [&](const std::string& message) {
-    throw Error(Status::program, "[" + instruction.op + "] " + message + " (instruction " + std::to_string(index) + ")");
-  };
-  std::vector<bool> used(given.size());
-  for (; *rules != nullptr; ++rules) {
-    const SlotRule rule(*rules);
-    int32_t count = 0;
-    for (size_t i = 0; i < given.size(); ++i) {
-      if (given[i].slot != rule.name) continue;
-      used[i] = true;
-      if (given[i].list && !rule.list) fail("Expected one tensor for \"" + rule.name + "\"");
-      tensors->insert(tensors->end(), given[i].tensors.begin(), given[i].tensors.end());
-      count = static_cast<int32_t>(given[i].tensors.size());
+  size_t used = 0;
+  for (const SlotType* slot = slots; slot->name != nullptr; ++slot) {
+    const Operand* operand = find_operand(given, slot->name);
+    const size_t count = operand == nullptr ? 0 : operand->tensors.size();
+    if (count == 0 && !slot->optional) fail_instruction(instruction, index, "Missing operand \"" + std::string(slot->name) + "\"");
+    if (operand != nullptr) {
+      ++used;
+      tensors->insert(tensors->end(), operand->tensors.begin(), operand->tensors.end());
     }
-    if (count == 0 && !rule.optional) fail("Missing operand \"" + rule.name + "\"");
-    counts->push_back(count);
+    counts->push_back(static_cast<int32_t>(count));
   }
-  for (size_t i = 0; i < given.size(); ++i) {
-    if (!used[i]) fail("Unknown " + std::string(side) + " \"" + given[i].slot + "\"");
+  if (used == given.size()) return;
+  for (size_t i = 0; i < given.size(); ++i) {  // an operand too many: of a slot that is not the op's, or one that is filled already
+    const SlotType* slot = slots;
+    while (slot->name != nullptr && given[i].slot != slot->name) ++slot;
+    const bool known = slot->name != nullptr;
+    if (known && find_operand(given, slot->name) == &given[i]) continue;
+    fail_instruction(instruction, index, (known ? "Twice " : "Unknown ") + std::string(side) + " \"" + given[i].slot + "\"");
+  }
+}
+
+// Throws where a tensor is not what a slot takes.
+void check_slot_type(const Program& program, size_t index, const SlotType& slot, const Operand& operand) {
+  const Instruction& instruction = program.instructions[index];
+  const std::string name = slot.name;
+  if (operand.list != slot.list) fail_instruction(instruction, index, "Expected " + std::string(slot.list ? "a list" : "one tensor") + " for \"" + name + "\"");
+  for (const int tensor : operand.tensors) {
+    const TensorSpec& spec = program.tensors[tensor];
+    if (spec.dtype != slot.dtype) {
+      fail_instruction(instruction, index, "Expected " + name + " of " + name_of(slot.dtype) + " but received " + spec.name + " of " + name_of(spec.dtype));
+    }
+    if (slot.rank != kAnyRank && static_cast<size_t>(slot.rank) != spec.shape.size()) {
+      fail_instruction(instruction, index, "Expected " + name + " with " + std::to_string(slot.rank) + " axes but received " + spec.name + " " +
+                                               format_shape(program, spec.shape));
+    }
   }
 }
 
@@ -116,7 +133,7 @@ Bounds bounds_of(const int32_t* numbers, int64_t count) {
     lowest = std::min(lowest, numbers[i]);
     highest = std::max(highest, numbers[i]);
   }
-  return {true, lowest, highest};
+  return {true, lowest, highest, false};
 }
 
 }  // namespace
@@ -138,6 +155,7 @@ bool text_attribute_is(const Call& call, const char* name, const char* text) {
 }
 
 void* scratch(const Call& call, int64_t elements) {
+  if (elements < 0 || elements > kMaxScratch) throw Error(Status::executor, "Expected smaller operands: " + std::string(call.op) + " would need more than any memory");
   return call.scratch->allocate(static_cast<size_t>(elements) * kBytesPerElement);
 }
 
@@ -186,6 +204,7 @@ void Executor::place_buffers() {
   const size_t count = program_.tensors.size();
   std::vector<int> buffer_of(count, -1);
   for (SideBySide& group : find_side_by_side(program_)) {
+    if (kExact) break;
     Buffer buffer;
     buffer.stride = padded_stride(group.width);
     buffer.tensors = std::move(group.tensors);
@@ -199,7 +218,7 @@ void Executor::place_buffers() {
     buffers_.emplace_back();
     buffers_.back().tensors.push_back(static_cast<int>(i));
     const std::vector<Dim>& shape = program_.tensors[i].shape;
-    if (kPoison && shape.size() == 2 && shape[1].fixed()) buffers_.back().stride = padded_stride(shape[1].constant + 1);
+    if (kPoison && !kExact && shape.size() == 2 && shape[1].fixed()) buffers_.back().stride = padded_stride(shape[1].constant + 1);
   }
 
   const int end = static_cast<int>(program_.instructions.size());
@@ -235,7 +254,8 @@ void Executor::place_buffers() {
 // ---- construction ---------------------------------------------------------------------------------------------------
 
 Executor::Executor(Program program, std::shared_ptr<Store> store, std::shared_ptr<Engine> engine, bool profile)
-    : program_(std::move(program)), store_(std::move(store)), engine_(std::move(engine)), dim_used_(program_.dims.size()) {
+    : program_(std::move(program)), store_(std::move(store)), engine_(std::move(engine)), dim_used_(program_.dims.size()),
+      bounds_(program_.tensors.size()) {
   for (size_t i = 0; i < program_.tensors.size(); ++i) {
     const TensorSpec& spec = program_.tensors[i];
     for (const Dim& dim : spec.shape) {
@@ -245,6 +265,8 @@ Executor::Executor(Program program, std::shared_ptr<Store> store, std::shared_pt
     value.name = spec.name.c_str();
     value.dtype = spec.dtype;
     value.given = spec.role == Role::input || spec.role == Role::constant;
+    value.index = static_cast<int32_t>(i);
+    value.bounds = &bounds_[i];
     if (spec.role == Role::input) inputs_.push_back(static_cast<int>(i));
     if (spec.role == Role::output) outputs_.push_back(static_cast<int>(i));
     if (stored(spec.role)) {
@@ -273,6 +295,42 @@ Executor::Executor(Program program, std::shared_ptr<Store> store, std::shared_pt
   if (profile) seconds_.resize(program_.instructions.size());
 }
 
+// What a Program from anywhere must be for kernels to trust its operands: each of its slot's dtype and rank; integers, which
+// kernels follow as indices, neither stored nor changed by other runs; a tensor that is updated in place read as no other
+// operand of the same instruction; and all other results tensors of the run, so that no output overlaps an input.
+void Executor::check_operands(size_t index, const Op& op) const {
+  const Instruction& instruction = program_.instructions[index];
+  const auto fail = [&](const std::string& message) { fail_instruction(instruction, index, message); };
+  for (const SlotType* slot = op.inputs; slot->name != nullptr; ++slot) {
+    const Operand* operand = find_operand(instruction.inputs, slot->name);
+    if (operand == nullptr) continue;
+    check_slot_type(program_, index, *slot, *operand);
+    for (const int tensor : operand->tensors) {
+      const TensorSpec& spec = program_.tensors[tensor];
+      if (spec.dtype == Dtype::int32 && stored(spec.role) && spec.role != Role::constant) {
+        fail("Expected " + std::string(slot->name) + " to be an input, a constant or computed but received " + name_of(spec.role) + " " + spec.name);
+      }
+    }
+  }
+  for (const SlotType* slot = op.outputs; slot->name != nullptr; ++slot) {
+    const Operand* operand = find_operand(instruction.outputs, slot->name);
+    if (operand == nullptr) continue;
+    check_slot_type(program_, index, *slot, *operand);
+    const Operand* input = find_operand(instruction.inputs, slot->name);
+    for (const int tensor : operand->tensors) {
+      const TensorSpec& spec = program_.tensors[tensor];
+      int64_t reads = 0;
+      for (const Operand& other : instruction.inputs) reads += std::count(other.tensors.begin(), other.tensors.end(), tensor);
+      if (input == nullptr && stored(spec.role)) {
+        fail("Expected " + std::string(slot->name) + " to be a temporary or an output but received " + name_of(spec.role) + " " + spec.name);
+      }
+      if (input != nullptr && (input->tensors != operand->tensors || !stored(spec.role) || reads != 1)) {
+        fail("Expected " + std::string(slot->name) + " to be the stored tensor that is updated in place, and no other operand, but received " + spec.name);
+      }
+    }
+  }
+}
+
 void Executor::resolve_operands() {
   std::vector<int32_t> counts;
   for (size_t i = 0; i < program_.instructions.size(); ++i) {
@@ -280,6 +338,7 @@ void Executor::resolve_operands() {
     const Op* op = engine_->find(instruction.op);
     if (op == nullptr) throw Error(Status::program, "Program uses unknown op \"" + instruction.op + "\"");
     ops_.push_back(op);
+    check_operands(i, *op);
     resolve_slots(instruction, i, "input", op->inputs, instruction.inputs, &operand_tensors_, &counts);
     resolve_slots(instruction, i, "output", op->outputs, instruction.outputs, &operand_tensors_, &counts);
   }
@@ -299,10 +358,17 @@ void Executor::resolve_operands() {
     call.threads = &engine_->threads_;
     call.scratch = &engine_->scratch_;
     call.inputs = slot;
-    for (const char* const* rule = ops_[i]->inputs; *rule != nullptr; ++rule) ++slot;
+    for (const SlotType* type = ops_[i]->inputs; type->name != nullptr; ++type) ++slot;
     call.outputs = slot;
-    for (const char* const* rule = ops_[i]->outputs; *rule != nullptr; ++rule) ++slot;
+    for (const SlotType* type = ops_[i]->outputs; type->name != nullptr; ++type) ++slot;
     calls_.push_back(call);
+  }
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    for (const Operand& operand : program_.instructions[i].outputs) {
+      for (const int tensor : operand.tensors) {
+        if (!stored(program_.tensors[tensor].role)) values_[tensor].maker = &calls_[i];
+      }
+    }
   }
 }
 
@@ -317,10 +383,9 @@ std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& siz
   }
   std::unique_ptr<Run> run = over ? std::move(over) : std::make_unique<Run>();
   run->extents.clear();
-  run->offsets.clear();
+  run->inputs.resize(inputs_.size());
   run->bounds.assign(inputs_.size(), Bounds{});
   for (const TensorSpec& spec : program_.tensors) run->extents.push_back(extent_of(spec, sizes));
-  size_t bytes = 0;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const TensorSpec& spec = program_.tensors[inputs_[i]];
     const int64_t expected = run->extents[inputs_[i]].elements();
@@ -333,17 +398,22 @@ std::unique_ptr<Executor::Run> Executor::prepare(const std::vector<int64_t>& siz
       throw Error(Status::input, "Expected " + std::to_string(expected) + " values for input \"" + spec.name + "\" " + format_sizes(spec, sizes) +
                                      " but received " + std::to_string(inputs[i].elements));
     }
-    run->offsets.push_back(bytes);
-    bytes += aligned_size(static_cast<size_t>(expected) * kBytesPerElement);
   }
-  if (run->inputs.bytes() < bytes || run->inputs.data() == nullptr) run->inputs = Memory(bytes);
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    if (inputs[i].elements == 0) continue;
-    char* const to = static_cast<char*>(run->inputs.data()) + run->offsets[i];
-    std::memcpy(to, inputs[i].data, static_cast<size_t>(inputs[i].elements) * kBytesPerElement);
-    if (inputs[i].dtype == Dtype::int32) run->bounds[i] = bounds_of(reinterpret_cast<const int32_t*>(to), inputs[i].elements);
+    Memory& memory = run->inputs[i];
+    const size_t bytes = static_cast<size_t>(inputs[i].elements) * kBytesPerElement;
+    if (kExact || memory.bytes() < bytes || memory.data() == nullptr) memory = Memory(bytes);
+    if (bytes > 0) std::memcpy(memory.data(), inputs[i].data, bytes);
+    if (inputs[i].dtype == Dtype::int32) run->bounds[i] = bounds_of(static_cast<const int32_t*>(memory.data()), inputs[i].elements);
   }
   return run;
+}
+
+void Executor::set_scalar(Run* run, size_t input, uint32_t bits) const {
+  std::memcpy(run->inputs[input].data(), &bits, sizeof bits);
+  if (program_.tensors[inputs_[input]].dtype == Dtype::int32) {
+    run->bounds[input] = bounds_of(static_cast<const int32_t*>(run->inputs[input].data()), 1);
+  }
 }
 
 // The bounds of int32 constants, again after each write to the store.
@@ -353,14 +423,19 @@ void Executor::bound_constants() {
   for (size_t i = 0; i < values_.size(); ++i) {
     const TensorSpec& spec = program_.tensors[i];
     if (spec.role != Role::constant || spec.dtype != Dtype::int32) continue;
-    values_[i].bounds = bounds_of(values_[i].i32(), store_->at(spec.name).elements);
+    bounds_[i] = bounds_of(values_[i].i32(), store_->at(spec.name).elements);
   }
 }
 
 // Gives every tensor its size and address. Buffers keep their places from run to run until one has outgrown its own.
 void Executor::plan(const Run& run) {
-  bool outgrown = arena_.data() == nullptr;
+  bool outgrown = !kExact && arena_.data() == nullptr;
   for (Buffer& buffer : buffers_) {
+    if (kExact) {
+      buffer.exact = Memory();
+      buffer.exact = Memory(static_cast<size_t>(run.extents[buffer.tensors[0]].elements()) * kBytesPerElement);
+      continue;
+    }
     const Extent& extent = run.extents[buffer.tensors[0]];
     const int64_t stride = buffer.stride > 0 ? buffer.stride : extent.columns;
     const size_t bytes = aligned_size(static_cast<size_t>(extent.rows * stride) * kBytesPerElement);
@@ -391,13 +466,14 @@ void Executor::plan(const Run& run) {
   for (size_t i = 0; i < values_.size(); ++i) {
     values_[i].rows = run.extents[i].rows;
     values_[i].columns = values_[i].stride = run.extents[i].columns;
+    if (values_[i].maker != nullptr) bounds_[i] = {};
   }
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    values_[inputs_[i]].data = static_cast<char*>(run.inputs.data()) + run.offsets[i];
-    values_[inputs_[i]].bounds = run.bounds[i];
+    values_[inputs_[i]].data = run.inputs[i].data();
+    bounds_[inputs_[i]] = run.bounds[i];
   }
   for (const Buffer& buffer : buffers_) {
-    char* data = static_cast<char*>(arena_.data()) + buffer.offset;
+    char* data = kExact ? static_cast<char*>(buffer.exact.data()) : static_cast<char*>(arena_.data()) + buffer.offset;
     for (const int tensor : buffer.tensors) {
       values_[tensor].data = data;
       if (buffer.stride > 0) values_[tensor].stride = buffer.stride;
@@ -407,15 +483,26 @@ void Executor::plan(const Run& run) {
   for (size_t i = 0; i < operands_.size(); ++i) operands_[i] = values_[operand_tensors_[i]];
 }
 
+// In order: an instruction promises what its integers will hold to those that read them.
+void Executor::check() const {
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    try {
+      ops_[i]->check(calls_[i]);
+    } catch (const Error& error) {
+      throw Error(error.status(), std::string(error.what()) + " (instruction " + std::to_string(i) + ")");
+    }
+  }
+}
+
 void Executor::execute(const Run& run) {
   using Clock = std::chrono::steady_clock;
   const std::lock_guard<std::mutex> engine_turn(engine_->turn_);
   const std::lock_guard<std::mutex> store_turn(store_->turn_);
   bound_constants();
   plan(run);
-  if (kPoison) std::memset(arena_.data(), 0xff, arena_.bytes());
+  if (kPoison && !kExact) std::memset(arena_.data(), 0xff, arena_.bytes());
   engine_->scratch_.reset();
-  for (size_t i = 0; i < calls_.size(); ++i) ops_[i]->check(calls_[i]);
+  check();
   for (size_t i = 0; i < calls_.size(); ++i) {
     const Clock::time_point start = seconds_.empty() ? Clock::time_point() : Clock::now();
     ops_[i]->run(calls_[i]);

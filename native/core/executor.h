@@ -66,16 +66,15 @@ std::vector<SideBySide> find_side_by_side(const Program& program);
 // Runs one Program over a store.
 class Executor {
  public:
-  // Throws Error(Status::program) for ops and operands that the engine does not know, and Error(Status::executor) or
-  // (Status::program) for stored tensors that are missing or of another shape.
+  // Throws Error(Status::program) for ops that the engine does not know and operands of another dtype, rank or role than the
+  // op takes, and Error(Status::executor) or (Status::program) for stored tensors that are missing or of another shape.
   Executor(Program program, std::shared_ptr<Store> store, std::shared_ptr<Engine> engine, bool profile);
 
   // A run that has been given its sizes and inputs, and has not started.
   struct Run {
     std::vector<Extent> extents;  // one for each of program().tensors
-    std::vector<size_t> offsets;  // of the inputs, in `inputs`
-    std::vector<Bounds> bounds;   // of the inputs
-    Memory inputs;
+    std::vector<Memory> inputs;
+    std::vector<Bounds> bounds;  // of the inputs
   };
 
   const Program& program() const { return program_; }
@@ -89,6 +88,9 @@ class Executor {
   // Copies the inputs, in the order of inputs(); `sizes` are those of program().dims. Throws Error(Status::input). May be
   // called while another run is executed. The memory of a run that is `over` is used again.
   std::unique_ptr<Run> prepare(const std::vector<int64_t>& sizes, const std::vector<InputArray>& inputs, std::unique_ptr<Run> over = nullptr) const;
+
+  // Replaces the one element of input number `input`.
+  void set_scalar(Run* run, size_t input, uint32_t bits) const;
 
   // Runs every check, then every instruction. One call at a time; waits for other executors of the engine or the
   // store. Where it throws Error(Status::input), nothing has changed.
@@ -111,12 +113,15 @@ class Executor {
     int first = 0, last = 0;
     std::vector<int> neighbours;  // earlier buffers that live at the same time
     size_t bytes = 0, offset = 0;
+    Memory exact;  // its own place instead, in builds for tests
   };
 
+  void check_operands(size_t instruction, const Op& op) const;
   void resolve_operands();
   void place_buffers();
   void bound_constants();
   void plan(const Run& run);
+  void check() const;
 
   Program program_;
   std::shared_ptr<Store> store_;
@@ -128,6 +133,7 @@ class Executor {
   std::vector<Buffer> buffers_;
   Memory arena_;
 
+  std::vector<Bounds> bounds_;         // of the int32 ones of program_.tensors; those of constants stay, others are a run's
   std::vector<Tensor> values_;         // one for each of program_.tensors
   std::vector<int> operand_tensors_;   // of all slots of all calls, in order
   std::vector<Tensor> operands_;       // values_ of these

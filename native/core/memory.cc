@@ -22,10 +22,45 @@ const size_t kLeastMapped = size_t{256} << 10;
   throw Error(Status::executor, "Expected " + std::to_string(bytes) + " more bytes of memory but the system has none left");
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+const bool kSanitized = true;
+#else
+const bool kSanitized = false;
+#endif
+const size_t kPage = 4096;
+
+size_t pages_of(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+// A block that ends where its pages do, before one that cannot be accessed.
+void* allocate_before_guard(size_t bytes) {
+  const size_t pages = pages_of(bytes);
+  void* const begin = mmap(nullptr, pages + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (begin == MAP_FAILED || mprotect(static_cast<char*>(begin) + pages, kPage, PROT_NONE) != 0) fail(bytes);
+  return static_cast<char*>(begin) + pages - bytes;
+}
+
+void free_before_guard(void* data, size_t bytes) {
+  const size_t pages = pages_of(bytes);
+  munmap(static_cast<char*>(data) + bytes - pages, pages + kPage);
+}
+
+void* allocate_exactly(size_t bytes) {
+  if (!kSanitized) return allocate_before_guard(bytes);
+  void* data = nullptr;
+  if (posix_memalign(&data, Memory::kAlignment, bytes) != 0) fail(bytes);
+  return data;
+}
+
 }  // namespace
 
 Memory::Memory(size_t bytes, bool zero) {
   if (bytes > SIZE_MAX / 4) fail(bytes);
+  if (kExact) {
+    bytes_ = bytes;
+    data_ = allocate_exactly(bytes);
+    std::memset(data_, zero ? 0 : 0xff, bytes);
+    return;
+  }
   bytes_ = aligned_size(bytes > 0 ? bytes : 1);
   mapped_ = bytes_ >= kLeastMapped;
   if (mapped_) {
@@ -47,7 +82,9 @@ Memory::Memory(size_t bytes, bool zero) {
 }
 
 Memory::~Memory() {
-  if (mapped_) {
+  if (kExact && !kSanitized) {
+    if (data_ != nullptr) free_before_guard(data_, bytes_);
+  } else if (mapped_) {
     munmap(data_, bytes_);
   } else {
     std::free(data_);

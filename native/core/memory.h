@@ -4,6 +4,15 @@
 
 namespace shortlist {
 
+// Builds for tests: every block has exactly its bytes, and what lies behind it cannot be touched. The address sanitizer
+// finds that out; without it a page that cannot be accessed follows, which also stops instructions that no sanitizer looks
+// at, and blocks then are aligned to 4 bytes.
+#ifdef SHORTLIST_EXACT
+const bool kExact = true;
+#else
+const bool kExact = false;
+#endif
+
 // A block of memory, 64-byte aligned. Large blocks come straight from the system, in huge pages where it has them, and
 // cost nothing until they are touched. Throws Error(Status::executor) where there is none left.
 class Memory {

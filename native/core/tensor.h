@@ -10,10 +10,14 @@ namespace shortlist {
 
 enum class Dtype : uint8_t { float32, int32, uint32 };  // each is 4 bytes wide
 
-// What int32 elements lie in, where that is known: [lowest, highest].
+struct Call;
+
+// What is known of an int32 tensor's elements before they are made: they lie in [lowest, highest]; where they are
+// `consecutive`, element i is lowest + i.
 struct Bounds {
   bool known;
   int32_t lowest, highest;
+  bool consecutive;
 };
 
 // A row-major matrix view. Rank 1 has one column; a scalar has one row too. Rows lie `stride` elements apart: a tensor
@@ -25,8 +29,10 @@ struct Tensor {
   int64_t columns;
   int64_t stride;
   Dtype dtype;
-  bool given;  // an input or a constant: known before the run, so checks read it
-  Bounds bounds;  // of an int32 input or constant, found before the run: checks need not read all of it
+  bool given;         // an input or a constant: known before the run, so checks read it
+  int32_t index;      // of the Program's tensors: two operands with one index are one tensor
+  Bounds* bounds;     // of an int32 tensor: found before the run where it is given, promised by its op where it is computed
+  const Call* maker;  // the instruction that computes it; nullptr for inputs and stored tensors
 
   SHORTLIST_INLINE float* f32() const { return static_cast<float*>(data); }
   SHORTLIST_INLINE int32_t* i32() const { return static_cast<int32_t*>(data); }

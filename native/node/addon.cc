@@ -472,7 +472,7 @@ class StepsWork : public Work {
       seconds_waited_ += std::chrono::duration<double>(Clock::now() - start).count();
       for (const ScalarInput& scalar : scalars_) {
         const size_t from = scalar.bits.size() > 1 ? static_cast<size_t>(i) : 0;
-        std::memcpy(static_cast<char*>(step->run->inputs.data()) + step->run->offsets[scalar.input], &scalar.bits[from], sizeof(uint32_t));
+        executor_->set_scalar(step->run.get(), scalar.input, scalar.bits[from]);
       }
       executor_->execute(*step->run);
       for (Output& output : outputs_) executor_->copy_output(output.tensor, &output.bits[static_cast<size_t>(i)]);
@@ -788,10 +788,39 @@ Napi::Value available_isas(const Napi::CallbackInfo& info) {
   return names;
 }
 
+Napi::Array slots_of(Napi::Env env, const SlotType* slots) {
+  Napi::Array list = Napi::Array::New(env);
+  for (; slots->name != nullptr; ++slots) {
+    Napi::Object slot = Napi::Object::New(env);
+    slot.Set("name", slots->name);
+    slot.Set("dtype", name_of(slots->dtype));
+    if (slots->rank != kAnyRank) slot.Set("rank", Napi::Number::New(env, slots->rank));
+    slot.Set("optional", Napi::Boolean::New(env, slots->optional));
+    slot.Set("list", Napi::Boolean::New(env, slots->list));
+    list.Set(list.Length(), slot);
+  }
+  return list;
+}
+
+// What the operand slots of each op take: {name, inputs, outputs}.
+Napi::Value native_ops(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array ops = Napi::Array::New(env);
+  for (const Op* const* op = usable_isas().front().ops; *op != nullptr; ++op) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", (*op)->name);
+    entry.Set("inputs", slots_of(env, (*op)->inputs));
+    entry.Set("outputs", slots_of(env, (*op)->outputs));
+    ops.Set(ops.Length(), entry);
+  }
+  return ops;
+}
+
 // Nothing is static: each environment (the main one, every worker thread) gets its own classes and states.
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::Function::New<version>(env, "version"));
   exports.Set("availableIsas", Napi::Function::New<available_isas>(env, "availableIsas"));
+  exports.Set("ops", Napi::Function::New<native_ops>(env, "ops"));
   exports.Set("NativeEngine", NativeEngine::define(env));
   exports.Set("NativeStore", NativeStore::define(env));
   exports.Set("NativeBatches", NativeBatches::define(env));

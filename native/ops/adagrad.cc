@@ -31,17 +31,16 @@ Rule rule_of(const Call& call, const Tensor& learning_rate) {
   return {splat(learning_rate.f32()[0]), inside ? epsilon : vf{}, inside ? vf{} : epsilon};
 }
 
-void check_state(const Call& call, const Tensor& learning_rate) {
+void check_state(const Call& call) {
   expect(call, same_shape(call.input(kParameter), call.input(kAccumulator)), "accumulator of parameter's shape");
   expect(call, same_shape(call.input(kParameter), call.output(0)) && same_shape(call.input(kParameter), call.output(1)),
          "outputs of parameter's shape");
-  expect(call, elements(learning_rate) == 1, "a scalar learning_rate");
   number_attribute(call, "epsilon");
   flag_attribute(call, "epsilon_inside");
 }
 
 void check_dense(const Call& call) {
-  check_state(call, call.input(kLearningRate));
+  check_state(call);
   expect(call, same_shape(call.input(kParameter), call.input(kGradient)), "gradient of parameter's shape");
 }
 
@@ -57,7 +56,7 @@ void dense(const Call& call) {
 }
 
 void check_rows(const Call& call) {
-  check_state(call, call.input(kRowsLearningRate));
+  check_state(call);
   check_row_terms(call, kFirstRowSlot, call.input(kParameter));
 }
 
@@ -74,9 +73,11 @@ void rows(const Call& call) {
   });
 }
 
-const char* const kDenseInputs[] = {"parameter", "accumulator", "gradient", "learning_rate", nullptr};
-const char* const kRowsInputs[] = {"parameter", "accumulator", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", "learning_rate", nullptr};
-const char* const kOutputs[] = {"parameter", "accumulator", nullptr};
+const SlotType kDenseInputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank),
+                                 float32("gradient", kAnyRank), float32("learning_rate", 0), kNoSlot};
+const SlotType kRowsInputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank), SHORTLIST_ROW_TERM_SLOTS,
+                                float32("learning_rate", 0), kNoSlot};
+const SlotType kOutputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank), kNoSlot};
 
 }  // namespace
 

@@ -38,19 +38,18 @@ Rule rule_of(const Call& call, const Tensor& learning_rate, const Tensor& step) 
           number(beta1), number(1 - beta1), number(beta2), number(1 - beta2), number(number_attribute(call, "epsilon"))};
 }
 
-void check_state(const Call& call, const Tensor& learning_rate, const Tensor& step) {
+void check_state(const Call& call) {
   const Tensor& parameter = call.input(kParameter);
   expect(call, same_shape(parameter, call.input(kFirstMoment)) && same_shape(parameter, call.input(kSecondMoment)),
          "moments of parameter's shape");
   for (int i = 0; i < 3; ++i) expect(call, same_shape(parameter, call.output(i)), "outputs of parameter's shape");
-  expect(call, elements(learning_rate) == 1 && elements(step) == 1, "scalars for learning_rate and step");
   number_attribute(call, "beta1");
   number_attribute(call, "beta2");
   number_attribute(call, "epsilon");
 }
 
 void check_dense(const Call& call) {
-  check_state(call, call.input(kLearningRate), call.input(kStep));
+  check_state(call);
   expect(call, same_shape(call.input(kParameter), call.input(kGradient)), "gradient of parameter's shape");
 }
 
@@ -67,7 +66,7 @@ void dense(const Call& call) {
 }
 
 void check_rows(const Call& call) {
-  check_state(call, call.input(kRowsLearningRate), call.input(kRowsStep));
+  check_state(call);
   check_row_terms(call, kFirstRowSlot, call.input(kParameter));
 }
 
@@ -86,9 +85,14 @@ void rows(const Call& call) {
   });
 }
 
-const char* const kDenseInputs[] = {"parameter", "first_moment", "second_moment", "gradient", "learning_rate", "step", nullptr};
-const char* const kRowsInputs[] = {"parameter", "first_moment", "second_moment", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", "learning_rate", "step", nullptr};
-const char* const kOutputs[] = {"parameter", "first_moment", "second_moment", nullptr};
+const SlotType kDenseInputs[] = {float32("parameter", kAnyRank), float32("first_moment", kAnyRank),
+                                 float32("second_moment", kAnyRank), float32("gradient", kAnyRank), float32("learning_rate", 0),
+                                 uint32("step", 0), kNoSlot};
+const SlotType kRowsInputs[] = {float32("parameter", kAnyRank), float32("first_moment", kAnyRank),
+                                float32("second_moment", kAnyRank), SHORTLIST_ROW_TERM_SLOTS, float32("learning_rate", 0),
+                                uint32("step", 0), kNoSlot};
+const SlotType kOutputs[] = {float32("parameter", kAnyRank), float32("first_moment", kAnyRank),
+                             float32("second_moment", kAnyRank), kNoSlot};
 
 }  // namespace
 

@@ -20,8 +20,8 @@ void add_run(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"left", "right", nullptr};
-const char* const kOutputs[] = {"output", nullptr};
+const SlotType kInputs[] = {float32("left", kAnyRank), float32("right", kAnyRank), kNoSlot};
+const SlotType kOutputs[] = {float32("output", kAnyRank), kNoSlot};
 
 }  // namespace
 

@@ -28,6 +28,8 @@ void check_gradient(const Call& call) {
   expect(call, same_shape(call.output(kUserGradient), user), "user_gradient of user's shape");
   expect(call, is_shape(call.output(kTargetScale), samples, 1), "target_scale [samples]");
   if (outputs(call, kNegativeScale)) {
+    expect(call, !outputs(call, kNegativeRows) && !outputs(call, kNegativeBias),
+           "negative_scale, or negative_rows and negative_bias");
     expect(call, is_shape(call.output(kNegativeScale), samples, draws), "negative_scale [samples, draws]");
     expect(call, is_shape(call.input(kGradientNegatives), samples, draws), "negatives [samples, draws]");
   } else {
@@ -141,8 +143,10 @@ void gradient(const Call& call) {
   }
 }
 
-const char* const kInputs[] = {"loss_gradient", "logit_gradient", "user", "weight", "target", "negatives", nullptr};
-const char* const kOutputs[] = {"user_gradient", "target_scale", "negative_scale?", "negative_rows?", "negative_bias?", nullptr};
+const SlotType kInputs[] = {float32("loss_gradient", 1), float32("logit_gradient", 2), float32("user", 2), float32("weight", 2),
+                            int32("target", 1), int32("negatives", kAnyRank), kNoSlot};
+const SlotType kOutputs[] = {float32("user_gradient", 2), float32("target_scale", 1), optional(float32("negative_scale", 2)),
+                             optional(float32("negative_rows", 2)), optional(float32("negative_bias", 1)), kNoSlot};
 
 }  // namespace
 

@@ -17,8 +17,9 @@ namespace {
 enum CandidateInput { kUser, kWeight, kBias, kTarget, kNegatives, kLogNoise };
 enum CandidateOutput { kLoss, kLogitGradient };
 
-const char* const kCandidateInputs[] = {"user", "weight", "bias?", "target", "negatives", "log_noise", nullptr};
-const char* const kCandidateOutputs[] = {"loss", "logit_gradient", nullptr};
+const SlotType kCandidateInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)), int32("target", 1),
+                                     int32("negatives", kAnyRank), float32("log_noise", 1), kNoSlot};
+const SlotType kCandidateOutputs[] = {float32("loss", 1), float32("logit_gradient", 2), kNoSlot};
 
 const int64_t kSamplesPerBlock = 16;
 const int64_t kPrefetchAhead = 16;  // candidates of a sample; so many of a sample ahead are prefetched

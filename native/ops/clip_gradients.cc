@@ -60,8 +60,8 @@ void clip(const Call& call) {
   }
 }
 
-const char* const kInputs[] = {"gradient*", nullptr};
-const char* const kOutputs[] = {"output*", nullptr};
+const SlotType kInputs[] = {list(float32("gradient", kAnyRank)), kNoSlot};
+const SlotType kOutputs[] = {list(float32("output", kAnyRank)), kNoSlot};
 
 }  // namespace
 

@@ -22,13 +22,10 @@ void check(const Call& call) {
   expect(call, same_shape(parameter, call.output(0)), "output of parameter's shape");
   expect(call, is_shape(call.input(kLastStep), parameter.rows, 1) && is_shape(call.output(1), parameter.rows, 1),
          "last_step with one number a row");
-  expect(call, call.input(kRows).columns == 1 && elements(call.input(kCount)) == 1, "a list of rows and its count");
-  expect(call, elements(call.input(kLearningRate)) == 1 && elements(call.input(kStep)) == 1, "scalar learning_rate and step");
   number_attribute(call, "l2");
   number_attribute(call, "epsilon");
   flag_attribute(call, "epsilon_inside");
-  check_ids(call, call.input(kRows), parameter.rows);
-  check_ids(call, call.input(kCount), call.input(kRows).rows + 1);
+  check_distinct_rows(call, call.input(kRows), call.input(kCount), parameter.rows);
 }
 
 SHORTLIST_INLINE vf power(vf base, uint32_t exponent) {
@@ -67,8 +64,9 @@ void run(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"parameter", "accumulator", "last_step", "rows", "count", "learning_rate", "step", nullptr};
-const char* const kOutputs[] = {"parameter", "last_step", nullptr};
+const SlotType kInputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank), uint32("last_step", 1),
+                            int32("rows", 1), int32("count", 0), float32("learning_rate", 0), uint32("step", 0), kNoSlot};
+const SlotType kOutputs[] = {float32("parameter", kAnyRank), uint32("last_step", 1), kNoSlot};
 
 }  // namespace
 

@@ -23,17 +23,14 @@ enum Input { kThreshold, kAlias, kTarget, kSeed, kStep };
 
 void check_draws(const Call& call) {
   const Tensor& negatives = call.output(0);
-  const double draws = number_attribute(call, "draws");
-  const int64_t items = call.input(kThreshold).rows;
+  const int64_t draws = whole_attribute(call, "draws", 1, INT32_MAX), items = call.input(kThreshold).rows;
   const bool shared = flag_attribute(call, "shared");
-  expect(call, draws >= 1 && draws < 2147483648.0, "draws of at least 1");
-  expect(call, items > 0 && items < (int64_t{1} << 31), "at least one item");
+  expect(call, items > 0, "at least one item");
   expect(call, call.input(kAlias).rows == items, "as many aliases as thresholds");
-  expect(call, elements(call.input(kSeed)) == 1 && elements(call.input(kStep)) == 1, "scalars for seed and step");
-  const int64_t count = static_cast<int64_t>(draws);
-  expect(call, shared ? is_shape(negatives, count, 1) : is_shape(negatives, call.input(kTarget).rows, count),
+  expect(call, shared ? is_shape(negatives, draws, 1) : is_shape(negatives, call.input(kTarget).rows, draws),
          "negatives [samples, draws], or [draws] when shared");
   check_ids(call, call.input(kAlias), items);
+  promise(negatives, 0, items - 1);
 }
 
 void draw(const Call& call) {
@@ -79,8 +76,9 @@ void draw(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"threshold", "alias", "target", "seed", "step", nullptr};
-const char* const kOutputs[] = {"negatives", nullptr};
+const SlotType kInputs[] = {uint32("threshold", 1), int32("alias", 1), int32("target", 1), uint32("seed", 0), uint32("step", 0),
+                            kNoSlot};
+const SlotType kOutputs[] = {int32("negatives", kAnyRank), kNoSlot};
 
 }  // namespace
 

@@ -14,9 +14,9 @@ namespace {
 
 void check_drop(const Call& call) {
   check_dropout(call);
-  const double limit = number_attribute(call, "limit");
-  expect(call, limit >= 1 && limit < 2147483648.0, "a limit of at least 1");
-  check_ids(call, call.input(kDropped), static_cast<int64_t>(limit));
+  const int64_t limit = whole_attribute(call, "limit", 1, INT32_MAX);
+  check_ids(call, call.input(kDropped), limit);
+  promise(call.output(0), 0, limit - 1);
 }
 
 void drop(const Call& call) {
@@ -32,8 +32,8 @@ void drop(const Call& call) {
   }
 }
 
-const char* const kInputs[] = {"ids", "seed", "step", nullptr};
-const char* const kOutputs[] = {"output", nullptr};
+const SlotType kInputs[] = {int32("ids", 1), uint32("seed", 0), uint32("step", 0), kNoSlot};
+const SlotType kOutputs[] = {int32("output", 1), kNoSlot};
 
 }  // namespace
 

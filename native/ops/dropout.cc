@@ -49,8 +49,8 @@ void drop(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"input", "seed", "step", nullptr};
-const char* const kOutputs[] = {"output", nullptr};
+const SlotType kInputs[] = {float32("input", 2), uint32("seed", 0), uint32("step", 0), kNoSlot};
+const SlotType kOutputs[] = {float32("output", 2), kNoSlot};
 
 }  // namespace
 

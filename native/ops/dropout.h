@@ -14,10 +14,9 @@ enum DropoutInput { kDropped, kSeed, kStep };
 
 void check_dropout(const Call& call) {
   expect(call, same_shape(call.input(kDropped), call.output(0)), "output of the input's shape");
-  expect(call, elements(call.input(kSeed)) == 1 && elements(call.input(kStep)) == 1, "scalars for seed and step");
-  const double rate = number_attribute(call, "rate"), site = number_attribute(call, "site");
-  expect(call, rate >= 0 && rate < 1, "a rate from 0 to below 1");
-  expect(call, site >= 0 && site < 4294967296.0, "a site from 0 on");
+  const double rate = number_attribute(call, "rate");
+  expect(call, rate >= 0 && rate <= 1 - 1 / 4294967296.0, "a rate from 0 to below 1");
+  whole_attribute(call, "site", 0, UINT32_MAX);
 }
 
 // The word from which on an element is kept.

@@ -161,10 +161,12 @@ void gradient(const Call& call) {
   });
 }
 
-const char* const kForwardInputs[] = {"table", "ids", "start", "end", "offsets?", nullptr};
-const char* const kForwardOutputs[] = {"output", nullptr};
-const char* const kGradientInputs[] = {"output_gradient", "ids", "start", "end", "offsets?", nullptr};
-const char* const kGradientOutputs[] = {"rows", nullptr};
+const SlotType kForwardInputs[] = {float32("table", 2), int32("ids", 1), int32("start", 1), int32("end", 1),
+                                   optional(int32("offsets", 1)), kNoSlot};
+const SlotType kForwardOutputs[] = {float32("output", 2), kNoSlot};
+const SlotType kGradientInputs[] = {float32("output_gradient", 2), int32("ids", 1), int32("start", 1), int32("end", 1),
+                                    optional(int32("offsets", 1)), kNoSlot};
+const SlotType kGradientOutputs[] = {float32("rows", 2), kNoSlot};
 
 }  // namespace
 

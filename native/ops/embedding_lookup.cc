@@ -37,8 +37,8 @@ void lookup(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"table", "ids", nullptr};
-const char* const kOutputs[] = {"output", nullptr};
+const SlotType kInputs[] = {float32("table", 2), int32("ids", 1), kNoSlot};
+const SlotType kOutputs[] = {float32("output", 2), kNoSlot};
 
 }  // namespace
 

@@ -16,8 +16,8 @@ void fill_run(const Call& call) {
   }
 }
 
-const char* const kInputs[] = {nullptr};
-const char* const kOutputs[] = {"output", nullptr};
+const SlotType kInputs[] = {kNoSlot};
+const SlotType kOutputs[] = {float32("output", kAnyRank), kNoSlot};
 
 }  // namespace
 

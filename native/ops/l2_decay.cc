@@ -25,8 +25,8 @@ void decay(const Call& call) {
                   });
 }
 
-const char* const kInputs[] = {"gradient", "parameter", nullptr};
-const char* const kOutputs[] = {"output", nullptr};
+const SlotType kInputs[] = {float32("gradient", kAnyRank), float32("parameter", kAnyRank), kNoSlot};
+const SlotType kOutputs[] = {float32("output", kAnyRank), kNoSlot};
 
 }  // namespace
 

@@ -94,10 +94,7 @@ void check_forward(const Call& call) {
   expect(call, weight.rows == check_inputs(call, call.inputs[kInputs], grouped, rows, groups), "weight with one row a column of the inputs");
   expect(call, call.output(0).columns == weight.columns, "output as wide as weight");
   if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.columns, 1), "bias [out]");
-  if (has_groups) {
-    expect(call, call.input(kGroupOffsets).given, "group_offsets given");
-    check_offsets(call, call.input(kGroupOffsets), rows);
-  }
+  if (has_groups) check_offsets(call, call.input(kGroupOffsets), rows);
   expect(call, text_attribute_is(call, "activation", "none") || text_attribute_is(call, "activation", "relu"),
          "activation \"none\" or \"relu\"");
   check_precision(call);
@@ -236,14 +233,21 @@ void check_bias_gradient(const Call& call) {
 
 void bias_gradient(const Call& call) { column_sums(call, call.input(0), call.output(0).f32()); }
 
-const char* const kForwardInputs[] = {"input*", "weight", "bias?", "group_input*?", "group_offsets?", nullptr};
-const char* const kForwardOutputs[] = {"output", nullptr};
-const char* const kReluInputs[] = {"output", "output_gradient", nullptr};
-const char* const kGradient[] = {"gradient", nullptr};
-const char* const kInputGradientInputs[] = {"output_gradient", "weight", "like*", "group_gradient?", "group_like*?", nullptr};
-const char* const kInputGradientOutputs[] = {"gradient*", "group_input_gradient*?", nullptr};
-const char* const kWeightGradientInputs[] = {"input*", "output_gradient", "group_input*?", "group_gradient?", nullptr};
-const char* const kBiasGradientInputs[] = {"output_gradient", nullptr};
+const SlotType kForwardInputs[] = {list(float32("input", 2)), float32("weight", 2), optional(float32("bias", 1)),
+                                   optional(list(float32("group_input", 2))), optional(int32("group_offsets", 1)), kNoSlot};
+const SlotType kForwardOutputs[] = {float32("output", 2), kNoSlot};
+const SlotType kReluInputs[] = {float32("output", 2), float32("output_gradient", 2), kNoSlot};
+const SlotType kGradient[] = {float32("gradient", 2), kNoSlot};
+const SlotType kBiasGradient[] = {float32("gradient", 1), kNoSlot};
+const SlotType kInputGradientInputs[] = {float32("output_gradient", 2), float32("weight", 2), list(float32("like", 2)),
+                                         optional(float32("group_gradient", 2)), optional(list(float32("group_like", 2))),
+                                         kNoSlot};
+const SlotType kInputGradientOutputs[] = {list(float32("gradient", 2)), optional(list(float32("group_input_gradient", 2))),
+                                          kNoSlot};
+const SlotType kWeightGradientInputs[] = {list(float32("input", 2)), float32("output_gradient", 2),
+                                          optional(list(float32("group_input", 2))), optional(float32("group_gradient", 2)),
+                                          kNoSlot};
+const SlotType kBiasGradientInputs[] = {float32("output_gradient", 2), kNoSlot};
 
 }  // namespace
 
@@ -253,7 +257,7 @@ extern const Op linear_input_gradient = {"linear_input_gradient", kInputGradient
                                          check_input_gradient, input_gradient};
 extern const Op linear_weight_gradient = {"linear_weight_gradient", kWeightGradientInputs, kGradient, check_weight_gradient,
                                           weight_gradient};
-extern const Op linear_bias_gradient = {"linear_bias_gradient", kBiasGradientInputs, kGradient, check_bias_gradient,
+extern const Op linear_bias_gradient = {"linear_bias_gradient", kBiasGradientInputs, kBiasGradient, check_bias_gradient,
                                         bias_gradient};
 
 }  // namespace SHORTLIST_ISA

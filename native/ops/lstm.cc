@@ -771,15 +771,21 @@ void gradient(const Call& call) {
   }
 }
 
-const char* const kForwardInputs[] = {"input", "input_weight", "bias?", "recurrent_weight", "position", "run_offsets",
-                                      "peephole_input?", "peephole_forget?", "peephole_output?", nullptr};
-const char* const kForwardOutputs[] = {"output", "gates", "cell", nullptr};
-const char* const kGradientInputs[] = {"output_gradient", "output", "gates", "cell", "input", "input_weight", "bias?",
-                                       "recurrent_weight", "position", "run_offsets", "peephole_input?", "peephole_forget?",
-                                       "peephole_output?", nullptr};
-const char* const kGradientOutputs[] = {"input_gradient", "input_weight_gradient", "bias_gradient?",
-                                        "recurrent_weight_gradient", "peephole_input_gradient?",
-                                        "peephole_forget_gradient?", "peephole_output_gradient?", nullptr};
+const SlotType kForwardInputs[] = {float32("input", 2), float32("input_weight", 2), optional(float32("bias", 1)),
+                                   float32("recurrent_weight", 2), int32("position", 1), int32("run_offsets", 1),
+                                   optional(float32("peephole_input", 1)), optional(float32("peephole_forget", 1)),
+                                   optional(float32("peephole_output", 1)), kNoSlot};
+const SlotType kForwardOutputs[] = {float32("output", 2), float32("gates", 2), float32("cell", 2), kNoSlot};
+const SlotType kGradientInputs[] = {float32("output_gradient", 2), float32("output", 2), float32("gates", 2),
+                                    float32("cell", 2), float32("input", 2), float32("input_weight", 2),
+                                    optional(float32("bias", 1)), float32("recurrent_weight", 2), int32("position", 1),
+                                    int32("run_offsets", 1), optional(float32("peephole_input", 1)),
+                                    optional(float32("peephole_forget", 1)), optional(float32("peephole_output", 1)), kNoSlot};
+const SlotType kGradientOutputs[] = {float32("input_gradient", 2), float32("input_weight_gradient", 2),
+                                     optional(float32("bias_gradient", 1)), float32("recurrent_weight_gradient", 2),
+                                     optional(float32("peephole_input_gradient", 1)),
+                                     optional(float32("peephole_forget_gradient", 1)),
+                                     optional(float32("peephole_output_gradient", 1)), kNoSlot};
 
 }  // namespace
 

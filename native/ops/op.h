@@ -34,13 +34,27 @@ struct Call {
   SHORTLIST_INLINE const Tensor& output(int slot) const { return outputs[slot].tensors[0]; }
 };
 
-// An op as a Program names it. Slots are listed in order, ended by nullptr; "name?" may be left out, "name*" is a list.
+const int8_t kAnyRank = -1;
+
+// What an operand slot takes: tensors of one dtype and number of axes. An executor is created only for a Program whose
+// operands have them, so a vector [n] is one column and a scalar is one element.
+struct SlotType {
+  const char* name;
+  Dtype dtype;
+  int8_t rank;    // axes: 0, 1, 2 or kAnyRank
+  bool optional;  // may be left out
+  bool list;      // takes several tensors
+};
+
+// An op as a Program names it. Slots are listed in order, ended by kNoSlot. An output slot with the name of an input slot is
+// that tensor, a stored one, updated in place; every other output is a tensor of the run that no other instruction writes.
 struct Op {
   const char* name;
-  const char* const* inputs;
-  const char* const* outputs;
-  // Throws Error(Status::program) on operands that do not fit each other and Error(Status::input) on ids and ranges out
-  // of bounds in tensors that are `given`. Every instruction's check runs before the first kernel does.
+  const SlotType* inputs;
+  const SlotType* outputs;
+  // Throws Error(Status::program) on operands that do not fit each other and on indices of which nothing is known, and
+  // Error(Status::input) on ids and ranges out of bounds. Promises what the op's own int32 outputs will hold: an output
+  // without a promise is refused as an index. Every instruction's check runs, in order, before the first kernel does.
   void (*check)(const Call& call);
   // Writes every output, and reads nothing outside its operands once `check` has passed. Throws only what `scratch` does where
   // no memory is left; the run is then half done.
@@ -69,10 +83,28 @@ int64_t this_worker();
 void expect(const Call& call, bool condition, const char* expectation);  // Status::program
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first = 0);        // first ≤ id < rows
 void check_ranges(const Call& call, const Tensor& start, const Tensor& end, int64_t limit);  // 0 ≤ start ≤ end ≤ limit
-void check_offsets(const Call& call, const Tensor& offsets, int64_t limit);  // from 0 to limit, never falling
+void check_offsets(const Call& call, const Tensor& offsets, int64_t limit);  // given; from 0 to limit, never falling
+// `sorted` are order, rows, segments and count of these ids: the outputs of one `sort_rows` of the very same tensors, or
+// given, with the numbers that it would give.
+void check_sorted(const Call& call, const Slot& ids, const Slot* sorted);
+// `rows` hold each row at most once up to `count`, and are rows of a table of that many.
+void check_distinct_rows(const Call& call, const Tensor& rows, const Tensor& count, int64_t table_rows);
+// The attribute as a whole number of `least` to `most`.
+int64_t whole_attribute(const Call& call, const char* name, int64_t least, int64_t most);
+
+// What an int32 output will hold, for the checks of the instructions that read it: numbers of lowest to highest.
+void promise(const Tensor& output, int64_t lowest, int64_t highest);
+void promise_consecutive(const Tensor& output, int64_t first);  // first, first + 1, …
 
 namespace SHORTLIST_ISA {
 namespace {
+
+SHORTLIST_INLINE constexpr SlotType float32(const char* name, int8_t rank) { return {name, Dtype::float32, rank, false, false}; }
+SHORTLIST_INLINE constexpr SlotType int32(const char* name, int8_t rank) { return {name, Dtype::int32, rank, false, false}; }
+SHORTLIST_INLINE constexpr SlotType uint32(const char* name, int8_t rank) { return {name, Dtype::uint32, rank, false, false}; }
+SHORTLIST_INLINE constexpr SlotType optional(SlotType slot) { return {slot.name, slot.dtype, slot.rank, true, slot.list}; }
+SHORTLIST_INLINE constexpr SlotType list(SlotType slot) { return {slot.name, slot.dtype, slot.rank, slot.optional, true}; }
+constexpr SlotType kNoSlot = {nullptr, Dtype::float32, 0, false, false};
 
 // Calls body(chunk) for each chunk in [0, chunks), on all threads. Chunks should be alike: a thread begins with the same part
 // of them each time, so that what it wrote by one call is in its caches in the next. With `in_order` they need not be.

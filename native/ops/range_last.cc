@@ -84,10 +84,11 @@ void gradient(const Call& call) {
   });
 }
 
-const char* const kForwardInputs[] = {"input", "start", "end", nullptr};
-const char* const kForwardOutputs[] = {"output", nullptr};
-const char* const kGradientInputs[] = {"output_gradient", "start", "end", "input", nullptr};
-const char* const kGradientOutputs[] = {"input_gradient", nullptr};
+const SlotType kForwardInputs[] = {float32("input", 2), int32("start", 1), int32("end", 1), kNoSlot};
+const SlotType kForwardOutputs[] = {float32("output", 2), kNoSlot};
+const SlotType kGradientInputs[] = {float32("output_gradient", 2), int32("start", 1), int32("end", 1), float32("input", 2),
+                                    kNoSlot};
+const SlotType kGradientOutputs[] = {float32("input_gradient", 2), kNoSlot};
 
 }  // namespace
 

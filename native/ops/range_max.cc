@@ -29,6 +29,7 @@ void check_forward(const Call& call) {
   expect(call, is_shape(call.output(0), samples, input.columns), "output [samples, input width]");
   expect(call, is_shape(call.output(1), samples, input.columns), "index [samples, input width]");
   check_ranges(call, call.input(kStart), call.input(kEnd), input.rows);
+  promise(call.output(1), -1, input.rows - 1);
 }
 
 template <int vectors>
@@ -150,10 +151,10 @@ void gradient(const Call& call) {
   });
 }
 
-const char* const kForwardInputs[] = {"input", "start", "end", nullptr};
-const char* const kForwardOutputs[] = {"output", "index", nullptr};
-const char* const kGradientInputs[] = {"output_gradient", "index", "input", nullptr};
-const char* const kGradientOutputs[] = {"input_gradient", nullptr};
+const SlotType kForwardInputs[] = {float32("input", 2), int32("start", 1), int32("end", 1), kNoSlot};
+const SlotType kForwardOutputs[] = {float32("output", 2), int32("index", 2), kNoSlot};
+const SlotType kGradientInputs[] = {float32("output_gradient", 2), int32("index", 2), float32("input", 2), kNoSlot};
+const SlotType kGradientOutputs[] = {float32("input_gradient", 2), kNoSlot};
 
 }  // namespace
 

@@ -8,8 +8,7 @@ namespace {
 
 void check_numbers(const Call& call) {
   expect(call, is_shape(call.output(0), call.input(0).rows, 1), "output [like's rows]");
-  const double first = number_attribute(call, "first");
-  expect(call, first >= 0 && first + static_cast<double>(call.input(0).rows) < 2147483648.0, "first from 0 on");
+  promise_consecutive(call.output(0), whole_attribute(call, "first", 0, INT32_MAX - call.input(0).rows));
 }
 
 void numbers(const Call& call) {
@@ -18,8 +17,8 @@ void numbers(const Call& call) {
   for (int64_t i = 0; i < call.output(0).rows; ++i) output[i] = first + static_cast<int32_t>(i);
 }
 
-const char* const kInputs[] = {"like", nullptr};
-const char* const kOutputs[] = {"output", nullptr};
+const SlotType kInputs[] = {int32("like", 1), kNoSlot};
+const SlotType kOutputs[] = {int32("output", 1), kNoSlot};
 
 }  // namespace
 

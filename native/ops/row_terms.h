@@ -23,6 +23,9 @@ const int64_t kTermsAhead = 24;  // elements whose term row is prefetched
 const int64_t kRowsAhead = 12;   // distinct rows
 
 // Input slots from `order` on, as every *_rows op has them.
+#define SHORTLIST_ROW_TERM_SLOTS                                                                            \
+  int32("order", 1), int32("rows", 1), int32("segments", 1), int32("count", 0), list(int32("ids", kAnyRank)), \
+      list(float32("term_rows", kAnyRank)), optional(list(int32("term_offsets", 1))), optional(list(float32("term_scale", kAnyRank)))
 enum RowSlot { kOrder, kRows, kSegments, kCount, kIds, kTermRows, kTermOffsets, kTermScale, kRowSlots };
 
 // One term. Row r of `rows` read as [elements / width, width] starts at `rows + r / per_row · stride + r % per_row · width`.
@@ -71,7 +74,7 @@ void check_row_terms(const Call& call, int first, const Tensor& table) {
     if (has_offsets(letter)) {
       expect(call, offsets < slots[kTermOffsets].count, "term_offsets for each term that has them");
       const Tensor& offset = slots[kTermOffsets].tensors[offsets++];
-      expect(call, offset.given && offset.rows == m + 1, "term_offsets [term_rows + 1], given");
+      expect(call, offset.rows == m + 1, "term_offsets [term_rows + 1]");
       check_offsets(call, offset, n);
     } else {
       expect(call, n == 0 || (m > 0 && n % m == 0), "as many ids for each of term_rows");
@@ -90,10 +93,7 @@ void check_row_terms(const Call& call, int first, const Tensor& table) {
   expect(call, is_shape(slots[kOrder].tensors[0], ids, 1) && is_shape(slots[kRows].tensors[0], ids, 1) &&
                    is_shape(slots[kSegments].tensors[0], ids + 1, 1),
          "order, rows and segments of these ids");
-  check_ids(call, slots[kOrder].tensors[0], ids);
-  check_ids(call, slots[kRows].tensors[0], table.rows);
-  check_ids(call, slots[kCount].tensors[0], ids + 1);
-  check_offsets(call, slots[kSegments].tensors[0], ids);
+  check_sorted(call, slots[kIds], slots + kOrder);
 }
 
 RowTerms row_terms(const Call& call, int first, int64_t width) {

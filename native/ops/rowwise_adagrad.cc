@@ -14,7 +14,6 @@ void check_update(const Call& call) {
   expect(call, is_shape(call.input(kAccumulator), parameter.rows, 1), "accumulator [rows]");
   expect(call, same_shape(parameter, call.output(0)) && is_shape(call.output(1), parameter.rows, 1),
          "outputs of the shapes of parameter and accumulator");
-  expect(call, elements(call.input(kLearningRate)) == 1, "a scalar learning_rate");
   number_attribute(call, "epsilon");
   check_row_terms(call, kFirstRowSlot, parameter);
 }
@@ -40,8 +39,9 @@ void update(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"parameter", "accumulator", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", "learning_rate", nullptr};
-const char* const kOutputs[] = {"parameter", "accumulator", nullptr};
+const SlotType kInputs[] = {float32("parameter", kAnyRank), float32("accumulator", 1), SHORTLIST_ROW_TERM_SLOTS,
+                            float32("learning_rate", 0), kNoSlot};
+const SlotType kOutputs[] = {float32("parameter", kAnyRank), float32("accumulator", 1), kNoSlot};
 
 }  // namespace
 

@@ -37,8 +37,8 @@ void scatter(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"table", "base?", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", nullptr};
-const char* const kOutputs[] = {"output", nullptr};
+const SlotType kInputs[] = {float32("table", kAnyRank), optional(float32("base", kAnyRank)), SHORTLIST_ROW_TERM_SLOTS, kNoSlot};
+const SlotType kOutputs[] = {float32("output", kAnyRank), kNoSlot};
 
 }  // namespace
 

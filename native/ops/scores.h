@@ -111,8 +111,7 @@ SHORTLIST_INLINE int64_t skipped_rows(const Call& call) { return static_cast<int
 SHORTLIST_INLINE void check_scores(const Call& call, const Tensor& user, const Tensor& weight, const Slot& bias) {
   expect(call, weight.columns == user.columns, "weight as wide as user");
   if (bias.count > 0) expect(call, is_shape(bias.tensors[0], weight.rows, 1), "bias [items]");
-  const double skipped = number_attribute(call, "skip_rows");
-  expect(call, skipped >= 0 && skipped < 2147483648.0, "skip_rows of at least 0");
+  whole_attribute(call, "skip_rows", 0, INT32_MAX);
 }
 
 }  // namespace

@@ -17,7 +17,6 @@ SHORTLIST_INLINE void update(float* parameter, const float* gradient, vf rate, i
 void check_dense(const Call& call) {
   expect(call, same_shape(call.input(kParameter), call.input(kGradient)), "gradient of parameter's shape");
   expect(call, same_shape(call.input(kParameter), call.output(0)), "output of parameter's shape");
-  expect(call, elements(call.input(kLearningRate)) == 1, "a scalar learning_rate");
 }
 
 void dense(const Call& call) {
@@ -31,7 +30,6 @@ void dense(const Call& call) {
 
 void check_rows(const Call& call) {
   expect(call, same_shape(call.input(kParameter), call.output(0)), "output of parameter's shape");
-  expect(call, elements(call.input(kRowsLearningRate)) == 1, "a scalar learning_rate");
   check_row_terms(call, kFirstRowSlot, call.input(kParameter));
 }
 
@@ -46,9 +44,10 @@ void rows(const Call& call) {
   });
 }
 
-const char* const kDenseInputs[] = {"parameter", "gradient", "learning_rate", nullptr};
-const char* const kRowsInputs[] = {"parameter", "order", "rows", "segments", "count", "ids*", "term_rows*", "term_offsets*?", "term_scale*?", "learning_rate", nullptr};
-const char* const kOutputs[] = {"parameter", nullptr};
+const SlotType kDenseInputs[] = {float32("parameter", kAnyRank), float32("gradient", kAnyRank), float32("learning_rate", 0),
+                                 kNoSlot};
+const SlotType kRowsInputs[] = {float32("parameter", kAnyRank), SHORTLIST_ROW_TERM_SLOTS, float32("learning_rate", 0), kNoSlot};
+const SlotType kOutputs[] = {float32("parameter", kAnyRank), kNoSlot};
 
 }  // namespace
 

@@ -169,10 +169,13 @@ void gradient(const Call& call) {
   }
 }
 
-const char* const kForwardInputs[] = {"user", "weight", "bias?", "target", nullptr};
-const char* const kForwardOutputs[] = {"loss", "log_partition", nullptr};
-const char* const kGradientInputs[] = {"loss_gradient", "log_partition", "user", "weight", "bias?", "target", nullptr};
-const char* const kGradientOutputs[] = {"user_gradient", "weight_gradient", "bias_gradient?", nullptr};
+const SlotType kForwardInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)), int32("target", 1),
+                                   kNoSlot};
+const SlotType kForwardOutputs[] = {float32("loss", 1), float32("log_partition", 1), kNoSlot};
+const SlotType kGradientInputs[] = {float32("loss_gradient", 1), float32("log_partition", 1), float32("user", 2),
+                                    float32("weight", 2), optional(float32("bias", 1)), int32("target", 1), kNoSlot};
+const SlotType kGradientOutputs[] = {float32("user_gradient", 2), float32("weight_gradient", 2),
+                                     optional(float32("bias_gradient", 1)), kNoSlot};
 
 }  // namespace
 

@@ -32,12 +32,28 @@ int64_t id_count(const Call& call) {
   return count;
 }
 
+// Rows are the ids, and 0 past the last of them.
+void promise_sorted(const Call& call, int64_t count) {
+  promise(call.output(kOrder), 0, count - 1);
+  promise(call.output(kSegments), 0, count);
+  promise(call.output(kCount), 0, count);
+  int64_t lowest = 0, highest = 0;
+  for (int32_t i = 0; i < call.inputs[0].count; ++i) {
+    const Tensor& ids = call.inputs[0].tensors[i];
+    if (elements(ids) == 0) continue;
+    if (!ids.bounds->known) return;
+    lowest = ids.bounds->lowest < lowest ? ids.bounds->lowest : lowest;
+    highest = ids.bounds->highest > highest ? ids.bounds->highest : highest;
+  }
+  promise(call.output(kRows), lowest, highest);
+}
+
 void check_sort(const Call& call) {
   const int64_t count = id_count(call);
   expect(call, count < (int64_t{1} << 31), "fewer than 2³¹ ids");
   expect(call, is_shape(call.output(kOrder), count, 1) && is_shape(call.output(kRows), count, 1), "order and rows [ids]");
   expect(call, is_shape(call.output(kSegments), count + 1, 1), "segments [ids + 1]");
-  expect(call, elements(call.output(kCount)) == 1, "a scalar count");
+  promise_sorted(call, count);
 }
 
 // The ids one behind the other: where they lie, if they do.
@@ -166,8 +182,8 @@ void sort(const Call& call) {
   call.output(kCount).i32()[0] = count;
 }
 
-const char* const kInputs[] = {"ids*", nullptr};
-const char* const kOutputs[] = {"order", "rows", "segments", "count", nullptr};
+const SlotType kInputs[] = {list(int32("ids", kAnyRank)), kNoSlot};
+const SlotType kOutputs[] = {int32("order", 1), int32("rows", 1), int32("segments", 1), int32("count", 0), kNoSlot};
 
 }  // namespace
 

@@ -86,8 +86,9 @@ void find_rank(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"user", "weight", "bias?", "excluded", "excluded_offsets", "target", nullptr};
-const char* const kOutputs[] = {"rank", nullptr};
+const SlotType kInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)), int32("excluded", 1),
+                            int32("excluded_offsets", 1), int32("target", 1), kNoSlot};
+const SlotType kOutputs[] = {float32("rank", 1), kNoSlot};
 
 }  // namespace
 

@@ -33,6 +33,7 @@ void check_top(const Call& call) {
   expect(call, same_shape(call.output(kItems), call.output(kScore)), "score of items' shape");
   expect(call, is_shape(call.output(kLogPartition), user.rows, 1), "log_partition [samples]");
   check_excluded(call, call.input(kExcluded), call.input(kExcludedOffsets), user.rows, weight.rows);
+  promise(call.output(kItems), -1, weight.rows - 1);
 }
 
 // A candidate as one number, smaller for better: the score's bits, turned so that they fall as it rises, then the item.
@@ -198,8 +199,9 @@ void find_top(const Call& call) {
   });
 }
 
-const char* const kInputs[] = {"user", "weight", "bias?", "excluded", "excluded_offsets", nullptr};
-const char* const kOutputs[] = {"items", "score", "log_partition", nullptr};
+const SlotType kInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)), int32("excluded", 1),
+                            int32("excluded_offsets", 1), kNoSlot};
+const SlotType kOutputs[] = {int32("items", 2), float32("score", 2), float32("log_partition", 1), kNoSlot};
 
 }  // namespace
 

@@ -2,6 +2,7 @@ import type { TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
 import type { Clicks } from "../data/clicks.js";
 import { ShortlistError } from "../errors.js";
 import { requireAddon } from "../platform/addon.js";
+import type { Dtype } from "../graph/program.js";
 import type { StepsOptions, StepsResult, StoredTensor } from "./executor.js";
 
 type NativeArray = Float32Array | Int32Array | Uint32Array;
@@ -40,10 +41,26 @@ export interface NativeExecutorHandle {
 
 export type NativeBatchesHandle = TrainingBatches;
 
+/** What an operand slot of a native op takes. */
+export interface NativeSlot {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly rank?: number;
+  readonly optional: boolean;
+  readonly list: boolean;
+}
+
+export interface NativeOp {
+  readonly name: string;
+  readonly inputs: readonly NativeSlot[];
+  readonly outputs: readonly NativeSlot[];
+}
+
 /** What native/node exports. */
 export interface Addon {
   version(): string;
   availableIsas(): string[];
+  ops(): NativeOp[];
   readonly NativeEngine: new (threads: number, isa: string) => NativeEngineHandle;
   readonly NativeStore: new () => NativeStoreHandle;
   readonly NativeBatches: new (clicks: Clicks, options: TrainingBatchOptions) => NativeBatchesHandle;

@@ -1,8 +1,10 @@
 import { availableParallelism } from "node:os";
 import { type Batch, checkTrainingBatchOptions, type TrainingBatches } from "../data/batches.js";
 import { checkOptions, ERROR_CODES, type ErrorCode, ShortlistError } from "../errors.js";
+import { checkProgram } from "../graph/check_program.js";
 import type { DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program } from "../graph/program.js";
+import { OPS } from "../ops/index.js";
 import type { TensorData } from "../ops/op.js";
 import type { RandomValues } from "../random/initial_values.js";
 import {
@@ -55,6 +57,7 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
       const { profile = false } = executorOptions;
       if (!(store instanceof NativeStore))
         throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the native engine");
+      checkProgram(program, OPS);
       const handle = rethrow(() => new addon.NativeExecutor(engine, store.handle, formatProgram(program), profile));
       return new NativeExecutor(program, handle, profile);
     },

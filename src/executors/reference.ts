@@ -1,8 +1,10 @@
 import { createTrainingBatches, type TrainingBatches } from "../data/batches.js";
 import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
+import { checkProgram } from "../graph/check_program.js";
 import { countElements, type DimSizes, evaluateDim } from "../graph/dims.js";
 import {
   type Instruction,
+  namesIn,
   operandNames,
   type Program,
   STORED_ROLES,
@@ -167,11 +169,8 @@ class ReferenceExecutor implements Executor {
   constructor(program: Program, store: ReferenceStore, ops: ReadonlyMap<string, Op>, options: ExecutorOptions) {
     this.program = program;
     this.#store = store;
-    this.#ops = program.instructions.map(({ op }) => {
-      const found = ops.get(op);
-      if (!found) throw new ShortlistError("ERR_PROGRAM", `Program uses unknown op "${op}"`);
-      return found;
-    });
+    checkProgram(program, ops);
+    this.#ops = program.instructions.map(({ op }) => ops.get(op)!);
     for (const spec of storedTensors(program)) {
       const shape = store.shape(spec.name);
       if (!shape) throw new ShortlistError("ERR_EXECUTOR", `The store has no ${spec.role} "${spec.name}"`);
@@ -192,7 +191,10 @@ class ReferenceExecutor implements Executor {
     for (const spec of this.program.tensors) values.set(spec.name, this.#value(spec, inputs, dims));
     const calls = this.program.instructions.map((instruction) => kernelCall(instruction, values));
     calls.forEach((call, i) => {
-      this.#ops[i]!.check?.(call);
+      for (const name of namesIn(this.program.instructions[i]!.outputs)) values.get(name)!.maker = call;
+    });
+    calls.forEach((call, i) => {
+      inInstruction(i, () => this.#ops[i]!.check?.(call));
     });
     calls.forEach((call, i) => {
       const before = performance.now();
@@ -240,6 +242,16 @@ class ReferenceExecutor implements Executor {
       data = allocate(spec.dtype, rows * columns, this.#store.precision);
     }
     return { name: spec.name, dtype: spec.dtype, shape, rows, columns, data, given };
+  }
+}
+
+/** Adds the instruction's number to what its check refuses. */
+function inInstruction(index: number, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof ShortlistError)) throw error;
+    throw new ShortlistError(error.code, `${error.message} (instruction ${index})`, { cause: error });
   }
 }
 

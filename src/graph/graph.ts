@@ -230,7 +230,8 @@ export class Graph {
   }
 
   #append(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes): Node {
-    const present = this.#checkedInputs(op, inputs);
+    const present = checkInputs(op, inputs);
+    this.#checkOwn(op, present);
     for (const key of Object.keys(attributes)) {
       if (!(key in op.attributes)) throw new ShortlistError("ERR_GRAPH", `[${op.name}] Unknown attribute "${key}"`);
     }
@@ -275,44 +276,42 @@ export class Graph {
     return free;
   }
 
-  #checkedInputs(op: GraphOp, inputs: OptionalOperands): Record<string, TensorOperand> {
-    const present: Record<string, TensorOperand> = {};
-    for (const slot of Object.keys(inputs)) {
-      if (!(slot in op.inputs)) throw new ShortlistError("ERR_GRAPH", `[${op.name}] Unknown input "${slot}"`);
+  #checkOwn(op: GraphOp, inputs: Readonly<Record<string, TensorOperand>>): void {
+    for (const [slot, operand] of Object.entries(inputs)) {
+      for (const tensor of [operand].flat() as Tensor[]) {
+        if (this.#tensors.get(tensor.name) === tensor) continue;
+        throw new ShortlistError("ERR_GRAPH", `[${op.name}] Input "${slot}" (${tensor.name}) is from another graph`);
+      }
     }
-    for (const [slot, rule] of Object.entries(op.inputs)) {
-      const operand = inputs[slot];
-      const tensors =
-        operand === undefined ? [] : Array.isArray(operand) ? (operand as readonly Tensor[]) : [operand as Tensor];
-      if (tensors.length === 0) {
-        if (rule.optional) continue;
-        throw new ShortlistError("ERR_GRAPH", `[${op.name}] Missing input "${slot}"`);
-      }
-      if (Array.isArray(operand) !== (rule.variadic === true)) {
-        throw new ShortlistError(
-          "ERR_GRAPH",
-          `[${op.name}] Expected ${rule.variadic ? "a list" : "one tensor"} for "${slot}"`,
-        );
-      }
-      for (const tensor of tensors) {
-        if (this.#tensors.get(tensor.name) !== tensor) {
-          throw new ShortlistError("ERR_GRAPH", `[${op.name}] Input "${slot}" (${tensor.name}) is from another graph`);
-        }
-        if (tensor.dtype !== rule.dtype) {
-          throw new ShortlistError(
-            "ERR_GRAPH",
-            `[${op.name}] Expected ${slot} of ${rule.dtype} but received ${tensor.name} of ${tensor.dtype}`,
-          );
-        }
-        if (rule.rank !== undefined && tensor.shape.length !== rule.rank) {
-          throw new ShortlistError(
-            "ERR_GRAPH",
-            `[${op.name}] Expected ${slot} with ${rule.rank} axes but received ${tensor.name} ${formatShape(tensor.shape)}`,
-          );
-        }
-      }
-      present[slot] = operand as TensorOperand;
-    }
-    return present;
   }
+}
+
+/** The operands that are there, each of which has the dtype and rank that the op asks for; what has not is ERR_GRAPH. */
+export function checkInputs(op: GraphOp, inputs: OptionalOperands): Record<string, TensorOperand> {
+  const present: Record<string, TensorOperand> = {};
+  const fail = (message: string): never => {
+    throw new ShortlistError("ERR_GRAPH", `[${op.name}] ${message}`);
+  };
+  for (const slot of Object.keys(inputs)) if (!Object.hasOwn(op.inputs, slot)) fail(`Unknown input "${slot}"`);
+  for (const [slot, rule] of Object.entries(op.inputs)) {
+    const operand = inputs[slot];
+    const tensors = operand === undefined ? [] : ([operand].flat() as Tensor[]);
+    if (tensors.length === 0) {
+      if (rule.optional) continue;
+      fail(`Missing input "${slot}"`);
+    }
+    if (Array.isArray(operand) !== (rule.variadic === true)) {
+      fail(`Expected ${rule.variadic ? "a list" : "one tensor"} for "${slot}"`);
+    }
+    for (const tensor of tensors) {
+      if (tensor.dtype !== rule.dtype) {
+        fail(`Expected ${slot} of ${rule.dtype} but received ${tensor.name} of ${tensor.dtype}`);
+      }
+      if (rule.rank !== undefined && tensor.shape.length !== rule.rank) {
+        fail(`Expected ${slot} with ${rule.rank} axes but received ${tensor.name} ${formatShape(tensor.shape)}`);
+      }
+    }
+    present[slot] = operand as TensorOperand;
+  }
+  return present;
 }

@@ -22,6 +22,7 @@ import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../ex
 import { createEngine, ENGINE_OPTIONS, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } from "../graph/program.js";
+import { checkModel } from "./check_model.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 import { describeNotFinite } from "./finite.js";
 
@@ -171,6 +172,7 @@ export async function openModel(folder: string, options: EngineOptions = {}): Pr
     }
     const problem = describeNotFinite(model.store, storedTensors(program));
     if (problem) throw new ShortlistError("ERR_MODEL", `${join(folder, WEIGHTS)}: ${problem}`);
+    await checkModel(model, join(folder, PROGRAM));
     return model;
   } catch (error) {
     model.close();

@@ -1,5 +1,5 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { checkIds, type Op } from "./op.js";
+import { checkIds, type KernelCall, type Op, refuse, refuseComputed, sortThatMade } from "./op.js";
 import type { SortedRows } from "./sort_rows.js";
 
 /**
@@ -32,6 +32,7 @@ export const decayRowsOp: Op = {
   check: (call) => {
     checkIds(call, "rows", call.input("parameter").rows);
     checkIds(call, "count", call.input("rows").rows + 1);
+    checkDistinct(call);
   },
   reference: (call) => {
     const [parameter, accumulator] = [call.input("parameter"), call.input("accumulator").data];
@@ -56,6 +57,19 @@ export const decayRowsOp: Op = {
     return { flops: 8 * elements, bytes: 12 * elements };
   },
 };
+
+function checkDistinct(call: KernelCall): void {
+  const [rows, count] = [call.input("rows"), call.input("count")];
+  const sort = sortThatMade(rows, "rows");
+  if ((sort && sort.output("count") === count) || rows.bounds?.consecutive) return;
+  if (!rows.given) refuseComputed(call, rows, "distinct rows");
+  const seen = new Set<number>();
+  const used = rows.data.subarray(0, count.given ? count.data[0] : rows.rows);
+  used.forEach((row, i) => {
+    if (seen.has(row)) refuse(call, `Expected distinct rows in ${rows.name} but received ${row} again at ${i}`);
+    seen.add(row);
+  });
+}
 
 export interface DecayRowsInputs {
   /** [rows, width] or [rows] */

@@ -1,6 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import { multiplyHigh, philox, STREAMS } from "../random/philox.js";
-import { checkIds, type Op } from "./op.js";
+import { checkWhole } from "./numerics.js";
+import { checkIds, type Op, promise } from "./op.js";
 
 /**
  * Draws from a noise distribution with replacement, by an alias table (Walker 1977; Vose 1991): draw d of sample s in a
@@ -25,12 +26,16 @@ export const drawNegativesOp: Op = {
   attributes: { draws: 1, shared: false },
   shapes: (operands) => {
     operands.expectShape("alias", operands.input("threshold").shape);
-    const draws = operands.attribute<number>("draws");
-    if (!Number.isSafeInteger(draws) || draws < 1) operands.fail(`Expected draws of at least 1 but received ${draws}`);
+    if (operands.input("threshold").shape[0] === 0) operands.fail("Expected at least one item");
+    const draws = checkWhole(operands, "draws", 1);
     const samples = operands.input("target").shape[0]!;
     return { negatives: { dtype: "int32", shape: operands.attribute("shared") ? [draws] : [samples, draws] } };
   },
-  check: (call) => checkIds(call, "alias", call.input("threshold").rows),
+  check: (call) => {
+    const items = call.input("threshold").rows;
+    checkIds(call, "alias", items);
+    promise(call, "negatives", 0, items - 1);
+  },
   reference: (call) => {
     const [threshold, alias] = [call.input("threshold"), call.input("alias")];
     const [seed, step] = [call.input("seed").data[0]!, call.input("step").data[0]!];

@@ -1,7 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import { philox, STREAMS } from "../random/philox.js";
-import { checkRate, keepAbove } from "./numerics.js";
-import { checkIds, type Op } from "./op.js";
+import { checkRate, checkWhole, keepAbove } from "./numerics.js";
+import { checkIds, type Op, promise } from "./op.js";
 
 /**
  * Replaces ids by 0, `<unk>`, with probability `rate`, so that the table's row 0 learns to stand in for what is unknown.
@@ -19,9 +19,14 @@ export const dropIdsOp: Op = {
   attributes: { rate: 0, site: 0, limit: 1 },
   shapes: (operands) => {
     checkRate(operands);
+    checkWhole(operands, "limit", 1);
     return { output: { dtype: "int32", shape: operands.input("ids").shape } };
   },
-  check: (call) => checkIds(call, "ids", call.attribute<number>("limit")),
+  check: (call) => {
+    const limit = call.attribute<number>("limit");
+    checkIds(call, "ids", limit);
+    promise(call, "output", 0, limit - 1);
+  },
   reference: (call) => {
     const [ids, output] = [call.input("ids").data, call.output("output").data];
     const [seed, step] = [call.input("seed").data[0]!, call.input("step").data[0]!];

@@ -79,7 +79,10 @@ export const embeddingBagGradientOp: Op = {
   outputs: ["rows"],
   attributes: {},
   shapes: (operands) => {
+    const samples = operands.input("start").shape[0]!;
     const [, width] = operands.input("output_gradient").shape;
+    operands.expectShape("end", [samples]);
+    operands.expectShape("output_gradient", [samples, width!]);
     return { rows: { dtype: "float32", shape: [groupsOf(operands), width!] } };
   },
   check: (call) => checkBagRanges(call),

@@ -149,12 +149,12 @@ export const linearInputGradientOp: Op = {
   attributes: { precision: "float32", order: "" },
   shapes: (operands) => {
     checkPrecision(operands);
-    checkOrder(operands, "like", "group_like");
-    const out = operands.input("weight").shape[1]!;
-    operands.expectShape("output_gradient", [operands.list("like")[0]!.shape[0]!, out]);
+    const grouped = checkGroupGradient(operands, "group_like");
+    const [rows, out] = operands.input("output_gradient").shape;
+    expectWidths(operands, "like", rows!);
+    if (grouped) expectWidths(operands, "group_like", operands.input("group_gradient").shape[0]!);
+    operands.expectShape("weight", [checkOrder(operands, "like", "group_like"), out!]);
     const like = (slot: string) => operands.list(slot).map(({ shape }) => ({ dtype: "float32" as const, shape }));
-    const grouped = operands.has("group_like");
-    if (grouped) operands.expectShape("group_gradient", [operands.list("group_like")[0]!.shape[0]!, out]);
     return { gradient: like("like"), ...(grouped && { group_input_gradient: like("group_like") }) };
   },
   reference: (call) => {
@@ -193,8 +193,12 @@ export const linearWeightGradientOp: Op = {
   attributes: { precision: "float32", order: "" },
   shapes: (operands) => {
     checkPrecision(operands);
-    const width = checkOrder(operands, "input", "group_input");
-    return { gradient: { dtype: "float32", shape: [width, operands.input("output_gradient").shape[1]!] } };
+    const [rows, out] = operands.input("output_gradient").shape;
+    expectWidths(operands, "input", rows!);
+    if (checkGroupGradient(operands, "group_input")) {
+      expectWidths(operands, "group_input", operands.input("group_gradient").shape[0]!);
+    }
+    return { gradient: { dtype: "float32", shape: [checkOrder(operands, "input", "group_input"), out!] } };
   },
   reference: (call) => {
     const gradient = call.output("gradient");
@@ -270,6 +274,16 @@ function expectWidths(operands: ShapeOperands, slot: string, rows: Dim): void {
     if (!sameDim(input.shape[0]!, rows)) operands.failShape(slot, `with ${rows} rows`, input);
     if (typeof input.shape[1] !== "number") operands.failShape(slot, "with a fixed width", input);
   }
+}
+
+/** Whether there are group inputs; where there are, `group_gradient` is as wide as `output_gradient`. */
+function checkGroupGradient(operands: ShapeOperands, grouped: string): boolean {
+  if (operands.has("group_gradient") !== operands.has(grouped))
+    operands.fail("Expected group_gradient beside group inputs");
+  if (!operands.has(grouped)) return false;
+  const [groups] = operands.input("group_gradient").shape;
+  operands.expectShape("group_gradient", [groups!, operands.input("output_gradient").shape[1]!]);
+  return true;
 }
 
 /** The inputs in the order in which they are concatenated. */

@@ -49,7 +49,15 @@ export function logSumExp(values: Iterable<number>): number {
 /** Checks the attribute `rate` of a dropout. */
 export function checkRate(operands: ShapeOperands): void {
   const rate = operands.attribute<number>("rate");
-  if (!(rate >= 0 && rate < 1)) operands.fail(`Expected rate from 0 to below 1 but received ${rate}`);
+  if (!(rate >= 0 && rate <= 1 - 2 ** -32)) operands.fail(`Expected rate from 0 to below 1 but received ${rate}`);
+  checkWhole(operands, "site", 0, 2 ** 32 - 1);
+}
+
+/** The attribute, a whole number of `least` to `most`. */
+export function checkWhole(operands: ShapeOperands, name: string, least: number, most = 2 ** 31 - 1): number {
+  const value = operands.attribute<number>(name);
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  return operands.fail(`Expected ${name} of ${least} to ${most} but received ${value}`);
 }
 
 /** A dropout keeps what draws a word of at least this. */

@@ -6,6 +6,13 @@ export type FloatArray = Float32Array | Float64Array;
 export type IntegerArray = Int32Array | Uint32Array;
 export type TensorData = FloatArray | IntegerArray;
 
+/** What is known of an int32 tensor's numbers before they are made; where `consecutive`, number i is lowest + i. */
+export interface Bounds {
+  readonly lowest: number;
+  readonly highest: number;
+  readonly consecutive: boolean;
+}
+
 /** A tensor with its numbers, as a reference kernel sees it: row-major [rows, columns]; rank 1 has one column, a scalar one row too. */
 export interface Value {
   readonly name: string;
@@ -16,6 +23,10 @@ export interface Value {
   readonly data: TensorData;
   /** Given to the run rather than computed in it: a graph input or a constant. Checks read these only. */
   readonly given: boolean;
+  /** What the op that computes it has promised. */
+  bounds?: Bounds;
+  /** The instruction that computes it. */
+  maker?: KernelCall;
 }
 
 /** The operands of one instruction in one run. */
@@ -51,8 +62,9 @@ export interface CostCall {
  */
 export interface Op extends GraphOp {
   /**
-   * Refuses ids and ranges out of bounds. Every instruction's check runs before the first kernel does, so a refused run
-   * has changed nothing.
+   * Refuses ids and ranges out of bounds, and indices of which nothing is known. Promises what the op's own int32 outputs
+   * will hold: an output without a promise is refused as an index. Every instruction's check runs, in order, before the
+   * first kernel does, so a refused run has changed nothing.
    */
   readonly check?: (call: KernelCall) => void;
   /** The textbook: plain loops, sums in float64. Every output is overwritten (`=`) unless the op updates it in place. */
@@ -60,30 +72,59 @@ export interface Op extends GraphOp {
   readonly cost: (call: CostCall) => Cost;
 }
 
-function refuse(call: KernelCall, message: string): never {
-  throw new ShortlistError("ERR_INPUT", `[${call.op}] ${message}`);
+export function refuse(call: KernelCall, message: string, code: "ERR_INPUT" | "ERR_PROGRAM" = "ERR_INPUT"): never {
+  throw new ShortlistError(code, `[${call.op}] ${message}`);
+}
+
+export function refuseComputed(call: KernelCall, { name }: Value, what: string): never {
+  refuse(call, `Expected ${what} in ${name} but nothing is known of what it will hold`, "ERR_PROGRAM");
+}
+
+/** What an int32 output will hold, for the checks of the instructions that read it. */
+export function promise(call: KernelCall, slot: string, lowest: number, highest: number): void {
+  if (lowest <= highest) call.output(slot).bounds = { lowest, highest, consecutive: false };
+}
+
+/** An output will hold first, first + 1, … */
+export function promiseConsecutive(call: KernelCall, slot: string, first: number): void {
+  const output = call.output(slot);
+  output.bounds = { lowest: first, highest: first + output.rows - 1, consecutive: true };
 }
 
 /** Every id of `slot` (of each tensor, where the slot is a list) lies in `first` to `limit − 1`. */
 export function checkIds(call: KernelCall, slot: string, limit: number, first = 0): void {
-  for (const { given, data, name } of call.list(slot)) {
-    if (!given) continue;
-    for (let i = 0; i < data.length; i++) {
-      const id = data[i]!;
-      if (id < first || id >= limit) {
-        refuse(call, `Expected ids of ${first} to ${limit - 1} in ${name} but received ${id} at ${i}`);
-      }
-    }
+  for (const ids of call.list(slot)) checkIdsValue(call, ids, limit, first);
+}
+
+function checkIdsValue(call: KernelCall, ids: Value, limit: number, first: number): void {
+  const { given, data, name, bounds } = ids;
+  if (data.length === 0) return;
+  const expected = `ids of ${first} to ${limit - 1}`;
+  if (!given) {
+    if (!bounds) refuseComputed(call, ids, expected);
+    const { lowest, highest } = bounds;
+    if (lowest >= first && highest < limit) return;
+    refuse(call, `Expected ${expected} in ${name} but it will hold ids of ${lowest} to ${highest}`);
+  }
+  for (let i = 0; i < data.length; i++) {
+    const id = data[i]!;
+    if (id < first || id >= limit) refuse(call, `Expected ${expected} in ${name} but received ${id} at ${i}`);
   }
 }
 
 /** Every range [start, end) lies within `limit` rows. Empty ranges are fine. */
 export function checkRanges(call: KernelCall, startSlot: string, endSlot: string, limit: number): void {
-  const start = call.input(startSlot);
-  const end = call.input(endSlot);
-  if (!start.given || !end.given) return;
-  for (let i = 0; i < start.data.length; i++) {
-    const [from, to] = [start.data[i]!, end.data[i]!];
+  const [start, end] = [call.input(startSlot), call.input(endSlot)];
+  if (start.rows === 0) return;
+  const known = (value: Value): ((i: number) => number) => {
+    if (value.given) return (i) => value.data[i]!;
+    const { bounds } = value;
+    if (!bounds?.consecutive) return refuseComputed(call, value, `ranges within 0 to ${limit}`);
+    return (i) => bounds.lowest + i;
+  };
+  const [starts, ends] = [known(start), known(end)];
+  for (let i = 0; i < start.rows; i++) {
+    const [from, to] = [starts(i), ends(i)];
     if (from < 0 || to < from || to > limit) {
       refuse(
         call,
@@ -93,7 +134,7 @@ export function checkRanges(call: KernelCall, startSlot: string, endSlot: string
   }
 }
 
-/** Offsets start at 0, never fall and end at `limit`. */
+/** Offsets are given, start at 0, never fall and end at `limit`. */
 export function checkOffsets(call: KernelCall, slot: string, limit: number): void {
   checkOffsetsValue(call, call.input(slot), limit);
 }
@@ -101,7 +142,8 @@ export function checkOffsets(call: KernelCall, slot: string, limit: number): voi
 /** `checkOffsets` for one tensor of a list slot. */
 export function checkOffsetsValue(call: KernelCall, offsets: Value, limit: number): void {
   const { given, data, name } = offsets;
-  if (!given) return;
+  if (!given) refuseComputed(call, offsets, `offsets from 0 to ${limit}`);
+  if (data.length === 0) refuse(call, `Expected ${name} to hold at least one offset`);
   if (data[0] !== 0) refuse(call, `Expected ${name} to start with 0 but received ${data[0]}`);
   for (let i = 1; i < data.length; i++) {
     if (data[i]! < data[i - 1]!)
@@ -110,4 +152,10 @@ export function checkOffsetsValue(call: KernelCall, offsets: Value, limit: numbe
   if (data[data.length - 1] !== limit) {
     refuse(call, `Expected ${name} to end with ${limit} but received ${data[data.length - 1]}`);
   }
+}
+
+/** The `sort_rows` instruction that has this tensor as its output `slot`. */
+export function sortThatMade(value: Value, slot: string): KernelCall | undefined {
+  const { maker } = value;
+  return maker?.op === "sort_rows" && maker.output(slot) === value ? maker : undefined;
 }

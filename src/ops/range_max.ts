@@ -1,5 +1,5 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { checkIds, checkRanges, type Op } from "./op.js";
+import { checkIds, checkRanges, type Op, promise } from "./op.js";
 
 /**
  * Maximum over ranges of rows, per column, and the row that it stands in:
@@ -31,7 +31,11 @@ export const rangeMaxOp: Op = {
       input: input("input"),
     })["input_gradient"],
   }),
-  check: (call) => checkRanges(call, "start", "end", call.input("input").rows),
+  check: (call) => {
+    const { rows } = call.input("input");
+    checkRanges(call, "start", "end", rows);
+    promise(call, "index", -1, rows - 1);
+  },
   reference: (call) => {
     const [input, output, index] = [call.input("input").data, call.output("output"), call.output("index")];
     const [start, end] = [call.input("start").data, call.input("end").data];

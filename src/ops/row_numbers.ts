@@ -1,5 +1,6 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import type { Op } from "./op.js";
+import { checkWhole } from "./numerics.js";
+import { type Op, promiseConsecutive, refuse } from "./op.js";
 
 /** Consecutive numbers, one for each row of `like`: output[i] = first + i. Of `like` only the shape is read. */
 export const rowNumbersOp: Op = {
@@ -8,9 +9,13 @@ export const rowNumbersOp: Op = {
   outputs: ["output"],
   attributes: { first: 0 },
   shapes: (operands) => {
-    const first = operands.attribute<number>("first");
-    if (!Number.isSafeInteger(first) || first < 0) operands.fail(`Expected first from 0 on but received ${first}`);
+    checkWhole(operands, "first", 0);
     return { output: { dtype: "int32", shape: operands.input("like").shape } };
+  },
+  check: (call) => {
+    const first = call.attribute<number>("first");
+    if (first + call.input("like").rows > 2 ** 31 - 1) refuse(call, "Expected numbers below 2³¹", "ERR_PROGRAM");
+    promiseConsecutive(call, "output", first);
   },
   reference: (call) => {
     const { data } = call.output("output");

@@ -5,12 +5,14 @@ import {
   type Cost,
   type CostCall,
   checkIds,
-  checkOffsets,
   checkOffsetsValue,
   type KernelCall,
+  refuse,
+  refuseComputed,
+  sortThatMade,
   type Value,
 } from "./op.js";
-import { elementsOf, type SortedRows } from "./sort_rows.js";
+import { elementsOf, type SortedRows, sortIds } from "./sort_rows.js";
 
 /*
  * What the `_rows` optimizers share: the gradient of a table as row terms (`RowTerm`), summed for each row that the batch
@@ -110,14 +112,58 @@ function termsOf(call: KernelCall): Term[] {
 }
 
 export function checkRowTerms(call: KernelCall, table = "parameter"): void {
-  const { rows } = call.input(table);
-  checkIds(call, "ids", rows);
-  checkIds(call, "rows", rows);
-  const n = call.input("order").rows;
-  checkIds(call, "order", n);
-  checkIds(call, "count", n + 1);
-  checkOffsets(call, "segments", n);
-  for (const { ids, offsets } of termsOf(call)) if (offsets) checkOffsetsValue(call, offsets, ids.data.length);
+  const { rows: tableRows, columns: width } = call.input(table);
+  if (width === 0) refuse(call, "Expected a table with columns", "ERR_PROGRAM");
+  checkIds(call, "ids", tableRows);
+  for (const { ids, rows, offsets } of termsOf(call)) {
+    const [n, m] = [ids.data.length, rows.data.length / width];
+    if (!Number.isInteger(m)) refuse(call, "Expected term_rows of whole table rows", "ERR_PROGRAM");
+    if (offsets) {
+      if (offsets.rows !== m + 1) refuse(call, "Expected term_offsets [term_rows + 1]", "ERR_PROGRAM");
+      checkOffsetsValue(call, offsets, n);
+    } else if (n > 0 && (m === 0 || n % m !== 0)) {
+      refuse(call, "Expected as many ids for each of term_rows", "ERR_PROGRAM");
+    }
+  }
+  checkSorted(call);
+}
+
+const SORTED = ["order", "rows", "segments", "count"] as const;
+
+/**
+ * `order`, `rows`, `segments` and `count` are of these ids: the outputs of one `sort_rows` of the very same tensors, or
+ * given, with the numbers that it would give.
+ */
+function checkSorted(call: KernelCall): void {
+  const maker = sortThatMade(call.input("order"), "order");
+  const given = SORTED.every((slot) => call.input(slot).given);
+  for (const slot of SORTED) {
+    const { name } = call.input(slot);
+    if (given || maker?.output(slot) === call.input(slot)) continue;
+    refuse(
+      call,
+      `Expected order, rows, segments and count of one sort_rows, or all of them given, but ${name} is not`,
+      "ERR_PROGRAM",
+    );
+  }
+  const ids = call.list("ids");
+  if (maker) {
+    const sorted = maker.list("ids");
+    if (ids.length === sorted.length && ids.every((value, i) => value === sorted[i])) return;
+    const { name } = call.input("order");
+    refuse(call, `Expected the ids that sort_rows sorted, in their order, for ${name}`, "ERR_PROGRAM");
+  }
+  for (const value of ids) if (!value.given) refuseComputed(call, value, "ids whose order can be given");
+  const expected = sortIds(ids.flatMap(({ data }) => [...data]));
+  for (const slot of SORTED) {
+    const { name, data } = call.input(slot);
+    const at = data.findIndex((number, i) => number !== expected[slot][i]);
+    if (at < 0) continue;
+    refuse(
+      call,
+      `Expected what sort_rows gives for these ids, ${expected[slot][at]}, in ${name} but received ${data[at]} at ${at}`,
+    );
+  }
 }
 
 /** Calls `update` with each row that the batch touched and the sum of its terms, in rising order of rows. */

@@ -1,6 +1,6 @@
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { logit } from "./candidate_gradient.js";
-import { logSumExp } from "./numerics.js";
+import { checkWhole, logSumExp } from "./numerics.js";
 import { checkIds, type KernelCall, type Op } from "./op.js";
 
 const SOFTMAX_INPUTS: Record<string, InputSlot> = {
@@ -125,6 +125,7 @@ export const softmaxGradientOp: Op = {
 };
 
 function checkShapes(operands: ShapeOperands): void {
+  checkWhole(operands, "skip_rows", 0);
   const [user, weight] = [operands.input("user").shape, operands.input("weight").shape];
   operands.expectShape("weight", [weight[0]!, user[1]!]);
   operands.expectShape("target", [user[0]!]);

@@ -1,7 +1,7 @@
 import { ShortlistError } from "../errors.js";
 import { addDims, type Dim, formatShape, multiplyDim } from "../graph/dims.js";
 import type { Graph, Tensor } from "../graph/graph.js";
-import type { Op } from "./op.js";
+import { type Op, promise, type Value } from "./op.js";
 
 /**
  * Groups equal ids, so that each table row is updated once by the sum of its terms. With e the concatenation of all ids
@@ -25,22 +25,48 @@ export const sortRowsOp: Op = {
       count: { dtype: "int32", shape: [] },
     };
   },
+  check: (call) => {
+    const n = call.output("order").rows;
+    promise(call, "order", 0, n - 1);
+    promise(call, "segments", 0, n);
+    promise(call, "count", 0, n);
+    // Rows are the ids, and 0 past the last of them.
+    const ids = call.list("ids").filter(({ data }) => data.length > 0);
+    const bounds = ids.map((value) => (value.given ? givenBounds(value) : value.bounds));
+    if (bounds.includes(undefined)) return;
+    const lowest = Math.min(0, ...bounds.map((of) => of!.lowest));
+    promise(call, "rows", lowest, Math.max(0, ...bounds.map((of) => of!.highest)));
+  },
   reference: (call) => {
-    const e = call.list("ids").flatMap(({ data }) => [...data]);
-    const order = call.output("order").data;
-    const [rows, segments] = [call.output("rows").data.fill(0), call.output("segments").data.fill(e.length)];
-    order.set(e.map((_, i) => i).sort((a, b) => e[a]! - e[b]! || a - b));
-    let count = 0;
-    for (let j = 0; j < e.length; j++) {
-      if (j > 0 && e[order[j]!] === e[order[j - 1]!]) continue;
-      rows[count] = e[order[j]!]!;
-      segments[count] = j;
-      count++;
-    }
-    call.output("count").data[0] = count;
+    const sorted = sortIds(call.list("ids").flatMap(({ data }) => [...data]));
+    for (const [slot, numbers] of Object.entries(sorted)) call.output(slot).data.set(numbers);
   },
   cost: (call) => ({ flops: 0, bytes: 4 * 4 * call.output("order").rows }),
 };
+
+/** The outputs of `sort_rows` for ids that are given as one list. */
+export function sortIds(ids: readonly number[]) {
+  const order = ids.map((_, i) => i).sort((a, b) => ids[a]! - ids[b]! || a - b);
+  const rows = new Array<number>(ids.length).fill(0);
+  const segments = new Array<number>(ids.length + 1).fill(ids.length);
+  let count = 0;
+  order.forEach((place, j) => {
+    if (j > 0 && ids[place] === ids[order[j - 1]!]) return;
+    rows[count] = ids[place]!;
+    segments[count] = j;
+    count++;
+  });
+  return { order, rows, segments, count: [count] };
+}
+
+function givenBounds({ data }: Value): { readonly lowest: number; readonly highest: number } {
+  let [lowest, highest] = [data[0]!, data[0]!];
+  for (let i = 1; i < data.length; i++) {
+    lowest = Math.min(lowest, data[i]!);
+    highest = Math.max(highest, data[i]!);
+  }
+  return { lowest, highest };
+}
 
 /** The elements of a shape, as a dim: at most one of its axes is known only at run time. */
 export function elementsOf(shape: readonly Dim[]): Dim {

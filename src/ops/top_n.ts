@@ -1,8 +1,8 @@
 import { addDims, type Dim } from "../graph/dims.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { logit } from "./candidate_gradient.js";
-import { logSumExp } from "./numerics.js";
-import { type Cost, type CostCall, checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
+import { checkWhole, logSumExp } from "./numerics.js";
+import { type Cost, type CostCall, checkIds, checkOffsets, type KernelCall, type Op, promise } from "./op.js";
 
 /** What scanning all items takes: `top_n` and `target_rank` share it. */
 export const SCAN_INPUTS: Record<string, InputSlot> = {
@@ -35,7 +35,10 @@ export const topNOp: Op = {
       log_partition: { dtype: "float32", shape: [samples] },
     };
   },
-  check: checkScanIds,
+  check: (call) => {
+    checkScanIds(call);
+    promise(call, "items", -1, call.input("weight").rows - 1);
+  },
   reference: (call) => {
     const [items, score] = [call.output("items"), call.output("score")];
     const top = items.columns;
@@ -57,6 +60,7 @@ export const topNOp: Op = {
 };
 
 export function checkScan(operands: ShapeOperands): Dim {
+  checkWhole(operands, "skip_rows", 0);
   const [samples, width] = operands.input("user").shape;
   const [items] = operands.input("weight").shape;
   operands.expectShape("weight", [items!, width!]);

@@ -118,7 +118,7 @@ void check_isa(const char* isa) {
   Inputs bad(8);
   bad.rate = 1;
   bad.city[5] = kCities;
-  CHECK_TEXT(error_of(Status::input, [&] { run(&executor, bad); }), "[embedding_lookup] Expected ids of 0 to 6 in city but received 7 at 5");
+  CHECK_TEXT(error_of(Status::input, [&] { run(&executor, bad); }), "[embedding_lookup] Expected ids of 0 to 6 in city but received 7 at 5 (instruction 1)");
   check_result(run(&executor, Inputs(8)), Inputs(8));
   bad.city[5] = 0;
   run(&executor, bad);
@@ -161,6 +161,93 @@ void check_refusals() {
   Executor attribute(parse_program(program_text(tensor("y", "output", ""), instruction("fill", "", "\"output\":\"y\"", "\"value\":\"one\""))),
                      new_store(), engine, false);
   CHECK(error_of(Status::program, [&] { attribute.execute(*attribute.prepare({0}, {})); }).rfind("[fill] Expected attribute \"value\" to be a number", 0) == 0);
+}
+
+// What an operand slot takes: programs that a graph could not have built are refused before there is an executor.
+void check_slot_types() {
+  auto engine = std::make_shared<Engine>(1, "");
+  auto store = new_store();
+  store->define("numbers", Dtype::int32, {4});
+  const auto refusal = [&](const std::string& tensors, const std::string& instructions) {
+    return error_of(Status::program, [&] { Executor(parse_program(program_text(tensors, instructions)), store, engine, false); });
+  };
+  const auto lookup = [&](const std::string& ids, const char* operand = "ids", const char* output = "output") {
+    return refusal(tensor("cities", "parameter", "7,3") + tensor("users", "parameter", "10,5") + ids + tensor("y", output, "4,3"),
+                   instruction("embedding_lookup", ("\"table\":\"cities\",\"ids\":\"" + std::string(operand) + "\"").c_str(), "\"output\":\"y\""));
+  };
+  CHECK_TEXT(lookup(tensor("ids", "input", "4")), "[embedding_lookup] Expected ids of int32 but received ids of float32 (instruction 0)");
+  CHECK_TEXT(lookup(tensor("ids", "input", "4,0", "int32")),
+             "[embedding_lookup] Expected ids with 1 axes but received ids [4, 0] (instruction 0)");
+  CHECK_TEXT(lookup(tensor("numbers", "parameter", "4", "int32"), "numbers"),
+             "[embedding_lookup] Expected ids to be an input, a constant or computed but received parameter numbers (instruction 0)");
+  const std::string gradient = tensor("cities", "parameter", "7,3") + tensor("rate", "input", "") + tensor("step", "input", "7,3");
+  CHECK_TEXT(refusal(gradient + tensor("y", "output", "7,3"), instruction("sgd", "\"parameter\":\"cities\",\"gradient\":\"step\",\"learning_rate\":\"rate\"",
+                                                                      "\"parameter\":\"y\"")),
+             "[sgd] Expected parameter to be the stored tensor that is updated in place, and no other operand, but received y (instruction 0)");
+  CHECK_TEXT(refusal(gradient, instruction("sgd", "\"parameter\":\"cities\",\"gradient\":\"cities\",\"learning_rate\":\"rate\"", "\"parameter\":\"cities\"")),
+             "[sgd] Expected parameter to be the stored tensor that is updated in place, and no other operand, but received cities (instruction 0)");
+  CHECK_TEXT(refusal(gradient, instruction("add", "\"left\":\"step\",\"right\":\"step\"", "\"output\":\"cities\"")),
+             "[add] Expected output to be a temporary or an output but received parameter cities (instruction 0)");
+}
+
+// Indices that the ops themselves compute: followed where what is known of them suffices.
+void check_computed_indices() {
+  auto engine = std::make_shared<Engine>(1, "");
+  const auto refusal = [&](Status status, const std::string& tensors, const std::string& instructions, const std::vector<std::vector<int32_t>>& inputs) {
+    Executor executor(parse_program(program_text(tensors, instructions)), new_store(), engine, false);
+    std::vector<InputArray> arrays;
+    for (const std::vector<int32_t>& values : inputs) arrays.push_back({values.data(), static_cast<int64_t>(values.size()), Dtype::int32, true});
+    return error_of(status, [&] { executor.execute(*executor.prepare({4}, arrays)); });
+  };
+  const std::string cities = tensor("cities", "parameter", "7,3") + tensor("like", "input", "\"samples\"", "int32");
+  const auto numbered = [&](Status status, const char* first) {
+    return refusal(status, cities + tensor("n", "temporary", "\"samples\"", "int32") + tensor("y", "output", "\"samples\",3"),
+                   instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"n\"", first) +
+                       instruction("embedding_lookup", "\"table\":\"cities\",\"ids\":\"n\"", "\"output\":\"y\""),
+                   {{0, 0, 0, 0}});
+  };
+  CHECK_TEXT(numbered(Status::input, "\"first\":3"), "no error");
+  CHECK_TEXT(numbered(Status::input, "\"first\":4"),
+             "[embedding_lookup] Expected ids of 0 to 6 in n but it will hold ids of 4 to 7 (instruction 1)");
+  CHECK_TEXT(numbered(Status::program, "\"first\":2147483647"), "[row_numbers] Expected first of 0 to 2147483643 (instruction 0)");
+
+  // Offsets are given; a range may be made of consecutive numbers.
+  const std::string ranges = cities + tensor("start", "temporary", "\"samples\"", "int32") + tensor("end", "temporary", "\"samples\"", "int32") +
+                             tensor("y", "output", "\"samples\",3");
+  const auto bag = [&](Status status, const char* from, const char* to, const char* operands) {
+    return refusal(status, ranges, instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"start\"", from) +
+                                       instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"end\"", to) +
+                                       instruction("embedding_bag", operands, "\"output\":\"y\""),
+                   {{0, 0, 0, 0}});
+  };
+  const char* const each = "\"table\":\"cities\",\"ids\":\"like\",\"start\":\"start\",\"end\":\"end\"";
+  CHECK_TEXT(bag(Status::input, "\"first\":0", "\"first\":1", each), "no error");
+  CHECK_TEXT(bag(Status::input, "\"first\":0", "\"first\":2", each),
+             "[embedding_bag] Expected ranges within 0 to 4 in start, end but received [3, 5) at 3 (instruction 2)");
+  CHECK_TEXT(bag(Status::program, "\"first\":0", "\"first\":1",
+                 "\"table\":\"cities\",\"ids\":\"like\",\"start\":\"start\",\"end\":\"end\",\"offsets\":\"end\""),
+             "[embedding_bag] Expected offsets from 0 to 4 in end but nothing is known of what it will hold (instruction 2)");
+
+  // The sorted rows of other ids, or of fewer of them, are refused.
+  const std::string sorted = cities + tensor("users", "parameter", "10,5") + tensor("ids", "input", "\"samples\"", "int32") +
+                             tensor("order", "temporary", "\"samples\"", "int32") + tensor("rows", "temporary", "\"samples\"", "int32") +
+                             tensor("segments", "temporary", "\"samples+1\"", "int32") + tensor("count", "temporary", "", "int32") +
+                             tensor("terms", "temporary", "\"samples\",3") + tensor("y", "output", "7,3");
+  const auto scatter = [&](Status status, const char* ids, const char* rows, const std::vector<int32_t>& given) {
+    const std::string operands = std::string("\"table\":\"cities\",\"order\":\"order\",\"rows\":\"") + rows +
+                                 "\",\"segments\":\"segments\",\"count\":\"count\",\"ids\":[\"" + ids + "\"],\"term_rows\":[\"terms\"]";
+    return refusal(status, sorted,
+                   instruction("sort_rows", "\"ids\":[\"ids\"]", "\"order\":\"order\",\"rows\":\"rows\",\"segments\":\"segments\",\"count\":\"count\"") +
+                       instruction("embedding_lookup", "\"table\":\"cities\",\"ids\":\"like\"", "\"output\":\"terms\"") +
+                       instruction("scatter_add", operands.c_str(), "\"output\":\"y\"", "\"terms\":\"p\""),
+                   {{0, 1, 2, 3}, given});
+  };
+  CHECK_TEXT(scatter(Status::input, "ids", "rows", {6, 0, 6, 1}), "no error");
+  CHECK_TEXT(scatter(Status::input, "ids", "rows", {6, 0, 9, 1}), "[scatter_add] Expected ids of 0 to 6 in ids but received 9 at 2 (instruction 2)");
+  CHECK_TEXT(scatter(Status::program, "like", "rows", {6, 0, 6, 1}),
+             "[scatter_add] Expected the ids that sort_rows sorted, in their order, for order (instruction 2)");
+  CHECK_TEXT(scatter(Status::program, "ids", "ids", {6, 0, 6, 1}),
+             "[scatter_add] Expected order, rows, segments and count of one sort_rows, or all of them given, but ids is not (instruction 2)");
 }
 
 void check_side_by_side() {
@@ -217,6 +304,8 @@ int main() {
   for (const Isa& isa : usable_isas()) check_isa(isa.name);
   CHECK_TEXT(error_of(Status::option, [] { select_isa("sse9"); }).substr(0, 29), "Expected an instruction set (");
   check_refusals();
+  check_slot_types();
+  check_computed_indices();
   check_side_by_side();
   check_store();
   check_arena();
