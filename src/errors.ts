@@ -14,7 +14,8 @@ export const ERROR_CODES = {
   ERR_LOG: "A click log holds a line that cannot be read, or nothing that can be used.",
   ERR_MODEL: "A model folder is missing, incomplete, cut short or does not fit its own Program.",
   ERR_OPTION: "A command-line or library option has an impossible value.",
-  ERR_PROGRAM: "A Program is malformed: an unknown op, an undefined tensor, a missing operand.",
+  ERR_PROGRAM:
+    "A Program is malformed: an unknown op, an undefined tensor, a missing operand, an operand that does not fit its op, or an index that nothing proves.",
   ERR_VOCABULARY: "A vocabulary is empty or malformed.",
 } as const;
 

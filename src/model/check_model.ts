@@ -1,6 +1,6 @@
 import { LastClickBatches } from "../data/batches.js";
 import { type Clicks, type Encoding, type ItemValues, itemVocabulary } from "../data/clicks.js";
-import { itemFeatures, userFeatures } from "../data/schema.js";
+import { itemFeatures, timeField, userFeatures } from "../data/schema.js";
 import { ShortlistError } from "../errors.js";
 import { type Dim, formatShape, sameShape } from "../graph/dims.js";
 import { type Dtype, namesIn, type Program, tensorsByName } from "../graph/program.js";
@@ -69,6 +69,10 @@ function nobody({ schema, numbers }: Encoding) {
     itemFeatures: itemFeatures(schema).map(({ name, multiple }): ItemValues => {
       return { name, ids: none(), offsets: multiple ? Int32Array.of(0, 1) : undefined };
     }),
+    times:
+      timeField(schema) < 0
+        ? undefined
+        : { values: Float64Array.of(Number.NaN), earliest: Number.NaN, latest: Number.NaN },
   };
   return new LastClickBatches({ clicks, window: 1, windows: "sliding" }).batch(0);
 }

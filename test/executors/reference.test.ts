@@ -49,7 +49,7 @@ test("a refused run has changed nothing", async () => {
   const executor = engine.createExecutor(example(), store);
   const error = await rejection(executor.run({ ...inputs, ids: Int32Array.of(0, 3) }, { n: 2 }));
   assert.is(error.code, "ERR_INPUT");
-  assert.is(error.message, "[embedding_lookup] Expected ids of 0 to 2 in ids but received 3 at 1 (instruction 0)");
+  assert.is(error.message, "[embedding_lookup] Expected ids of 0 to 2 in ids but received 3 at 1 (instruction 1)");
   assert.equal(store.read("weight"), Float32Array.of(0, 0));
 });
 

@@ -281,10 +281,11 @@ void check_store() {
   store.read("large", ends, 0, 1);
   store.read("large", ends + 1, last, 1);
   CHECK(ends[0] == 0 && ends[1] == 1);
-  CHECK(reinterpret_cast<uintptr_t>(store.at("large").memory.data()) % 64 == 0);
+  if (!kExact) CHECK(reinterpret_cast<uintptr_t>(store.at("large").memory.data()) % 64 == 0);
 }
 
 void check_arena() {
+  if (kExact) return;
   Arena arena;
   for (int round = 0; round < 3; ++round) {
     std::vector<char*> blocks;

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <unistd.h>
+
+// What ends a harness says which mutation it was: the same seed and number bring it back.
+
+#if defined(__SANITIZE_ADDRESS__)
+extern "C" void __asan_set_death_callback(void (*callback)(void));
+#endif
+
+namespace shortlist {
+
+struct Finding {
+  uint64_t seed = 0, number = 0;
+};
+
+inline Finding& current() {
+  static Finding finding;
+  return finding;
+}
+
+inline void report_finding() {
+  char text[120];
+  const int length = std::snprintf(text, sizeof text, "\nfound by mutation %llu of seed %llu\n", static_cast<unsigned long long>(current().number),
+                                   static_cast<unsigned long long>(current().seed));
+  if (write(STDERR_FILENO, text, static_cast<size_t>(length)) < 0) return;
+}
+
+inline void report_findings() {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_set_death_callback(report_finding);
+#else
+  struct sigaction action = {};
+  action.sa_handler = [](int) {
+    report_finding();
+    _exit(1);
+  };
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
+#endif
+}
+
+}  // namespace shortlist

@@ -1,0 +1,150 @@
+// Programs from anywhere: each mutation of a valid one is refused before a kernel runs, or runs without touching anything
+// but its tensors. A build with SHORTLIST_EXACT finds out, under the address sanitizer or on guard pages.
+//
+//   mutate_programs corpus/programs.jsonl [mutations [seed [isa]]]
+//   mutate_programs corpus/programs.jsonl only NUMBER SEED     one mutation again, with its Program
+
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+
+#include "native/core/cpu.h"
+#include "native/core/error.h"
+#include "native/core/executor.h"
+#include "test/fuzz/finding.h"
+#include "test/fuzz/mutable_program.h"
+
+using namespace shortlist;
+
+namespace {
+
+const int64_t kMostElements = int64_t{1} << 18;  // of all tensors of a Program that is run
+
+// A tensor's numbers: its own integers, repeated or cut to the size that it has now, or random floats.
+std::vector<uint32_t> numbers_of(const MutableProgram& program, const TensorSpec& spec, int64_t elements, Random& random) {
+  std::vector<uint32_t> bits(static_cast<size_t>(elements));
+  const auto found = program.values.find(spec.name);
+  const bool has_values = found != program.values.end() && !found->second.empty();
+  for (size_t i = 0; i < bits.size(); ++i) {
+    const double value = has_values ? found->second[i % found->second.size()] : 4 * random.uniform() - 2;
+    const float number = static_cast<float>(value);
+    if (spec.dtype == Dtype::float32) std::memcpy(&bits[i], &number, sizeof number);
+    else bits[i] = static_cast<uint32_t>(static_cast<int64_t>(value));
+  }
+  return bits;
+}
+
+struct Counts {
+  uint64_t run = 0, refused = 0, large = 0, changed = 0;
+};
+
+void run(const MutableProgram& mutated, const std::shared_ptr<Engine>& engine, Random& random, Counts* counts) {
+  const Program program = parse_program(mutated.format());
+  std::vector<int64_t> sizes;
+  for (const std::string& dim : program.dims) {
+    const auto found = mutated.sizes.find(dim);
+    sizes.push_back(found == mutated.sizes.end() ? 1 : found->second);
+  }
+  std::vector<int64_t> elements;
+  int64_t all = 0;
+  for (const TensorSpec& spec : program.tensors) {
+    int64_t count = 1;
+    for (const Dim& dim : spec.shape) {
+      const int64_t size = evaluate(dim, sizes);
+      count = size > kMostElements ? kMostElements + 1 : std::min(count * size, kMostElements + 1);
+    }
+    elements.push_back(count);
+    all += count;
+  }
+  const bool is_large = all > kMostElements;
+  auto store = std::make_shared<Store>();
+  std::vector<std::pair<std::string, std::vector<uint32_t>>> stored_values;
+  for (size_t i = 0; i < program.tensors.size(); ++i) {
+    const TensorSpec& spec = program.tensors[i];
+    if (!stored(spec.role)) continue;
+    std::vector<int64_t> shape;
+    for (const Dim& dim : spec.shape) shape.push_back(is_large ? 0 : evaluate(dim, sizes));
+    store->define(spec.name, spec.dtype, shape);
+    stored_values.emplace_back(spec.name, numbers_of(mutated, spec, is_large ? 0 : elements[i], random));
+    store->write(spec.name, spec.dtype, stored_values.back().second.data(), 0, is_large ? 0 : elements[i]);
+  }
+  Executor executor(program, store, engine, false);
+  std::vector<std::vector<uint32_t>> given;
+  std::vector<InputArray> inputs;
+  for (const int tensor : executor.inputs()) {
+    given.push_back(numbers_of(mutated, program.tensors[tensor], is_large ? 0 : elements[tensor], random));
+    inputs.push_back({given.back().data(), static_cast<int64_t>(given.back().size()), program.tensors[tensor].dtype, true});
+  }
+  if (is_large) {
+    ++counts->large;
+    return;
+  }
+  try {
+    executor.execute(*executor.prepare(sizes, inputs));
+  } catch (const Error&) {
+    for (const auto& [name, before] : stored_values) {  // a refused run has changed nothing
+      std::vector<uint32_t> after(before.size());
+      store->read(name, after.data(), 0, static_cast<int64_t>(after.size()));
+      counts->changed += before != after;
+    }
+    throw;
+  }
+  for (const int output : executor.outputs()) {
+    const std::unique_ptr<uint32_t[]> copy(new uint32_t[static_cast<size_t>(elements[output])]);
+    executor.copy_output(output, copy.get());
+  }
+  ++counts->run;
+}
+
+std::vector<MutableProgram> read_corpus(const char* path) {
+  std::vector<MutableProgram> programs;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    const Json json = Json::parse(line);
+    programs.push_back(MutableProgram::parse(*json.find("program")));
+    for (const Json::Member& dim : json.find("dims")->members()) programs.back().sizes[dim.first] = static_cast<int64_t>(dim.second.number());
+    for (const Json::Member& tensor : json.find("values")->members()) {
+      for (const Json& value : tensor.second.items()) programs.back().values[tensor.first].push_back(value.number());
+    }
+  }
+  return programs;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count < 2) {
+    std::fprintf(stderr, "usage: %s corpus [mutations [seed [isa]]] | corpus only number seed\n", arguments[0]);
+    return 2;
+  }
+  report_findings();
+  const std::vector<MutableProgram> corpus = read_corpus(arguments[1]);
+  const auto number = [&](int at, uint64_t fallback) { return count > at ? std::strtoull(arguments[at], nullptr, 10) : fallback; };
+  const bool only = count > 2 && std::string(arguments[2]) == "only";
+  const uint64_t seed = only ? number(4, 1) : number(3, 1), first = only ? number(3, 0) : 0, end = only ? first + 1 : number(2, 20000);
+  std::vector<std::shared_ptr<Engine>> engines;
+  for (const Isa& isa : usable_isas()) {
+    if (only || count < 5 || isa.name == std::string(arguments[4])) engines.push_back(std::make_shared<Engine>(1, isa.name));
+  }
+  Counts counts;
+  for (uint64_t i = first; i < end; ++i) {
+    current() = {seed, i};
+    Random random(seed * 1000003 + i);
+    MutableProgram program = corpus[i % corpus.size()];
+    const bool as_it_is = i < corpus.size();
+    for (size_t changes = as_it_is ? 0 : 1 + random.below(4); changes > 0; --changes) program.mutate(random);
+    if (only) std::printf("%s\n", program.format().c_str());
+    try {
+      run(program, engines[i / corpus.size() % engines.size()], random, &counts);
+    } catch (const Error& error) {
+      ++counts.refused;
+      if (as_it_is || only) std::printf("refused: %s\n", error.what());
+      if (as_it_is) ++counts.changed;
+    }
+  }
+  std::printf("%llu mutations of %zu programs: %llu ran, %llu were refused, %llu were too large to try\n", static_cast<unsigned long long>(end - first),
+              corpus.size(), static_cast<unsigned long long>(counts.run), static_cast<unsigned long long>(counts.refused),
+              static_cast<unsigned long long>(counts.large));
+  if (counts.changed > 0) std::printf("%llu refused runs changed a stored tensor, or valid programs were refused\n", static_cast<unsigned long long>(counts.changed));
+  return counts.changed > 0 || corpus.empty();
+}
