@@ -542,7 +542,7 @@ void check_optimizer(const Engines& engines, const Rule& rule, int64_t rows, int
   for (size_t i = 0; i < scattered.size(); ++i) scattered[i] += base[static_cast<int64_t>(i)];
   const std::string terms =
       " order=order rows=rows segments=segments count=count ids=a_ids,b_ids,c_ids term_rows=a_rows,b_rows,c_rows"
-      " term_offsets=c_offsets term_scale=b_scale,c_scale";
+      " term_offsets=c_offsets, term_scale=b_scale,c_scale";
   test.output("scattered", {rows, width}, scattered);
   test.output("alone", {rows, width}, gradient);
   test.apply("scatter_add", "table=base base=base" + terms, "output=scattered", "terms=psb");
