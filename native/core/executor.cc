@@ -105,7 +105,7 @@ bool can_stand_side_by_side(const Program& program, const std::vector<int>& tens
   for (size_t i = 0; i < tensors.size(); ++i) {
     const TensorSpec& spec = program.tensors[tensors[i]];
     if (spec.role != Role::temporary || spec.shape.size() != 2 || taken[tensors[i]]) return false;
-    if (!spec.shape[1].fixed() || !(spec.shape[0] == first.shape[0])) return false;
+    if (!spec.shape[1].fixed() || spec.shape[1].constant > kMaxSize || !(spec.shape[0] == first.shape[0])) return false;
     if (std::find(tensors.begin(), tensors.begin() + i, tensors[i]) != tensors.begin() + i) return false;
   }
   return true;

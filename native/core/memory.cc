@@ -22,6 +22,11 @@ const size_t kLeastMapped = size_t{256} << 10;
   throw Error(Status::executor, "Expected " + std::to_string(bytes) + " more bytes of memory but the system has none left");
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1  // as GCC says it
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__)
 const bool kSanitized = true;
 #else

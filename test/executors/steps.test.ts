@@ -2,6 +2,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ShortlistError } from "../../src/errors.js";
 import { createEngine, type TensorStore } from "../../src/executors/index.js";
+import { Graph } from "../../src/graph/graph.js";
+import { initializeStore } from "../../src/model/initialize.js";
+import { decayRows, rowNumbers } from "../../src/ops/index.js";
 import { scalars, trainingCase } from "./training_case.js";
 
 const native = createEngine({ threads: 2 });
@@ -102,6 +105,36 @@ test("a batch that is refused is reported by the call that would have used it; t
     refused += bad ? 1 : 0;
   }
   assert.ok(refused > 0);
+});
+
+test("integers that are scalars of a step are checked as they are in that step", async () => {
+  for (const engine of [native, createEngine({ executor: "reference" })]) {
+    const { batches } = trainingCase(engine);
+    const graph = new Graph();
+    const parameter = graph.parameter("table", [64], { kind: "zeros" });
+    const accumulator = graph.optimizerState("squares", [64], { kind: "zeros" });
+    const lastStep = graph.optimizerState("last_step", [64], { kind: "zeros" }, "uint32");
+    const rows = rowNumbers(graph, "rows", graph.input("target", "int32", ["samples"]));
+    const touched = { rows, count: graph.input("count", "int32", []) };
+    const [learningRate, step] = [graph.input("learning_rate", "float32", []), graph.input("step", "uint32", [])];
+    const operands = { parameter, accumulator, lastStep, touched, learningRate, step };
+    decayRows(graph, "decay", operands, { l2: 0.1, epsilon: 0.1, epsilonInside: false });
+    const store = engine.createStore();
+    initializeStore(store, graph.toProgram(), graph.initializers, 1);
+    const executor = engine.createExecutor(graph.toProgram(), store);
+    const run = (...count: number[]) =>
+      errorOf(() => {
+        const given = { count: Int32Array.from(count), learning_rate: Float32Array.of(1), step: Uint32Array.of(1) };
+        return executor.runSteps(batches, { pass: 0, index: 0, steps: 2, scalars: given });
+      });
+    assert.is(await run(16, 3), "no error");
+    assert.match(await run(3, 17), /^ERR_INPUT: .*Expected ids of 0 to 16 in count but received 17 at 0/);
+    assert.match(
+      await run(1_000_000_000, 1),
+      /^ERR_INPUT: .*Expected ids of 0 to 16 in count but received 1000000000 at 0/,
+    );
+    executor.close();
+  }
 });
 
 test("executors and batches that are closed or dropped in the middle end cleanly", async () => {

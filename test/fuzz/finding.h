@@ -8,6 +8,11 @@
 
 // What ends a harness says which mutation it was: the same seed and number bring it back.
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1  // as GCC says it
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__)
 extern "C" void __asan_set_death_callback(void (*callback)(void));
 #endif
