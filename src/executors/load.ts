@@ -1,8 +1,8 @@
 import type { TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
 import type { Clicks } from "../data/clicks.js";
 import { ShortlistError } from "../errors.js";
-import { requireAddon } from "../platform/addon.js";
 import type { Dtype } from "../graph/program.js";
+import { requireAddon } from "../platform/addon.js";
 import type { StepsOptions, StepsResult, StoredTensor } from "./executor.js";
 
 type NativeArray = Float32Array | Int32Array | Uint32Array;

@@ -72,7 +72,7 @@ function nobody({ schema, numbers }: Encoding) {
     times:
       timeField(schema) < 0
         ? undefined
-        : { values: Float64Array.of(Number.NaN), earliest: Number.NaN, latest: Number.NaN },
+        : { values: Float64Array.of(Number.NaN), earliest: Number.NaN, latest: Number.NaN, farOff: 0 },
   };
   return new LastClickBatches({ clicks, window: 1, windows: "sliding" }).batch(0);
 }
