@@ -58,13 +58,11 @@ function editDistance(a: string, b: string): number {
   return previous[b.length]!;
 }
 
-/** Throws ERR_OPTION unless `value` is a whole number of at least `min`. */
-export function checkWholeNumber(name: string, value: number, min: number): void {
-  if (Number.isSafeInteger(value) && value >= min) return;
-  throw new ShortlistError(
-    "ERR_OPTION",
-    `Expected ${name} to be a whole number of at least ${min} but received ${value}`,
-  );
+/** Throws ERR_OPTION unless `value` is a whole number of at least `min`, and at most `max` where that is given. */
+export function checkWholeNumber(name: string, value: number, min: number, max = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return;
+  const limits = max < Number.MAX_SAFE_INTEGER ? `from ${min} to ${max}` : `of at least ${min}`;
+  throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a whole number ${limits} but received ${value}`);
 }
 
 /** The names of a function's options: `Record<keyof Options, true>`, so that the compiler holds it and the interface together. */

@@ -110,6 +110,13 @@ test("values and paths that are impossible are refused", async () => {
     }
     await expectError(evaluate(model, log, { tops: [] }), "ERR_OPTION", "Expected tops");
     const output = at("vectors");
+    for (const sizes of [{ users: 1e12 }, { items: 1e12 }, { users: 1e7, meanClicks: 1e12 }, { users: 0 }]) {
+      await expectError(simulate({ output, ...sizes }), "ERR_OPTION", "Expected");
+    }
+    const search = { dataset: at("dataset"), output, space: parseSpace({ learningRate: { min: 0.001, max: 1 } }) };
+    for (const sizes of [{ trials: 1e9 }, { halvings: 1e9 }]) {
+      await expectError(tune({ ...search, ...sizes }), "ERR_OPTION", "to be a whole number from");
+    }
     await expectError(writeItemVectors(model, { output, format: "csv" as "npy" }), "ERR_OPTION", "text or npy");
     await expectError(
       writeItemVectors(model, { output, transform: "lsh" as "none" }),

@@ -319,6 +319,8 @@ class LineParser {
   readonly #schema: Schema;
   readonly #withoutClicks: boolean;
   readonly #missing: ReadonlySet<string>;
+  /** By the last 7 bits of a word's first character: a bit for each length, 31 for all longer ones. */
+  readonly #missingLengths = new Uint32Array(128);
   readonly #categorical: readonly number[];
   readonly #numbers: readonly number[];
   readonly #userId: number;
@@ -334,6 +336,7 @@ class LineParser {
     this.#schema = schema;
     this.#withoutClicks = withoutClicks;
     this.#missing = missingWords(schema);
+    for (const word of this.#missing) this.#missingLengths[word.charCodeAt(0) & 127]! |= 1 << Math.min(word.length, 31);
     const columnsOf = (kind: string) => userFeatures(schema).flatMap((f) => (f.kind === kind ? [f.column] : []));
     this.#categorical = columnsOf("categorical");
     this.#numbers = columnsOf("number");
@@ -433,8 +436,11 @@ class LineParser {
     }
   }
 
+  /** Most tokens are told from the words for a missing value by their first character and length: no hash is needed. */
   #toToken(text: string): Token {
-    return this.#missing.has(text) ? null : text;
+    if (text.length === 0) return null;
+    const lengths = this.#missingLengths[text.charCodeAt(0) & 127]!;
+    return (lengths >>> Math.min(text.length, 31)) & 1 && this.#missing.has(text) ? null : text;
   }
 
   #fail(column: number, expected: string, received: string): never {

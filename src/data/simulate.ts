@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { checkOptions, checkPath, ShortlistError } from "../errors.js";
+import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { type AliasTable, aliasTable } from "../random/alias_table.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { RandomStream, STREAMS } from "../random/philox.js";
@@ -39,6 +39,8 @@ const CITIES = 5;
 const PHONES = 12;
 const SUCCESSORS = 3;
 const MIN_CLICKS = 3;
+/** The logs are put together in memory. */
+const MOST_CLICKS = 30_000_000;
 /** Popularity falls as 1 / (rank + shift)^exponent. */
 const POPULARITY = { shift: 5, exponent: 1.1 };
 /** Deviation of the logarithm of a user's clicks. */
@@ -63,17 +65,16 @@ export async function simulate(options: SimulateOptions): Promise<SimulatedLogs>
   checkOptions("simulate", options, SIMULATE_OPTIONS);
   checkPath("output", options.output);
   const { output, users = 10000, items = 5000, meanClicks = 30, seed = 1 } = options;
-  const check = (name: string, value: number, least: number) => {
-    if (!(value >= least) || !Number.isSafeInteger(value)) {
-      throw new ShortlistError(
-        "ERR_OPTION",
-        `Expected ${name} to be a whole number from ${least} on but received ${value}`,
-      );
-    }
-  };
-  check("users", users, 1);
-  check("items", items, 50);
-  check("meanClicks", meanClicks, MIN_CLICKS);
+  checkWholeNumber("users", users, 1, MOST_CLICKS);
+  checkWholeNumber("items", items, 50, MOST_CLICKS);
+  checkWholeNumber("meanClicks", meanClicks, MIN_CLICKS);
+  const clicks = users * Math.min(meanClicks, items / 2);
+  if (clicks > MOST_CLICKS) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `Expected at most ${MOST_CLICKS} clicks but users and meanClicks make about ${Math.round(clicks)}`,
+    );
+  }
   return withOutputFolder(output, KIND, (folder) => simulateInto(folder, { output, users, items, meanClicks, seed }));
 }
 

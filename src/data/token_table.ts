@@ -22,8 +22,10 @@ export class TokenTable {
   readonly #chunks: Buffer[] = [];
   /** Bytes used of the last chunk. */
   #used = 0;
-  /** The bytes of the token that is looked up. */
+  /** The token that is looked up: its bytes, how many they are, and their hash. */
   #bytes = Buffer.allocUnsafe(1024);
+  #length = 0;
+  #hash = 0;
 
   /** Tokens held. */
   get size(): number {
@@ -32,22 +34,21 @@ export class TokenTable {
 
   /** The index of a token; −1 where it is not held. */
   find(token: string): number {
-    const length = this.#encode(token);
-    return this.#places[this.#placeOf(length, this.#hash(length))]! - 1;
+    return this.#places[this.#look(token)]! - 1;
   }
 
   /** The index of a token, which is added where it is not held. */
   add(token: string): number {
-    const length = this.#encode(token);
-    const hash = this.#hash(length);
-    const place = this.#placeOf(length, hash);
+    let place = this.#look(token);
     if (this.#places[place] !== 0) return this.#places[place]! - 1;
-    const isFull = this.#size === this.#hashes.length;
-    if (isFull) this.#grow();
+    if (this.#size === this.#hashes.length) {
+      this.#grow();
+      place = this.#placeOf();
+    }
     const index = this.#size++;
-    this.#places[isFull ? this.#placeOf(length, hash) : place] = index + 1;
-    this.#hashes[index] = hash;
-    this.#keep(index, length);
+    this.#places[place] = index + 1;
+    this.#hashes[index] = this.#hash;
+    this.#keep(index);
     return index;
   }
 
@@ -55,48 +56,57 @@ export class TokenTable {
     return this.#chunks[this.#chunkOf[index]!]!.toString("utf8", this.#starts[index], this.#ends[index]);
   }
 
-  /** Fills `#bytes`; returns how many they are. */
-  #encode(token: string): number {
-    const { length } = token;
-    if (3 * length > this.#bytes.length) this.#bytes = Buffer.allocUnsafe(6 * length);
+  /** Looks a token up: its bytes, their hash (FNV-1a, its bits mixed), and where it stands among the places. */
+  #look(token: string): number {
+    const bytes = this.#roomFor(token.length);
+    let length = token.length;
+    let hash = FNV_START;
     for (let i = 0; i < length; i++) {
       const unit = token.charCodeAt(i);
-      if (unit >= 0x80) return this.#bytes.write(token);
-      this.#bytes[i] = unit;
+      if (unit >= 0x80) {
+        length = bytes.write(token);
+        hash = FNV_START;
+        for (let j = 0; j < length; j++) hash = Math.imul(hash ^ bytes[j]!, FNV_PRIME);
+        break;
+      }
+      bytes[i] = unit;
+      hash = Math.imul(hash ^ unit, FNV_PRIME);
     }
-    return length;
-  }
-
-  /** FNV-1a, its bits mixed. */
-  #hash(length: number): number {
-    const bytes = this.#bytes;
-    let hash = FNV_START;
-    for (let i = 0; i < length; i++) hash = Math.imul(hash ^ bytes[i]!, FNV_PRIME);
+    this.#length = length;
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-    return hash ^ (hash >>> 13);
+    this.#hash = hash ^ (hash >>> 13);
+    return this.#placeOf();
   }
 
-  /** Where a token stands among the places, or would stand. */
-  #placeOf(length: number, hash: number): number {
-    const mask = this.#places.length - 1;
+  /** `#bytes` with room for so many UTF-16 units. */
+  #roomFor(units: number): Buffer {
+    if (3 * units > this.#bytes.length) this.#bytes = Buffer.allocUnsafe(6 * units);
+    return this.#bytes;
+  }
+
+  /** Where the token that is looked up stands among the places, or would stand. */
+  #placeOf(): number {
+    const [places, hashes, hash] = [this.#places, this.#hashes, this.#hash];
+    const mask = places.length - 1;
     let place = hash & mask;
-    for (; this.#places[place] !== 0; place = (place + 1) & mask) {
-      const index = this.#places[place]! - 1;
-      if (this.#hashes[index] === hash && this.#isAt(index, length)) break;
+    for (; places[place] !== 0; place = (place + 1) & mask) {
+      const index = places[place]! - 1;
+      if (hashes[index] === hash && this.#isAt(index)) break;
     }
     return place;
   }
 
   /** Whether token `index` has the bytes of the one that is looked up. */
-  #isAt(index: number, length: number): boolean {
-    const start = this.#starts[index]!;
+  #isAt(index: number): boolean {
+    const [bytes, length, start] = [this.#bytes, this.#length, this.#starts[index]!];
     if (this.#ends[index]! - start !== length) return false;
     const chunk = this.#chunks[this.#chunkOf[index]!]!;
-    for (let i = 0; i < length; i++) if (chunk[start + i] !== this.#bytes[i]) return false;
+    for (let i = 0; i < length; i++) if (chunk[start + i] !== bytes[i]) return false;
     return true;
   }
 
-  #keep(index: number, length: number): void {
+  #keep(index: number): void {
+    const length = this.#length;
     const last = this.#chunks.at(-1);
     if (!last || last.length - this.#used < length) {
       const usual = Math.min(LARGEST_CHUNK, last ? 2 * last.length : FIRST_CHUNK);

@@ -226,8 +226,8 @@ interface Plan {
 
 function planOf(options: TuneOptions): Plan {
   const { trials = 16, halvings = 2, eta = 2, budgetSeconds } = options;
-  checkWholeNumber("trials", trials, 1);
-  checkWholeNumber("halvings", halvings, 0);
+  checkWholeNumber("trials", trials, 1, 100_000);
+  checkWholeNumber("halvings", halvings, 0, 30);
   checkWholeNumber("eta", eta, 2);
   if (budgetSeconds !== undefined && !(Number.isFinite(budgetSeconds) && budgetSeconds >= 0)) {
     throw new ShortlistError(

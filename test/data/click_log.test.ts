@@ -80,6 +80,11 @@ test("missing values are the words of the schema, or those that programs write",
     assert.equal(lines[0]!.clicks, [[null, ["t", null]]], word);
     await expectError(read(`u\t1\t${word}\n`, { schema: schema() }), "ERR_LOG", "field 3 (clicks): Expected clicks");
   }
+  const long = "a word for what is missing that is longer than most";
+  const rare = schema([long, "\u00ed"]);
+  const written = await read(`${long}\t\u00ed\t${long}x:1:m_${long}_\u00ed_i\n`, { schema: rare });
+  assert.is(written.lines[0]!.userId, null);
+  assert.equal(written.lines[0]!.clicks, [[`${long}x`, ["m", null, null, "i"]]]);
   const own = schema(["unknown"]);
   const { lines } = await read("None\tunknown\tnull:1:unknown_NULL_<unk>_\n", { schema: own });
   assert.is(lines[0]!.userId, "None");

@@ -119,9 +119,9 @@ test("refuses impossible options", async () => {
   await withFolder(async (folder) => {
     const refuse = (options: object, message: string) =>
       expectError(simulate({ output: folder, ...options }), "ERR_OPTION", message);
-    await refuse({ users: 0 }, "Expected users to be a whole number from 1 on but received 0");
-    await refuse({ items: 49 }, "Expected items to be a whole number from 50 on");
-    await refuse({ meanClicks: 2 }, "Expected meanClicks to be a whole number from 3 on");
+    await refuse({ users: 0 }, "Expected users to be a whole number from 1 to 30000000 but received 0");
+    await refuse({ items: 49 }, "Expected items to be a whole number from 50 to");
+    await refuse({ meanClicks: 2 }, "Expected meanClicks to be a whole number of at least 3");
     await refuse({ seed: -1 }, "Expected seed");
     assert.equal(await readdir(folder), []);
   });
