@@ -19,6 +19,9 @@ import {
   parseSpace,
   prepareDataset,
   readClickLog,
+  readConfig,
+  readSchema,
+  readSpace,
   recommend,
   simulate,
   train,
@@ -142,6 +145,33 @@ test("values and paths that are impossible are refused", async () => {
       "ERR_CONFIG",
       /need .* GiB but there are .* GiB of memory\. The largest is ".*" \[/,
     );
+  });
+});
+
+test("a byte order mark and CRLF are fine in every text that a person writes", async () => {
+  await withModel(async (at, model) => {
+    const written = async (name: string, text: string) => {
+      await writeFile(at(name), `\ufeff${text.replaceAll("\n", "\r\n")}`);
+      return at(name);
+    };
+    const config = await readConfig(await written("config.json", '{\n  "lstmWidth": 8\n}\n'));
+    assert.equal(config, { lstmWidth: 8 });
+    const space = '{\n  "learningRate": [0.1, 0.2]\n}';
+    assert.equal(await readSpace(await written("space.json", space)), parseSpace(JSON.parse(space)));
+    assert.equal((await readSchema(await written("schema.json", JSON.stringify(schema, null, 1)))).click, schema.click);
+    const items = await all(mineSimilar(model, { items: await written("items.txt", "v1\nv3"), top: 1 }));
+    assert.equal(
+      items.map(({ item }) => item),
+      ["v1", "v3"],
+    );
+    const users = await written("users.txt", "u1\nu3\n");
+    for (const log of [undefined, await written("log2.tsv", "u1\tv1\nu2\tv2\nu3\tv3")]) {
+      const mined = await all(mineUsers(model, { users, log, top: 1 }));
+      assert.equal(
+        mined.map(({ user }) => user),
+        ["u1", "u3"],
+      );
+    }
   });
 });
 

@@ -1,5 +1,7 @@
 import { isUtf8 } from "node:buffer";
+import { constants, openSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { Socket } from "node:net";
 import { basename, join } from "node:path";
 import { checkChoice, checkOptions, checkPaths, ShortlistError } from "../errors.js";
 import { exists, fileError } from "./files.js";
@@ -149,7 +151,7 @@ export async function readClickLog(
       }
     };
     const splitter = new LineSplitter(maxLineBytes, readLine);
-    for await (const chunk of chunksOf(file, copies && join(copies, `log-${i + 1}`))) {
+    for await (const chunk of chunksOf(file, copies && join(copies, `log-${i + 1}`), signal)) {
       signal?.throwIfAborted();
       for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
         splitter.push(chunk.subarray(start, start + SLICE_BYTES));
@@ -221,28 +223,55 @@ async function sumOfSizes(files: readonly string[]): Promise<number> {
 }
 
 /**
- * The bytes of a file. The memory of a chunk is used again for the next one. Where `copy` names a path, what is no regular
+ * The bytes of a log. The memory of a chunk is used again for the next one. Where `copy` names a path, what is no regular
  * file is copied there, and read from there once the copy is there.
  */
-async function* chunksOf(path: string, copy: string | undefined): AsyncGenerator<Buffer> {
+async function* chunksOf(
+  path: string,
+  copy: string | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer> {
   const source = copy !== undefined && (await exists(copy)) ? copy : path;
-  let file: FileHandle | undefined;
   let copied: FileHandle | undefined;
   try {
-    file = await open(source, "r");
-    if (copy !== undefined && source !== copy && !(await file.stat()).isFile()) copied = await open(copy, "wx");
-    const memory = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(memory, 0, CHUNK_BYTES);
-      if (bytesRead === 0) return;
-      await copied?.writeFile(memory.subarray(0, bytesRead));
-      yield memory.subarray(0, bytesRead);
+    const found = await stat(source);
+    if (copy !== undefined && source !== copy && !found.isFile()) copied = await open(copy, "wx");
+    for await (const chunk of found.isFIFO() ? pipeChunks(source, signal) : fileChunks(source)) {
+      await copied?.writeFile(chunk);
+      yield chunk;
     }
   } catch (error) {
     throw (error as NodeJS.ErrnoException | undefined)?.syscall ? fileError("read the click log", path, error) : error;
   } finally {
-    await file?.close();
     await copied?.close();
+  }
+}
+
+async function* fileChunks(path: string): AsyncGenerator<Buffer> {
+  const file = await open(path, "r");
+  try {
+    const memory = Buffer.allocUnsafe(CHUNK_BYTES);
+    for (;;) {
+      const { bytesRead } = await file.read(memory, 0, CHUNK_BYTES);
+      if (bytesRead === 0) return;
+      yield memory.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** A pipe may wait for its writer for long. It is waited for as events are, so that a signal can end it. */
+async function* pipeChunks(path: string, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  const pipe = new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), readable: true });
+  const stop = () => pipe.destroy();
+  signal?.addEventListener("abort", stop);
+  try {
+    yield* pipe;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    pipe.destroy();
+    signal?.throwIfAborted();
   }
 }
 

@@ -134,6 +134,18 @@ test("a pipe is read once, and again from its copy", async () => {
   });
 });
 
+test("a pipe whose writer does not come is given up on a signal", async () => {
+  await withFolder(async (folder) => {
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const reason = new Error("enough");
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(reason), 50);
+    const reading = readClickLog([pipe], { schema: DEFAULT_SCHEMA, signal: controller.signal }, () => {});
+    assert.is(await failureOf(reading), reason);
+  });
+});
+
 test("a line that never ends is refused as soon as it is too long", async () => {
   await expectError(
     readClickLog(["/dev/zero"], { schema: DEFAULT_SCHEMA, maxLineBytes: 1 << 20 }, () => {}),
