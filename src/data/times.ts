@@ -78,8 +78,10 @@ export interface OrderReport {
   readonly first: string;
 }
 
-/** Clicks that go back in time make a share of at least this in a log that holds the newest click first. */
+/** Clicks that go back in time make a share of at least this in a log that holds the newest click first … */
 const REVERSED = 0.9;
+/** … and so many clicks tell: one user's clocks may disagree. */
+const TELLING = 10;
 
 /** Watches the order of clicks while a log is read. */
 export class ClickOrder {
@@ -105,7 +107,7 @@ export class ClickOrder {
   /** Throws ERR_LOG where (nearly) all clicks go back in time; undefined where none does. `lines` are those of the log. */
   report(files: readonly string[], lines: number): OrderReport | undefined {
     if (this.#lines === 0) return undefined;
-    if (this.#clicks >= REVERSED * this.#compared) {
+    if (this.#compared >= TELLING && this.#clicks >= REVERSED * this.#compared) {
       throw new ShortlistError(
         "ERR_LOG",
         `${files.join(", ")}: Expected the oldest click first but times fall from click to click in ${this.#lines} of ${lines} lines (the first: ${this.#first}): are they newest first? Reverse the clicks of each line`,

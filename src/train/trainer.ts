@@ -258,13 +258,17 @@ function warnOfTrainedTargets(log: string, test: Clicks, training: Clicks, warn:
   );
 }
 
-/** What learns from the age of examples needs clicks with times. */
-function checkTimes({ exampleAge }: ModelConfig, { folder, clicks }: Dataset): void {
-  if (!exampleAge || Number.isFinite(clicks.times?.latest)) return;
-  const problem = clicks.times ? "no click has a time" : "its schema has none";
+/** What learns from the age of examples needs clicks with times that differ. */
+function checkTimes({ exampleAge }: ModelConfig, { folder, clicks: { times } }: Dataset): void {
+  if (!exampleAge || (times && times.earliest < times.latest)) return;
+  const problem = !times
+    ? "its schema has none"
+    : Number.isNaN(times.latest)
+      ? "no click has a time"
+      : "all clicks have the same time";
   throw new ShortlistError(
     "ERR_CONFIG",
-    `"exampleAge" needs the times of clicks but ${folder} has none (${problem}). Give the clicks a field of kind "time", or set exampleAge=false`,
+    `"exampleAge" needs times of clicks that differ but ${folder} has none (${problem}). Give the clicks a field of kind "time", or set exampleAge=false`,
   );
 }
 

@@ -114,13 +114,17 @@ test("a dataset without times is refused", () => {
   writeFileSync(at("without.json"), JSON.stringify(without));
   const flags = ["--schema", at("without.json"), "--feature-appear-limit", "0"];
   succeed("prepare", at("log.tsv"), "--output", at("without"), ...flags);
+  const timed = ["--schema", at("schema.json"), "--feature-appear-limit", "0"];
+  const simultaneous = writeLog("simultaneous.tsv", () => String(LATEST));
+  succeed("prepare", simultaneous, "--output", at("simultaneous"), ...timed);
   for (const [dataset, problem] of [
     ["without", "its schema has none"],
     ["timeless", "no click has a time"],
+    ["simultaneous", "all clicks have the same time"],
   ] as const) {
     const { status, stderr } = run(["train", at(dataset), "--output", at("none"), "--set", "exampleAge=true"]);
     assert.is(status, 1);
-    assert.match(stderr, `"exampleAge" needs the times of clicks but ${at(dataset)} has none (${problem})`);
+    assert.match(stderr, `"exampleAge" needs times of clicks that differ but ${at(dataset)} has none (${problem})`);
   }
 });
 

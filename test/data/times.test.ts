@@ -71,13 +71,18 @@ async function report(lines: readonly (readonly (number | "")[])[]) {
 
 test("a log with the newest click first is refused", async () => {
   await expectError(
-    report([[3, 2, 1], [9]]),
+    report([[12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2], [9]]),
     "ERR_LOG",
     /Expected the oldest click first but times fall .* 1 of 2 lines \(the first: .*log\.tsv:1\)/,
   );
-  await expectError(report([[5], [7, "", 3, 3, 1]]), "ERR_LOG", "log.tsv:2): are they newest first?");
+  const long = [20, 19, "", 18, 17, 17, 16, 15, 14, 13, 12, 11, 10] as const;
+  await expectError(report([[5], long]), "ERR_LOG", "log.tsv:2): are they newest first?");
   const mostly = Array.from({ length: 20 }, (_, u) => (u === 0 ? [1, 2] : [9, 8, 7]));
   await expectError(report(mostly), "ERR_LOG", "19 of 20 lines");
+});
+
+test("a few clicks are too few to tell", async () => {
+  assert.equal(await report([[5], [3, 2, 1]]), { lines: 1, clicks: 2, first: "log.tsv:2" });
 });
 
 test("some clicks that go back in time are counted, with the first line", async () => {
