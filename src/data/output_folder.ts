@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
-import { cp, lstat, mkdir, readdir, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { chmod, chown, cp, lstat, mkdir, readdir, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
 import { checkPath, checkPaths, type ErrorCode, ShortlistError } from "../errors.js";
 import { exchange } from "../platform/files.js";
 import { asFileError, destinationOf, exists, hasCode, isWritable, makeParents, syncFolder } from "./files.js";
@@ -37,10 +37,12 @@ export async function withOutputFolder<T>(
   work: (folder: string) => Promise<T>,
 ): Promise<T> {
   checkPath("output", path);
-  const target = await realpath(path).catch(() => resolve(path));
+  // A link to a folder stays a link, also where it leads to nothing yet.
+  const target = await realpath(path).catch(async () => (await destinationOf(path)).target);
   const undoParents = await makeParents(target);
   let lock: Lock | undefined;
   try {
+    await checkName(target);
     lock = await Lock.acquire(target, path);
     await restoreReplaced(target, lock);
     if (await exists(target)) await checkReplaceable(target, path, kind);
@@ -64,16 +66,26 @@ export async function withOutputFiles<T>(paths: readonly string[], work: () => P
     for (const path of paths) {
       const { target, isFile } = await destinationOf(path);
       undo.push(await makeParents(target));
+      await checkName(target);
       if (!isFile || !(await isWritable(dirname(target)))) continue;
       const lock = await Lock.acquire(target, path);
       locks.push(lock);
       if (lock.isReal) await removeBeside(target);
     }
     return await work();
+  } catch (error) {
+    throw asFileError("write", paths[0]!, error);
   } finally {
     for (const lock of locks) await lock.release();
     for (const undoParents of undo) undoParents();
   }
+}
+
+/** Hidden names are cut, so that they do not show whether the name itself is too long. */
+async function checkName(target: string): Promise<void> {
+  await lstat(target).catch((error) => {
+    if (!hasCode(error, "ENOENT")) throw error;
+  });
 }
 
 async function checkReplaceable(folder: string, path: string, { name, code, owns, isShared, description }: FolderKind) {
@@ -202,7 +214,10 @@ async function takePlace(
   kind: FolderKind,
   keep: (name: string) => boolean,
 ): Promise<void> {
-  if (!(await exists(target))) return renameSync(hidden, target);
+  const before = await stat(target).catch(() => undefined);
+  if (!before) return renameSync(hidden, target);
+  await chown(hidden, before.uid, before.gid).catch(() => undefined);
+  await chmod(hidden, before.mode & 0o7777);
   try {
     if (exchange(hidden, target)) return;
     const replaced = hiddenNameFor(target, "replaced");

@@ -1,5 +1,17 @@
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, type StdioOptions, spawn, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { lstat, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,12 +42,12 @@ const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const hasStrace = spawnSync("strace", ["-V"]).status === 0;
-const isRoot = process.getuid?.() === 0;
+const canMount = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0;
 
 test.before(() => makeInputs(folder));
 
 for (const { name, args, outputs } of writers(folder).filter(({ outputs }) => outputs.length > 0)) {
-  test(`${name}: killed at any rename, the names lead to one whole version, and the next run cleans up`, () => {
+  test(`${name}: killed at any rename or link, the names lead to one whole version, and the next run cleans up`, () => {
     if (!hasStrace) {
       console.log("skipped: there is no strace");
       return;
@@ -49,19 +61,22 @@ for (const { name, args, outputs } of writers(folder).filter(({ outputs }) => ou
       return versionIn();
     });
     assert.is.not(versions[0], versions[1]);
-    const calls = "rename,renameat,renameat2";
+    // One thread for asynchronous calls, and each kind of call alone, as strace counts by thread and kind.
+    const env = { ...process.env, UV_THREADPOOL_SIZE: "1" };
     let now = 1;
-    for (let n = 1, killed = true; killed; n++) {
-      // Either the version before, or the new one, and in the end the new one.
-      const next = 1 - now;
-      const inject = [`trace=${calls}`, `inject=${calls}:signal=KILL:when=${n}`].flatMap((text) => ["-e", text]);
-      const command = [process.execPath, main, ...args(next, out)];
-      const { status, signal } = spawnSync("strace", ["-f", "-q", "-o", "/dev/null", ...inject, ...command]);
-      killed = signal === "SIGKILL" || status === 137;
-      const found = versions.indexOf(versionIn());
-      assert.ok(found >= 0, `killed at rename ${n}: a mixture or nothing`);
-      if (!killed) assert.is(found, next, `${n - 1} renames`);
-      now = found;
+    for (const call of ["rename", "renameat2", "symlink"]) {
+      for (let n = 1, killed = true; killed; n++) {
+        // Either the version before, or the new one, and in the end the new one.
+        const next = 1 - now;
+        const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:signal=KILL:when=${n}`];
+        const command = [process.execPath, main, ...args(next, out)];
+        const strace = spawnSync("strace", ["-f", "-q", "-o", "/dev/null", ...inject, ...command], { env });
+        killed = strace.signal === "SIGKILL" || strace.status === 137;
+        const found = versions.indexOf(versionIn());
+        assert.ok(found >= 0, `killed at ${call} ${n}: a mixture or nothing`);
+        if (!killed) assert.is(found, next, `${n - 1} calls of ${call}: ${strace.stderr}`);
+        now = found;
+      }
     }
     assert.equal(hiddenIn(out), []);
   });
@@ -193,6 +208,43 @@ test("links, modes, pipes and devices of file outputs stay what they are", async
   model.close();
 });
 
+test("links and modes of output folders stay what they are, also of a link that leads to nothing yet", () => {
+  symlinkSync("led-to", at("link-to-folder"));
+  for (const version of [0, 1]) {
+    succeed(...prepareArgs(folder, version), at("link-to-folder"));
+    assert.is(readlinkSync(at("link-to-folder")), "led-to");
+    assert.is(contentsOf(at("led-to")), contentsOf(at(`ds${version}`)));
+    if (version === 0) chmodSync(at("led-to"), 0o2710);
+  }
+  assert.is(statSync(at("led-to")).mode & 0o7777, 0o2710);
+});
+
+test("a full disk below standard output is an error, a reader that goes is none", () => {
+  const log = at("logs/infer.tsv");
+  if (existsSync("/dev/full")) {
+    const full = openSync("/dev/full", "w");
+    const stdio: StdioOptions = ["ignore", full, "pipe"];
+    const { status, stderr } = spawnSync(process.execPath, [main, "recommend", at("m0"), log], {
+      stdio,
+      encoding: "utf8",
+    });
+    closeSync(full);
+    assert.is(status, 1);
+    assert.is(stderr, "error: Cannot write to standard output: the disk is full\n");
+  }
+  const pipe = `"$0" "$@" | head -1; exit \${PIPESTATUS[0]}`;
+  const gone = spawnSync("bash", ["-c", pipe, process.execPath, main, "recommend", at("m0"), log], {
+    encoding: "utf8",
+  });
+  assert.equal([gone.status, gone.stderr], [0, ""]);
+  if (!canMount) return;
+  const script = 'mount -t tmpfs -o size=16k none "$0" && "$@" > "$0/out"';
+  mkdirSync(at("small"));
+  const args = [at("small"), process.execPath, main, "recommend", at("m0"), log, "--top", "40"];
+  const cut = spawnSync("unshare", ["-m", "bash", "-c", script, ...args], { encoding: "utf8" });
+  assert.equal([cut.status, cut.stderr], [1, "error: Cannot write to standard output: the disk is full\n"]);
+});
+
 test("a folder that is not to be renamed is written inside: the current one, and one with passes", () => {
   mkdirSync(at("current"));
   const before = statSync(at("current")).ino;
@@ -221,7 +273,7 @@ test("a folder that is not to be renamed is written inside: the current one, and
 });
 
 test("mount points, sticky folders and folders of others are written inside", () => {
-  if (!isRoot || spawnSync("unshare", ["-m", "true"]).status !== 0) {
+  if (!canMount) {
     console.log("skipped: needs root");
     return;
   }
