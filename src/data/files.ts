@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { constants, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { access, type FileHandle, mkdir, open, readFile, readlink, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { type ErrorCode, ShortlistError } from "../errors.js";
 import { hiddenNameFor } from "./hidden_names.js";
 import { isSwapLink, moveFile, stagedMembers, swapMembers } from "./swap.js";
@@ -71,6 +72,8 @@ export function parseJson(text: string, path: string, code: ErrorCode): unknown 
 export function formatJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
+
+const PIPE_WAIT_MS = 20;
 
 /** A file to write: its path, and what writes it. */
 export interface OutputFile {
@@ -183,11 +186,22 @@ async function writeInPlace(path: string, write: OutputFile["write"]): Promise<v
 }
 
 async function writeDirectly(path: string, write: OutputFile["write"]): Promise<void> {
-  const file = await open(path, "a");
+  const file = (await stat(path)).isFIFO() ? await openPipe(path) : await open(path, "a");
   try {
     await write(file);
   } finally {
     await file.close();
+  }
+}
+
+/** Opens a named pipe once somebody reads it; a plain open would wait in a thread, which no signal ends. */
+async function openPipe(path: string): Promise<FileHandle> {
+  for (;;) {
+    const probe = await open(path, constants.O_WRONLY | constants.O_NONBLOCK).catch((error) => {
+      if (!hasCode(error, "ENXIO")) throw error;
+    });
+    if (probe) return open(path, "a").finally(() => probe.close());
+    await pause(PIPE_WAIT_MS);
   }
 }
 
