@@ -3,10 +3,12 @@ import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
 import { itemFeatures } from "../data/schema.js";
-import { checkOptions, checkPath, checkWholeNumber } from "../errors.js";
+import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
+import { checkProgram } from "../graph/check_program.js";
 import { countElements, type Dim } from "../graph/dims.js";
 import { type Attribute, namesIn, type Program, tensorsByName } from "../graph/program.js";
 import { instructionCosts } from "../ops/cost.js";
+import { OPS } from "../ops/index.js";
 import { aliasTable } from "../random/alias_table.js";
 import { forCatalogue } from "./config.js";
 import { type ModelDescription, readModel } from "./model.js";
@@ -63,7 +65,7 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
     return { kind: "dataset", folder, users: clicks.users, clicks: clicks.clicks, vocabularySizes };
   }
   const { description, program: inference } = await readModel(folder);
-  const program = options.training ? trainingProgramOf(description) : inference;
+  const program = options.training ? trainingProgramOf(description) : checked(inference, folder);
   const dims = typicalDims(program, description, samples);
   return {
     kind: "model",
@@ -76,6 +78,17 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
       .map(({ name, shape }) => ({ name, shape, elements: countElements(shape, {}) })),
     instructions: inspectInstructions(program, dims),
   };
+}
+
+/** The Program of a model folder, which may be from anywhere: only what fits its ops can be counted. */
+function checked(program: Program, folder: string): Program {
+  try {
+    checkProgram(program, OPS);
+    return program;
+  } catch (error) {
+    if (!(error instanceof ShortlistError)) throw error;
+    throw new ShortlistError("ERR_MODEL", `${join(folder, "program.json")}: ${error.message}`, { cause: error });
+  }
 }
 
 function trainingProgramOf(description: ModelDescription): Program {
