@@ -1,0 +1,36 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Turns } from "../../src/data/turns.js";
+import { failureOf } from "./temporary.js";
+
+test("work that takes turns lets the event loop go on", async () => {
+  let others = 0;
+  let done = false;
+  const count = () => {
+    others++;
+    if (!done) setImmediate(count);
+  };
+  setImmediate(count);
+  const turns = new Turns();
+  const end = performance.now() + 200;
+  let taken = 0;
+  while (performance.now() < end) {
+    if (!turns.isDue) continue;
+    await turns.take();
+    taken++;
+  }
+  done = true;
+  assert.ok(taken >= 3, `${taken} turns`);
+  assert.ok(others >= taken, `${others} other callbacks in ${taken} turns`);
+});
+
+test("a signal ends the work at its next turn", async () => {
+  const reason = new Error("stopped");
+  assert.is(await failureOf(new Turns(AbortSignal.abort(reason)).take()), reason);
+  const controller = new AbortController();
+  const turn = new Turns(controller.signal).take();
+  controller.abort(reason);
+  assert.is(await failureOf(turn), reason);
+});
+
+test.run();
