@@ -46,8 +46,8 @@ int64_t padded_stride(int64_t width) {
   return stride % 1024 == 0 ? stride + kElementsPerLine : stride;
 }
 
-[[noreturn]] void fail_instruction(const Instruction& instruction, size_t index, const std::string& message) {
-  throw Error(Status::program, "[" + instruction.op + "] " + message + " (instruction " + std::to_string(index) + ")");
+[[noreturn]] void fail_instruction(const Instruction& instruction, const std::string& message) {
+  throw Error(Status::program, "[" + instruction.op + "] " + message + " (instruction " + std::to_string(instruction.number) + ")");
 }
 
 // The operand that fills a slot, or nullptr.
@@ -57,13 +57,13 @@ const Operand* find_operand(const std::vector<Operand>& operands, const char* sl
 }
 
 // Fills the op's slots, in its order, with the operands that an instruction names: appends each slot's tensors and count.
-void resolve_slots(const Instruction& instruction, size_t index, const char* side, const SlotType* slots,
+void resolve_slots(const Instruction& instruction, const char* side, const SlotType* slots,
                    const std::vector<Operand>& given, std::vector<int>* tensors, std::vector<int32_t>* counts) {
   size_t used = 0;
   for (const SlotType* slot = slots; slot->name != nullptr; ++slot) {
     const Operand* operand = find_operand(given, slot->name);
     const size_t count = operand == nullptr ? 0 : operand->tensors.size();
-    if (count == 0 && !slot->optional) fail_instruction(instruction, index, "Missing operand \"" + std::string(slot->name) + "\"");
+    if (count == 0 && !slot->optional) fail_instruction(instruction, "Missing operand \"" + std::string(slot->name) + "\"");
     if (operand != nullptr) {
       ++used;
       tensors->insert(tensors->end(), operand->tensors.begin(), operand->tensors.end());
@@ -76,22 +76,21 @@ void resolve_slots(const Instruction& instruction, size_t index, const char* sid
     while (slot->name != nullptr && given[i].slot != slot->name) ++slot;
     const bool known = slot->name != nullptr;
     if (known && find_operand(given, slot->name) == &given[i]) continue;
-    fail_instruction(instruction, index, (known ? "Twice " : "Unknown ") + std::string(side) + " \"" + given[i].slot + "\"");
+    fail_instruction(instruction, (known ? "Twice " : "Unknown ") + std::string(side) + " \"" + given[i].slot + "\"");
   }
 }
 
 // Throws where a tensor is not what a slot takes.
-void check_slot_type(const Program& program, size_t index, const SlotType& slot, const Operand& operand) {
-  const Instruction& instruction = program.instructions[index];
+void check_slot_type(const Program& program, const Instruction& instruction, const SlotType& slot, const Operand& operand) {
   const std::string name = slot.name;
-  if (operand.list != slot.list) fail_instruction(instruction, index, "Expected " + std::string(slot.list ? "a list" : "one tensor") + " for \"" + name + "\"");
+  if (operand.list != slot.list) fail_instruction(instruction, "Expected " + std::string(slot.list ? "a list" : "one tensor") + " for \"" + name + "\"");
   for (const int tensor : operand.tensors) {
     const TensorSpec& spec = program.tensors[tensor];
     if (spec.dtype != slot.dtype) {
-      fail_instruction(instruction, index, "Expected " + name + " of " + name_of(slot.dtype) + " but received " + spec.name + " of " + name_of(spec.dtype));
+      fail_instruction(instruction, "Expected " + name + " of " + name_of(slot.dtype) + " but received " + spec.name + " of " + name_of(spec.dtype));
     }
     if (slot.rank != kAnyRank && static_cast<size_t>(slot.rank) != spec.shape.size()) {
-      fail_instruction(instruction, index, "Expected " + name + " with " + std::to_string(slot.rank) + " axes but received " + spec.name + " " +
+      fail_instruction(instruction, "Expected " + name + " with " + std::to_string(slot.rank) + " axes but received " + spec.name + " " +
                                                format_shape(program, spec.shape));
     }
   }
@@ -298,13 +297,12 @@ Executor::Executor(Program program, std::shared_ptr<Store> store, std::shared_pt
 // What a Program from anywhere must be for kernels to trust its operands: each of its slot's dtype and rank; integers, which
 // kernels follow as indices, neither stored nor changed by other runs; a tensor that is updated in place read as no other
 // operand of the same instruction; and all other results tensors of the run, so that no output overlaps an input.
-void Executor::check_operands(size_t index, const Op& op) const {
-  const Instruction& instruction = program_.instructions[index];
-  const auto fail = [&](const std::string& message) { fail_instruction(instruction, index, message); };
+void Executor::check_operands(const Instruction& instruction, const Op& op) const {
+  const auto fail = [&](const std::string& message) { fail_instruction(instruction, message); };
   for (const SlotType* slot = op.inputs; slot->name != nullptr; ++slot) {
     const Operand* operand = find_operand(instruction.inputs, slot->name);
     if (operand == nullptr) continue;
-    check_slot_type(program_, index, *slot, *operand);
+    check_slot_type(program_, instruction, *slot, *operand);
     for (const int tensor : operand->tensors) {
       const TensorSpec& spec = program_.tensors[tensor];
       if (spec.dtype == Dtype::int32 && stored(spec.role) && spec.role != Role::constant) {
@@ -315,7 +313,7 @@ void Executor::check_operands(size_t index, const Op& op) const {
   for (const SlotType* slot = op.outputs; slot->name != nullptr; ++slot) {
     const Operand* operand = find_operand(instruction.outputs, slot->name);
     if (operand == nullptr) continue;
-    check_slot_type(program_, index, *slot, *operand);
+    check_slot_type(program_, instruction, *slot, *operand);
     const Operand* input = find_operand(instruction.inputs, slot->name);
     for (const int tensor : operand->tensors) {
       const TensorSpec& spec = program_.tensors[tensor];
@@ -338,9 +336,9 @@ void Executor::resolve_operands() {
     const Op* op = engine_->find(instruction.op);
     if (op == nullptr) throw Error(Status::program, "Program uses unknown op \"" + instruction.op + "\"");
     ops_.push_back(op);
-    check_operands(i, *op);
-    resolve_slots(instruction, i, "input", op->inputs, instruction.inputs, &operand_tensors_, &counts);
-    resolve_slots(instruction, i, "output", op->outputs, instruction.outputs, &operand_tensors_, &counts);
+    check_operands(instruction, *op);
+    resolve_slots(instruction, "input", op->inputs, instruction.inputs, &operand_tensors_, &counts);
+    resolve_slots(instruction, "output", op->outputs, instruction.outputs, &operand_tensors_, &counts);
   }
   operands_.resize(operand_tensors_.size());
   const Tensor* operand = operands_.data();
@@ -489,7 +487,7 @@ void Executor::check() const {
     try {
       ops_[i]->check(calls_[i]);
     } catch (const Error& error) {
-      throw Error(error.status(), std::string(error.what()) + " (instruction " + std::to_string(i) + ")");
+      throw Error(error.status(), std::string(error.what()) + " (instruction " + std::to_string(program_.instructions[i].number) + ")");
     }
   }
 }

@@ -116,7 +116,7 @@ class Executor {
     Memory exact;  // its own place instead, in builds for tests
   };
 
-  void check_operands(size_t instruction, const Op& op) const;
+  void check_operands(const Instruction& instruction, const Op& op) const;
   void resolve_operands();
   void place_buffers();
   void bound_constants();

@@ -1,6 +1,7 @@
 #include "native/core/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -32,21 +33,22 @@ const bool kSanitized = true;
 #else
 const bool kSanitized = false;
 #endif
-const size_t kPage = 4096;
 
-size_t pages_of(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+size_t page_size() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+size_t pages_of(size_t bytes) { return (bytes + page_size() - 1) / page_size() * page_size(); }
 
 // A block that ends where its pages do, before one that cannot be accessed.
 void* allocate_before_guard(size_t bytes) {
   const size_t pages = pages_of(bytes);
-  void* const begin = mmap(nullptr, pages + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (begin == MAP_FAILED || mprotect(static_cast<char*>(begin) + pages, kPage, PROT_NONE) != 0) fail(bytes);
+  void* const begin = mmap(nullptr, pages + page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (begin == MAP_FAILED || mprotect(static_cast<char*>(begin) + pages, page_size(), PROT_NONE) != 0) fail(bytes);
   return static_cast<char*>(begin) + pages - bytes;
 }
 
 void free_before_guard(void* data, size_t bytes) {
   const size_t pages = pages_of(bytes);
-  munmap(static_cast<char*>(data) + bytes - pages, pages + kPage);
+  munmap(static_cast<char*>(data) + bytes - pages, pages + page_size());
 }
 
 void* allocate_exactly(size_t bytes) {

@@ -221,6 +221,7 @@ Program parse_program(std::string_view text) {
     };
     const Json &inputs = part("inputs"), &outputs = part("outputs"), &attributes = part("attributes");
     Instruction instruction;
+    instruction.number = program.instructions.size();
     instruction.op = op->string();
     instruction.inputs = parse_operands(inputs, tensor_index, where, "reads");
     for_each_tensor(instruction.inputs, [&](int tensor) {

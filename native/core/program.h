@@ -51,6 +51,7 @@ struct Attribute {
 };
 
 struct Instruction {
+  size_t number;  // in the text that it was read from, counted from 0: for messages
   std::string op;
   std::vector<Operand> inputs;
   std::vector<Operand> outputs;
