@@ -1,7 +1,11 @@
+import type { ReportedLogOptions } from "../data/click_log.js";
 import type { Clicks, ItemValues } from "../data/clicks.js";
+import { Turns } from "../data/turns.js";
 import type { Model } from "../model/model.js";
 
 const USER_ID = "user_id";
+/** Looked at between two looks at the clock. */
+const USERS_AT_ONCE = 1024;
 
 /** Whether the network reads who a user is: it has the feature, and its vocabulary knows somebody. */
 export function readsUserIds({ description }: Model): boolean {
@@ -10,19 +14,39 @@ export function readsUserIds({ description }: Model): boolean {
 }
 
 /**
- * [users] 1 where the model knows the user's id, or some value of the clicks; the shortlist of others is what everybody of the
- * same features gets.
+ * Whether the model knows the id of user u of these clicks, or some value of its clicks; the shortlist of others is what
+ * everybody of the same features gets.
  */
-export function knownUsers(model: Model, { users, userFeatures, clickOffsets, itemFeatures }: Clicks): Uint8Array {
+export function isKnownUser(model: Model, clicks: Clicks): (user: number) => boolean {
+  const { userFeatures, clickOffsets, itemFeatures } = clicks;
   const ids = readsUserIds(model) ? userFeatures.find(({ name }) => name === USER_ID)?.ids : undefined;
   const read = itemFeatures.filter(({ name }) => !model.description.config.exclude.includes(name));
-  const known = new Uint8Array(users);
+  return (user) => {
+    if (ids && ids[user] !== 0) return true;
+    return read.some((feature) => hasKnownValue(feature, clickOffsets[user]!, clickOffsets[user + 1]!));
+  };
+}
+
+/** Says how many users of a log the model does not know, of those that are asked for (all unless given). */
+export async function warnOfUnknown(
+  log: string,
+  { users }: Clicks,
+  isKnown: (user: number) => boolean,
+  { onWarning, signal }: Pick<ReportedLogOptions, "onWarning" | "signal">,
+  isAsked: (user: number) => boolean = () => true,
+): Promise<void> {
+  const turns = new Turns(signal);
+  let [asked, unknown] = [0, 0];
   for (let user = 0; user < users; user++) {
-    const [start, end] = [clickOffsets[user]!, clickOffsets[user + 1]!];
-    const isKnown = (ids && ids[user] !== 0) || read.some((feature) => hasKnownValue(feature, start, end));
-    if (isKnown) known[user] = 1;
+    if (user % USERS_AT_ONCE === 0 && turns.isDue) await turns.take();
+    if (!isAsked(user)) continue;
+    asked++;
+    if (!isKnown(user)) unknown++;
   }
-  return known;
+  if (unknown === 0) return;
+  onWarning?.(
+    `${log}: The model knows neither the id nor any click of ${unknown} of ${asked} users: they get what everybody of the same features does`,
+  );
 }
 
 /** Whether some value of the clicks start … end − 1 is known. */

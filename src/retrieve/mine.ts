@@ -9,8 +9,8 @@ import { checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
 import { initializeStore } from "../model/initialize.js";
 import type { Model } from "../model/model.js";
 import { similarityProgram, UNIT_ROWS } from "../model/programs.js";
-import { knownUsers, readsUserIds } from "./known.js";
-import { recommendClicks, type Shortlist, warnOfUnknown } from "./recommend.js";
+import { isKnownUser, readsUserIds, warnOfUnknown } from "./known.js";
+import { recommendClicks, type Shortlist } from "./recommend.js";
 import { notFinite } from "./scores.js";
 
 export interface MineOptions {
@@ -55,8 +55,7 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
       return index === undefined || index >= 0 ? 1 : 0;
     });
     if (wanted) checkFound(wanted, (user) => found[only!.find(user)] === 1, `${log} holds`, options);
-    const known = knownUsers(model, clicks).filter((_, user) => wantedUsers[user] === 1);
-    warnOfUnknown(log, known, options.onWarning);
+    await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options, (user) => wantedUsers[user] === 1);
     let user = 0;
     for await (const shortlist of recommendClicks(model, clicks, userIds, { top, signal })) {
       if (wantedUsers[user++] === 1) yield shortlist;

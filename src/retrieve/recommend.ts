@@ -4,7 +4,7 @@ import { type Clicks, encodeUsers } from "../data/clicks.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkWholeNumber } from "../errors.js";
 import type { Model } from "../model/model.js";
-import { knownUsers } from "./known.js";
+import { isKnownUser, warnOfUnknown } from "./known.js";
 import { checkScores, notFinite } from "./scores.js";
 import { watchedItems } from "./watched.js";
 
@@ -54,17 +54,8 @@ export async function* recommend(model: Model, log: string, options: RecommendOp
   checkOptions("recommend", options, RECOMMEND_OPTIONS);
   model.checkOpen();
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
-  warnOfUnknown(log, knownUsers(model, clicks), options.onWarning);
+  await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options);
   yield* recommendClicks(model, clicks, userIds, options);
-}
-
-/** Says how many of some users the model does not know. `known` is of `knownUsers`. */
-export function warnOfUnknown(source: string, known: Uint8Array, warn: RecommendOptions["onWarning"]): void {
-  const unknown = known.length - known.reduce((sum, flag) => sum + flag, 0);
-  if (unknown === 0) return;
-  warn?.(
-    `${source}: The model knows neither the id nor any click of ${unknown} of ${known.length} users: they get what everybody of the same features does`,
-  );
 }
 
 /** `recommend` for clicks that are encoded already; `userIds` [users]. */
@@ -80,7 +71,7 @@ export async function* recommendClicks(
   const { window, windows } = model.description.config;
   const batches = new NextClickBatches({ clicks, window, windows });
   const turns = new Turns(signal);
-  const known = knownUsers(model, clicks);
+  const isKnown = isKnownUser(model, clicks);
   for (let b = 0; b < batches.batches; b++) {
     signal?.throwIfAborted();
     const { inputs, dims } = batches.batch(b);
@@ -103,7 +94,7 @@ export async function* recommendClicks(
       signal?.throwIfAborted();
       if (turns.isDue) await turns.take();
       model.checkOpen();
-      yield { user: userIds[first + s]!, ...(known[first + s] === 0 && { known: false }), items };
+      yield { user: userIds[first + s]!, ...(!isKnown(first + s) && { known: false }), items };
     }
   }
 }

@@ -6,8 +6,7 @@ import { withOutputFiles } from "../data/output_folder.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkPath, type OptionNames } from "../errors.js";
 import type { Model } from "../model/model.js";
-import { knownUsers } from "./known.js";
-import { warnOfUnknown } from "./recommend.js";
+import { isKnownUser, warnOfUnknown } from "./known.js";
 import { notFinite } from "./scores.js";
 import { itemVectors, largestSquare, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
 
@@ -61,7 +60,7 @@ export async function writeUserVectors(model: Model, log: string, options: UserV
 
 async function writeVectorsOfUsers(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
-  warnOfUnknown(log, knownUsers(model, clicks), options.onWarning);
+  await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options);
   const { window, windows, userVectorWidth: width } = model.description.config;
   const batches = new NextClickBatches({ clicks, window, windows });
   const users = new Float32Array(clicks.users * width);
