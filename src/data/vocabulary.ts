@@ -205,7 +205,7 @@ function readCounts(lines: Buffer, size: number): Float64Array {
   for (let line = 0, at = 0; line < size; line++) {
     while (lines[at] !== TAB) at++;
     let count = 0;
-    for (at++; lines[at] !== NEWLINE; at++) count = 10 * count + lines[at]! - ZERO;
+    for (at++; lines[at] !== NEWLINE; at++) count = 10 * count + (lines[at]! - ZERO);
     counts[line] = count;
     at++;
   }
@@ -238,7 +238,7 @@ function checkLines(bytes: Buffer, fail: (line: number, expected: string, receiv
     const tokenEnd = at;
     let count = 0;
     if (bytes[at] === TAB) at++;
-    for (; bytes[at]! >= ZERO && bytes[at]! < ZERO + 10; at++) count = 10 * count + bytes[at]! - ZERO;
+    for (; bytes[at]! >= ZERO && bytes[at]! < ZERO + 10; at++) count = 10 * count + (bytes[at]! - ZERO);
     const text = () => JSON.stringify(bytes.toString("utf8", start, bytes.indexOf(NEWLINE, start)));
     if (tokenEnd === start || at <= tokenEnd + 1 || bytes[at] !== NEWLINE || !Number.isSafeInteger(count)) {
       fail(line + 1, "a token, a tab and a whole number", text());

@@ -239,10 +239,28 @@ function checkTables(folder: string, description: ModelDescription, program: Pro
 async function readDescription(folder: string, members: FolderReader): Promise<ModelDescription> {
   const path = members.path(DESCRIPTION);
   const bytes = await readFile(members.source(DESCRIPTION)).catch((error) => failToRead(folder, DESCRIPTION, error));
-  const head = parseStrictJson(bytes, path, "ERR_MODEL") as Readonly<Record<string, unknown>> | null;
-  if (typeof head !== "object" || head === null || Array.isArray(head)) {
-    throw new ShortlistError("ERR_MODEL", `${path}: Expected a JSON object`);
+  const head = parseHead(bytes, path);
+  members.expect(head, "ERR_MODEL");
+  const description = parseDescription(head, path);
+  const vocabularies = new Map<string, Vocabulary>();
+  for (const name of vocabularyNames(description.schema)) {
+    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name)));
   }
+  return { ...description, vocabularies };
+}
+
+/** The JSON object of a `config.json`. */
+export function parseHead(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
+  const head = parseStrictJson(bytes, path, "ERR_MODEL") as Readonly<Record<string, unknown>> | null;
+  if (typeof head === "object" && head !== null && !Array.isArray(head)) return head;
+  throw new ShortlistError("ERR_MODEL", `${path}: Expected a JSON object`);
+}
+
+/** What a `config.json` says, checked. */
+export function parseDescription(
+  head: Readonly<Record<string, unknown>>,
+  path: string,
+): Omit<ModelDescription, "vocabularies"> {
   if (head["format"] !== FORMAT) {
     throw new ShortlistError(
       "ERR_MODEL",
@@ -255,7 +273,6 @@ async function readDescription(folder: string, members: FolderReader): Promise<M
       `${path}: Expected version ${VERSION} but received ${JSON.stringify(head["version"])}`,
     );
   }
-  members.expect(head, "ERR_MODEL");
   const schema = parseStoredSchema(head["schema"], path);
   const statistics = (head["numbers"] ?? {}) as Record<string, NumberStatistics>;
   const numbers = new Map<string, NumberStatistics>();
@@ -267,15 +284,11 @@ async function readDescription(folder: string, members: FolderReader): Promise<M
     }
     numbers.set(name, { mean: mean!, standardDeviation: standardDeviation! });
   }
-  const vocabularies = new Map<string, Vocabulary>();
-  for (const name of vocabularyNames(schema)) {
-    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name)));
-  }
   const training = (head["training"] ?? {}) as Record<string, unknown>;
   const maxLineBytes = head["max_line_bytes"];
   if (!isMaxLineBytes(maxLineBytes))
     throw new ShortlistError("ERR_MODEL", `${path}: The max_line_bytes are impossible`);
-  return { config: parseConfig(head["config"], path), schema, numbers, vocabularies, maxLineBytes, training };
+  return { config: parseConfig(head["config"], path), schema, numbers, maxLineBytes, training };
 }
 
 /** `program.json` of a model folder. */

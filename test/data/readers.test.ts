@@ -1,0 +1,413 @@
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type LogLine, readClickLog } from "../../src/data/click_log.js";
+import { readSafetensors } from "../../src/data/safetensors.js";
+import type { Schema } from "../../src/data/schema.js";
+import { parseStrictJson } from "../../src/data/strict_json.js";
+import { Vocabulary } from "../../src/data/vocabulary.js";
+import { ShortlistError } from "../../src/errors.js";
+import { toProgram } from "../../src/graph/program.js";
+import { parseDescription, parseHead } from "../../src/model/model.js";
+import { temporaryFolder } from "../cli/run.js";
+
+// The readers in TypeScript and those of libshortlist take or refuse the same inputs: seeded mutations of test/fuzz/corpus.
+// SHORTLIST_MUTATIONS says how many of each format.
+
+const MUTATIONS = Number(process.env["SHORTLIST_MUTATIONS"] ?? 1500);
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const build = join(root, "build-capi");
+const folder = temporaryFolder();
+
+/** What a reader says of an input: "ok" and what it read, or "no" and why. */
+type Answer = string;
+
+function cmake(...args: string[]): void {
+  const { status, stdout, stderr, error } = spawnSync("cmake", args, { encoding: "utf8", cwd: root });
+  if (status !== 0) throw new Error(`cmake ${args.join(" ")} failed:\n${stdout}${stderr}${error?.message ?? ""}`);
+}
+
+test.before(() => {
+  cmake("-S", ".", "-B", build, "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release");
+  cmake("--build", build, "-j", "2", "--target", "read_formats");
+});
+
+function askNative(format: string, inputs: readonly Buffer[]): Answer[] {
+  const framed = inputs.flatMap((input) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(input.length);
+    return [length, input];
+  });
+  const maxBuffer = 1 << 28;
+  const { status, stdout } = spawnSync(join(build, "read_formats"), [format], {
+    input: Buffer.concat(framed),
+    maxBuffer,
+  });
+  assert.is(status, 0, format);
+  return stdout.toString("latin1").split("\n").slice(0, -1);
+}
+
+async function askTypeScript(read: (input: Buffer) => unknown, input: Buffer): Promise<Answer> {
+  try {
+    return `ok ${(await read(input)) ?? ""}`;
+  } catch (error) {
+    if (!(error instanceof ShortlistError)) throw error;
+    return `no ${error.message}`;
+  }
+}
+
+async function compare(format: string, inputs: readonly Buffer[], read: (input: Buffer) => unknown): Promise<void> {
+  const native = askNative(format, inputs);
+  assert.is(native.length, inputs.length);
+  let taken = 0;
+  for (const [i, input] of inputs.entries()) {
+    const ours = await askTypeScript(read, input);
+    const theirs = native[i]!;
+    if (theirs.startsWith("ok")) taken++;
+    const same = ours.startsWith("ok") ? ours === theirs : theirs.startsWith("no");
+    const shown = `${JSON.stringify(input.toString("utf8").slice(0, 3000))}\n  TypeScript: ${ours}\n  native:     ${theirs}`;
+    if (!same) assert.unreachable(`${format} ${i}: ${shown}`);
+  }
+  assert.ok(taken > 0 && taken < inputs.length, `${format}: ${taken} of ${inputs.length} were taken`);
+}
+
+// ---- inputs ---------------------------------------------------------------------------------------------------------
+
+/** 0 … below − 1 */
+type Random = (below: number) => number;
+
+function seeded(seed: number): Random {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) | 0;
+    const mixed = Math.imul(state ^ (state >>> 12), 0x297a2d39);
+    return Math.floor((((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32) * below);
+  };
+}
+
+const pick = <T>(random: Random, list: readonly T[]): T => list[random(list.length)]!;
+
+function corpus(format: string): Buffer[] {
+  const path = join(root, "test/fuzz/corpus", format);
+  return readdirSync(path)
+    .sort()
+    .map((name) => readFileSync(join(path, name)));
+}
+
+const BYTES = [
+  "\0",
+  "\t",
+  "\n",
+  "\r",
+  "\r\n",
+  "\u2028",
+  "\ufeff",
+  "\u0661",
+  " ",
+  '"',
+  "\\",
+  "{",
+  "}",
+  "[",
+  "]",
+  ",",
+  ":",
+  ";",
+  "_",
+]
+  .concat([
+    "-",
+    "+",
+    ".",
+    "e",
+    "0",
+    "1",
+    "9",
+    "NULL",
+    "<unk>",
+    "none",
+    "\\ud800",
+    "\\u0000",
+    "1e400",
+    "1e-400",
+    "0x10",
+    "Infinity",
+  ])
+  .map((text) => Buffer.from(text))
+  .concat([Buffer.of(0xff), Buffer.of(0xc0, 0x80), Buffer.of(0xed, 0xa0, 0x80), Buffer.of(0x80)]);
+
+/** Some bytes changed, left out, put in or repeated. */
+function mutateBytes(input: Buffer, random: Random): Buffer {
+  let bytes = Buffer.from(input);
+  for (let left = 1 + random(3); left > 0; left--) {
+    const at = random(bytes.length + 1);
+    const end = Math.min(bytes.length, at + random(8));
+    const kind = random(5);
+    const middle =
+      kind === 0
+        ? Buffer.of(random(256))
+        : kind < 3
+          ? pick(random, BYTES)
+          : kind === 3
+            ? bytes.subarray(at, end)
+            : Buffer.alloc(0);
+    bytes = Buffer.concat([bytes.subarray(0, at), middle, bytes.subarray(kind === 0 ? at + 1 : kind === 4 ? end : at)]);
+  }
+  return bytes;
+}
+
+/** JSON that JavaScript's values cannot express: the text of a value, and members in order, names perhaps twice. */
+type Node = string | { readonly items: Node[] } | { readonly members: [string, Node][] };
+
+function toNode(value: unknown): Node {
+  if (Array.isArray(value)) return { items: value.map(toNode) };
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  return { members: Object.entries(value).map(([name, member]) => [JSON.stringify(name), toNode(member)]) };
+}
+
+function format(node: Node): string {
+  if (typeof node === "string") return node;
+  if ("items" in node) return `[${node.items.map(format).join(",")}]`;
+  return `{${node.members.map(([name, member]) => `${name}:${format(member)}`).join(",")}}`;
+}
+
+const VALUES = [
+  "null",
+  "true",
+  "false",
+  "0",
+  "-0",
+  "1",
+  "1.0",
+  "1e0",
+  "10e-1",
+  "-1",
+  "0.5",
+  "2",
+  "3",
+  "64",
+  "65",
+  "2147483647",
+  "2147483648",
+]
+  .concat([
+    "9007199254740991",
+    "9007199254740992",
+    "9007199254740993",
+    "1e300",
+    "1e400",
+    "1e-400",
+    "1e-40",
+    "1e38",
+    "4e38",
+    "01",
+    "+1",
+    "NaN",
+  ])
+  .concat([
+    '""',
+    '"a"',
+    '"1"',
+    '"NULL"',
+    '"clicks"',
+    '"time"',
+    '"number"',
+    '"ignore"',
+    '"auto"',
+    '"softmax"',
+    '"lstm|mean"',
+    '"\\ud800"',
+    '"a\\u0000b"',
+  ])
+  .concat([
+    '"\\t"',
+    '"samples"',
+    '"2*samples+1"',
+    '"2"',
+    '"9007199254740992*samples"',
+    '"__proto__"',
+    '"F32"',
+    '"BF16"',
+    '"F4"',
+    '"constructor"',
+  ])
+  .concat([
+    "[]",
+    "{}",
+    "[1]",
+    "[0]",
+    '["a"]',
+    "[[]]",
+    '{"a":1}',
+    '{"a":1,"a":1}',
+    '{"name":"a"}',
+    "[9007199254740991,2,0]",
+    "[0,9007199254740991,2]",
+  ]);
+
+/** A part of the JSON replaced, left out, put in twice, renamed or moved. */
+function mutateNode(root: Node, random: Random): void {
+  const places: Node[] = [];
+  const visit = (node: Node): void => {
+    if (typeof node === "string") return;
+    places.push(node);
+    for (const child of "items" in node ? node.items : node.members.map(([, member]) => member)) visit(child);
+  };
+  visit(root);
+  const place = pick(random, places);
+  if (typeof place === "string") return;
+  const list: unknown[] = "items" in place ? place.items : place.members;
+  const at = random(list.length + 1);
+  const name = pick(random, [
+    '"a"',
+    '"kind"',
+    '"name"',
+    '"shape"',
+    '"__proto__"',
+    '"multiple"',
+    '"id"',
+    '"__metadata__"',
+  ]);
+  const other = pick(random, places);
+  const value: Node = random(4) > 0 ? pick(random, VALUES) : (structuredClone(other) as Node);
+  const kind = random(5);
+  if (kind === 0) list.splice(at, 1);
+  else if (kind === 1) list.splice(at, 0, "items" in place ? value : [name, value]);
+  else if (kind === 2 && at < list.length) list.splice(at, 0, structuredClone(list[at]));
+  else if (at < list.length) {
+    if ("items" in place) place.items[at] = value;
+    else if (kind === 3) place.members[at]![0] = name;
+    else place.members[at]![1] = value;
+  }
+}
+
+function mutateJson(text: Buffer, random: Random): Buffer {
+  if (random(3) === 0) return mutateBytes(text, random);
+  const node = toNode(JSON.parse(text.toString()));
+  for (let left = 1 + random(2); left > 0; left--) mutateNode(node, random);
+  return Buffer.from(format(node));
+}
+
+/** The header changed, or the bytes. */
+function mutateSafetensors(file: Buffer, random: Random): Buffer {
+  if (random(4) === 0) return mutateBytes(file, random);
+  const end = 8 + Number(file.readBigUInt64LE());
+  const header = mutateJson(file.subarray(8, end), random);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header, file.subarray(end)]);
+}
+
+function inputsOf(name: string, mutate: (input: Buffer, random: Random) => Buffer): Buffer[] {
+  const random = seeded(17);
+  const seeds = corpus(name);
+  return [...seeds, ...Array.from({ length: MUTATIONS }, () => mutate(pick(random, seeds), random))];
+}
+
+/** Each key of each object of a configuration missing, and with every value above. */
+function everyValue(text: Buffer): Buffer[] {
+  const original = JSON.parse(text.toString());
+  const inputs: Buffer[] = [];
+  for (const part of [
+    original,
+    original.config,
+    original.schema,
+    original.schema.columns[0],
+    original.schema.click[1],
+  ]) {
+    for (const key of Object.keys(part)) {
+      const before = part[key];
+      const marker = "@@@";
+      part[key] = marker;
+      const marked = JSON.stringify(original);
+      for (const value of VALUES) inputs.push(Buffer.from(marked.replace(`"${marker}"`, () => value)));
+      delete part[key];
+      inputs.push(Buffer.from(JSON.stringify(original)));
+      part[key] = before;
+    }
+  }
+  return inputs;
+}
+
+// ---- formats --------------------------------------------------------------------------------------------------------
+
+test("JSON", () =>
+  compare("json", inputsOf("json", mutateJson), (input) => {
+    parseStrictJson(input, "x", "ERR_MODEL");
+  }));
+
+test("safetensors", () => {
+  const path = join(folder, "model.safetensors");
+  return compare("safetensors", inputsOf("safetensors", mutateSafetensors), async (input) => {
+    writeFileSync(path, input);
+    await readSafetensors(path, "ERR_MODEL");
+  });
+});
+
+test("Programs", () =>
+  compare("program", inputsOf("program", mutateJson), (input) => {
+    toProgram(parseStrictJson(input, "x", "ERR_MODEL"));
+  }));
+
+test("vocabularies", () =>
+  compare("vocabulary", inputsOf("vocabulary", mutateBytes), (input) => {
+    Vocabulary.parse(input, "x");
+  }));
+
+test("configurations", () => {
+  const inputs = [...inputsOf("config", mutateJson), ...everyValue(corpus("config")[0]!)];
+  return compare("config", inputs, (input) => {
+    parseDescription(parseHead(input, "x"), "x");
+  });
+});
+
+/** As test/fuzz/formats.cc has it. */
+const SCHEMA: Schema = {
+  columns: [
+    { name: "user_id", kind: "categorical" },
+    { name: "age", kind: "number" },
+    { name: "clicks", kind: "clicks" },
+    { name: "x", kind: "ignore" },
+  ],
+  click: [
+    { name: "item", multiple: false },
+    { name: "time", kind: "time" },
+    { name: "tags", multiple: true },
+  ],
+  missing: ["NULL", "none"],
+};
+const IDS: Readonly<Record<string, readonly string[]>> = {
+  user: ["", "u1", "é"],
+  item: ["", "a", "b"],
+  tags: ["", "t", "s"],
+};
+
+function describeLine({ tokens, numbers, clicks }: LogLine): string {
+  const id = (name: string, token: unknown) => Math.max(0, IDS[name]!.indexOf((token as string | null) ?? ""));
+  const age = Number.isNaN(numbers[0]) ? 0 : numbers[0]!;
+  const [bits] = new Uint32Array(Float32Array.of(age).buffer);
+  const texts = clicks.map(([item, tags]) =>
+    [id("item", item), ...(tags as string[]).map((tag) => id("tags", tag))].join(","),
+  );
+  return [id("user", tokens[0]), bits, ...texts].join(" ");
+}
+
+test("lines of click logs", () => {
+  const path = join(folder, "log.tsv");
+  // A line as the C library is given it: without the newline, and not the empty one that a log may end with.
+  const inputs = inputsOf("line", mutateBytes)
+    .map((line) => line.subarray(0, line.includes(10) ? line.indexOf(10) : line.length))
+    .filter((line) => line.length > 0 && line.toString() !== "\r" && line.toString() !== "\ufeff");
+  return compare("line", inputs, async (input) => {
+    writeFileSync(path, Buffer.concat([input, Buffer.from("\n")]));
+    const lines: LogLine[] = [];
+    const options = { schema: SCHEMA, maxLineBytes: 1000, withoutClicks: true };
+    await readClickLog([path], options, (line) => lines.push(line));
+    return describeLine(lines[0]!);
+  });
+});
+
+test.run();

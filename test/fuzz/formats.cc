@@ -1,0 +1,104 @@
+#include "test/fuzz/formats.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "native/capi/encoding.h"
+#include "native/core/error.h"
+#include "native/core/json.h"
+#include "native/core/program.h"
+#include "native/core/safetensors.h"
+
+namespace shortlist {
+namespace {
+
+// A file that holds the inputs, one after another.
+class InputFile {
+ public:
+  InputFile() : file_(std::tmpfile()) {
+    if (file_ == nullptr) std::abort();
+    path_ = "/proc/self/fd/" + std::to_string(fileno(file_));
+  }
+  const std::string& path() const { return path_; }
+  void write(std::string_view bytes) {
+    const int descriptor = fileno(file_);
+    if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) std::abort();
+  }
+
+ private:
+  std::FILE* file_;
+  std::string path_;
+};
+
+// Every element of every tensor is read.
+std::string read_safetensors(std::string_view input) {
+  static InputFile file;
+  file.write(input);
+  const Safetensors tensors(file.path());
+  for (const Safetensors::Entry& entry : tensors.entries()) {
+    std::string data(static_cast<size_t>(entry.bytes), '\0');
+    tensors.read(entry, 0, entry.bytes, &data[0]);
+    if (tensors.find(entry.name) != &entry) std::abort();
+  }
+  return "";
+}
+
+// With the part that each output needs.
+std::string read_program(std::string_view input) {
+  const Program program = parse_program(input);
+  for (const TensorSpec& tensor : program.tensors) {
+    if (tensor.role == Role::output) select_outputs(program, {tensor.name});
+    if (format_shape(program, tensor.shape).empty()) std::abort();
+  }
+  return "";
+}
+
+Encoding line_encoding() {
+  Encoding encoding;
+  encoding.config.max_line_bytes = 1000;
+  encoding.config.missing = {"", "<unk>", "NULL", "none"};
+  encoding.config.columns = {{"user_id", Column::Kind::categorical}, {"age", Column::Kind::number, 0, 1}, {"clicks", Column::Kind::clicks}, {"x", Column::Kind::ignored}};
+  encoding.config.click = {{"item", false, false}, {"time", false, true}, {"tags", true, false}};
+  encoding.vocabularies["user_id"] = Vocabulary::parse("<unk>\t1\nu1\t2\n\xc3\xa9\t1\n", "");
+  encoding.vocabularies["item"] = Vocabulary::parse("<unk>\t1\na\t2\nb\t1\n", "");
+  encoding.vocabularies["tags"] = Vocabulary::parse("<unk>\t1\nt\t2\ns\t1\n", "");
+  return encoding;
+}
+
+// As test/data/readers.test.ts writes it: the user's id, the bits of the age, the ids of each click.
+std::string read_line(std::string_view input) {
+  static const Encoding encoding = line_encoding();
+  const User user = encoding.parse_line(std::string(input));
+  uint32_t bits;
+  std::memcpy(&bits, &user.numbers[1], sizeof bits);
+  std::string text = std::to_string(user.tokens[0]) + " " + std::to_string(bits);
+  for (const auto& click : user.clicks) {
+    text += " " + std::to_string(click[0].at(0));
+    for (const int32_t tag : click[2]) text += "," + std::to_string(tag);
+  }
+  return text;
+}
+
+}  // namespace
+
+const Format kFormats[] = {
+    {"json", [](std::string_view input) { return Json::parse(input).format().substr(0, 0); }},
+    {"safetensors", read_safetensors},
+    {"program", read_program},
+    {"vocabulary", [](std::string_view input) { return Vocabulary::parse(input, "vocabulary"), std::string(); }},
+    {"config", [](std::string_view input) { return Config::parse(Json::parse(input)), std::string(); }},
+    {"line", read_line},
+    {nullptr, nullptr},
+};
+
+const Format* find_format(const std::string& name) {
+  for (const Format* format = kFormats; format->name != nullptr; ++format) {
+    if (name == format->name) return format;
+  }
+  return nullptr;
+}
+
+}  // namespace shortlist
