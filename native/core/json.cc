@@ -136,7 +136,7 @@ class JsonParser {
       parse_array(&value, depth);
     } else if (c == '"') {
       std::string text = parse_string();
-      if (!text.empty()) value.value_.string = new std::string(std::move(text));
+      value.value_.string = text.empty() ? nullptr : new std::string(std::move(text));
       value.kind_ = Json::Kind::string;
     } else if (c == '-' || (c >= '0' && c <= '9')) {
       value.value_.number = parse_number();
@@ -145,6 +145,7 @@ class JsonParser {
       value.value_.boolean = true;
       value.kind_ = Json::Kind::boolean;
     } else if (take_word("false")) {
+      value.value_.boolean = false;
       value.kind_ = Json::Kind::boolean;
     } else if (!take_word("null")) {
       fail("a value");
@@ -154,6 +155,7 @@ class JsonParser {
 
   void parse_object(Json* value, int depth) {
     ++at_;
+    value->value_.members = nullptr;
     value->kind_ = Json::Kind::object;
     const uint32_t count = counts_[next_count_++];
     skip_space();
@@ -188,6 +190,7 @@ class JsonParser {
 
   void parse_array(Json* value, int depth) {
     ++at_;
+    value->value_.items = nullptr;
     value->kind_ = Json::Kind::array;
     const uint32_t count = counts_[next_count_++];
     skip_space();

@@ -72,7 +72,7 @@ class Json {
     Json* items;
     Member* members;
   };
-  Value value_ = {};
+  Value value_ = {};  // the member of the kind
   uint32_t size_ = 0;  // of an array or object; what it points to is nullptr where it is 0
   Kind kind_ = Kind::null;
 };
