@@ -66,11 +66,11 @@ class Json {
   void clear();
 
   union Value {
-    bool boolean;
-    double number;
-    std::string* string;
+    std::string* string;  // the first, as {} makes that one nullptr and may leave other bytes of a smaller one as they are
     Json* items;
     Member* members;
+    double number;
+    bool boolean;
   };
   Value value_ = {};  // the member of the kind
   uint32_t size_ = 0;  // of an array or object; what it points to is nullptr where it is 0
