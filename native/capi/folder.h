@@ -65,7 +65,8 @@ auto read_folder(const std::string& path, const Open& open) -> decltype(open(std
       if (folder.checks_ids() || reads == kMaxReads || !folder.has_changed()) return result;
     } catch (...) {
       if (reads == kMaxReads) throw;
-      if (!folder.has_changed() && !(folder.is_being_replaced() && wait_for_writer(&waits))) throw;
+      const bool busy = folder.is_being_replaced();  // asked first: a writer that is done by now has changed the folder
+      if (!folder.has_changed() && !(busy && wait_for_writer(&waits))) throw;
     }
   }
 }

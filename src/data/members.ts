@@ -66,8 +66,9 @@ export async function readFolder<T>(
       if (reader.checksIds || reads === MAX_READS || !(await reader.hasChanged())) return result;
     } catch (error) {
       if (reads === MAX_READS) throw error;
+      const busy = await isBeingReplaced(folder); // asked first: a writer that is done by now has changed the folder
       if (!(await reader.hasChanged())) {
-        if (waits === MAX_WAITS || !(await isBeingReplaced(folder))) throw error;
+        if (waits === MAX_WAITS || !busy) throw error;
         await pause(WAIT_MS * ++waits);
       }
     } finally {
