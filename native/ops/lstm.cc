@@ -116,11 +116,11 @@ Peepholes peepholes_of(const Call& call, int first) {
 // The rows of the input that several steps read, rising.
 struct SharedRows {
   int32_t* row;    // [count]
-  int32_t* place;  // [rows of the input] of each among them, or kReadOnce or kUnread
+  int32_t* place;  // [rows of the input] of each among them; -1 where one step reads it, kUnread where none does
   int64_t count;
 };
 
-const int32_t kReadOnce = -1, kUnread = -2;  // or 0 and more
+const int32_t kUnread = -2;
 
 SharedRows find_shared_rows(const Call& call, const Tensor& position, int64_t rows) {
   SharedRows shared = {int_scratch(call, rows), int_scratch(call, rows), 0};

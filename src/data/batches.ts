@@ -83,8 +83,15 @@ export interface UserBatches {
 }
 
 const TRAINING_BATCH_OPTIONS: Readonly<Record<keyof TrainingBatchOptions, true>> = {
-  ...{ clicks: true, window: true, windows: true, batchSize: true, seed: true, batching: true, maxPart: true },
-  ...{ shareUsers: true, shareItems: true },
+  clicks: true,
+  window: true,
+  windows: true,
+  batchSize: true,
+  seed: true,
+  batching: true,
+  maxPart: true,
+  shareUsers: true,
+  shareItems: true,
 };
 
 export function checkTrainingBatchOptions(options: TrainingBatchOptions): void {

@@ -89,7 +89,10 @@ const BASIC_LOG_OPTIONS: Readonly<Record<keyof LogOptions, true>> = {
 export const LOG_OPTIONS: Readonly<Record<keyof ReportedLogOptions, true>> = { ...BASIC_LOG_OPTIONS, onReport: true };
 const CLICK_LOG_OPTIONS: Readonly<Record<keyof ClickLogOptions, true>> = {
   ...LOG_OPTIONS,
-  ...{ schema: true, withoutClicks: true, copies: true, progress: true },
+  schema: true,
+  withoutClicks: true,
+  copies: true,
+  progress: true,
 };
 
 /** A history of about a million clicks. */

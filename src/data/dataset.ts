@@ -70,8 +70,15 @@ export interface PrepareOptions extends LogOptions {
 }
 
 const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
-  ...{ logs: true, output: true, schema: true, featureAppearLimit: true, progress: true },
-  ...{ onBadLine: true, onWarning: true, maxLineBytes: true, signal: true },
+  logs: true,
+  output: true,
+  schema: true,
+  featureAppearLimit: true,
+  progress: true,
+  onBadLine: true,
+  onWarning: true,
+  maxLineBytes: true,
+  signal: true,
 };
 
 export interface PreparedDataset {

@@ -21,7 +21,11 @@ export interface SimulateOptions {
 }
 
 const SIMULATE_OPTIONS: Readonly<Record<keyof SimulateOptions, true>> = {
-  ...{ output: true, users: true, items: true, meanClicks: true, seed: true },
+  output: true,
+  users: true,
+  items: true,
+  meanClicks: true,
+  seed: true,
 };
 
 export interface SimulatedLogs {

@@ -32,5 +32,7 @@ export function engineLike({ kind, threads, isa }: Engine): EngineOptions {
 }
 
 export const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, true>> = {
-  ...{ executor: true, threads: true, isa: true },
+  executor: true,
+  threads: true,
+  isa: true,
 };

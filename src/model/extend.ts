@@ -35,7 +35,9 @@ export interface ExtendOptions extends ReportedLogOptions {
 }
 
 const EXTEND_OPTIONS: Readonly<Record<keyof ExtendOptions, true>> = {
-  ...{ dataset: true, logs: true, boost: true },
+  dataset: true,
+  logs: true,
+  boost: true,
   ...LOG_OPTIONS,
 };
 

@@ -33,7 +33,8 @@ export interface MineUsersOptions extends MineOptions, ReportedLogOptions {
 const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
   ...MINE_OPTIONS,
   ...LOG_OPTIONS,
-  ...{ users: true, log: true },
+  users: true,
+  log: true,
 };
 
 /**

@@ -26,7 +26,10 @@ export interface VectorOptions {
 }
 
 const VECTOR_OPTIONS: Readonly<Record<keyof VectorOptions, true>> = {
-  ...{ output: true, format: true, transform: true, signal: true },
+  output: true,
+  format: true,
+  transform: true,
+  signal: true,
 };
 const USER_VECTOR_OPTIONS: Readonly<Record<keyof UserVectorOptions, true>> = { ...VECTOR_OPTIONS, ...LOG_OPTIONS };
 

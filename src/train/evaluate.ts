@@ -37,7 +37,9 @@ export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {
 
 const EVALUATE_OPTIONS: Readonly<Record<keyof EvaluateOptions, true>> = {
   ...LOG_OPTIONS,
-  ...{ tops: true, keepWatched: true, baselines: true },
+  tops: true,
+  keepWatched: true,
+  baselines: true,
 };
 
 function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): void {

@@ -89,15 +89,19 @@ export interface TrainOptions extends EngineOptions, ReportedLogOptions {
 }
 
 const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
-  ...{ dataset: true, output: true, preset: true, config: true, set: true, steps: true, seed: true },
-  ...{
-    validation: true,
-    patience: true,
-    testLog: true,
-    profile: true,
-    onProgress: true,
-    onPass: true,
-  },
+  dataset: true,
+  output: true,
+  preset: true,
+  config: true,
+  set: true,
+  steps: true,
+  seed: true,
+  validation: true,
+  patience: true,
+  testLog: true,
+  profile: true,
+  onProgress: true,
+  onPass: true,
   ...ENGINE_OPTIONS,
   ...LOG_OPTIONS,
 };

@@ -40,9 +40,23 @@ export interface TuneOptions extends Pick<TrainOptions, TrainingOptions> {
 }
 
 const TUNE_OPTIONS: Readonly<Record<keyof TuneOptions, true>> = {
-  ...{ dataset: true, preset: true, config: true, set: true, seed: true, signal: true, onProgress: true },
-  ...{ space: true, output: true, trials: true, halvings: true, eta: true, budgetSeconds: true, onTrial: true },
-  ...{ executor: true, threads: true, isa: true },
+  dataset: true,
+  preset: true,
+  config: true,
+  set: true,
+  seed: true,
+  signal: true,
+  onProgress: true,
+  space: true,
+  output: true,
+  trials: true,
+  halvings: true,
+  eta: true,
+  budgetSeconds: true,
+  onTrial: true,
+  executor: true,
+  threads: true,
+  isa: true,
 };
 
 /** Where the search stands. */
