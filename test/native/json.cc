@@ -13,6 +13,18 @@ namespace {
 
 // Bytes that `new` has given and not got back, and the most there were.
 size_t allocated = 0, most_allocated = 0;
+
+}  // namespace
+
+// ThreadSanitizer brings these functions itself, so memory is not counted there. (GCC defines a macro, clang has a feature.)
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define COUNTS_NO_MEMORY
+#endif
+#endif
+#if !defined(__SANITIZE_THREAD__) && !defined(COUNTS_NO_MEMORY)
+namespace {
+
 const size_t kPrefix = alignof(std::max_align_t);  // before each block: its size
 
 void* allocate(size_t bytes) {
@@ -39,6 +51,7 @@ void operator delete(void* memory) noexcept { release(memory); }
 void operator delete[](void* memory) noexcept { release(memory); }
 void operator delete(void* memory, size_t) noexcept { release(memory); }
 void operator delete[](void* memory, size_t) noexcept { release(memory); }
+#endif
 
 namespace {
 
