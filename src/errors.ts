@@ -97,7 +97,7 @@ export function checkPaths(name: string, values: unknown): void {
   if (!Array.isArray(values)) {
     throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a list of paths but received ${String(values)}`);
   }
-  for (const value of values) checkPath(name, value);
+  for (const value of values) checkPath(`each of ${name}`, value);
 }
 
 /** Throws ERR_OPTION unless `value` is one of these. */

@@ -35,7 +35,7 @@ export { formatProgram, type Program, parseProgram, selectOutputs } from "./grap
 export { type ModelConfig, PRESETS, readConfig, resolveConfig } from "./model/config.js";
 export { type ExtendOptions, type Extension, extendModel } from "./model/extend.js";
 export { type Inspection, inspect } from "./model/inspect.js";
-export { Model, openModel, saveModel, withModelFolder, writeModel } from "./model/model.js";
+export { Model, openModel, saveModel, trainingMembers, withModelFolder, writeModel } from "./model/model.js";
 export * as ops from "./ops/index.js";
 export { minePopular, mineSimilar, mineUsers } from "./retrieve/mine.js";
 export { recommend, type Shortlist } from "./retrieve/recommend.js";

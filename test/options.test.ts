@@ -140,6 +140,17 @@ test("values and paths that are impossible are refused", async () => {
       await expectError(simulate({ output: wrong }), "ERR_OPTION", `output ${what}`);
       await expectError(writeItemVectors(model, { output: wrong }), "ERR_OPTION", `output ${what}`);
     }
+    const folder = at("model") as never;
+    for (const call of [evaluate(folder, log), writeItemVectors(folder, { output }), all(recommend(folder, log))]) {
+      await expectError(call, "ERR_OPTION", /Expected a model but received ".*": open it with openModel/);
+    }
+    await expectError(all(mineSimilar(model, { items: ["v1"] as never })), "ERR_OPTION", "items to be a path");
+    for (const set of ["passes=1", { passes: 1 }]) {
+      await expectError(train({ dataset: at("dataset"), output, set: set as never }), "ERR_OPTION", "set to be a list");
+    }
+    for (const space of [{}, { learningRate: [0.01, 0.1] }, { learningRate: { min: 0.01, max: 0.1 } }]) {
+      await expectError(tune({ ...search, space: space as never }), "ERR_OPTION", "as parseSpace or readSpace gives");
+    }
     await expectError(
       train({ dataset: at("dataset"), output, set: ["lstmWidth=1000000"] }),
       "ERR_CONFIG",

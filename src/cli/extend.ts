@@ -1,5 +1,6 @@
+import { realpath } from "node:fs/promises";
 import { Command } from "commander";
-import { extendModel, openDataset, openModel, withModelFolder, writeModel } from "../index.js";
+import { extendModel, openDataset, openModel, trainingMembers, withModelFolder, writeModel } from "../index.js";
 import { finiteNumber, type LogFlags, path, paths, withLogFlags } from "./options.js";
 import { LOG_MESSAGES, say, warn } from "./output.js";
 import { whenStopped } from "./stop.js";
@@ -29,7 +30,8 @@ export function extendCommand(): Command {
         ...LOG_MESSAGES,
       });
       if (extension.added === 0) warn("the logs hold no item that is new to the model: it is written as it was");
-      await writeModel(extension.model, target);
+      const isInPlace = (await realpath(folder)) === target;
+      await writeModel(extension.model, target, isInPlace ? await trainingMembers(target) : []);
       return extension;
     });
     const without = extended.withoutAttributes;

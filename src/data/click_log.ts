@@ -346,6 +346,11 @@ class LineSplitter {
   }
 }
 
+/** Whether bytes begin as a file of gzip or zstd does. */
+function isCompressed(bytes: Buffer): boolean {
+  return (bytes[0] === 0x1f && bytes[1] === 0x8b) || bytes.subarray(0, 4).equals(Buffer.of(0x28, 0xb5, 0x2f, 0xfd));
+}
+
 /** Turns the bytes of a line into tokens, after the schema. */
 class LineParser {
   readonly #schema: Schema;
@@ -382,7 +387,12 @@ class LineParser {
   parse(bytes: Buffer): LogLine {
     const { columns } = this.#schema;
     if (bytes.length === 0) throw new BadLine(`Expected ${columns.length} fields but received an empty line`);
-    if (!isUtf8(bytes)) this.#failBytes(bytes, (field) => !isUtf8(field), "UTF-8 text");
+    if (!isUtf8(bytes))
+      this.#failBytes(
+        bytes,
+        (field) => !isUtf8(field),
+        `UTF-8 text${isCompressed(bytes) ? " (it looks compressed: give <(zcat FILE) or <(zstdcat FILE))" : ""}`,
+      );
     if (bytes.includes(0)) this.#failBytes(bytes, (field) => field.includes(0), "text without NUL bytes");
     const fields = bytes.toString("utf8").split("\t");
     if (fields.length < columns.length) {
@@ -401,9 +411,10 @@ class LineParser {
 
   #toNumber(text: string, column: number): number {
     if (this.#toToken(text) === null) return Number.NaN;
-    const value = Math.fround(numberOf(text));
-    if (!Number.isFinite(value)) this.#fail(column, "a number", quote(text));
-    return value;
+    const number = numberOf(text);
+    const value = Math.fround(number);
+    if (Number.isFinite(value)) return value;
+    return this.#fail(column, Number.isNaN(number) ? "a number" : "a number that float32 can hold", quote(text));
   }
 
   #toClicks(text: string): Pick<LogLine, "clicks" | "times"> {

@@ -21,7 +21,21 @@ export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[], fea
       `${farOff} of ${clicks.clicks} clicks have a time far from all others, such as 0 or −1: it counts as missing. Leave unknown times empty`,
     );
   }
-  return [...doubts, ...doubtOfSingleClicks(clicks)];
+  return [...doubts, ...doubtsOfTimes(clicks), ...doubtOfSingleClicks(clicks)];
+}
+
+/** Times of Unix clocks begin here: March 1973 in seconds. */
+const UNIX_SECONDS = 1e8;
+/** A log whose times differ by so many times has them in two units. */
+const UNITS_APART = 100;
+
+function doubtsOfTimes({ times, clicks }: Clicks): string[] {
+  if (!times || clicks < 2) return [];
+  const { earliest, latest } = times;
+  if (earliest === latest)
+    return [`all clicks have the same time, ${earliest}: it tells nothing of their order or age`];
+  if (earliest < UNIX_SECONDS || latest < UNITS_APART * earliest) return [];
+  return [`times from ${earliest} to ${latest} are of two units: are some in seconds and others in milliseconds?`];
 }
 
 /** A user with a single click tells next to nothing of what follows a history: a message where most are such. */

@@ -57,8 +57,13 @@ export class Lock {
         if (!file) continue;
         handles.push(file);
         const finish = whileUnfinished(() => unlinkSync(path));
-        await file.truncate();
-        await file.write(JSON.stringify(holder()), 0);
+        try {
+          await file.truncate();
+          await file.write(JSON.stringify(holder()), 0);
+        } catch (error) {
+          finish();
+          throw fileError("write", name, error);
+        }
         return new Lock(handles, finish);
       }
       throw fileError("write", name, problem);

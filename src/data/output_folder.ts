@@ -174,6 +174,7 @@ export async function replaceFolder<T>(
   const finish = whileUnfinished(() => rmSync(hidden, { recursive: true, force: true }));
   try {
     const undoParents = await makeParents(join(staging, MEMBERS));
+    if (isThere && !inside) await takeAfter(hidden, target, OWNER_MAY_ALL);
     const result = await write(staging).catch(async (error) => {
       await rm(hidden, { recursive: true, force: true });
       undoParents();
@@ -195,6 +196,16 @@ export async function replaceFolder<T>(
   }
 }
 
+/** While a folder is filled. */
+const OWNER_MAY_ALL = 0o700;
+
+/** Gives a folder the owner, group and mode of another one; what is then made in it gets the group, where that passes it on. */
+async function takeAfter(folder: string, like: string, besides = 0): Promise<void> {
+  const { uid, gid, mode } = await stat(like);
+  await chown(folder, uid, gid).catch(() => undefined);
+  await chmod(folder, (mode & 0o7777) | besides);
+}
+
 async function replaceMembers(
   target: string,
   hidden: string,
@@ -214,10 +225,8 @@ async function takePlace(
   kind: FolderKind,
   keep: (name: string) => boolean,
 ): Promise<void> {
-  const before = await stat(target).catch(() => undefined);
-  if (!before) return renameSync(hidden, target);
-  await chown(hidden, before.uid, before.gid).catch(() => undefined);
-  await chmod(hidden, before.mode & 0o7777);
+  if (!(await exists(target))) return renameSync(hidden, target);
+  await takeAfter(hidden, target);
   try {
     if (exchange(hidden, target)) return;
     const replaced = hiddenNameFor(target, "replaced");

@@ -302,6 +302,12 @@ export function resolveConfig(preset: string, changes: unknown = {}, assignments
   if (typeof changes !== "object" || changes === null || Array.isArray(changes)) {
     throw new ShortlistError("ERR_CONFIG", "Expected the configuration to be a JSON object");
   }
+  if (!Array.isArray(assignments)) {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `Expected set to be a list of "key=value" but received ${JSON.stringify(assignments)}`,
+    );
+  }
   const config: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(changes)) setKey(config, key, value);
   for (const assignment of assignments) {

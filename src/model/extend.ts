@@ -18,7 +18,7 @@ import type { TensorStore } from "../executors/executor.js";
 import { createEngine, engineLike } from "../executors/index.js";
 import { countElements } from "../graph/dims.js";
 import { storedTensors } from "../graph/program.js";
-import { Model } from "./model.js";
+import { expectModel, Model } from "./model.js";
 import { inferenceProgram } from "./programs.js";
 import { predictRow, ridgeRegression, type SparseRows } from "./ridge.js";
 
@@ -63,7 +63,7 @@ const BIAS = "output.bias";
  */
 export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
   checkOptions("extendModel", options, EXTEND_OPTIONS);
-  model.checkOpen();
+  expectModel(model);
   const { dataset, logs, boost = 1 } = options;
   if (!Number.isFinite(Math.fround(boost))) {
     throw new ShortlistError("ERR_OPTION", `Expected boost to be a number that float32 can hold but received ${boost}`);

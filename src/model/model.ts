@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isMaxLineBytes } from "../data/click_log.js";
 import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
@@ -98,6 +98,18 @@ export class Model {
   }
 }
 
+/** Throws ERR_OPTION unless `model` is a model, such as `openModel` gives, and ERR_EXECUTOR once it is closed. */
+export function expectModel(model: unknown): void {
+  if (model instanceof Model) {
+    model.checkOpen();
+    return;
+  }
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected a model but received ${typeof model === "string" ? `"${model}": open it with openModel` : String(model)}`,
+  );
+}
+
 const MODEL: FolderKind = {
   name: "model",
   code: "ERR_MODEL",
@@ -116,7 +128,7 @@ export function withModelFolder<T>(path: string, work: (folder: string) => Promi
  * where somebody else is writing that folder.
  */
 export async function saveModel(model: Model, folder: string): Promise<void> {
-  model.checkOpen();
+  expectModel(model);
   checkPath("folder", folder);
   await withModelFolder(folder, (target) => writeModel(model, target));
 }
@@ -152,6 +164,11 @@ export async function writeModel(model: Model, folder: string, keep: readonly st
     },
     (name) => keep.includes(name),
   );
+}
+
+/** What training wrote into a model folder besides the model: the names of passes and metrics. */
+export async function trainingMembers(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => name === METRICS || PASS_FOLDER.test(name));
 }
 
 /** Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. */

@@ -5,9 +5,9 @@ import { itemFeatures, timeField } from "../data/schema.js";
 import { clickTimes } from "../data/times.js";
 import { tableOf } from "../data/token_table.js";
 import { Turns } from "../data/turns.js";
-import { checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
+import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { initializeStore } from "../model/initialize.js";
-import type { Model } from "../model/model.js";
+import { expectModel, type Model } from "../model/model.js";
 import { similarityProgram, UNIT_ROWS } from "../model/programs.js";
 import { isKnownUser, readsUserIds, warnOfUnknown } from "./known.js";
 import { recommendClicks, type Shortlist } from "./recommend.js";
@@ -43,8 +43,9 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
  */
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
-  model.checkOpen();
+  expectModel(model);
   const { top, users, log, signal } = options;
+  if (users !== undefined) checkPath("users", users);
   const wanted = users === undefined ? undefined : await readTokens(users);
   if (log !== undefined) {
     const { clicks, userIds } = await encodeUsers(log, model.description, options);
@@ -141,7 +142,7 @@ export interface PopularItem {
 /** The most clicked items of what the model was trained on, falling; equals by rising id. */
 export async function* minePopular(model: Model, options: MineOptions = {}): AsyncGenerator<PopularItem> {
   checkOptions("minePopular", options, MINE_OPTIONS);
-  model.checkOpen();
+  expectModel(model);
   const { top = 30, signal } = options;
   checkWholeNumber("top", top, 1);
   const { tokens, counts } = model.items;
@@ -172,9 +173,10 @@ export async function* mineSimilar(model: Model, options: MineSimilarOptions = {
     keyof MineSimilarOptions,
     true
   >);
-  model.checkOpen();
+  expectModel(model);
   const { top = 30, items, signal } = options;
   checkWholeNumber("top", top, 1);
+  if (items !== undefined) checkPath("items", items);
   const turns = new Turns(signal);
   await model.items.load(turns);
   const { tokens } = model.items;

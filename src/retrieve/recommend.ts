@@ -3,7 +3,7 @@ import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, encodeUsers } from "../data/clicks.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkWholeNumber } from "../errors.js";
-import type { Model } from "../model/model.js";
+import { expectModel, type Model } from "../model/model.js";
 import { isKnownUser, warnOfUnknown } from "./known.js";
 import { checkScores, notFinite } from "./scores.js";
 import { watchedItems } from "./watched.js";
@@ -52,7 +52,7 @@ export interface Shortlist {
  */
 export async function* recommend(model: Model, log: string, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("recommend", options, RECOMMEND_OPTIONS);
-  model.checkOpen();
+  expectModel(model);
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
   await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options);
   yield* recommendClicks(model, clicks, userIds, options);

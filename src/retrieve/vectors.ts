@@ -5,7 +5,7 @@ import { type OutputFile, replaceFiles } from "../data/files.js";
 import { withOutputFiles } from "../data/output_folder.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkPath, type OptionNames } from "../errors.js";
-import type { Model } from "../model/model.js";
+import { expectModel, type Model } from "../model/model.js";
 import { isKnownUser, warnOfUnknown } from "./known.js";
 import { notFinite } from "./scores.js";
 import { itemVectors, largestSquare, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
@@ -57,7 +57,7 @@ interface VectorRows {
 /** Writes the vector of each line's user: what the user may click after the line's last click is near it. */
 export async function writeUserVectors(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
-  model.checkOpen();
+  expectModel(model);
   return withOutputFiles(pathsOf(options), () => writeVectorsOfUsers(model, log, options));
 }
 
@@ -88,7 +88,7 @@ async function writeVectorsOfUsers(model: Model, log: string, options: UserVecto
 /** Writes the vector of each item, in id order, `<unk>` left out. */
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);
-  model.checkOpen();
+  expectModel(model);
   return withOutputFiles(pathsOf(options), () => writeVectorsOfItems(model, options));
 }
 

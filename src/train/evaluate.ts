@@ -10,7 +10,7 @@ import {
 } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { checkChoice, checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
-import type { Model } from "../model/model.js";
+import { expectModel, type Model } from "../model/model.js";
 import { checkScores } from "../retrieve/scores.js";
 import { watchedItems } from "../retrieve/watched.js";
 import { PopularityRanking, type RankingMetrics, rankingMetrics } from "./metrics.js";
@@ -75,7 +75,7 @@ export interface Evaluation extends RankingMetrics {
  */
 export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   checkOptions("evaluate", options, EVALUATE_OPTIONS);
-  model.checkOpen();
+  expectModel(model);
   checkRankingOptions(options);
   const { baselines, tops, keepWatched, signal } = options;
   if (baselines) checkItems(model, baselines);

@@ -19,6 +19,17 @@ const DIGITS = 4;
 /** Draws after which the space counts as used up. */
 const TRIES = 1000;
 
+/** Throws ERR_OPTION unless `space` is what `parseSpace` gives. */
+export function checkSpace(space: unknown): void {
+  const isChoice = (choice: unknown) =>
+    isObject(choice) && (Array.isArray(choice["values"]) || (Number.isFinite(choice["min"]) && "scale" in choice));
+  if (isObject(space) && Object.keys(space).length > 0 && Object.values(space).every(isChoice)) return;
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected space to be a search space, as parseSpace or readSpace gives it, but received ${JSON.stringify(space)}`,
+  );
+}
+
 /** Reads a search space from a JSON file; see `parseSpace`. */
 export async function readSpace(path: string): Promise<SearchSpace> {
   return parseSpace(parseJson(await readText(path), path, "ERR_CONFIG"), path);

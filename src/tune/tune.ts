@@ -8,7 +8,7 @@ import { type ModelConfig, resolveConfig } from "../model/config.js";
 import { LAST_CLICKS } from "../train/evaluate.js";
 import { type TrainOptions, train } from "../train/trainer.js";
 import { rankTrials, SearchFolder, type Trial } from "./results.js";
-import { drawTrials, type SearchSpace, type Settings } from "./space.js";
+import { checkSpace, drawTrials, type SearchSpace, type Settings } from "./space.js";
 
 type TrainingOptions =
   | "dataset"
@@ -123,6 +123,7 @@ class Search {
   static async open(options: TuneOptions): Promise<Search> {
     const { space, preset = "default", config = {}, set = [], seed = 1 } = options;
     const plan = planOf(options);
+    checkSpace(space);
     checkNotSet(set, Object.keys(space));
     const dataset = await sizesOf(options.dataset);
     const { trials, halvings, eta } = plan;

@@ -1,6 +1,7 @@
 import { execFileSync, type StdioOptions, spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
+  chownSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -207,6 +208,33 @@ test("links, modes, pipes and devices of file outputs stay what they are", async
   assert.is(read, text);
   assert.ok((await lstat(at("pipe"))).isFIFO());
   model.close();
+});
+
+test("a model that is extended in its own folder keeps its passes and metrics", () => {
+  const args = ["--passes", "1", "--threads", "1", ...SMALL];
+  succeed("train", at("ds0"), "--output", at("extended"), ...args);
+  const kept = ["metrics.jsonl", "pass-1"];
+  for (const to of ["extended", "extended-copy"]) {
+    succeed("extend", at("extended"), at("log1.tsv"), "--dataset", at("ds0"), "--output", at(to));
+    assert.equal(
+      readdirSync(at(to)).filter((name) => kept.includes(name)),
+      to === "extended" ? kept : [],
+    );
+  }
+});
+
+test("what is made in an output folder that passes its group on has that group", () => {
+  if (process.getuid?.() !== 0) {
+    console.log("skipped: only root gives folders to other groups");
+    return;
+  }
+  mkdirSync(at("group"));
+  chownSync(at("group"), 0, 65534);
+  chmodSync(at("group"), 0o2775);
+  succeed(...prepareArgs(folder, 0), at("group"));
+  for (const name of ["", "dataset.json", "vocabulary", "vocabulary/item.tsv"]) {
+    assert.is(statSync(at(join("group", name))).gid, 65534, name);
+  }
 });
 
 test("links and modes of output folders stay what they are, also of a link that leads to nothing yet", () => {

@@ -132,4 +132,27 @@ test("prepare says which times it found, and warns of those that are far off and
   });
 });
 
+test("prepare warns of times that are all the same, and of two units in one log", async () => {
+  await withFolder(async (folder) => {
+    const warningsOf = async (times: readonly number[]) => {
+      const log = join(folder, "log.tsv");
+      await writeFile(log, times.map((time, u) => `u${u}\ta:${time};b:${time}\n`).join(""));
+      const warnings: string[] = [];
+      const onWarning = (message: string) => warnings.push(message);
+      await prepareDataset({
+        logs: [log],
+        output: join(folder, "dataset"),
+        schema: SCHEMA,
+        onWarning,
+        featureAppearLimit: 0,
+      });
+      return warnings.join();
+    };
+    assert.match(await warningsOf([5, 5, 5]), "all clicks have the same time, 5");
+    const seconds = month(20);
+    assert.match(await warningsOf([...seconds, ...seconds.map((time) => 1000 * time)]), "of two units");
+    for (const times of [seconds, [1, 2, 100_000], [3, 5]]) assert.is(await warningsOf(times), "");
+  });
+});
+
 test.run();

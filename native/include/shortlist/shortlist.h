@@ -69,7 +69,7 @@ SHORTLIST_API const char* shortlist_model_click_field(const shortlist_model* mod
 /* A user of whom nothing is known yet: every feature is missing, the history is empty. */
 SHORTLIST_API shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_user** user, shortlist_error* error);
 SHORTLIST_API void shortlist_user_destroy(shortlist_user* user);
-/* Sets a user feature by the name of its column; numbers as text. "", "<unk>", the words of the schema's "missing" and unknown
+/* Sets a user feature by the name of its column; numbers as text. NULL, "", "<unk>", the words of the schema's "missing" and unknown
  * tokens count as missing. */
 SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token, shortlist_error* error);
 /*
