@@ -215,7 +215,7 @@ test("a model that is extended in its own folder keeps its passes and metrics", 
   succeed("train", at("ds0"), "--output", at("extended"), ...args);
   const kept = ["metrics.jsonl", "pass-1"];
   for (const to of ["extended", "extended-copy"]) {
-    succeed("extend", at("extended"), at("log1.tsv"), "--dataset", at("ds0"), "--output", at(to));
+    succeed("extend", at("extended"), at("logs/test.tsv"), "--dataset", at("ds0"), "--output", at(to));
     assert.equal(
       readdirSync(at(to)).filter((name) => kept.includes(name)),
       to === "extended" ? kept : [],
