@@ -28,7 +28,7 @@ auto in_file(const std::string& path, const Body& body) -> decltype(body()) {
 
 // In pieces: the tensor is not twice in memory.
 void read_tensor(const Safetensors& weights, const Safetensors::Entry& entry, const TensorSpec& spec, Store* store) {
-  std::vector<uint32_t> piece(size_t{1} << 18);
+  std::vector<uint32_t> piece(static_cast<size_t>(std::min<int64_t>(entry.elements, int64_t{1} << 18)));
   for (int64_t first = 0; first < entry.elements;) {
     const int64_t count = std::min<int64_t>(entry.elements - first, static_cast<int64_t>(piece.size()));
     weights.read(entry, first * 4, count * 4, piece.data());

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "native/core/error.h"
+#include "native/core/sanitizers.h"
 
 namespace shortlist {
 namespace {
@@ -23,12 +24,7 @@ const size_t kLeastMapped = size_t{256} << 10;
   throw Error(Status::executor, "Expected " + std::to_string(bytes) + " more bytes of memory but the system has none left");
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1  // as GCC says it
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(SHORTLIST_ADDRESS_SANITIZER)
 const bool kSanitized = true;
 #else
 const bool kSanitized = false;

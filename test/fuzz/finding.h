@@ -6,14 +6,11 @@
 #include <cstring>
 #include <unistd.h>
 
+#include "native/core/sanitizers.h"
+
 // What ends a harness says which mutation it was: the same seed and number bring it back.
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1  // as GCC says it
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(SHORTLIST_ADDRESS_SANITIZER)
 extern "C" void __asan_set_death_callback(void (*callback)(void));
 #endif
 
@@ -36,7 +33,7 @@ inline void report_finding() {
 }
 
 inline void report_findings() {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(SHORTLIST_ADDRESS_SANITIZER)
   __asan_set_death_callback(report_finding);
 #else
   struct sigaction action = {};

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "native/core/sanitizers.h"
 #include "test/native/check.h"
 
 using namespace shortlist;
@@ -16,13 +17,8 @@ size_t allocated = 0, most_allocated = 0;
 
 }  // namespace
 
-// ThreadSanitizer brings these functions itself, so memory is not counted there. (GCC defines a macro, clang has a feature.)
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define COUNTS_NO_MEMORY
-#endif
-#endif
-#if !defined(__SANITIZE_THREAD__) && !defined(COUNTS_NO_MEMORY)
+// ThreadSanitizer brings these functions itself, so memory is not counted there.
+#if !defined(SHORTLIST_THREAD_SANITIZER)
 namespace {
 
 const size_t kPrefix = alignof(std::max_align_t);  // before each block: its size
