@@ -1,5 +1,4 @@
 import { readdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -15,7 +14,6 @@ import {
   mineUsers,
   openDataset,
   openModel,
-  parseSchema,
   parseSpace,
   prepareDataset,
   readClickLog,
@@ -30,19 +28,12 @@ import {
   writeUserVectors,
 } from "../src/index.js";
 import { OPS } from "../src/ops/index.js";
-import { expectError, failureOf, withFolder } from "./data/temporary.js";
+import { expectError, failureOf } from "./data/temporary.js";
+import { all, SMALL, ITEMS_ONLY as schema, withSmallModel } from "./small_model.js";
 
-const SMALL = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64"];
-const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
-
-/** A small dataset and a model of it. */
+/** A small model, open. */
 async function withModel(work: (at: (name: string) => string, model: Model) => Promise<void>): Promise<void> {
-  await withFolder(async (folder) => {
-    const at = (name: string) => join(folder, name);
-    const lines = Array.from({ length: 700 }, (_, u) => `u${u}\tv${u % 9};v${(u + 1) % 9};v${(u * 5 + 2) % 9}\n`);
-    await writeFile(at("log.tsv"), lines.join(""));
-    await prepareDataset({ logs: [at("log.tsv")], output: at("dataset"), schema, featureAppearLimit: 0 });
-    await train({ dataset: at("dataset"), output: at("model"), set: SMALL, steps: 2, threads: 1 });
+  await withSmallModel(async (at) => {
     const model = await openModel(at("model"), { threads: 1 });
     try {
       await work(at, model);
@@ -50,12 +41,6 @@ async function withModel(work: (at: (name: string) => string, model: Model) => P
       model.close();
     }
   });
-}
-
-async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = [];
-  for await (const value of values) list.push(value);
-  return list;
 }
 
 test("an option that does not exist is an error that names the nearest one, in every function", async () => {

@@ -18,8 +18,8 @@ import type { ClickTimes } from "./times.js";
  *   by the training log's mean and deviation, 0 where missing (left out where the schema has none). With `shareUsers` a row
  *   for each of `users` instead, neighbouring samples of one user, and `user_offsets` [users + 1], the samples of each
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x, which is 0 for the log's latest click and 1
- *   for its earliest and for one without a time or with one that is far off (`clickTimes`); in batches of users in order it is 0: they ask for the clicks of now
- *   (left out where the clicks have no times)
+ *   for its earliest and for one without a time or with one that is far off (`clickTimes`); in batches of users in order it
+ *   is 0: they ask for the clicks of now (left out where the clicks have no times)
  * - `<item feature>` [positions]; multi-valued: `<item feature>` [values] and `<item feature>_offsets` [positions + 1]
  * - `sample_start`, `sample_end` [samples]: the positions that are the sample's history
  * - `step_position` [steps]: the position that each step of a sequence reads; `run_offsets` [runs + 1]: the steps of each

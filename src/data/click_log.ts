@@ -23,7 +23,10 @@ export interface LogLine {
   readonly tokens: readonly Token[];
   /** Of the number features, in schema order; NaN where missing. */
   readonly numbers: readonly number[];
-  /** Oldest first, at least one unless `withoutClicks`. Equal clicks are mostly the same object, so that work on one can be kept. */
+  /**
+   * Oldest first, at least one unless `withoutClicks`. Equal clicks are mostly the same object, so that work on one can be
+   * kept.
+   */
   readonly clicks: readonly Click[];
   /** Of each click, NaN where missing; empty where the schema has no time. */
   readonly times: readonly number[];
@@ -38,7 +41,7 @@ export interface LogOptions {
    * keeps, and 16 MiB where a dataset is made.
    */
   readonly maxLineBytes?: number | undefined;
-  /** Called with what looks wrong and does not stop the work, such as clicks that go back in time. */
+  /** Called with what looks wrong and does not stop the work, such as clicks that go back in time or unknown users. */
   readonly onWarning?: ((message: string) => void) | undefined;
   /** Stops the work; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -48,8 +51,6 @@ export interface LogOptions {
 export interface ReportedLogOptions extends LogOptions {
   /** Called once the log is read: how many lines there were, and which ones were left out. */
   readonly onReport?: ((report: LogReport) => void) | undefined;
-  /** Called with what looks wrong and does not stop the work, such as users that a model knows nothing of. */
-  readonly onWarning?: ((message: string) => void) | undefined;
 }
 
 export interface ClickLogOptions extends ReportedLogOptions {
@@ -109,8 +110,7 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 /**
  * Reads click logs line by line: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`, their
  * fields between `:`, several values of a field between `_`. A line that cannot be read is ERR_LOG with file, line and
- * field; so are logs without any usable line, and those whose times say that they hold the
- * newest click first. Each log is opened once, so a pipe is as good as a file.
+ * field; so are logs without any usable line, and those whose times say that they hold the newest click first. Each log is opened once, so a pipe is as good as a file.
  */
 export async function readClickLog(
   files: readonly string[],

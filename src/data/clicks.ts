@@ -90,6 +90,14 @@ export function countsWithoutLastClicks(
   return left;
 }
 
+/** The feature that says who a user is. */
+export const USER_ID = "user_id";
+
+/** [users] ids of who the users are, 0 where unknown; undefined where the schema has no such feature. */
+export function userIdsOf({ userFeatures }: Clicks): Int32Array | undefined {
+  return userFeatures.find(({ name }) => name === USER_ID)?.ids;
+}
+
 /** Users with one click. */
 export function singleClickUsers({ clickOffsets, users }: Clicks): number {
   let single = 0;

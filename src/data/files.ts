@@ -162,31 +162,29 @@ async function writeNew(path: string, like: string, write: OutputFile["write"]):
     if (before && isClosed && (await isWritable(like))) return false;
     throw error;
   }
-  try {
+  await writeAndClose(file, async () => {
     if (before) {
       await file.chown(before.uid, before.gid).catch(() => undefined);
       await file.chmod(before.mode & 0o7777);
     }
     await write(file);
     await file.sync();
-  } finally {
-    await file.close();
-  }
+  });
   return true;
 }
 
 async function writeInPlace(path: string, write: OutputFile["write"]): Promise<void> {
-  const file = await open(path, "w");
-  try {
+  await writeAndClose(await open(path, "w"), async (file) => {
     await write(file);
     await file.sync();
-  } finally {
-    await file.close();
-  }
+  });
 }
 
 async function writeDirectly(path: string, write: OutputFile["write"]): Promise<void> {
-  const file = (await stat(path)).isFIFO() ? await openPipe(path) : await open(path, "a");
+  await writeAndClose((await stat(path)).isFIFO() ? await openPipe(path) : await open(path, "a"), write);
+}
+
+async function writeAndClose(file: FileHandle, write: OutputFile["write"]): Promise<void> {
   try {
     await write(file);
   } finally {

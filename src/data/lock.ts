@@ -45,6 +45,7 @@ export class Lock {
     const folder = await lockAt(target, constants.O_RDONLY | constants.O_DIRECTORY);
     if (folder === "held") throw await busyError(name, files);
     const handles = typeof folder === "object" ? [folder] : [];
+    let finish: (() => void) | undefined;
     try {
       let problem: unknown;
       for (const path of files) {
@@ -56,18 +57,14 @@ export class Lock {
         if (file === "unsupported") return new Lock(handles, undefined);
         if (!file) continue;
         handles.push(file);
-        const finish = whileUnfinished(() => unlinkSync(path));
-        try {
-          await file.truncate();
-          await file.write(JSON.stringify(holder()), 0);
-        } catch (error) {
-          finish();
-          throw fileError("write", name, error);
-        }
+        finish = whileUnfinished(() => unlinkSync(path));
+        await file.truncate();
+        await file.write(JSON.stringify(holder()), 0);
         return new Lock(handles, finish);
       }
       throw fileError("write", name, problem);
     } catch (error) {
+      finish?.();
       for (const handle of handles) await handle.close();
       throw error;
     }

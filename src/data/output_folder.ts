@@ -7,7 +7,7 @@ import { exchange } from "../platform/files.js";
 import { asFileError, destinationOf, exists, hasCode, isWritable, makeParents, syncFolder } from "./files.js";
 import { hiddenNameFor, isLockOf, isPartial, isPartialOf, isPartialOfAny } from "./hidden_names.js";
 import { LOCK_INSIDE, Lock } from "./lock.js";
-import { settleMembers, stagedMembers, swapMembers } from "./swap.js";
+import { cannotRename, settleMembers, stagedMembers, swapMembers } from "./swap.js";
 import { whileUnfinished } from "./unfinished.js";
 
 /** What may be in a folder that a command writes. */
@@ -239,7 +239,7 @@ async function takePlace(
     }
     await rm(replaced, { recursive: true, force: true });
   } catch (error) {
-    if (!["EBUSY", "EXDEV", "EPERM", "EACCES"].some((code) => hasCode(error, code))) throw error;
+    if (!cannotRename(error)) throw error;
     // It cannot be renamed after all, for a reason that only trying shows.
     const inside = hiddenNameFor(join(target, MEMBERS));
     const finish = whileUnfinished(() => rmSync(inside, { recursive: true, force: true }));

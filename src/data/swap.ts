@@ -113,11 +113,15 @@ export function moveFile(from: string, to: string): void {
   try {
     renameSync(from, to);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (!["EBUSY", "EXDEV", "EPERM", "EACCES"].includes(code ?? "") || !existsSync(to)) throw error;
+    if (!cannotRename(error) || !existsSync(to)) throw error;
     copyFileSync(from, to);
     unlinkSync(from);
   }
+}
+
+/** Whether the system says that a name cannot be renamed: it is a mount point, or its folder belongs to somebody else. */
+export function cannotRename(error: unknown): boolean {
+  return ["EBUSY", "EXDEV", "EPERM", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 /** Whether there is something of this name, be it a link that leads nowhere. */

@@ -1,9 +1,8 @@
 import type { ReportedLogOptions } from "../data/click_log.js";
-import type { Clicks, ItemValues } from "../data/clicks.js";
+import { type Clicks, type ItemValues, USER_ID, userIdsOf } from "../data/clicks.js";
 import { Turns } from "../data/turns.js";
 import type { Model } from "../model/model.js";
 
-const USER_ID = "user_id";
 /** Looked at between two looks at the clock. */
 const USERS_AT_ONCE = 1024;
 
@@ -18,8 +17,8 @@ export function readsUserIds({ description }: Model): boolean {
  * everybody of the same features gets.
  */
 export function isKnownUser(model: Model, clicks: Clicks): (user: number) => boolean {
-  const { userFeatures, clickOffsets, itemFeatures } = clicks;
-  const ids = readsUserIds(model) ? userFeatures.find(({ name }) => name === USER_ID)?.ids : undefined;
+  const { clickOffsets, itemFeatures } = clicks;
+  const ids = readsUserIds(model) ? userIdsOf(clicks) : undefined;
   const read = itemFeatures.filter(({ name }) => !model.description.config.exclude.includes(name));
   return (user) => {
     if (ids && ids[user] !== 0) return true;

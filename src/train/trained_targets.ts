@@ -1,4 +1,4 @@
-import type { Clicks } from "../data/clicks.js";
+import { type Clicks, USER_ID, userIdsOf } from "../data/clicks.js";
 
 /** A target is found by so many clicks, itself the last; a user with fewer by all of them, from the first one on. */
 const COMPARED = 8;
@@ -14,14 +14,17 @@ const FILTER_BITS = 20;
 export function countTrainedTargets(test: Clicks, training: Clicks): number {
   const [testUsers, trainingUsers] = [userKeys(test), userKeys(training)];
   const [testIds, trainingIds] = [test.itemFeatures[0]!.ids, training.itemFeatures[0]!.ids];
+  const ids = userIdsOf(test);
   const usersOf = new Map<number, number[]>();
   const filter = new Uint8Array(1 << FILTER_BITS);
   for (let user = 0; user < test.users; user++) {
     const [start, end] = [test.clickOffsets[user]!, test.clickOffsets[user + 1]!];
     if (end === start || testIds[end - 1] === 0) continue;
-    if (!hasKnownId(test, user) && end - start < FEWEST_OF_UNKNOWN_USER) continue;
+    if (!ids?.[user] && end - start < FEWEST_OF_UNKNOWN_USER) continue;
     const hash = hashOf(testUsers[user]!, testIds, start, end);
-    usersOf.set(hash, [...(usersOf.get(hash) ?? []), user]);
+    const alike = usersOf.get(hash);
+    if (alike) alike.push(user);
+    else usersOf.set(hash, [user]);
     filter[hash >>> (32 - FILTER_BITS)] = 1;
   }
   const trained = new Uint8Array(test.users);
@@ -52,25 +55,19 @@ function sameClicks(test: Clicks, user: number, trainingIds: Int32Array, start: 
 }
 
 function sameUser(a: Clicks, userOfA: number, b: Clicks, userOfB: number): boolean {
-  const known = hasKnownId(a, userOfA);
+  const known = userIdsOf(a)?.[userOfA];
   return a.userFeatures.every(({ name, ids }, f) => {
     return (known && name !== USER_ID) || ids[userOfA] === b.userFeatures[f]?.ids[userOfB];
   });
 }
 
-const USER_ID = "user_id";
-
-function hasKnownId({ userFeatures }: Clicks, user: number): boolean {
-  const ids = userFeatures.find(({ name }) => name === USER_ID)?.ids;
-  return ids !== undefined && ids[user] !== 0;
-}
-
 /** [users] equal for users that are the same. */
 function userKeys(clicks: Clicks): Int32Array {
-  return Int32Array.from({ length: clicks.users }, (_, user) => {
-    const known = hasKnownId(clicks, user);
-    const used = clicks.userFeatures.filter(({ name }) => !known || name === USER_ID);
-    return used.reduce((hash, { ids }) => mix(hash, ids[user]!), used.length);
+  const { users, userFeatures } = clicks;
+  const ids = userIdsOf(clicks);
+  return Int32Array.from({ length: users }, (_, user) => {
+    if (ids?.[user]) return mix(1, ids[user]);
+    return userFeatures.reduce((hash, feature) => mix(hash, feature.ids[user]!), userFeatures.length);
   });
 }
 

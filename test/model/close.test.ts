@@ -1,6 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -12,41 +11,20 @@ import {
   mineUsers,
   openDataset,
   openModel,
-  parseSchema,
-  prepareDataset,
   recommend,
   saveModel,
   train,
   writeItemVectors,
   writeUserVectors,
 } from "../../src/index.js";
-import { expectError, withFolder } from "../data/temporary.js";
+import { expectError } from "../data/temporary.js";
+import { all, SMALL, withSmallModel } from "../small_model.js";
 
-const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64"];
 const TASKS = "/proc/self/task";
-
-async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = [];
-  for await (const value of values) list.push(value);
-  return list;
-}
-
-/** A log of 600 users, a dataset and a model. */
-async function withModelFolder(work: (at: (name: string) => string) => Promise<void>): Promise<void> {
-  await withFolder(async (folder) => {
-    const at = (name: string) => join(folder, name);
-    const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
-    const lines = Array.from({ length: 600 }, (_, u) => `u${u}\tv${u % 9};v${(u + 1) % 9};v${(u * 5 + 2) % 9}\n`);
-    await writeFile(at("log.tsv"), lines.join(""));
-    await prepareDataset({ logs: [at("log.tsv")], output: at("dataset"), schema, featureAppearLimit: 0 });
-    await train({ dataset: at("dataset"), output: at("model"), set: SET, steps: 2, threads: 1 });
-    await work(at);
-  });
-}
 
 for (const executor of ["native", "reference"] as const) {
   test(`${executor}: a model that is closed answers nothing any more, and may be closed again`, async () => {
-    await withModelFolder(async (at) => {
+    await withSmallModel(async (at) => {
       const [log, output, dataset] = [at("log.tsv"), at("vectors"), await openDataset(at("dataset"))];
       const model = await openModel(at("model"), { executor });
       const shortlists = recommend(model, log);
@@ -76,7 +54,7 @@ for (const executor of ["native", "reference"] as const) {
   });
 
   test(`${executor}: runs in flight are finished when their model is closed`, async () => {
-    await withModelFolder(async (at) => {
+    await withSmallModel(async (at) => {
       const model = await openModel(at("model"), { executor });
       const inputs = {
         user_id: Int32Array.of(1),
@@ -93,7 +71,7 @@ for (const executor of ["native", "reference"] as const) {
   });
 
   test(`${executor}: models that were made of one another are closed one by one`, async () => {
-    await withModelFolder(async (at) => {
+    await withSmallModel(async (at) => {
       const model = await openModel(at("model"), { executor });
       await writeFile(at("new.tsv"), "u1\tnew;v1\n");
       const extended = await extendModel(model, { dataset: await openDataset(at("dataset")), logs: [at("new.tsv")] });
@@ -121,11 +99,11 @@ test("closing ends the threads and frees the weights at once", async () => {
 
 test("training ends its threads, whether or not it succeeds", async () => {
   if (!existsSync(TASKS)) return;
-  await withModelFolder(async (at) => {
+  await withSmallModel(async (at) => {
     const threads = () => readdirSync(TASKS).length;
     const before = threads();
     const options = { dataset: at("dataset"), steps: 2, threads: 3 };
-    await train({ ...options, output: at("a"), set: SET });
+    await train({ ...options, output: at("a"), set: SMALL });
     await train({ ...options, output: at("b"), set: ["lstmWidth=1000000"] }).catch(() => {});
     assert.is(threads(), before);
   });

@@ -17,6 +17,7 @@ import { parseSpace } from "../../src/tune/space.js";
 import { tune } from "../../src/tune/tune.js";
 import { temporaryFolder } from "../cli/run.js";
 import { expectError } from "../data/temporary.js";
+import { all } from "../small_model.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -43,12 +44,6 @@ async function broken(tensor: string, value: number): Promise<Model> {
   const model = await openModel(at("model"), { threads: 1 });
   model.store.write(tensor, Float32Array.of(value), model.store.read(tensor).length - 1);
   return model;
-}
-
-async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = [];
-  for await (const value of values) list.push(value);
-  return list;
 }
 
 test("stores find the first element that is not finite, wherever it is", () => {
