@@ -284,9 +284,20 @@ function mutateNode(root: Node, random: Random): void {
   }
 }
 
+/** The JSON of an input, or undefined where it is none: corpora hold what fuzzers found as well. */
+function parseJson(text: Buffer): unknown {
+  try {
+    return JSON.parse(text.toString());
+  } catch {
+    return undefined;
+  }
+}
+
+/** Bytes changed, or nodes; an input that is no JSON has its bytes changed. */
 function mutateJson(text: Buffer, random: Random): Buffer {
-  if (random(3) === 0) return mutateBytes(text, random);
-  const node = toNode(JSON.parse(text.toString()));
+  const value = random(3) === 0 ? undefined : parseJson(text);
+  if (value === undefined) return mutateBytes(text, random);
+  const node = toNode(value);
   for (let left = 1 + random(2); left > 0; left--) mutateNode(node, random);
   return Buffer.from(format(node));
 }
