@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openModel, recommend } from "../dist/index.js";
+import { openModel, recommend } from "shortlist";
 
 const cli = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const folder = fileURLToPath(new URL("../demo", import.meta.url));

@@ -28,7 +28,7 @@ test("imports point one way", () => {
   const wrong: string[] = [];
   for (const file of files) {
     const [folder] = file.split("/") as [string];
-    if (file === "index.ts" || file === "errors.ts") continue;
+    if (["index.ts", "graph_entry.ts", "errors.ts"].includes(file)) continue;
     assert.ok(ARROWS[folder], `src/${folder} has a line in ARROWS`);
     for (const [, specifier] of readFileSync(join(src, file), "utf8").matchAll(/from "(\.[^"]+)"/g)) {
       const target = normalize(join(dirname(file), specifier!)).replace(/\.js$/, ".ts");

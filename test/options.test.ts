@@ -1,10 +1,8 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { createEngine, createNativeEngine, createReferenceEngine } from "../src/graph_entry.js";
 import {
-  createEngine,
-  createNativeEngine,
-  createReferenceEngine,
   evaluate,
   extendModel,
   inspect,

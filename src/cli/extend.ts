@@ -1,8 +1,7 @@
-import { realpath } from "node:fs/promises";
 import { Command } from "commander";
-import { extendModel, openDataset, openModel, trainingMembers, withModelFolder, writeModel } from "../index.js";
+import { extendModelFolder } from "../index.js";
 import { finiteNumber, type LogFlags, path, paths, withLogFlags } from "./options.js";
-import { LOG_MESSAGES, say, warn } from "./output.js";
+import { LOG_MESSAGES, say } from "./output.js";
 import { whenStopped } from "./stop.js";
 
 interface Flags extends LogFlags {
@@ -19,22 +18,11 @@ export function extendCommand(): Command {
     .requiredOption("--dataset <dataset>", "dataset that the model was trained on", path)
     .requiredOption("--output <model>", "model folder to write", path)
     .option("--boost <x>", "added to the new items' scores: 1 makes them e times as likely", finiteNumber, 1);
-  return withLogFlags(command).action(async (folder: string, logs: string[], { dataset, output, ...flags }: Flags) => {
+  return withLogFlags(command).action(async (folder: string, logs: string[], flags: Flags) => {
+    const { output } = flags;
     whenStopped(() => `${output} is as it was before.`);
-    const extended = await withModelFolder(output, async (target) => {
-      const model = await openModel(folder);
-      const extension = await extendModel(model, {
-        dataset: await openDataset(dataset),
-        logs,
-        ...flags,
-        ...LOG_MESSAGES,
-      });
-      if (extension.added === 0) warn("the logs hold no item that is new to the model: it is written as it was");
-      const isInPlace = (await realpath(folder)) === target;
-      await writeModel(extension.model, target, isInPlace ? await trainingMembers(target) : []);
-      return extension;
-    });
-    const without = extended.withoutAttributes;
-    say(`${output}: ${extended.added} new items${without > 0 ? `, ${without} of them without known attributes` : ""}`);
+    const { added, withoutAttributes } = await extendModelFolder(folder, { logs, ...flags, ...LOG_MESSAGES });
+    const without = withoutAttributes > 0 ? `, ${withoutAttributes} of them without known attributes` : "";
+    say(`${output}: ${added} new items${without}`);
   });
 }

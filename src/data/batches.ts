@@ -20,13 +20,14 @@ import type { ClickTimes } from "./times.js";
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x, which is 0 for the log's latest click and 1
  *   for its earliest and for one without a time or with one that is far off (`clickTimes`); in batches of users in order it
  *   is 0: they ask for the clicks of now (left out where the clicks have no times)
- * - `<item feature>` [positions]; multi-valued: `<item feature>` [values] and `<item feature>_offsets` [positions + 1]
- * - `sample_start`, `sample_end` [samples]: the positions that are the sample's history
- * - `step_position` [steps]: the position that each step of a sequence reads; `run_offsets` [runs + 1]: the steps of each
- *   run, which starts from zero state; `step_start`, `step_end` [samples]: the steps of the sample, a prefix of a run
- * - with `shareItems`, `distinct_item` [distinct]: the items of the positions, each once, in the order of their first
- *   positions; `step_item` [steps]: which of them each step reads
- * - `target` [samples]: item ids; left out by `NextClickBatches`
+ * - `<item feature>` [positions], or, for a multi-valued one, `<item feature>` [values] and `<item feature>_offsets`
+ *   [positions + 1]
+ * - `sample_start` and `sample_end` [samples] delimit the positions that are the sample's history
+ * - `step_position` [steps] has the position that each step of a sequence reads, `run_offsets` [runs + 1] the steps of each
+ *   run, which starts from zero state, `step_start` and `step_end` [samples] the steps of the sample, a prefix of a run
+ * - with `shareItems`, `distinct_item` [distinct] holds the items of the positions, each once, in the order of their first
+ *   positions, and `step_item` [steps] says which of them each step reads
+ * - `target` [samples] holds item ids; `NextClickBatches` leave it out
  */
 export interface Batch {
   /**

@@ -88,7 +88,8 @@ const BASIC_LOG_OPTIONS: Readonly<Record<keyof LogOptions, true>> = {
   signal: true,
 };
 export const LOG_OPTIONS: Readonly<Record<keyof ReportedLogOptions, true>> = { ...BASIC_LOG_OPTIONS, onReport: true };
-const CLICK_LOG_OPTIONS: Readonly<Record<keyof ClickLogOptions, true>> = {
+/** The options of `readClickLog`. */
+export const CLICK_LOG_OPTIONS: Readonly<Record<keyof ClickLogOptions, true>> = {
   ...LOG_OPTIONS,
   schema: true,
   withoutClicks: true,

@@ -1,5 +1,6 @@
-import { ShortlistError } from "../errors.js";
+import { checkOptions, ShortlistError } from "../errors.js";
 import {
+  CLICK_LOG_OPTIONS,
   type Click,
   type ClickLogOptions,
   type LogReport,
@@ -131,12 +132,22 @@ export interface EncodedLog {
 
 const KEPT_CLICKS = 1 << 20;
 
+/** How logs are read that an encoding, which has the schema, turns into numbers. */
+export interface EncodeOptions extends Omit<ClickLogOptions, "schema"> {
+  /** @internal */
+  readonly expected?: ExpectedSizes | undefined;
+}
+
+const { schema: _, ...WITHOUT_SCHEMA } = CLICK_LOG_OPTIONS;
+const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = { ...WITHOUT_SCHEMA, expected: true };
+
 /** Reads logs and looks their tokens up. Errors are those of `readClickLog`. */
 export async function encodeLog(
   logs: readonly string[],
   encoding: Encoding,
-  options: Omit<ClickLogOptions, "schema"> & { readonly expected?: ExpectedSizes | undefined } = {},
+  options: EncodeOptions = {},
 ): Promise<EncodedLog> {
+  checkOptions("encodeLog", options, ENCODE_OPTIONS);
   const { schema } = encoding;
   const { expected, maxLineBytes = encoding.maxLineBytes, ...logOptions } = options;
   const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");

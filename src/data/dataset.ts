@@ -149,7 +149,6 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     );
   }
   const logOptions = (pass: 1 | 2, copies: string) => ({
-    schema,
     onBadLine: options.onBadLine,
     maxLineBytes,
     copies,
@@ -161,7 +160,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     await mkdir(copies);
     const counts = new LogCounts(schema);
     const { onWarning } = options;
-    const report = await readClickLog(logs, { ...logOptions(1, copies), onWarning }, (line) =>
+    const report = await readClickLog(logs, { ...logOptions(1, copies), schema, onWarning }, (line) =>
       counts.add(line.tokens, line.numbers, line.clicks),
     );
     const encoding = counts.encoding(featureAppearLimit);

@@ -33,6 +33,8 @@ export class Vocabulary {
   /**
    * Keeps the values that appear more than `appearLimit` times, by falling count, then by the bytes of the token. The
    * others, and those that were missing from the start, are counted with `<unk>`.
+   *
+   * @internal
    */
   static fromCounts(counts: TokenCounts, appearLimit: number): Vocabulary {
     const kept = [...counts.above(appearLimit)];
@@ -50,6 +52,8 @@ export class Vocabulary {
   /**
    * Gets ready what `tokens` and `idOf` otherwise make when they are asked for the first time, without holding the event
    * loop for long.
+   *
+   * @internal
    */
   async load(turns: Turns): Promise<void> {
     if (this.#lines) {

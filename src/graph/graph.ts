@@ -14,9 +14,11 @@ export interface Tensor {
 
 export type TensorOperand = Tensor | readonly Tensor[];
 
-type OptionalOperands = Readonly<Record<string, TensorOperand | undefined>>;
+/** Operands by slot; a slot that the op can do without may be undefined. */
+export type OptionalOperands = Readonly<Record<string, TensorOperand | undefined>>;
 
-type Attributes = Readonly<Record<string, Attribute>>;
+/** Attributes of an instruction by name. */
+export type Attributes = Readonly<Record<string, Attribute>>;
 
 /** The start value of a stored tensor; `stream` of the random forms is the tensor's name, so adding a tensor moves no other. */
 export type Initializer =

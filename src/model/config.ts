@@ -291,7 +291,11 @@ export const PRESETS: Readonly<Record<string, ModelConfig>> = { default: DEFAULT
  * A preset with changes on top: first those of a configuration object (parsed JSON), then `key=value` texts. The key of a
  * map entry is dotted: `embeddingWidths.item=32`. Throws ERR_CONFIG that names the key, what was expected and received.
  */
-export function resolveConfig(preset: string, changes: unknown = {}, assignments: readonly string[] = []): ModelConfig {
+export function resolveConfig(
+  preset: string,
+  changes: Partial<ModelConfig> = {},
+  assignments: readonly string[] = [],
+): ModelConfig {
   const base = PRESETS[preset];
   if (!base) {
     throw new ShortlistError(
@@ -349,15 +353,24 @@ function checkTogether(config: ModelConfig): void {
   }
 }
 
-/** Reads a configuration file: a JSON object with the keys that differ from a preset's. `resolveConfig` checks them. */
-export async function readConfig(path: string): Promise<unknown> {
-  return parseJson(await readText(path), path, "ERR_CONFIG");
+/**
+ * Reads a configuration file: a JSON object with the keys that differ from a preset's. ERR_CONFIG, which names the file,
+ * where a key is unknown or has an impossible value; keys that do not go together are found by `resolveConfig`.
+ */
+export async function readConfig(path: string): Promise<Partial<ModelConfig>> {
+  const value = parseJson(await readText(path), path, "ERR_CONFIG");
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ShortlistError("ERR_CONFIG", `${path}: Expected a JSON object but received ${JSON.stringify(value)}`);
+  }
+  const config: Record<string, unknown> = {};
+  for (const [key, setting] of Object.entries(value)) setKey(config, key, setting, `${path}: `);
+  return config;
 }
 
 /** Reads the configuration of a saved model, where every key must be there. */
 export function parseConfig(value: unknown, path: string): ModelConfig {
   try {
-    const config = resolveConfig("default", value);
+    const config = resolveConfig("default", value as Partial<ModelConfig>);
     const missing = Object.keys(FIELDS).find((key) => !Object.hasOwn(value as object, key));
     if (missing) throw new ShortlistError("ERR_CONFIG", `Missing configuration key "${missing}"`);
     return { ...config, embeddingWidths: (value as ModelConfig).embeddingWidths };
@@ -371,20 +384,21 @@ function setDottedKey(config: Record<string, unknown>, dotted: string, value: un
   setKey(config, key, rest.length > 0 ? { [rest.join(".")]: value } : value);
 }
 
-function setKey(config: Record<string, unknown>, key: string, value: unknown): void {
+/** `where` opens the messages. */
+function setKey(config: Record<string, unknown>, key: string, value: unknown, where = ""): void {
   const field = FIELDS[key as keyof ModelConfig];
   if (!field || !Object.hasOwn(FIELDS, key)) {
     const nearest = nearestName(key, Object.keys(FIELDS));
     throw new ShortlistError(
       "ERR_CONFIG",
-      `Unknown configuration key "${key}"${nearest ? `. Did you mean "${nearest}"?` : ""}`,
+      `${where}Unknown configuration key "${key}"${nearest ? `. Did you mean "${nearest}"?` : ""}`,
     );
   }
   const expectation = mismatch(field, value);
   if (expectation) {
     throw new ShortlistError(
       "ERR_CONFIG",
-      `Expected "${key}" to be ${expectation} but received ${JSON.stringify(value)}`,
+      `${where}Expected "${key}" to be ${expectation} but received ${JSON.stringify(value)}`,
     );
   }
   config[key] = field.kind === "widths" ? { ...(config[key] as object), ...(value as object) } : value;

@@ -1,3 +1,4 @@
+import { realpath } from "node:fs/promises";
 import { itemAttributes } from "../data/catalogue.js";
 import {
   type Click,
@@ -8,17 +9,17 @@ import {
   type Token,
 } from "../data/click_log.js";
 import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
-import type { Dataset } from "../data/dataset.js";
+import { type Dataset, openDataset } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
 import { itemFeatures } from "../data/schema.js";
 import { TokenTable } from "../data/token_table.js";
 import type { Vocabulary } from "../data/vocabulary.js";
-import { checkOptions, ShortlistError } from "../errors.js";
+import { checkOptions, checkPath, checkPaths, ShortlistError } from "../errors.js";
 import type { TensorStore } from "../executors/executor.js";
 import { createEngine, engineLike } from "../executors/index.js";
 import { countElements } from "../graph/dims.js";
 import { storedTensors } from "../graph/program.js";
-import { expectModel, Model } from "./model.js";
+import { expectModel, Model, openModel, trainingMembers, withModelFolder, writeModel } from "./model.js";
 import { inferenceProgram } from "./programs.js";
 import { predictRow, ridgeRegression, type SparseRows } from "./ridge.js";
 
@@ -100,6 +101,50 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
     added,
     withoutAttributes,
   };
+}
+
+/** What `extendModelFolder` takes: folders instead of an opened dataset and an opened model. */
+export interface ExtendFolderOptions extends Omit<ExtendOptions, "dataset"> {
+  /** Folder of the dataset that the model was trained on. */
+  readonly dataset: string;
+  /** Model folder to write. It may be that of the model itself; its passes and metrics then stay. */
+  readonly output: string;
+}
+
+const EXTEND_FOLDER_OPTIONS: Readonly<Record<keyof ExtendFolderOptions, true>> = { ...EXTEND_OPTIONS, output: true };
+
+/** How many items an extended model has gained. */
+export type ExtensionReport = Omit<Extension, "model">;
+
+/**
+ * `extendModel` from folder to folder. The output is checked and locked before the model is opened: ERR_BUSY where somebody
+ * else is writing it. Logs without a new item are a warning; the model is then written as it was.
+ */
+export async function extendModelFolder(folder: string, options: ExtendFolderOptions): Promise<ExtensionReport> {
+  checkOptions("extendModelFolder", options, EXTEND_FOLDER_OPTIONS);
+  const { dataset, output, ...rest } = options;
+  checkPath("folder", folder);
+  checkPath("dataset", dataset);
+  checkPath("output", output);
+  checkPaths("logs", rest.logs);
+  rest.signal?.throwIfAborted();
+  return withModelFolder(output, async (target) => {
+    const model = await openModel(folder);
+    let extended: Model | undefined;
+    try {
+      const { model: result, ...report } = await extendModel(model, { ...rest, dataset: await openDataset(dataset) });
+      extended = result;
+      if (report.added === 0) {
+        rest.onWarning?.("the logs hold no item that is new to the model: it is written as it was");
+      }
+      const isInPlace = (await realpath(folder)) === target;
+      await writeModel(extended, target, isInPlace ? await trainingMembers(target) : []);
+      return report;
+    } finally {
+      extended?.close();
+      model.close();
+    }
+  });
 }
 
 function trust(count: number, id: number): number {

@@ -221,7 +221,7 @@ export interface CandidateLossInputs {
   readonly logNoise: Tensor;
 }
 
-/** [samples]: the loss of each sample by one of the three ops. */
+/** The loss of each sample [samples] by one of the three ops. */
 export function applyCandidateLoss(graph: Graph, op: GraphOp, name: string, inputs: CandidateLossInputs): Tensor {
   const { logNoise, ...rest } = inputs;
   return graph.apply(op, name, { ...rest, log_noise: logNoise })["loss"]!;

@@ -69,7 +69,7 @@ export interface DropoutOptions {
   readonly site: number;
 }
 
-/** [rows, columns]: the input, some of its elements 0 and the others larger for it. */
+/** The input [rows, columns] with some of its elements set to 0 and the others scaled up, so that means stay as they are. */
 export function dropout(graph: Graph, name: string, inputs: DropoutInputs, options: DropoutOptions): Tensor {
   return graph.apply(dropoutOp, name, { ...inputs }, { ...options })["output"]!;
 }

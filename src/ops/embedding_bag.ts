@@ -140,7 +140,7 @@ export interface EmbeddingBagInputs {
   readonly offsets?: Tensor | undefined;
 }
 
-/** [samples, width]: the mean of the rows of each sample's range. */
+/** The mean of the table's rows that each sample's range of ids names [samples, width]. */
 export function embeddingBag(graph: Graph, name: string, inputs: EmbeddingBagInputs): Tensor {
   return graph.apply(embeddingBagOp, name, { ...inputs })["output"]!;
 }

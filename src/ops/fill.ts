@@ -14,7 +14,7 @@ export const fillOp: Op = {
   cost: () => ({ flops: 0, bytes: 4 }),
 };
 
-/** []: `value`. */
+/** A scalar that holds `value`. */
 export function fill(graph: Graph, name: string, value: number): Tensor {
   return graph.apply(fillOp, name, {}, { value })["output"]!;
 }

@@ -332,7 +332,10 @@ export interface LinearOptions {
   readonly groupOffsets?: Tensor | undefined;
 }
 
-/** [rows, out]: activation(concatenated inputs · weight + bias). Inputs have a row each, or one for each group. */
+/**
+ * `activation`(concatenated inputs · weight + bias) [rows, out]. Each input has a row for each row of the output, or one for
+ * each of its groups (`groupOffsets`).
+ */
 export function linear(
   graph: Graph,
   name: string,

@@ -323,7 +323,7 @@ export interface LstmOptions {
   readonly precision?: Precision;
 }
 
-/** [steps, h]: the hidden state after each step. */
+/** The hidden state after each step [steps, h]. */
 export function lstm(graph: Graph, name: string, inputs: LstmInputs, options: LstmOptions = {}): Tensor {
   const operands = {
     input: inputs.input,

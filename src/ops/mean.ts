@@ -44,7 +44,7 @@ export const meanGradientOp: Op = {
   },
 };
 
-/** []: the mean of all elements; 0 for none. */
+/** The mean of all elements, a scalar; 0 where there are none. */
 export function mean(graph: Graph, name: string, input: Tensor): Tensor {
   return graph.apply(meanOp, name, { input })["output"]!;
 }

@@ -45,7 +45,7 @@ export const nceOp: Op = {
   cost: candidateCost,
 };
 
-/** [samples]: the NCE loss of each sample. */
+/** The NCE loss of each sample [samples]. */
 export function nce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
   return applyCandidateLoss(graph, nceOp, name, inputs);
 }

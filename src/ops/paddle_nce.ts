@@ -50,7 +50,7 @@ export const paddleNceOp: Op = {
   cost: candidateCost,
 };
 
-/** [samples]: PaddlePaddle's NCE loss of each sample. */
+/** PaddlePaddle's NCE loss of each sample [samples]. */
 export function paddleNce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
   return applyCandidateLoss(graph, paddleNceOp, name, inputs);
 }

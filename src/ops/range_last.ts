@@ -90,7 +90,7 @@ export interface RangeLastInputs {
   readonly end: Tensor;
 }
 
-/** [samples, width]: the last row of each sample's range. */
+/** The last row of each sample's range [samples, width]. */
 export function rangeLast(graph: Graph, name: string, inputs: RangeLastInputs): Tensor {
   return graph.apply(rangeLastOp, name, { ...inputs })["output"]!;
 }

@@ -105,7 +105,7 @@ export interface RangeMaxInputs {
   readonly end: Tensor;
 }
 
-/** [samples, width]: the maximum over each sample's range of rows, per column. */
+/** The maximum over each sample's range of rows, column by column [samples, width]. */
 export function rangeMax(graph: Graph, name: string, inputs: RangeMaxInputs): Tensor {
   return graph.apply(rangeMaxOp, name, { ...inputs })["output"]!;
 }

@@ -46,7 +46,7 @@ export const sampledSoftmaxOp: Op = {
   cost: candidateCost,
 };
 
-/** [samples]: the sampled-softmax loss of each sample. */
+/** The sampled-softmax loss of each sample [samples]. */
 export function sampledSoftmax(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
   return applyCandidateLoss(graph, sampledSoftmaxOp, name, inputs);
 }

@@ -157,7 +157,7 @@ export interface SoftmaxOptions {
   readonly skipRows?: number;
 }
 
-/** [samples]: the exact cross-entropy of each sample. */
+/** The exact cross-entropy of each sample [samples], over all items from row `skipRows` on. */
 export function softmax(graph: Graph, name: string, inputs: SoftmaxInputs, options: SoftmaxOptions = {}): Tensor {
   return graph.apply(softmaxOp, name, { ...inputs }, { skip_rows: options.skipRows ?? 0 })["loss"]!;
 }

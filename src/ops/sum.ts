@@ -44,7 +44,7 @@ export const sumGradientOp: Op = {
   },
 };
 
-/** []: the sum of all elements; 0 for none. */
+/** The sum of all elements, a scalar; 0 where there are none. */
 export function sum(graph: Graph, name: string, input: Tensor): Tensor {
   return graph.apply(sumOp, name, { input })["output"]!;
 }

@@ -47,7 +47,7 @@ export interface TargetRankInputs extends ScanInputs {
   readonly target: Tensor;
 }
 
-/** [samples]: the rank of each sample's target, 1 for the best. */
+/** The rank of each sample's target [samples], 1 for the best; targets that tie get the mean of their ranks. */
 export function targetRank(
   graph: Graph,
   name: string,

@@ -61,7 +61,7 @@ export interface TrainOptions extends EngineOptions, ReportedLogOptions {
   /** "default" unless given. */
   readonly preset?: string | undefined;
   /** Configuration keys that differ from the preset's. */
-  readonly config?: unknown;
+  readonly config?: Partial<ModelConfig> | undefined;
   /** The same as `key=value` texts; they win. */
   readonly set?: readonly string[] | undefined;
   /** Stop after this many steps. */

@@ -2,8 +2,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { createEngine } from "../../src/graph_entry.js";
 import {
-  createEngine,
   evaluate,
   extendModel,
   minePopular,

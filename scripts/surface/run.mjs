@@ -1,0 +1,107 @@
+// The public surface: `npm run docs` writes the API reference to docs/api, `npm run check:docs` only checks it, and
+// `npm run check:package` packs the package and checks what a registry would get. Each brings its own packages.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL("./", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const read = (path) => readFileSync(join(root, path), "utf8");
+
+/** Runs a command and ends where it fails; gives what it printed where `quiet`, and shows it otherwise. */
+function run(command, args, { cwd = root, quiet = false } = {}) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd,
+    encoding: "utf8",
+    stdio: quiet ? "pipe" : "inherit",
+  });
+  if (status === 0) return stdout;
+  process.stderr.write(
+    `${stdout ?? ""}${stderr ?? ""}${error?.message ?? ""}\nerror: ${command} ${args.join(" ")} failed\n`,
+  );
+  process.exit(1);
+}
+
+/** Installs the packages of this folder where its lock file is newer. */
+function install() {
+  const installed = join(here, "node_modules/.package-lock.json");
+  const time = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
+  if (time(installed) >= time(join(here, "package-lock.json"))) return;
+  process.stderr.write("Installing typedoc, publint and attw …\n");
+  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel", "warn"], { cwd: here, quiet: true });
+}
+
+const tool = (name) => join(here, "node_modules/.bin", name);
+
+function typedoc(...options) {
+  run(tool("typedoc"), ["--options", join(here, "typedoc.json"), "--logLevel", "Warn", ...options]);
+}
+
+/** Files that the package must have: what `npm install` builds the addon from, what is imported, and what its pages name. */
+function requiredFiles() {
+  const { bin, exports } = JSON.parse(read("package.json"));
+  const entries = Object.values(exports).flatMap((entry) =>
+    typeof entry === "string" ? [entry] : Object.values(entry),
+  );
+  const sources = Object.values(JSON.parse(read("native/sources.json"))).flat();
+  return [
+    ...[...Object.values(bin), ...entries].map((path) => path.replace(/^\.\//, "")),
+    ...sources,
+    ...[
+      "README.md",
+      "LICENSE",
+      "CHANGELOG.md",
+      "ARCHITECTURE.md",
+      "binding.gyp",
+      "CMakeLists.txt",
+      "scripts/sources.mjs",
+    ],
+    "native/include/shortlist/shortlist.h",
+  ];
+}
+
+/** Files that it must not have: tests, measurements, what was built for one machine, and the reference, which is generated. */
+const UNWANTED =
+  /^(test|bench|build[^/]*|node_modules|\.[^/]*)\/|^docs\/api\/|^scripts\/(?!sources\.mjs$)|\.node$|\.tsbuildinfo$/;
+
+function checkPackage() {
+  // Whatever an earlier state compiled would be packed as well.
+  rmSync(join(root, "dist"), { recursive: true, force: true });
+  run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
+  const folder = mkdtempSync(join(tmpdir(), "shortlist-package-"));
+  try {
+    const [{ filename, files }] = JSON.parse(
+      run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { quiet: true }),
+    );
+    const paths = files.map(({ path }) => path);
+    const missing = requiredFiles().filter((path) => !paths.includes(path));
+    const unwanted = paths.filter((path) => UNWANTED.test(path));
+    if (missing.length > 0 || unwanted.length > 0) {
+      process.stderr.write(`error: the package lacks [${missing.join(", ")}] and holds [${unwanted.join(", ")}]\n`);
+      process.exitCode = 1;
+      return;
+    }
+    const tarball = join(folder, filename);
+    run(tool("publint"), ["run", tarball, "--strict"]);
+    // The package has ECMAScript modules alone: what `require` would see is no part of it.
+    run(tool("attw"), [tarball, "--profile", "esm-only", "--format", "ascii", "--no-emoji"]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const commands = {
+  docs: () => typedoc(),
+  "check-docs": () => typedoc("--emit", "none"),
+  "check-package": checkPackage,
+};
+const command = commands[process.argv[2]];
+if (!command) {
+  process.stderr.write(`error: Expected one of ${Object.keys(commands).join(", ")} but received ${process.argv[2]}\n`);
+  process.exit(1);
+}
+install();
+command();

@@ -1,0 +1,83 @@
+/**
+ * What networks are made of: a `Graph` of ops, `gradients` of its loss, the Program that it becomes, and the engines that run
+ * Programs. Training and serving of the recall network are in `shortlist`.
+ *
+ * @module
+ */
+
+export type {
+  Batch,
+  BatchOptions,
+  TrainingBatches,
+  TrainingBatchOptions,
+} from "./data/batches.js";
+export type {
+  Executor,
+  ExecutorOptions,
+  RunInputs,
+  RunOutputs,
+  StepsOptions,
+  StepsResult,
+  StoredTensor,
+  TensorStore,
+} from "./executors/executor.js";
+export {
+  availableIsas,
+  createEngine,
+  createNativeEngine,
+  createReferenceEngine,
+  type Engine,
+  type EngineOptions,
+} from "./executors/index.js";
+export type { NativeEngineOptions } from "./executors/native.js";
+export type { ReferenceOptions } from "./executors/reference.js";
+export { checkProgram } from "./graph/check_program.js";
+export type { Dim, DimSizes } from "./graph/dims.js";
+export {
+  type Gradient,
+  type GradientContext,
+  type GradientRule,
+  type GradientSums,
+  gradients,
+  type RowTerm,
+  type SlotGradient,
+} from "./graph/gradients.js";
+export {
+  type Attributes,
+  Graph,
+  type GraphOp,
+  type Initializer,
+  type InputSlot,
+  type Node,
+  type OptionalOperands,
+  type OutputShape,
+  ShapeOperands,
+  type Tensor,
+  type TensorOperand,
+} from "./graph/graph.js";
+export {
+  type Attribute,
+  type Dtype,
+  formatProgram,
+  type Instruction,
+  type Operand,
+  type Program,
+  parseProgram,
+  type Role,
+  selectOutputs,
+  type TensorSpec,
+} from "./graph/program.js";
+export { initializeStore } from "./model/initialize.js";
+export * as ops from "./ops/index.js";
+export type {
+  Bounds,
+  Cost,
+  CostCall,
+  FloatArray,
+  IntegerArray,
+  KernelCall,
+  Op,
+  TensorData,
+  Value,
+} from "./ops/op.js";
+export type { RandomValues } from "./random/initial_values.js";
