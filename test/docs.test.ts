@@ -1,9 +1,15 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { dirname, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readClickLog } from "../src/data/click_log.js";
+import { DEFAULT_MISSING, parseSchema } from "../src/data/schema.js";
 import { ERROR_CODES } from "../src/errors.js";
 import { type ModelConfig, PRESETS } from "../src/model/config.js";
 import { OPS } from "../src/ops/index.js";
+import { expectError, withFolder } from "./data/temporary.js";
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
 
@@ -35,6 +41,103 @@ test("native/ops/registry.inc and src/ops/index.ts have the same ops", () => {
     ([, name]) => name!,
   );
   assert.equal(native.sort(), [...OPS.keys()].sort());
+});
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+/** What is generated, or not the project's own. */
+const IS_FOREIGN = /(^|\/)(node_modules|dist|build[^/]*|demo|\.git|__pycache__)(\/|$)|^docs\/api\//;
+
+/** The project's files with one of these extensions, by path. */
+function filesOf(extensions: readonly string[], folder = ""): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (IS_FOREIGN.test(entry.isDirectory() ? `${path}/` : path)) return [];
+    if (entry.isDirectory()) return filesOf(extensions, path);
+    return extensions.includes(extname(path)) ? [path] : [];
+  });
+}
+
+/** The anchors of a Markdown text: its headings as GitHub names them. */
+function anchorsOf(text: string): Set<string> {
+  const anchors = new Set<string>();
+  for (const [, heading] of withoutCode(text).matchAll(/^#{1,6} +(.+?) *#*$/gm)) {
+    const plain = heading!.replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").toLowerCase();
+    const slug = plain.replace(/[^\p{L}\p{N}\p{M}_ -]/gu, "").replaceAll(" ", "-");
+    let anchor = slug;
+    for (let again = 1; anchors.has(anchor); again++) anchor = `${slug}-${again}`;
+    anchors.add(anchor);
+  }
+  return anchors;
+}
+
+function withoutCode(text: string): string {
+  return text.replace(/^( *)(```|~~~)[\s\S]*?^\1\2/gm, "");
+}
+
+/** Why a link from a file leads nowhere. */
+function problemOf(target: string, from: string): string | undefined {
+  if (/^[a-z]+:/.test(target)) return target.startsWith("https://") ? undefined : "expected https";
+  const [path, anchor] = target.split("#") as [string, string?];
+  const file = path === "" ? from : join(dirname(from), decodeURIComponent(path));
+  if (file.startsWith("..") || !existsSync(join(root, file))) return "there is no such file";
+  if (anchor === undefined) return undefined;
+  if (!file.endsWith(".md") || statSync(join(root, file)).isDirectory()) return "expected an anchor of a Markdown file";
+  return anchorsOf(readFileSync(join(root, file), "utf8")).has(anchor) ? undefined : "there is no such heading";
+}
+
+test("anchors are those that GitHub makes of headings", () => {
+  const text = "# The *LSTM*, 64 → 64\n```sh\n# no heading\n```\n## [a](b.md) `c_d`\n## A c_d #\n## a c_d\n";
+  assert.equal([...anchorsOf(text)], ["the-lstm-64--64", "a-c_d", "a-c_d-1", "a-c_d-2"]);
+});
+
+test("every link of a Markdown file leads to a file, and to a heading of it", () => {
+  const broken: string[] = [];
+  for (const file of filesOf([".md"])) {
+    const text = withoutCode(readFileSync(join(root, file), "utf8")).replace(/`[^`\n]*`/g, "");
+    const links = [...text.matchAll(/\]\(\s*<?([^)\s>]+)>?[^)]*\)/g), ...text.matchAll(/(?:src|href)="([^"]+)"/g)];
+    for (const [, target] of links) {
+      const problem = problemOf(target!, file);
+      if (problem) broken.push(`${file}: ${target}: ${problem}`);
+    }
+  }
+  assert.equal(broken, []);
+});
+
+test("every page of docs that code or a page names is there, with the heading", () => {
+  const broken: string[] = [];
+  let anchors = 0;
+  for (const file of filesOf([".ts", ".mjs", ".cc", ".h", ".c", ".inc", ".py", ".sh", ".md"])) {
+    const text = readFileSync(join(root, file), "utf8");
+    for (const [, target] of text.matchAll(/(?<![\w/.-])(docs\/\w+\.md(?:#[\w-]+)?)/g)) {
+      if (target!.includes("#")) anchors++;
+      const problem = problemOf(target!, "README.md");
+      if (problem) broken.push(`${file}: ${target}: ${problem}`);
+    }
+    if (/\bMATH(\.md|[,:)])/.test(text) && file !== "test/docs.test.ts") broken.push(`${file}: MATH is docs/math.md`);
+  }
+  assert.equal(broken, []);
+  assert.ok(anchors > 0);
+});
+
+test("docs/click_log.md has every word for a missing value, a schema that can be, and the text of an error", async () => {
+  const text = read("../docs/click_log.md");
+  const listed = /what programs\s+write: ([\s\S]*?)\. A list/.exec(text)![1]!;
+  assert.equal(
+    [...listed.matchAll(/`([^`]+)`/g)].map(([, word]) => word),
+    [...DEFAULT_MISSING],
+  );
+  const schema = parseSchema(JSON.parse(/```json\n([\s\S]*?)```/.exec(text)![1]!));
+  assert.equal(schema.missing, ["NULL", "n.a."]);
+  await withFolder(async (folder) => {
+    const log = join(folder, "clicks.tsv");
+    await writeFile(log, `${"u1\t31\tv1:a:x:1\t\n".repeat(16)}u2\told\tv1:a:x:1\t\n`);
+    const message = /```\nclicks\.tsv:17: (.*)\n```/.exec(text)![1]!;
+    await expectError(
+      readClickLog([log], { schema }, () => {}),
+      "ERR_LOG",
+      `${log}:17: ${message}`,
+    );
+  });
 });
 
 test.run();

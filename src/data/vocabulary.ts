@@ -267,7 +267,8 @@ function checkLines(bytes: Buffer, fail: (line: number, expected: string, receiv
 }
 
 /**
- * q [counts]: q(i) = count(i)^power / Σ count^power with q(`<unk>`) = 0. Power 1 is the original's, 0.75 word2vec's.
+ * q [counts]: q(i) = count(i)^power / Σ count^power with q(`<unk>`) = 0. Power 1 is the original's, 0.75
+ * word2vec's (docs/math.md#vocabulary-and-noise).
  */
 export function noiseDistribution(counts: ArrayLike<number>, power: number): Float64Array {
   if (!Number.isFinite(power)) {

@@ -195,7 +195,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
 /** The original's widths for the features of the default schema; another schema need not have them. */
 export const ORIGINAL_WIDTHS = { user_id: 64, province: 8, city: 16, phone: 16, item: 64, category: 8, tags: 64 };
 
-/** PaddlePaddle's youtube_recall: its network, loss, initialisation, decay and optimizer (MATH: "Paddle's own"). */
+/** PaddlePaddle's youtube_recall: its network, loss, start values, decay and optimizer (docs/math.md#the-network). */
 const PADDLE: ModelConfig = {
   window: 20,
   windows: "sliding",

@@ -40,7 +40,7 @@ export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOpt
 /**
  * Tensors of the network are named `layer.part`; only inputs have no dot, so a feature may have any name.
  *
- * The recall network (Covington et al. 2016; PaddlePaddle's youtube_recall), up to the user vector: the clicked items
+ * The recall network (docs/math.md#the-network), up to the user vector: the clicked items
  * through an LSTM, read at its last state or its maximum over time (or their mean), item attributes beside them or averaged
  * over the window, user features looked up; all concatenated, then the hidden ReLU layers and the user vector [samples, userVectorWidth]. Which features there
  * are is the schema's say.

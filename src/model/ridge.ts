@@ -27,7 +27,7 @@ const MOST_ITERATIONS = 500;
 const TOLERANCE = 1e-4;
 
 /**
- * Weighted ridge regression of several targets at once: B [columns, width] that minimises
+ * Weighted ridge regression of several targets at once (docs/math.md#new-items): B [columns, width] that minimises
  *
  *     Σ_i weights_i · ‖y_i − x_i·B‖² + λ · ‖B without its row 0‖²
  *

@@ -13,7 +13,7 @@ import {
 const ATTRIBUTES = { epsilon: 1e-6, epsilon_inside: false };
 
 /**
- * AdaGrad (Duchi et al. 2011), in place:
+ * AdaGrad (Duchi et al. 2011; docs/math.md#optimizers), in place:
  *
  *     a += g²,   θ −= η·g / (√a + ε);   with `epsilon_inside` θ −= η·g / √(a + ε), as PaddlePaddle has it.
  */

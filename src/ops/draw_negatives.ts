@@ -4,7 +4,7 @@ import { checkWhole } from "./numerics.js";
 import { checkIds, type Op, promise } from "./op.js";
 
 /**
- * Draws from a noise distribution with replacement, by an alias table (Walker 1977; Vose 1991): draw d of sample s in a
+ * Draws from a noise distribution with replacement, by an alias table (Walker 1977; Vose 1991; docs/math.md#draws): draw d of sample s in a
  * step takes words 2(d mod 2) and 2(d mod 2) + 1, called w and v, of the Philox 4×32-10 block with counter
  * (⌊d / 2⌋, s, step, 0) and key (seed, 1):
  *

@@ -4,7 +4,7 @@ import { checkRate, keepAbove } from "./numerics.js";
 import type { Op } from "./op.js";
 
 /**
- * Dropout (Srivastava et al. 2014): an element is set to 0 with probability `rate` and divided by 1 − rate otherwise.
+ * Dropout (Srivastava et al. 2014; docs/math.md#dropout): an element is set to 0 with probability `rate` and divided by 1 − rate otherwise.
  * With B = ⌈columns / 4⌉, element (r, c) takes word ⌊c / B⌋ of the Philox 4×32-10 block with counter
  * (c mod B, r, step, site) and key (seed, 5), and is kept where that word is at least rate · 2³². `site` tells the
  * dropouts of one step apart. Linear, so the gradient is the same op with the same draws.

@@ -19,7 +19,7 @@ const LSTM_INPUTS: Record<string, InputSlot> = {
 
 /**
  * LSTM over ranges of steps (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; peepholes: Gers &
- * Schmidhuber 2000). Gate order i, f, g, o; step s reads x = input[position[s]]:
+ * Schmidhuber 2000; docs/math.md#lstm). Gate order i, f, g, o; step s reads x = input[position[s]]:
  *
  *     i = σ(x Wᵢ + h₋ Rᵢ + pᵢ∘c₋ + bᵢ)   f = σ(x W_f + h₋ R_f + p_f∘c₋ + b_f)   g = tanh(x W_g + h₋ R_g + b_g)
  *     c = f∘c₋ + i∘g                     o = σ(x Wₒ + h₋ Rₒ + pₒ∘c + bₒ)        h = o∘tanh(c)

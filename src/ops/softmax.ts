@@ -11,7 +11,7 @@ const SOFTMAX_INPUTS: Record<string, InputSlot> = {
 };
 
 /**
- * Exact cross-entropy over the items from `skip_rows` on (1 leaves out `<unk>`):
+ * Exact cross-entropy over the items from `skip_rows` on (1 leaves out `<unk>`; docs/math.md#losses):
  *
  *     loss[s] = log Σᵢ exp(wᵢ·u + bᵢ) − (w·u + b)_target.
  *

@@ -3,7 +3,7 @@ import { checkIds, type Op } from "./op.js";
 import { checkScan, checkScanIds, excludedOf, SCAN_INPUTS, type ScanInputs, scan, scanCost } from "./top_n.js";
 
 /**
- * The target's rank among the items from `skip_rows` on, by w·u + b, ties by mid-rank:
+ * The target's rank among the items from `skip_rows` on, by w·u + b, ties by mid-rank (docs/math.md#evaluation):
  *
  *     rank = 1 + |{candidates with a higher score}| + ½ |{other candidates with an equal one}|.
  *

@@ -9,7 +9,7 @@ export interface AliasTable {
 const FULL = 2 ** 32;
 
 /**
- * The alias table (Walker 1977; Vose 1991) of non-negative weights [n]. Thresholds are whole numbers, so that every
+ * The alias table (Walker 1977; Vose 1991; docs/math.md#draws) of non-negative weights [n]. Thresholds are whole numbers, so that every
  * executor draws alike; each column's implied probability is within 2⁻³¹ / n of weight / Σ weights. A column with
  * probability 1 has itself as alias, one of weight 0 threshold 0.
  */

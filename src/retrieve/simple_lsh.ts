@@ -1,6 +1,6 @@
 /*
  * SIMPLE-LSH (Neyshabur & Srebro, "On symmetric and asymmetric LSHs for inner product search", ICML 2015): a transform
- * after which the cosine order of items for a user is the order of their inner products. All matrices are flat, row-major.
+ * (docs/math.md#retrieval) after which the cosine order of items for a user is the order of their inner products. All matrices are flat, row-major.
  */
 
 type Matrix = Float32Array | Float64Array;

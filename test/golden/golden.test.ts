@@ -366,7 +366,7 @@ const networkKind: Kind = {
   },
 };
 
-/** The network of MATH.md with the vector's tiny sizes: history → LSTM → maximum; two ReLU layers; NCE. */
+/** The network (docs/math.md#the-network) with the vector's tiny sizes: history → LSTM → maximum; two ReLU layers; NCE. */
 function network(trial: Trial, vector: Vector, parameter: (key: string) => Tensor) {
   const { graph } = trial;
   const batch = vector["batch"] as Vector;
