@@ -48,7 +48,7 @@ export type { ClickTimes, OrderReport } from "./data/times.js";
 export { removeUnfinished } from "./data/unfinished.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";
 export { ERROR_CODES, type ErrorCode, ShortlistError } from "./errors.js";
-export { type ModelConfig, PRESETS, readConfig, resolveConfig } from "./model/config.js";
+export { type CatalogueConfig, type ModelConfig, PRESETS, readConfig, resolveConfig } from "./model/config.js";
 export {
   type ExtendFolderOptions,
   type ExtendOptions,
@@ -66,6 +66,7 @@ export {
   type ModelInspection,
 } from "./model/inspect.js";
 export { Model, type ModelDescription, openModel, saveModel } from "./model/model.js";
+export type { RankingMetrics, TrainingRecord } from "./model/training_record.js";
 export {
   type MineOptions,
   type MineSimilarOptions,
@@ -90,11 +91,13 @@ export {
   writeItemVectors,
   writeUserVectors,
 } from "./retrieve/vectors.js";
+export type { EarlyStoppingState } from "./train/early_stopping.js";
 export { type EvaluateOptions, type Evaluation, evaluate, type RankingOptions } from "./train/evaluate.js";
-export type { RankingMetrics } from "./train/metrics.js";
+export type { PassSums, TrainedPass, TrainingPosition, TrainingState } from "./train/loop.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";
+export { type PassJudgement, type SessionOptions, type SessionState, TrainingSession } from "./train/session.js";
 export { type PassResult, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
-export type { TrainedPass, TrainingState } from "./train/training_loop.js";
+export type { TrainingTensor } from "./train/training_network.js";
 export { TransitionRanking } from "./train/transitions.js";
 export type { Trial } from "./tune/results.js";
 export { type Choice, parseSpace, readSpace, type SearchSpace, type Settings } from "./tune/space.js";

@@ -167,6 +167,37 @@ void check_config(const Json& config) {
   check_together(config);
 }
 
+// ---- how the weights came to be: src/model/training_record.ts --------------------------------------------------------------
+
+const double kLargestCount = 9007199254740991;
+
+bool are_numbers(const Json* object) {
+  bool all = object != nullptr && object->is_object();
+  if (!all) return false;
+  for (const Json::Member& member : object->members()) all = all && member.second.is_number();
+  return all;
+}
+
+bool are_metrics(const Json& value) {
+  const Json* const mrr = value.find("mrr");
+  return are_numbers(value.find("hitRate")) && are_numbers(value.find("ndcg")) && mrr != nullptr && mrr->is_number();
+}
+
+// Inference has no use for it; members of other names may stand beside these.
+void check_training(const Json* training) {
+  if (training == nullptr) return;
+  if (!training->is_object()) fail("Expected \"training\" to be an object");
+  const auto check = [&](const char* name, bool (*fits)(const Json&)) {
+    const Json* const value = training->find(name);
+    if (value != nullptr && !fits(*value)) fail(std::string("\"training.") + name + "\" has an impossible value");
+  };
+  check("preset", [](const Json& value) { return value.is_string(); });
+  for (const char* number : {"passes", "loss"}) check(number, [](const Json& value) { return value.is_number(); });
+  for (const char* count : {"seed", "steps", "samples", "extendedItems"}) check(count, [](const Json& value) { return is_integer(value, 0, kLargestCount); });
+  check("heldOut", [](const Json& value) { return value.string() == "last"; });
+  check("validation", are_metrics);
+}
+
 // ---- the schema: src/data/schema.ts --------------------------------------------------------------------------------------
 
 // Names that Programs use for tensors and dims of their own.
@@ -293,6 +324,7 @@ Config Config::parse(const Json& head) {
   Config result = {};
   const Json& config = member(head, "config");
   check_config(config);
+  check_training(head.find("training"));
   result.window = static_cast<int64_t>(number_of(config, "window"));
   result.vector_width = static_cast<int64_t>(number_of(config, "userVectorWidth"));
   result.growing = text_of(config, "windows") == "growing";

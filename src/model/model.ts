@@ -25,6 +25,7 @@ import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } 
 import { checkModel } from "./check_model.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 import { describeNotFinite } from "./finite.js";
+import { parseTrainingRecord, type TrainingRecord } from "./training_record.js";
 
 const FORMAT = "shortlist-model";
 const VERSION = 1;
@@ -43,8 +44,8 @@ export function passFolder(pass: number): string {
 /** What a model knows besides its Program and weights. */
 export interface ModelDescription extends Encoding {
   readonly config: ModelConfig;
-  /** How it came to be: preset, seed, samples, loss … */
-  readonly training: Readonly<Record<string, unknown>>;
+  /** How the weights came to be. */
+  readonly training: TrainingRecord;
 }
 
 /** A trained network, ready to run: its inference Program over its weights. It owns its engine and its store. */
@@ -301,7 +302,7 @@ export function parseDescription(
     }
     numbers.set(name, { mean: mean!, standardDeviation: standardDeviation! });
   }
-  const training = (head["training"] ?? {}) as Record<string, unknown>;
+  const training = parseTrainingRecord(head["training"], path);
   const maxLineBytes = head["max_line_bytes"];
   if (!isMaxLineBytes(maxLineBytes))
     throw new ShortlistError("ERR_MODEL", `${path}: The max_line_bytes are impossible`);

@@ -165,11 +165,10 @@ function optimizerInputs(graph: Graph): OptimizerInputs {
 }
 
 /**
- * Brings the whole output table up to `step` where its decay is made up for row by row (`l2Output`), to be run before
- * the table is read by anything but training; undefined where there is no such decay. `rows` holds every row, `count`
- * their number.
+ * Applies the lazy decay of the output table (`l2Output`) to all its rows, up to `step`. It is to be run before anything but
+ * training reads the table; undefined where there is no such decay. `rows` holds every row, `count` their number.
  */
-export function settlingProgram(config: ModelConfig, items: number): Program | undefined {
+export function flushDecayProgram(config: ModelConfig, items: number): Program | undefined {
   if (!config.l2Output || config.l2 === 0) return undefined;
   const graph = new Graph();
   const weight = graph.parameter("output.weight", [items, config.userVectorWidth], { kind: "zeros" });

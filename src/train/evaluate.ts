@@ -11,9 +11,10 @@ import {
 import type { Dataset } from "../data/dataset.js";
 import { checkChoice, checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
 import { expectModel, type Model } from "../model/model.js";
+import { LAST_CLICKS, type RankingMetrics } from "../model/training_record.js";
 import { checkScores } from "../retrieve/scores.js";
 import { watchedItems } from "../retrieve/watched.js";
-import { PopularityRanking, type RankingMetrics, rankingMetrics } from "./metrics.js";
+import { PopularityRanking, rankingMetrics } from "./metrics.js";
 import { countTrainedTargets } from "./trained_targets.js";
 import { TransitionRanking } from "./transitions.js";
 
@@ -90,11 +91,8 @@ export async function evaluate(model: Model, log: string, options: EvaluateOptio
 
 /** The clicks of its dataset that a model was trained on. */
 function trainingClicksOf({ description }: Model, { clicks }: Dataset): Clicks {
-  return description.training["heldOut"] === LAST_CLICKS ? holdOutLastClicks(clicks) : clicks;
+  return description.training.heldOut === LAST_CLICKS ? holdOutLastClicks(clicks) : clicks;
 }
-
-/** What a model's description says was held out from training, if that was each user's last click. */
-export const LAST_CLICKS = "last";
 
 /** Whom to evaluate. */
 export interface EvaluationSet {

@@ -1,9 +1,4 @@
-/** Ranking metrics by list length K. */
-export interface RankingMetrics {
-  readonly hitRate: Record<string, number>;
-  readonly ndcg: Record<string, number>;
-  readonly mrr: number;
-}
+import type { RankingMetrics } from "../model/training_record.js";
 
 /**
  * HitRate@K, NDCG@K and MRR of one target a user, over all users. `ranks[i]` is the target's rank among all candidates
@@ -29,6 +24,11 @@ export function rankingMetrics(ranks: ArrayLike<number>, tops: readonly number[]
   let reciprocal = 0;
   for (let i = 0; i < ranks.length; i++) reciprocal += 1 / ranks[i]!;
   return { hitRate, ndcg, mrr: reciprocal / users };
+}
+
+/** The ranking metrics of something that has others beside them. */
+export function rankingOf({ hitRate, ndcg, mrr }: RankingMetrics): RankingMetrics {
+  return { hitRate, ndcg, mrr };
 }
 
 /** Ranks a target by the items' counts, the way `target_rank` ranks it by score: the baseline that a model must beat. */

@@ -3,17 +3,8 @@ import { type Clicks, holdOutLastClicks } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
 import { ShortlistError } from "../errors.js";
-import {
-  type Evaluation,
-  type EvaluationSet,
-  encodeTestLog,
-  hasKnownTarget,
-  hasNewTarget,
-  LAST_CLICKS,
-} from "./evaluate.js";
-
-/** Passes without a better result after which training stops, unless given. */
-export const DEFAULT_PATIENCE = 2;
+import { LAST_CLICKS } from "../model/training_record.js";
+import { type Evaluation, type EvaluationSet, encodeTestLog, hasKnownTarget, hasNewTarget } from "./evaluate.js";
 
 /** What training reads and what it is judged by. */
 export interface Validation {

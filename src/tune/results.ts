@@ -6,7 +6,7 @@ import { LOCK_INSIDE } from "../data/lock.js";
 import { type FolderKind, withOutputFolder } from "../data/output_folder.js";
 import { ShortlistError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
-import type { RankingMetrics } from "../train/metrics.js";
+import type { RankingMetrics } from "../model/training_record.js";
 import type { Settings } from "./space.js";
 
 /** A trial, trained with the passes of a rung: a line of trials.jsonl. */

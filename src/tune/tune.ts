@@ -5,7 +5,7 @@ import { openDataset } from "../data/dataset.js";
 import { whileUnfinished } from "../data/unfinished.js";
 import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
-import { LAST_CLICKS } from "../train/evaluate.js";
+import { LAST_CLICKS } from "../model/training_record.js";
 import { type TrainOptions, train } from "../train/trainer.js";
 import { rankTrials, SearchFolder, type Trial } from "./results.js";
 import { checkSpace, drawTrials, type SearchSpace, type Settings } from "./space.js";

@@ -218,6 +218,7 @@ const VALUES = [
     '"ignore"',
     '"auto"',
     '"softmax"',
+    '"last"',
     '"lstm|mean"',
     '"\\ud800"',
     '"a\\u0000b"',
@@ -321,6 +322,9 @@ function inputsOf(name: string, mutate: (input: Buffer, random: Random) => Buffe
 /** Each key of each object of a configuration missing, and with every value above. */
 function everyValue(text: Buffer): Buffer[] {
   const original = JSON.parse(text.toString());
+  original.training.heldOut = "last";
+  original.training.extendedItems = 3;
+  original.training.validation = { hitRate: { "10": 0.5 }, ndcg: { "10": 0.25 }, mrr: 0.125 };
   const inputs: Buffer[] = [];
   for (const part of [
     original,
@@ -328,6 +332,9 @@ function everyValue(text: Buffer): Buffer[] {
     original.schema,
     original.schema.columns[0],
     original.schema.click[1],
+    original.training,
+    original.training.validation,
+    original.training.validation.ndcg,
   ]) {
     for (const key of Object.keys(part)) {
       const before = part[key];

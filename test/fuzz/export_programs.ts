@@ -11,7 +11,7 @@ import { createReferenceEngine } from "../../src/executors/reference.js";
 import { countElements } from "../../src/graph/dims.js";
 import { type Program, STORED_ROLES } from "../../src/graph/program.js";
 import type { ModelConfig } from "../../src/model/config.js";
-import { inferenceProgram, settlingProgram } from "../../src/model/programs.js";
+import { flushDecayProgram, inferenceProgram } from "../../src/model/programs.js";
 import { OPS } from "../../src/ops/index.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { scalars, trainingCase } from "../executors/training_case.js";
@@ -102,14 +102,14 @@ function networkExports(): Exported[] {
     const all: Record<string, TensorData> = { ...given, ...excluded };
     const sizes = { ...dims, top: 3, excluded: 2 };
     const programs = [training, exported(`inference: ${name}`, inference, sizes, (tensor) => all[tensor])];
-    const settling = settlingProgram(config, 9);
-    if (!settling) return programs;
+    const flushDecay = flushDecayProgram(config, 9);
+    if (!flushDecay) return programs;
     const rows: Record<string, TensorData> = {
       rows: Int32Array.from({ length: 9 }, (_, i) => i),
       count: Int32Array.of(9),
       step: Uint32Array.of(3),
     };
-    return [...programs, exported(`settling: ${name}`, settling, {}, (tensor) => rows[tensor] ?? new Uint32Array(9))];
+    return [...programs, exported(`settling: ${name}`, flushDecay, {}, (tensor) => rows[tensor] ?? new Uint32Array(9))];
   });
 }
 

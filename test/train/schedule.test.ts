@@ -3,10 +3,14 @@ import * as assert from "uvu/assert";
 import type { TrainingBatches } from "../../src/data/batches.js";
 import type { Executor, StepsOptions } from "../../src/executors/executor.js";
 import { resolveConfig } from "../../src/model/config.js";
-import { TrainingLoop } from "../../src/train/training_loop.js";
+import { TrainingLoop } from "../../src/train/loop.js";
 
-/** The learning rate of each of `steps` steps, six a pass. */
-async function learningRates(config: Record<string, unknown>, steps: number): Promise<number[]> {
+/** The learning rate of each of `steps` steps, six a pass, in calls of at most `atOnce` steps. */
+async function learningRates(
+  config: Record<string, unknown>,
+  steps: number,
+  atOnce = Number.POSITIVE_INFINITY,
+): Promise<number[]> {
   const rates: number[] = [];
   const executor = {
     runSteps: async (_: TrainingBatches, { steps, scalars }: StepsOptions) => {
@@ -18,7 +22,7 @@ async function learningRates(config: Record<string, unknown>, steps: number): Pr
   const batches = { samplesPerPass: 12, batchesPerPass: 6 } as TrainingBatches;
   const loop = new TrainingLoop(executor, batches, { config: resolveConfig("default", config), seed: 1, steps });
   while (!loop.done) {
-    const { learningRate } = await loop.runPass();
+    const { learningRate } = await loop.run(atOnce);
     assert.is(Math.fround(learningRate), rates.at(-1));
   }
   return rates;
@@ -35,7 +39,9 @@ test("the learning rate rises in a line, then falls along half a cosine to its s
   const config = { learningRate: 0.8, warmupSteps: 4, finalLearningRate: 0.5 };
   // After the rise, step i of 8 has .8 · (½ + ½ · ½ · (1 + cos(π i / 8))).
   const fall = Array.from({ length: 8 }, (_, i) => 0.8 * (0.5 + 0.25 * (1 + Math.cos((Math.PI * i) / 8))));
-  near(await learningRates(config, 12), [0.2, 0.4, 0.6, 0.8, ...fall]);
+  const rates = [0.2, 0.4, 0.6, 0.8, ...fall];
+  near(await learningRates(config, 12), rates);
+  near(await learningRates(config, 12, 5), rates);
 });
 
 test("without a rise and a fall it stays as it is", async () => {

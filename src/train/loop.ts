@@ -3,36 +3,62 @@ import { ShortlistError } from "../errors.js";
 import type { Executor, StepsResult } from "../executors/executor.js";
 import type { ModelConfig } from "../model/config.js";
 import { ProfileSums, type TrainingProfile } from "./profile.js";
+import { learningRateAt } from "./schedule.js";
 
-/** Where training stands. */
+/** Progress of training, after each step. */
 export interface TrainingState {
   /** From 1. */
   readonly pass: number;
   readonly passes: number;
   readonly step: number;
   readonly steps: number;
-  /** Of a sample, averaged over this pass so far. */
+  /** Mean loss per sample in this pass so far. */
   readonly loss: number;
   readonly samplesPerSecond: number;
   readonly secondsLeft: number;
 }
 
-/** What a pass did. `step`, `samples` and `seconds` count from the start of training, saving and evaluation left out. */
+/** What a pass did so far. `step`, `samples` and `seconds` count from the start of training, saving and evaluation left out. */
 export interface TrainedPass {
   /** From 1. */
   readonly pass: number;
-  /** How much of the pass was run: 1 unless `steps` cuts it short. */
+  /** Share of the pass that was run: 1 unless it was left before its end. */
   readonly part: number;
   readonly step: number;
   readonly samples: number;
   readonly seconds: number;
-  /** Of the pass's last step. */
+  /** Learning rate of the last step. */
   readonly learningRate: number;
-  /** Of a sample, averaged over this pass. */
+  /** Mean loss per sample in this pass. */
   readonly loss: number;
-  /** Of this pass. */
+  /** Speed in this pass. */
   readonly samplesPerSecond: number;
 }
+
+/** Where training stands, between two steps: plain data, all that the loop needs to go on. */
+export interface TrainingPosition {
+  /** Steps that were run. */
+  readonly step: number;
+  /** The pass of the next step, from 1. */
+  readonly pass: number;
+  /** The batch of the next step, from 0 in its pass. */
+  readonly batch: number;
+  /** Samples of the steps that were run, and the seconds that they took. */
+  readonly samples: number;
+  readonly seconds: number;
+  /** Sums over the steps of the pass that has begun; zeros between two passes. */
+  readonly passSums: PassSums;
+}
+
+/** Sums over the steps of a pass. */
+export interface PassSums {
+  /** Sum of the samples' losses. */
+  readonly loss: number;
+  readonly samples: number;
+  readonly seconds: number;
+}
+
+const NO_SUMS: PassSums = { loss: 0, samples: 0, seconds: 0 };
 
 export interface TrainingLoopOptions {
   readonly config: ModelConfig;
@@ -47,10 +73,10 @@ export interface TrainingLoopOptions {
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
 }
 
-/** A call of the engine runs as many steps as last so long: its own cost is nothing then, and progress is still smooth. */
+/** Target duration of one call of the engine: long enough to hide the call's overhead, short enough for smooth progress. */
 const SECONDS_A_CALL = 0.03;
 
-/** Runs the steps of training, pass by pass. */
+/** Runs the steps of training in order, and keeps count of them. */
 export class TrainingLoop {
   readonly #executor: Executor;
   readonly #batches: TrainingBatches;
@@ -59,6 +85,7 @@ export class TrainingLoop {
   #step = 0;
   #samples = 0;
   #seconds = 0;
+  #passSums = NO_SUMS;
   #stepsACall = 1;
 
   constructor(executor: Executor, batches: TrainingBatches, options: TrainingLoopOptions) {
@@ -78,13 +105,41 @@ export class TrainingLoop {
     return this.#profile?.take(this.#seconds, this.#executor.profile!);
   }
 
-  /** Runs the steps of the next pass, or those of them that there are; ERR_DIVERGED where a loss is not finite. */
-  async runPass(): Promise<TrainedPass> {
+  get position(): TrainingPosition {
+    const { batchesPerPass } = this.#batches;
+    return {
+      step: this.#step,
+      pass: Math.floor(this.#step / batchesPerPass) + 1,
+      batch: this.#step % batchesPerPass,
+      samples: this.#samples,
+      seconds: this.#seconds,
+      passSums: this.#passSums,
+    };
+  }
+
+  /** Goes on from a position; ERR_OPTION where a pass of its training has another number of batches. */
+  restore({ step, pass, batch, samples, seconds, passSums }: TrainingPosition): void {
+    const { batchesPerPass } = this.#batches;
+    if (step !== (pass - 1) * batchesPerPass + batch || batch >= batchesPerPass || step > this.#options.steps) {
+      throw new ShortlistError(
+        "ERR_OPTION",
+        `Expected a position within ${this.#options.steps} steps, ${batchesPerPass} a pass, but received step ${step} as batch ${batch} of pass ${pass}`,
+      );
+    }
+    this.#step = step;
+    this.#samples = samples;
+    this.#seconds = seconds;
+    this.#passSums = { ...passSums };
+  }
+
+  /**
+   * Runs `most` steps, or those that are left in this pass, or in training. ERR_DIVERGED where a loss is not finite. What it
+   * resolves to tells of the whole pass, also where the pass takes several calls.
+   */
+  async run(most = Number.POSITIVE_INFINITY): Promise<TrainedPass> {
     const { batchesPerPass } = this.#batches;
     const pass = Math.floor(this.#step / batchesPerPass);
-    const end = Math.min(this.#options.steps, (pass + 1) * batchesPerPass);
-    const [samplesBefore, secondsBefore] = [this.#samples, this.#seconds];
-    const loss = new MeanLoss();
+    const end = Math.min(this.#options.steps, (pass + 1) * batchesPerPass, this.#step + most);
     let started = performance.now();
     while (this.#step < end) {
       this.#options.signal?.throwIfAborted();
@@ -96,9 +151,11 @@ export class TrainingLoop {
       const now = performance.now();
       const secondsAStep = (now - started) / 1000 / steps;
       started = now;
-      this.#addSteps(result, steps, secondsAStep, loss);
+      this.#addSteps(result, steps, secondsAStep);
       this.#stepsACall = Math.max(1, Math.round(SECONDS_A_CALL / secondsAStep));
     }
+    const sums = this.#passSums;
+    if (this.#step % batchesPerPass === 0) this.#passSums = NO_SUMS;
     return {
       pass: pass + 1,
       part: end / batchesPerPass - pass,
@@ -106,8 +163,8 @@ export class TrainingLoop {
       samples: this.#samples,
       seconds: this.#seconds,
       learningRate: this.#learningRateAt(this.#step - 1),
-      loss: loss.value,
-      samplesPerSecond: (this.#samples - samplesBefore) / (this.#seconds - secondsBefore),
+      loss: sums.loss / sums.samples,
+      samplesPerSecond: sums.samples / sums.seconds,
     };
   }
 
@@ -119,7 +176,7 @@ export class TrainingLoop {
     };
   }
 
-  #addSteps(result: StepsResult, count: number, secondsAStep: number, loss: MeanLoss): void {
+  #addSteps(result: StepsResult, count: number, secondsAStep: number): void {
     const { config, steps, onProgress } = this.#options;
     for (let i = 0; i < count; i++) {
       const samples = result.dims["samples"]![i]!;
@@ -127,7 +184,12 @@ export class TrainingLoop {
       if (!Number.isFinite(batchLoss)) {
         throw diverged(`The loss of step ${this.#step + 1} is ${batchLoss}`, config);
       }
-      loss.add(batchLoss * (config.reduction === "mean" ? samples : 1), samples);
+      const sums = this.#passSums;
+      this.#passSums = {
+        loss: sums.loss + batchLoss * (config.reduction === "mean" ? samples : 1),
+        samples: sums.samples + samples,
+        seconds: sums.seconds + secondsAStep,
+      };
       this.#samples += samples;
       this.#seconds += secondsAStep;
       this.#step++;
@@ -136,19 +198,15 @@ export class TrainingLoop {
         passes: config.passes,
         step: this.#step,
         steps,
-        loss: loss.value,
+        loss: this.#passSums.loss / this.#passSums.samples,
         samplesPerSecond: this.#samples / this.#seconds,
         secondsLeft: (this.#seconds / this.#step) * (steps - this.#step),
       });
     }
   }
 
-  /** A linear rise, then half a cosine. */
   #learningRateAt(step: number): number {
-    const { learningRate, warmupSteps, finalLearningRate } = this.#options.config;
-    if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;
-    const progress = (step - warmupSteps) / Math.max(1, this.#options.steps - warmupSteps);
-    return learningRate * (finalLearningRate + (1 - finalLearningRate) * 0.5 * (1 + Math.cos(Math.PI * progress)));
+    return learningRateAt(step, this.#options.steps, this.#options.config);
   }
 }
 
@@ -158,19 +216,4 @@ export function diverged(problem: string, { learningRate }: ModelConfig): Shortl
     "ERR_DIVERGED",
     `${problem}. Lower learningRate (now ${learningRate}) or change the optimizer`,
   );
-}
-
-/** Mean of the samples' losses. */
-class MeanLoss {
-  #sum = 0;
-  #samples = 0;
-
-  add(sum: number, samples: number): void {
-    this.#sum += sum;
-    this.#samples += samples;
-  }
-
-  get value(): number {
-    return this.#sum / this.#samples;
-  }
 }

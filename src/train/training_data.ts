@@ -1,0 +1,86 @@
+import type { ReportedLogOptions } from "../data/click_log.js";
+import { type Clicks, hasFollowingClick } from "../data/clicks.js";
+import type { Dataset } from "../data/dataset.js";
+import { doubtOfSingleClicks } from "../data/doubts.js";
+import { ShortlistError } from "../errors.js";
+import type { ModelConfig } from "../model/config.js";
+import { LAST_CLICKS } from "../model/training_record.js";
+import { type EvaluationSet, encodeTestLog } from "./evaluate.js";
+import { countTrainedTargets } from "./trained_targets.js";
+import { openValidation } from "./validation.js";
+
+/** What a session learns from, and what it is evaluated on. */
+export interface TrainingData {
+  readonly dataset: Dataset;
+  /** The dataset's clicks, without those that are held out. */
+  readonly clicks: Clicks;
+  /** Whether each user's last click is held out from training. */
+  readonly heldOut: boolean;
+  /** What the passes are compared by. */
+  readonly validation?: EvaluationSet | undefined;
+  /** What the finished model is evaluated on. */
+  readonly test?: EvaluationSet | undefined;
+}
+
+export interface TrainingDataOptions extends ReportedLogOptions {
+  readonly validation?: string | undefined;
+  readonly testLog?: string | undefined;
+}
+
+/**
+ * Reads the logs to evaluate on, and checks that the dataset can be learnt from with this configuration. ERR_DATASET where it
+ * holds nothing to learn or to hold out, ERR_CONFIG where the configuration needs times that it does not have; errors of logs
+ * are those of `openValidation` and `encodeTestLog`. Targets that are trained on are a warning.
+ */
+export async function openTrainingData(
+  dataset: Dataset,
+  config: ModelConfig,
+  options: TrainingDataOptions,
+): Promise<TrainingData> {
+  const { validation: source, testLog, onWarning } = options;
+  checkTimes(config, dataset);
+  const validation = source === undefined ? undefined : await openValidation(source, dataset, options);
+  const test = testLog === undefined ? undefined : await encodeTestLog(testLog, dataset, options);
+  const { trainingClicks: clicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
+  checkFollowing(dataset, clicks, heldOut);
+  for (const doubt of doubtOfSingleClicks(clicks)) onWarning?.(`${dataset.folder}: ${doubt}`);
+  if (test) warnOfTrainedTargets(testLog!, test.clicks, clicks, onWarning);
+  if (validation && !heldOut) warnOfTrainedTargets(source!, validation.evaluationSet.clicks, clicks, onWarning);
+  return { dataset, clicks, heldOut, validation: validation?.evaluationSet, test };
+}
+
+/** The network learns what follows a history: a user with a single click tells it next to nothing. */
+function checkFollowing({ folder }: Dataset, clicks: Clicks, heldOut: boolean): void {
+  if (hasFollowingClick(clicks)) return;
+  throw new ShortlistError(
+    "ERR_DATASET",
+    `${folder}: There is nothing to learn from: no click on a known item follows another click of its user${heldOut ? ", those held out aside" : ""}. A line holds all clicks of a user, oldest first; where items are rare, lower --feature-appear-limit`,
+  );
+}
+
+function warnOfTrainedTargets(
+  log: string,
+  test: Clicks,
+  training: Clicks,
+  onWarning: ReportedLogOptions["onWarning"],
+): void {
+  const trained = countTrainedTargets(test, training);
+  if (trained === 0) return;
+  onWarning?.(
+    `${log}: ${trained} of ${test.users} targets are trained on, as the same user's clicks after the same clicks: what it measures is no test of the model. Prepare the dataset without them, or hold them out with validation "${LAST_CLICKS}"`,
+  );
+}
+
+/** A network that learns from the age of examples needs clicks with times that differ. */
+function checkTimes({ exampleAge }: ModelConfig, { folder, clicks: { times } }: Dataset): void {
+  if (!exampleAge || (times && times.earliest < times.latest)) return;
+  const problem = !times
+    ? "its schema has none"
+    : Number.isNaN(times.latest)
+      ? "no click has a time"
+      : "all clicks have the same time";
+  throw new ShortlistError(
+    "ERR_CONFIG",
+    `"exampleAge" needs times of clicks that differ but ${folder} has none (${problem}). Give the clicks a field of kind "time", or set exampleAge=false`,
+  );
+}
