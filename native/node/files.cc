@@ -40,7 +40,7 @@ Napi::Value exchange(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), exchange_names(a.c_str(), b.c_str()));
 }
 
-// (descriptor): an exclusive lock on an open file or folder, EWOULDBLOCK where somebody has it; closing the file ends it
+// (descriptor): takes an exclusive lock on an open file or folder, which closing it ends; EWOULDBLOCK where it is taken
 Napi::Value lock_file(const Napi::CallbackInfo& info) {
   if (!info[0].IsNumber()) throw type_error(info.Env(), "Expected a file descriptor");
   const int result = flock(info[0].As<Napi::Number>().Int32Value(), LOCK_EX | LOCK_NB);

@@ -5,42 +5,11 @@
 
 #include "native/core/program.h"
 #include "test/native/check.h"
+#include "test/native/click_log.h"
 
 using namespace shortlist;
 
 namespace {
-
-// 50 users with 1 to 23 clicks of an item and of one or two tags, each with a time; item 0 is <unk>.
-struct Log {
-  Log() {
-    offsets.push_back(0);
-    tag_offsets.push_back(0);
-    for (int user = 0; user < 50; ++user) {
-      for (int i = 0; i < 1 + user * 7 % 23; ++i) {
-        items.push_back((user * 5 + i * 3) % 11);
-        times.push_back(user + i);
-        for (int tag = 0; tag <= i % 2; ++tag) tags.push_back(user + tag);
-        tag_offsets.push_back(static_cast<int32_t>(tags.size()));
-      }
-      offsets.push_back(static_cast<int32_t>(items.size()));
-      users.push_back(user);
-    }
-  }
-
-  Clicks clicks() const {
-    Clicks clicks;
-    clicks.users = 50;
-    clicks.clicks = static_cast<int64_t>(items.size());
-    clicks.offsets = offsets.data();
-    clicks.user_features = {{"user", users.data()}};
-    clicks.item_features = {{"item", items.data(), nullptr, clicks.clicks}, {"tags", tags.data(), tag_offsets.data(), static_cast<int64_t>(tags.size())}};
-    clicks.times = {times.data(), 0, 100};
-    return clicks;
-  }
-
-  std::vector<double> times;
-  std::vector<int32_t> offsets, items, tags, tag_offsets, users;
-};
 
 // Adds the batch's items to a counter: out = items as they are looked up in a table.
 const char* const kProgram = R"({"format":"shortlist-program","version":1,"dims":["positions","samples"],"tensors":[
@@ -54,7 +23,7 @@ const char* const kProgram = R"({"format":"shortlist-program","version":1,"dims"
 }  // namespace
 
 int main() {
-  const Log log;
+  const ClickLog log;
   const auto store = std::make_shared<Store>();
   store->define("table", Dtype::float32, {11, 2});
   const auto engine = std::make_shared<Engine>(2, "");

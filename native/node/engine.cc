@@ -1,0 +1,50 @@
+#include "native/node/engine.h"
+
+#include "native/node/arguments.h"
+#include "native/node/errors.h"
+
+namespace shortlist {
+namespace {
+
+const int64_t kMaxThreads = 1024;
+
+}  // namespace
+
+const napi_type_tag NativeEngine::kTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e01};
+
+Napi::Function NativeEngine::define(Napi::Env env) {
+  return DefineClass(env, "NativeEngine",
+                     {InstanceAccessor<&NativeEngine::threads>("threads"), InstanceAccessor<&NativeEngine::isa>("isa"),
+                      InstanceMethod<&NativeEngine::close>("close")});
+}
+
+NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const int64_t threads = size_argument(info, 0, "threads");
+  const std::string isa = string_argument(info, 1, "isa");
+  if (threads < 1 || threads > kMaxThreads) {
+    throw to_js(info.Env(), Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
+  }
+  state_ = guarded(info.Env(), [&] { return std::make_shared<EngineState>(static_cast<int>(threads), isa); });
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+Engine& NativeEngine::opened(Napi::Env env) const {
+  if (!state_->engine) throw to_js(env, Status::executor, "The engine is closed");
+  return *state_->engine;
+}
+
+Napi::Value NativeEngine::threads(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), opened(info.Env()).thread_count());
+}
+
+Napi::Value NativeEngine::isa(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), opened(info.Env()).isa());
+}
+
+// Ends the threads once no executor needs them: the executors must be closed as well, and runs in flight finish first.
+Napi::Value NativeEngine::close(const Napi::CallbackInfo& info) {
+  state_->engine.reset();
+  return info.Env().Undefined();
+}
+
+}  // namespace shortlist

@@ -1,0 +1,113 @@
+#include "native/node/executor.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "native/core/program.h"
+#include "native/node/arguments.h"
+#include "native/node/batches.h"
+#include "native/node/errors.h"
+#include "native/node/run_work.h"
+#include "native/node/steps_work.h"
+
+namespace shortlist {
+
+Napi::Function NativeExecutor::define(Napi::Env env) {
+  return DefineClass(
+      env, "NativeExecutor",
+      {InstanceMethod<&NativeExecutor::run>("run"), InstanceMethod<&NativeExecutor::run_steps>("runSteps"),
+       InstanceMethod<&NativeExecutor::profile>("profile"), InstanceMethod<&NativeExecutor::close>("close")});
+}
+
+NativeExecutor::NativeExecutor(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const Napi::Env env = info.Env();
+  engine_ = unwrap<NativeEngine>(env, info[0])->state();
+  store_ = unwrap<NativeStore>(env, info[1])->state();
+  const std::string text = string_argument(info, 2, "program");
+  if (!info[3].IsBoolean()) fail(env, "Expected profile to be a boolean");
+  const bool profile = info[3].As<Napi::Boolean>().Value();
+  if (!engine_->engine || !store_->store) {
+    throw to_js(env, Status::executor, "Expected an engine and a store that are open");
+  }
+  executor_ = guarded(env, [&] {
+    return std::make_shared<Executor>(parse_program(text), store_->store, engine_->engine, profile);
+  });
+  store_->report_bytes(env);
+}
+
+void NativeExecutor::expect_open(Napi::Env env) const {
+  if (!executor_) throw to_js(env, Status::executor, "The executor is closed");
+}
+
+// (inputs, dims): a promise of the outputs
+Napi::Value NativeExecutor::run(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  expect_open(env);
+  if (!info[0].IsObject() || !info[1].IsObject()) fail(env, "Expected inputs and dims to be objects");
+  const Napi::Object given = info[0].As<Napi::Object>(), given_sizes = info[1].As<Napi::Object>();
+  const Program& program = executor_->program();
+  std::vector<int64_t> sizes;
+  for (size_t i = 0; i < program.dims.size(); ++i) {
+    const std::string& name = program.dims[i];
+    const Napi::Value size = given_sizes.Get(name);
+    sizes.push_back(-1);
+    if (!is_size(size, &sizes.back()) && executor_->uses_dim(i)) {
+      fail(env, "Expected a whole number for dim \"" + name + "\" but received " + size.ToString().Utf8Value());
+    }
+  }
+  std::vector<InputArray> inputs;
+  for (const int tensor : executor_->inputs()) {
+    const std::string& name = program.tensors[tensor].name;
+    const Napi::Value value = given.Get(name);
+    inputs.push_back(value.IsUndefined() || value.IsNull() ? InputArray() : array_of(env, value, name));
+  }
+  std::unique_ptr<Executor::Run> run = guarded(env, [&] { return executor_->prepare(sizes, inputs); });
+  return (new RunWork(env, engine_, store_, executor_, std::move(run)))->start_or_wait();
+}
+
+// (batches, pass, index, steps, scalars): a promise of {outputs, dims, secondsWaited}
+Napi::Value NativeExecutor::run_steps(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  expect_open(env);
+  const int64_t pass = size_argument(info, 1, "pass"), index = size_argument(info, 2, "index");
+  const int64_t count = size_argument(info, 3, "steps");
+  if (!info[4].IsObject()) fail(env, "Expected scalars to be an object");
+  use_batches(env, info[0]);
+  std::vector<InputArray> scalars;
+  for (const size_t input : loop_->scalar_inputs()) {
+    const std::string& name = executor_->program().tensors[executor_->inputs()[input]].name;
+    const Napi::Value value = info[4].As<Napi::Object>().Get(name);
+    scalars.push_back(value.IsUndefined() ? InputArray() : array_of(env, value, name));
+  }
+  StepLoop::Steps steps = guarded(env, [&] { return loop_->prepare(pass, index, count, scalars); });
+  Napi::ObjectReference kept = Napi::Persistent(info[0].As<Napi::Object>());
+  return (new StepsWork(env, engine_, store_, std::move(kept), loop_, std::move(steps)))->start_or_wait();
+}
+
+// Makes the loop one over these batches, unless it is that already.
+void NativeExecutor::use_batches(Napi::Env env, const Napi::Value& batches) {
+  const NativeBatches* native = unwrap<NativeBatches>(env, batches);
+  if (loop_ && batches_.Value() == batches) return;
+  loop_ = guarded(env, [&] { return std::make_shared<StepLoop>(native->batcher(), executor_); });
+  batches_ = Napi::Persistent(batches.As<Napi::Object>());
+}
+
+// Ends the thread that builds batches and lets go of engine and store; runs in flight finish.
+Napi::Value NativeExecutor::close(const Napi::CallbackInfo& info) {
+  loop_.reset();
+  batches_.Reset();
+  executor_.reset();
+  return info.Env().Undefined();
+}
+
+// Seconds by instruction; undefined where it is not asked for
+Napi::Value NativeExecutor::profile(const Napi::CallbackInfo& info) {
+  expect_open(info.Env());
+  const std::vector<double>& seconds = executor_->profile();
+  Napi::Float64Array array = Napi::Float64Array::New(info.Env(), seconds.size());
+  for (size_t i = 0; i < seconds.size(); ++i) array[i] = seconds[i];
+  return array;
+}
+
+}  // namespace shortlist

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+
+#include "native/node/work.h"
+#include "native/train/steps.h"
+
+namespace shortlist {
+
+// Steps over consecutive batches; resolves to {outputs, dims, secondsWaited} (src/executors/executor.ts, StepsResult).
+class StepsWork : public Work {
+ public:
+  // `batches` is the JavaScript object whose clicks the loop reads; it is kept alive.
+  StepsWork(Napi::Env env, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store,
+            Napi::ObjectReference batches, std::shared_ptr<StepLoop> loop, StepLoop::Steps steps);
+
+ protected:
+  void compute() override;
+  Napi::Value result(Napi::Env env) override;
+
+ private:
+  Napi::ObjectReference batches_;
+  std::shared_ptr<StepLoop> loop_;
+  StepLoop::Steps steps_;
+  StepLoop::Result result_;
+};
+
+}  // namespace shortlist
