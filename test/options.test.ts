@@ -1,10 +1,14 @@
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { createEngine, createNativeEngine, createReferenceEngine } from "../src/graph_entry.js";
+import * as graphEntry from "../src/graph_entry.js";
+import { createEngine, createNativeEngine, createReferenceEngine, Graph, ops } from "../src/graph_entry.js";
+import * as main from "../src/index.js";
 import {
+  encodeLog,
   evaluate,
   extendModel,
+  extendModelFolder,
   inspect,
   type Model,
   minePopular,
@@ -19,6 +23,7 @@ import {
   readSchema,
   readSpace,
   recommend,
+  saveModel,
   simulate,
   train,
   tune,
@@ -41,48 +46,144 @@ async function withModel(work: (at: (name: string) => string, model: Model) => P
   });
 }
 
+const isClass = (value: unknown) => typeof value === "function" && /^class\b/.test(String(value));
+
+/** What an entry exports that can be called: functions, constructors, and methods as `Class#method` or `Class.method`. */
+function callablesOf(entry: object, prefix = ""): Map<string, Callable> {
+  const found = new Map<string, Callable>();
+  for (const [name, value] of Object.entries(entry)) {
+    if (value === ops) for (const [inner, member] of callablesOf(value, "ops.")) found.set(inner, member);
+    if (typeof value !== "function") continue;
+    found.set(`${prefix}${name}`, value);
+    if (!isClass(value)) continue;
+    for (const [owner, mark] of [[value, "."] as const, [value.prototype as object, "#"] as const]) {
+      for (const [member, { value: method }] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
+        if (typeof method === "function" && member !== "constructor") found.set(`${name}${mark}${member}`, method);
+      }
+    }
+  }
+  return found;
+}
+
+type Callable = (...values: never[]) => unknown;
+
+/** The text of a function's parameters. */
+function parametersOf(callable: Callable): string {
+  const text = String(callable);
+  const start = isClass(callable) ? text.search(/(?<=\bconstructor)\(/) : text.indexOf("(");
+  if (start < 0) return "";
+  let depth = 0;
+  for (let i = start; ; i++) {
+    if ("([{".includes(text[i]!)) depth++;
+    if (")]}".includes(text[i]!)) depth--;
+    if (depth === 0) return text.slice(start + 1, i);
+  }
+}
+
+const CALLABLES = new Map([...callablesOf(main), ...callablesOf(graphEntry)]);
+/** Takes the options of every error of the language. */
+const NOT_OURS = ["ShortlistError"];
+
 test("an option that does not exist is an error that names the nearest one, in every function", async () => {
   await withModel(async (at, model) => {
     const [log, output, dataset] = [at("log.tsv"), at("new"), await openDataset(at("dataset"))];
-    const calls: readonly [near: string, wrong: string, call: (options: never) => unknown][] = [
-      ["top", "tpo", (options) => all(recommend(model, log, options))],
-      ["keepWatched", "keepwatched", (options) => all(recommend(model, log, options))],
-      ["top", "tops", (options) => all(minePopular(model, options))],
-      ["items", "item", (options) => all(mineSimilar(model, options))],
-      ["users", "user", (options) => all(mineUsers(model, options))],
-      ["tops", "top", (options) => evaluate(model, log, options)],
-      ["onBadLine", "onBadline", (options) => evaluate(model, log, options)],
-      ["format", "formt", (options: object) => writeItemVectors(model, { output, ...options })],
-      ["transform", "transfrom", (options: object) => writeUserVectors(model, log, { output, ...options })],
-      ["boost", "bost", (options: object) => extendModel(model, { dataset, logs: [log], ...options })],
-      ["samples", "sample", (options) => inspect(at("model"), options)],
-      ["threads", "thread", (options) => openModel(at("model"), options)],
-      ["steps", "stepss", (options: object) => train({ dataset: at("dataset"), output, ...options })],
-      ["eta", "ета", (options: object) => tune({ dataset: at("dataset"), output, space: {}, ...options })],
-      ["logs", "log", (options: object) => prepareDataset({ logs: [log], output, ...options })],
-      ["users", "usres", (options: object) => simulate({ output, ...options })],
-      ["schema", "shema", (options: object) => readClickLog([log], { schema, ...options }, () => {})],
-      ["threads", "threds", async (options) => createEngine(options)],
-      ["isa", "iso", async (options) => createNativeEngine(options)],
-      ["precision", "precison", async (options: object) => createReferenceEngine({ ops: OPS, ...options })],
-      [
+    const engine = createEngine({ threads: 1 });
+    const batches = { clicks: dataset.clicks, window: 3, batchSize: 2, seed: 1 };
+    const graph = new Graph();
+    const none = {} as never;
+    const rows = { sorted: {}, terms: [] } as never;
+    const calls: Record<string, readonly [near: string, wrong: string, call: (options: never) => unknown]> = {
+      recommend: ["top", "tpo", (options) => all(recommend(model, log, options))],
+      minePopular: ["top", "tops", (options) => all(minePopular(model, options))],
+      mineSimilar: ["items", "item", (options) => all(mineSimilar(model, options))],
+      mineUsers: ["users", "user", (options) => all(mineUsers(model, options))],
+      evaluate: ["tops", "top", (options) => evaluate(model, log, options)],
+      writeItemVectors: ["format", "formt", (options: object) => writeItemVectors(model, { output, ...options })],
+      writeUserVectors: [
+        "transform",
+        "transfrom",
+        (options: object) => writeUserVectors(model, log, { output, ...options }),
+      ],
+      extendModel: ["boost", "bost", (options: object) => extendModel(model, { dataset, logs: [log], ...options })],
+      extendModelFolder: [
+        "dataset",
+        "datset",
+        (options: object) =>
+          extendModelFolder(at("model"), { dataset: at("dataset"), logs: [log], output, ...options }),
+      ],
+      inspect: ["samples", "sample", (options) => inspect(at("model"), options)],
+      openModel: ["threads", "thread", (options) => openModel(at("model"), options)],
+      saveModel: ["signal", "singal", (options) => saveModel(model, output, options)],
+      openDataset: ["signal", "signl", (options) => openDataset(at("dataset"), options)],
+      train: ["steps", "stepss", (options: object) => train({ dataset: at("dataset"), output, ...options })],
+      tune: ["eta", "ета", (options: object) => tune({ dataset: at("dataset"), output, space: {}, ...options })],
+      prepareDataset: ["logs", "log", (options: object) => prepareDataset({ logs: [log], output, ...options })],
+      simulate: ["users", "usres", (options: object) => simulate({ output, ...options })],
+      readClickLog: ["schema", "shema", (options: object) => readClickLog([log], { schema, ...options }, () => {})],
+      encodeLog: ["onBadLine", "onBadline", (options) => encodeLog([log], dataset, options)],
+      "Vocabulary#write": ["signal", "signals", (options) => model.items.write(output, options)],
+      createEngine: ["threads", "threds", (options) => createEngine(options)],
+      createNativeEngine: ["isa", "iso", (options) => createNativeEngine(options)],
+      createReferenceEngine: [
+        "precision",
+        "precison",
+        (options: object) => createReferenceEngine({ ops: OPS, ...options }),
+      ],
+      "Engine.createExecutor": [
         "profile",
         "profil",
-        async (options) => createEngine().createExecutor(model.program, createEngine().createStore(), options),
+        (options) => engine.createExecutor(model.program, engine.createStore(), options),
       ],
-    ];
+      "Engine.createTrainingBatches": [
+        "batchSize",
+        "batchsize",
+        (options: object) => engine.createTrainingBatches({ ...batches, ...options }),
+      ],
+      "Executor.runSteps": [
+        "steps",
+        "stepz",
+        (options: object) =>
+          engine
+            .createExecutor({ ...model.program, tensors: [], instructions: [], dims: [] }, engine.createStore())
+            .runSteps(engine.createTrainingBatches(batches), { pass: 0, index: 0, steps: 1, scalars: {}, ...options }),
+      ],
+      "ops.adagrad": ["epsilon", "epsilom", (options) => ops.adagrad(graph, "x", none, options)],
+      "ops.adagradRows": ["epsilon", "epsilom", (options) => ops.adagradRows(graph, "x", rows, options)],
+      "ops.rowwiseAdagradRows": ["epsilon", "epsilom", (options) => ops.rowwiseAdagradRows(graph, "x", rows, options)],
+      "ops.adam": ["beta1", "beta3", (options) => ops.adam(graph, "x", none, options)],
+      "ops.adamRows": ["beta2", "betta2", (options) => ops.adamRows(graph, "x", rows, options)],
+      "ops.decayRows": ["epsilonInside", "epsilonInsid", (options) => ops.decayRows(graph, "x", none, options)],
+      "ops.drawNegatives": ["draws", "draw", (options) => ops.drawNegatives(graph, "x", none, options)],
+      "ops.dropIds": ["limit", "limits", (options) => ops.dropIds(graph, "x", none, options)],
+      "ops.dropout": ["rate", "rat", (options) => ops.dropout(graph, "x", none, options)],
+      "ops.l2Decay": ["l2", "l1", (options) => ops.l2Decay(graph, "x", none, options)],
+      "ops.linear": ["activation", "activaton", (options) => ops.linear(graph, "x", [], none, undefined, options)],
+      "ops.lstm": ["precision", "precison", (options) => ops.lstm(graph, "x", none, options)],
+      "ops.softmax": ["skipRows", "skiprow", (options) => ops.softmax(graph, "x", none, options)],
+      "ops.targetRank": ["skipRows", "skipRow", (options) => ops.targetRank(graph, "x", none, options)],
+      "ops.topN": ["top", "tob", (options) => ops.topN(graph, "x", none, options)],
+    };
+    const takers = [...CALLABLES].filter(([, callable]) =>
+      /(^|[,\s])options\b|(^|,)\s*\{/.test(parametersOf(callable)),
+    );
+    const ofObjects = Object.keys(calls).filter((name) => /^(Engine|Executor)\./.test(name));
+    assert.equal(
+      Object.keys(calls).sort(),
+      [...takers.map(([name]) => name), ...ofObjects].filter((name) => !NOT_OURS.includes(name)).sort(),
+    );
     const before = (await readdir(at("."))).sort();
-    for (const [near, wrong, call] of calls) {
+    for (const [name, [near, wrong, call]] of Object.entries(calls)) {
       const hint = wrong === "ета" ? "Its options are dataset, " : `Did you mean "${near}"?`;
-      await expectError(
+      const message = await expectError(
         (async () => call({ [wrong]: 3 } as never))(),
         "ERR_OPTION",
         `Unknown option "${wrong}". ${hint}`,
       );
+      assert.ok(message.startsWith(`${name.replace(/^(Engine|Executor|ops)\./, "").replace("#", ".")}: `), message);
     }
-    await expectError(openModel(at("model"), { signal: AbortSignal.abort() } as never), "ERR_OPTION", '"signal"');
     await expectError(openModel(at("model"), null as never), "ERR_OPTION", "an object of options but received null");
     assert.equal((await readdir(at("."))).sort(), before);
+    engine.close();
   });
 });
 
@@ -169,38 +270,100 @@ test("a byte order mark and CRLF are fine in every text that a person writes", a
   });
 });
 
-test("a signal stops every long call with its reason, and nothing is left", async () => {
+/** A signal that aborts when it is looked at for the nth time. */
+function abortedAtLook(n: number, reason: Error) {
+  const controller = new AbortController();
+  const counted = { signal: controller.signal, looks: 0 };
+  controller.signal.throwIfAborted = () => {
+    if (++counted.looks === n) controller.abort(reason);
+    AbortSignal.prototype.throwIfAborted.call(controller.signal);
+  };
+  return counted;
+}
+
+/** Asynchronous and short: they read a file that a person writes, or a vocabulary, or run one batch. */
+const SHORT = ["readConfig", "readSchema", "readSpace", "Vocabulary.read", "Vocabulary#load", "Model#run"];
+/** Looks of a call at its signal that are tried. */
+const LOOKS = 25;
+
+test("a signal stops every long call with its reason, whenever it is looked at, and nothing is left", async () => {
   await withModel(async (at, model) => {
     const log = at("log.tsv");
-    const reason = new Error("no more");
-    const dataset = at("dataset");
+    const [folder, dataset, opened] = [at("model"), at("dataset"), await openDataset(at("dataset"))];
     const space = parseSpace({ learningRate: [0.001, 0.01] });
-    const set = [...SMALL, "passes=1000"];
-    const calls: [string, (signal: AbortSignal, stop: () => void) => Promise<unknown>][] = [
-      ["prepare", (signal, stop) => prepareDataset({ logs: [log], output: at("a"), schema, signal, progress: stop })],
-      ["train", (signal, stop) => train({ dataset, output: at("b"), set, signal, onProgress: stop })],
-      ["tune", (signal, stop) => tune({ dataset, output: at("c"), space, set, signal, onProgress: stop })],
-      ["evaluate", (signal, stop) => evaluate(model, log, { signal, onReport: stop })],
-      ["recommend", (signal, stop) => all(recommend(model, log, { signal, onReport: stop }))],
-      ["user vectors", (signal, stop) => writeUserVectors(model, log, { output: at("d"), signal, onReport: stop })],
-      ["item vectors", (signal) => writeItemVectors(model, { output: at("e"), signal })],
-      ["mine users", (signal, stop) => all(mineUsers(model, { log, signal, onReport: stop }))],
-      ["mine similar", (signal) => all(mineSimilar(model, { signal }))],
-      ["mine popular", (signal) => all(minePopular(model, { signal }))],
-    ];
+    const set = [...SMALL, "passes=2"];
+    const output = at("output");
+    const calls: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
+      simulate: (signal) => simulate({ output, users: 200, items: 50, signal }),
+      readClickLog: (signal) => readClickLog([log], { schema, signal }, () => {}),
+      encodeLog: (signal) => encodeLog([log], opened, { signal }),
+      prepareDataset: (signal) => prepareDataset({ logs: [log], output, schema, featureAppearLimit: 0, signal }),
+      openDataset: (signal) => openDataset(dataset, { signal }),
+      train: (signal) => train({ dataset, output, set, validation: "last", testLog: log, threads: 1, signal }),
+      tune: (signal) => tune({ dataset, output, space, set, trials: 2, halvings: 0, threads: 1, signal }),
+      openModel: (signal) => openModel(folder, { threads: 1, signal }).then((opened) => opened.close()),
+      saveModel: (signal) => saveModel(model, output, { signal }),
+      inspect: (signal) => inspect(folder, { signal }),
+      evaluate: (signal) => evaluate(model, log, { baselines: opened, signal }),
+      recommend: (signal) => all(recommend(model, log, { signal })),
+      writeUserVectors: (signal) => writeUserVectors(model, log, { output, format: "npy", signal }),
+      writeItemVectors: (signal) => writeItemVectors(model, { output, format: "npy", signal }),
+      mineUsers: (signal) => all(mineUsers(model, { log, signal })),
+      mineSimilar: (signal) => all(mineSimilar(model, { signal })),
+      minePopular: (signal) => all(minePopular(model, { signal })),
+      extendModel: (signal) =>
+        extendModel(model, { dataset: opened, logs: [log], signal }).then((extension) => extension.model.close()),
+      extendModelFolder: (signal) => extendModelFolder(folder, { dataset, logs: [log], output, signal }),
+      "Vocabulary#write": (signal) => model.items.write(output, { signal }),
+    };
+    const isAsync = (callable: Callable) => callable.constructor.name.startsWith("Async");
+    const long = [...CALLABLES].filter(([name, callable]) => isAsync(callable) && !SHORT.includes(name));
+    assert.equal(Object.keys(calls).sort(), long.map(([name]) => name).sort());
+
     const before = (await readdir(at("."))).sort();
-    for (const [name, call] of calls) {
-      for (const first of call.length === 1 ? [true] : [true, false]) {
-        const controller = new AbortController();
-        const stop = () => controller.abort(reason);
-        if (first) stop();
-        assert.is(await failureOf(call(controller.signal, stop)), reason, name);
+    const reason = new Error("no more");
+    for (const [name, call] of Object.entries(calls)) {
+      const whole = abortedAtLook(Number.POSITIVE_INFINITY, reason);
+      await call(whole.signal);
+      assert.ok(whole.looks > 0, `${name} looks at its signal`);
+      await rm(output, { recursive: true, force: true });
+      await rm(`${output}.tokens.txt`, { force: true });
+      assert.is(await failureOf(call(AbortSignal.abort(reason))), reason, name);
+      const stride = Math.max(1, whole.looks / LOOKS);
+      for (let look = 1; look <= whole.looks; look += stride) {
+        const { signal } = abortedAtLook(Math.floor(look), reason);
+        // How often a call looks at the clock, and with it at the signal, is not the same each time.
+        const failure = await failureOf(call(signal).then(() => Promise.reject(reason)));
+        assert.is(failure, reason, `${name}, at look ${look} of ${whole.looks}`);
+        if (!signal.aborted || name === "tune") await rm(output, { recursive: true, force: true });
+        if (!signal.aborted) await rm(`${output}.tokens.txt`, { force: true });
+        const left = (await readdir(at("."))).sort();
+        if (name === "train" && left.includes("output")) {
+          // Passes that are finished stay, and so does the model once it is written, before the test log is evaluated on.
+          const isMember = (name: string) => /^pass-\d$|^metrics\.jsonl$/.test(name);
+          if (!(await readdir(output)).every(isMember)) (await openModel(output, { threads: 1 })).close();
+          await rm(output, { recursive: true });
+        } else {
+          assert.equal(left, before, `${name}, at look ${look} of ${whole.looks}`);
+        }
       }
     }
-    const left = (await readdir(at("."))).filter((name) => !before.includes(name));
-    // A search goes on where it was stopped.
-    assert.equal(left, ["c"]);
-    assert.equal((await readdir(at("c"))).sort(), ["search.json"]);
+  });
+});
+
+test("a search that a signal stops goes on where it was", async () => {
+  await withModel(async (at) => {
+    const reason = new Error("no more");
+    const controller = new AbortController();
+    const space = parseSpace({ learningRate: [0.001, 0.01] });
+    const options = { dataset: at("dataset"), output: at("search"), space, set: [...SMALL, "passes=2"], trials: 2 };
+    const stop = () => controller.abort(reason);
+    const { signal } = controller;
+    assert.is(await failureOf(tune({ ...options, halvings: 0, signal, onTrial: stop })), reason);
+    assert.equal((await readdir(at("search"))).sort(), ["best.json", "search.json", "table.md", "trials.jsonl"]);
+    const ran: number[] = [];
+    await tune({ ...options, halvings: 0, onTrial: ({ trial }) => ran.push(trial) });
+    assert.equal(ran, [2]);
   });
 });
 

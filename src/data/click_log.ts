@@ -123,6 +123,7 @@ export async function readClickLog(
   checkLogOptions(options);
   checkPaths("logs", files);
   if (files.length === 0) throw new ShortlistError("ERR_OPTION", "Expected at least one click log but received none");
+  signal?.throwIfAborted();
   const parser = new LineParser(options);
   const order = new ClickOrder();
   const badLines: string[] = [];

@@ -141,6 +141,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   const { logs, output, featureAppearLimit = 20, maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress } = options;
   checkPaths("logs", logs);
   checkPath("output", output);
+  options.signal?.throwIfAborted();
   const schema = parseSchema(options.schema ?? DEFAULT_SCHEMA);
   if (!Number.isSafeInteger(featureAppearLimit) || featureAppearLimit < 0) {
     throw new ShortlistError(
@@ -159,7 +160,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const copies = join(folder, COPIES);
     await mkdir(copies);
     const counts = new LogCounts(schema);
-    const { onWarning } = options;
+    const { onWarning, signal } = options;
     const report = await readClickLog(logs, { ...logOptions(1, copies), schema, onWarning }, (line) =>
       counts.add(line.tokens, line.numbers, line.clicks),
     );
@@ -186,14 +187,17 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       logs: report.files,
     };
     await mkdir(join(folder, VOCABULARY));
-    for (const [name, vocabulary] of encoding.vocabularies) await vocabulary.write(join(folder, vocabularyFile(name)));
-    const members = await digestsOf(folder, [...encoding.vocabularies.keys()].map(vocabularyFile));
+    for (const [name, vocabulary] of encoding.vocabularies) {
+      await vocabulary.write(join(folder, vocabularyFile(name)), { signal });
+    }
+    const members = await digestsOf(folder, [...encoding.vocabularies.keys()].map(vocabularyFile), signal);
     const contents = createHash("sha256").update(JSON.stringify({ ...description, members }));
-    const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents);
+    const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents, signal);
     const whole = { format: FORMAT, version: VERSION, id, members, ...description };
     await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
     const features = counts.features(featureAppearLimit);
     for (const doubt of doubtsOf(clicks, features, featureAppearLimit)) onWarning?.(doubt);
+    signal?.throwIfAborted();
     return {
       users: clicks.users,
       clicks: clicks.clicks,
@@ -227,18 +231,27 @@ function lowerCase(text: string): string {
   return text.toLowerCase();
 }
 
-/** Opens a dataset folder and checks it as a whole: whatever does not fit is ERR_DATASET or ERR_VOCABULARY. */
-export async function openDataset(folder: string): Promise<Dataset> {
-  checkPath("folder", folder);
-  return readFolder(folder, DESCRIPTION, (members) => readDataset(folder, members));
+/** What `openDataset` takes. */
+export interface OpenDatasetOptions {
+  /** Stops the reading between files and pieces of them; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-async function readDataset(folder: string, members: FolderReader): Promise<Dataset> {
+/** Opens a dataset folder and checks it as a whole: whatever does not fit is ERR_DATASET or ERR_VOCABULARY. */
+export async function openDataset(folder: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
+  checkOptions("openDataset", options, { signal: true } satisfies Record<keyof OpenDatasetOptions, true>);
+  checkPath("folder", folder);
+  const { signal } = options;
+  return readFolder(folder, DESCRIPTION, (members) => readDataset(folder, members, signal), signal);
+}
+
+async function readDataset(folder: string, members: FolderReader, signal: AbortSignal | undefined): Promise<Dataset> {
   const description = await readDescription(folder, members);
   members.expect(description, "ERR_DATASET");
   const { schema } = description;
   const vocabularies = new Map<string, Vocabulary>();
   for (const name of vocabularyNames(schema)) {
+    signal?.throwIfAborted();
     vocabularies.set(name, await readVocabulary(members, vocabularyFile(name)));
   }
   const numbers = new Map<string, NumberStatistics>();
@@ -251,7 +264,8 @@ async function readDataset(folder: string, members: FolderReader): Promise<Datas
     numbers.set(name, { mean: mean!, standardDeviation: standardDeviation! });
   }
   const path = members.path(CLICKS);
-  const { tensors, metadata } = await readSafetensors(path, "ERR_DATASET", members.source(CLICKS)).catch((error) => {
+  const source = members.source(CLICKS);
+  const { tensors, metadata } = await readSafetensors(path, "ERR_DATASET", source, signal).catch((error) => {
     if (!(error instanceof ShortlistError)) throw error;
     throw new ShortlistError("ERR_DATASET", `${error.message}. ${WAY_OUT}`, { cause: error });
   });

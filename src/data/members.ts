@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
 import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { type ErrorCode, ShortlistError } from "../errors.js";
 import { exists, fileError } from "./files.js";
@@ -33,11 +32,14 @@ export function vocabularyFile(feature: string): string {
 }
 
 /** The digests of these files of a folder. */
-export async function digestsOf(folder: string, names: readonly string[]): Promise<Digests> {
+export async function digestsOf(folder: string, names: readonly string[], signal?: AbortSignal): Promise<Digests> {
   const digests: Record<string, string> = {};
   for (const name of names) {
     const hash = createHash("sha256");
-    await pipeline(createReadStream(join(folder, name)), hash);
+    for await (const chunk of createReadStream(join(folder, name))) {
+      signal?.throwIfAborted();
+      hash.update(chunk);
+    }
     digests[name] = hash.digest("hex");
   }
   return digests;
@@ -51,20 +53,23 @@ const WAIT_MS = 20;
 
 /**
  * Calls `read` with a reader of one version of the folder, and again where it failed and the folder was replaced meanwhile.
- * `description` names the file that holds the id of the whole.
+ * `description` names the file that holds the id of the whole. The signal ends the waiting; `read` looks at it itself.
  */
 export async function readFolder<T>(
   folder: string,
   description: string,
   read: (members: FolderReader) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   let waits = 0;
   for (let reads = 1; ; reads++) {
+    signal?.throwIfAborted();
     const reader = await FolderReader.open(folder, description);
     try {
       const result = await read(reader);
       if (reader.checksIds || reads === MAX_READS || !(await reader.hasChanged())) return result;
     } catch (error) {
+      signal?.throwIfAborted();
       if (reads === MAX_READS) throw error;
       const busy = await isBeingReplaced(folder); // asked first: a writer that is done by now has changed the folder
       if (!(await reader.hasChanged())) {

@@ -69,13 +69,14 @@ const ID_DIGITS = 64;
 /**
  * Writes the tensors in the given order; the same tensors give the same bytes. The file appears whole or not at all.
  * With `contents`, a sha256 of what the id covers besides the tensors, the tensors are added to it, and its hex digest
- * becomes the file's `id` in the metadata and is returned.
+ * becomes the file's `id` in the metadata and is returned. The signal is looked at between pieces.
  */
 export async function writeSafetensors(
   path: string,
   tensors: readonly TensorToWrite[],
   metadata: Readonly<Record<string, string>> = {},
   contents?: Hash,
+  signal?: AbortSignal,
 ): Promise<string> {
   const unknownId = "0".repeat(ID_DIGITS);
   const start = formatHeader(path, tensors, contents ? { ...metadata, [ID_KEY]: unknownId } : metadata);
@@ -83,7 +84,7 @@ export async function writeSafetensors(
   await replaceFile(path, async (file) => {
     const write = (bytes: Uint8Array) => {
       contents?.update(bytes);
-      return writeAll(file, bytes);
+      return writeAll(file, bytes, undefined, signal);
     };
     await write(start);
     for (const tensor of tensors) {
@@ -146,21 +147,23 @@ export async function readSafetensors(
   path: string,
   code: ErrorCode = "ERR_FILE",
   source = path,
+  signal?: AbortSignal,
 ): Promise<{
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }> {
-  return withFile(path, code, source, async (file) => {
+  const read = async (file: FileHandle) => {
     const { metadata, entries } = await readHeader(file, path, code);
     const tensors = new Map<string, StoredTensor>();
     for (const { name, dtype, shape, position, bytes } of entries) {
       if (!dtype) continue;
       const memory = new Uint8Array(bytes);
-      if ((await readFully(file, memory, position)) < bytes) fail(path, code, "the file is cut short");
+      if ((await readFully(file, memory, position, signal)) < bytes) fail(path, code, "the file is cut short");
       tensors.set(name, { dtype, shape, data: new ARRAYS[dtype](memory.buffer) });
     }
     return { metadata, tensors };
-  });
+  };
+  return withFile(path, code, source, read, signal);
 }
 
 /** What a file holds and where, without reading the tensors. */
@@ -173,6 +176,7 @@ async function withFile<T>(
   code: ErrorCode,
   source: string,
   read: (file: FileHandle) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   let file: FileHandle | undefined;
   try {
@@ -180,6 +184,7 @@ async function withFile<T>(
     file = await open(source, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     return await read(file);
   } catch (error) {
+    signal?.throwIfAborted();
     if (error instanceof ShortlistError) throw error;
     throw new ShortlistError(code, fileError("read", path, error).message, { cause: error });
   } finally {
@@ -286,8 +291,9 @@ function countElements(shape: readonly number[]): number {
 }
 
 /** Writes from `position` on, or where the file stands. */
-async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
+async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number, signal?: AbortSignal): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
+    signal?.throwIfAborted();
     const length = Math.min(PIECE_BYTES, bytes.length - done);
     const at = position === undefined ? null : position + done;
     done += (await file.write(bytes, done, length, at)).bytesWritten;
@@ -295,9 +301,10 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number):
 }
 
 /** Fills `bytes` from `position` on; fewer bytes only where the file ends. */
-async function readFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+async function readFully(file: FileHandle, bytes: Uint8Array, position: number, signal?: AbortSignal): Promise<number> {
   let done = 0;
   while (done < bytes.length) {
+    signal?.throwIfAborted();
     const length = Math.min(PIECE_BYTES, bytes.length - done);
     const { bytesRead } = await file.read(bytes, done, length, position + done);
     if (bytesRead === 0) break;

@@ -18,6 +18,8 @@ export interface SimulateOptions {
   readonly meanClicks?: number | undefined;
   /** 1 unless given. */
   readonly seed?: number | undefined;
+  /** Stops the work: nothing is written, and it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const SIMULATE_OPTIONS: Readonly<Record<keyof SimulateOptions, true>> = {
@@ -26,6 +28,7 @@ const SIMULATE_OPTIONS: Readonly<Record<keyof SimulateOptions, true>> = {
   items: true,
   meanClicks: true,
   seed: true,
+  signal: true,
 };
 
 export interface SimulatedLogs {
@@ -68,7 +71,8 @@ const DRAWS = { items: 1, user: 2 };
 export async function simulate(options: SimulateOptions): Promise<SimulatedLogs> {
   checkOptions("simulate", options, SIMULATE_OPTIONS);
   checkPath("output", options.output);
-  const { output, users = 10000, items = 5000, meanClicks = 30, seed = 1 } = options;
+  const { output, users = 10000, items = 5000, meanClicks = 30, seed = 1, signal } = options;
+  signal?.throwIfAborted();
   checkWholeNumber("users", users, 1, MOST_CLICKS);
   checkWholeNumber("items", items, 50, MOST_CLICKS);
   checkWholeNumber("meanClicks", meanClicks, MIN_CLICKS);
@@ -79,13 +83,17 @@ export async function simulate(options: SimulateOptions): Promise<SimulatedLogs>
       `Expected at most ${MOST_CLICKS} clicks but users and meanClicks make about ${Math.round(clicks)}`,
     );
   }
-  return withOutputFolder(output, KIND, (folder) => simulateInto(folder, { output, users, items, meanClicks, seed }));
+  const sizes = { output, users, items, meanClicks, seed };
+  return withOutputFolder(output, KIND, (folder) => simulateInto(folder, sizes, signal));
 }
 
-async function simulateInto(folder: string, options: Required<SimulateOptions>): Promise<SimulatedLogs> {
-  const { output, users, items, meanClicks, seed } = options;
-  const catalogue = new Catalogue(items, seed);
-  const turns = new Turns();
+async function simulateInto(
+  folder: string,
+  { output, users, items, meanClicks, seed }: Required<Omit<SimulateOptions, "signal">>,
+  signal: AbortSignal | undefined,
+): Promise<SimulatedLogs> {
+  const turns = new Turns(signal);
+  const catalogue = await makeCatalogue(items, seed, turns);
   let clicks = 0;
   const history: string[] = [];
   const whole: string[] = [];
@@ -101,9 +109,9 @@ async function simulateInto(folder: string, options: Required<SimulateOptions>):
   const [train, test, infer] = [LOGS.train, LOGS.test, LOGS.infer].map((name) => join(output, name));
   const paths = { train: train!, test: test!, infer: infer! };
   const write = async (staging: string) => {
-    await writeLines(join(staging, LOGS.train), history);
-    await writeLines(join(staging, LOGS.test), whole);
-    await writeLines(join(staging, LOGS.infer), history);
+    await writeLines(join(staging, LOGS.train), history, signal);
+    await writeLines(join(staging, LOGS.test), whole, signal);
+    await writeLines(join(staging, LOGS.infer), history, signal);
   };
   await replaceFolder(folder, KIND, write, (name) => !isLog(name));
   return { ...paths, clicks };
@@ -117,72 +125,85 @@ function isLog(name: string): boolean {
 
 const KIND: FolderKind = { name: "folder of simulated logs", code: "ERR_FILE", owns: isLog, isShared: true };
 
-async function writeLines(path: string, lines: readonly string[]): Promise<void> {
+async function writeLines(path: string, lines: readonly string[], signal: AbortSignal | undefined): Promise<void> {
   const linesAtOnce = 1 << 12;
   await replaceFile(path, async (file) => {
     for (let start = 0; start < lines.length; start += linesAtOnce) {
+      signal?.throwIfAborted();
       await file.writeFile(lines.slice(start, start + linesAtOnce).join(""));
     }
   });
 }
 
 /** The items; index 0 is the most popular one. */
-class Catalogue {
+interface Catalogue {
   readonly items: number;
   /** `item:category:tag_tag` */
   readonly texts: readonly string[];
-  /** Items of each genre, and the table that draws from them by popularity. */
-  readonly genres: readonly { readonly items: Int32Array; readonly popularity: AliasTable }[];
+  readonly genres: readonly Genre[];
   /** [items × SUCCESSORS] the likeliest first. */
   readonly successors: Int32Array;
+}
 
-  constructor(items: number, seed: number) {
-    this.items = items;
-    const random = new RandomStream(seed, STREAMS.simulate, [0, 0, DRAWS.items]);
-    const names = new KeyedPermutation(items, seed);
-    const tags = Math.min(2000, Math.max(4 * GENRES, Math.round(items / 5)));
-    const popularity = Float64Array.from({ length: items }, (_, i) => (i + POPULARITY.shift) ** -POPULARITY.exponent);
-    const genreOf = new Int32Array(items);
-    const texts: string[] = [];
-    for (let item = 0; item < items; item++) {
-      // The first items visit every genre, so that none is empty.
-      const genre = item < GENRES ? item : random.below(GENRES);
-      const second = random.uniform() < 0.3 ? random.below(GENRES) : genre;
-      genreOf[item] = genre;
-      const category = genre + GENRES * random.below(CATEGORIES / GENRES);
-      const itemTags = new Set<number>();
-      for (let left = 1 + random.below(4); left > 0; left--) {
-        const tagGenre = random.uniform() < 0.7 ? genre : second;
-        // The square makes a genre's first tags the common ones.
-        const rank = Math.floor(random.uniform() ** 2 * Math.floor(tags / GENRES));
-        itemTags.add(tagGenre + GENRES * rank);
-      }
-      texts.push(`v${names.at(item) + 1}:c${category}:${[...itemTags].map((tag) => `t${tag}`).join("_")}`);
-    }
-    this.texts = texts;
-    this.genres = Array.from({ length: GENRES }, (_, genre) => {
-      const members = Int32Array.from({ length: items }, (_, i) => i).filter((item) => genreOf[item] === genre);
-      return { items: members, popularity: aliasTable(Float64Array.from(members, (item) => popularity[item]!)) };
-    });
-    this.successors = new Int32Array(items * SUCCESSORS);
-    for (let item = 0; item < items; item++) {
-      for (let s = 0; s < SUCCESSORS; s++) {
-        let next = item;
-        for (let tries = 0; next === item && tries < TRIES; tries++) {
-          // Mostly in the genre and whatever its popularity, so that habit brings the tail to light.
-          const pool = random.uniform() < 0.8 ? this.genres[genreOf[item]!]!.items : undefined;
-          next = pool ? pool[random.below(pool.length)]! : random.below(items);
-        }
-        this.successors[item * SUCCESSORS + s] = next === item ? (item + 1) % items : next;
-      }
-    }
-  }
+/** The items of a genre, and the table that draws from them by popularity. */
+interface Genre {
+  readonly items: Int32Array;
+  readonly popularity: AliasTable;
+}
 
-  drawByTaste(random: RandomStream, genre: number): number {
-    const { items, popularity } = this.genres[genre]!;
-    const column = random.below(items.length);
-    return items[random.word() < popularity.threshold[column]! ? column : popularity.alias[column]!]!;
+async function makeCatalogue(items: number, seed: number, turns: Turns): Promise<Catalogue> {
+  const random = new RandomStream(seed, STREAMS.simulate, [0, 0, DRAWS.items]);
+  const { texts, genreOf } = await drawItems(items, seed, random, turns);
+  const popularity = Float64Array.from({ length: items }, (_, i) => (i + POPULARITY.shift) ** -POPULARITY.exponent);
+  const genres = Array.from({ length: GENRES }, (_, genre) => {
+    const members = Int32Array.from({ length: items }, (_, i) => i).filter((item) => genreOf[item] === genre);
+    return { items: members, popularity: aliasTable(Float64Array.from(members, (item) => popularity[item]!)) };
+  });
+  const successors = new Int32Array(items * SUCCESSORS);
+  for (let item = 0; item < items; item++) {
+    for (let s = 0; s < SUCCESSORS; s++) {
+      let next = item;
+      for (let tries = 0; next === item && tries < TRIES; tries++) {
+        // Mostly in the genre and whatever its popularity, so that habit brings the tail to light.
+        const pool = random.uniform() < 0.8 ? genres[genreOf[item]!]!.items : undefined;
+        next = pool ? pool[random.below(pool.length)]! : random.below(items);
+      }
+      successors[item * SUCCESSORS + s] = next === item ? (item + 1) % items : next;
+    }
+    if (turns.isDue) await turns.take();
   }
+  return { items, texts, genres, successors };
+}
+
+/** The items' texts and genres [items]. */
+async function drawItems(items: number, seed: number, random: RandomStream, turns: Turns) {
+  const names = new KeyedPermutation(items, seed);
+  const tags = Math.min(2000, Math.max(4 * GENRES, Math.round(items / 5)));
+  const genreOf = new Int32Array(items);
+  const texts: string[] = [];
+  for (let item = 0; item < items; item++) {
+    // The first items visit every genre, so that none is empty.
+    const genre = item < GENRES ? item : random.below(GENRES);
+    const second = random.uniform() < 0.3 ? random.below(GENRES) : genre;
+    genreOf[item] = genre;
+    const category = genre + GENRES * random.below(CATEGORIES / GENRES);
+    const itemTags = new Set<number>();
+    for (let left = 1 + random.below(4); left > 0; left--) {
+      const tagGenre = random.uniform() < 0.7 ? genre : second;
+      // The square makes a genre's first tags the common ones.
+      const rank = Math.floor(random.uniform() ** 2 * Math.floor(tags / GENRES));
+      itemTags.add(tagGenre + GENRES * rank);
+    }
+    texts.push(`v${names.at(item) + 1}:c${category}:${[...itemTags].map((tag) => `t${tag}`).join("_")}`);
+    if (turns.isDue) await turns.take();
+  }
+  return { texts, genreOf };
+}
+
+function drawByTaste({ genres }: Catalogue, random: RandomStream, genre: number): number {
+  const { items, popularity } = genres[genre]!;
+  const column = random.below(items.length);
+  return items[random.word() < popularity.threshold[column]! ? column : popularity.alias[column]!]!;
 }
 
 /** The user's fields before and after the clicks, and the items clicked. */
@@ -215,7 +236,7 @@ function simulateUser(catalogue: Catalogue, user: number, meanClicks: number, se
       next = catalogue.successors[from * SUCCESSORS + (u < 0.6 ? 0 : u < 0.9 ? 1 : 2)]!;
     }
     for (let tries = 0; (next < 0 || watched.has(next)) && tries < TRIES; tries++) {
-      next = catalogue.drawByTaste(random, tastes[random.below(tastes.length)]!);
+      next = drawByTaste(catalogue, random, tastes[random.below(tastes.length)]!);
     }
     while (watched.has(next)) next = random.below(catalogue.items);
     watched.add(next);

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
-import { ShortlistError } from "../errors.js";
+import { checkOptions, ShortlistError } from "../errors.js";
 import { fileError, replaceFile } from "./files.js";
 import { type TokenCounts, TokenTable, tableOf } from "./token_table.js";
 import type { Turns } from "./turns.js";
@@ -153,7 +153,10 @@ export class Vocabulary {
     return vocabulary;
   }
 
-  async write(path: string): Promise<void> {
+  async write(path: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checkOptions("Vocabulary.write", options, { signal: true });
+    const { signal } = options;
+    signal?.throwIfAborted();
     const lines = this.#lines;
     if (lines) {
       await replaceFile(path, (file) => file.writeFile(lines));
@@ -170,6 +173,7 @@ export class Vocabulary {
     await replaceFile(path, async (file) => {
       const linesAtOnce = 1 << 16;
       for (let start = 0; start < this.size; start += linesAtOnce) {
+        signal?.throwIfAborted();
         const lines = this.tokens.slice(start, start + linesAtOnce);
         await file.writeFile(lines.map((token, i) => `${token}\t${this.counts[start + i]}\n`).join(""));
       }

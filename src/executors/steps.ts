@@ -1,9 +1,18 @@
 import type { TrainingBatches } from "../data/batches.js";
-import { ShortlistError } from "../errors.js";
+import { checkOptions, ShortlistError } from "../errors.js";
 import type { TensorData } from "../ops/op.js";
 import type { Executor, RunInputs, StepsOptions, StepsResult } from "./executor.js";
 
-export function checkSteps(batches: TrainingBatches, { pass, index, steps }: StepsOptions): void {
+const STEPS_OPTIONS: Readonly<Record<keyof StepsOptions, true>> = {
+  pass: true,
+  index: true,
+  steps: true,
+  scalars: true,
+};
+
+export function checkSteps(batches: TrainingBatches, options: StepsOptions): void {
+  checkOptions("runSteps", options, STEPS_OPTIONS);
+  const { pass, index, steps } = options;
   const whole = [pass, index, steps].every((value) => Number.isSafeInteger(value) && value >= 0);
   if (whole && index + steps <= batches.batchesPerPass) return;
   throw new ShortlistError(

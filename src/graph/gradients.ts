@@ -59,8 +59,9 @@ export function gradients(
   graph: Graph,
   seeds: ReadonlyMap<Tensor, Tensor>,
   parameters: readonly Tensor[],
-  { add, scatterAdd }: GradientSums,
+  sums: GradientSums,
 ): Map<Tensor, Gradient> {
+  const { add, scatterAdd } = sums;
   const nodes = [...graph.nodes];
   const needsGradient = reachableFrom(nodes, parameters);
   const dense = new Map<Tensor, Tensor>(seeds);

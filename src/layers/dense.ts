@@ -17,5 +17,6 @@ export function dense(graph: Graph, name: string, inputs: readonly Tensor[], opt
     standardDeviation: 1 / Math.sqrt(fanIn),
   });
   const bias = graph.parameter(`${name}.bias`, [options.width], { kind: "zeros" });
-  return linear(graph, `${name}.output`, inputs, weight, bias, options);
+  const { width: _, ...linearOptions } = options;
+  return linear(graph, `${name}.output`, inputs, weight, bias, linearOptions);
 }

@@ -13,6 +13,7 @@ import { type Dataset, openDataset } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
 import { itemFeatures } from "../data/schema.js";
 import { TokenTable } from "../data/token_table.js";
+import { Turns } from "../data/turns.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, checkPaths, ShortlistError } from "../errors.js";
 import type { TensorStore } from "../executors/executor.js";
@@ -73,34 +74,52 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
   checkDataset(description, dataset);
   const found = await newItems(description, logs, options);
   const added = found.tokens.length;
-  const known = model.items.size;
   const encoding = { ...description, vocabularies: withItems(description, found.tokens) };
   const { program } = inferenceProgram(description.config, encoding);
+  const extendedItems = model.items.size + added - itemVocabulary(dataset).size;
+  const training = { ...description.training, extendedItems };
   const engine = createEngine(engineLike(model.engine));
-  const store = engine.createStore();
-  const tables = copyTensors(model, storedTensors(program), store, known);
+  const extended = new Model({ ...encoding, training }, program, engine, engine.createStore());
+  try {
+    const withoutAttributes = await fillRows(model, extended, dataset, found, boost, new Turns(options.signal));
+    return { model: extended, added, withoutAttributes };
+  } catch (error) {
+    extended.close();
+    throw error;
+  }
+}
 
+/**
+ * Fills the tensors of the extended model: known rows as the model has them, new ones by the regression. Gives the number of
+ * new items without known attributes.
+ */
+async function fillRows(
+  model: Model,
+  { store, program }: Model,
+  dataset: Dataset,
+  found: NewItems,
+  boost: number,
+  turns: Turns,
+): Promise<number> {
+  const known = model.items.size;
+  const tables = copyTensors(model, storedTensors(program), store, known);
   const width = tables.reduce((sum, table) => sum + table.width, 0);
-  const features = knownAttributes(description, dataset.clicks);
-  const coefficients = ridgeRegression({
-    features,
+  const problem = {
+    features: await knownAttributes(model.description, dataset.clicks, turns),
     weights: model.items.counts.subarray(0, itemVocabulary(dataset).size).map(trust),
     width,
-    targets: (first, count) => rowsOf(model.store, tables, first, count),
+    targets: (first: number, count: number) => rowsOf(model.store, tables, first, count),
     penalty: PENALTY,
-  });
-  const rows = newAttributes(description, found.clicks);
+  };
+  const coefficients = await ridgeRegression(problem, turns);
+  const rows = newAttributes(model.description, found.clicks);
   let withoutAttributes = 0;
-  for (let i = 0; i < added; i++) {
+  for (let i = 0; i < found.tokens.length; i++) {
+    if (turns.isDue) await turns.take();
     if (rows.offsets[i + 1]! - rows.offsets[i]! === 1) withoutAttributes++;
     writeRow(store, tables, known + i, predictRow(rows, i, coefficients, width), boost);
   }
-  const training = { ...description.training, extendedItems: known + added - itemVocabulary(dataset).size };
-  return {
-    model: new Model({ ...encoding, training }, program, engine, store),
-    added,
-    withoutAttributes,
-  };
+  return withoutAttributes;
 }
 
 /** What `extendModelFolder` takes: folders instead of an opened dataset and an opened model. */
@@ -127,18 +146,20 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
   checkPath("dataset", dataset);
   checkPath("output", output);
   checkPaths("logs", rest.logs);
-  rest.signal?.throwIfAborted();
+  const { signal } = rest;
+  signal?.throwIfAborted();
   return withModelFolder(output, async (target) => {
-    const model = await openModel(folder);
+    const model = await openModel(folder, { signal });
     let extended: Model | undefined;
     try {
-      const { model: result, ...report } = await extendModel(model, { ...rest, dataset: await openDataset(dataset) });
+      const opened = await openDataset(dataset, { signal });
+      const { model: result, ...report } = await extendModel(model, { ...rest, dataset: opened });
       extended = result;
       if (report.added === 0) {
         rest.onWarning?.("the logs hold no item that is new to the model: it is written as it was");
       }
       const isInPlace = (await realpath(folder)) === target;
-      await writeModel(extended, target, isInPlace ? await trainingMembers(target) : []);
+      await writeModel(extended, target, isInPlace ? await trainingMembers(target) : [], signal);
       return report;
     } finally {
       extended?.close();
@@ -308,11 +329,12 @@ class AttributeRows {
 }
 
 /** A row for each item of the dataset. */
-function knownAttributes(encoding: Encoding, clicks: Clicks): SparseRows {
+async function knownAttributes(encoding: Encoding, clicks: Clicks, turns: Turns): Promise<SparseRows> {
   const { size } = itemVocabulary(encoding);
   const attributes = itemAttributes(clicks, size);
   const rows = new AttributeRows(encoding);
   for (let item = 0; item < size; item++) {
+    if (turns.isDue) await turns.take();
     rows.add(
       attributes.map(({ ids, offsets }) =>
         offsets ? ids.subarray(offsets[item], offsets[item + 1]) : ids.subarray(item, item + 1),

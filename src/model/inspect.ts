@@ -51,20 +51,25 @@ export interface InspectOptions {
   readonly samples?: number | undefined;
   /** The Program of a training step instead of the inference Program. */
   readonly training?: boolean | undefined;
+  /** Stops the reading between files and pieces of them; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
+
+const INSPECT_OPTIONS: Readonly<Record<keyof InspectOptions, true>> = { samples: true, training: true, signal: true };
 
 /** What is in a dataset or model folder. */
 export async function inspect(folder: string, options: InspectOptions = {}): Promise<Inspection> {
-  checkOptions("inspect", options, { samples: true, training: true });
+  checkOptions("inspect", options, INSPECT_OPTIONS);
   checkPath("folder", folder);
-  const { samples = 256 } = options;
+  const { samples = 256, signal } = options;
   checkWholeNumber("samples", samples, 1);
+  signal?.throwIfAborted();
   if (await exists(join(folder, "dataset.json"))) {
-    const { clicks, vocabularies } = await openDataset(folder);
+    const { clicks, vocabularies } = await openDataset(folder, { signal });
     const vocabularySizes = Object.fromEntries([...vocabularies].map(([name, { size }]) => [name, size]));
     return { kind: "dataset", folder, users: clicks.users, clicks: clicks.clicks, vocabularySizes };
   }
-  const { description, program: inference } = await readModel(folder);
+  const { description, program: inference } = await readModel(folder, signal);
   const program = options.training ? trainingProgramOf(description) : checked(inference, folder);
   const dims = typicalDims(program, description, samples);
   return {

@@ -123,22 +123,36 @@ export function withModelFolder<T>(path: string, work: (folder: string) => Promi
   return withOutputFolder(path, MODEL, work);
 }
 
+/** What `saveModel` takes. */
+export interface SaveModelOptions {
+  /** Stops the writing between files and pieces of them: the folder is as it was, and it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv`. It appears whole
  * or not at all and replaces an older model only when it is complete. ERR_DIVERGED where a weight is not finite, ERR_BUSY
  * where somebody else is writing that folder.
  */
-export async function saveModel(model: Model, folder: string): Promise<void> {
+export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
+  checkOptions("saveModel", options, { signal: true } satisfies Record<keyof SaveModelOptions, true>);
   expectModel(model);
   checkPath("folder", folder);
-  await withModelFolder(folder, (target) => writeModel(model, target));
+  const { signal } = options;
+  signal?.throwIfAborted();
+  await withModelFolder(folder, (target) => writeModel(model, target, [], signal));
 }
 
 /**
  * `saveModel` for who is in `withModelFolder`. The members of the folder that `keep` names (`pass-<n>`, `metrics.jsonl`)
  * stay in it.
  */
-export async function writeModel(model: Model, folder: string, keep: readonly string[] = []): Promise<void> {
+export async function writeModel(
+  model: Model,
+  folder: string,
+  keep: readonly string[] = [],
+  signal?: AbortSignal,
+): Promise<void> {
   const { config, schema, vocabularies, numbers, maxLineBytes, training } = model.description;
   const problem = describeNotFinite(model.store, storedTensors(model.program));
   if (problem) throw new ShortlistError("ERR_DIVERGED", `Refused to save the model to ${folder}: ${problem}`);
@@ -149,8 +163,10 @@ export async function writeModel(model: Model, folder: string, keep: readonly st
     async (temporary) => {
       await replaceFile(join(temporary, PROGRAM), (file) => file.writeFile(formatProgram(model.program)));
       await mkdir(join(temporary, VOCABULARY));
-      for (const [name, vocabulary] of vocabularies) await vocabulary.write(join(temporary, vocabularyFile(name)));
-      const members = await digestsOf(temporary, [PROGRAM, ...[...vocabularies.keys()].map(vocabularyFile)]);
+      for (const [name, vocabulary] of vocabularies) {
+        await vocabulary.write(join(temporary, vocabularyFile(name)), { signal });
+      }
+      const members = await digestsOf(temporary, [PROGRAM, ...[...vocabularies.keys()].map(vocabularyFile)], signal);
       const weights = storedTensors(model.program).map(({ name, dtype, shape }) => ({
         name,
         dtype,
@@ -159,9 +175,10 @@ export async function writeModel(model: Model, folder: string, keep: readonly st
       }));
       // The training is left out of what the id covers: the same weights are the same file, however they came to be.
       const contents = createHash("sha256").update(JSON.stringify({ ...encoding, members }));
-      const id = await writeSafetensors(join(temporary, WEIGHTS), weights, {}, contents);
+      const id = await writeSafetensors(join(temporary, WEIGHTS), weights, {}, contents, signal);
       const description = { format: FORMAT, version: VERSION, id, members, ...encoding, training };
       await replaceFile(join(temporary, DESCRIPTION), (file) => file.writeFile(formatJson(description)));
+      signal?.throwIfAborted();
     },
     (name) => keep.includes(name),
   );
@@ -172,25 +189,37 @@ export async function trainingMembers(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => name === METRICS || PASS_FOLDER.test(name));
 }
 
+/** What `openModel` takes: the engine that the model runs on is made with it. */
+export interface OpenModelOptions extends EngineOptions {
+  /** Stops the reading between files and pieces of them; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const OPEN_MODEL_OPTIONS: Readonly<Record<keyof OpenModelOptions, true>> = { ...ENGINE_OPTIONS, signal: true };
+
 /** Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. */
-export async function openModel(folder: string, options: EngineOptions = {}): Promise<Model> {
-  checkOptions("openModel", options, ENGINE_OPTIONS);
+export async function openModel(folder: string, options: OpenModelOptions = {}): Promise<Model> {
+  checkOptions("openModel", options, OPEN_MODEL_OPTIONS);
   checkPath("folder", folder);
-  const { description, program, weights } = await readFolder(folder, DESCRIPTION, async (members) => {
-    const parts = await readParts(folder, members);
-    return { ...parts, weights: await readWeights(members, parts.program) };
-  });
+  const { signal, ...engineOptions } = options;
+  const readAll = async (members: FolderReader) => {
+    const parts = await readParts(folder, members, signal);
+    return { ...parts, weights: await readWeights(members, parts.program, signal) };
+  };
+  const { description, program, weights } = await readFolder(folder, DESCRIPTION, readAll, signal);
   checkTables(folder, description, program);
-  const engine = createEngine(options);
+  const engine = createEngine(engineOptions);
   const model = new Model(description, program, engine, engine.createStore());
   try {
     for (const { data, ...tensor } of weights) {
+      signal?.throwIfAborted();
       model.store.define(tensor);
       model.store.write(tensor.name, data);
     }
     const problem = describeNotFinite(model.store, storedTensors(program));
     if (problem) throw new ShortlistError("ERR_MODEL", `${join(folder, WEIGHTS)}: ${problem}`);
     await checkModel(model, join(folder, PROGRAM));
+    signal?.throwIfAborted();
     return model;
   } catch (error) {
     model.close();
@@ -199,8 +228,8 @@ export async function openModel(folder: string, options: EngineOptions = {}): Pr
 }
 
 /** All of a model folder but the weights. */
-export function readModel(folder: string): Promise<ModelParts> {
-  return readFolder(folder, DESCRIPTION, (members) => readParts(folder, members));
+export function readModel(folder: string, signal?: AbortSignal): Promise<ModelParts> {
+  return readFolder(folder, DESCRIPTION, (members) => readParts(folder, members, signal), signal);
 }
 
 export interface ModelParts {
@@ -208,21 +237,21 @@ export interface ModelParts {
   readonly program: Program;
 }
 
-async function readParts(folder: string, members: FolderReader): Promise<ModelParts> {
-  const description = await readDescription(folder, members);
+async function readParts(folder: string, members: FolderReader, signal: AbortSignal | undefined): Promise<ModelParts> {
+  const description = await readDescription(folder, members, signal);
   return { description, program: await readProgram(folder, members) };
 }
 
 /** Brings the weights of a model back to those that were saved in a folder. */
-export async function restoreWeights({ program, store }: Model, folder: string): Promise<void> {
-  const weights = await readFolder(folder, DESCRIPTION, (members) => readWeights(members, program));
+export async function restoreWeights({ program, store }: Model, folder: string, signal?: AbortSignal): Promise<void> {
+  const weights = await readFolder(folder, DESCRIPTION, (members) => readWeights(members, program, signal), signal);
   for (const { name, data } of weights) store.write(name, data);
 }
 
 /** The tensors of `model.safetensors` that the Program keeps, each checked against it. */
-async function readWeights(members: FolderReader, program: Program) {
+async function readWeights(members: FolderReader, program: Program, signal?: AbortSignal) {
   const path = members.path(WEIGHTS);
-  const { tensors, metadata } = await readSafetensors(path, "ERR_MODEL", members.source(WEIGHTS));
+  const { tensors, metadata } = await readSafetensors(path, "ERR_MODEL", members.source(WEIGHTS), signal);
   members.checkId(WEIGHTS, metadata);
   return storedTensors(program).map(({ name, dtype, shape }) => {
     const found = tensors.get(name);
@@ -254,7 +283,11 @@ function checkTables(folder: string, description: ModelDescription, program: Pro
 }
 
 /** `config.json` and the vocabularies of a model folder. */
-async function readDescription(folder: string, members: FolderReader): Promise<ModelDescription> {
+async function readDescription(
+  folder: string,
+  members: FolderReader,
+  signal: AbortSignal | undefined,
+): Promise<ModelDescription> {
   const path = members.path(DESCRIPTION);
   const bytes = await readFile(members.source(DESCRIPTION)).catch((error) => failToRead(folder, DESCRIPTION, error));
   const head = parseHead(bytes, path);
@@ -262,6 +295,7 @@ async function readDescription(folder: string, members: FolderReader): Promise<M
   const description = parseDescription(head, path);
   const vocabularies = new Map<string, Vocabulary>();
   for (const name of vocabularyNames(description.schema)) {
+    signal?.throwIfAborted();
     vocabularies.set(name, await readVocabulary(members, vocabularyFile(name)));
   }
   return { ...description, vocabularies };

@@ -1,3 +1,4 @@
+import type { Turns } from "../data/turns.js";
 import { ShortlistError } from "../errors.js";
 
 /** A sparse matrix: row i has values[j] in the columns indices[j], for j from offsets[i] to offsets[i + 1] − 1. */
@@ -32,16 +33,17 @@ const TOLERANCE = 1e-4;
  *     Σ_i weights_i · ‖y_i − x_i·B‖² + λ · ‖B without its row 0‖²
  *
  * by conjugate gradients on the normal equations (Xᵀ·W·X + λ·I) · B = Xᵀ·W·Y with their diagonal as preconditioner, until
- * every column's residual is 10⁻⁴ of its right-hand side. Time and memory go by the non-zeros, never by columns².
+ * every column's residual is 10⁻⁴ of its right-hand side. Time and memory go by the non-zeros, never by columns². The event loop
+ * turns meanwhile.
  */
-export function ridgeRegression(problem: RidgeProblem): Float64Array {
+export async function ridgeRegression(problem: RidgeProblem, turns: Turns): Promise<Float64Array> {
   const { features, weights, width, penalty } = problem;
   if (!(penalty > 0) || !weights.some((weight) => weight > 0)) {
     throw new ShortlistError("ERR_OPTION", "Expected a penalty above 0 and a row of weight above 0");
   }
   const scale = inverseDiagonal(problem);
   const solution = new Float64Array(features.columns * width);
-  const residual = rightHandSide(problem);
+  const residual = await rightHandSide(problem, turns);
   const direction = new Float64Array(solution.length);
   const step = Float64Array.from(residual, (value, i) => value * scale[Math.floor(i / width)]!);
   const limits = columnProducts(residual, residual, width).map((square) => square * TOLERANCE ** 2);
@@ -50,7 +52,7 @@ export function ridgeRegression(problem: RidgeProblem): Float64Array {
   for (let iteration = 0; iteration < MOST_ITERATIONS; iteration++) {
     addScaled(step, direction, keep, width);
     direction.set(step);
-    const image = applyNormal(problem, direction);
+    const image = await applyNormal(problem, direction, turns);
     const curvature = columnProducts(direction, image, width);
     const rate = agreement.map((value, c) => (curvature[c]! > 0 ? value / curvature[c]! : 0));
     addScaled(solution, direction, rate, width);
@@ -94,11 +96,16 @@ function addOuter(matrix: Float64Array, features: SparseRows, row: number, vecto
 }
 
 /** (Xᵀ·W·X + λ·I) · matrix */
-function applyNormal({ features, weights, width, penalty }: RidgeProblem, matrix: Float64Array): Float64Array {
+async function applyNormal(
+  { features, weights, width, penalty }: RidgeProblem,
+  matrix: Float64Array,
+  turns: Turns,
+): Promise<Float64Array> {
   const result = matrix.map((value, i) => (i < width ? 0 : penalty * value));
   const product = new Float64Array(width);
   for (let row = 0; row < weights.length; row++) {
     if (weights[row] === 0) continue;
+    if (turns.isDue) await turns.take();
     product.fill(0);
     addProduct(product, features, row, matrix);
     addOuter(result, features, row, product, weights[row]!);
@@ -107,10 +114,11 @@ function applyNormal({ features, weights, width, penalty }: RidgeProblem, matrix
 }
 
 /** Xᵀ·W·Y */
-function rightHandSide({ features, weights, width, targets }: RidgeProblem): Float64Array {
+async function rightHandSide({ features, weights, width, targets }: RidgeProblem, turns: Turns): Promise<Float64Array> {
   const result = new Float64Array(features.columns * width);
   for (let first = 0; first < weights.length; first += ROWS_AT_ONCE) {
     const count = Math.min(ROWS_AT_ONCE, weights.length - first);
+    if (turns.isDue) await turns.take();
     const block = targets(first, count);
     for (let r = 0; r < count; r++) {
       const target = block.subarray(r * width, (r + 1) * width);

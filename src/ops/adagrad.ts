@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { KernelCall, Op } from "./op.js";
 import {
@@ -80,44 +81,51 @@ function updateElement(call: KernelCall, i: number, gradient: number): void {
   parameter[i]! -= (rate * gradient) / root;
 }
 
+/** What `adagrad` reads and updates. */
 export interface AdagradInputs {
+  /** The parameter, of any shape. */
   readonly parameter: Tensor;
-  /** of the parameter's shape */
+  /** Sums of the squared gradients, of the parameter's shape. */
   readonly accumulator: Tensor;
-  /** of the parameter's shape */
+  /** The gradient of the loss by the parameter, of its shape. */
   readonly gradient: Tensor;
-  /** [] */
+  /** The learning rate, a scalar. */
   readonly learningRate: Tensor;
 }
 
+/** How `adagrad` and `adagradRows` keep the divisor away from 0. */
 export interface AdagradOptions {
-  /** Default 1e-6. */
+  /** ε, 1e-6 unless given. */
   readonly epsilon?: number;
-  /** Adds epsilon inside the root (default false). */
+  /** Adds ε inside the root, as PaddlePaddle does, instead of to the root (default false). */
   readonly epsilonInside?: boolean;
 }
 
-const attributesOf = ({ epsilon, epsilonInside }: AdagradOptions) => ({
-  epsilon: epsilon ?? ATTRIBUTES.epsilon,
-  epsilon_inside: epsilonInside ?? ATTRIBUTES.epsilon_inside,
-});
+const ADAGRAD_OPTIONS: Readonly<Record<keyof AdagradOptions, true>> = { epsilon: true, epsilonInside: true };
+
+function attributesOf(what: string, options: AdagradOptions) {
+  checkOptions(what, options, ADAGRAD_OPTIONS);
+  const { epsilon = ATTRIBUTES.epsilon, epsilonInside = ATTRIBUTES.epsilon_inside } = options;
+  return { epsilon, epsilon_inside: epsilonInside };
+}
 
 /** Updates the parameter and its accumulator by the gradient, in place. */
 export function adagrad(graph: Graph, name: string, inputs: AdagradInputs, options: AdagradOptions = {}): void {
   const { learningRate, ...operands } = inputs;
-  graph.apply(adagradOp, name, { ...operands, learning_rate: learningRate }, attributesOf(options));
+  graph.apply(adagradOp, name, { ...operands, learning_rate: learningRate }, attributesOf("adagrad", options));
 }
 
+/** What `adagradRows` reads and updates: row terms in place of the dense gradient. */
 export type AdagradRowsInputs = Omit<AdagradInputs, "gradient"> & RowGradientInputs;
 
 /** `adagrad` by row terms, for the rows that the batch touched. */
 export function adagradRows(graph: Graph, name: string, inputs: AdagradRowsInputs, options: AdagradOptions = {}): void {
-  const { parameter, accumulator, learningRate } = inputs;
-  const terms = rowTermOperands(inputs);
+  const { learningRate, sorted, terms, ...operands } = inputs;
+  const rows = rowTermOperands({ sorted, terms });
   graph.apply(
     adagradRowsOp,
     name,
-    { parameter, accumulator, learning_rate: learningRate, ...terms.inputs },
-    { ...attributesOf(options), ...terms.attributes },
+    { ...operands, learning_rate: learningRate, ...rows.inputs },
+    { ...attributesOf("adagradRows", options), ...rows.attributes },
   );
 }

@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, InputSlot, OutputShape, ShapeOperands, Tensor } from "../graph/graph.js";
 import type { KernelCall, Op } from "./op.js";
 import {
@@ -87,53 +88,57 @@ function updateElement(call: KernelCall, i: number, gradient: number): void {
   [first![i], second![i]] = [m, v];
 }
 
+/** What `adam` reads and updates. */
 export interface AdamInputs {
+  /** The parameter, of any shape. */
   readonly parameter: Tensor;
-  /** of the parameter's shape */
+  /** The decaying mean of the gradients, of the parameter's shape. */
   readonly firstMoment: Tensor;
-  /** of the parameter's shape */
+  /** The decaying mean of the squared gradients, of the parameter's shape. */
   readonly secondMoment: Tensor;
-  /** of the parameter's shape */
+  /** The gradient of the loss by the parameter, of its shape. */
   readonly gradient: Tensor;
-  /** [] */
+  /** The learning rate, a scalar. */
   readonly learningRate: Tensor;
-  /** uint32 []: steps made before this one */
+  /** The number of steps made before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
+/** The constants of `adam` and `adamRows`. */
 export interface AdamOptions {
-  /** Default 0.9. */
+  /** The decay of the first moment, 0.9 unless given. */
   readonly beta1?: number;
-  /** Default 0.999. */
+  /** The decay of the second moment, 0.999 unless given. */
   readonly beta2?: number;
-  /** Default 1e-8. */
+  /** ε, 1e-8 unless given. */
   readonly epsilon?: number;
 }
 
-const stateOf = (inputs: Omit<AdamInputs, "gradient">) => ({
-  parameter: inputs.parameter,
-  first_moment: inputs.firstMoment,
-  second_moment: inputs.secondMoment,
-  learning_rate: inputs.learningRate,
-  step: inputs.step,
-});
+const ADAM_OPTIONS: Readonly<Record<keyof AdamOptions, true>> = { beta1: true, beta2: true, epsilon: true };
 
-const attributesOf = ({ beta1, beta2, epsilon }: AdamOptions) => ({
-  beta1: beta1 ?? ATTRIBUTES.beta1,
-  beta2: beta2 ?? ATTRIBUTES.beta2,
-  epsilon: epsilon ?? ATTRIBUTES.epsilon,
-});
-
-/** Updates the parameter and its moments by the gradient, in place. */
-export function adam(graph: Graph, name: string, inputs: AdamInputs, options: AdamOptions = {}): void {
-  graph.apply(adamOp, name, { ...stateOf(inputs), gradient: inputs.gradient }, attributesOf(options));
+function stateOf<T extends Omit<AdamInputs, "gradient">>(inputs: T) {
+  const { firstMoment, secondMoment, learningRate, ...rest } = inputs;
+  return { ...rest, first_moment: firstMoment, second_moment: secondMoment, learning_rate: learningRate };
 }
 
+function attributesOf(what: string, options: AdamOptions) {
+  checkOptions(what, options, ADAM_OPTIONS);
+  const { beta1 = ATTRIBUTES.beta1, beta2 = ATTRIBUTES.beta2, epsilon = ATTRIBUTES.epsilon } = options;
+  return { beta1, beta2, epsilon };
+}
+
+/** Updates the parameter and its moments by the gradient, in place (Kingma & Ba 2015; docs/math.md#optimizers). */
+export function adam(graph: Graph, name: string, inputs: AdamInputs, options: AdamOptions = {}): void {
+  graph.apply(adamOp, name, stateOf(inputs), attributesOf("adam", options));
+}
+
+/** What `adamRows` reads and updates: row terms in place of the dense gradient. */
 export type AdamRowsInputs = Omit<AdamInputs, "gradient"> & RowGradientInputs;
 
-/** `adam` by row terms, for the rows that the batch touched. */
+/** `adam` by row terms, for the rows that the batch touched; the other rows keep their moments as they are. */
 export function adamRows(graph: Graph, name: string, inputs: AdamRowsInputs, options: AdamOptions = {}): void {
-  const terms = rowTermOperands(inputs);
-  const attributes = { ...attributesOf(options), ...terms.attributes };
-  graph.apply(adamRowsOp, name, { ...stateOf(inputs), ...terms.inputs }, attributes);
+  const { sorted, terms, ...state } = inputs;
+  const rows = rowTermOperands({ sorted, terms });
+  const attributes = { ...attributesOf("adamRows", options), ...rows.attributes };
+  graph.apply(adamRowsOp, name, { ...stateOf(state), ...rows.inputs }, attributes);
 }

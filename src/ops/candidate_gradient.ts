@@ -206,18 +206,19 @@ export const candidateGradientOp: Op = {
   },
 };
 
+/** What the losses over draws read: `nce`, `paddleNce` and `sampledSoftmax`. */
 export interface CandidateLossInputs {
-  /** [samples, width] */
+  /** The user vectors, [samples, width]. */
   readonly user: Tensor;
-  /** [items, width] */
+  /** The item vectors, [items, width]. */
   readonly weight: Tensor;
-  /** [items] */
+  /** The items' biases, [items]; 0 where they are left out. */
   readonly bias?: Tensor | undefined;
-  /** [samples] */
+  /** The item of each sample, int32 [samples]. */
   readonly target: Tensor;
-  /** [samples, draws], or [draws] for draws that the batch shares */
+  /** The draws, int32 [samples, draws], or [draws] for draws that the batch shares. */
   readonly negatives: Tensor;
-  /** [items] log q */
+  /** The logarithm of the noise distribution, [items]. */
   readonly logNoise: Tensor;
 }
 

@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { checkIds, type KernelCall, type Op, refuse, refuseComputed, sortThatMade } from "./op.js";
 import type { SortedRows } from "./sort_rows.js";
@@ -71,42 +72,47 @@ function checkDistinct(call: KernelCall): void {
   });
 }
 
+/** What `decayRows` reads and updates. */
 export interface DecayRowsInputs {
-  /** [rows, width] or [rows] */
+  /** The table, [rows, width] or [rows]. */
   readonly parameter: Tensor;
-  /** of the parameter's shape: AdaGrad's */
+  /** AdaGrad's accumulator of the table, of its shape. */
   readonly accumulator: Tensor;
-  /** uint32 [rows]: the step up to which each row has decayed */
+  /** The step up to which each row has decayed, uint32 [rows]. */
   readonly lastStep: Tensor;
   /** The distinct rows to decay: those of `sortRows`, or a list of one's own. */
   readonly touched: Pick<SortedRows, "rows" | "count">;
-  /** [] */
+  /** The learning rate, a scalar. */
   readonly learningRate: Tensor;
-  /** uint32 [] */
+  /** The number of steps made before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
+/** How much `decayRows` decays, and the ε of the AdaGrad that updates the table. */
 export interface DecayRowsOptions {
+  /** λ of the decay. */
   readonly l2: number;
+  /** ε of AdaGrad. */
   readonly epsilon: number;
+  /** Whether AdaGrad adds ε inside the root. */
   readonly epsilonInside: boolean;
 }
 
-/** Makes up for the decay of the touched rows, in place. */
+const DECAY_ROWS_OPTIONS: Readonly<Record<keyof DecayRowsOptions, true>> = {
+  l2: true,
+  epsilon: true,
+  epsilonInside: true,
+};
+
+/** Applies the L2 decay that the touched rows have missed, in place (docs/math.md#l2-decay). */
 export function decayRows(graph: Graph, name: string, inputs: DecayRowsInputs, options: DecayRowsOptions): void {
-  const { parameter, accumulator, lastStep, touched, learningRate, step } = inputs;
+  checkOptions("decayRows", options, DECAY_ROWS_OPTIONS);
+  const { lastStep, touched, learningRate, ...rest } = inputs;
+  const { rows, count } = touched;
   graph.apply(
     decayRowsOp,
     name,
-    {
-      parameter,
-      accumulator,
-      last_step: lastStep,
-      rows: touched.rows,
-      count: touched.count,
-      learning_rate: learningRate,
-      step,
-    },
+    { ...rest, last_step: lastStep, rows, count, learning_rate: learningRate },
     { l2: options.l2, epsilon: options.epsilon, epsilon_inside: options.epsilonInside },
   );
 }

@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { multiplyHigh, philox, STREAMS } from "../random/philox.js";
 import { checkWhole } from "./numerics.js";
@@ -56,19 +57,21 @@ export const drawNegativesOp: Op = {
   },
 };
 
+/** What `drawNegatives` reads: an alias table, and what a draw depends on. */
 export interface DrawNegativesInputs {
-  /** uint32 [items] */
+  /** The thresholds of the alias table, uint32 [items]. */
   readonly threshold: Tensor;
-  /** int32 [items] */
+  /** The aliases of the alias table, int32 [items]. */
   readonly alias: Tensor;
-  /** [samples] */
+  /** The targets, int32 [samples]: they tell the number of samples only. */
   readonly target: Tensor;
-  /** uint32 [] */
+  /** The seed, a uint32 scalar. */
   readonly seed: Tensor;
-  /** uint32 [] */
+  /** The number of steps made before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
+/** How many negatives `drawNegatives` draws. */
 export interface DrawNegativesOptions {
   /** Draws of each sample, or of the batch. */
   readonly draws: number;
@@ -76,14 +79,16 @@ export interface DrawNegativesOptions {
   readonly shared?: boolean;
 }
 
-/** int32 [samples, draws], or [draws] when shared. */
+const DRAW_NEGATIVES_OPTIONS: Readonly<Record<keyof DrawNegativesOptions, true>> = { draws: true, shared: true };
+
+/** Negatives drawn with replacement from a noise distribution, int32 [samples, draws], or [draws] where they are shared. */
 export function drawNegatives(
   graph: Graph,
   name: string,
   inputs: DrawNegativesInputs,
   options: DrawNegativesOptions,
 ): Tensor {
-  return graph.apply(drawNegativesOp, name, { ...inputs }, { draws: options.draws, shared: options.shared ?? false })[
-    "negatives"
-  ]!;
+  checkOptions("drawNegatives", options, DRAW_NEGATIVES_OPTIONS);
+  const { draws, shared = false } = options;
+  return graph.apply(drawNegativesOp, name, { ...inputs }, { draws, shared })["negatives"]!;
 }

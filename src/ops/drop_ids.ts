@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { philox, STREAMS } from "../random/philox.js";
 import { checkRate, checkWhole, keepAbove } from "./numerics.js";
@@ -40,15 +41,17 @@ export const dropIdsOp: Op = {
   cost: (call) => ({ flops: 0, bytes: 8 * call.output("output").rows }),
 };
 
+/** What `dropIds` reads. */
 export interface DropIdsInputs {
-  /** int32 [n] */
+  /** The ids, int32 [n]. */
   readonly ids: Tensor;
-  /** uint32 [] */
+  /** The seed, a uint32 scalar. */
   readonly seed: Tensor;
-  /** uint32 [] */
+  /** The number of steps made before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
+/** Which ids `dropIds` drops. */
 export interface DropIdsOptions {
   /** Share of ids that become 0, below 1. */
   readonly rate: number;
@@ -58,7 +61,10 @@ export interface DropIdsOptions {
   readonly limit: number;
 }
 
-/** int32 [n]: the ids, some of them 0. */
+const DROP_IDS_OPTIONS: Readonly<Record<keyof DropIdsOptions, true>> = { rate: true, site: true, limit: true };
+
+/** The ids, int32 [n], some of them replaced by 0, `<unk>`. */
 export function dropIds(graph: Graph, name: string, inputs: DropIdsInputs, options: DropIdsOptions): Tensor {
+  checkOptions("dropIds", options, DROP_IDS_OPTIONS);
   return graph.apply(dropIdsOp, name, { ...inputs }, { ...options })["output"]!;
 }

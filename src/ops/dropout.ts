@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { philox, STREAMS } from "../random/philox.js";
 import { checkRate, keepAbove } from "./numerics.js";
@@ -53,15 +54,17 @@ export const dropoutOp: Op = {
   },
 };
 
+/** What `dropout` reads. */
 export interface DropoutInputs {
-  /** [rows, columns] */
+  /** The matrix to drop elements of, [rows, columns]. */
   readonly input: Tensor;
-  /** uint32 [] */
+  /** The seed, a uint32 scalar. */
   readonly seed: Tensor;
-  /** uint32 [] */
+  /** The number of steps made before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
+/** Which elements `dropout` drops. */
 export interface DropoutOptions {
   /** Share of elements that become 0, below 1. */
   readonly rate: number;
@@ -69,7 +72,10 @@ export interface DropoutOptions {
   readonly site: number;
 }
 
-/** The input [rows, columns] with some of its elements set to 0 and the others scaled up, so that means stay as they are. */
+const DROPOUT_OPTIONS: Readonly<Record<keyof DropoutOptions, true>> = { rate: true, site: true };
+
+/** The input [rows, columns], some of its elements set to 0 and the others scaled up, so that means stay as they are. */
 export function dropout(graph: Graph, name: string, inputs: DropoutInputs, options: DropoutOptions): Tensor {
+  checkOptions("dropout", options, DROPOUT_OPTIONS);
   return graph.apply(dropoutOp, name, { ...inputs }, { ...options })["output"]!;
 }

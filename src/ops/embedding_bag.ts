@@ -127,20 +127,21 @@ function idRange(call: KernelCall, s: number): [number, number] {
   return [offsets[from]!, offsets[to]!];
 }
 
+/** What `embeddingBag` reads. */
 export interface EmbeddingBagInputs {
-  /** [table rows, width] */
+  /** The table, [rows, width]. */
   readonly table: Tensor;
-  /** [ids] rows of the table */
+  /** Rows of the table, int32 [n]. */
   readonly ids: Tensor;
-  /** [samples] first id, or first group where there are `offsets` */
+  /** The first id of each sample's range, or its first group where there are `offsets`, int32 [samples]. */
   readonly start: Tensor;
-  /** [samples] one past the last */
+  /** One past the last of each sample's range, int32 [samples]. */
   readonly end: Tensor;
-  /** [groups + 1] where each group's ids begin */
+  /** Where the ids of each group begin, int32 [groups + 1]: ranges then count groups instead of ids. */
   readonly offsets?: Tensor | undefined;
 }
 
-/** The mean of the table's rows that each sample's range of ids names [samples, width]. */
+/** The mean of the table's rows that each sample's range of ids names, [samples, width]; 0 for an empty range. */
 export function embeddingBag(graph: Graph, name: string, inputs: EmbeddingBagInputs): Tensor {
   return graph.apply(embeddingBagOp, name, { ...inputs })["output"]!;
 }

@@ -28,7 +28,7 @@ export const embeddingLookupOp: Op = {
   },
 };
 
-/** The table's rows that `ids` [n] name [n, width]. */
+/** The rows of a table [rows, width] that `ids`, int32 [n], name: [n, width]. */
 export function embeddingLookup(graph: Graph, name: string, table: Tensor, ids: Tensor): Tensor {
   return graph.apply(embeddingLookupOp, name, { table, ids })["output"]!;
 }

@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { Op } from "./op.js";
 
@@ -24,12 +25,16 @@ export const l2DecayOp: Op = {
   },
 };
 
+/** What `l2Decay` reads. */
 export interface L2DecayInputs {
+  /** The gradient of the loss by the parameter, of its shape. */
   readonly gradient: Tensor;
+  /** The parameter, of any shape. */
   readonly parameter: Tensor;
 }
 
-/** gradient + l2 · parameter. */
+/** gradient + l2 · parameter, of the parameter's shape: the gradient of the loss with a penalty of ½ l2 ‖parameter‖². */
 export function l2Decay(graph: Graph, name: string, inputs: L2DecayInputs, options: { readonly l2: number }): Tensor {
+  checkOptions("l2Decay", options, { l2: true });
   return graph.apply(l2DecayOp, name, { ...inputs }, { l2: options.l2 })["output"]!;
 }

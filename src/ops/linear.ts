@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import { type Dim, decrementDim, sameDim } from "../graph/dims.js";
 import type { Graph, ShapeOperands, Tensor } from "../graph/graph.js";
 import type { Attribute } from "../graph/program.js";
@@ -323,18 +324,25 @@ function elementwiseCost(value: { readonly rows: number; readonly columns: numbe
   return { flops: elements, bytes: 4 * passes * elements };
 }
 
+/** What `linear` does besides the product. */
 export interface LinearOptions {
   /** "none" (default) or "relu" */
   readonly activation?: "none" | "relu";
   /** "float32" (default) or "bf16" */
   readonly precision?: Precision;
-  /** [groups + 1] int32: consecutive rows that share the inputs with one row a group */
+  /** int32 [groups + 1]: consecutive rows share those inputs that have one row for each group. */
   readonly groupOffsets?: Tensor | undefined;
 }
 
+const LINEAR_OPTIONS: Readonly<Record<keyof LinearOptions, true>> = {
+  activation: true,
+  precision: true,
+  groupOffsets: true,
+};
+
 /**
- * `activation`(concatenated inputs · weight + bias) [rows, out]. Each input has a row for each row of the output, or one for
- * each of its groups (`groupOffsets`).
+ * `activation`([x₀ | x₁ | …] · weight + bias), [rows, out], for inputs xᵢ [rows, widthᵢ], a weight [Σ widthᵢ, out] and a bias
+ * [out]. An input may also have one row for each group of rows (`groupOffsets`).
  */
 export function linear(
   graph: Graph,
@@ -344,6 +352,7 @@ export function linear(
   bias?: Tensor,
   options: LinearOptions = {},
 ): Tensor {
+  checkOptions("linear", options, LINEAR_OPTIONS);
   const { activation = "none", precision = "float32", groupOffsets } = options;
   const groups = groupOffsets && decrementDim(groupOffsets.shape[0]!);
   const isGrouped = ({ shape }: Tensor) => groups !== undefined && sameDim(shape[0]!, groups);

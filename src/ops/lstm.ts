@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import { decrementDim } from "../graph/dims.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { checkPrecision, type Precision, rounding, sigmoid } from "./numerics.js";
@@ -299,42 +300,46 @@ function forEachStep(runOffsets: ArrayLike<number>, visit: (step: number, first:
   }
 }
 
+/** What `lstm` reads: inputs and weights for a hidden state of width h. */
 export interface LstmInputs {
-  /** [positions, in] */
+  /** The inputs, [positions, in]. */
   readonly input: Tensor;
-  /** [in, 4h] gate order i, f, g, o */
+  /** The weights of the inputs, [in, 4h], gates in the order i, f, g, o. */
   readonly inputWeight: Tensor;
-  /** [4h] */
+  /** The biases of the gates, [4h]; 0 where they are left out. */
   readonly bias?: Tensor | undefined;
-  /** [h, 4h] */
+  /** The weights of the hidden state, [h, 4h]. */
   readonly recurrentWeight: Tensor;
-  /** [steps] the position that each step reads */
+  /** The row of the inputs that each step reads, int32 [steps]. */
   readonly position: Tensor;
-  /** [runs + 1] where each run's steps begin */
+  /** Where the steps of each run begin, int32 [runs + 1]. */
   readonly runOffsets: Tensor;
-  /** [h] each; all three, or none for an LSTM without peepholes */
+  /** The peephole weights of the input gate, [h]; all three are given, or none for an LSTM without peepholes. */
   readonly peepholeInput?: Tensor | undefined;
+  /** The peephole weights of the forget gate, [h]. */
   readonly peepholeForget?: Tensor | undefined;
+  /** The peephole weights of the output gate, [h]. */
   readonly peepholeOutput?: Tensor | undefined;
 }
 
+/** How `lstm` computes its products. */
 export interface LstmOptions {
   /** "float32" (default) or "bf16" */
   readonly precision?: Precision;
 }
 
-/** The hidden state after each step [steps, h]. */
+/** The hidden state after each step, [steps, h] (docs/math.md#lstm). */
 export function lstm(graph: Graph, name: string, inputs: LstmInputs, options: LstmOptions = {}): Tensor {
+  checkOptions("lstm", options, { precision: true } satisfies Record<keyof LstmOptions, true>);
+  const { inputWeight, recurrentWeight, runOffsets, peepholeInput, peepholeForget, peepholeOutput, ...rest } = inputs;
   const operands = {
-    input: inputs.input,
-    input_weight: inputs.inputWeight,
-    bias: inputs.bias,
-    recurrent_weight: inputs.recurrentWeight,
-    position: inputs.position,
-    run_offsets: inputs.runOffsets,
-    peephole_input: inputs.peepholeInput,
-    peephole_forget: inputs.peepholeForget,
-    peephole_output: inputs.peepholeOutput,
+    ...rest,
+    input_weight: inputWeight,
+    recurrent_weight: recurrentWeight,
+    run_offsets: runOffsets,
+    peephole_input: peepholeInput,
+    peephole_forget: peepholeForget,
+    peephole_output: peepholeOutput,
   };
   return graph.apply(lstmOp, name, operands, { precision: options.precision ?? "float32" })["output"]!;
 }

@@ -45,7 +45,7 @@ export const nceOp: Op = {
   cost: candidateCost,
 };
 
-/** The NCE loss of each sample [samples]. */
+/** The NCE loss of each sample, [samples] (docs/math.md#losses). */
 export function nce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
   return applyCandidateLoss(graph, nceOp, name, inputs);
 }

@@ -50,7 +50,7 @@ export const paddleNceOp: Op = {
   cost: candidateCost,
 };
 
-/** PaddlePaddle's NCE loss of each sample [samples]. */
+/** PaddlePaddle's NCE loss of each sample, [samples] (docs/math.md#losses). */
 export function paddleNce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
   return applyCandidateLoss(graph, paddleNceOp, name, inputs);
 }

@@ -81,16 +81,17 @@ export const rangeLastGradientOp: Op = {
   },
 };
 
+/** What `rangeLast` reads. */
 export interface RangeLastInputs {
-  /** [n, width] */
+  /** The rows, [n, width]. */
   readonly input: Tensor;
-  /** [samples] first row */
+  /** The first row of each sample's range, int32 [samples]. */
   readonly start: Tensor;
-  /** [samples] one past the last */
+  /** One past the last row of each sample's range, int32 [samples]. */
   readonly end: Tensor;
 }
 
-/** The last row of each sample's range [samples, width]. */
+/** The last row of each sample's range, [samples, width]; 0 for an empty range. */
 export function rangeLast(graph: Graph, name: string, inputs: RangeLastInputs): Tensor {
   return graph.apply(rangeLastOp, name, { ...inputs })["output"]!;
 }

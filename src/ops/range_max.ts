@@ -96,16 +96,17 @@ export const rangeMaxGradientOp: Op = {
   },
 };
 
+/** What `rangeMax` reads. */
 export interface RangeMaxInputs {
-  /** [n, width] */
+  /** The rows, [n, width]. */
   readonly input: Tensor;
-  /** [samples] first row */
+  /** The first row of each sample's range, int32 [samples]. */
   readonly start: Tensor;
-  /** [samples] one past the last */
+  /** One past the last row of each sample's range, int32 [samples]. */
   readonly end: Tensor;
 }
 
-/** The maximum over each sample's range of rows, column by column [samples, width]. */
+/** The maximum over each sample's range of rows, column by column, [samples, width]; 0 for an empty range. */
 export function rangeMax(graph: Graph, name: string, inputs: RangeMaxInputs): Tensor {
   return graph.apply(rangeMaxOp, name, { ...inputs })["output"]!;
 }

@@ -24,7 +24,7 @@ export const rowNumbersOp: Op = {
   cost: (call) => ({ flops: 0, bytes: 4 * call.output("output").rows }),
 };
 
-/** int32 [n]: first, first + 1, … for the n rows of `like` [n]. */
+/** The numbers first, first + 1, …, one for each row of `like`, int32 [n]. */
 export function rowNumbers(graph: Graph, name: string, like: Tensor, first = 0): Tensor {
   return graph.apply(rowNumbersOp, name, { like }, { first })["output"]!;
 }

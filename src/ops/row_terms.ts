@@ -39,8 +39,9 @@ const hasScale = (letter: string) => letter === "s" || letter === "b";
 
 /** A table's gradient and the result of sorting its ids. */
 export interface RowGradientInputs {
-  /** `sortRows` of the terms' ids, in this order */
+  /** `sortRows` of the terms' ids, in the order of the terms. */
   readonly sorted: SortedRows;
+  /** The terms, as `gradients` gives them. */
   readonly terms: readonly RowTerm[];
 }
 

@@ -1,5 +1,6 @@
+import { checkOptions } from "../errors.js";
 import type { Graph } from "../graph/graph.js";
-import type { AdagradRowsInputs } from "./adagrad.js";
+import type { AdagradOptions, AdagradRowsInputs } from "./adagrad.js";
 import type { Op } from "./op.js";
 import {
   checkRowTermShapes,
@@ -56,14 +57,15 @@ export function rowwiseAdagradRows(
   graph: Graph,
   name: string,
   inputs: AdagradRowsInputs,
-  options: { readonly epsilon?: number } = {},
+  options: Pick<AdagradOptions, "epsilon"> = {},
 ): void {
-  const { parameter, accumulator, learningRate } = inputs;
-  const terms = rowTermOperands(inputs);
+  checkOptions("rowwiseAdagradRows", options, { epsilon: true });
+  const { learningRate, sorted, terms, ...operands } = inputs;
+  const rows = rowTermOperands({ sorted, terms });
   graph.apply(
     rowwiseAdagradRowsOp,
     name,
-    { parameter, accumulator, learning_rate: learningRate, ...terms.inputs },
-    { epsilon: options.epsilon ?? 1e-6, ...terms.attributes },
+    { ...operands, learning_rate: learningRate, ...rows.inputs },
+    { epsilon: options.epsilon ?? 1e-6, ...rows.attributes },
   );
 }

@@ -46,7 +46,7 @@ export const sampledSoftmaxOp: Op = {
   cost: candidateCost,
 };
 
-/** The sampled-softmax loss of each sample [samples]. */
+/** The sampled-softmax loss of each sample, [samples] (docs/math.md#losses). */
 export function sampledSoftmax(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
   return applyCandidateLoss(graph, sampledSoftmaxOp, name, inputs);
 }

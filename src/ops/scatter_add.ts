@@ -52,15 +52,15 @@ export const scatterAddOp: Op = {
 };
 
 export interface ScatterAddInputs extends RowGradientInputs {
-  /** [rows, width] or [rows]: gives the shape */
+  /** The table, [rows, width] or [rows]: only its shape is read. */
   readonly table: Tensor;
-  /** of the table's shape */
+  /** What the terms are added to, of the table's shape; 0 where it is left out. */
   readonly base?: Tensor | undefined;
 }
 
-/** Of the table's shape: `base`, or 0, and the sum of each row's terms. */
+/** `base`, or 0 where there is none, plus the sum of each row's terms: a tensor of the table's shape. */
 export function scatterAdd(graph: Graph, name: string, inputs: ScatterAddInputs): Tensor {
-  const { table, base } = inputs;
-  const terms = rowTermOperands(inputs);
-  return graph.apply(scatterAddOp, name, { table, base, ...terms.inputs }, terms.attributes)["output"]!;
+  const { sorted, terms, ...operands } = inputs;
+  const rows = rowTermOperands({ sorted, terms });
+  return graph.apply(scatterAddOp, name, { ...operands, ...rows.inputs }, rows.attributes)["output"]!;
 }

@@ -61,22 +61,25 @@ export const sgdRowsOp: Op = {
   cost: (call) => rowTermCost(call, 2, 1),
 };
 
+/** What `sgd` reads and updates. */
 export interface SgdInputs {
+  /** The parameter, of any shape. */
   readonly parameter: Tensor;
-  /** of the parameter's shape */
+  /** The gradient of the loss by the parameter, of its shape. */
   readonly gradient: Tensor;
-  /** [] */
+  /** The learning rate, a scalar. */
   readonly learningRate: Tensor;
 }
 
-/** Updates the parameter by the gradient, in place. */
-export function sgd(graph: Graph, name: string, { parameter, gradient, learningRate }: SgdInputs): void {
-  graph.apply(sgdOp, name, { parameter, gradient, learning_rate: learningRate });
+/** Updates the parameter by the gradient, in place: θ −= η·g. */
+export function sgd(graph: Graph, name: string, inputs: SgdInputs): void {
+  const { learningRate, ...operands } = inputs;
+  graph.apply(sgdOp, name, { ...operands, learning_rate: learningRate });
 }
 
 /** `sgd` by row terms, for the rows that the batch touched. */
 export function sgdRows(graph: Graph, name: string, inputs: Omit<SgdInputs, "gradient"> & RowGradientInputs): void {
-  const { parameter, learningRate } = inputs;
-  const terms = rowTermOperands(inputs);
-  graph.apply(sgdRowsOp, name, { parameter, learning_rate: learningRate, ...terms.inputs }, terms.attributes);
+  const { learningRate, sorted, terms, ...operands } = inputs;
+  const rows = rowTermOperands({ sorted, terms });
+  graph.apply(sgdRowsOp, name, { ...operands, learning_rate: learningRate, ...rows.inputs }, rows.attributes);
 }

@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { logit } from "./candidate_gradient.js";
 import { checkWhole, logSumExp } from "./numerics.js";
@@ -141,23 +142,26 @@ function itemsOf(call: KernelCall): number[] {
   return Array.from({ length: Math.max(0, call.input("weight").rows - skipped) }, (_, i) => i + skipped);
 }
 
+/** What `softmax` reads. */
 export interface SoftmaxInputs {
-  /** [samples, width] */
+  /** The user vectors, [samples, width]. */
   readonly user: Tensor;
-  /** [items, width] */
+  /** The item vectors, [items, width]. */
   readonly weight: Tensor;
-  /** [items] */
+  /** The items' biases, [items]; 0 where they are left out. */
   readonly bias?: Tensor | undefined;
-  /** [samples] */
+  /** The item of each sample, int32 [samples]. */
   readonly target: Tensor;
 }
 
+/** Which items `softmax` takes for candidates. */
 export interface SoftmaxOptions {
   /** Items before this one are no candidates (default 0). */
   readonly skipRows?: number;
 }
 
-/** The exact cross-entropy of each sample [samples], over all items from row `skipRows` on. */
+/** The exact cross-entropy of each sample, [samples], over all items from row `skipRows` on (docs/math.md#losses). */
 export function softmax(graph: Graph, name: string, inputs: SoftmaxInputs, options: SoftmaxOptions = {}): Tensor {
+  checkOptions("softmax", options, { skipRows: true } satisfies Record<keyof SoftmaxOptions, true>);
   return graph.apply(softmaxOp, name, { ...inputs }, { skip_rows: options.skipRows ?? 0 })["loss"]!;
 }

@@ -76,11 +76,15 @@ export function elementsOf(shape: readonly Dim[]): Dim {
   throw new ShortlistError("ERR_GRAPH", `Expected a shape with one run-time axis but received ${formatShape(shape)}`);
 }
 
-/** The result of `sortRows`: what the `_rows` optimizers read beside the terms. */
+/** The result of `sortRows` for N ids: what the `_rows` optimizers read beside the terms. */
 export interface SortedRows {
+  /** The ids' places in the order of the ids, equals in the order of their places, int32 [N]. */
   readonly order: Tensor;
+  /** The distinct ids, rising, int32 [N]; 0 past `count`. */
   readonly rows: Tensor;
+  /** Where the places of each distinct id begin in `order`, int32 [N + 1]; N past `count`. */
   readonly segments: Tensor;
+  /** The number of distinct ids, an int32 scalar. */
   readonly count: Tensor;
 }
 

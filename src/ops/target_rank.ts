@@ -1,6 +1,16 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { checkIds, type Op } from "./op.js";
-import { checkScan, checkScanIds, excludedOf, SCAN_INPUTS, type ScanInputs, scan, scanCost } from "./top_n.js";
+import {
+  checkScan,
+  checkScanIds,
+  excludedOf,
+  SCAN_INPUTS,
+  type ScanInputs,
+  scan,
+  scanCost,
+  type TopNOptions,
+} from "./top_n.js";
 
 /**
  * The target's rank among the items from `skip_rows` on, by w·u + b, ties by mid-rank (docs/math.md#evaluation):
@@ -42,18 +52,20 @@ export const targetRankOp: Op = {
   cost: scanCost,
 };
 
+/** What `targetRank` reads. */
 export interface TargetRankInputs extends ScanInputs {
-  /** [samples] */
+  /** The item of each sample whose rank is wanted, int32 [samples]. */
   readonly target: Tensor;
 }
 
-/** The rank of each sample's target [samples], 1 for the best; targets that tie get the mean of their ranks. */
+/** The rank of each sample's target, [samples]: 1 for the best, ties by mid-rank, +∞ for a miss (docs/math.md#evaluation). */
 export function targetRank(
   graph: Graph,
   name: string,
   inputs: TargetRankInputs,
-  options: { readonly skipRows?: number } = {},
+  options: Pick<TopNOptions, "skipRows"> = {},
 ): Tensor {
+  checkOptions("targetRank", options, { skipRows: true });
   const { excludedOffsets, ...rest } = inputs;
   const operands = { ...rest, excluded_offsets: excludedOffsets };
   return graph.apply(targetRankOp, name, operands, { skip_rows: options.skipRows ?? 0 })["rank"]!;

@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors.js";
 import { addDims, type Dim } from "../graph/dims.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { logit } from "./candidate_gradient.js";
@@ -96,19 +97,21 @@ export function scanCost(call: CostCall): Cost {
   };
 }
 
+/** What `topN` reads: it scores every item for every sample. */
 export interface ScanInputs {
-  /** [samples, width] */
+  /** The user vectors, [samples, width]. */
   readonly user: Tensor;
-  /** [items, width] */
+  /** The item vectors, [items, width]. */
   readonly weight: Tensor;
-  /** [items] */
+  /** The items' biases, [items]; 0 where they are left out. */
   readonly bias?: Tensor | undefined;
-  /** [n] items that are no candidates, sample after sample */
+  /** The items that are no candidates, sample after sample, int32 [n]. */
   readonly excluded: Tensor;
-  /** [samples + 1] where each sample's excluded items begin */
+  /** Where each sample's excluded items begin, int32 [samples + 1]. */
   readonly excludedOffsets: Tensor;
 }
 
+/** How many items `topN` gives, and which are candidates. */
 export interface TopNOptions {
   /** Items of each sample: a number, or a dim's name. */
   readonly top: Dim;
@@ -116,17 +119,21 @@ export interface TopNOptions {
   readonly skipRows?: number;
 }
 
+/** What `topN` computes. */
 export interface BestItems {
-  /** int32 [samples, top] */
+  /** The items by falling score, int32 [samples, top]; −1 where there are fewer than `top`. */
   readonly items: Tensor;
-  /** [samples, top] */
+  /** Their scores, [samples, top]; −∞ where there is no item. */
   readonly score: Tensor;
-  /** [samples] */
+  /** The logarithm of the sum of exp(score) over all items, [samples]. */
   readonly logPartition: Tensor;
 }
 
-/** The best items of each sample, falling by score. */
+const TOP_N_OPTIONS: Readonly<Record<keyof TopNOptions, true>> = { top: true, skipRows: true };
+
+/** The best items of each sample by w·u + b, falling, equals by rising id. */
 export function topN(graph: Graph, name: string, inputs: ScanInputs, options: TopNOptions): BestItems {
+  checkOptions("topN", options, TOP_N_OPTIONS);
   const { excludedOffsets, ...rest } = inputs;
   const { items, score, log_partition } = graph.apply(
     topNOp,

@@ -145,6 +145,8 @@ export async function* minePopular(model: Model, options: MineOptions = {}): Asy
   expectModel(model);
   const { top = 30, signal } = options;
   checkWholeNumber("top", top, 1);
+  signal?.throwIfAborted();
+  await model.items.load(new Turns(signal));
   const { tokens, counts } = model.items;
   const all = counts.subarray(1).reduce((sum, count) => sum + count, 0);
   const ids = Array.from({ length: tokens.length - 1 }, (_, i) => i + 1).sort(

@@ -1,7 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { Turns } from "../../src/data/turns.js";
 import { predictRow, type RidgeProblem, ridgeRegression } from "../../src/model/ridge.js";
 import { RandomStream, STREAMS } from "../../src/random/philox.js";
+import { expectError } from "../data/temporary.js";
 
 const [ROWS, COLUMNS, WIDTH] = [40, 7, 3];
 
@@ -30,10 +32,10 @@ function randomProblem(penalty: number) {
   return { problem, dense, targets };
 }
 
-test("the gradient of the objective vanishes at the solution; the intercept is not penalised", () => {
+test("the gradient of the objective vanishes at the solution; the intercept is not penalised", async () => {
   for (const penalty of [0.01, 1, 100]) {
     const { problem, dense, targets } = randomProblem(penalty);
-    const solution = ridgeRegression(problem);
+    const solution = await ridgeRegression(problem, new Turns());
     for (let column = 0; column < COLUMNS; column++) {
       for (let t = 0; t < WIDTH; t++) {
         let gradient = column === 0 ? 0 : penalty * solution[column * WIDTH + t]!;
@@ -47,16 +49,21 @@ test("the gradient of the objective vanishes at the solution; the intercept is n
   }
 });
 
-test("a column without data gets 0", () => {
+test("a column without data gets 0", async () => {
   const { problem } = randomProblem(1);
   const features = { ...problem.features, columns: COLUMNS + 1 };
-  assert.equal([...ridgeRegression({ ...problem, features }).subarray(COLUMNS * WIDTH)], [0, 0, 0]);
+  assert.equal(
+    [...(await ridgeRegression({ ...problem, features }, new Turns())).subarray(COLUMNS * WIDTH)],
+    [0, 0, 0],
+  );
 });
 
-test("no weight at all, or no penalty, is refused", () => {
+test("no weight at all, or no penalty, is refused", async () => {
   const { problem } = randomProblem(1);
-  assert.throws(() => ridgeRegression({ ...problem, weights: new Float64Array(ROWS) }), /a row of weight above 0/);
-  assert.throws(() => ridgeRegression({ ...problem, penalty: 0 }), /a penalty above 0/);
+  const turns = new Turns();
+  const weights = new Float64Array(ROWS);
+  await expectError(ridgeRegression({ ...problem, weights }, turns), "ERR_OPTION", "a row of weight above 0");
+  await expectError(ridgeRegression({ ...problem, penalty: 0 }, turns), "ERR_OPTION", "a penalty above 0");
 });
 
 test.run();
