@@ -27,6 +27,7 @@ export {
 export {
   type Dataset,
   type FeatureCounts,
+  type OpenDatasetOptions,
   openDataset,
   type PreparedDataset,
   type PrepareOptions,
@@ -65,7 +66,14 @@ export {
   inspect,
   type ModelInspection,
 } from "./model/inspect.js";
-export { Model, type ModelDescription, openModel, saveModel } from "./model/model.js";
+export {
+  Model,
+  type ModelDescription,
+  type OpenModelOptions,
+  openModel,
+  type SaveModelOptions,
+  saveModel,
+} from "./model/model.js";
 export type { RankingMetrics, TrainingRecord } from "./model/training_record.js";
 export {
   type MineOptions,

@@ -25,6 +25,8 @@ import {
   recommend,
   saveModel,
   simulate,
+  TrainingSession,
+  TransitionRanking,
   train,
   tune,
   writeItemVectors,
@@ -44,6 +46,21 @@ async function withModel(work: (at: (name: string) => string, model: Model) => P
       model.close();
     }
   });
+}
+
+/** `work` with a session that trains a small model, closed after it. */
+async function withSession(
+  at: (name: string) => string,
+  signal: AbortSignal | undefined,
+  work: (session: TrainingSession) => Promise<unknown>,
+): Promise<void> {
+  const options = { dataset: at("dataset"), set: [...SMALL, "passes=2"], validation: "last", testLog: at("log.tsv") };
+  const session = await TrainingSession.open({ ...options, threads: 1, signal });
+  try {
+    await work(session);
+  } finally {
+    session.close();
+  }
 }
 
 const isClass = (value: unknown) => typeof value === "function" && /^class\b/.test(String(value));
@@ -81,8 +98,8 @@ function parametersOf(callable: Callable): string {
 }
 
 const CALLABLES = new Map([...callablesOf(main), ...callablesOf(graphEntry)]);
-/** Takes the options of every error of the language. */
-const NOT_OURS = ["ShortlistError"];
+/** Takes the options of every error of the language; the others are made by functions that check. */
+const NOT_OURS = ["ShortlistError", "TrainingSession", "TransitionRanking"];
 
 test("an option that does not exist is an error that names the nearest one, in every function", async () => {
   await withModel(async (at, model) => {
@@ -116,6 +133,17 @@ test("an option that does not exist is an error that names the nearest one, in e
       saveModel: ["signal", "singal", (options) => saveModel(model, output, options)],
       openDataset: ["signal", "signl", (options) => openDataset(at("dataset"), options)],
       train: ["steps", "stepss", (options: object) => train({ dataset: at("dataset"), output, ...options })],
+      "TrainingSession.open": [
+        "seed",
+        "seeed",
+        (options: object) => TrainingSession.open({ dataset: at("dataset"), ...options }),
+      ],
+      "TrainingSession#run": [
+        "steps",
+        "step",
+        (options) => withSession(at, undefined, (opened) => opened.run(options)),
+      ],
+      "TransitionRanking.count": ["signal", "signa", (options) => TransitionRanking.count(dataset.clicks, 10, options)],
       tune: ["eta", "ета", (options: object) => tune({ dataset: at("dataset"), output, space: {}, ...options })],
       prepareDataset: ["logs", "log", (options: object) => prepareDataset({ logs: [log], output, ...options })],
       simulate: ["users", "usres", (options: object) => simulate({ output, ...options })],
@@ -281,8 +309,11 @@ function abortedAtLook(n: number, reason: Error) {
   return counted;
 }
 
-/** Asynchronous and short: they read a file that a person writes, or a vocabulary, or run one batch. */
-const SHORT = ["readConfig", "readSchema", "readSpace", "Vocabulary.read", "Vocabulary#load", "Model#run"];
+/** Asynchronous and short: they read a file that a person writes, or a vocabulary, run one batch, or copy tensors. */
+const SHORT = [
+  ...["readConfig", "readSchema", "readSpace", "Vocabulary.read", "Vocabulary#load", "Model#run"],
+  "TrainingSession#restore",
+];
 /** Looks of a call at its signal that are tried. */
 const LOOKS = 25;
 
@@ -300,6 +331,16 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
       prepareDataset: (signal) => prepareDataset({ logs: [log], output, schema, featureAppearLimit: 0, signal }),
       openDataset: (signal) => openDataset(dataset, { signal }),
       train: (signal) => train({ dataset, output, set, validation: "last", testLog: log, threads: 1, signal }),
+      "TrainingSession.open": (signal) => withSession(at, signal, async () => {}),
+      "TrainingSession#run": (signal) => withSession(at, signal, (session) => session.run()),
+      "TrainingSession#judge": (signal) =>
+        withSession(at, signal, (session) => session.run().then(() => session.judge())),
+      "TrainingSession#evaluate": (signal) => withSession(at, signal, (session) => session.evaluate("test")),
+      "TrainingSession#save": (signal) => withSession(at, signal, (session) => session.save(output)),
+      "TrainingSession#write": (signal) => withSession(at, signal, (session) => session.write(output)),
+      "TrainingSession#returnToBest": (signal) => withSession(at, signal, (session) => session.returnToBest(folder)),
+      "TransitionRanking.count": (signal) =>
+        TransitionRanking.count(opened.clicks, opened.vocabularies.get("item")!.size, { signal }),
       tune: (signal) => tune({ dataset, output, space, set, trials: 2, halvings: 0, threads: 1, signal }),
       openModel: (signal) => openModel(folder, { threads: 1, signal }).then((opened) => opened.close()),
       saveModel: (signal) => saveModel(model, output, { signal }),

@@ -183,14 +183,14 @@ function decayOutput(
   config: ModelConfig,
   tables: readonly Tensor[],
   touched: Pick<SortedRows, "rows" | "count">,
-  inputs: OptimizerInputs,
+  { learningRate, step }: OptimizerInputs,
 ): void {
   const { l2, epsilon, epsilonInside } = config;
   for (const parameter of tables) {
     const accumulator = accumulatorOf(graph, parameter, parameter.shape as number[]);
     const rows = parameter.shape.slice(0, 1) as number[];
     const lastStep = graph.optimizerState(`${parameter.name}.last_step`, rows, { kind: "zeros" }, "uint32");
-    const operands = { parameter, accumulator, lastStep, touched, ...inputs };
+    const operands = { parameter, accumulator, lastStep, touched, learningRate, step };
     decayRows(graph, `${parameter.name}.decay`, operands, { l2, epsilon, epsilonInside });
   }
 }

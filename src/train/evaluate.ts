@@ -160,7 +160,9 @@ export async function evaluateClicks(
   const ranks: number[] = [];
   const popularityRanks: number[] = [];
   const transitionRanks: number[] = [];
-  const transitions = trainingClicks && new TransitionRanking(trainingClicks, model.items.size);
+  const { size } = model.items;
+  const transitions =
+    trainingClicks && (await TransitionRanking.count(trainingClicks, size, { signal: options.signal }));
   let [unknownTargets, watchedTargets] = [0, 0];
   const shown = tops.map(() => new Uint8Array(model.items.size));
   const { window, windows } = model.description.config;
@@ -204,7 +206,7 @@ export async function evaluateClicks(
     users: ranks.length,
     unknownTargets,
     watchedTargets,
-    ...(trainingClicks && { trainedTargets: countTrainedTargets(clicks, trainingClicks) }),
+    ...(trainingClicks && { trainedTargets: await countTrainedTargets(clicks, trainingClicks, options.signal) }),
     hitRate,
     ndcg,
     mrr,

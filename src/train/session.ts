@@ -140,7 +140,7 @@ export class TrainingSession {
     checkSessionOptions(options);
     options.signal?.throwIfAborted();
     const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
-    const dataset = await openDataset(options.dataset);
+    const dataset = await openDataset(options.dataset, { signal: options.signal });
     const config = forCatalogue(chosen, itemVocabulary(dataset).size);
     const { validation, testLog } = options;
     const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog });
@@ -176,7 +176,9 @@ export class TrainingSession {
    * Trains to the end of the pass, or for `steps` steps where these end earlier. Resolves to what the pass did so far.
    * ERR_DIVERGED where a loss or, after the pass, a weight is not finite; ERR_OPTION where no step is left.
    */
-  async run({ steps }: { readonly steps?: number | undefined } = {}): Promise<TrainedPass> {
+  async run(options: { readonly steps?: number | undefined } = {}): Promise<TrainedPass> {
+    checkOptions("TrainingSession.run", options, { steps: true });
+    const { steps } = options;
     if (steps !== undefined) checkWholeNumber("steps", steps, 1);
     this.#checkTrainable();
     if (this.#loop.done) {
@@ -242,7 +244,7 @@ export class TrainingSession {
   async write(folder: string, keep: readonly string[] = []): Promise<void> {
     const { description, program, engine, store } = this.model;
     const model = new Model({ ...description, training: this.#record }, program, engine, store);
-    await this.#withModel(() => writeModel(model, folder, keep));
+    await this.#withModel(() => writeModel(model, folder, keep, this.#signal));
   }
 
   /** All that another session of the same dataset, configuration and seed needs to go on from here. */
@@ -282,7 +284,7 @@ export class TrainingSession {
    */
   async returnToBest(folder: string): Promise<void> {
     this.#ended = "has the weights of an earlier pass, from which training cannot go on";
-    await this.#exclusively("failed in returnToBest", () => restoreWeights(this.model, folder));
+    await this.#exclusively("failed in returnToBest", () => restoreWeights(this.model, folder, this.#signal));
     this.#record = this.#bestRecord;
     this.#modelStep = this.position.step;
   }

@@ -1,4 +1,5 @@
 import { type Clicks, USER_ID, userIdsOf } from "../data/clicks.js";
+import { Turns } from "../data/turns.js";
 
 /** A target is found by so many clicks, itself the last; a user with fewer by all of them, from the first one on. */
 const COMPARED = 8;
@@ -11,13 +12,15 @@ const FILTER_BITS = 20;
  * clicks: what a model has learnt is no test of it. Users are the same where their known ids are, or where these are
  * unknown all their features.
  */
-export function countTrainedTargets(test: Clicks, training: Clicks): number {
+export async function countTrainedTargets(test: Clicks, training: Clicks, signal?: AbortSignal): Promise<number> {
+  const turns = new Turns(signal);
   const [testUsers, trainingUsers] = [userKeys(test), userKeys(training)];
   const [testIds, trainingIds] = [test.itemFeatures[0]!.ids, training.itemFeatures[0]!.ids];
   const ids = userIdsOf(test);
   const usersOf = new Map<number, number[]>();
   const filter = new Uint8Array(1 << FILTER_BITS);
   for (let user = 0; user < test.users; user++) {
+    if (turns.isDue) await turns.take();
     const [start, end] = [test.clickOffsets[user]!, test.clickOffsets[user + 1]!];
     if (end === start || testIds[end - 1] === 0) continue;
     if (!ids?.[user] && end - start < FEWEST_OF_UNKNOWN_USER) continue;
@@ -29,6 +32,7 @@ export function countTrainedTargets(test: Clicks, training: Clicks): number {
   }
   const trained = new Uint8Array(test.users);
   for (let user = 0; user < training.users; user++) {
+    if (turns.isDue) await turns.take();
     const [start, last] = [training.clickOffsets[user]!, training.clickOffsets[user + 1]!];
     for (let end = start + 1; end <= last; end++) {
       if (trainingIds[end - 1] === 0) continue;

@@ -44,8 +44,8 @@ export async function openTrainingData(
   const { trainingClicks: clicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
   checkFollowing(dataset, clicks, heldOut);
   for (const doubt of doubtOfSingleClicks(clicks)) onWarning?.(`${dataset.folder}: ${doubt}`);
-  if (test) warnOfTrainedTargets(testLog!, test.clicks, clicks, onWarning);
-  if (validation && !heldOut) warnOfTrainedTargets(source!, validation.evaluationSet.clicks, clicks, onWarning);
+  if (test) await warnOfTrainedTargets(testLog!, test.clicks, clicks, options);
+  if (validation && !heldOut) await warnOfTrainedTargets(source!, validation.evaluationSet.clicks, clicks, options);
   return { dataset, clicks, heldOut, validation: validation?.evaluationSet, test };
 }
 
@@ -58,13 +58,13 @@ function checkFollowing({ folder }: Dataset, clicks: Clicks, heldOut: boolean): 
   );
 }
 
-function warnOfTrainedTargets(
+async function warnOfTrainedTargets(
   log: string,
   test: Clicks,
   training: Clicks,
-  onWarning: ReportedLogOptions["onWarning"],
-): void {
-  const trained = countTrainedTargets(test, training);
+  { onWarning, signal }: Pick<ReportedLogOptions, "onWarning" | "signal">,
+): Promise<void> {
+  const trained = await countTrainedTargets(test, training, signal);
   if (trained === 0) return;
   onWarning?.(
     `${log}: ${trained} of ${test.users} targets are trained on, as the same user's clicks after the same clicks: what it measures is no test of the model. Prepare the dataset without them, or hold them out with validation "${LAST_CLICKS}"`,

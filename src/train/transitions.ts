@@ -1,5 +1,7 @@
 import type { Clicks } from "../data/clicks.js";
 import { IntList } from "../data/int_list.js";
+import { Turns } from "../data/turns.js";
+import { checkOptions } from "../errors.js";
 
 /** A step from a click to the one `gap` places after it counts 1 / gap. */
 const LONGEST_GAP = 3;
@@ -33,10 +35,8 @@ export class TransitionRanking {
   /** [items] zeros between calls of `rank`. */
   readonly #scores: Float64Array;
 
-  /** Counts the clicks of a training dataset; `items` is the size of its item vocabulary, `<unk>` included. */
-  constructor(clicks: Clicks, items: number) {
+  private constructor(clicks: Clicks, items: number, { offsets, targets, counts }: Transitions) {
     this.#items = items;
-    const { offsets, targets, counts } = countTransitions(clicks, items);
     this.#offsets = offsets;
     this.#targets = targets;
     this.#counts = counts;
@@ -44,6 +44,20 @@ export class TransitionRanking {
     for (const item of clicks.itemFeatures[0]!.ids) popularity[item]!++;
     this.#scale = popularity.map((count) => (count > 0 ? count ** -POPULARITY_POWER : 0));
     this.#scores = new Float64Array(items);
+  }
+
+  /**
+   * Counts the clicks of a training dataset; `items` is the size of its item vocabulary, `<unk>` included. The signal stops the
+   * counting, which rejects with its reason.
+   */
+  static async count(
+    clicks: Clicks,
+    items: number,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<TransitionRanking> {
+    checkOptions("TransitionRanking.count", options, { signal: true });
+    options.signal?.throwIfAborted();
+    return new TransitionRanking(clicks, items, await countTransitions(clicks, items, new Turns(options.signal)));
   }
 
   /**
@@ -89,8 +103,21 @@ export class TransitionRanking {
   }
 }
 
-/** Steps by source, in sixths. One source at a time, so that memory goes to distinct pairs only. */
-function countTransitions({ clicks, itemFeatures, clickOffsets }: Clicks, items: number) {
+interface Transitions {
+  /** [items + 1] where the pairs of each source begin. */
+  readonly offsets: Float64Array;
+  /** [pairs] each source's distinct targets. */
+  readonly targets: Int32Array;
+  /** [pairs] what is counted, in sixths. */
+  readonly counts: Int32Array;
+}
+
+/** Counts one source at a time, so that memory goes to distinct pairs only. */
+async function countTransitions(
+  { clicks, itemFeatures, clickOffsets }: Clicks,
+  items: number,
+  turns: Turns,
+): Promise<Transitions> {
   const { ids } = itemFeatures[0]!;
   const followers = countFollowers(clickOffsets, clicks);
   const { starts, clicksOf } = clicksBySource(ids, items);
@@ -98,6 +125,7 @@ function countTransitions({ clicks, itemFeatures, clickOffsets }: Clicks, items:
   const [targets, counts, reached] = [new IntList(), new IntList(), new IntList()];
   const sums = new Int32Array(items);
   for (let source = 1; source < items; source++) {
+    if (turns.isDue) await turns.take();
     for (let i = starts[source]!; i < starts[source + 1]!; i++) {
       const click = clicksOf[i]!;
       for (let gap = 1; gap <= followers[click]!; gap++) {

@@ -125,7 +125,7 @@ class Search {
     const plan = planOf(options);
     checkSpace(space);
     checkNotSet(set, Object.keys(space));
-    const dataset = await sizesOf(options.dataset);
+    const dataset = await sizesOf(options.dataset, options.signal);
     const { trials, halvings, eta } = plan;
     const search = { dataset, space, preset, config, set, seed, trials, halvings, eta };
     const folder = await SearchFolder.open(options.output, search);
@@ -271,8 +271,8 @@ function checkNotSet(set: readonly string[], searched: readonly string[]): void 
 }
 
 /** What tells whether a search goes on with the same dataset. */
-async function sizesOf(folder: string) {
-  const dataset = await openDataset(folder);
+async function sizesOf(folder: string, signal: AbortSignal | undefined) {
+  const dataset = await openDataset(folder, { signal });
   const { users, clicks } = dataset.clicks;
   return { users, clicks, items: itemVocabulary(dataset).size };
 }

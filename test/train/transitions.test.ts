@@ -22,7 +22,7 @@ const [A, B, C, D, E] = [1, 2, 3, 4, 5];
 const ITEMS = 6;
 
 /** a→b 1 + ½, a→c ½ + 1, a→d ⅓, b→c 1, b→d ½, c→d 1; a is clicked 3 times, b and c twice, d once, e never. */
-const ranking = new TransitionRanking(
+const ranking = await TransitionRanking.count(
   clicksOf([
     [A, B, C, D],
     [A, C],
@@ -33,7 +33,7 @@ const ranking = new TransitionRanking(
 const rank = (target: number, history: readonly number[], excluded: readonly number[] = []) =>
   ranking.rank(target, Int32Array.from(history), excluded);
 
-test("by hand: b and c tie at 1.5 / 2^.3, d has ⅓", () => {
+test("by hand: b and c tie at 1.5 / 2^.3, d has ⅓", async () => {
   assert.equal(
     [B, C, D].map((target) => rank(target, [A], [A])),
     [1.5, 1.5, 3],
@@ -54,8 +54,8 @@ test("by hand: b and c tie at 1.5 / 2^.3, d has ⅓", () => {
   );
 });
 
-test("popularity is divided out", () => {
-  const divided = new TransitionRanking(
+test("popularity is divided out", async () => {
+  const divided = await TransitionRanking.count(
     clicksOf([[A, B, 0, 0, B, 0, 0, 0, A, C], [B], [B], [B], [B], [B], [B]]),
     ITEMS,
   );
@@ -66,7 +66,7 @@ test("popularity is divided out", () => {
   );
 });
 
-test("items without a transition tie behind all others", () => {
+test("items without a transition tie behind all others", async () => {
   assert.is(rank(E, [A]), 4.5);
   assert.is(rank(A, [A]), 4.5);
   assert.is(rank(E, [A], [A]), 4);
@@ -74,29 +74,29 @@ test("items without a transition tie behind all others", () => {
   assert.is(rank(E, [], [A, B]), 2);
 });
 
-test("excluded items are no candidates, but the target always is one; <unk> among them means nothing", () => {
+test("excluded items are no candidates, but the target always is one; <unk> among them means nothing", async () => {
   assert.is(rank(C, [A], [A, B]), 1);
   assert.is(rank(C, [A], [0, B, C]), 1);
   assert.is(rank(E, [A], [A, B, C, D, E]), 1);
   assert.is(rank(D, [A], [B]), 2);
 });
 
-test("<unk> is no target, no source and no candidate", () => {
+test("<unk> is no target, no source and no candidate", async () => {
   assert.is(rank(0, [A]), Number.POSITIVE_INFINITY);
   // Only the step over it counts: a → b with gap 2 in the last user.
-  const only = new TransitionRanking(clicksOf([[0, A, 0, B, 0]]), ITEMS);
+  const only = await TransitionRanking.count(clicksOf([[0, A, 0, B, 0]]), ITEMS);
   assert.is(only.rank(B, Int32Array.of(A), []), 1);
   assert.is(only.rank(E, Int32Array.of(0), []), 3);
 });
 
-test("steps end with the user, and gaps at 3", () => {
-  const two = new TransitionRanking(clicksOf([[A], [B], [C, 0, 0, D], [C, 0, 0, 0, E]]), ITEMS);
+test("steps end with the user, and gaps at 3", async () => {
+  const two = await TransitionRanking.count(clicksOf([[A], [B], [C, 0, 0, D], [C, 0, 0, 0, E]]), ITEMS);
   assert.is(two.rank(B, Int32Array.of(A), []), 3);
   assert.is(two.rank(D, Int32Array.of(C), []), 1);
   assert.is(two.rank(E, Int32Array.of(C), []), 3.5);
 });
 
-test("random clicks: ranks are those of the formula, call after call", () => {
+test("random clicks: ranks are those of the formula, call after call", async () => {
   const items = 9;
   const clicks = randomClicks(LENGTHS, 0.2);
   const { ids } = clicks.itemFeatures[0]!;
@@ -118,7 +118,7 @@ test("random clicks: ranks are those of the formula, call after call", () => {
     const popularity = ids.filter((id) => id === target).length;
     return popularity > 0 ? sum * popularity ** -0.3 : 0;
   };
-  const random = new TransitionRanking(clicks, items);
+  const random = await TransitionRanking.count(clicks, items);
   for (const user of users) {
     const excluded = new Set(user.slice(0, 2));
     const candidates = Array.from({ length: items - 1 }, (_, i) => i + 1);
