@@ -19,10 +19,17 @@ export const ERROR_CODES = {
   ERR_VOCABULARY: "A vocabulary is empty or malformed.",
 } as const;
 
+/** The code of a `ShortlistError`. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/**
+ * An error that Shortlist throws on purpose. Its message says what was expected, what was received and where; its code is one
+ * of `ERROR_CODES`.
+ */
 export class ShortlistError extends Error {
+  /** Always "ShortlistError". */
   override readonly name = "ShortlistError";
+  /** What kind of error it is; stable, unlike the message. */
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {

@@ -38,7 +38,9 @@ export interface Batch {
   readonly inputs: Readonly<Record<string, Int32Array | Float32Array>>;
 }
 
+/** How clicks become batches. */
 export interface BatchOptions {
+  /** The users and clicks; they must not change as long as batches are made of them. */
   readonly clicks: Clicks;
   /** Longest history; half of it where windows grow. */
   readonly window: number;
@@ -51,7 +53,9 @@ export interface BatchOptions {
 /** `batchSize` is 256 unless given. */
 export type UserBatchOptions = Omit<BatchOptions, "batchSize"> & Partial<Pick<BatchOptions, "batchSize">>;
 
+/** How clicks become batches to train on. */
 export interface TrainingBatchOptions extends BatchOptions {
+  /** The seed of the order of the samples. */
   readonly seed: number;
   /** "shuffled" (default): `ShuffledBatches`; "shared": `SharedBatches`. */
   readonly batching?: "shuffled" | "shared" | undefined;

@@ -47,13 +47,15 @@ export interface LogOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What functions take that read a log and return something else. */
+/** What functions take that read a log on the way to something else. */
 export interface ReportedLogOptions extends LogOptions {
   /** Called once the log is read: how many lines there were, and which ones were left out. */
   readonly onReport?: ((report: LogReport) => void) | undefined;
 }
 
+/** What `readClickLog` takes. */
 export interface ClickLogOptions extends ReportedLogOptions {
+  /** The form of the log. */
   readonly schema: Schema;
   /** Take users whose column of clicks is missing: their history is empty. Otherwise such a line cannot be read. */
   readonly withoutClicks?: boolean | undefined;
@@ -66,18 +68,21 @@ export interface ClickLogOptions extends ReportedLogOptions {
   readonly progress?: ((bytes: number, totalBytes: number) => void) | undefined;
 }
 
+/** What was found in logs: how much of them could be read. */
 export interface LogReport {
-  /** Base name, usable lines and skipped lines of each file. */
+  /** The base name, usable lines and skipped lines of each file. */
   readonly files: readonly { readonly name: string; readonly lines: number; readonly skipped: number }[];
-  /** Usable lines: users. */
+  /** The usable lines, each a user. */
   readonly lines: number;
+  /** The clicks of the usable lines. */
   readonly clicks: number;
-  /** Usable lines of users without clicks. */
+  /** The usable lines of users without clicks. */
   readonly withoutClicks: number;
+  /** The lines that were left out. */
   readonly skipped: number;
-  /** Messages of the first 20 skipped lines. */
+  /** What was wrong with the first 20 lines that were left out. */
   readonly badLines: readonly string[];
-  /** Clicks that are older than the one before them, if there are any. */
+  /** How many clicks are older than the one before them, if there are any. */
   readonly unordered?: OrderReport | undefined;
 }
 
@@ -109,9 +114,9 @@ const KEPT_CLICKS = 1 << 20;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
- * Reads click logs line by line: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`, their
- * fields between `:`, several values of a field between `_`. A line that cannot be read is ERR_LOG with file, line and
- * field; so are logs without any usable line, and those whose times say that they hold the newest click first. Each log is opened once, so a pipe is as good as a file.
+ * Reads click logs line by line and calls `onLine` with each usable line (docs/click_log.md). A line that cannot be read is
+ * ERR_LOG with file, line and field; so are logs without any usable line, and those whose times say that they hold the newest
+ * click first. Each log is opened once, so a pipe is as good as a file.
  */
 export async function readClickLog(
   files: readonly string[],

@@ -14,20 +14,23 @@ import { type ClickTimes, clickTimes } from "./times.js";
 import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
 
-/** Over the users of the training log that have the number; the deviation is the population's. Both 0 where none has it. */
+/** What a number of users looks like, over the users of the training log that have it. */
 export interface NumberStatistics {
+  /** The mean; 0 where no user has the number. */
   readonly mean: number;
+  /** The standard deviation of the population; 0 where no user has the number. */
   readonly standardDeviation: number;
 }
 
 /** All that turns tokens into numbers: a dataset has it, and a model keeps it. */
 export interface Encoding {
+  /** The form of the logs. */
   readonly schema: Schema;
-  /** Of every categorical user feature and item feature, by name. */
+  /** The vocabulary of every categorical user feature and item feature, by name. */
   readonly vocabularies: ReadonlyMap<string, Vocabulary>;
-  /** Of every number feature, by name. */
+  /** The statistics of every number feature, by name. */
   readonly numbers: ReadonlyMap<string, NumberStatistics>;
-  /** Longest line of the logs that the dataset was made from: logs are read with this limit unless another one is given. */
+  /** The limit of a line's bytes that the dataset was made with: logs are read with it unless another one is given. */
   readonly maxLineBytes?: number | undefined;
 }
 
@@ -56,7 +59,9 @@ export interface Clicks {
   readonly times?: ClickTimes | undefined;
 }
 
+/** The values of an item feature in clicks. */
 export interface ItemValues {
+  /** The feature's name. */
   readonly name: string;
   /** [clicks], or [values] of a multi-valued feature */
   readonly ids: Int32Array;
@@ -123,10 +128,13 @@ export interface ExpectedSizes {
   readonly values: ReadonlyMap<string, number>;
 }
 
+/** A log whose tokens were looked up. */
 export interface EncodedLog {
+  /** The users and clicks as ids. */
   readonly clicks: Clicks;
   /** [users] the tokens of the column `user_id` ("NULL" where empty); line numbers from 1 where there is no such column. */
   readonly userIds: readonly string[];
+  /** How much of the log could be read. */
   readonly report: LogReport;
 }
 
@@ -141,7 +149,10 @@ export interface EncodeOptions extends Omit<ClickLogOptions, "schema"> {
 const { schema: _, ...WITHOUT_SCHEMA } = CLICK_LOG_OPTIONS;
 const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = { ...WITHOUT_SCHEMA, expected: true };
 
-/** Reads logs and looks their tokens up. Errors are those of `readClickLog`. */
+/**
+ * Reads logs and looks their tokens up in the vocabularies of a dataset or model; what these do not hold is `<unk>`, 0. Errors
+ * are those of `readClickLog`.
+ */
 export async function encodeLog(
   logs: readonly string[],
   encoding: Encoding,

@@ -56,6 +56,7 @@ const CLICKS = "clicks.safetensors";
 const COPIES = "logs";
 const KEPT_CLICKS = 1 << 20;
 
+/** What `prepareDataset` takes. */
 export interface PrepareOptions extends LogOptions {
   /** Click logs, read one after another. */
   readonly logs: readonly string[];
@@ -81,10 +82,13 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
   signal: true,
 };
 
+/** What `prepareDataset` made of the logs. */
 export interface PreparedDataset {
+  /** The users of the dataset, one for each usable line. */
   readonly users: number;
+  /** The clicks of all users. */
   readonly clicks: number;
-  /** Tokens of each vocabulary, `<unk>` included. */
+  /** The size of each vocabulary, `<unk>` included. */
   readonly vocabularySizes: Readonly<Record<string, number>>;
   /** What became of each feature's values. */
   readonly features: readonly FeatureCounts[];
@@ -112,10 +116,13 @@ export interface FeatureCounts {
 
 /** A dataset folder, read into memory. */
 export interface Dataset extends Encoding {
+  /** The folder that it was read from. */
   readonly folder: string;
+  /** Values that appeared more often than this have an id of their own. */
   readonly featureAppearLimit: number;
-  /** Base names of the logs it was made from. */
+  /** The base names and lines of the logs that it was made from. */
   readonly logs: LogReport["files"];
+  /** The users and clicks as ids. */
   readonly clicks: Clicks;
 }
 
@@ -134,7 +141,9 @@ interface Description extends MemberIds {
 
 /**
  * Makes a dataset folder from click logs: `dataset.json`, `vocabulary/<feature>.tsv` and `clicks.safetensors`. The folder
- * appears whole or not at all. A user feature is counted once a line, an item feature once a click or value.
+ * appears whole or not at all. A user feature is counted once a line, an item feature once a click or value
+ * (docs/math.md#vocabulary-and-noise). ERR_LOG where a log cannot be read or has changed between the two readings,
+ * ERR_DATASET where the output folder holds something else, ERR_BUSY where somebody else is writing it.
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
   checkOptions("prepareDataset", options, PREPARE_OPTIONS);

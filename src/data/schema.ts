@@ -28,6 +28,7 @@ export interface TimeField {
   readonly kind: "time";
 }
 
+/** A field of a click: what it says of the item, or when it happened. */
 export type ClickField = ItemFeature | TimeField;
 
 /** The form of a click log: its columns, and what each click of the clicks column holds. */

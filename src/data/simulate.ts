@@ -7,16 +7,17 @@ import { replaceFile } from "./files.js";
 import { type FolderKind, replaceFolder, withOutputFolder } from "./output_folder.js";
 import { Turns } from "./turns.js";
 
+/** What `simulate` takes. */
 export interface SimulateOptions {
-  /** Folder for train.tsv, test.tsv and infer.tsv. */
+  /** The folder for train.tsv, test.tsv and infer.tsv. */
   readonly output: string;
-  /** 10000 unless given. */
+  /** How many users there are, 10000 unless given. */
   readonly users?: number | undefined;
-  /** 5000 unless given; at least 50. */
+  /** How many items there are, 5000 unless given; at least 50. */
   readonly items?: number | undefined;
-  /** Clicks of a user on average, 30 unless given; activity is log-normal. */
+  /** The mean of the users' clicks, 30 unless given; activity is log-normal. */
   readonly meanClicks?: number | undefined;
-  /** 1 unless given. */
+  /** The seed, 1 unless given. The same seed and sizes give the same logs. */
   readonly seed?: number | undefined;
   /** Stops the work: nothing is written, and it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -31,11 +32,15 @@ const SIMULATE_OPTIONS: Readonly<Record<keyof SimulateOptions, true>> = {
   signal: true,
 };
 
+/** Where `simulate` wrote its logs. */
 export interface SimulatedLogs {
+  /** The path of the log to train on. */
   readonly train: string;
+  /** The path of the log with one more click of each user, to evaluate on. */
   readonly test: string;
+  /** The path of the log to recommend for. */
   readonly infer: string;
-  /** Of train.tsv. */
+  /** The clicks of train.tsv. */
   readonly clicks: number;
 }
 

@@ -98,6 +98,7 @@ export class Vocabulary {
     return token === null ? 0 : Math.max(0, this.#ids.find(token));
   }
 
+  /** The token of an id; ERR_VOCABULARY where there is no such id. */
   token(id: number): string {
     const token = this.tokens[id];
     if (token === undefined) {
@@ -126,7 +127,7 @@ export class Vocabulary {
     );
   }
 
-  /** Reads `token ⇥ count` lines in id order. */
+  /** Reads `token ⇥ count` lines in id order; ERR_VOCABULARY where they are malformed (docs/formats.md#vocabularies). */
   static async read(path: string): Promise<Vocabulary> {
     try {
       return Vocabulary.parse(await readFile(path), path);
@@ -138,7 +139,7 @@ export class Vocabulary {
     }
   }
 
-  /** What a vocabulary file holds; `path` opens the messages. */
+  /** `read` for the bytes of a vocabulary file; `path` opens the messages. */
   static parse(bytes: Buffer, path: string): Vocabulary {
     const fail = (line: number, expected: string, received: string): never => {
       throw new ShortlistError("ERR_VOCABULARY", `${path}:${line}: Expected ${expected} but received ${received}`);
@@ -153,6 +154,7 @@ export class Vocabulary {
     return vocabulary;
   }
 
+  /** Writes `token ⇥ count` lines in id order. ERR_VOCABULARY where a token is empty or holds a tab, newline or NUL. */
   async write(path: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkOptions("Vocabulary.write", options, { signal: true });
     const { signal } = options;

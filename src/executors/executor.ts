@@ -31,9 +31,12 @@ export interface TensorStore {
   firstNotFinite(name: string): number;
 }
 
+/** The inputs of a run by name, each row-major. */
 export type RunInputs = Readonly<Record<string, TensorData>>;
+/** The outputs of a run by name, each row-major. */
 export type RunOutputs = Record<string, TensorData>;
 
+/** Which batches `runSteps` runs. */
 export interface StepsOptions {
   readonly pass: number;
   /** The first batch. */
@@ -74,6 +77,7 @@ export interface Executor {
   close(): void;
 }
 
+/** What `createExecutor` takes. */
 export interface ExecutorOptions {
   /** Time each instruction (default false). */
   readonly profile?: boolean;
@@ -87,9 +91,15 @@ export interface Engine {
   readonly threads: number;
   /** The instruction set of the kernels, e.g. "avx2"; "typescript" for the reference. */
   readonly isa: string;
+  /** A store without tensors, for the executors of this engine. */
   createStore(): TensorStore;
   /** Training batches that `runSteps` of this engine's executors takes best. The clicks must not change as long as they are used. */
   createTrainingBatches(options: TrainingBatchOptions): TrainingBatches;
+  /**
+   * Gets a Program ready to run over a store, which has every tensor that the Program keeps. The Program may come from
+   * anywhere: ERR_PROGRAM where an operand does not fit its op, ERR_EXECUTOR where the store is another engine's or lacks a
+   * tensor.
+   */
   createExecutor(program: Program, store: TensorStore, options?: ExecutorOptions): Executor;
   /** Ends the threads, after the runs that are in flight; its executors are to be closed as well. */
   close(): void;

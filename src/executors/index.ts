@@ -8,6 +8,7 @@ export type { Engine, Executor, RunInputs, RunOutputs, StoredTensor, TensorStore
 export { availableIsas, createNativeEngine } from "./native.js";
 export { createReferenceEngine } from "./reference.js";
 
+/** Which engine runs Programs, and with what. */
 export interface EngineOptions extends NativeEngineOptions {
   /** "native" (default) or "reference" */
   readonly executor?: "native" | "reference" | undefined;

@@ -21,6 +21,7 @@ import {
 import { loadAddon, type NativeBatchesHandle, type NativeExecutorHandle, type NativeStoreHandle } from "./load.js";
 import { checkSteps, runStepByStep } from "./steps.js";
 
+/** What the native engine runs with. */
 export interface NativeEngineOptions {
   /** Threads of the kernels; SHORTLIST_THREADS, else all processors, unless given. */
   readonly threads?: number | undefined;

@@ -27,6 +27,7 @@ import {
 } from "./executor.js";
 import { runStepByStep } from "./steps.js";
 
+/** What the reference engine knows and computes with. */
 export interface ReferenceOptions {
   /** The ops that Programs may use, by name. */
   readonly ops: ReadonlyMap<string, Op>;

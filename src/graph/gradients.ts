@@ -9,9 +9,13 @@ import { type Attribute, STORED_ROLES } from "./program.js";
  * No row is copied: an embedding lookup's term is its ids and the gradient of its output.
  */
 export interface RowTerm {
+  /** The rows of the table that gain something, int32, of any shape. */
   readonly ids: Tensor;
+  /** What they gain, read as [m, width]. */
   readonly rows: Tensor;
+  /** Where the ids of each of the m rows begin, int32 [m + 1]. */
   readonly offsets?: Tensor;
+  /** A factor for each id, of as many elements; 1 where it is left out. */
   readonly scale?: Tensor;
 }
 
@@ -20,31 +24,39 @@ export type Gradient =
   | { readonly kind: "dense"; readonly tensor: Tensor }
   | { readonly kind: "rows"; readonly terms: readonly RowTerm[] };
 
+/** One application of an op, as its gradient rule reads it. */
 export interface GradientContext {
+  /** The graph that the rule adds its instructions to. */
   readonly graph: Graph;
-  /** Scope for the tensors that the rule adds: the forward instruction's first output. */
+  /** The name of the application's first output, which names the tensors that the rule adds. */
   readonly name: string;
+  /** All attributes of the application. */
   readonly attributes: Readonly<Record<string, Attribute>>;
+  /** The tensor of an input slot that is filled. */
   input(slot: string): Tensor;
+  /** The tensors of an input slot that takes a list. */
   list(slot: string): readonly Tensor[];
+  /** The tensor of an input slot that may be empty. */
   optional(slot: string): Tensor | undefined;
+  /** The tensor of an output slot. */
   output(slot: string): Tensor;
-  /** The gradient of the loss by this output. */
+  /** The gradient of the loss by an output; ERR_GRAPH where the loss does not depend on it. */
   outputGradient(slot: string): Tensor;
-  /** Whether anything asks for the gradient by this input. */
+  /** Whether the gradient by an input is wanted. */
   needed(slot: string): boolean;
 }
 
 /** Gradients by input slot: dense tensors (a list for a list slot, with holes where not needed) or row terms. */
 export type SlotGradient = Tensor | readonly (Tensor | undefined)[] | { readonly rows: readonly RowTerm[] };
 
+/** Adds the instructions of an op's gradient to the graph, and gives the gradients by the inputs that it has one for. */
 export type GradientRule = (context: GradientContext) => Record<string, SlotGradient | undefined>;
 
-/** How gradients of one tensor are put together; handed to `gradients` because a graph knows no op. */
+/** How several gradients of one tensor become one. `gradients` is given it because a graph knows no op. */
 export interface GradientSums {
-  /** Sums two: inputs `left`, `right`, output `output`. */
+  /** The op that sums two tensors of one shape: inputs `left` and `right`, output `output`. */
   readonly add: GraphOp;
-  /** Makes row terms, and `base` where there is one, a tensor of the table's shape. */
+  /** Sums row terms, and `base` where there is one, into a tensor of the table's shape. */
   scatterAdd(graph: Graph, name: string, table: Tensor, terms: readonly RowTerm[], base: Tensor | undefined): Tensor;
 }
 

@@ -4,14 +4,19 @@ import type { GradientRule } from "./gradients.js";
 import type { Attribute, Dtype, Instruction, Operand, Program, Role, TensorSpec } from "./program.js";
 import { STORED_ROLES } from "./program.js";
 
-/** A tensor of a graph that is being built. */
+/** A tensor of a graph that is being built. It stands for numbers that a run computes, and holds none itself. */
 export interface Tensor {
+  /** Its name, which no other tensor of the graph has. */
   readonly name: string;
+  /** What its elements are. */
   readonly dtype: Dtype;
+  /** Its axes, at most two, rows first; `[]` is a scalar. */
   readonly shape: readonly Dim[];
+  /** How it comes to be, and how long it lives. */
   readonly role: Role;
 }
 
+/** What fills one slot of an op: a tensor, or a list of them where the slot takes several. */
 export type TensorOperand = Tensor | readonly Tensor[];
 
 /** Operands by slot; a slot that the op can do without may be undefined. */
@@ -20,7 +25,11 @@ export type OptionalOperands = Readonly<Record<string, TensorOperand | undefined
 /** Attributes of an instruction by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-/** The start value of a stored tensor; `stream` of the random forms is the tensor's name, so adding a tensor moves no other. */
+/**
+ * The start value of a stored tensor: zeros, one value, normal numbers with mean 0 and a standard deviation, uniform numbers
+ * from −limit to limit, or values [elements]. Random numbers depend on the seed and on the tensor's name alone, so adding a
+ * tensor changes no other.
+ */
 export type Initializer =
   | { readonly kind: "zeros" }
   | { readonly kind: "constant"; readonly value: number }
@@ -28,31 +37,40 @@ export type Initializer =
   | { readonly kind: "uniform"; readonly limit: number }
   | { readonly kind: "values"; readonly values: Float32Array | Int32Array | Uint32Array };
 
-/** What the graph needs of an op: `src/ops/op.ts` adds what the executors need. */
+/** What a graph needs to know of an op; `Op` adds what executors need. */
 export interface GraphOp {
+  /** Its name in Programs. */
   readonly name: string;
+  /** What each input slot takes. */
   readonly inputs: Readonly<Record<string, InputSlot>>;
+  /** The output slots, the main one first. */
   readonly outputs: readonly string[];
+  /** The default of every attribute, which also tells its type. */
   readonly attributes: Readonly<Record<string, Attribute>>;
   /** The shape of every output slot that this application has; a list where the slot is variadic. */
   shapes(operands: ShapeOperands): Record<string, OutputShape | readonly OutputShape[]>;
+  /** Adds the instructions of its gradient to a graph; an op without one can only be where no gradient passes. */
   readonly gradient?: GradientRule;
 }
 
+/** What an op takes in one of its input slots. */
 export interface InputSlot {
+  /** The dtype that the operand must have. */
   readonly dtype: Dtype;
-  /** Axes that the operand must have; left out where any rank will do. */
+  /** The number of axes that the operand must have; left out where any number will do. */
   readonly rank?: number;
+  /** Whether the slot may be left empty (default false). */
   readonly optional?: boolean;
-  /** Takes a list of tensors. */
+  /** Whether the slot takes a list of tensors (default false). */
   readonly variadic?: boolean;
 }
 
 /** The dtype and shape of an output, or the in-place tensor that it is. */
 export type OutputShape = { readonly dtype: Dtype; readonly shape: readonly Dim[] } | { readonly inPlace: Tensor };
 
-/** Reads the operands of one application of an op: for shape rules. */
+/** The operands and attributes of one application of an op, as its shape rule reads them. What does not fit is ERR_GRAPH. */
 export class ShapeOperands {
+  /** The op's name, which opens every message. */
   readonly op: string;
   readonly #inputs: Readonly<Record<string, TensorOperand>>;
   readonly #attributes: Readonly<Record<string, Attribute>>;
@@ -67,28 +85,33 @@ export class ShapeOperands {
     this.#attributes = attributes;
   }
 
+  /** Whether an input slot is filled. */
   has(slot: string): boolean {
     return this.#inputs[slot] !== undefined;
   }
 
+  /** The tensor of a slot that takes one and is filled. */
   input(slot: string): Tensor {
     return this.#inputs[slot] as Tensor;
   }
 
+  /** The tensors of a slot that takes a list; none where it is empty. */
   list(slot: string): readonly Tensor[] {
     return (this.#inputs[slot] as readonly Tensor[] | undefined) ?? [];
   }
 
+  /** The value of an attribute, its default where it was not given. */
   attribute<T extends Attribute>(name: string): T {
     return this.#attributes[name] as T;
   }
 
-  /** `[op] Expected WHAT but received SHAPE` where the shape is not as asked. */
+  /** Throws ERR_GRAPH unless the tensor of a slot has this shape. */
   expectShape(slot: string, expected: readonly Dim[]): void {
     const tensor = this.input(slot);
     if (!sameShape(tensor.shape, expected)) this.failShape(slot, formatShape(expected), tensor);
   }
 
+  /** Throws ERR_GRAPH: `expected` says which shape the slot takes, `tensor` has another one. */
   failShape(slot: string, expected: string, tensor: Tensor): never {
     throw new ShortlistError(
       "ERR_GRAPH",
@@ -96,22 +119,28 @@ export class ShapeOperands {
     );
   }
 
+  /** Throws ERR_GRAPH with this message after the op's name. */
   fail(message: string): never {
     throw new ShortlistError("ERR_GRAPH", `[${this.op}] ${message}`);
   }
 }
 
-/** One application of an op in a graph, with its tensors. */
+/** One application of an op in a graph, with its tensors. It becomes an instruction of the Program. */
 export interface Node {
+  /** The op that is applied. */
   readonly op: GraphOp;
+  /** Its operands by input slot. */
   readonly inputs: Readonly<Record<string, TensorOperand>>;
+  /** What it computes by output slot; a tensor that it updates in place stands there as well. */
   readonly outputs: Readonly<Record<string, Tensor | readonly Tensor[]>>;
+  /** All its attributes, those that were not given with their defaults. */
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
 /**
- * Builds a Program: define tensors, apply ops to them, ask for `gradients`, name the outputs, `toProgram`.
- * Tensor names are unique; an op's outputs are named after the scope given to `apply`.
+ * Builds a Program: define tensors, apply ops to them, ask for `gradients`, name the outputs, `toProgram`. Tensor names are
+ * unique, and an op's outputs are named after the name given to `apply`. Whatever does not fit is ERR_GRAPH, at the call that
+ * adds it.
  */
 export class Graph {
   readonly #tensors = new Map<string, Tensor>();
@@ -119,48 +148,54 @@ export class Graph {
   readonly #nodes: Node[] = [];
   readonly #outputs = new Map<string, Tensor>();
 
+  /** The applications of ops so far, in order. */
   get nodes(): readonly Node[] {
     return this.#nodes;
   }
 
+  /** Defines a tensor that each run is given; its shape may name dims, whose sizes each run is given too. */
   input(name: string, dtype: Dtype, shape: readonly Dim[]): Tensor {
     return this.#define({ name, dtype, shape, role: "input" });
   }
 
+  /** Defines a float32 tensor that is trained: it lives in a store and is saved with the model. */
   parameter(name: string, shape: readonly number[], initializer: Initializer): Tensor {
     this.#initializers.set(name, initializer);
     return this.#define({ name, dtype: "float32", shape, role: "parameter" });
   }
 
+  /** Defines a tensor that lives in a store and never changes, such as an alias table. */
   constant(name: string, dtype: Dtype, shape: readonly number[], initializer: Initializer): Tensor {
     this.#initializers.set(name, initializer);
     return this.#define({ name, dtype, shape, role: "constant" });
   }
 
+  /** Defines a tensor that lives in a store between steps but is no part of a model, such as Adam's moments. */
   optimizerState(name: string, shape: readonly number[], initializer: Initializer, dtype: Dtype = "float32"): Tensor {
     this.#initializers.set(name, initializer);
     return this.#define({ name, dtype, shape, role: "optimizer_state" });
   }
 
-  /** Start values of the stored tensors, by name. */
+  /** The start values of the stored tensors, by name, as `initializeStore` takes them. */
   get initializers(): ReadonlyMap<string, Initializer> {
     return this.#initializers;
   }
 
+  /** The tensor of this name, if there is one. */
   tensor(name: string): Tensor | undefined {
     return this.#tensors.get(name);
   }
 
   /**
-   * Adds one instruction. Checks that every operand is there with the dtype and rank that the op asks for, runs the op's
-   * shape rule, and returns the outputs by slot. `name` is the outputs' scope: `name` itself for the first one,
-   * `name.slot` for the others.
+   * Applies an op whose output slots hold one tensor each, and gives these by slot. Checks that every operand is there with the
+   * dtype and rank that the op asks for, and runs the op's shape rule. The first output is called `name`, the others
+   * `name.slot`, with a number behind it where the name is taken.
    */
   apply(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes = {}): Record<string, Tensor> {
     return this.#append(op, name, inputs, attributes).outputs as Record<string, Tensor>;
   }
 
-  /** `apply` for an op whose output slots are lists; members are `name.0`, `name.1`, … */
+  /** `apply` for an op whose output slots are lists, whose members are called `name.0`, `name.1`, … */
   applyLists(
     op: GraphOp,
     name: string,
@@ -170,7 +205,7 @@ export class Graph {
     return this.#append(op, name, inputs, attributes).outputs as Record<string, readonly Tensor[]>;
   }
 
-  /** Marks a computed tensor as an output of the Program. */
+  /** Marks a computed tensor as an output of the Program, which each run hands back under this name. */
   output(name: string, tensor: Tensor): void {
     if (tensor.role !== "temporary") {
       throw new ShortlistError(

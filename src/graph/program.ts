@@ -1,10 +1,11 @@
 import { ShortlistError } from "../errors.js";
 import { type Dim, dimNames, isDimName } from "./dims.js";
 
+/** What the elements of a tensor are. */
 export type Dtype = "float32" | "int32" | "uint32";
 
 /**
- * `parameter` is trained, `constant` is saved with the model but never changes (noise distribution, alias table),
+ * How a tensor comes to be and how long it lives: `parameter` is trained, `constant` is saved with the model but never changes (noise distribution, alias table),
  * `optimizer_state` lives between steps but is not part of a model, `input` is given to each run, `temporary` lives
  * within one run, `output` is handed back by it.
  */
@@ -13,23 +14,33 @@ export type Role = "parameter" | "constant" | "optimizer_state" | "input" | "tem
 /** Roles whose tensors live in a tensor store, between runs. */
 export const STORED_ROLES: ReadonlySet<Role> = new Set<Role>(["parameter", "constant", "optimizer_state"]);
 
+/** A tensor of a Program. */
 export interface TensorSpec {
+  /** Its name, which no other tensor of the Program has. */
   readonly name: string;
+  /** What its elements are. */
   readonly dtype: Dtype;
-  /** At most two axes: rows first. `[]` is a scalar. */
+  /** At most two axes, rows first; `[]` is a scalar. Stored tensors have numbers only. */
   readonly shape: readonly Dim[];
+  /** How it comes to be, and how long it lives. */
   readonly role: Role;
 }
 
 /** What fills one named slot of an op: a tensor's name, or a list of names where the slot takes several. */
 export type Operand = string | readonly string[];
 
+/** The value of an attribute of an instruction. */
 export type Attribute = number | boolean | string;
 
+/** One step of a Program: an op applied to tensors. docs/ops.md lists the ops. */
 export interface Instruction {
+  /** The op's name. */
   readonly op: string;
+  /** Its operands by input slot. */
   readonly inputs: Readonly<Record<string, Operand>>;
+  /** What it writes by output slot. */
   readonly outputs: Readonly<Record<string, Operand>>;
+  /** Every attribute of the op. */
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
@@ -38,10 +49,15 @@ export interface Instruction {
  * An instruction may write a `parameter` or `optimizer_state` in place; every other tensor is written exactly once.
  */
 export interface Program {
+  /** Tells the JSON of a Program from other JSON. */
   readonly format: "shortlist-program";
+  /** The version of the format. */
   readonly version: 1;
+  /** The names of the sizes that each run is given. */
   readonly dims: readonly string[];
+  /** Every tensor that an instruction names. */
   readonly tensors: readonly TensorSpec[];
+  /** What is computed, in order. */
   readonly instructions: readonly Instruction[];
 }
 
@@ -63,7 +79,7 @@ export function storedTensors(program: Program): readonly (TensorSpec & { readon
   return program.tensors.filter(({ role }) => STORED_ROLES.has(role)) as never;
 }
 
-/** One instruction a line, for people's diffs. */
+/** A Program as JSON, a line for each tensor and instruction, so that two of them can be compared line by line. */
 export function formatProgram(program: Program): string {
   const lines = (items: readonly unknown[]) => items.map((item) => `    ${JSON.stringify(item)}`).join(",\n");
   return `{
@@ -83,7 +99,10 @@ ${lines(program.instructions)}
 const DTYPES: readonly string[] = ["float32", "int32", "uint32"];
 const ROLES: readonly string[] = ["parameter", "constant", "optimizer_state", "input", "temporary", "output"];
 
-/** Reads a Program from JSON; see `toProgram`. */
+/**
+ * Reads a Program from JSON. ERR_PROGRAM where it does not hang together: unknown dtypes, roles or dims, undefined operands, a
+ * temporary that is read before it is written or written twice. `checkProgram` holds it against the ops.
+ */
 export function parseProgram(text: string): Program {
   let value: unknown;
   try {

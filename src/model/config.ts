@@ -285,6 +285,7 @@ const DEFAULT: ModelConfig = {
   passes: 6,
 };
 
+/** The configurations to start from, by name: "default" was measured to be best, "paddle" is the original (docs/configuration.md). */
 export const PRESETS: Readonly<Record<string, ModelConfig>> = { default: DEFAULT, paddle: PADDLE };
 
 /**

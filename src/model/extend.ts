@@ -24,6 +24,7 @@ import { expectModel, Model, openModel, trainingMembers, withModelFolder, writeM
 import { inferenceProgram } from "./programs.js";
 import { predictRow, ridgeRegression, type SparseRows } from "./ridge.js";
 
+/** What `extendModel` takes. */
 export interface ExtendOptions extends ReportedLogOptions {
   /** The dataset that the model was trained on: it tells the attributes of the known items, those of their last click. */
   readonly dataset: Dataset;
@@ -43,12 +44,13 @@ const EXTEND_OPTIONS: Readonly<Record<keyof ExtendOptions, true>> = {
   ...LOG_OPTIONS,
 };
 
+/** What `extendModel` made. */
 export interface Extension {
-  /** Has an engine of the same kind as the model that it extends; the two are closed one by one. */
+  /** The extended model. It has an engine of its own, of the same kind as the model's; the two are closed one by one. */
   readonly model: Model;
-  /** New items. */
+  /** The number of new items. */
   readonly added: number;
-  /** New items of which no attribute is known: they get what all items have in common. */
+  /** The number of new items without any known attribute: they get what all items have in common. */
   readonly withoutAttributes: number;
 }
 

@@ -14,42 +14,62 @@ import { forCatalogue } from "./config.js";
 import { type ModelDescription, readModel } from "./model.js";
 import { trainingProgram } from "./programs.js";
 
+/** What is in a dataset folder. */
 export interface DatasetInspection {
+  /** Tells a dataset from a model. */
   readonly kind: "dataset";
+  /** The folder that was looked at. */
   readonly folder: string;
+  /** The users of the dataset. */
   readonly users: number;
+  /** The clicks of all users. */
   readonly clicks: number;
+  /** The size of each vocabulary, `<unk>` included. */
   readonly vocabularySizes: Readonly<Record<string, number>>;
 }
 
+/** What is in a model folder, and what its Program costs. */
 export interface ModelInspection {
+  /** Tells a model from a dataset. */
   readonly kind: "model";
+  /** The folder that was looked at. */
   readonly folder: string;
+  /** The configuration that it was trained with. */
   readonly config: ModelDescription["config"];
+  /** How it came to be. */
   readonly training: ModelDescription["training"];
-  /** The sizes for which the work is counted. */
+  /** The sizes that the work is counted for. */
   readonly dims: Readonly<Record<string, number>>;
+  /** The trained tensors. */
   readonly parameters: readonly { readonly name: string; readonly shape: readonly Dim[]; readonly elements: number }[];
+  /** The Program's instructions, in order. */
   readonly instructions: readonly InspectedInstruction[];
 }
 
+/** An instruction of a Program with the work that it cannot avoid. */
 export interface InspectedInstruction {
+  /** The op's name. */
   readonly op: string;
+  /** The op's attributes. */
   readonly attributes: Readonly<Record<string, Attribute>>;
-  /** name [shape] */
+  /** The operands, each as `name [shape]`. */
   readonly inputs: readonly string[];
+  /** What is computed, each as `name [shape]`. */
   readonly outputs: readonly string[];
+  /** Floating-point operations; a multiply-add counts as two. */
   readonly flops: number;
-  /** Read and written, each byte once. */
+  /** Bytes that are read or written, each once. */
   readonly bytes: number;
 }
 
+/** What `inspect` found: a dataset or a model. */
 export type Inspection = DatasetInspection | ModelInspection;
 
+/** What `inspect` takes. */
 export interface InspectOptions {
-  /** Batch for which work is counted: 256 samples unless given, each with half a window of history. */
+  /** The samples of the batch that work is counted for, each with half a window of history: 256 unless given. */
   readonly samples?: number | undefined;
-  /** The Program of a training step instead of the inference Program. */
+  /** Whether to show the Program of a training step instead of the inference Program (default false). */
   readonly training?: boolean | undefined;
   /** Stops the reading between files and pieces of them; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -57,7 +77,10 @@ export interface InspectOptions {
 
 const INSPECT_OPTIONS: Readonly<Record<keyof InspectOptions, true>> = { samples: true, training: true, signal: true };
 
-/** What is in a dataset or model folder. */
+/**
+ * Looks at a dataset or model folder; no weights are read. ERR_DATASET or ERR_MODEL where the folder is neither, or is
+ * incomplete.
+ */
 export async function inspect(folder: string, options: InspectOptions = {}): Promise<Inspection> {
   checkOptions("inspect", options, INSPECT_OPTIONS);
   checkPath("folder", folder);

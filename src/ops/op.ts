@@ -2,26 +2,41 @@ import { ShortlistError } from "../errors.js";
 import type { GraphOp } from "../graph/graph.js";
 import type { Attribute, Dtype } from "../graph/program.js";
 
+/** The elements of a float32 tensor; float64 in a reference engine of that precision. */
 export type FloatArray = Float32Array | Float64Array;
+/** The elements of an int32 or a uint32 tensor. */
 export type IntegerArray = Int32Array | Uint32Array;
+/** The elements of a tensor, row-major. */
 export type TensorData = FloatArray | IntegerArray;
 
-/** What is known of an int32 tensor's numbers before they are made; where `consecutive`, number i is lowest + i. */
+/** What is known of the numbers of an int32 tensor before they are computed. */
 export interface Bounds {
+  /** No number is below this. */
   readonly lowest: number;
+  /** No number is above this. */
   readonly highest: number;
+  /** Whether number i is lowest + i. */
   readonly consecutive: boolean;
 }
 
-/** A tensor with its numbers, as a reference kernel sees it: row-major [rows, columns]; rank 1 has one column, a scalar one row too. */
+/**
+ * A tensor with its numbers, as a reference kernel sees it: a matrix [rows, columns], row-major. A tensor of one axis has one
+ * column, a scalar one row and one column.
+ */
 export interface Value {
+  /** The tensor's name, for messages. */
   readonly name: string;
+  /** What the elements are. */
   readonly dtype: Dtype;
+  /** The shape in this run. */
   readonly shape: readonly number[];
+  /** The size of the first axis, 1 where there is none. */
   readonly rows: number;
+  /** The size of the second axis, 1 where there is none. */
   readonly columns: number;
+  /** The elements [rows × columns]. */
   readonly data: TensorData;
-  /** Given to the run rather than computed in it: a graph input or a constant. Checks read these only. */
+  /** Whether it is given to the run, as an input or a constant is, rather than computed in it. Checks read only such ones. */
   readonly given: boolean;
   /** What the op that computes it has promised. */
   bounds?: Bounds;
@@ -31,28 +46,41 @@ export interface Value {
 
 /** The operands of one instruction in one run. */
 export interface KernelCall {
+  /** The op's name. */
   readonly op: string;
+  /** Whether an input or output slot is filled. */
   has(slot: string): boolean;
+  /** The tensor of an input slot. */
   input(slot: string): Value;
-  /** The tensors of a slot: none where it is left out, one where it is no list. */
+  /** The tensors of an input slot: none where it is empty, one where it takes one. */
   list(slot: string): readonly Value[];
+  /** The tensor of an output slot. */
   output(slot: string): Value;
+  /** The tensors of an output slot. */
   outputList(slot: string): readonly Value[];
+  /** The value of an attribute. */
   attribute<T extends Attribute>(name: string): T;
 }
 
-/** Work that an instruction cannot avoid: floating-point operations (a multiply-add is two) and bytes read or written once. */
+/** The work that an instruction cannot avoid. */
 export interface Cost {
+  /** Floating-point operations; a multiply-add counts as two. */
   readonly flops: number;
+  /** Bytes that are read or written, each once. */
   readonly bytes: number;
 }
 
-/** Rows and columns of the operands for given dims, for `cost`. */
+/** The sizes of an instruction's operands, for counting its work. */
 export interface CostCall {
+  /** Whether an input or output slot is filled. */
   has(slot: string): boolean;
+  /** The rows and columns of an input slot's tensor. */
   input(slot: string): { readonly rows: number; readonly columns: number };
+  /** The rows and columns of each tensor of an input slot. */
   list(slot: string): readonly { readonly rows: number; readonly columns: number }[];
+  /** The rows and columns of an output slot's tensor. */
   output(slot: string): { readonly rows: number; readonly columns: number };
+  /** The value of an attribute. */
   attribute<T extends Attribute>(name: string): T;
 }
 
@@ -69,6 +97,7 @@ export interface Op extends GraphOp {
   readonly check?: (call: KernelCall) => void;
   /** The textbook: plain loops, sums in float64. Every output is overwritten (`=`) unless the op updates it in place. */
   readonly reference: (call: KernelCall) => void;
+  /** The work that it cannot avoid for operands of these sizes. */
   readonly cost: (call: CostCall) => Cost;
 }
 

@@ -13,8 +13,9 @@ import { isKnownUser, readsUserIds, warnOfUnknown } from "./known.js";
 import { recommendClicks, type Shortlist } from "./recommend.js";
 import { notFinite } from "./scores.js";
 
+/** What all functions that mine lists take. */
 export interface MineOptions {
-  /** Length of the lists: 30 unless given. */
+  /** The length of the lists, 30 unless given. */
   readonly top?: number | undefined;
   /** Stops between lists; the iteration rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -22,7 +23,7 @@ export interface MineOptions {
 
 const MINE_OPTIONS: Readonly<Record<keyof MineOptions, true>> = { top: true, signal: true };
 
-/** The options of a log are those of `log`. */
+/** What `mineUsers` takes; the options of a log are those of `log`. */
 export interface MineUsersOptions extends MineOptions, ReportedLogOptions {
   /** File of user ids, one a line; all users of the training log unless given. */
   readonly users?: string | undefined;
@@ -38,8 +39,8 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
 };
 
 /**
- * Shortlists of users: from the user id alone (the original's infer_user), or from the histories of a log. ERR_OPTION where that
- * is none: the model knows no user by id, or none of those that are asked for.
+ * Gives shortlists of users, from the user id alone (the original's infer_user) or from the histories of a log. ERR_OPTION
+ * where the model knows no user by id, or none of those that are asked for. Errors of a log are those of `readClickLog`.
  */
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
@@ -132,14 +133,17 @@ async function usersWithoutClicks(model: Model, ids: readonly string[], turns: T
   };
 }
 
+/** An item with its popularity. */
 export interface PopularItem {
+  /** The item's token. */
   readonly item: string;
+  /** How often it was clicked in what the model was trained on. */
   readonly clicks: number;
-  /** Of all clicks of known items. */
+  /** Its share of all clicks on known items. */
   readonly share: number;
 }
 
-/** The most clicked items of what the model was trained on, falling; equals by rising id. */
+/** Gives the most clicked items of what the model was trained on, by falling clicks and then by rising id. */
 export async function* minePopular(model: Model, options: MineOptions = {}): AsyncGenerator<PopularItem> {
   checkOptions("minePopular", options, MINE_OPTIONS);
   expectModel(model);
@@ -159,17 +163,24 @@ export async function* minePopular(model: Model, options: MineOptions = {}): Asy
   }
 }
 
+/** The nearest items of an item. */
 export interface SimilarItems {
+  /** The item's token. */
   readonly item: string;
+  /** The nearest items by falling cosine, the item itself left out. */
   readonly similar: readonly { readonly item: string; readonly similarity: number }[];
 }
 
+/** What `mineSimilar` takes. */
 export interface MineSimilarOptions extends MineOptions {
-  /** File of items, one a line; all items unless given. */
+  /** A file of items, one a line; all items unless given. */
   readonly items?: string | undefined;
 }
 
-/** The nearest items of each item, by the cosine of their output weights: items that the same users would watch next. */
+/**
+ * Gives the nearest items of each item by the cosine of their output weights: items that the same users would watch next.
+ * ERR_OPTION where the model does not know an item, ERR_DIVERGED where a similarity is not finite.
+ */
 export async function* mineSimilar(model: Model, options: MineSimilarOptions = {}): AsyncGenerator<SimilarItems> {
   checkOptions("mineSimilar", options, { ...MINE_OPTIONS, items: true } satisfies Record<
     keyof MineSimilarOptions,

@@ -8,6 +8,7 @@ import { isKnownUser, warnOfUnknown } from "./known.js";
 import { checkScores, notFinite } from "./scores.js";
 import { watchedItems } from "./watched.js";
 
+/** What `recommend` takes; the options of a log are those of its log. */
 export interface RecommendOptions extends ReportedLogOptions, ShortlistOptions {}
 
 const SHORTLIST_OPTIONS: Readonly<Record<keyof ShortlistOptions, true>> = {
@@ -27,15 +28,19 @@ export interface ShortlistOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** An item of a shortlist. */
 export interface RecommendedItem {
+  /** The item's token. */
   readonly item: string;
-  /** w·u + b */
+  /** w·u + b of the item and the user (docs/math.md#the-network). */
   readonly score: number;
-  /** exp(score) / Σ exp(score) over all items */
+  /** exp(score) / Σ exp(score) over all items. */
   readonly probability: number;
 }
 
+/** What a user may watch next. */
 export interface Shortlist {
+  /** The user's token, or the number of the line where the log has no `user_id`. */
   readonly user: string;
   /**
    * False where the model knows neither the user's id nor any value of the clicks: the list is what everybody of the same

@@ -10,9 +10,12 @@ import { isKnownUser, warnOfUnknown } from "./known.js";
 import { notFinite } from "./scores.js";
 import { itemVectors, largestSquare, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
 
+/** What `writeUserVectors` takes. */
 export interface UserVectorOptions extends VectorOptions, ReportedLogOptions {}
 
+/** What `writeItemVectors` takes. */
 export interface VectorOptions {
+  /** The file to write. */
   readonly output: string;
   /** "text" (default): token, tab, v0,v1,… a line. "npy": float32 [rows, width], tokens in `<output>.tokens.txt`. */
   readonly format?: "text" | "npy" | undefined;
@@ -41,8 +44,11 @@ function checkVectorOptions(what: string, options: VectorOptions, names: OptionN
   checkChoice("transform", transform, ["simple_lsh", "none"]);
 }
 
+/** What was written. */
 export interface VectorReport {
+  /** The number of vectors. */
   readonly count: number;
+  /** The elements of each vector. */
   readonly width: number;
 }
 
@@ -54,7 +60,10 @@ interface VectorRows {
   read(first: number, count: number): Float64Array;
 }
 
-/** Writes the vector of each line's user: what the user may click after the line's last click is near it. */
+/**
+ * Writes the vector of each line's user: what the user may click after the line's last click is near it
+ * (docs/math.md#retrieval). ERR_DIVERGED where a vector is not finite; errors of the log are those of `readClickLog`.
+ */
 export async function writeUserVectors(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
   expectModel(model);
@@ -85,7 +94,7 @@ async function writeVectorsOfUsers(model: Model, log: string, options: UserVecto
   );
 }
 
-/** Writes the vector of each item, in id order, `<unk>` left out. */
+/** Writes the vector of each item, in id order, `<unk>` left out (docs/math.md#retrieval). ERR_DIVERGED where one is not finite. */
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);
   expectModel(model);

@@ -158,6 +158,7 @@ export class TrainingSession {
     return this.#network.model;
   }
 
+  /** How far training is. */
   get position(): TrainingPosition {
     return this.#loop.position;
   }

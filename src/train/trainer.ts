@@ -20,11 +20,15 @@ const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = { ...SESSION_O
 
 export interface PassResult extends TrainedPass, PassJudgement {}
 
+/** What a training did. */
 export interface TrainReport {
+  /** Training speed; saving and evaluation do not count. */
   readonly samplesPerSecond: number;
-  /** In the training loop. */
+  /** Seconds in the training loop. */
   readonly seconds: number;
+  /** The samples that were trained on, each as often as it was. */
   readonly samples: number;
+  /** The steps that were run. */
   readonly steps: number;
   /** Passes that were run, the last one perhaps in part. */
   readonly passes: number;

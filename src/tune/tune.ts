@@ -22,6 +22,7 @@ type TrainingOptions =
   | "signal"
   | "onProgress";
 
+/** What `tune` takes. */
 export interface TuneOptions extends Pick<TrainOptions, TrainingOptions> {
   /** What is searched, as `parseSpace` or `readSpace` gives it. */
   readonly space: SearchSpace;
@@ -67,6 +68,7 @@ export interface TuneProgress {
   readonly secondsSpent: number;
 }
 
+/** What a search found. */
 export interface TuneReport {
   /** The best by NDCG@10 on validation: what it was chosen by, so measure it on other clicks. */
   readonly best: Trial;
