@@ -1,6 +1,7 @@
 /**
  * Every error that Shortlist throws on purpose. A code is stable, the text is for people: it says what was expected,
- * what was received and, where there is one, the way out. `docs/errors.md` explains each code (a test holds them together).
+ * what was received and, where there is one, the way out. `docs/errors.md` explains each code (a test holds them
+ * together).
  */
 export const ERROR_CODES = {
   ERR_BUSY: "Another run is writing the same output.",
@@ -23,8 +24,8 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /**
- * An error that Shortlist throws on purpose. Its message says what was expected, what was received and where; its code is one
- * of `ERROR_CODES`.
+ * An error that Shortlist throws on purpose. Its message says what was expected, what was received and where; its code
+ * is one of `ERROR_CODES`.
  */
 export class ShortlistError extends Error {
   /** Always "ShortlistError". */
@@ -38,7 +39,9 @@ export class ShortlistError extends Error {
   }
 }
 
-/** The member of `names` that is nearest to `name` by edit distance, for "did you mean"; undefined where none is near. */
+/**
+ * The member of `names` that is nearest to `name` by edit distance, for "did you mean"; undefined where none is near.
+ */
 export function nearestName(name: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(name.length / 2)) + 1;
@@ -72,7 +75,10 @@ export function checkWholeNumber(name: string, value: number, min: number, max =
   throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a whole number ${limits} but received ${value}`);
 }
 
-/** The names of a function's options: `Record<keyof Options, true>`, so that the compiler holds it and the interface together. */
+/**
+ * The names of a function's options: `Record<keyof Options, true>`, so that the compiler holds it and the interface
+ * together.
+ */
 export type OptionNames = Readonly<Record<string, true>>;
 
 /** Throws ERR_OPTION where `options` are no object, or hold one that `what` does not have; suggests the nearest one. */

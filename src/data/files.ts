@@ -82,9 +82,9 @@ export interface OutputFile {
 }
 
 /**
- * Writes a file under a hidden name beside `path` and renames it at the end, so that `path` is never half written: after an
- * error it is what it was before. A link stays a link and what it leads to is replaced; a file that is there keeps its mode.
- * Devices and pipes are written to. Missing parent folders are made.
+ * Writes a file under a hidden name beside `path` and renames it at the end, so that `path` is never half written:
+ * after an error it is what it was before. A link stays a link and what it leads to is replaced; a file that is there
+ * keeps its mode. Devices and pipes are written to. Missing parent folders are made.
  */
 export async function replaceFile(path: string, write: OutputFile["write"]): Promise<void> {
   const undoParents = await makeParents(path);
@@ -107,7 +107,9 @@ export async function replaceFile(path: string, write: OutputFile["write"]): Pro
   }
 }
 
-/** `replaceFile` for files of one folder that belong together: their names lead to the old ones, or all to the new ones. */
+/**
+ * `replaceFile` for files of one folder that belong together: their names lead to the old ones, or all to the new ones.
+ */
 export async function replaceFiles(files: readonly OutputFile[]): Promise<void> {
   const destinations = await Promise.all(files.map(({ path }) => destinationOf(path)));
   const folder = dirname(destinations[0]!.target);

@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 
-/** Bytes of a name that hidden names take over; longer ones are cut, so that a hidden name is as allowed as the name. */
+/**
+ * Bytes of a name that hidden names take over; longer ones are cut, so that a hidden name is as allowed as the name.
+ */
 const MAX_STEM_BYTES = 180;
 /** "partial" is to become the target, "replaced" was the target. */
 const HIDDEN = /^\.(.+)\.(?:partial|replaced)-\d+-[0-9a-f]{8}$/;

@@ -20,12 +20,12 @@ interface Holder {
 }
 
 /**
- * The right to write an output: as long as it is held, every other run that wants to write it is refused with ERR_BUSY. The
- * operating system ends it together with the process, so nothing has to be cleaned up after a kill.
+ * The right to write an output: as long as it is held, every other run that wants to write it is refused with ERR_BUSY.
+ * The operating system ends it together with the process, so nothing has to be cleaned up after a kill.
  *
- * What is locked is a hidden file beside the output (inside it where the folder around it takes no files), which says who
- * holds it, and an output folder itself, so that other ways to it (another mount, another user) lead to the same lock. Where
- * there are no such locks, as without the addon, nothing is locked.
+ * What is locked is a hidden file beside the output (inside it where the folder around it takes no files), which says
+ * who holds it, and an output folder itself, so that other ways to it (another mount, another user) lead to the same
+ * lock. Where there are no such locks, as without the addon, nothing is locked.
  */
 export class Lock {
   readonly #handles: readonly FileHandle[];

@@ -10,9 +10,9 @@ import { ID_KEY } from "./safetensors.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /**
- * Model and dataset folders hold several files that belong together. Their description (config.json, dataset.json) has the
- * `id` of the whole, which the metadata of the safetensors file repeat, and in `members` the sha256 of every other file. A
- * reader checks them, so it never takes files of two versions for one while the folder is replaced.
+ * Model and dataset folders hold several files that belong together. Their description (config.json, dataset.json) has
+ * the `id` of the whole, which the metadata of the safetensors file repeat, and in `members` the sha256 of every other
+ * file. A reader checks them, so it never takes files of two versions for one while the folder is replaced.
  */
 
 /** sha256 in hexadecimal digits, by path inside the folder ("vocabulary/item.tsv"). */
@@ -52,8 +52,9 @@ const MAX_WAITS = 10;
 const WAIT_MS = 20;
 
 /**
- * Calls `read` with a reader of one version of the folder, and again where it failed and the folder was replaced meanwhile.
- * `description` names the file that holds the id of the whole. The signal ends the waiting; `read` looks at it itself.
+ * Calls `read` with a reader of one version of the folder, and again where it failed and the folder was replaced
+ * meanwhile. `description` names the file that holds the id of the whole. The signal ends the waiting; `read` looks at
+ * it itself.
  */
 export async function readFolder<T>(
   folder: string,

@@ -28,8 +28,9 @@ export interface FolderKind {
 const MEMBERS = "members";
 
 /**
- * Calls `work` with the folder that `path` leads to, after all that writing it needs was checked: that it may be replaced,
- * that it can be written, and that nobody else is writing it (ERR_BUSY). What killed runs left of it is removed.
+ * Calls `work` with the folder that `path` leads to, after all that writing it needs was checked: that it may be
+ * replaced, that it can be written, and that nobody else is writing it (ERR_BUSY). What killed runs left of it is
+ * removed.
  */
 export async function withOutputFolder<T>(
   path: string,
@@ -124,7 +125,9 @@ async function checkWritable(target: string): Promise<void> {
 
 // ---- leftovers --------------------------------------------------------------------------------------------------------
 
-/** Without an exchange a folder is away for a moment; whoever is killed in it leaves the old one under a hidden name. */
+/**
+ * Without an exchange a folder is away for a moment; whoever is killed in it leaves the old one under a hidden name.
+ */
 async function restoreReplaced(target: string, lock: Lock): Promise<void> {
   if (!lock.isReal || (await exists(target))) return;
   const names = await readdir(dirname(target));
@@ -132,7 +135,10 @@ async function restoreReplaced(target: string, lock: Lock): Promise<void> {
   if (replaced) await rename(join(dirname(target), replaced), target);
 }
 
-/** Removes what killed runs left. Nobody else is writing this output, so all that is hidden beside and inside it is theirs. */
+/**
+ * Removes what killed runs left. Nobody else is writing this output, so all that is hidden beside and inside it is
+ * theirs.
+ */
 async function removeLeftovers(target: string, { owns }: FolderKind): Promise<void> {
   await removeBeside(target);
   for (const name of await readdir(target).catch(() => [])) {
@@ -155,10 +161,10 @@ async function removeHidden(folder: string, name: string): Promise<void> {
 // ---- replacing --------------------------------------------------------------------------------------------------------
 
 /**
- * Writes a folder under a hidden name and lets it take the place of `target` in one step; the caller keeps others away. The
- * members that `keep` holds stay. Where a folder stays where it is, because of such members or because it cannot be renamed,
- * its members are replaced instead, in one step too. After an error in `write` nothing has changed; where the last step fails,
- * the finished folder stays under a name that the error says.
+ * Writes a folder under a hidden name and lets it take the place of `target` in one step; the caller keeps others away.
+ * The members that `keep` holds stay. Where a folder stays where it is, because of such members or because it cannot be
+ * renamed, its members are replaced instead, in one step too. After an error in `write` nothing has changed; where the
+ * last step fails, the finished folder stays under a name that the error says.
  */
 export async function replaceFolder<T>(
   target: string,
@@ -199,7 +205,10 @@ export async function replaceFolder<T>(
 /** While a folder is filled. */
 const OWNER_MAY_ALL = 0o700;
 
-/** Gives a folder the owner, group and mode of another one; what is then made in it gets the group, where that passes it on. */
+/**
+ * Gives a folder the owner, group and mode of another one; what is then made in it gets the group, where that passes it
+ * on.
+ */
 async function takeAfter(folder: string, like: string, besides = 0): Promise<void> {
   const { uid, gid, mode } = await stat(like);
   await chown(folder, uid, gid).catch(() => undefined);

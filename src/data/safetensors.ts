@@ -10,7 +10,10 @@ import { parseStrictJson } from "./strict_json.js";
  * header as JSON (name → dtype, shape, byte range), then the tensors back to back.
  */
 const DTYPES = { float32: "F32", int32: "I32", uint32: "U32", float64: "F64" } as const;
-/** Bits an element, of all dtypes of the format: a file may hold tensors that nobody asks for. native/core/safetensors.cc has the same. */
+/**
+ * Bits an element, of all dtypes of the format: a file may hold tensors that nobody asks for.
+ * native/core/safetensors.cc has the same.
+ */
 const DTYPE_BITS: ReadonlyMap<unknown, number> = new Map([
   ...([
     ["F4", 4],
@@ -33,7 +36,9 @@ export interface StoredTensor {
   readonly data: TensorData;
 }
 
-/** A tensor to write: an array, or a function that gives its elements in chunks, so that it need not exist as a whole. */
+/**
+ * A tensor to write: an array, or a function that gives its elements in chunks, so that it need not exist as a whole.
+ */
 export interface TensorToWrite {
   readonly name: string;
   readonly dtype: TensorDtype;
@@ -140,8 +145,8 @@ function formatHeader(
 }
 
 /**
- * Every tensor of a file (of the dtypes above) by name, each in memory of its own; anything wrong with the file is an error of
- * `code`. It is read from `source`, where that is another way to the file than the path that messages name.
+ * Every tensor of a file (of the dtypes above) by name, each in memory of its own; anything wrong with the file is an
+ * error of `code`. It is read from `source`, where that is another way to the file than the path that messages name.
  */
 export async function readSafetensors(
   path: string,

@@ -44,8 +44,8 @@ export interface Schema {
 }
 
 /**
- * What programs write for a missing value: SQL, Hive, MySQL and PostgreSQL, Python, pandas, R, JSON, JavaScript, C, Go and
- * spreadsheets.
+ * What programs write for a missing value: SQL, Hive, MySQL and PostgreSQL, Python, pandas, R, JSON, JavaScript, C, Go
+ * and spreadsheets.
  */
 export const DEFAULT_MISSING: readonly string[] = [
   ...["NULL", "null", "(null)", "\\N", "None", "nil", "<nil>", "undefined"],
@@ -144,8 +144,8 @@ export async function readSchema(path: string): Promise<Schema> {
  *       "click": [{ "name": "item" }, { "name": "category" }, { "name": "tags", "multiple": true }, { "name": "time", "kind": "time" }],
  *       "missing": ["NULL", "unknown"] }
  *
- * The kind of a column or click field is "categorical" unless given; the column named `clicks` holds the clicks. `missing` is
- * `DEFAULT_MISSING` unless given. `source` opens the messages of ERR_CONFIG.
+ * The kind of a column or click field is "categorical" unless given; the column named `clicks` holds the clicks.
+ * `missing` is `DEFAULT_MISSING` unless given. `source` opens the messages of ERR_CONFIG.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
   const schema = parseStoredSchema(value, source);

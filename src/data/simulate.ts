@@ -58,7 +58,9 @@ const POPULARITY = { shift: 5, exponent: 1.1 };
 /** Deviation of the logarithm of a user's clicks. */
 const ACTIVITY_SPREAD = 0.9;
 const NULL_SHARE = 0.03;
-/** How often the next click follows habit, not taste; and how often habit follows the last click, not the one before. */
+/**
+ * How often the next click follows habit, not taste; and how often habit follows the last click, not the one before.
+ */
 const HABIT = { share: 0.5, last: 0.75 };
 const TRIES = 20;
 
@@ -66,8 +68,8 @@ const TRIES = 20;
 const DRAWS = { items: 1, user: 2 };
 
 /**
- * Writes click logs with a structure that can be learnt and is known: train.tsv, test.tsv (the same users and clicks and
- * one more, held out) and infer.tsv (test.tsv without the held-out clicks), in the default schema.
+ * Writes click logs with a structure that can be learnt and is known: train.tsv, test.tsv (the same users and clicks
+ * and one more, held out) and infer.tsv (test.tsv without the held-out clicks), in the default schema.
  *
  * Users like one to three of eight genres, which categories and tags reveal; where they live and their phone hint at
  * them. Within a genre popularity is heavy-tailed. Often the next click is one of three fixed successors of the last

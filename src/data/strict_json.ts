@@ -5,9 +5,9 @@ import { type ErrorCode, ShortlistError } from "../errors.js";
 const MAX_DEPTH = 64;
 
 /**
- * The JSON of a file that a program wrote, read as strictly as native/core/json.cc does (docs/formats.md): UTF-8 without a
- * byte order mark, each name once in an object, numbers that a float64 holds, no lone surrogates, no value inside more than
- * 64 others. Anything else is an error of `code` that begins with `where`.
+ * The JSON of a file that a program wrote, read as strictly as native/core/json.cc does (docs/formats.md): UTF-8
+ * without a byte order mark, each name once in an object, numbers that a float64 holds, no lone surrogates, no value
+ * inside more than 64 others. Anything else is an error of `code` that begins with `where`.
  */
 export function parseStrictJson(bytes: Uint8Array, where: string, code: ErrorCode): unknown {
   const fail = (problem: string, cause?: unknown): never => {

@@ -16,10 +16,11 @@ import { exchange } from "../platform/files.js";
 import { isPartial } from "./hidden_names.js";
 
 /**
- * Several members of a folder are replaced in one step, while the folder stays what it is. They are written to `new` inside a
- * hidden folder of it. Then each of their names becomes a link through `current`, a link to `old`, so nothing has changed
- * yet; `current` is renamed to lead to `new`, which is the one step; and the members take the places of the links. At every
- * moment all names lead to the old members, or all to the new ones, also after a kill: `settleMembers` does the rest.
+ * Several members of a folder are replaced in one step, while the folder stays what it is. They are written to `new`
+ * inside a hidden folder of it. Then each of their names becomes a link through `current`, a link to `old`, so nothing
+ * has changed yet; `current` is renamed to lead to `new`, which is the one step; and the members take the places of the
+ * links. At every moment all names lead to the old members, or all to the new ones, also after a kill: `settleMembers`
+ * does the rest.
  */
 const OLD = "old";
 const NEW = "new";
@@ -32,9 +33,9 @@ export function stagedMembers(hidden: string): string {
 }
 
 /**
- * Puts what is in `stagedMembers(hidden)` into the folder around `hidden`; `removed` names members that go. `last` is the
- * member that readers check the others by. Everything is synchronous, so that nothing else that this process does, such as
- * ending on a signal, comes between. `hidden` is left for the caller to remove.
+ * Puts what is in `stagedMembers(hidden)` into the folder around `hidden`; `removed` names members that go. `last` is
+ * the member that readers check the others by. Everything is synchronous, so that nothing else that this process does,
+ * such as ending on a signal, comes between. `hidden` is left for the caller to remove.
  */
 export function swapMembers(folder: string, hidden: string, removed: readonly string[], last?: string): void {
   const names = readdirSync(stagedMembers(hidden)).sort((a, b) => Number(a === last) - Number(b === last));
@@ -64,7 +65,9 @@ export function isSwapLink(text: string, name: string): boolean {
   return isPartial(hidden!) && rest.join(sep) === join(CURRENT, name);
 }
 
-/** Puts the members that `current` leads to in the places of the links: after the swap, or after one that was stopped. */
+/**
+ * Puts the members that `current` leads to in the places of the links: after the swap, or after one that was stopped.
+ */
 export function settleMembers(folder: string, hidden: string): void {
   const current = join(hidden, CURRENT);
   if (!isThere(current)) return;
@@ -108,7 +111,9 @@ function replaceOneByOne(from: string, folder: string, names: readonly string[])
   }
 }
 
-/** Renames a file over another one; where that one cannot be renamed, such as a mounted file, its contents are replaced. */
+/**
+ * Renames a file over another one; where that one cannot be renamed, such as a mounted file, its contents are replaced.
+ */
 export function moveFile(from: string, to: string): void {
   try {
     renameSync(from, to);
@@ -119,7 +124,9 @@ export function moveFile(from: string, to: string): void {
   }
 }
 
-/** Whether the system says that a name cannot be renamed: it is a mount point, or its folder belongs to somebody else. */
+/**
+ * Whether the system says that a name cannot be renamed: it is a mount point, or its folder belongs to somebody else.
+ */
 export function cannotRename(error: unknown): boolean {
   return ["EBUSY", "EXDEV", "EPERM", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "");
 }

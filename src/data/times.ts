@@ -19,9 +19,9 @@ const SAMPLE = 1 << 16;
 const FAR = 10;
 
 /**
- * Times with their range. Two kinds of times are far off where there are enough others: one or two values of at most 0 (0 and
- * −1 stand for missing times) that are further from the earliest of the others than that is from the latest; and what is
- * further from the middle 98 % of the times than ten times their width.
+ * Times with their range. Two kinds of times are far off where there are enough others: one or two values of at most 0
+ * (0 and −1 stand for missing times) that are further from the earliest of the others than that is from the latest; and
+ * what is further from the middle 98 % of the times than ten times their width.
  */
 export function clickTimes(values: Float64Array): ClickTimes {
   const signs = markersOf(values);
@@ -104,7 +104,9 @@ export class ClickOrder {
     if (this.#lines++ === 0) this.#first = at();
   }
 
-  /** Throws ERR_LOG where (nearly) all clicks go back in time; undefined where none does. `lines` are those of the log. */
+  /**
+   * Throws ERR_LOG where (nearly) all clicks go back in time; undefined where none does. `lines` are those of the log.
+   */
   report(files: readonly string[], lines: number): OrderReport | undefined {
     if (this.#lines === 0) return undefined;
     if (this.#compared >= TELLING && this.#clicks >= REVERSED * this.#compared) {

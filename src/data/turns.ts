@@ -3,7 +3,10 @@ import { setImmediate } from "node:timers/promises";
 /** Milliseconds for which work may hold the event loop. */
 const LONGEST = 5;
 
-/** Lets the event loop turn now and then during work that has nothing to wait for: `if (turns.isDue) await turns.take();`. */
+/**
+ * Lets the event loop turn now and then during work that has nothing to wait for: `if (turns.isDue) await
+ * turns.take();`.
+ */
 export class Turns {
   readonly #signal: AbortSignal | undefined;
   #started = performance.now();

@@ -11,8 +11,8 @@ export function whileUnfinished(cleanUp: () => void): () => void {
 }
 
 /**
- * Removes what calls that still run have written in part, and their locks, so that a process that was asked to stop leaves
- * only whole results. The calls cannot go on: end the process after it.
+ * Removes what calls that still run have written in part, and their locks, so that a process that was asked to stop
+ * leaves only whole results. The calls cannot go on: end the process after it.
  */
 export function removeUnfinished(): void {
   // The newest first: a lock goes after what was written under it.

@@ -50,8 +50,8 @@ export class Vocabulary {
   }
 
   /**
-   * Gets ready what `tokens` and `idOf` otherwise make when they are asked for the first time, without holding the event
-   * loop for long.
+   * Gets ready what `tokens` and `idOf` otherwise make when they are asked for the first time, without holding the
+   * event loop for long.
    *
    * @internal
    */
@@ -85,8 +85,8 @@ export class Vocabulary {
   }
 
   /**
-   * [size] how often each appears in the training log; that of `<unk>` sums everything that was filtered. Read anew from
-   * a file's lines each time.
+   * [size] how often each appears in the training log; that of `<unk>` sums everything that was filtered. Read anew
+   * from a file's lines each time.
    */
   get counts(): Float64Array {
     return this.#counts ?? readCounts(this.#lines!, this.size);
@@ -127,7 +127,9 @@ export class Vocabulary {
     );
   }
 
-  /** Reads `token ⇥ count` lines in id order; ERR_VOCABULARY where they are malformed (docs/formats.md#vocabularies). */
+  /**
+   * Reads `token ⇥ count` lines in id order; ERR_VOCABULARY where they are malformed (docs/formats.md#vocabularies).
+   */
   static async read(path: string): Promise<Vocabulary> {
     try {
       return Vocabulary.parse(await readFile(path), path);

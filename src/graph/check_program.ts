@@ -11,10 +11,10 @@ import {
 import { type Instruction, type Operand, operandNames, type Program, STORED_ROLES, tensorsByName } from "./program.js";
 
 /**
- * Checks that a Program, which may come from anywhere, is one that a `Graph` could have built: every operand has the dtype
- * and rank of its slot, and running the shape rules again gives every output. Integers, which ops follow as indices, are
- * neither stored nor changed by other runs; a tensor that is updated in place is no other operand of its instruction; all
- * other results are tensors of the run. Throws ERR_PROGRAM that names the instruction and the operand.
+ * Checks that a Program, which may come from anywhere, is one that a `Graph` could have built: every operand has the
+ * dtype and rank of its slot, and running the shape rules again gives every output. Integers, which ops follow as
+ * indices, are neither stored nor changed by other runs; a tensor that is updated in place is no other operand of its
+ * instruction; all other results are tensors of the run. Throws ERR_PROGRAM that names the instruction and the operand.
  */
 export function checkProgram(program: Program, ops: ReadonlyMap<string, GraphOp>): void {
   const tensors = tensorsByName(program);

@@ -49,7 +49,9 @@ export interface GradientContext {
 /** Gradients by input slot: dense tensors (a list for a list slot, with holes where not needed) or row terms. */
 export type SlotGradient = Tensor | readonly (Tensor | undefined)[] | { readonly rows: readonly RowTerm[] };
 
-/** Adds the instructions of an op's gradient to the graph, and gives the gradients by the inputs that it has one for. */
+/**
+ * Adds the instructions of an op's gradient to the graph, and gives the gradients by the inputs that it has one for.
+ */
 export type GradientRule = (context: GradientContext) => Record<string, SlotGradient | undefined>;
 
 /** How several gradients of one tensor become one. `gradients` is given it because a graph knows no op. */

@@ -26,9 +26,9 @@ export type OptionalOperands = Readonly<Record<string, TensorOperand | undefined
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /**
- * The start value of a stored tensor: zeros, one value, normal numbers with mean 0 and a standard deviation, uniform numbers
- * from −limit to limit, or values [elements]. Random numbers depend on the seed and on the tensor's name alone, so adding a
- * tensor changes no other.
+ * The start value of a stored tensor: zeros, one value, normal numbers with mean 0 and a standard deviation, uniform
+ * numbers from −limit to limit, or values [elements]. Random numbers depend on the seed and on the tensor's name alone,
+ * so adding a tensor changes no other.
  */
 export type Initializer =
   | { readonly kind: "zeros" }
@@ -68,7 +68,10 @@ export interface InputSlot {
 /** The dtype and shape of an output, or the in-place tensor that it is. */
 export type OutputShape = { readonly dtype: Dtype; readonly shape: readonly Dim[] } | { readonly inPlace: Tensor };
 
-/** The operands and attributes of one application of an op, as its shape rule reads them. What does not fit is ERR_GRAPH. */
+/**
+ * The operands and attributes of one application of an op, as its shape rule reads them. What does not fit is
+ * ERR_GRAPH.
+ */
 export class ShapeOperands {
   /** The op's name, which opens every message. */
   readonly op: string;
@@ -138,9 +141,9 @@ export interface Node {
 }
 
 /**
- * Builds a Program: define tensors, apply ops to them, ask for `gradients`, name the outputs, `toProgram`. Tensor names are
- * unique, and an op's outputs are named after the name given to `apply`. Whatever does not fit is ERR_GRAPH, at the call that
- * adds it.
+ * Builds a Program: define tensors, apply ops to them, ask for `gradients`, name the outputs, `toProgram`. Tensor names
+ * are unique, and an op's outputs are named after the name given to `apply`. Whatever does not fit is ERR_GRAPH, at the
+ * call that adds it.
  */
 export class Graph {
   readonly #tensors = new Map<string, Tensor>();
@@ -187,9 +190,9 @@ export class Graph {
   }
 
   /**
-   * Applies an op whose output slots hold one tensor each, and gives these by slot. Checks that every operand is there with the
-   * dtype and rank that the op asks for, and runs the op's shape rule. The first output is called `name`, the others
-   * `name.slot`, with a number behind it where the name is taken.
+   * Applies an op whose output slots hold one tensor each, and gives these by slot. Checks that every operand is there
+   * with the dtype and rank that the op asks for, and runs the op's shape rule. The first output is called `name`, the
+   * others `name.slot`, with a number behind it where the name is taken.
    */
   apply(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes = {}): Record<string, Tensor> {
     return this.#append(op, name, inputs, attributes).outputs as Record<string, Tensor>;
@@ -323,7 +326,9 @@ export class Graph {
   }
 }
 
-/** The operands that are there, each of which has the dtype and rank that the op asks for; what has not is ERR_GRAPH. */
+/**
+ * The operands that are there, each of which has the dtype and rank that the op asks for; what has not is ERR_GRAPH.
+ */
 export function checkInputs(op: GraphOp, inputs: OptionalOperands): Record<string, TensorOperand> {
   const present: Record<string, TensorOperand> = {};
   const fail = (message: string): never => {

@@ -5,9 +5,9 @@ import { type Dim, dimNames, isDimName } from "./dims.js";
 export type Dtype = "float32" | "int32" | "uint32";
 
 /**
- * How a tensor comes to be and how long it lives: `parameter` is trained, `constant` is saved with the model but never changes (noise distribution, alias table),
- * `optimizer_state` lives between steps but is not part of a model, `input` is given to each run, `temporary` lives
- * within one run, `output` is handed back by it.
+ * How a tensor comes to be and how long it lives: `parameter` is trained, `constant` is saved with the model but never
+ * changes (noise distribution, alias table), `optimizer_state` lives between steps but is not part of a model, `input`
+ * is given to each run, `temporary` lives within one run, `output` is handed back by it.
  */
 export type Role = "parameter" | "constant" | "optimizer_state" | "input" | "temporary" | "output";
 
@@ -100,8 +100,8 @@ const DTYPES: readonly string[] = ["float32", "int32", "uint32"];
 const ROLES: readonly string[] = ["parameter", "constant", "optimizer_state", "input", "temporary", "output"];
 
 /**
- * Reads a Program from JSON. ERR_PROGRAM where it does not hang together: unknown dtypes, roles or dims, undefined operands, a
- * temporary that is read before it is written or written twice. `checkProgram` holds it against the ops.
+ * Reads a Program from JSON. ERR_PROGRAM where it does not hang together: unknown dtypes, roles or dims, undefined
+ * operands, a temporary that is read before it is written or written twice. `checkProgram` holds it against the ops.
  */
 export function parseProgram(text: string): Program {
   let value: unknown;

@@ -18,7 +18,8 @@ export interface LstmLayerOptions {
 }
 
 /**
- * An LSTM over runs: [steps, width] hidden states. Weights N(0, 1/√width), biases and peepholes 0 at the start but for the forget gate's bias.
+ * An LSTM over runs: [steps, width] hidden states. Weights N(0, 1/√width), biases and peepholes 0 at the start but for
+ * the forget gate's bias.
  */
 export function lstmLayer(graph: Graph, name: string, inputs: LstmLayerInputs, options: LstmLayerOptions): Tensor {
   const { width } = options;

@@ -8,8 +8,8 @@ import type { Model } from "./model.js";
 
 /**
  * Checks what loading a Program cannot: its outputs are what the commands take them for, and a run for a user of whom
- * nothing is known is not refused. The executor has checked by then that every operand fits its op, and proves every index
- * before it computes anything. Throws ERR_MODEL with `path`, the Program's.
+ * nothing is known is not refused. The executor has checked by then that every operand fits its op, and proves every
+ * index before it computes anything. Throws ERR_MODEL with `path`, the Program's.
  */
 export async function checkModel({ program, description, engine, store }: Model, path: string): Promise<void> {
   try {

@@ -41,8 +41,8 @@ export interface ModelConfig {
   /** Whether an item attribute is averaged over the window (the original), added to the item's embedding, or both. */
   attributes: "pooled" | "sequence" | "both";
   /**
-   * The item vectors are the item embeddings (Press & Wolf 2017), which are as wide as the user vector then, instead of a
-   * table of their own.
+   * The item vectors are the item embeddings (Press & Wolf 2017), which are as wide as the user vector then, instead of
+   * a table of their own.
    */
   tiedItems: boolean;
   /**
@@ -130,7 +130,10 @@ type Field =
   | { readonly kind: "names" }
   | { readonly kind: "widths" };
 
-/** Kernels have float32: a number below its smallest normal one is 0 there or divides badly, one above its largest is +∞. */
+/**
+ * Kernels have float32: a number below its smallest normal one is 0 there or divides badly, one above its largest is
+ * +∞.
+ */
 const SMALLEST = 2 ** -126;
 const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 /** Of start values: the largest normal number drawn is less than ten deviations, and float32 must hold it. */
@@ -285,12 +288,16 @@ const DEFAULT: ModelConfig = {
   passes: 6,
 };
 
-/** The configurations to start from, by name: "default" was measured to be best, "paddle" is the original (docs/configuration.md). */
+/**
+ * The configurations to start from, by name: "default" was measured to be best, "paddle" is the original
+ * (docs/configuration.md).
+ */
 export const PRESETS: Readonly<Record<string, ModelConfig>> = { default: DEFAULT, paddle: PADDLE };
 
 /**
- * A preset with changes on top: first those of a configuration object (parsed JSON), then `key=value` texts. The key of a
- * map entry is dotted: `embeddingWidths.item=32`. Throws ERR_CONFIG that names the key, what was expected and received.
+ * A preset with changes on top: first those of a configuration object (parsed JSON), then `key=value` texts. The key of
+ * a map entry is dotted: `embeddingWidths.item=32`. Throws ERR_CONFIG that names the key, what was expected and
+ * received.
  */
 export function resolveConfig(
   preset: string,
@@ -355,8 +362,8 @@ function checkTogether(config: ModelConfig): void {
 }
 
 /**
- * Reads a configuration file: a JSON object with the keys that differ from a preset's. ERR_CONFIG, which names the file,
- * where a key is unknown or has an impossible value; keys that do not go together are found by `resolveConfig`.
+ * Reads a configuration file: a JSON object with the keys that differ from a preset's. ERR_CONFIG, which names the
+ * file, where a key is unknown or has an impossible value; keys that do not go together are found by `resolveConfig`.
  */
 export async function readConfig(path: string): Promise<Partial<ModelConfig>> {
   const value = parseJson(await readText(path), path, "ERR_CONFIG");

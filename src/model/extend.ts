@@ -26,7 +26,9 @@ import { predictRow, ridgeRegression, type SparseRows } from "./ridge.js";
 
 /** What `extendModel` takes. */
 export interface ExtendOptions extends ReportedLogOptions {
-  /** The dataset that the model was trained on: it tells the attributes of the known items, those of their last click. */
+  /**
+   * The dataset that the model was trained on: it tells the attributes of the known items, those of their last click.
+   */
   readonly dataset: Dataset;
   /** Click logs that hold the new items; the last click on an item tells its attributes. */
   readonly logs: readonly string[];
@@ -46,7 +48,9 @@ const EXTEND_OPTIONS: Readonly<Record<keyof ExtendOptions, true>> = {
 
 /** What `extendModel` made. */
 export interface Extension {
-  /** The extended model. It has an engine of its own, of the same kind as the model's; the two are closed one by one. */
+  /**
+   * The extended model. It has an engine of its own, of the same kind as the model's; the two are closed one by one.
+   */
   readonly model: Model;
   /** The number of new items. */
   readonly added: number;
@@ -60,10 +64,11 @@ const PENALTY = 1;
 const BIAS = "output.bias";
 
 /**
- * A model that knows the items of some logs that were never trained on (cold start, docs/cold_start.md). They stand behind
- * the others in the vocabulary, with count 0. Their rows of every table (input embedding, output weights, output bias) are
- * sums of learned parts, one for each attribute and one for all: a ridge regression from the known items' attributes to
- * their rows, plus the boost. Rows of known items stay as they are. ERR_DATASET where the dataset's vocabularies are not the model's.
+ * A model that knows the items of some logs that were never trained on (cold start, docs/cold_start.md). They stand
+ * behind the others in the vocabulary, with count 0. Their rows of every table (input embedding, output weights, output
+ * bias) are sums of learned parts, one for each attribute and one for all: a ridge regression from the known items'
+ * attributes to their rows, plus the boost. Rows of known items stay as they are. ERR_DATASET where the dataset's
+ * vocabularies are not the model's.
  */
 export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
   checkOptions("extendModel", options, EXTEND_OPTIONS);
@@ -92,8 +97,8 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
 }
 
 /**
- * Fills the tensors of the extended model: known rows as the model has them, new ones by the regression. Gives the number of
- * new items without known attributes.
+ * Fills the tensors of the extended model: known rows as the model has them, new ones by the regression. Gives the
+ * number of new items without known attributes.
  */
 async function fillRows(
   model: Model,
@@ -138,8 +143,8 @@ const EXTEND_FOLDER_OPTIONS: Readonly<Record<keyof ExtendFolderOptions, true>> =
 export type ExtensionReport = Omit<Extension, "model">;
 
 /**
- * `extendModel` from folder to folder. The output is checked and locked before the model is opened: ERR_BUSY where somebody
- * else is writing it. Logs without a new item are a warning; the model is then written as it was.
+ * `extendModel` from folder to folder. The output is checked and locked before the model is opened: ERR_BUSY where
+ * somebody else is writing it. Logs without a new item are a warning; the model is then written as it was.
  */
 export async function extendModelFolder(folder: string, options: ExtendFolderOptions): Promise<ExtensionReport> {
   checkOptions("extendModelFolder", options, EXTEND_FOLDER_OPTIONS);
@@ -281,8 +286,8 @@ function writeRow(
 }
 
 /**
- * Attributes as features: a 1 in column 0 for the intercept, then a column for each value of each attribute. The n known
- * values of an attribute have 1 / √n each, so that every attribute has length 1; unknown values have nothing.
+ * Attributes as features: a 1 in column 0 for the intercept, then a column for each value of each attribute. The n
+ * known values of an attribute have 1 / √n each, so that every attribute has length 1; unknown values have nothing.
  */
 class AttributeRows {
   readonly #columns: number;

@@ -1,6 +1,8 @@
 import type { StoredTensor, TensorStore } from "../executors/executor.js";
 
-/** Says which of the tensors holds a number that is NaN or infinite, and where; undefined where all numbers are finite. */
+/**
+ * Says which of the tensors holds a number that is NaN or infinite, and where; undefined where all numbers are finite.
+ */
 export function describeNotFinite(store: TensorStore, tensors: readonly StoredTensor[]): string | undefined {
   for (const { name } of tensors) {
     const element = store.firstNotFinite(name);

@@ -6,8 +6,8 @@ import { type Program, storedTensors } from "../graph/program.js";
 const BYTES_PER_ELEMENT = 4;
 
 /**
- * Throws ERR_CONFIG where the tensors that a Program keeps between runs (weights, optimizer state) need more memory than
- * there is: the system may promise more than it has, and then ends the process without a word.
+ * Throws ERR_CONFIG where the tensors that a Program keeps between runs (weights, optimizer state) need more memory
+ * than there is: the system may promise more than it has, and then ends the process without a word.
  */
 export function checkMemory(program: Program, available = totalMemory()): void {
   const tensors = storedTensors(program).map(({ name, shape }) => ({

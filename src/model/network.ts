@@ -15,13 +15,16 @@ export interface NetworkOptions {
   readonly drop?: Dropouts;
   /** The features of users have a row for each user of a batch, not for each sample (`shareUsers` of its batches). */
   readonly shareUsers?: boolean;
-  /** The LSTM's input has a row for each distinct item of a batch, not for each position (`shareItems` of its batches). */
+  /**
+   * The LSTM's input has a row for each distinct item of a batch, not for each position (`shareItems` of its batches).
+   */
   readonly shareItems?: boolean;
 }
 
 /**
- * What training computes once for several samples or steps: what depends on a user alone, unless each sample drops other
- * features, and what the LSTM reads of an item, unless it is other things beside the item or each position drops some of it.
+ * What training computes once for several samples or steps: what depends on a user alone, unless each sample drops
+ * other features, and what the LSTM reads of an item, unless it is other things beside the item or each position drops
+ * some of it.
  */
 export function sharedRows(config: ModelConfig): { readonly shareUsers: boolean; readonly shareItems: boolean } {
   const { batching, dropout, userDropout, history, attributes, embeddingDropout, lastClick } = config;
@@ -40,10 +43,10 @@ export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOpt
 /**
  * Tensors of the network are named `layer.part`; only inputs have no dot, so a feature may have any name.
  *
- * The recall network (docs/math.md#the-network), up to the user vector: the clicked items
- * through an LSTM, read at its last state or its maximum over time (or their mean), item attributes beside them or averaged
- * over the window, user features looked up; all concatenated, then the hidden ReLU layers and the user vector [samples, userVectorWidth]. Which features there
- * are is the schema's say.
+ * The recall network (docs/math.md#the-network), up to the user vector: the clicked items through an LSTM, read at its
+ * last state or its maximum over time (or their mean), item attributes beside them or averaged over the window, user
+ * features looked up; all concatenated, then the hidden ReLU layers and the user vector [samples, userVectorWidth].
+ * Which features there are is the schema's say.
  */
 export function userVector(
   graph: Graph,

@@ -32,9 +32,9 @@ const TOLERANCE = 1e-4;
  *
  *     Σ_i weights_i · ‖y_i − x_i·B‖² + λ · ‖B without its row 0‖²
  *
- * by conjugate gradients on the normal equations (Xᵀ·W·X + λ·I) · B = Xᵀ·W·Y with their diagonal as preconditioner, until
- * every column's residual is 10⁻⁴ of its right-hand side. Time and memory go by the non-zeros, never by columns². The event loop
- * turns meanwhile.
+ * by conjugate gradients on the normal equations (Xᵀ·W·X + λ·I) · B = Xᵀ·W·Y with their diagonal as preconditioner,
+ * until every column's residual is 10⁻⁴ of its right-hand side. Time and memory go by the non-zeros, never by columns².
+ * The event loop turns meanwhile.
  */
 export async function ridgeRegression(problem: RidgeProblem, turns: Turns): Promise<Float64Array> {
   const { features, weights, width, penalty } = problem;

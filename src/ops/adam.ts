@@ -22,7 +22,8 @@ const STATE_INPUTS: Record<string, InputSlot> = {
 };
 
 /**
- * Adam (Kingma & Ba 2015; docs/math.md#optimizers), in place, t = step + 1 (step counts the steps made before this one):
+ * Adam (Kingma & Ba 2015; docs/math.md#optimizers), in place, t = step + 1 (step counts the steps made before this
+ * one):
  *
  *     m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²,   θ −= η · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε).
  */

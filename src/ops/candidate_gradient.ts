@@ -6,7 +6,8 @@ import { type Cost, type CostCall, checkIds, type KernelCall, type Op } from "./
 /*
  * What the losses over a few candidates a sample share: `nce`, `paddle_nce` and `sampled_softmax` score a sample's
  * target and its draws (candidate 0 is the target) by w·u + b, and differ in the loss of a score alone. Each saves the
- * gradient of its loss by the scores, `logit_gradient` [samples, 1 + draws], so one op carries it on to user, weight and bias.
+ * gradient of its loss by the scores, `logit_gradient` [samples, 1 + draws], so one op carries it on to user, weight
+ * and bias.
  */
 
 export const CANDIDATE_INPUTS: Record<string, InputSlot> = {
@@ -133,8 +134,8 @@ function candidateRows(call: CostCall): number {
  *
  *     user_gradient[s] = Σⱼ e[s, j] · weight[idⱼ]      target_scale[s] = e[s, 0]      negative_scale[s, d] = e[s, 1 + d]
  *
- * weight row target[s] gains target_scale[s] · user[s], row negatives[s, d] gains negative_scale[s, d] · user[s], and the
- * bias gains the scales. Draws that the batch shares are summed over the samples at once, in sample order:
+ * weight row target[s] gains target_scale[s] · user[s], row negatives[s, d] gains negative_scale[s, d] · user[s], and
+ * the bias gains the scales. Draws that the batch shares are summed over the samples at once, in sample order:
  * negative_rows[d] = Σₛ e[s, 1 + d] · user[s] and negative_bias[d] = Σₛ e[s, 1 + d].
  */
 export const candidateGradientOp: Op = {

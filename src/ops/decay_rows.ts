@@ -4,8 +4,8 @@ import { checkIds, type KernelCall, type Op, refuse, refuseComputed, sortThatMad
 import type { SortedRows } from "./sort_rows.js";
 
 /**
- * Lazy L2 decay of a table under AdaGrad, applied when a row is touched (docs/math.md#l2-decay): since a row's accumulator a
- * does not change while nothing touches it, the decay of the Δt steps since then is
+ * Lazy L2 decay of a table under AdaGrad, applied when a row is touched (docs/math.md#l2-decay): since a row's
+ * accumulator a does not change while nothing touches it, the decay of the Δt steps since then is
  *
  *     θ ← θ · max(0, 1 − η·λ / d)^Δt,   d = √a + ε, or √(a + ε) with epsilon_inside;   last_step ← step.
  *

@@ -5,9 +5,9 @@ import { checkWhole } from "./numerics.js";
 import { checkIds, type Op, promise } from "./op.js";
 
 /**
- * Draws from a noise distribution with replacement, by an alias table (Walker 1977; Vose 1991; docs/math.md#draws): draw d of sample s in a
- * step takes words 2(d mod 2) and 2(d mod 2) + 1, called w and v, of the Philox 4×32-10 block with counter
- * (⌊d / 2⌋, s, step, 0) and key (seed, 1):
+ * Draws from a noise distribution with replacement, by an alias table (Walker 1977; Vose 1991; docs/math.md#draws):
+ * draw d of sample s in a step takes words 2(d mod 2) and 2(d mod 2) + 1, called w and v, of the Philox 4×32-10 block
+ * with counter (⌊d / 2⌋, s, step, 0) and key (seed, 1):
  *
  *     c = ⌊w · items / 2³²⌋,  draw = v < threshold[c] ? c : alias[c].
  *
@@ -81,7 +81,9 @@ export interface DrawNegativesOptions {
 
 const DRAW_NEGATIVES_OPTIONS: Readonly<Record<keyof DrawNegativesOptions, true>> = { draws: true, shared: true };
 
-/** Negatives drawn with replacement from a noise distribution, int32 [samples, draws], or [draws] where they are shared. */
+/**
+ * Negatives drawn with replacement from a noise distribution, int32 [samples, draws], or [draws] where they are shared.
+ */
 export function drawNegatives(
   graph: Graph,
   name: string,

@@ -5,9 +5,10 @@ import { checkRate, checkWhole, keepAbove } from "./numerics.js";
 import { checkIds, type Op, promise } from "./op.js";
 
 /**
- * Replaces ids by 0, `<unk>`, with probability `rate`, so that the table's row 0 learns to stand in for what is unknown.
- * Id i takes word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key (seed, 5), and is kept
- * where that word is at least rate · 2³². `site` tells the dropouts of one step apart; ids from `limit` on are refused.
+ * Replaces ids by 0, `<unk>`, with probability `rate`, so that the table's row 0 learns to stand in for what is
+ * unknown. Id i takes word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key (seed, 5),
+ * and is kept where that word is at least rate · 2³². `site` tells the dropouts of one step apart; ids from `limit` on
+ * are refused.
  */
 export const dropIdsOp: Op = {
   name: "drop_ids",

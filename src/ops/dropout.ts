@@ -5,10 +5,10 @@ import { checkRate, keepAbove } from "./numerics.js";
 import type { Op } from "./op.js";
 
 /**
- * Dropout (Srivastava et al. 2014; docs/math.md#dropout): an element is set to 0 with probability `rate` and divided by 1 − rate otherwise.
- * With B = ⌈columns / 4⌉, element (r, c) takes word ⌊c / B⌋ of the Philox 4×32-10 block with counter
- * (c mod B, r, step, site) and key (seed, 5), and is kept where that word is at least rate · 2³². `site` tells the
- * dropouts of one step apart. Linear, so the gradient is the same op with the same draws.
+ * Dropout (Srivastava et al. 2014; docs/math.md#dropout): an element is set to 0 with probability `rate` and divided by
+ * 1 − rate otherwise. With B = ⌈columns / 4⌉, element (r, c) takes word ⌊c / B⌋ of the Philox 4×32-10 block with
+ * counter (c mod B, r, step, site) and key (seed, 5), and is kept where that word is at least rate · 2³². `site` tells
+ * the dropouts of one step apart. Linear, so the gradient is the same op with the same draws.
  */
 export const dropoutOp: Op = {
   name: "dropout",
@@ -74,7 +74,9 @@ export interface DropoutOptions {
 
 const DROPOUT_OPTIONS: Readonly<Record<keyof DropoutOptions, true>> = { rate: true, site: true };
 
-/** The input [rows, columns], some of its elements set to 0 and the others scaled up, so that means stay as they are. */
+/**
+ * The input [rows, columns], some of its elements set to 0 and the others scaled up, so that means stay as they are.
+ */
 export function dropout(graph: Graph, name: string, inputs: DropoutInputs, options: DropoutOptions): Tensor {
   checkOptions("dropout", options, DROPOUT_OPTIONS);
   return graph.apply(dropoutOp, name, { ...inputs }, { ...options })["output"]!;

@@ -33,7 +33,9 @@ export interface L2DecayInputs {
   readonly parameter: Tensor;
 }
 
-/** gradient + l2 · parameter, of the parameter's shape: the gradient of the loss with a penalty of ½ l2 ‖parameter‖². */
+/**
+ * gradient + l2 · parameter, of the parameter's shape: the gradient of the loss with a penalty of ½ l2 ‖parameter‖².
+ */
 export function l2Decay(graph: Graph, name: string, inputs: L2DecayInputs, options: { readonly l2: number }): Tensor {
   checkOptions("l2Decay", options, { l2: true });
   return graph.apply(l2DecayOp, name, { ...inputs }, { l2: options.l2 })["output"]!;

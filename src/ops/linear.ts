@@ -13,9 +13,9 @@ import { type Cost, type CostCall, checkOffsets, type KernelCall, type Op, type 
  *
  * xᵢ [rows, widthᵢ], yᵢ [groups, widthᵢ], weight [Σ widthᵢ, out], bias [out]. A group is consecutive rows that have the
  * same y: g is the one with group_offsets[g] ≤ r < group_offsets[g + 1], and its y meets the weight once. The
- * concatenation is never made here: each input meets its own rows of the weight. `order` tells where the inputs stand in
- * it, a letter each: "x" the next of `input`, "g" the next of `group_input`; "" means all of `input` where there is no
- * other. With precision "bf16" the operands of this product and of its gradients' are rounded to bfloat16.
+ * concatenation is never made here: each input meets its own rows of the weight. `order` tells where the inputs stand
+ * in it, a letter each: "x" the next of `input`, "g" the next of `group_input`; "" means all of `input` where there is
+ * no other. With precision "bf16" the operands of this product and of its gradients' are rounded to bfloat16.
  */
 export const linearOp: Op = {
   name: "linear",
@@ -134,8 +134,8 @@ export const reluGradientOp: Op = {
 };
 
 /**
- * gradientᵢ = output_gradient · weightᵢᵀ and group_gradientᵢ = group_gradient · weightᵢᵀ, one output for each input of the
- * layer (`like`, `group_like` give their widths only), `order` as in `linear`.
+ * gradientᵢ = output_gradient · weightᵢᵀ and group_gradientᵢ = group_gradient · weightᵢᵀ, one output for each input of
+ * the layer (`like`, `group_like` give their widths only), `order` as in `linear`.
  */
 export const linearInputGradientOp: Op = {
   name: "linear_input_gradient",
@@ -181,7 +181,10 @@ export const linearInputGradientOp: Op = {
   },
 };
 
-/** gradient = [x₀ | x₁ | …]ᵀ · output_gradient, for the rows of group inputs y yᵀ · group_gradient; `order` as in `linear`. */
+/**
+ * gradient = [x₀ | x₁ | …]ᵀ · output_gradient, for the rows of group inputs y yᵀ · group_gradient; `order` as in
+ * `linear`.
+ */
 export const linearWeightGradientOp: Op = {
   name: "linear_weight_gradient",
   inputs: {
@@ -341,8 +344,8 @@ const LINEAR_OPTIONS: Readonly<Record<keyof LinearOptions, true>> = {
 };
 
 /**
- * `activation`([x₀ | x₁ | …] · weight + bias), [rows, out], for inputs xᵢ [rows, widthᵢ], a weight [Σ widthᵢ, out] and a bias
- * [out]. An input may also have one row for each group of rows (`groupOffsets`).
+ * `activation`([x₀ | x₁ | …] · weight + bias), [rows, out], for inputs xᵢ [rows, widthᵢ], a weight [Σ widthᵢ, out] and
+ * a bias [out]. An input may also have one row for each group of rows (`groupOffsets`).
  */
 export function linear(
   graph: Graph,

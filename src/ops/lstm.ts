@@ -25,9 +25,9 @@ const LSTM_INPUTS: Record<string, InputSlot> = {
  *     i = σ(x Wᵢ + h₋ Rᵢ + pᵢ∘c₋ + bᵢ)   f = σ(x W_f + h₋ R_f + p_f∘c₋ + b_f)   g = tanh(x W_g + h₋ R_g + b_g)
  *     c = f∘c₋ + i∘g                     o = σ(x Wₒ + h₋ Rₒ + pₒ∘c + bₒ)        h = o∘tanh(c)
  *
- * Run r is steps run_offsets[r] … run_offsets[r + 1] − 1, and starts from h₋ = c₋ = 0. Runs may be empty. `output` holds h,
- * `gates` the activated i, f, g, o and `cell` c: the gradient reads all three. Peepholes: all three or none. With precision
- * "bf16" the operands of the products are rounded to bfloat16: x, h₋, W and R here.
+ * Run r is steps run_offsets[r] … run_offsets[r + 1] − 1, and starts from h₋ = c₋ = 0. Runs may be empty. `output`
+ * holds h, `gates` the activated i, f, g, o and `cell` c: the gradient reads all three. Peepholes: all three or none.
+ * With precision "bf16" the operands of the products are rounded to bfloat16: x, h₋, W and R here.
  */
 export const lstmOp: Op = {
   name: "lstm",
@@ -122,7 +122,8 @@ export const lstmOp: Op = {
  *     dR = Σ h₋ᵀ d    dpᵢ = Σ dᵢ∘c₋    dp_f = Σ d_f∘c₋    dpₒ = Σ dₒ∘c
  *     with D[p] = Σ d over the steps that read position p:    dx = D Wᵀ    dW = Σ xᵀ D    db = Σ D
  *
- * A position that no step reads gets 0. With precision "bf16" x, h₋, W, R, d in its products and D are rounded to bfloat16.
+ * A position that no step reads gets 0. With precision "bf16" x, h₋, W, R, d in its products and D are rounded to
+ * bfloat16.
  */
 export const lstmGradientOp: Op = {
   name: "lstm_gradient",

@@ -16,7 +16,8 @@ import { sigmoid, softplus } from "./numerics.js";
 import type { Op } from "./op.js";
 
 /**
- * Noise-contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012; docs/math.md#losses), k draws from the noise q:
+ * Noise-contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012; docs/math.md#losses), k draws from the noise
+ * q:
  *
  *     s' = w·u + b − log(k·q),   loss = −log σ(s'₀) − Σ_d log σ(−s'_d),   ∂loss/∂s₀ = σ(s'₀) − 1,  ∂loss/∂s_d = σ(s'_d).
  *

@@ -20,8 +20,8 @@ export interface Bounds {
 }
 
 /**
- * A tensor with its numbers, as a reference kernel sees it: a matrix [rows, columns], row-major. A tensor of one axis has one
- * column, a scalar one row and one column.
+ * A tensor with its numbers, as a reference kernel sees it: a matrix [rows, columns], row-major. A tensor of one axis
+ * has one column, a scalar one row and one column.
  */
 export interface Value {
   /** The tensor's name, for messages. */
@@ -36,7 +36,10 @@ export interface Value {
   readonly columns: number;
   /** The elements [rows × columns]. */
   readonly data: TensorData;
-  /** Whether it is given to the run, as an input or a constant is, rather than computed in it. Checks read only such ones. */
+  /**
+   * Whether it is given to the run, as an input or a constant is, rather than computed in it. Checks read only such
+   * ones.
+   */
   readonly given: boolean;
   /** What the op that computes it has promised. */
   bounds?: Bounds;
@@ -90,12 +93,14 @@ export interface CostCall {
  */
 export interface Op extends GraphOp {
   /**
-   * Refuses ids and ranges out of bounds, and indices of which nothing is known. Promises what the op's own int32 outputs
-   * will hold: an output without a promise is refused as an index. Every instruction's check runs, in order, before the
-   * first kernel does, so a refused run has changed nothing.
+   * Refuses ids and ranges out of bounds, and indices of which nothing is known. Promises what the op's own int32
+   * outputs will hold: an output without a promise is refused as an index. Every instruction's check runs, in order,
+   * before the first kernel does, so a refused run has changed nothing.
    */
   readonly check?: (call: KernelCall) => void;
-  /** The textbook: plain loops, sums in float64. Every output is overwritten (`=`) unless the op updates it in place. */
+  /**
+   * The textbook: plain loops, sums in float64. Every output is overwritten (`=`) unless the op updates it in place.
+   */
   readonly reference: (call: KernelCall) => void;
   /** The work that it cannot avoid for operands of these sizes. */
   readonly cost: (call: CostCall) => Cost;

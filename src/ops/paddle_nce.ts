@@ -16,8 +16,8 @@ import { sigmoid, softplus } from "./numerics.js";
 import type { Op } from "./op.js";
 
 /**
- * NCE as PaddlePaddle v0.11 computes it (`NCELayer`; docs/math.md#losses): the model's unnormalised probability is a sigmoid. With s = w·u + b,
- * o = σ(s) and β = k·q:
+ * NCE as PaddlePaddle v0.11 computes it (`NCELayer`; docs/math.md#losses): the model's unnormalised probability is a
+ * sigmoid. With s = w·u + b, o = σ(s) and β = k·q:
  *
  *     loss = −log(o / (o + β)) for the target  −  Σ_d log(β / (o + β)) over the draws,
  *     ∂loss/∂s₀ = −β (1 − o) / (o + β),   ∂loss/∂s_d = o (1 − o) / (o + β).

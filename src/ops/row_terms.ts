@@ -15,10 +15,10 @@ import {
 import { elementsOf, type SortedRows, sortIds } from "./sort_rows.js";
 
 /*
- * What the `_rows` optimizers share: the gradient of a table as row terms (`RowTerm`), summed for each row that the batch
- * touched. Table row ids[j] gains scale[j] · rows[r(j)]; r(j) is the row with offsets[r] ≤ j < offsets[r + 1], or
- * ⌊j / (ids per row)⌋ without offsets. The attribute `terms` has a letter for each term: `p` plain, `o` with offsets, `s`
- * with scale, `b` with both; `term_offsets` and `term_scale` list those only.
+ * What the `_rows` optimizers share: the gradient of a table as row terms (`RowTerm`), summed for each row that the
+ * batch touched. Table row ids[j] gains scale[j] · rows[r(j)]; r(j) is the row with offsets[r] ≤ j < offsets[r + 1], or
+ * ⌊j / (ids per row)⌋ without offsets. The attribute `terms` has a letter for each term: `p` plain, `o` with offsets,
+ * `s` with scale, `b` with both; `term_offsets` and `term_scale` list those only.
  */
 
 export const ROW_TERM_INPUTS: Record<string, InputSlot> = {

@@ -12,7 +12,8 @@ import {
 } from "./row_terms.js";
 
 /**
- * AdaGrad with one accumulator a row, as FBGEMM's row-wise AdaGrad (docs/math.md#optimizers): for each row that the batch touched, in place,
+ * AdaGrad with one accumulator a row, as FBGEMM's row-wise AdaGrad (docs/math.md#optimizers): for each row that the
+ * batch touched, in place,
  *
  *     a += mean(g²),   θ −= η·g / (√a + ε).
  *

@@ -16,7 +16,8 @@ import { logSumExp } from "./numerics.js";
 import type { Op } from "./op.js";
 
 /**
- * Sampled softmax (Jean et al. 2015; docs/math.md#losses): cross-entropy over the target (candidate 0) and k draws from the noise q:
+ * Sampled softmax (Jean et al. 2015; docs/math.md#losses): cross-entropy over the target (candidate 0) and k draws from
+ * the noise q:
  *
  *     s' = w·u + b − log(k·q),   loss = log Σⱼ exp(s'ⱼ) − s'₀,   ∂loss/∂sⱼ = exp(s'ⱼ) / Σ exp(s') − [j = 0].
  *

@@ -17,8 +17,8 @@ const BASE_INPUTS: Record<string, InputSlot> = {
 
 /**
  * Row terms as a whole tensor: output = base + Σ terms, of `table`'s shape; `base` is 0 where it is left out, and of
- * `table` only the shape is read. For tables whose gradient must be dense: one that is computed, or one that is read as a
- * matrix as well as by rows.
+ * `table` only the shape is read. For tables whose gradient must be dense: one that is computed, or one that is read as
+ * a matrix as well as by rows.
  */
 export const scatterAddOp: Op = {
   name: "scatter_add",

@@ -5,7 +5,8 @@ import { type Op, promise, type Value } from "./op.js";
 
 /**
  * Groups equal ids, so that each table row is updated once by the sum of its terms. With e the concatenation of all ids
- * (N of them), `order` sorts e stably, `rows[0 … count)` are the distinct ids, rising, and those equal to rows[i] stand at
+ * (N of them), `order` sorts e stably, `rows[0 … count)` are the distinct ids, rising, and those equal to rows[i] stand
+ * at
  *
  *     e[order[j]],  segments[i] ≤ j < segments[i + 1],  in rising order.
  *
@@ -88,7 +89,9 @@ export interface SortedRows {
   readonly count: Tensor;
 }
 
-/** Sorts the ids of a gradient's row terms, in the order of the terms. Tables with the same ids may share the result. */
+/**
+ * Sorts the ids of a gradient's row terms, in the order of the terms. Tables with the same ids may share the result.
+ */
 export function sortRows(graph: Graph, name: string, ids: readonly Tensor[]): SortedRows {
   const { order, rows, segments, count } = graph.apply(sortRowsOp, name, { ids });
   return { order: order!, rows: rows!, segments: segments!, count: count! };

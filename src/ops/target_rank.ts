@@ -17,8 +17,9 @@ import {
  *
  *     rank = 1 + |{candidates with a higher score}| + ½ |{other candidates with an equal one}|.
  *
- * Excluded items are no candidates, but the target always is one. A target below `skip_rows`, or whose score is not finite, is
- * a miss: +∞. A candidate whose score is NaN counts as higher, so that such numbers never make a rank better.
+ * Excluded items are no candidates, but the target always is one. A target below `skip_rows`, or whose score is not
+ * finite, is a miss: +∞. A candidate whose score is NaN counts as higher, so that such numbers never make a rank
+ * better.
  */
 export const targetRankOp: Op = {
   name: "target_rank",
@@ -58,7 +59,10 @@ export interface TargetRankInputs extends ScanInputs {
   readonly target: Tensor;
 }
 
-/** The rank of each sample's target, [samples]: 1 for the best, ties by mid-rank, +∞ for a miss (docs/math.md#evaluation). */
+/**
+ * The rank of each sample's target, [samples]: 1 for the best, ties by mid-rank, +∞ for a miss
+ * (docs/math.md#evaluation).
+ */
 export function targetRank(
   graph: Graph,
   name: string,

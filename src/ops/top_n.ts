@@ -16,11 +16,11 @@ export const SCAN_INPUTS: Record<string, InputSlot> = {
 
 /**
  * The best items from `skip_rows` on by w·u + b, falling, equals by rising id, without those that the sample excludes
- * (excluded[excluded_offsets[s] … excluded_offsets[s + 1])) and those whose score is NaN. Where there are fewer than `top`,
- * −1 with score −∞ fills up.
+ * (excluded[excluded_offsets[s] … excluded_offsets[s + 1])) and those whose score is NaN. Where there are fewer than
+ * `top`, −1 with score −∞ fills up.
  *
- * log_partition[s] = log Σᵢ exp(wᵢ·u + bᵢ) over all items from `skip_rows` on, excluded ones too: score − log_partition is
- * the log probability of an item. It is not finite where some score is NaN or +∞.
+ * log_partition[s] = log Σᵢ exp(wᵢ·u + bᵢ) over all items from `skip_rows` on, excluded ones too: score − log_partition
+ * is the log probability of an item. It is not finite where some score is NaN or +∞.
  */
 export const topNOp: Op = {
   name: "top_n",

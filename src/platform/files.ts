@@ -8,8 +8,8 @@ interface FileFunctions {
 }
 
 /**
- * Lets two names lead to what the other leads to, in one step; false where the system or the file system cannot. Throws the
- * system's error where it can and something else is wrong.
+ * Lets two names lead to what the other leads to, in one step; false where the system or the file system cannot. Throws
+ * the system's error where it can and something else is wrong.
  */
 export function exchange(a: string, b: string): boolean {
   const functions = load();
@@ -26,8 +26,8 @@ export function exchange(a: string, b: string): boolean {
 }
 
 /**
- * Locks an open file or folder for this descriptor alone until it is closed, at the latest when the process ends, however it
- * does: "held" where somebody else has the lock, "unsupported" where there are no such locks.
+ * Locks an open file or folder for this descriptor alone until it is closed, at the latest when the process ends,
+ * however it does: "held" where somebody else has the lock, "unsupported" where there are no such locks.
  */
 export function lockFile(descriptor: number): "locked" | "held" | "unsupported" {
   const functions = load();

@@ -1,6 +1,8 @@
 import { ShortlistError } from "../errors.js";
 
-/** Column c of n, drawn uniformly, is kept where a second uniform word is below threshold[c], else alias[c] is drawn. */
+/**
+ * Column c of n, drawn uniformly, is kept where a second uniform word is below threshold[c], else alias[c] is drawn.
+ */
 export interface AliasTable {
   readonly threshold: Uint32Array;
   readonly alias: Int32Array;
@@ -9,9 +11,9 @@ export interface AliasTable {
 const FULL = 2 ** 32;
 
 /**
- * The alias table (Walker 1977; Vose 1991; docs/math.md#draws) of non-negative weights [n]. Thresholds are whole numbers, so that every
- * executor draws alike; each column's implied probability is within 2⁻³¹ / n of weight / Σ weights. A column with
- * probability 1 has itself as alias, one of weight 0 threshold 0.
+ * The alias table (Walker 1977; Vose 1991; docs/math.md#draws) of non-negative weights [n]. Thresholds are whole
+ * numbers, so that every executor draws alike; each column's implied probability is within 2⁻³¹ / n of weight / Σ
+ * weights. A column with probability 1 has itself as alias, one of weight 0 threshold 0.
  */
 export function aliasTable(weights: ArrayLike<number>): AliasTable {
   const n = weights.length;

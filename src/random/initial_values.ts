@@ -1,6 +1,8 @@
 import { philox, STREAMS } from "./philox.js";
 
-/** Random start values of a tensor. native/core/initial_values.cc has the same, operation by operation: the bits agree. */
+/**
+ * Random start values of a tensor. native/core/initial_values.cc has the same, operation by operation: the bits agree.
+ */
 export interface RandomValues {
   /** uniform in [−scale, scale), or normal with mean 0 and standard deviation `scale`. */
   readonly kind: "uniform" | "normal";
@@ -11,8 +13,8 @@ export interface RandomValues {
 }
 
 /**
- * Writes elements [offset, offset + values.length) of a tensor; `offset` is a multiple of 4. Element i takes word i mod 4 of
- * the Philox block ⌊i/4⌋ of its tensor; normals come in pairs (Box & Muller 1958).
+ * Writes elements [offset, offset + values.length) of a tensor; `offset` is a multiple of 4. Element i takes word i mod
+ * 4 of the Philox block ⌊i/4⌋ of its tensor; normals come in pairs (Box & Muller 1958).
  */
 export function randomValues({ kind, scale, seed, tensor }: RandomValues, values: Float32Array, offset = 0): void {
   const words = new Uint32Array(4);

@@ -1,14 +1,18 @@
 import { ShortlistError } from "../errors.js";
 import { checkSeed, philox, STREAMS } from "./philox.js";
 
-/** With 8, chi-square over 60,000 seeds shows that pairs of indices of 5 or 8 do not go everywhere alike; with 16 they do. */
+/**
+ * With 8, chi-square over 60,000 seeds shows that pairs of indices of 5 or 8 do not go everywhere alike; with 16 they
+ * do.
+ */
 const ROUNDS = 16;
 const MAX_LENGTH = 2 ** 52;
 
 /**
- * A pseudorandom permutation of 0 … n − 1 that holds no table: a Feistel network on the ⌈log₂ n⌉ bits of an index, walked
- * again while it lands outside (at most half of the time; Black & Rogaway 2002). Both halves take turns to be XORed with
- * a hash of the other; the round keys are Philox words with counter (block, ...words, 0) and key (seed, shuffle stream).
+ * A pseudorandom permutation of 0 … n − 1 that holds no table: a Feistel network on the ⌈log₂ n⌉ bits of an index,
+ * walked again while it lands outside (at most half of the time; Black & Rogaway 2002). Both halves take turns to be
+ * XORed with a hash of the other; the round keys are Philox words with counter (block, ...words, 0) and key (seed,
+ * shuffle stream).
  */
 export class KeyedPermutation {
   readonly length: number;

@@ -13,8 +13,8 @@ export function readsUserIds({ description }: Model): boolean {
 }
 
 /**
- * Whether the model knows the id of user u of these clicks, or some value of its clicks; the shortlist of others is what
- * everybody of the same features gets.
+ * Whether the model knows the id of user u of these clicks, or some value of its clicks; the shortlist of others is
+ * what everybody of the same features gets.
  */
 export function isKnownUser(model: Model, clicks: Clicks): (user: number) => boolean {
   const { clickOffsets, itemFeatures } = clicks;

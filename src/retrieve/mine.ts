@@ -39,8 +39,9 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
 };
 
 /**
- * Gives shortlists of users, from the user id alone (the original's infer_user) or from the histories of a log. ERR_OPTION
- * where the model knows no user by id, or none of those that are asked for. Errors of a log are those of `readClickLog`.
+ * Gives shortlists of users, from the user id alone (the original's infer_user) or from the histories of a log.
+ * ERR_OPTION where the model knows no user by id, or none of those that are asked for. Errors of a log are those of
+ * `readClickLog`.
  */
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
@@ -178,8 +179,8 @@ export interface MineSimilarOptions extends MineOptions {
 }
 
 /**
- * Gives the nearest items of each item by the cosine of their output weights: items that the same users would watch next.
- * ERR_OPTION where the model does not know an item, ERR_DIVERGED where a similarity is not finite.
+ * Gives the nearest items of each item by the cosine of their output weights: items that the same users would watch
+ * next. ERR_OPTION where the model does not know an item, ERR_DIVERGED where a similarity is not finite.
  */
 export async function* mineSimilar(model: Model, options: MineSimilarOptions = {}): AsyncGenerator<SimilarItems> {
   checkOptions("mineSimilar", options, { ...MINE_OPTIONS, items: true } satisfies Record<

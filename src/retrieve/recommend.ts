@@ -43,8 +43,8 @@ export interface Shortlist {
   /** The user's token, or the number of the line where the log has no `user_id`. */
   readonly user: string;
   /**
-   * False where the model knows neither the user's id nor any value of the clicks: the list is what everybody of the same
-   * features gets. There only then.
+   * False where the model knows neither the user's id nor any value of the clicks: the list is what everybody of the
+   * same features gets. There only then.
    */
   readonly known?: false;
   /** The best first; fewer than asked for where there are no more items. */

@@ -1,8 +1,8 @@
 import { ShortlistError } from "../errors.js";
 
 /**
- * Throws ERR_DIVERGED where a sample has a score that is NaN or +∞, as its log partition [samples] tells: such a user has no
- * shortlist, and the target no rank. `nameOf` names the user of a sample.
+ * Throws ERR_DIVERGED where a sample has a score that is NaN or +∞, as its log partition [samples] tells: such a user
+ * has no shortlist, and the target no rank. `nameOf` names the user of a sample.
  */
 export function checkScores(logPartition: ArrayLike<number>, nameOf: (sample: number) => string): void {
   for (let sample = 0; sample < logPartition.length; sample++) {

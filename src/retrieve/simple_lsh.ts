@@ -1,6 +1,7 @@
 /*
  * SIMPLE-LSH (Neyshabur & Srebro, "On symmetric and asymmetric LSHs for inner product search", ICML 2015): a transform
- * (docs/math.md#retrieval) after which the cosine order of items for a user is the order of their inner products. All matrices are flat, row-major.
+ * (docs/math.md#retrieval) after which the cosine order of items for a user is the order of their inner products. All
+ * matrices are flat, row-major.
  */
 
 type Matrix = Float32Array | Float64Array;
@@ -28,7 +29,9 @@ export function itemVectors(weight: Matrix, bias: Matrix): Float64Array {
   return vectors;
 }
 
-/** ṽ = [v; √(m² − ‖v‖²)] with m² = `largest`, which is that of all items unless these are only some: [items, width + 1]. */
+/**
+ * ṽ = [v; √(m² − ‖v‖²)] with m² = `largest`, which is that of all items unless these are only some: [items, width + 1].
+ */
 export function simpleLshItems(items: Matrix, width: number, largest = largestSquare(items, width)): Float64Array {
   return append(items, width, (r) => Math.sqrt(largest - squaredNorm(items, r, width)));
 }

@@ -20,8 +20,8 @@ export interface VectorOptions {
   /** "text" (default): token, tab, v0,v1,… a line. "npy": float32 [rows, width], tokens in `<output>.tokens.txt`. */
   readonly format?: "text" | "npy" | undefined;
   /**
-   * "simple_lsh" (default): the cosine order of items for a user is the order of their scores. "none": [1; u] and [b; w],
-   * whose inner product is the score.
+   * "simple_lsh" (default): the cosine order of items for a user is the order of their scores. "none": [1; u] and [b;
+   * w], whose inner product is the score.
    */
   readonly transform?: "simple_lsh" | "none" | undefined;
   /** Stops the work: nothing is written, and it rejects with the signal's reason. */
@@ -94,7 +94,10 @@ async function writeVectorsOfUsers(model: Model, log: string, options: UserVecto
   );
 }
 
-/** Writes the vector of each item, in id order, `<unk>` left out (docs/math.md#retrieval). ERR_DIVERGED where one is not finite. */
+/**
+ * Writes the vector of each item, in id order, `<unk>` left out (docs/math.md#retrieval). ERR_DIVERGED where one is not
+ * finite.
+ */
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);
   expectModel(model);
