@@ -13,9 +13,11 @@ import { createReferenceEngine } from "../src/executors/reference.js";
 import { type Instruction, namesIn } from "../src/graph/program.js";
 import { instructionCosts } from "../src/ops/cost.js";
 import { OPS } from "../src/ops/index.js";
-import { buildCase, type CaseGraph, storeOf } from "./build_case.js";
-import type { OpCase } from "./cases/case.js";
-import { difference, type Results, resultsOf } from "./check.js";
+import { allCases } from "../test/cases/all_cases.js";
+import { buildCase, type CaseGraph, storeOf } from "../test/cases/build_case.js";
+import type { OpCase } from "../test/cases/case.js";
+import { runDifference } from "../test/cases/compare.js";
+import { type RunResult, runCase } from "../test/cases/run_case.js";
 import { median } from "./contender.js";
 import { type MachineLimits, measureLimits } from "./limits.js";
 import { EVICTING, timedProgram } from "./timed_program.js";
@@ -82,25 +84,27 @@ if (!flags["no-limits"]) {
 
 let failed = false;
 let found = 0;
-for (const file of readdirSync(new URL("cases/", import.meta.url)).sort()) {
-  const { cases = [] } = (await import(`./cases/${file}`)) as { cases?: readonly OpCase[] };
-  for (const opCase of cases) {
-    if (!opCase.benchmark || !`${opCase.op}: ${opCase.name}`.includes(flags.filter)) continue;
-    ++found;
-    const built = buildCase(opCase, { gradients: true });
-    const expected = opCase.large ? undefined : await resultsOf(reference, built);
-    for (const engine of engines) {
-      if (engine !== reference || !opCase.large) await measure(opCase, built, expected, engine);
-    }
+for (const opCase of await allCases()) {
+  if (!opCase.benchmark || !`${opCase.op}: ${opCase.name}`.includes(flags.filter)) continue;
+  ++found;
+  const built = buildCase(opCase, { gradients: true });
+  const expected = opCase.large ? undefined : await runCase(reference, built);
+  for (const engine of engines) {
+    if (engine !== reference || !opCase.large) await measure(opCase, built, expected, engine);
   }
 }
 if (found === 0) console.error(`error: No case matches "${flags.filter}"`);
 if (failed || found === 0) process.exitCode = 1;
 
-async function measure(opCase: OpCase, built: CaseGraph, expected: Results | undefined, engine: Engine): Promise<void> {
+async function measure(
+  opCase: OpCase,
+  built: CaseGraph,
+  expected: RunResult | undefined,
+  engine: Engine,
+): Promise<void> {
   const name = `${opCase.op}: ${opCase.name}`;
   const checked = expected && engine !== reference;
-  const wrong = checked ? difference(await resultsOf(engine, built), expected, opCase) : undefined;
+  const wrong = checked ? runDifference(opCase, built, await runCase(engine, built), expected) : undefined;
   if (wrong !== undefined) {
     console.error(`${name}, ${engine.isa}: not timed, for it is wrong: ${wrong}`);
     failed = true;

@@ -40,6 +40,22 @@ test("imports point one way", () => {
   assert.equal(wrong, []);
 });
 
+test("tests take cases from test/cases: only the tests of benchmarks import from bench", () => {
+  const root = fileURLToPath(new URL("./", import.meta.url));
+  const tests = (readdirSync(root, { recursive: true }) as string[]).filter((file) => file.endsWith(".ts"));
+  const wrong = tests.filter(
+    (file) => !file.startsWith("bench/") && /from "[./]+\/bench\//.test(readFileSync(join(root, file), "utf8")),
+  );
+  assert.equal(wrong, []);
+  const cases = tests.filter((file) => file.startsWith("cases/") && !file.endsWith(".test.ts"));
+  for (const file of cases) {
+    for (const [, specifier] of readFileSync(join(root, file), "utf8").matchAll(/from "(\.[^"]+)"/g)) {
+      const target = normalize(join(dirname(`test/${file}`), specifier!));
+      assert.ok(/^(src|test\/cases)\//.test(target), `test/${file} imports ${target}`);
+    }
+  }
+});
+
 test("only the command line prints and exits", () => {
   const prints = /\bconsole\.|process\.(stdout|stderr|exit)\b/;
   const wrong = files.filter((file) => !file.startsWith("cli/") && prints.test(readFileSync(join(src, file), "utf8")));

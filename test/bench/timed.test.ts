@@ -9,7 +9,8 @@ import { createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { formatProgram, type Program, parseProgram, storedTensors } from "../../src/graph/program.js";
 import { OPS } from "../../src/ops/index.js";
-import { assertClose, FLOAT32_EPSILON } from "../ops/harness.js";
+import { FLOAT32_EPSILON } from "../cases/compare.js";
+import { assertClose } from "../ops/harness.js";
 
 const native = createNativeEngine({ threads: 2 });
 const reference = createReferenceEngine({ ops: OPS });

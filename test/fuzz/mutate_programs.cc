@@ -1,11 +1,10 @@
 // Programs from anywhere: each mutation of a valid one is refused before a kernel runs, or runs without touching anything
 // but its tensors. A build with SHORTLIST_EXACT finds out, under the address sanitizer or on guard pages.
 //
-//   mutate_programs corpus/programs.jsonl [mutations [seed [isa]]]
-//   mutate_programs corpus/programs.jsonl only NUMBER SEED     one mutation again, with its Program
+//   mutate_programs CASES NETWORKS [mutations [seed [isa]]]     test/cases/corpus.jsonl, test/fuzz/corpus/networks.jsonl
+//   mutate_programs CASES NETWORKS only NUMBER SEED             one mutation again, with its Program
 
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 
 #include "native/core/cpu.h"
@@ -13,12 +12,15 @@
 #include "native/core/executor.h"
 #include "test/fuzz/finding.h"
 #include "test/fuzz/mutable_program.h"
+#include "test/native/case_corpus.h"
 
 using namespace shortlist;
 
 namespace {
 
 const int64_t kMostElements = int64_t{1} << 18;  // of all tensors of a Program that is run
+
+const int64_t kMostCaseElements = 3000;         // of all tensors of a case that is taken
 
 // A tensor's numbers: its own integers, repeated or cut to the size that it has now, or random floats.
 std::vector<uint32_t> numbers_of(const MutableProgram& program, const TensorSpec& spec, int64_t elements, Random& random) {
@@ -96,35 +98,42 @@ void run(const MutableProgram& mutated, const std::shared_ptr<Engine>& engine, R
   ++counts->run;
 }
 
-std::vector<MutableProgram> read_corpus(const char* path) {
-  std::vector<MutableProgram> programs;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    const Json json = Json::parse(line);
-    programs.push_back(MutableProgram::parse(*json.find("program")));
-    for (const Json::Member& dim : json.find("dims")->members()) programs.back().sizes[dim.first] = static_cast<int64_t>(dim.second.number());
-    for (const Json::Member& tensor : json.find("values")->members()) {
-      for (const Json& value : tensor.second.items()) programs.back().values[tensor.first].push_back(value.number());
+// The Programs of a corpus, with the integers that they are given.
+void read_corpus(const char* path, std::vector<MutableProgram>* programs) {
+  for_each_line(path, [&](const Json& json) {
+    MutableProgram program = MutableProgram::parse(*json.find("program"));
+    if (const Json* const dims = json.find("dims")) {
+      for (const Json::Member& dim : dims->members()) program.sizes[dim.first] = static_cast<int64_t>(dim.second.number());
     }
-  }
-  return programs;
+    int64_t all = 0;
+    for (const TensorSpec& spec : parse_program(program.format()).tensors) {
+      int64_t elements = 1;
+      for (const Dim& dim : spec.shape) elements *= dim.constant;
+      all += elements;
+      const Json* const given = json.find("given")->find(spec.name);
+      if (given == nullptr || spec.dtype == Dtype::float32) continue;
+      for (const uint32_t bits : given_bits(spec.dtype, elements, *given)) program.values[spec.name].push_back(corpus::value_of(spec.dtype, bits));
+    }
+    if (!program.sizes.empty() || all <= kMostCaseElements) programs->push_back(std::move(program));
+  });
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) {
-    std::fprintf(stderr, "usage: %s corpus [mutations [seed [isa]]] | corpus only number seed\n", arguments[0]);
+  if (count < 3) {
+    std::fprintf(stderr, "usage: %s cases networks [mutations [seed [isa]]] | cases networks only number seed\n", arguments[0]);
     return 2;
   }
   report_findings();
-  const std::vector<MutableProgram> corpus = read_corpus(arguments[1]);
+  std::vector<MutableProgram> corpus;
+  for (const char* const path : {arguments[1], arguments[2]}) read_corpus(path, &corpus);
   const auto number = [&](int at, uint64_t fallback) { return count > at ? std::strtoull(arguments[at], nullptr, 10) : fallback; };
-  const bool only = count > 2 && std::string(arguments[2]) == "only";
-  const uint64_t seed = only ? number(4, 1) : number(3, 1), first = only ? number(3, 0) : 0, end = only ? first + 1 : number(2, 20000);
+  const bool only = count > 3 && std::string(arguments[3]) == "only";
+  const uint64_t seed = only ? number(5, 1) : number(4, 1), first = only ? number(4, 0) : 0, end = only ? first + 1 : number(3, 20000);
   std::vector<std::shared_ptr<Engine>> engines;
   for (const Isa& isa : usable_isas()) {
-    if (only || count < 5 || isa.name == std::string(arguments[4])) engines.push_back(std::make_shared<Engine>(1, isa.name));
+    if (only || count < 6 || isa.name == std::string(arguments[5])) engines.push_back(std::make_shared<Engine>(1, isa.name));
   }
   Counts counts;
   for (uint64_t i = first; i < end; ++i) {

@@ -7,7 +7,6 @@ import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { outputTemporaries } from "../../bench/build_case.js";
 import type { Engine, RunOutputs } from "../../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
@@ -35,6 +34,7 @@ import {
 import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { itemVectors, simpleLshItems, simpleLshUsers, userVectors } from "../../src/retrieve/simple_lsh.js";
+import { outputTemporaries } from "../cases/build_case.js";
 import { assertClose, denseGradient } from "../ops/harness.js";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));

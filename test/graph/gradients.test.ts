@@ -1,6 +1,5 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { outputTemporaries } from "../../bench/build_case.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { gradients } from "../../src/graph/gradients.js";
 import { Graph, type GraphOp, type Tensor } from "../../src/graph/graph.js";
@@ -8,7 +7,9 @@ import { addOp } from "../../src/ops/add.js";
 import { add, embeddingLookup, fill, linear, lossGradients, mean, OPS, sum } from "../../src/ops/index.js";
 import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import type { TensorData } from "../../src/ops/op.js";
-import { assertNumbers, denseGradient, runOnce } from "../ops/harness.js";
+import { outputTemporaries } from "../cases/build_case.js";
+import { runCase } from "../cases/run_case.js";
+import { assertNumbers, denseGradient } from "../ops/harness.js";
 
 const ZEROS = { kind: "zeros" } as const;
 
@@ -23,7 +24,7 @@ async function evaluate(
   const found = lossGradients(graph, loss, parameters);
   outputTemporaries(graph);
   const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
-  const { outputs } = await runOnce(engine, { program: graph.toProgram(), stored, inputs });
+  const { outputs } = await runCase(engine, { program: graph.toProgram(), stored, inputs });
   const value = (tensor: Tensor) => outputs[tensor.name] ?? inputs[tensor.name] ?? stored[tensor.name]!;
   return new Map(
     [...found].map(([{ name, shape }, gradient]) => [name, denseGradient(gradient, shape as number[], value)]),

@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { cases } from "../../bench/cases/adagrad.js";
-import { CaseValues, float32, int32, mixedTerms, termOperands } from "../../bench/cases/case.js";
+import { CaseValues, float32, int32, mixedTerms, termOperands } from "../cases/case.js";
+import { cases } from "../cases/ops/adagrad.js";
 import { assertNumbers, checkCases, denseTerms, evaluate } from "./harness.js";
 
 checkCases(cases);

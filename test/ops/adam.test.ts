@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { cases } from "../../bench/cases/adam.js";
-import { CaseValues, float32, int32, termOperands, uint32 } from "../../bench/cases/case.js";
+import { CaseValues, float32, int32, termOperands, uint32 } from "../cases/case.js";
+import { cases } from "../cases/ops/adam.js";
 import { assertNumbers, checkCases, denseTerms, evaluate } from "./harness.js";
 
 checkCases(cases);

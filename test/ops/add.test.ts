@@ -1,5 +1,5 @@
 import { test } from "uvu";
-import { cases } from "../../bench/cases/add.js";
+import { cases } from "../cases/ops/add.js";
 import { checkCases } from "./harness.js";
 
 checkCases(cases);

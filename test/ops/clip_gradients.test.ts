@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { float32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/clip_gradients.js";
+import { float32 } from "../cases/case.js";
+import { cases } from "../cases/ops/clip_gradients.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

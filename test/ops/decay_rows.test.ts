@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { float32, int32, uint32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/decay_rows.js";
+import { float32, int32, uint32 } from "../cases/case.js";
+import { cases } from "../cases/ops/decay_rows.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

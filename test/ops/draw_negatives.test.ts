@@ -1,9 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { int32, uint32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/draw_negatives.js";
 import { aliasTable } from "../../src/random/alias_table.js";
 import { philox } from "../../src/random/philox.js";
+import { int32, uint32 } from "../cases/case.js";
+import { cases } from "../cases/ops/draw_negatives.js";
 import { checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type CaseTensor, float32, uint32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/dropout.js";
+import { type CaseTensor, float32, uint32 } from "../cases/case.js";
+import { cases } from "../cases/ops/dropout.js";
 import { checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

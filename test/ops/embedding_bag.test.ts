@@ -1,9 +1,9 @@
 import { test } from "uvu";
-import { float32, int32, type OpCase } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/embedding_bag.js";
 import { createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { OPS } from "../../src/ops/index.js";
+import { float32, int32, type OpCase } from "../cases/case.js";
+import { cases } from "../cases/ops/embedding_bag.js";
 import { assertNumbers, checkCases, checkRefused, evaluate } from "./harness.js";
 
 checkCases(cases);

@@ -1,5 +1,5 @@
 import { test } from "uvu";
-import { cases } from "../../bench/cases/fill.js";
+import { cases } from "../cases/ops/fill.js";
 import { checkCases } from "./harness.js";
 
 checkCases(cases);

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { float32, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/group_sum.js";
+import { float32, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/group_sum.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

@@ -1,50 +1,23 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type BuiltCase, buildCase, SEED, storeOf } from "../../bench/build_case.js";
-import type { CaseTensor, CaseTerm, OpCase } from "../../bench/cases/case.js";
-import type { Engine, RunOutputs } from "../../src/executors/executor.js";
+import type { Engine } from "../../src/executors/executor.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import type { Gradient } from "../../src/graph/gradients.js";
 import type { Tensor } from "../../src/graph/graph.js";
-import { storedTensors } from "../../src/graph/program.js";
 import { OPS } from "../../src/ops/index.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { RandomStream } from "../../src/random/philox.js";
-
-export const FLOAT32_EPSILON = 2 ** -23;
-
-export interface RunResult {
-  readonly outputs: RunOutputs;
-  /** The stored tensors after the run. */
-  readonly stored: Record<string, TensorData>;
-}
-
-/** Runs a Program once, on a store of its own. */
-export async function runOnce(engine: Engine, built: BuiltCase, dims: Record<string, number> = {}): Promise<RunResult> {
-  const { program, stored, inputs } = built;
-  const store = storeOf(engine, built);
-  const specs = storedTensors(program);
-  const executor = engine.createExecutor(program, store);
-  try {
-    const outputs = await executor.run(inputs, dims);
-    return { outputs, stored: Object.fromEntries(specs.map(({ name }) => [name, store.read(name)])) };
-  } catch (error) {
-    for (const { name } of specs) assert.equal(store.read(name), sameKind(store.read(name), stored[name]!));
-    throw error;
-  } finally {
-    executor.close();
-  }
-}
-
-function sameKind(like: TensorData, values: TensorData): TensorData {
-  return (like.constructor as unknown as { from(values: ArrayLike<number>): TensorData }).from(values);
-}
+import { badNumbers, withBadNumber } from "../cases/bad_numbers.js";
+import { type BuiltCase, buildCase, SEED } from "../cases/build_case.js";
+import type { CaseTensor, CaseTerm, OpCase } from "../cases/case.js";
+import { difference, magnitudeOf, runDifference } from "../cases/compare.js";
+import { type RunResult, runCase } from "../cases/run_case.js";
 
 /** One run of a case's op by the reference, in float64: outputs by slot (`result` is the first) and the stored tensors. */
 export async function evaluate(opCase: Omit<OpCase, "name">): Promise<RunResult> {
   const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
-  return runOnce(engine, buildCase({ name: "", ...opCase }, { gradients: false }));
+  return runCase(engine, buildCase({ name: "", ...opCase }, { gradients: false }));
 }
 
 /** The gradients of a case by its differentiated slots, dense, for the loss Σ seed · output. */
@@ -55,7 +28,7 @@ export async function evaluateGradients(
   const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
   const built = buildCase({ name: "", ...opCase }, { gradients: true });
   const inputs: Record<string, TensorData> = { ...built.inputs, [SEED]: Float64Array.from(seed) };
-  const { outputs } = await runOnce(engine, { ...built, inputs });
+  const { outputs } = await runCase(engine, { ...built, inputs });
   const value = (tensor: Tensor) => outputs[tensor.name] ?? inputs[tensor.name] ?? built.stored[tensor.name]!;
   const shapeOf = (name: string) => built.program.tensors.find((tensor) => tensor.name === name)!.shape as number[];
   return Object.fromEntries(
@@ -115,13 +88,13 @@ export async function checkGradients(opCase: OpCase): Promise<void> {
   const built = buildCase(opCase, { gradients: true });
   const forward = buildCase(opCase, { gradients: false });
   const seed = built.inputs[SEED]!;
-  const { outputs } = await runOnce(engine, built);
+  const { outputs } = await runCase(engine, built);
   const value = (tensor: Tensor) => outputs[tensor.name] ?? built.inputs[tensor.name] ?? built.stored[tensor.name]!;
 
   const loss = async (name: string, element: number, step: number): Promise<number> => {
     const moved = Float64Array.from(built.stored[name]!);
     moved[element]! += step;
-    const run = await runOnce(engine, { ...forward, stored: { ...built.stored, [name]: moved } });
+    const run = await runCase(engine, { ...forward, stored: { ...built.stored, [name]: moved } });
     return [...run.outputs[forward.outputs[0]!.name]!].reduce((sum, output, i) => sum + output * seed[i]!, 0);
   };
 
@@ -154,35 +127,18 @@ export function assertClose(
   name: string,
   leastMagnitude = 0,
 ): void {
-  assert.is(actual.length, expected.length, name);
-  let magnitude = leastMagnitude;
-  for (const x of expected) if (Number.isFinite(x)) magnitude = Math.max(magnitude, Math.abs(x));
-  const bound = tolerance * magnitude;
-  for (let i = 0; i < expected.length; i++) {
-    const [a, b] = [actual[i]!, expected[i]!];
-    if (Object.is(a, b) || a === b || Math.abs(a - b) <= bound) continue;
-    assert.unreachable(`${name}[${i}]: expected ${b} ± ${bound} but received ${a}`);
-  }
+  const found = difference(actual, expected, tolerance * magnitudeOf(expected, leastMagnitude), name);
+  if (found !== undefined) assert.unreachable(found);
 }
-
-const isInteger = (values: TensorData) => values instanceof Int32Array || values instanceof Uint32Array;
 
 /** Holds engines against the reference: the outputs of every instruction and the stored tensors afterwards. */
 export async function checkAgainstReference(opCase: OpCase): Promise<(engine: Engine) => Promise<RunResult>> {
   const built = buildCase(opCase, { gradients: true });
-  const expected = await runOnce(createReferenceEngine({ ops: OPS }), built);
-  const epsilons = opCase.tolerance ?? 16;
+  const expected = await runCase(createReferenceEngine({ ops: OPS }), built);
   return async (engine) => {
-    const actual = await runOnce(engine, built);
-    for (const part of ["outputs", "stored"] as const) {
-      assert.equal(Object.keys(actual[part]).sort(), Object.keys(expected[part]).sort());
-      for (const [name, values] of Object.entries(expected[part])) {
-        // Gradients are sums, even of an op that only copies.
-        const gradient = part === "outputs" && !built.outputs.some((tensor) => tensor.name === name);
-        const tolerance = isInteger(values) ? 0 : Math.max(epsilons, gradient ? 16 : 0) * FLOAT32_EPSILON;
-        assertClose(actual[part][name]!, values, tolerance, `${engine.isa}: ${name}`, opCase.magnitude);
-      }
-    }
+    const actual = await runCase(engine, built);
+    const found = runDifference(opCase, built, actual, expected);
+    if (found !== undefined) assert.unreachable(`${engine.isa}: ${found}`);
     return actual;
   };
 }
@@ -194,31 +150,11 @@ function bytesOf({ outputs, stored }: RunResult): Record<string, Uint8Array> {
   );
 }
 
-/** Every number that a case must refuse, put in one place of one slot: −1, and the first one too large. */
-export function badCases(opCase: OpCase): OpCase[] {
-  return Object.entries(opCase.limits ?? {}).flatMap(([slot, limit]) => {
-    const operand = opCase.operands[slot]!;
-    const list = Array.isArray(operand);
-    const tensor = (list ? operand[0] : operand) as CaseTensor;
-    if (tensor.values.length === 0) return [];
-    return [-1, limit].map((bad) => {
-      const values = tensor.values.slice();
-      values[values.length - 1] = bad;
-      const changed = { ...tensor, values };
-      return {
-        ...opCase,
-        name: `${opCase.name}: ${slot} holds ${bad}`,
-        operands: { ...opCase.operands, [slot]: list ? [changed, ...operand.slice(1)] : changed },
-      };
-    });
-  });
-}
-
 /** Rejects with ERR_INPUT and leaves the stored tensors as they were (`runOnce` sees to that). */
 export async function checkRefused(engine: Engine, opCase: OpCase): Promise<void> {
   let code: string | undefined;
   try {
-    await runOnce(engine, buildCase(opCase, { gradients: false }));
+    await runCase(engine, buildCase(opCase, { gradients: false }));
   } catch (error) {
     code = (error as { code?: string }).code;
     if (code === undefined || (error as Error).name === "Assertion") throw error;
@@ -237,10 +173,10 @@ export function checkCases(cases: readonly OpCase[]): void {
     test(`${label(opCase)}: gradients agree with central differences`, () => checkGradients(opCase));
   }
   for (const opCase of small) {
-    const bad = badCases(opCase);
+    const bad = badNumbers(opCase);
     if (bad.length === 0) continue;
     test(`${label(opCase)}: ids and ranges out of bounds are refused`, async () => {
-      for (const badCase of bad) await checkRefused(reference, badCase);
+      for (const number of bad) await checkRefused(reference, withBadNumber(opCase, number));
     });
   }
   for (const opCase of cases.filter(({ large }) => !large)) {
@@ -254,10 +190,11 @@ export function checkCases(cases: readonly OpCase[]): void {
     });
   }
   for (const opCase of small) {
-    const bad = badCases(opCase);
+    const bad = badNumbers(opCase);
     if (bad.length === 0) continue;
     test(`${label(opCase)}: native refuses ids and ranges out of bounds`, async () => {
-      for (const badCase of bad) await checkRefused(createNativeEngine({ threads: 1 }), badCase);
+      const engine = createNativeEngine({ threads: 1 });
+      for (const number of bad) await checkRefused(engine, withBadNumber(opCase, number));
     });
   }
 }

@@ -1,13 +1,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { buildCase } from "../../bench/build_case.js";
-import { CaseValues, float32, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/linear.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { Graph } from "../../src/graph/graph.js";
 import { linear } from "../../src/ops/index.js";
 import { RandomStream, STREAMS } from "../../src/random/philox.js";
-import { assertNumbers, checkCases, evaluate, runOnce } from "./harness.js";
+import { buildCase } from "../cases/build_case.js";
+import { CaseValues, float32, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/linear.js";
+import { runCase } from "../cases/run_case.js";
+import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
 
@@ -77,7 +78,7 @@ test("a row is the same bits among thousands as among few", async () => {
         const engine = createNativeEngine({ threads, isa });
         const multiply = async (from: number, count: number) => {
           const inputs = { x: input.subarray(from * width, (from + count) * width) };
-          return (await runOnce(engine, { program, stored: { weight }, inputs }, { rows: count })).outputs["y"]!;
+          return (await runCase(engine, { program, stored: { weight }, inputs }, { rows: count })).outputs["y"]!;
         };
         const all = await multiply(0, rows);
         for (const from of [0, 1007, rows - 20]) {

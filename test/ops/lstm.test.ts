@@ -1,14 +1,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { buildCase } from "../../bench/build_case.js";
-import { CaseValues, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/lstm.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { gradients } from "../../src/graph/gradients.js";
 import { Graph, type Tensor } from "../../src/graph/graph.js";
 import { storedTensors } from "../../src/graph/program.js";
 import { lstm } from "../../src/ops/index.js";
 import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
+import { buildCase } from "../cases/build_case.js";
+import { CaseValues, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/lstm.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { CaseValues, float32, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/nce.js";
+import { CaseValues, float32, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/nce.js";
 import { assertNumbers, checkCases, evaluateGradients } from "./harness.js";
 
 checkCases(cases);

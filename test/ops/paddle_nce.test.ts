@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { float32, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/paddle_nce.js";
+import { float32, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/paddle_nce.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

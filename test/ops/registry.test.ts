@@ -1,22 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { buildCase } from "../../bench/build_case.js";
-import type { OpCase } from "../../bench/cases/case.js";
 import { OPS } from "../../src/ops/index.js";
+import { allCases, CASE_FILES } from "../cases/all_cases.js";
+import { buildCase } from "../cases/build_case.js";
 
-const FOLDER = new URL("../../bench/cases/", import.meta.url);
 const TESTS = new URL("./", import.meta.url);
 
-/** Files of the cases' folder that hold no cases of an op, but what several share. */
-const SHARED = new Set(["case.ts", "candidates.ts", "scans.ts"]);
-
-const files = readdirSync(FOLDER).filter((name) => name.endsWith(".ts") && !SHARED.has(name));
-const cases: OpCase[] = [];
-for (const file of files) {
-  const module = (await import(new URL(file, FOLDER).href)) as { cases: OpCase[] };
-  cases.push(...module.cases);
-}
+const cases = await allCases();
 const ops = new Set(cases.map(({ op }) => op));
 
 test("every op has cases, or is the gradient of one that has", () => {
@@ -49,7 +40,7 @@ test("every case has a name of its own", () => {
 
 test("every file of cases has its test", () => {
   const tests = readdirSync(TESTS);
-  for (const file of files) assert.ok(tests.includes(file.replace(".ts", ".test.ts")), file);
+  for (const file of CASE_FILES) assert.ok(tests.includes(`${file}.test.ts`), file);
 });
 
 test("every op of docs/ops.md is registered, and the reverse", () => {

@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/row_numbers.js";
+import { int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/row_numbers.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { float32, int32, termOperands } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/rowwise_adagrad.js";
+import { float32, int32, termOperands } from "../cases/case.js";
+import { cases } from "../cases/ops/rowwise_adagrad.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

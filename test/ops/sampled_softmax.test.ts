@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { CaseValues, float32, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/sampled_softmax.js";
+import { CaseValues, float32, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/sampled_softmax.js";
 import { assertNumbers, checkCases, evaluate, evaluateGradients } from "./harness.js";
 
 checkCases(cases);

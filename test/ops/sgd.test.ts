@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { type CaseTensor, CaseValues, float32, mixedTerms, termOperands } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/sgd.js";
+import { type CaseTensor, CaseValues, float32, mixedTerms, termOperands } from "../cases/case.js";
+import { cases } from "../cases/ops/sgd.js";
 import { assertNumbers, checkCases, denseTerms, evaluate } from "./harness.js";
 
 checkCases(cases);

@@ -1,9 +1,9 @@
 import { test } from "uvu";
-import { float32, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/softmax.js";
 import { createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { OPS } from "../../src/ops/index.js";
+import { float32, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/softmax.js";
 import { assertNumbers, checkCases, checkRefused, evaluate, evaluateGradients } from "./harness.js";
 
 checkCases(cases);

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/sort_rows.js";
+import { int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/sort_rows.js";
 import { checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);

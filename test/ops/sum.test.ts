@@ -1,6 +1,6 @@
 import { test } from "uvu";
-import { float32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/sum.js";
+import { float32 } from "../cases/case.js";
+import { cases } from "../cases/ops/sum.js";
 import { assertNumbers, checkCases, evaluate, evaluateGradients } from "./harness.js";
 
 checkCases(cases);

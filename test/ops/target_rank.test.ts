@@ -1,12 +1,13 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { buildCase } from "../../bench/build_case.js";
-import { float32, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/target_rank.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { OPS } from "../../src/ops/index.js";
-import { checkCases, evaluate, runOnce } from "./harness.js";
+import { buildCase } from "../cases/build_case.js";
+import { float32, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/target_rank.js";
+import { runCase } from "../cases/run_case.js";
+import { checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
 
@@ -58,7 +59,7 @@ test("a score that is not finite makes no rank better: such a target is a miss, 
   const native = availableIsas().map((isa) => createNativeEngine({ threads: 1, isa }));
   for (const engine of [createReferenceEngine({ ops: OPS }), ...native]) {
     const ranks = async (excluded: readonly number[]) => {
-      const { outputs } = await runOnce(engine, buildCase(rank(excluded), { gradients: false }));
+      const { outputs } = await runCase(engine, buildCase(rank(excluded), { gradients: false }));
       return [...outputs["result"]!];
     };
     const miss = Number.POSITIVE_INFINITY;

@@ -1,13 +1,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { float32, int32 } from "../../bench/cases/case.js";
-import { cases } from "../../bench/cases/top_n.js";
 import { availableIsas, createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { Graph } from "../../src/graph/graph.js";
 import { OPS, topN } from "../../src/ops/index.js";
 import { RandomStream, STREAMS } from "../../src/random/philox.js";
-import { assertNumbers, checkCases, evaluate, runOnce } from "./harness.js";
+import { float32, int32 } from "../cases/case.js";
+import { cases } from "../cases/ops/top_n.js";
+import { runCase } from "../cases/run_case.js";
+import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
 
@@ -59,7 +60,7 @@ test("top may be a dim, given at run time", async () => {
   };
   const built = { program: graph.toProgram(), stored: { weight: weight.values }, inputs };
   for (const engine of [createReferenceEngine({ ops: OPS }), createNativeEngine({ threads: 1 })]) {
-    const { outputs } = await runOnce(engine, built, { samples: 2, excluded: 3, top: 2 });
+    const { outputs } = await runCase(engine, built, { samples: 2, excluded: 3, top: 2 });
     assert.equal([...outputs["items"]!], [5, 1, 1, 3]);
   }
 });
@@ -94,7 +95,7 @@ test("who asks alone gets the bits that many get together", async () => {
           excluded_offsets: new Int32Array(samples + 1),
         };
         const stored = { weight, bias: weight.subarray(0, items) };
-        return runOnce(
+        return runCase(
           createNativeEngine({ threads: 1, isa }),
           { program: graph.toProgram(), stored, inputs },
           { samples },

@@ -1,3 +1,0 @@
-import { candidateCases } from "./candidates.js";
-
-export const cases = candidateCases("nce");

@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { OPS } from "../../src/ops/index.js";
+import { allCases } from "./all_cases.js";
+import { CORPUS, type CorpusCase, corpusCases, type Expectation } from "./corpus.js";
+
+const cases = await allCases();
+const generated = await corpusCases(cases);
+const stored = readFileSync(CORPUS, "utf8")
+  .trimEnd()
+  .split("\n")
+  .map((line) => JSON.parse(line) as CorpusCase);
+
+/** The reference's exp, log and tanh are the platform's: a last bit may differ, a number that counts may not. */
+function assertExpected(actual: Expectation, expected: Expectation, where: string): void {
+  assert.is(actual.every, expected.every, where);
+  assert.is(actual.values.length, expected.values.length, where);
+  const isNear = (a: number | string, b: number | string, bound: number) =>
+    a === b || Math.abs(Number(a) - Number(b)) <= bound / 8;
+  assert.ok(isNear(actual.bound, expected.bound, expected.bound), `${where}: bound`);
+  const elements = expected.every * expected.values.length;
+  assert.ok(isNear(actual.sum ?? 0, expected.sum ?? 0, elements * expected.bound), `${where}: sum`);
+  actual.values.forEach((value, i) => {
+    assert.ok(isNear(value, expected.values[i]!, expected.bound), `${where}: ${value}, ${expected.values[i]}`);
+  });
+}
+
+test("corpus.jsonl is what the cases and the reference give: else run test/cases/export.ts", () => {
+  assert.equal(
+    stored.map(({ name }) => name),
+    generated.map(({ name }) => name),
+  );
+  stored.forEach(({ expected, ...rest }, i) => {
+    const { expected: wanted, ...generatedRest } = generated[i]!;
+    assert.equal(rest, JSON.parse(JSON.stringify(generatedRest)), rest.name);
+    assert.equal(Object.keys(expected), Object.keys(wanted), rest.name);
+    for (const [tensor, expectation] of Object.entries(wanted))
+      assertExpected(expected[tensor]!, expectation, `${rest.name}: ${tensor}`);
+  });
+});
+
+test("native checks replay every op, and all cases but a few with thousands of integers", () => {
+  const ops = new Set(stored.flatMap(({ program }) => program.instructions.map(({ op }) => op)));
+  assert.equal(
+    [...OPS.keys()].filter((op) => !ops.has(op)),
+    [],
+  );
+  const names = new Set(stored.map(({ name }) => name));
+  const left = cases.filter(({ op, name, benchmark }) => !benchmark && !names.has(`${op}: ${name}`));
+  assert.ok(left.length <= 5, left.map(({ op, name }) => `${op}: ${name}`).join(", "));
+});
+
+test.run();

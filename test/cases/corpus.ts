@@ -1,0 +1,135 @@
+import { createReferenceEngine } from "../../src/executors/reference.js";
+import type { Program } from "../../src/graph/program.js";
+import { OPS } from "../../src/ops/index.js";
+import type { TensorData } from "../../src/ops/op.js";
+import { badNumbers } from "./bad_numbers.js";
+import { buildCase, type CaseGraph } from "./build_case.js";
+import type { CaseTensor, OpCase } from "./case.js";
+import { boundsOf } from "./compare.js";
+import type { Fill } from "./fill.js";
+import { type RunResult, runCase } from "./run_case.js";
+
+/** The file of the cases that native checks replay: a CorpusCase a line. `export.ts` writes it. */
+export const CORPUS = new URL("./corpus.jsonl", import.meta.url);
+
+/** JSON has no other way to write "NaN", "Infinity" and "-Infinity". */
+type JsonNumber = number | string;
+
+/** What a tensor must hold after a run. */
+export interface Expectation {
+  /** How far each number may be from the one that is expected. */
+  readonly bound: number;
+  /** Of a tensor with many numbers, all of them finite, every so many are written out, counted from the last one. */
+  readonly every: number;
+  readonly values: readonly JsonNumber[];
+  /** Where some are left out: Σ (1 + i mod 31) · xᵢ over all of them, so that none is without a say. */
+  readonly sum?: number;
+}
+
+/** A case as test/native/cases.cc replays it: one line of corpus.jsonl. */
+export interface CorpusCase {
+  readonly name: string;
+  readonly program: Program;
+  /** The inputs and stored tensors, by name: what fills them, or their numbers. */
+  readonly given: Readonly<Record<string, Fill | readonly JsonNumber[]>>;
+  /** The outputs and stored tensors after a run. */
+  readonly expected: Readonly<Record<string, Expectation>>;
+  /** Runs that must be refused and change nothing: a tensor, and the number that its last one is replaced by. */
+  readonly refused: readonly (readonly [tensor: string, value: number])[];
+}
+
+/** A tensor with up to so many numbers is written out. */
+const MOST_VALUES = 48;
+
+/** Cases whose integers take more characters than this stay out: native checks leave them to test/ops. */
+const MOST_CHARACTERS = 6000;
+
+/** The cases that native checks replay: those that are checked, not timed, in files of a moderate size. */
+export async function corpusCases(cases: readonly OpCase[]): Promise<CorpusCase[]> {
+  const engine = createReferenceEngine({ ops: OPS });
+  const corpus: CorpusCase[] = [];
+  for (const opCase of cases.filter(({ benchmark }) => !benchmark)) {
+    const built = buildCase(opCase, { gradients: true });
+    const given = Object.fromEntries(
+      built.program.tensors
+        .filter(({ name }) => name in built.given)
+        .map(({ name }) => [name, givenNumbers(built.given[name]!)]),
+    );
+    if (JSON.stringify(given).length > MOST_CHARACTERS) continue;
+    corpus.push({
+      name: `${opCase.op}: ${opCase.name}`,
+      program: built.program,
+      given,
+      expected: expectations(opCase, built, await runCase(engine, built)),
+      refused: badNumbers(opCase).map(({ tensor, value }) => [tensor, value]),
+    });
+  }
+  return corpus;
+}
+
+function givenNumbers({ fill, values }: CaseTensor): Fill | JsonNumber[] {
+  return fill ?? Array.from(values, (x) => jsonNumber(sameFloat(x)));
+}
+
+function jsonNumber(x: number): JsonNumber {
+  return Number.isFinite(x) ? x : String(x);
+}
+
+function expectations(opCase: OpCase, built: CaseGraph, run: RunResult): Record<string, Expectation> {
+  const bounds = boundsOf(opCase, built, run);
+  const specs = new Map(built.program.tensors.map((spec) => [spec.name, spec]));
+  return Object.fromEntries(
+    Object.entries({ ...run.outputs, ...run.stored }).map(([name, values]) => {
+      const [, columns = 1] = specs.get(name)!.shape as number[];
+      return [name, expectation(values, columns, bounds[name]!)];
+    }),
+  );
+}
+
+function expectation(values: TensorData, columns: number, exactBound: number): Expectation {
+  const bound = Number(exactBound.toPrecision(3));
+  const every = values.every(Number.isFinite) ? strideOf(values.length, columns) : 1;
+  const chosen: JsonNumber[] = [];
+  for (let i = values.length - 1; i >= 0; i -= every) chosen.push(jsonNumber(rounded(values[i]!, bound)));
+  if (every === 1) return { bound, every, values: chosen };
+  let [sum, weights] = [0, 0];
+  values.forEach((x: number, i: number) => {
+    sum += weightOf(i) * x;
+    weights += weightOf(i);
+  });
+  return { bound, every, values: chosen, sum: rounded(sum, weights * bound) };
+}
+
+/** The weight of element i in a sum: neighbours differ, so that no two can be exchanged unseen. */
+function weightOf(i: number): number {
+  return 1 + (i % 31);
+}
+
+/** The distance of the numbers that are written out; it has no divisor in common with the columns, so that all of them are met. */
+function strideOf(elements: number, columns: number): number {
+  let stride = Math.ceil(elements / MOST_VALUES) || 1;
+  if (stride > 1) while (greatestCommonDivisor(stride, columns) > 1) stride++;
+  return stride;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+/** The number with the fewest digits that is 64 times closer than the bound, so that rounding does not count. */
+function rounded(x: number, bound: number): number {
+  return shortest(x, (short) => Math.abs(short - x) <= bound / 64);
+}
+
+/** The number with the fewest digits whose float32 is `x`. */
+function sameFloat(x: number): number {
+  return shortest(x, (short) => Math.fround(short) === x);
+}
+
+function shortest(x: number, isCloseEnough: (short: number) => boolean): number {
+  for (let digits = 1; digits < 17; digits++) {
+    const short = Number(x.toPrecision(digits));
+    if (isCloseEnough(short)) return short;
+  }
+  return x;
+}

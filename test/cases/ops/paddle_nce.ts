@@ -1,0 +1,3 @@
+import { candidateCases } from "../candidates.js";
+
+export const cases = candidateCases("paddle_nce");

@@ -1,0 +1,189 @@
+// The kernels of every instruction set that this machine has on the cases of test/cases: results near those of the reference
+// executor, the same bits with 1, 2, 3 and 7 threads, and bad ids refused before anything has changed. Where Node runs,
+// test/ops does more with the same cases; this program needs only their file, and so runs under emulators and sanitizers.
+//
+//   test_cases test/cases/corpus.jsonl [TEXT]     only cases whose name holds the text
+
+#include <map>
+#include <memory>
+
+#include "native/core/executor.h"
+#include "test/native/case_corpus.h"
+#include "test/native/check.h"
+
+using namespace shortlist;
+
+namespace {
+
+using Tensors = std::map<std::string, Bits>;
+
+// What a tensor must hold after a run.
+struct Expectation {
+  double bound;                // how far each number may be from the one that is expected
+  size_t every;                // of many numbers every so many are listed, counted from the last one
+  std::vector<double> values;  // these
+  double sum;                  // where some are left out: Σ (1 + i mod 31) · xᵢ over all of them
+};
+
+struct Case {
+  std::string name;
+  Program program;
+  Tensors given;  // inputs and stored tensors
+  std::map<std::string, Expectation> expected;
+  std::vector<std::pair<std::string, double>> refused;  // a tensor, and what its last number is replaced by
+};
+
+int64_t elements_of(const TensorSpec& spec) {
+  int64_t elements = 1;
+  for (const Dim& dim : spec.shape) elements *= dim.constant;
+  return elements;
+}
+
+const TensorSpec& spec_of(const Program& program, const std::string& name) {
+  for (const TensorSpec& spec : program.tensors) {
+    if (spec.name == name) return spec;
+  }
+  throw Error(Status::program, "Corpus: no tensor \"" + name + "\"");
+}
+
+Case parse_case(const Json& json) {
+  Case parsed{corpus::member(json, "name").string(), parse_program(corpus::member(json, "program").format()), {}, {}, {}};
+  for (const Json::Member& given : corpus::member(json, "given").members()) {
+    const TensorSpec& spec = spec_of(parsed.program, given.first);
+    parsed.given[given.first] = given_bits(spec.dtype, elements_of(spec), given.second);
+  }
+  for (const Json::Member& expected : corpus::member(json, "expected").members()) {
+    const Json& of = expected.second;
+    Expectation& expectation = parsed.expected[expected.first];
+    expectation = {corpus::member(of, "bound").number(), static_cast<size_t>(corpus::member(of, "every").number()), {}, 0};
+    for (const Json& value : corpus::member(of, "values").items()) expectation.values.push_back(corpus::number(value));
+    if (expectation.every > 1) expectation.sum = corpus::member(of, "sum").number();
+  }
+  for (const Json& bad : corpus::member(json, "refused").items()) parsed.refused.emplace_back(bad.items()[0].string(), bad.items()[1].number());
+  return parsed;
+}
+
+std::shared_ptr<Store> store_of(const Program& program, const Tensors& given) {
+  auto store = std::make_shared<Store>();
+  for (const TensorSpec& spec : program.tensors) {
+    if (!stored(spec.role)) continue;
+    std::vector<int64_t> shape;
+    for (const Dim& dim : spec.shape) shape.push_back(dim.constant);
+    store->define(spec.name, spec.dtype, shape);
+    store->write(spec.name, spec.dtype, given.at(spec.name).data(), 0, elements_of(spec));
+  }
+  return store;
+}
+
+// The outputs of a run and the stored tensors after it; of a run that is refused, the latter, and the message.
+Tensors run(const Case& of, const std::shared_ptr<Engine>& engine, const Tensors& given, std::string* error) {
+  const std::shared_ptr<Store> store = store_of(of.program, given);
+  Executor executor(of.program, store, engine, false);
+  std::vector<InputArray> inputs;
+  for (const int input : executor.inputs()) {
+    const TensorSpec& spec = of.program.tensors[input];
+    inputs.push_back({given.at(spec.name).data(), static_cast<int64_t>(given.at(spec.name).size()), spec.dtype, true});
+  }
+  *error = error_of(Status::input, [&] { executor.execute(*executor.prepare({}, inputs)); });
+  Tensors results;
+  for (const TensorSpec& spec : of.program.tensors) {
+    if (!stored(spec.role)) continue;
+    Bits& bits = results[spec.name];
+    bits.resize(given.at(spec.name).size());
+    store->read(spec.name, bits.data(), 0, static_cast<int64_t>(bits.size()));
+  }
+  for (const int output : executor.outputs()) {
+    if (*error != "no error") break;
+    const TensorSpec& spec = of.program.tensors[output];
+    Bits& bits = results[spec.name];
+    bits.resize(static_cast<size_t>(elements_of(spec)));
+    executor.copy_output(output, bits.data());
+  }
+  return results;
+}
+
+void check_numbers(const std::string& where, Dtype dtype, const Bits& bits, const Expectation& expected) {
+  const auto value = [&](size_t i) { return corpus::value_of(dtype, bits[i]); };
+  const auto near = [](double received, double wanted, double bound) {
+    return received == wanted || std::abs(received - wanted) <= bound || (std::isnan(received) && std::isnan(wanted));
+  };
+  if ((bits.size() + expected.every - 1) / expected.every != expected.values.size()) {
+    return report(__FILE__, __LINE__, where + ": expected another number of elements than " + std::to_string(bits.size()));
+  }
+  for (size_t k = 0; k < expected.values.size(); ++k) {
+    const size_t i = bits.size() - 1 - k * expected.every;
+    // As the tensor can hold it: what is exact is written with the digits that float32 needs.
+    const double wanted = corpus::value_of(dtype, corpus::bits_of(dtype, expected.values[k]));
+    if (near(value(i), wanted, expected.bound)) continue;
+    return report(__FILE__, __LINE__, where + ": expected " + std::to_string(wanted) + " ± " + std::to_string(expected.bound) + " at " +
+                                          std::to_string(i) + " but received " + std::to_string(value(i)));
+  }
+  if (expected.every == 1) return;
+  double sum = 0, weights = 0, magnitude = 0;
+  for (size_t i = 0; i < bits.size(); ++i) {
+    const double weight = 1.0 + static_cast<double>(i % 31);
+    sum += weight * value(i);
+    weights += weight;
+    magnitude += weight * std::abs(value(i));
+  }
+  if (near(sum, expected.sum, weights * expected.bound + 1e-13 * magnitude)) return;
+  report(__FILE__, __LINE__, where + ": expected a weighted sum of " + std::to_string(expected.sum) + " but received " + std::to_string(sum));
+}
+
+void check_case(const Case& of, const std::vector<std::shared_ptr<Engine>>& engines) {
+  const std::string where = of.name + " on " + engines[0]->isa();
+  Tensors first;
+  for (const std::shared_ptr<Engine>& engine : engines) {
+    std::string error;
+    const Tensors results = run(of, engine, of.given, &error);
+    if (error != "no error") return report(__FILE__, __LINE__, where + ": " + error);
+    if (first.empty()) first = results;
+    for (const auto& [tensor, bits] : results) {
+      if (bits == first[tensor]) continue;
+      report(__FILE__, __LINE__, where + ": " + tensor + " has other bits with " + std::to_string(engine->thread_count()) + " threads");
+    }
+  }
+  if (first.size() != of.expected.size()) report(__FILE__, __LINE__, where + ": expected other outputs and stored tensors");
+  for (const auto& [tensor, bits] : first) {
+    const auto expected = of.expected.find(tensor);
+    if (expected == of.expected.end()) report(__FILE__, __LINE__, where + ": nothing is expected of " + tensor);
+    else check_numbers(where + ": " + tensor, spec_of(of.program, tensor).dtype, bits, expected->second);
+  }
+}
+
+void check_refusals(const Case& of, const std::shared_ptr<Engine>& engine) {
+  for (const auto& [tensor, number] : of.refused) {
+    const std::string where = of.name + " on " + engine->isa() + ", " + tensor + " with " + std::to_string(number);
+    Tensors given = of.given;
+    given.at(tensor).back() = corpus::bits_of(spec_of(of.program, tensor).dtype, number);
+    std::string error;
+    const Tensors after = run(of, engine, given, &error);
+    if (error.rfind("[", 0) != 0) report(__FILE__, __LINE__, where + ": expected a refusal but received: " + error);
+    for (const auto& [name, bits] : after) {
+      if (bits != given.at(name)) report(__FILE__, __LINE__, where + ": a refused run changed " + name);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count < 2) {
+    std::fprintf(stderr, "usage: %s corpus [text]\n", arguments[0]);
+    return 2;
+  }
+  std::vector<Case> cases;
+  for_each_line(arguments[1], [&](const Json& json) {
+    if (count < 3 || corpus::member(json, "name").string().find(arguments[2]) != std::string::npos) cases.push_back(parse_case(json));
+  });
+  for (const Isa& isa : usable_isas()) {
+    std::vector<std::shared_ptr<Engine>> engines;
+    for (const int threads : {1, 2, 3, 7}) engines.push_back(std::make_shared<Engine>(threads, isa.name));
+    for (const Case& of : cases) {
+      check_case(of, engines);
+      check_refusals(of, engines[0]);
+    }
+  }
+  std::printf("%zu cases\n", cases.size());
+  return failures() > 0 || cases.empty();
+}
