@@ -5,12 +5,14 @@ import * as assert from "uvu/assert";
 import { prepareDataset } from "../../src/data/dataset.js";
 import { parseSchema } from "../../src/data/schema.js";
 import { openModel } from "../../src/model/model.js";
+import { isKnownUser, readsUserIds, warnOfUnknown } from "../../src/retrieve/known.js";
 import { type MineUsersOptions, mineUsers } from "../../src/retrieve/mine.js";
 import { recommend, type Shortlist } from "../../src/retrieve/recommend.js";
 import { writeUserVectors } from "../../src/retrieve/vectors.js";
 import { train } from "../../src/train/trainer.js";
 import { run, temporaryFolder } from "../cli/run.js";
 import { expectError } from "../data/temporary.js";
+import { A, ANN, BOB, clicksOf, handModel } from "../hand_model.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -111,6 +113,46 @@ test("recommend and vectors say of how many users the model knows nothing: neith
   assert.is(warnings.length, 2);
   for (const warning of warnings) assert.match(warning, said);
   model.close();
+});
+
+test("by hand: a user is known by the id or by one click", () => {
+  const model = handModel();
+  const isKnown = isKnownUser(
+    model,
+    clicksOf([
+      [ANN, []],
+      [0, []],
+      [0, [0, 0]],
+      [0, [0, A, 0]],
+      [BOB, [0]],
+    ]),
+  );
+  assert.equal([0, 1, 2, 3, 4].map(isKnown), [true, false, false, true, true]);
+  assert.is(readsUserIds(model), true);
+  model.close();
+});
+
+test("by hand: only users that are asked for are counted, and nothing is said where all are known", async () => {
+  const warnings: string[] = [];
+  const clicks = clicksOf(Array.from({ length: 3000 }, () => [0, []] as const));
+  const options = { onWarning: (text: string) => warnings.push(text) };
+  await warnOfUnknown("x.tsv", clicks, () => true, options);
+  assert.equal(warnings, []);
+  await warnOfUnknown("x.tsv", clicks, (user) => user !== 2999, options);
+  await warnOfUnknown(
+    "x.tsv",
+    clicks,
+    (user) => user % 2 === 0,
+    options,
+    (user) => user < 1500,
+  );
+  assert.equal(
+    warnings.map((text) => / of (\d+ of \d+) users/.exec(text)![1]),
+    ["1 of 3000", "750 of 1500"],
+  );
+  const reason = new Error("enough");
+  const stopped = warnOfUnknown("x.tsv", clicks, () => true, { signal: AbortSignal.abort(reason) });
+  assert.is(await stopped.catch((error: unknown) => error), reason);
 });
 
 test("on the command line: a message and an exit code instead of silence", () => {

@@ -1,24 +1,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Clicks } from "../../src/data/clicks.js";
 import { TransitionRanking } from "../../src/train/transitions.js";
 import { LENGTHS, randomClicks } from "../data/random_clicks.js";
+import { A, B, C, clicksOf as clicksOfUsers, D, E } from "../hand_model.js";
 
-function clicksOf(users: readonly (readonly number[])[]): Clicks {
-  const clickOffsets = [0];
-  for (const { length } of users) clickOffsets.push(clickOffsets.at(-1)! + length);
-  const ids = Int32Array.from(users.flat());
-  return {
-    users: users.length,
-    clicks: ids.length,
-    clickOffsets: Int32Array.from(clickOffsets),
-    userFeatures: [],
-    numbers: [],
-    itemFeatures: [{ name: "item", ids, offsets: undefined }],
-  };
-}
+const clicksOf = (users: readonly (readonly number[])[]) => clicksOfUsers(users.map((items) => [0, items] as const));
 
-const [A, B, C, D, E] = [1, 2, 3, 4, 5];
 const ITEMS = 6;
 
 /** a→b 1 + ½, a→c ½ + 1, a→d ⅓, b→c 1, b→d ½, c→d 1; a is clicked 3 times, b and c twice, d once, e never. */

@@ -1,0 +1,93 @@
+import type { Clicks } from "../src/data/clicks.js";
+import { parseSchema } from "../src/data/schema.js";
+import { UNKNOWN, Vocabulary } from "../src/data/vocabulary.js";
+import { createNativeEngine } from "../src/executors/native.js";
+import { storedTensors } from "../src/graph/program.js";
+import { resolveConfig } from "../src/model/config.js";
+import { Model } from "../src/model/model.js";
+import { inferenceProgram } from "../src/model/programs.js";
+
+// A model whose numbers are small enough to be followed by hand. The vector of a user is the mean of the clicked items'
+// embeddings plus the user's own embedding; the score of an item is the product of its weight with that, plus its bias.
+
+export const [A, B, C, D, E] = [1, 2, 3, 4, 5];
+export const ITEMS = ["a", "b", "c", "d", "e"];
+export const [ANN, BOB] = [1, 2];
+
+/** Clicks in the training log. */
+const COUNTS = [5, 3, 3, 1, 0];
+
+const TABLES: Readonly<Record<string, readonly (readonly number[])[]>> = {
+  "embedding.item": [
+    [0, 0],
+    [1, 0],
+    [0, 1],
+    [1, 1],
+    [0, 0],
+    [0, 0],
+  ],
+  "embedding.user_id": [
+    [0, 0],
+    [1, 0],
+    [0, 2],
+  ],
+  "user_vector.weight": [
+    [1, 0],
+    [0, 1],
+    [1, 0],
+    [0, 1],
+  ],
+  "user_vector.bias": [[0, 0]],
+  "output.weight": [
+    [9, 9],
+    [2, 0],
+    [0, 2],
+    [1, 1],
+    [-1, 0],
+    [0, 0],
+  ],
+  "output.bias": [[9, 0, 0, 0, 0.5, 1]],
+};
+
+/** Close it after use. */
+export function handModel(): Model {
+  const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
+  const encoding = {
+    schema,
+    vocabularies: new Map([
+      ["user_id", new Vocabulary([UNKNOWN, "ann", "bob"], Float64Array.of(0, 1, 1))],
+      ["item", new Vocabulary([UNKNOWN, ...ITEMS], Float64Array.of(7, ...COUNTS))],
+    ]),
+    numbers: new Map(),
+  };
+  const config = resolveConfig("paddle", {
+    history: "mean",
+    embeddingWidths: { item: 2, user_id: 2 },
+    hiddenWidths: [],
+    userVectorWidth: 2,
+    userVectorActivation: "none",
+  });
+  const { program } = inferenceProgram(config, encoding);
+  const engine = createNativeEngine({ threads: 1 });
+  const store = engine.createStore();
+  for (const { name, dtype, shape } of storedTensors(program)) {
+    store.define({ name, dtype, shape });
+    store.write(name, Float32Array.from(TABLES[name]!.flat()));
+  }
+  return new Model({ ...encoding, config, training: {} }, program, engine, store);
+}
+
+/** Clicks of users: each a user id and item ids, the oldest first. */
+export function clicksOf(users: readonly (readonly [user: number, items: readonly number[]])[]): Clicks {
+  const clickOffsets = [0];
+  for (const [, items] of users) clickOffsets.push(clickOffsets.at(-1)! + items.length);
+  const ids = Int32Array.from(users.flatMap(([, items]) => items));
+  return {
+    users: users.length,
+    clicks: ids.length,
+    clickOffsets: Int32Array.from(clickOffsets),
+    userFeatures: [{ name: "user_id", ids: Int32Array.from(users, ([user]) => user) }],
+    numbers: [],
+    itemFeatures: [{ name: "item", ids, offsets: undefined }],
+  };
+}

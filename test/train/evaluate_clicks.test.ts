@@ -1,0 +1,108 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Model } from "../../src/model/model.js";
+import { evaluateClicks, hasKnownTarget, hasNewTarget } from "../../src/train/evaluate.js";
+import { rankingMetrics } from "../../src/train/metrics.js";
+import { expectError } from "../data/temporary.js";
+import { A, ANN, B, BOB, C, clicksOf, D, handModel } from "../hand_model.js";
+
+/**
+ * Each user's last click is the target. Scores of a, b, c, d, e:
+ *
+ *     ann after a, b    u = [1.5, 0.5]    3  1  2  −1   1
+ *     bob               u = [0, 2]        0  4  2  0.5  1
+ *     bob after a       u = [1, 2]        2  4  3  −0.5 1
+ *     nobody            u = [0, 0]        0  0  0  0.5  1
+ */
+const clicks = clicksOf([
+  [ANN, [A, B, C]],
+  [ANN, [A, B, D]],
+  [BOB, [B]],
+  [BOB, [A, 0]],
+  [ANN, [A, B, A]],
+  [0, [0, B]],
+]);
+const TOPS = [1, 2, 3];
+const MISS = Number.POSITIVE_INFINITY;
+
+let model: Model;
+test.before(() => {
+  model = handModel();
+});
+test.after(() => model.close());
+
+test("by hand: ranks among the items that the user has not watched, beside popularity", async () => {
+  const evaluation = await evaluateClicks(model, { clicks }, { tops: TOPS });
+  const { users, unknownTargets, watchedTargets, hitRate, ndcg, mrr, popularity } = evaluation;
+  assert.equal([users, unknownTargets, watchedTargets], [6, 1, 1]);
+  // The last user's b ties with a and c behind e and d.
+  assert.equal({ hitRate, ndcg, mrr }, rankingMetrics([1, 3, 1, MISS, MISS, 4], TOPS));
+  assert.equal(hitRate, { 1: 2 / 6, 2: 2 / 6, 3: 3 / 6 });
+  assert.ok(Math.abs(mrr - (1 + 1 / 3 + 1 + 1 / 4) / 6) < 1e-12);
+  // Clicks in training: a 5, b and c 3, d 1, e none.
+  assert.equal(popularity, rankingMetrics([1, 2, 2.5, MISS, MISS, 2.5], TOPS));
+  assert.is(evaluation.transitions, undefined);
+  assert.is(evaluation.trainedTargets, undefined);
+});
+
+test("coverage is the share of items that stand on some list of that length", async () => {
+  const { coverage } = await evaluateClicks(model, { clicks }, { tops: TOPS });
+  // Lists: c e d, the same, b c e, b c e, c e d, and e d a (a, b and c tie).
+  assert.equal(coverage, { 1: 3 / 5, 2: 4 / 5, 3: 5 / 5 });
+});
+
+test("keepWatched: watched items compete, and a watched target can be hit", async () => {
+  const kept = await evaluateClicks(model, { clicks }, { tops: TOPS, keepWatched: true });
+  assert.equal([kept.users, kept.unknownTargets, kept.watchedTargets], [6, 1, 0]);
+  const { hitRate, ndcg, mrr } = kept;
+  assert.equal({ hitRate, ndcg, mrr }, rankingMetrics([2, 5, 1, MISS, 1, 4], TOPS));
+  assert.equal(kept.popularity, rankingMetrics([2.5, 4, 2.5, MISS, 1, 2.5], TOPS));
+});
+
+test("transitions are counted in the training clicks and ranked in the same way", async () => {
+  const trainingClicks = clicksOf([
+    [ANN, [A, C]],
+    [BOB, [B, D]],
+  ]);
+  const { transitions } = await evaluateClicks(model, { clicks }, { tops: TOPS, trainingClicks });
+  // After a, b: d has 6, c has .8 · 6; without a transition all five items tie.
+  assert.equal(transitions, rankingMetrics([2, 1, 3, MISS, MISS, 3], TOPS));
+});
+
+test("users with fewer clicks than asked for are left out", async () => {
+  const { users, hitRate, ndcg, mrr } = await evaluateClicks(model, { clicks, minClicks: 2 }, { tops: TOPS });
+  assert.is(users, 5);
+  assert.equal({ hitRate, ndcg, mrr }, rankingMetrics([1, 3, MISS, MISS, 4], TOPS));
+});
+
+test("tops beyond the catalogue list all of it; unless given they are 10, 50, 100 and 200", async () => {
+  const { hitRate, coverage } = await evaluateClicks(model, { clicks });
+  assert.equal(Object.keys(hitRate), ["10", "50", "100", "200"]);
+  assert.equal(hitRate, { 10: 4 / 6, 50: 4 / 6, 100: 4 / 6, 200: 4 / 6 });
+  assert.equal(coverage, { 10: 1, 50: 1, 100: 1, 200: 1 });
+});
+
+test("an aborted signal stops it, scores that are not finite are ERR_DIVERGED with the user", async () => {
+  const reason = new Error("enough");
+  const stopped = evaluateClicks(model, { clicks }, { signal: AbortSignal.abort(reason) });
+  assert.is(await stopped.catch((error: unknown) => error), reason);
+  const broken = handModel();
+  broken.store.write("output.bias", Float32Array.of(9, 0, Number.NaN, 0, 0, 0));
+  await expectError(evaluateClicks(broken, { clicks }), "ERR_DIVERGED", "The scores of user 1 are not finite");
+  broken.close();
+});
+
+test("whether there is a target that could be hit", () => {
+  const known = clicksOf([
+    [ANN, [A, 0]],
+    [BOB, [B]],
+  ]);
+  assert.equal([hasKnownTarget({ clicks: known }), hasKnownTarget({ clicks: known, minClicks: 2 })], [true, false]);
+  assert.equal([hasNewTarget({ clicks: known }), hasNewTarget({ clicks: known, minClicks: 2 })], [true, false]);
+  const watched = clicksOf([[ANN, [A, B, A]]]);
+  assert.equal([hasKnownTarget({ clicks: watched }), hasNewTarget({ clicks: watched })], [true, false]);
+  const none = clicksOf([]);
+  assert.equal([hasKnownTarget({ clicks: none }), hasNewTarget({ clicks: none })], [false, false]);
+});
+
+test.run();
