@@ -1,15 +1,7 @@
 import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
-import type { KernelCall, Op } from "./op.js";
-import {
-  checkRowTermShapes,
-  checkRowTerms,
-  forEachTouchedRow,
-  ROW_TERM_INPUTS,
-  type RowGradientInputs,
-  rowTermCost,
-  rowTermOperands,
-} from "./row_terms.js";
+import { type RowGradientInputs, rowTermOperands } from "./row_terms.js";
+import { denseOp, rowsOp, type UpdateRule } from "./update_rule.js";
 
 const ATTRIBUTES = { epsilon: 1e-6, epsilon_inside: false };
 
@@ -18,68 +10,29 @@ const ATTRIBUTES = { epsilon: 1e-6, epsilon_inside: false };
  *
  *     a += g²,   θ −= η·g / (√a + ε);   with `epsilon_inside` θ −= η·g / √(a + ε), as PaddlePaddle has it.
  */
-export const adagradOp: Op = {
+const rule: UpdateRule = {
   name: "adagrad",
-  inputs: {
-    parameter: { dtype: "float32" },
-    accumulator: { dtype: "float32" },
-    gradient: { dtype: "float32" },
-    learning_rate: { dtype: "float32", rank: 0 },
-  },
-  outputs: ["parameter", "accumulator"],
+  state: ["accumulator"],
+  scalars: { learning_rate: { dtype: "float32", rank: 0 } },
   attributes: ATTRIBUTES,
-  shapes: (operands) => {
-    const [parameter, accumulator] = [operands.input("parameter"), operands.input("accumulator")];
-    operands.expectShape("accumulator", parameter.shape);
-    operands.expectShape("gradient", parameter.shape);
-    return { parameter: { inPlace: parameter }, accumulator: { inPlace: accumulator } };
-  },
-  reference: (call) => {
-    const gradient = call.input("gradient").data;
-    for (let i = 0; i < gradient.length; i++) updateElement(call, i, gradient[i]!);
-  },
-  cost: (call) => {
-    const { rows, columns } = call.input("parameter");
-    return { flops: 6 * rows * columns, bytes: 20 * rows * columns };
+  flops: 6,
+  update: (call) => {
+    const [parameter, accumulator] = [call.output("parameter").data, call.output("accumulator").data];
+    const epsilon = call.attribute<number>("epsilon");
+    const isInside = call.attribute<boolean>("epsilon_inside");
+    const rate = call.input("learning_rate").data[0]!;
+    return (i, gradient) => {
+      const a = accumulator[i]! + gradient * gradient;
+      accumulator[i] = a;
+      parameter[i]! -= (rate * gradient) / (isInside ? Math.sqrt(a + epsilon) : Math.sqrt(a) + epsilon);
+    };
   },
 };
+
+export const adagradOp = denseOp(rule);
 
 /** `adagrad` for the rows of a table that the batch touched. */
-export const adagradRowsOp: Op = {
-  name: "adagrad_rows",
-  inputs: {
-    parameter: { dtype: "float32" },
-    accumulator: { dtype: "float32" },
-    learning_rate: { dtype: "float32", rank: 0 },
-    ...ROW_TERM_INPUTS,
-  },
-  outputs: ["parameter", "accumulator"],
-  attributes: { ...ATTRIBUTES, terms: "" },
-  shapes: (operands) => {
-    checkRowTermShapes(operands);
-    const [parameter, accumulator] = [operands.input("parameter"), operands.input("accumulator")];
-    operands.expectShape("accumulator", parameter.shape);
-    return { parameter: { inPlace: parameter }, accumulator: { inPlace: accumulator } };
-  },
-  check: checkRowTerms,
-  reference: (call) => {
-    const width = call.input("parameter").columns;
-    forEachTouchedRow(call, (row, gradient) => {
-      for (let c = 0; c < width; c++) updateElement(call, row * width + c, gradient[c]!);
-    });
-  },
-  cost: (call) => rowTermCost(call, 6, 2),
-};
-
-function updateElement(call: KernelCall, i: number, gradient: number): void {
-  const [parameter, accumulator] = [call.output("parameter").data, call.output("accumulator").data];
-  const epsilon = call.attribute<number>("epsilon");
-  const rate = call.input("learning_rate").data[0]!;
-  const a = accumulator[i]! + gradient * gradient;
-  const root = call.attribute<boolean>("epsilon_inside") ? Math.sqrt(a + epsilon) : Math.sqrt(a) + epsilon;
-  accumulator[i] = a;
-  parameter[i]! -= (rate * gradient) / root;
-}
+export const adagradRowsOp = rowsOp(rule);
 
 /** What `adagrad` reads and updates. */
 export interface AdagradInputs {

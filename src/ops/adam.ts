@@ -1,25 +1,9 @@
 import { checkOptions } from "../errors.js";
-import type { Graph, InputSlot, OutputShape, ShapeOperands, Tensor } from "../graph/graph.js";
-import type { KernelCall, Op } from "./op.js";
-import {
-  checkRowTermShapes,
-  checkRowTerms,
-  forEachTouchedRow,
-  ROW_TERM_INPUTS,
-  type RowGradientInputs,
-  rowTermCost,
-  rowTermOperands,
-} from "./row_terms.js";
+import type { Graph, Tensor } from "../graph/graph.js";
+import { type RowGradientInputs, rowTermOperands } from "./row_terms.js";
+import { denseOp, rowsOp, type UpdateRule } from "./update_rule.js";
 
 const ATTRIBUTES = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-
-const STATE_INPUTS: Record<string, InputSlot> = {
-  parameter: { dtype: "float32" },
-  first_moment: { dtype: "float32" },
-  second_moment: { dtype: "float32" },
-  learning_rate: { dtype: "float32", rank: 0 },
-  step: { dtype: "uint32", rank: 0 },
-};
 
 /**
  * Adam (Kingma & Ba 2015; docs/math.md#optimizers), in place, t = step + 1 (step counts the steps made before this
@@ -27,67 +11,36 @@ const STATE_INPUTS: Record<string, InputSlot> = {
  *
  *     m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²,   θ −= η · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε).
  */
-export const adamOp: Op = {
+const rule: UpdateRule = {
   name: "adam",
-  inputs: { ...STATE_INPUTS, gradient: { dtype: "float32" } },
-  outputs: ["parameter", "first_moment", "second_moment"],
+  state: ["first_moment", "second_moment"],
+  scalars: { learning_rate: { dtype: "float32", rank: 0 }, step: { dtype: "uint32", rank: 0 } },
   attributes: ATTRIBUTES,
-  shapes: (operands) => {
-    operands.expectShape("gradient", operands.input("parameter").shape);
-    return stateShapes(operands);
-  },
-  reference: (call) => {
-    const gradient = call.input("gradient").data;
-    for (let i = 0; i < gradient.length; i++) updateElement(call, i, gradient[i]!);
-  },
-  cost: (call) => {
-    const { rows, columns } = call.input("parameter");
-    return { flops: 12 * rows * columns, bytes: 28 * rows * columns };
+  flops: 12,
+  update: (call) => {
+    const parameter = call.output("parameter").data;
+    const [first, second] = [call.output("first_moment").data, call.output("second_moment").data];
+    const [beta1, beta2] = [call.attribute<number>("beta1"), call.attribute<number>("beta2")];
+    const epsilon = call.attribute<number>("epsilon");
+    const rate = call.input("learning_rate").data[0]!;
+    const t = call.input("step").data[0]! + 1;
+    return (i, gradient) => {
+      const m = beta1 * first[i]! + (1 - beta1) * gradient;
+      const v = beta2 * second[i]! + (1 - beta2) * gradient * gradient;
+      const root = Math.sqrt(v / (1 - beta2 ** t)) + epsilon;
+      parameter[i]! -= (rate * m) / (1 - beta1 ** t) / root;
+      [first[i], second[i]] = [m, v];
+    };
   },
 };
+
+export const adamOp = denseOp(rule);
 
 /**
  * `adam` for the rows of a table that the batch touched: other rows keep their moments as they are ("lazy"), while the
  * bias correction counts all steps.
  */
-export const adamRowsOp: Op = {
-  name: "adam_rows",
-  inputs: { ...STATE_INPUTS, ...ROW_TERM_INPUTS },
-  outputs: ["parameter", "first_moment", "second_moment"],
-  attributes: { ...ATTRIBUTES, terms: "" },
-  shapes: (operands) => {
-    checkRowTermShapes(operands);
-    return stateShapes(operands);
-  },
-  check: checkRowTerms,
-  reference: (call) => {
-    const width = call.input("parameter").columns;
-    forEachTouchedRow(call, (row, gradient) => {
-      for (let c = 0; c < width; c++) updateElement(call, row * width + c, gradient[c]!);
-    });
-  },
-  cost: (call) => rowTermCost(call, 12, 3),
-};
-
-function stateShapes(operands: ShapeOperands): Record<string, OutputShape> {
-  const { shape } = operands.input("parameter");
-  const slots = ["parameter", "first_moment", "second_moment"];
-  for (const slot of slots) operands.expectShape(slot, shape);
-  return Object.fromEntries(slots.map((slot) => [slot, { inPlace: operands.input(slot) }]));
-}
-
-function updateElement(call: KernelCall, i: number, gradient: number): void {
-  const [parameter, first, second] = ["parameter", "first_moment", "second_moment"].map(
-    (slot) => call.output(slot).data,
-  );
-  const [beta1, beta2] = [call.attribute<number>("beta1"), call.attribute<number>("beta2")];
-  const t = call.input("step").data[0]! + 1;
-  const m = beta1 * first![i]! + (1 - beta1) * gradient;
-  const v = beta2 * second![i]! + (1 - beta2) * gradient * gradient;
-  const root = Math.sqrt(v / (1 - beta2 ** t)) + call.attribute<number>("epsilon");
-  parameter![i]! -= (call.input("learning_rate").data[0]! * m) / (1 - beta1 ** t) / root;
-  [first![i], second![i]] = [m, v];
-}
+export const adamRowsOp = rowsOp(rule);
 
 /** What `adam` reads and updates. */
 export interface AdamInputs {

@@ -1,27 +1,64 @@
 import { addDims, type Dim } from "../graph/dims.js";
 import type { GradientRule } from "../graph/gradients.js";
-import type { Graph, GraphOp, InputSlot, OutputShape, ShapeOperands, Tensor } from "../graph/graph.js";
+import type { Graph, GraphOp, OutputShape, ShapeOperands, Tensor } from "../graph/graph.js";
 import { type Cost, type CostCall, checkIds, type KernelCall, type Op } from "./op.js";
 
 /*
- * What the losses over a few candidates a sample share: `nce`, `paddle_nce` and `sampled_softmax` score a sample's
- * target and its draws (candidate 0 is the target) by w·u + b, and differ in the loss of a score alone. Each saves the
- * gradient of its loss by the scores, `logit_gradient` [samples, 1 + draws], so one op carries it on to user, weight
- * and bias.
+ * The losses over a few candidates a sample, `nce`, `paddle_nce` and `sampled_softmax`, score a sample's target and its draws
+ * by w·u + b and differ only in the loss of these scores. Each saves the gradient of its loss by the scores,
+ * `logit_gradient` [samples, 1 + draws], and one op carries that on to user, weight and bias.
  */
 
-export const CANDIDATE_INPUTS: Record<string, InputSlot> = {
-  user: { dtype: "float32", rank: 2 },
-  weight: { dtype: "float32", rank: 2 },
-  bias: { dtype: "float32", rank: 1, optional: true },
-  target: { dtype: "int32", rank: 1 },
-  negatives: { dtype: "int32" },
-  log_noise: { dtype: "float32", rank: 1 },
-};
+/** The candidates of one sample; candidate 0 is its target. */
+export interface SampleCandidates {
+  readonly items: readonly number[];
+  /** w·u + b of each. */
+  readonly scores: readonly number[];
+  /** log(k·q) of each: how often the item is expected among the draws of a sample. */
+  readonly logExpected: readonly number[];
+}
 
-export const CANDIDATE_OUTPUTS = ["loss", "logit_gradient"];
+/** A sample's loss, and its derivative by the score of each candidate. */
+export interface SampleLoss {
+  readonly loss: number;
+  readonly gradient: readonly number[];
+}
 
-export function candidateShapes(operands: ShapeOperands): Record<string, OutputShape> {
+/** The op of a loss that is a sum over samples of `lossOf` their candidates. */
+export function candidateLossOp(name: string, lossOf: (candidates: SampleCandidates) => SampleLoss): Op {
+  return {
+    name,
+    inputs: {
+      user: { dtype: "float32", rank: 2 },
+      weight: { dtype: "float32", rank: 2 },
+      bias: { dtype: "float32", rank: 1, optional: true },
+      target: { dtype: "int32", rank: 1 },
+      negatives: { dtype: "int32" },
+      log_noise: { dtype: "float32", rank: 1 },
+    },
+    outputs: ["loss", "logit_gradient"],
+    attributes: {},
+    shapes: lossShapes,
+    gradient: lossGradientRule,
+    check: checkCandidateIds,
+    reference: (call) => {
+      const [losses, gradients] = [call.output("loss"), call.output("logit_gradient")];
+      for (let s = 0; s < losses.rows; s++) {
+        const items = candidatesOf(call, s);
+        const { loss, gradient } = lossOf({
+          items,
+          scores: items.map((item) => logit(call, s, item)),
+          logExpected: items.map((item) => logExpectedOf(call, item)),
+        });
+        losses.data[s] = loss;
+        gradients.data.set(gradient, s * gradients.columns);
+      }
+    },
+    cost: lossCost,
+  };
+}
+
+function lossShapes(operands: ShapeOperands): Record<string, OutputShape> {
   const [items] = operands.input("weight").shape;
   const draws = checkCandidates(operands);
   if (operands.has("bias")) operands.expectShape("bias", [items!]);
@@ -45,16 +82,8 @@ function checkCandidates(operands: ShapeOperands): Dim {
   return draws;
 }
 
-/** The gradient rule of the three losses: row terms for the target's row and for each draw's. */
-export const candidateGradientRule: GradientRule = ({
-  graph,
-  name,
-  input,
-  optional,
-  output,
-  outputGradient,
-  needed,
-}) => {
+/** Row terms for the target's row and for each draw's. */
+const lossGradientRule: GradientRule = ({ graph, name, input, optional, output, outputGradient, needed }) => {
   const [user, target, negatives] = [input("user"), input("target"), input("negatives")];
   const gradients = graph.apply(candidateGradientOp, `${name}.user_gradient`, {
     loss_gradient: outputGradient("loss"),
@@ -87,13 +116,13 @@ export const candidateGradientRule: GradientRule = ({
   };
 };
 
-export function checkCandidateIds(call: KernelCall): void {
+function checkCandidateIds(call: KernelCall): void {
   checkIds(call, "target", call.input("weight").rows);
   checkIds(call, "negatives", call.input("weight").rows);
 }
 
 /** The ids of sample s: its target, then its draws. */
-export function candidatesOf(call: KernelCall, s: number): number[] {
+function candidatesOf(call: KernelCall, s: number): number[] {
   const { data, shape } = call.input("negatives");
   const draws = shape.at(-1)!;
   const first = shape.length === 1 ? 0 : s * draws;
@@ -109,12 +138,12 @@ export function logit(call: KernelCall, s: number, item: number): number {
   return sum;
 }
 
-/** log(k · q(item)): how often the item is expected among the draws of a sample. */
-export function logExpectedCount(call: KernelCall, item: number): number {
+/** log(k · q(item)) */
+function logExpectedOf(call: KernelCall, item: number): number {
   return Math.log(call.input("negatives").shape.at(-1)!) + call.input("log_noise").data[item]!;
 }
 
-export function candidateCost(call: CostCall): Cost {
+function lossCost(call: CostCall): Cost {
   const [user, gradient] = [call.input("user"), call.output("logit_gradient")];
   const pairs = gradient.rows * gradient.columns;
   return {

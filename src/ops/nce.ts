@@ -1,19 +1,6 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import {
-  applyCandidateLoss,
-  CANDIDATE_INPUTS,
-  CANDIDATE_OUTPUTS,
-  type CandidateLossInputs,
-  candidateCost,
-  candidateGradientRule,
-  candidateShapes,
-  candidatesOf,
-  checkCandidateIds,
-  logExpectedCount,
-  logit,
-} from "./candidate_gradient.js";
+import { applyCandidateLoss, type CandidateLossInputs, candidateLossOp } from "./candidate_gradient.js";
 import { sigmoid, softplus } from "./numerics.js";
-import type { Op } from "./op.js";
 
 /**
  * Noise-contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012; docs/math.md#losses), k draws from the noise
@@ -23,28 +10,14 @@ import type { Op } from "./op.js";
  *
  * Candidate 0 is the target. The correction is subtracted: the score itself then learns log p(item | user).
  */
-export const nceOp: Op = {
-  name: "nce",
-  inputs: CANDIDATE_INPUTS,
-  outputs: CANDIDATE_OUTPUTS,
-  attributes: {},
-  shapes: candidateShapes,
-  gradient: candidateGradientRule,
-  check: checkCandidateIds,
-  reference: (call) => {
-    const [loss, gradient] = [call.output("loss"), call.output("logit_gradient")];
-    for (let s = 0; s < loss.rows; s++) {
-      let sum = 0;
-      candidatesOf(call, s).forEach((item, j) => {
-        const corrected = logit(call, s, item) - logExpectedCount(call, item);
-        sum += j === 0 ? softplus(-corrected) : softplus(corrected);
-        gradient.data[s * gradient.columns + j] = j === 0 ? -sigmoid(-corrected) : sigmoid(corrected);
-      });
-      loss.data[s] = sum;
-    }
-  },
-  cost: candidateCost,
-};
+export const nceOp = candidateLossOp("nce", ({ scores, logExpected }) => {
+  const corrected = scores.map((score, j) => score - logExpected[j]!);
+  const losses = corrected.map((score, j) => (j === 0 ? softplus(-score) : softplus(score)));
+  return {
+    loss: losses.reduce((sum, loss) => sum + loss, 0),
+    gradient: corrected.map((score, j) => (j === 0 ? -sigmoid(-score) : sigmoid(score))),
+  };
+});
 
 /** The NCE loss of each sample, [samples] (docs/math.md#losses). */
 export function nce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {

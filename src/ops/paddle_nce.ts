@@ -1,19 +1,6 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import {
-  applyCandidateLoss,
-  CANDIDATE_INPUTS,
-  CANDIDATE_OUTPUTS,
-  type CandidateLossInputs,
-  candidateCost,
-  candidateGradientRule,
-  candidateShapes,
-  candidatesOf,
-  checkCandidateIds,
-  logExpectedCount,
-  logit,
-} from "./candidate_gradient.js";
+import { applyCandidateLoss, type CandidateLossInputs, candidateLossOp } from "./candidate_gradient.js";
 import { sigmoid, softplus } from "./numerics.js";
-import type { Op } from "./op.js";
 
 /**
  * NCE as PaddlePaddle v0.11 computes it (`NCELayer`; docs/math.md#losses): the model's unnormalised probability is a
@@ -24,31 +11,17 @@ import type { Op } from "./op.js";
  *
  * It ranks as `nce` does, though its scores are not log probabilities.
  */
-export const paddleNceOp: Op = {
-  name: "paddle_nce",
-  inputs: CANDIDATE_INPUTS,
-  outputs: CANDIDATE_OUTPUTS,
-  attributes: {},
-  shapes: candidateShapes,
-  gradient: candidateGradientRule,
-  check: checkCandidateIds,
-  reference: (call) => {
-    const [loss, gradient] = [call.output("loss"), call.output("logit_gradient")];
-    for (let s = 0; s < loss.rows; s++) {
-      let sum = 0;
-      candidatesOf(call, s).forEach((item, j) => {
-        const score = logit(call, s, item);
-        const beta = Math.exp(logExpectedCount(call, item));
-        const [o, rest] = [sigmoid(score), sigmoid(-score)];
-        // −log o is taken from the score: o itself vanishes where the score is very negative.
-        sum += j === 0 ? Math.log(o + beta) + softplus(-score) : Math.log1p(o / beta);
-        gradient.data[s * gradient.columns + j] = ((j === 0 ? -beta : o) * rest) / (o + beta);
-      });
-      loss.data[s] = sum;
-    }
-  },
-  cost: candidateCost,
-};
+export const paddleNceOp = candidateLossOp("paddle_nce", ({ scores, logExpected }) => {
+  let loss = 0;
+  const gradient = scores.map((score, j) => {
+    const beta = Math.exp(logExpected[j]!);
+    const [o, rest] = [sigmoid(score), sigmoid(-score)];
+    // −log o is taken from the score: o itself vanishes where the score is very negative.
+    loss += j === 0 ? Math.log(o + beta) + softplus(-score) : Math.log1p(o / beta);
+    return ((j === 0 ? -beta : o) * rest) / (o + beta);
+  });
+  return { loss, gradient };
+});
 
 /** PaddlePaddle's NCE loss of each sample, [samples] (docs/math.md#losses). */
 export function paddleNce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {

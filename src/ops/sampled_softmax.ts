@@ -1,19 +1,6 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import {
-  applyCandidateLoss,
-  CANDIDATE_INPUTS,
-  CANDIDATE_OUTPUTS,
-  type CandidateLossInputs,
-  candidateCost,
-  candidateGradientRule,
-  candidateShapes,
-  candidatesOf,
-  checkCandidateIds,
-  logExpectedCount,
-  logit,
-} from "./candidate_gradient.js";
+import { applyCandidateLoss, type CandidateLossInputs, candidateLossOp } from "./candidate_gradient.js";
 import { logSumExp } from "./numerics.js";
-import type { Op } from "./op.js";
 
 /**
  * Sampled softmax (Jean et al. 2015; docs/math.md#losses): cross-entropy over the target (candidate 0) and k draws from
@@ -23,29 +10,14 @@ import type { Op } from "./op.js";
  *
  * A draw that is the target itself (an accidental hit) is left out of the sum; its gradient is 0.
  */
-export const sampledSoftmaxOp: Op = {
-  name: "sampled_softmax",
-  inputs: CANDIDATE_INPUTS,
-  outputs: CANDIDATE_OUTPUTS,
-  attributes: {},
-  shapes: candidateShapes,
-  gradient: candidateGradientRule,
-  check: checkCandidateIds,
-  reference: (call) => {
-    const [loss, gradient] = [call.output("loss"), call.output("logit_gradient")];
-    for (let s = 0; s < loss.rows; s++) {
-      const corrected = candidatesOf(call, s).map((item, j, [target]) =>
-        j > 0 && item === target ? -Infinity : logit(call, s, item) - logExpectedCount(call, item),
-      );
-      const partition = logSumExp(corrected);
-      loss.data[s] = partition - corrected[0]!;
-      corrected.forEach((score, j) => {
-        gradient.data[s * gradient.columns + j] = Math.exp(score - partition) - (j === 0 ? 1 : 0);
-      });
-    }
-  },
-  cost: candidateCost,
-};
+export const sampledSoftmaxOp = candidateLossOp("sampled_softmax", ({ items, scores, logExpected }) => {
+  const corrected = scores.map((score, j) => (j > 0 && items[j] === items[0] ? -Infinity : score - logExpected[j]!));
+  const partition = logSumExp(corrected);
+  return {
+    loss: partition - corrected[0]!,
+    gradient: corrected.map((score, j) => Math.exp(score - partition) - (j === 0 ? 1 : 0)),
+  };
+});
 
 /** The sampled-softmax loss of each sample, [samples] (docs/math.md#losses). */
 export function sampledSoftmax(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {

@@ -1,65 +1,27 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import type { Op } from "./op.js";
-import {
-  checkRowTermShapes,
-  checkRowTerms,
-  forEachTouchedRow,
-  ROW_TERM_INPUTS,
-  type RowGradientInputs,
-  rowTermCost,
-  rowTermOperands,
-} from "./row_terms.js";
+import { type RowGradientInputs, rowTermOperands } from "./row_terms.js";
+import { denseOp, rowsOp, type UpdateRule } from "./update_rule.js";
 
 /** Gradient descent: θ −= η·g, in place. */
-export const sgdOp: Op = {
+const rule: UpdateRule = {
   name: "sgd",
-  inputs: {
-    parameter: { dtype: "float32" },
-    gradient: { dtype: "float32" },
-    learning_rate: { dtype: "float32", rank: 0 },
-  },
-  outputs: ["parameter"],
+  state: [],
+  scalars: { learning_rate: { dtype: "float32", rank: 0 } },
   attributes: {},
-  shapes: (operands) => {
-    operands.expectShape("gradient", operands.input("parameter").shape);
-    return { parameter: { inPlace: operands.input("parameter") } };
-  },
-  reference: (call) => {
-    const [parameter, gradient] = [call.output("parameter").data, call.input("gradient").data];
+  flops: 2,
+  update: (call) => {
+    const parameter = call.output("parameter").data;
     const rate = call.input("learning_rate").data[0]!;
-    for (let i = 0; i < parameter.length; i++) parameter[i]! -= rate * gradient[i]!;
-  },
-  cost: (call) => {
-    const { rows, columns } = call.input("parameter");
-    return { flops: 2 * rows * columns, bytes: 12 * rows * columns };
+    return (i, gradient) => {
+      parameter[i]! -= rate * gradient;
+    };
   },
 };
 
+export const sgdOp = denseOp(rule);
+
 /** `sgd` for the rows of a table that the batch touched. */
-export const sgdRowsOp: Op = {
-  name: "sgd_rows",
-  inputs: {
-    parameter: { dtype: "float32" },
-    learning_rate: { dtype: "float32", rank: 0 },
-    ...ROW_TERM_INPUTS,
-  },
-  outputs: ["parameter"],
-  attributes: { terms: "" },
-  shapes: (operands) => {
-    checkRowTermShapes(operands);
-    return { parameter: { inPlace: operands.input("parameter") } };
-  },
-  check: checkRowTerms,
-  reference: (call) => {
-    const parameter = call.output("parameter");
-    const rate = call.input("learning_rate").data[0]!;
-    const width = parameter.columns;
-    forEachTouchedRow(call, (row, gradient) => {
-      for (let c = 0; c < width; c++) parameter.data[row * width + c]! -= rate * gradient[c]!;
-    });
-  },
-  cost: (call) => rowTermCost(call, 2, 1),
-};
+export const sgdRowsOp = rowsOp(rule);
 
 /** What `sgd` reads and updates. */
 export interface SgdInputs {

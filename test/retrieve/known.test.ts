@@ -150,9 +150,6 @@ test("by hand: only users that are asked for are counted, and nothing is said wh
     warnings.map((text) => / of (\d+ of \d+) users/.exec(text)![1]),
     ["1 of 3000", "750 of 1500"],
   );
-  const reason = new Error("enough");
-  const stopped = warnOfUnknown("x.tsv", clicks, () => true, { signal: AbortSignal.abort(reason) });
-  assert.is(await stopped.catch((error: unknown) => error), reason);
 });
 
 test("on the command line: a message and an exit code instead of silence", () => {
