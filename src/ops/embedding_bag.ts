@@ -1,6 +1,7 @@
 import { decrementDim } from "../graph/dims.js";
 import type { Graph, ShapeOperands, Tensor } from "../graph/graph.js";
-import { checkIds, checkOffsets, checkRanges, type KernelCall, type Op } from "./op.js";
+import { checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
+import { checkRanges, RANGE_INPUTS, rangeSamples } from "./ranges.js";
 
 /**
  * Mean of table rows over ranges of ids:
@@ -16,15 +17,13 @@ export const embeddingBagOp: Op = {
   inputs: {
     table: { dtype: "float32", rank: 2 },
     ids: { dtype: "int32", rank: 1 },
-    start: { dtype: "int32", rank: 1 },
-    end: { dtype: "int32", rank: 1 },
+    ...RANGE_INPUTS,
     offsets: { dtype: "int32", rank: 1, optional: true },
   },
   outputs: ["output"],
   attributes: {},
   shapes: (operands) => {
-    const samples = operands.input("start").shape[0]!;
-    operands.expectShape("end", [samples]);
+    const samples = rangeSamples(operands);
     return { output: { dtype: "float32", shape: [samples, operands.input("table").shape[1]!] } };
   },
   // d table[ids[j]] += d output[s] / n for every s whose range holds j: the sum over s is the same for all ids of a group.
@@ -72,16 +71,14 @@ export const embeddingBagGradientOp: Op = {
   inputs: {
     output_gradient: { dtype: "float32", rank: 2 },
     ids: { dtype: "int32", rank: 1 },
-    start: { dtype: "int32", rank: 1 },
-    end: { dtype: "int32", rank: 1 },
+    ...RANGE_INPUTS,
     offsets: { dtype: "int32", rank: 1, optional: true },
   },
   outputs: ["rows"],
   attributes: {},
   shapes: (operands) => {
-    const samples = operands.input("start").shape[0]!;
+    const samples = rangeSamples(operands);
     const [, width] = operands.input("output_gradient").shape;
-    operands.expectShape("end", [samples]);
     operands.expectShape("output_gradient", [samples, width!]);
     return { rows: { dtype: "float32", shape: [groupsOf(operands), width!] } };
   },
@@ -116,7 +113,7 @@ function groupsOf(operands: ShapeOperands) {
 function checkBagRanges(call: KernelCall): void {
   const ids = call.input("ids").rows;
   if (call.has("offsets")) checkOffsets(call, "offsets", ids);
-  checkRanges(call, "start", "end", call.has("offsets") ? call.input("offsets").rows - 1 : ids);
+  checkRanges(call, call.has("offsets") ? call.input("offsets").rows - 1 : ids);
 }
 
 /** The ids of sample s, as a half-open range. */

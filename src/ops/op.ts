@@ -146,28 +146,6 @@ function checkIdsValue(call: KernelCall, ids: Value, limit: number, first: numbe
   }
 }
 
-/** Every range [start, end) lies within `limit` rows. Empty ranges are fine. */
-export function checkRanges(call: KernelCall, startSlot: string, endSlot: string, limit: number): void {
-  const [start, end] = [call.input(startSlot), call.input(endSlot)];
-  if (start.rows === 0) return;
-  const known = (value: Value): ((i: number) => number) => {
-    if (value.given) return (i) => value.data[i]!;
-    const { bounds } = value;
-    if (!bounds?.consecutive) return refuseComputed(call, value, `ranges within 0 to ${limit}`);
-    return (i) => bounds.lowest + i;
-  };
-  const [starts, ends] = [known(start), known(end)];
-  for (let i = 0; i < start.rows; i++) {
-    const [from, to] = [starts(i), ends(i)];
-    if (from < 0 || to < from || to > limit) {
-      refuse(
-        call,
-        `Expected ranges within 0 to ${limit} in ${start.name}, ${end.name} but received [${from}, ${to}) at ${i}`,
-      );
-    }
-  }
-}
-
 /** Offsets are given, start at 0, never fall and end at `limit`. */
 export function checkOffsets(call: KernelCall, slot: string, limit: number): void {
   checkOffsetsValue(call, call.input(slot), limit);

@@ -1,19 +1,18 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { checkRanges, type Op } from "./op.js";
+import type { Op } from "./op.js";
+import { checkRanges, RANGE_INPUTS, rangeSamples } from "./ranges.js";
 
 /** The last row of each range: output[s] = input[end[s] − 1]; 0 for an empty range. Ranges may overlap. */
 export const rangeLastOp: Op = {
   name: "range_last",
   inputs: {
     input: { dtype: "float32", rank: 2 },
-    start: { dtype: "int32", rank: 1 },
-    end: { dtype: "int32", rank: 1 },
+    ...RANGE_INPUTS,
   },
   outputs: ["output"],
   attributes: {},
   shapes: (operands) => {
-    const samples = operands.input("start").shape[0]!;
-    operands.expectShape("end", [samples]);
+    const samples = rangeSamples(operands);
     return { output: { dtype: "float32", shape: [samples, operands.input("input").shape[1]!] } };
   },
   // d input[end[s] − 1] += d output[s].
@@ -25,7 +24,7 @@ export const rangeLastOp: Op = {
       input: input("input"),
     })["input_gradient"],
   }),
-  check: (call) => checkRanges(call, "start", "end", call.input("input").rows),
+  check: (call) => checkRanges(call, call.input("input").rows),
   reference: (call) => {
     const [input, output] = [call.input("input").data, call.output("output")];
     const [start, end] = [call.input("start").data, call.input("end").data];
@@ -46,20 +45,18 @@ export const rangeLastGradientOp: Op = {
   name: "range_last_gradient",
   inputs: {
     output_gradient: { dtype: "float32", rank: 2 },
-    start: { dtype: "int32", rank: 1 },
-    end: { dtype: "int32", rank: 1 },
+    ...RANGE_INPUTS,
     input: { dtype: "float32", rank: 2 },
   },
   outputs: ["input_gradient"],
   attributes: {},
   shapes: (operands) => {
     const { shape } = operands.input("input");
-    const samples = operands.input("start").shape[0]!;
-    operands.expectShape("end", [samples]);
+    const samples = rangeSamples(operands);
     operands.expectShape("output_gradient", [samples, shape[1]!]);
     return { input_gradient: { dtype: "float32", shape } };
   },
-  check: (call) => checkRanges(call, "start", "end", call.input("input").rows),
+  check: (call) => checkRanges(call, call.input("input").rows),
   reference: (call) => {
     const outputGradient = call.input("output_gradient");
     const [start, end] = [call.input("start").data, call.input("end").data];

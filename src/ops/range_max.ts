@@ -1,5 +1,6 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { checkIds, checkRanges, type Op, promise } from "./op.js";
+import { checkIds, type Op, promise } from "./op.js";
+import { checkRanges, RANGE_INPUTS, rangeSamples } from "./ranges.js";
 
 /**
  * Maximum over ranges of rows, per column, and the row that it stands in:
@@ -12,14 +13,12 @@ export const rangeMaxOp: Op = {
   name: "range_max",
   inputs: {
     input: { dtype: "float32", rank: 2 },
-    start: { dtype: "int32", rank: 1 },
-    end: { dtype: "int32", rank: 1 },
+    ...RANGE_INPUTS,
   },
   outputs: ["output", "index"],
   attributes: {},
   shapes: (operands) => {
-    const samples = operands.input("start").shape[0]!;
-    operands.expectShape("end", [samples]);
+    const samples = rangeSamples(operands);
     const shape = [samples, operands.input("input").shape[1]!];
     return { output: { dtype: "float32", shape }, index: { dtype: "int32", shape } };
   },
@@ -33,7 +32,7 @@ export const rangeMaxOp: Op = {
   }),
   check: (call) => {
     const { rows } = call.input("input");
-    checkRanges(call, "start", "end", rows);
+    checkRanges(call, rows);
     promise(call, "index", -1, rows - 1);
   },
   reference: (call) => {
