@@ -4,8 +4,8 @@ import type { Graph, GraphOp, OutputShape, ShapeOperands, Tensor } from "../grap
 import { type Cost, type CostCall, checkIds, type KernelCall, type Op } from "./op.js";
 
 /*
- * The losses over a few candidates a sample, `nce`, `paddle_nce` and `sampled_softmax`, score a sample's target and its draws
- * by w·u + b and differ only in the loss of these scores. Each saves the gradient of its loss by the scores,
+ * The losses over a few candidates a sample, `nce`, `paddle_nce` and `sampled_softmax`, score a sample's target and its
+ * draws by w·u + b and differ only in the loss of these scores. Each saves the gradient of its loss by the scores,
  * `logit_gradient` [samples, 1 + draws], and one op carries that on to user, weight and bias.
  */
 

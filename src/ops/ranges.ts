@@ -3,7 +3,8 @@ import type { InputSlot, ShapeOperands } from "../graph/graph.js";
 import { type KernelCall, refuse, refuseComputed, type Value } from "./op.js";
 
 /*
- * What ops over ranges share: sample s has the rows start[s] … end[s] − 1 of some tensor. Ranges may be empty and may overlap.
+ * What ops over ranges share: sample s has the rows start[s] … end[s] − 1 of some tensor. Ranges may be empty and may
+ * overlap.
  */
 
 export const RANGE_INPUTS = {

@@ -3,9 +3,9 @@ import type { KernelCall, Op } from "./op.js";
 import { checkRowTermShapes, checkRowTerms, forEachTouchedRow, ROW_TERM_INPUTS, rowTermCost } from "./row_terms.js";
 
 /**
- * An optimizer's rule, which updates each element of a parameter by that element's gradient. Two ops apply it in place:
- * `denseOp` to a whole parameter, whose gradient is a tensor, and `rowsOp` to the rows of a table that the batch touched,
- * whose gradient is row terms.
+ * An optimizer's rule, which updates each element of a parameter by that element's gradient. Two ops apply it in
+ * place: `denseOp` to a whole parameter, whose gradient is a tensor, and `rowsOp` to the rows of a table that the batch
+ * touched, whose gradient is row terms.
  */
 export interface UpdateRule {
   /** The dense op's name; the other one's is `<name>_rows`. */

@@ -13,8 +13,8 @@ export interface CaseTensor {
 }
 
 /**
- * One application of one op, as data. `test/ops` checks its gradients, holds native kernels against the reference and expects
- * that bad ids are refused; test/native/cases.cc replays it without Node (corpus.jsonl); `bench` times it.
+ * One application of one op, as data. `test/ops` checks its gradients, holds native kernels against the reference and
+ * expects that bad ids are refused. test/native/cases.cc replays it without Node, from corpus.jsonl. `bench` times it.
  */
 export interface OpCase {
   readonly op: string;

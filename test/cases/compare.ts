@@ -15,7 +15,7 @@ export function magnitudeOf(values: TensorData, least = 0): number {
   return largest;
 }
 
-/** How far each number of a case's outputs and stored tensors may be from the reference's, by name; integers not at all. */
+/** How far each number of a case's outputs and stored tensors may be from the reference's, by name. Integers must be equal. */
 export function boundsOf(
   { tolerance = TOLERANCE, magnitude }: OpCase,
   built: CaseGraph,

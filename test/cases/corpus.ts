@@ -105,7 +105,7 @@ function weightOf(i: number): number {
   return 1 + (i % 31);
 }
 
-/** The distance of the numbers that are written out; it has no divisor in common with the columns, so that all of them are met. */
+/** The distance of the numbers that are written out. It has no divisor in common with the columns, so each column is met. */
 function strideOf(elements: number, columns: number): number {
   let stride = Math.ceil(elements / MOST_VALUES) || 1;
   if (stride > 1) while (greatestCommonDivisor(stride, columns) > 1) stride++;

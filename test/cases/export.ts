@@ -1,5 +1,5 @@
-// Writes corpus.jsonl: the cases that native checks replay, a line each, with the results of the reference. Run it after a
-// change of the cases, of an op's operands or of the Program format (corpus.test.ts says when):
+// Writes corpus.jsonl: the cases that native checks replay, a line each, with the results of the reference. Run it after
+// a change of the cases, of an op's operands or of the Program format (corpus.test.ts says when):
 //
 //   node --import tsx test/cases/export.ts
 

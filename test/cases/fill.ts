@@ -2,8 +2,9 @@ import { type RandomValues, randomValues } from "../../src/random/initial_values
 import { RandomStream } from "../../src/random/philox.js";
 
 /**
- * How an operand's numbers are made. A case is written down as fills instead of numbers, and test/native/case_corpus.h makes the
- * same bits of them: no function of the language's library takes part, and no sum of products that could be fused.
+ * How an operand's numbers are made. A case is written down as fills instead of numbers, and test/native/case_corpus.h
+ * makes the same bits of them: no function of the language's library takes part, and no sum of products that a compiler
+ * could fuse.
  */
 export type Fill =
   /** Float32, normal with mean 0 and standard deviation `scale`. */

@@ -1,6 +1,6 @@
-// Writes the Programs that test/fuzz/mutate_programs.cc starts from beside the cases of test/cases, one a line: whole inference
-// and training Programs of small networks. Integers have the values of a valid run; floats are left to the reader. Run it
-// after a change of the Program format or of an op's operands:
+// Writes the Programs that test/fuzz/mutate_programs.cc starts from beside the cases of test/cases, one a line: whole
+// inference and training Programs of small networks. Integers have the values of a valid run; floats are left to the
+// reader. Run it after a change of the Program format or of an op's operands:
 //
 //   node --import tsx test/fuzz/export_networks.ts
 

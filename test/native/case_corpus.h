@@ -56,7 +56,8 @@ inline Bits whole_numbers(Dtype dtype, int64_t elements, const Json& fill) {
   const int64_t first = static_cast<int64_t>(member(fill, "first").number());
   const uint64_t count = static_cast<uint64_t>(static_cast<int64_t>(member(fill, "limit").number()) - first);
   const double unit = member(fill, "unit").number();
-  const uint32_t seed = static_cast<uint32_t>(member(fill, "seed").number()), tensor = static_cast<uint32_t>(member(fill, "tensor").number());
+  const uint32_t seed = static_cast<uint32_t>(member(fill, "seed").number());
+  const uint32_t tensor = static_cast<uint32_t>(member(fill, "tensor").number());
   Bits bits(static_cast<size_t>(elements));
   uint32_t words[4];
   for (size_t i = 0; i < bits.size(); ++i) {
@@ -70,7 +71,8 @@ inline Bits whole_numbers(Dtype dtype, int64_t elements, const Json& fill) {
 inline Bits filled(Dtype dtype, int64_t elements, const Json& fill) {
   const std::string& kind = member(fill, "kind").string();
   if (kind == "whole") return whole_numbers(dtype, elements, fill);
-  const RandomValues random = {kind == "normal", member(fill, "scale").number(), static_cast<uint32_t>(member(fill, "seed").number()),
+  const RandomValues random = {kind == "normal", member(fill, "scale").number(),
+                               static_cast<uint32_t>(member(fill, "seed").number()),
                                static_cast<uint32_t>(member(fill, "tensor").number())};
   std::vector<float> values(static_cast<size_t>(elements));
   random_values(random, values.data(), elements);

@@ -1,6 +1,7 @@
-// The kernels of every instruction set that this machine has on the cases of test/cases: results near those of the reference
-// executor, the same bits with 1, 2, 3 and 7 threads, and bad ids refused before anything has changed. Where Node runs,
-// test/ops does more with the same cases; this program needs only their file, and so runs under emulators and sanitizers.
+// The kernels of every instruction set that this machine has on the cases of test/cases: results near those of the
+// reference executor, the same bits with 1, 2, 3 and 7 threads, and bad ids refused before anything has changed. Where
+// Node runs, test/ops does more with the same cases. This program needs only their file, so it runs under emulators and
+// sanitizers.
 //
 //   test_cases test/cases/corpus.jsonl [TEXT]     only cases whose name holds the text
 
@@ -33,6 +34,8 @@ struct Case {
   std::vector<std::pair<std::string, double>> refused;  // a tensor, and what its last number is replaced by
 };
 
+void fail(const std::string& what) { report(__FILE__, __LINE__, what); }
+
 int64_t elements_of(const TensorSpec& spec) {
   int64_t elements = 1;
   for (const Dim& dim : spec.shape) elements *= dim.constant;
@@ -47,7 +50,9 @@ const TensorSpec& spec_of(const Program& program, const std::string& name) {
 }
 
 Case parse_case(const Json& json) {
-  Case parsed{corpus::member(json, "name").string(), parse_program(corpus::member(json, "program").format()), {}, {}, {}};
+  Case parsed;
+  parsed.name = corpus::member(json, "name").string();
+  parsed.program = parse_program(corpus::member(json, "program").format());
   for (const Json::Member& given : corpus::member(json, "given").members()) {
     const TensorSpec& spec = spec_of(parsed.program, given.first);
     parsed.given[given.first] = given_bits(spec.dtype, elements_of(spec), given.second);
@@ -55,11 +60,14 @@ Case parse_case(const Json& json) {
   for (const Json::Member& expected : corpus::member(json, "expected").members()) {
     const Json& of = expected.second;
     Expectation& expectation = parsed.expected[expected.first];
-    expectation = {corpus::member(of, "bound").number(), static_cast<size_t>(corpus::member(of, "every").number()), {}, 0};
+    const size_t every = static_cast<size_t>(corpus::member(of, "every").number());
+    expectation = {corpus::member(of, "bound").number(), every, {}, 0};
     for (const Json& value : corpus::member(of, "values").items()) expectation.values.push_back(corpus::number(value));
-    if (expectation.every > 1) expectation.sum = corpus::member(of, "sum").number();
+    if (every > 1) expectation.sum = corpus::member(of, "sum").number();
   }
-  for (const Json& bad : corpus::member(json, "refused").items()) parsed.refused.emplace_back(bad.items()[0].string(), bad.items()[1].number());
+  for (const Json& bad : corpus::member(json, "refused").items()) {
+    parsed.refused.emplace_back(bad.items()[0].string(), bad.items()[1].number());
+  }
   return parsed;
 }
 
@@ -108,15 +116,15 @@ void check_numbers(const std::string& where, Dtype dtype, const Bits& bits, cons
     return received == wanted || std::abs(received - wanted) <= bound || (std::isnan(received) && std::isnan(wanted));
   };
   if ((bits.size() + expected.every - 1) / expected.every != expected.values.size()) {
-    return report(__FILE__, __LINE__, where + ": expected another number of elements than " + std::to_string(bits.size()));
+    return fail(where + ": expected another number of elements than " + std::to_string(bits.size()));
   }
   for (size_t k = 0; k < expected.values.size(); ++k) {
     const size_t i = bits.size() - 1 - k * expected.every;
     // As the tensor can hold it: what is exact is written with the digits that float32 needs.
     const double wanted = corpus::value_of(dtype, corpus::bits_of(dtype, expected.values[k]));
     if (near(value(i), wanted, expected.bound)) continue;
-    return report(__FILE__, __LINE__, where + ": expected " + std::to_string(wanted) + " ± " + std::to_string(expected.bound) + " at " +
-                                          std::to_string(i) + " but received " + std::to_string(value(i)));
+    return fail(where + ": expected " + std::to_string(wanted) + " ± " + std::to_string(expected.bound) + " at " +
+                std::to_string(i) + " but received " + std::to_string(value(i)));
   }
   if (expected.every == 1) return;
   double sum = 0, weights = 0, magnitude = 0;
@@ -127,7 +135,7 @@ void check_numbers(const std::string& where, Dtype dtype, const Bits& bits, cons
     magnitude += weight * std::abs(value(i));
   }
   if (near(sum, expected.sum, weights * expected.bound + 1e-13 * magnitude)) return;
-  report(__FILE__, __LINE__, where + ": expected a weighted sum of " + std::to_string(expected.sum) + " but received " + std::to_string(sum));
+  fail(where + ": expected a weighted sum of " + std::to_string(expected.sum) + " but received " + std::to_string(sum));
 }
 
 void check_case(const Case& of, const std::vector<std::shared_ptr<Engine>>& engines) {
@@ -136,17 +144,17 @@ void check_case(const Case& of, const std::vector<std::shared_ptr<Engine>>& engi
   for (const std::shared_ptr<Engine>& engine : engines) {
     std::string error;
     const Tensors results = run(of, engine, of.given, &error);
-    if (error != "no error") return report(__FILE__, __LINE__, where + ": " + error);
+    if (error != "no error") return fail(where + ": " + error);
     if (first.empty()) first = results;
     for (const auto& [tensor, bits] : results) {
       if (bits == first[tensor]) continue;
-      report(__FILE__, __LINE__, where + ": " + tensor + " has other bits with " + std::to_string(engine->thread_count()) + " threads");
+      fail(where + ": " + tensor + " has other bits with " + std::to_string(engine->thread_count()) + " threads");
     }
   }
-  if (first.size() != of.expected.size()) report(__FILE__, __LINE__, where + ": expected other outputs and stored tensors");
+  if (first.size() != of.expected.size()) fail(where + ": expected other outputs and stored tensors");
   for (const auto& [tensor, bits] : first) {
     const auto expected = of.expected.find(tensor);
-    if (expected == of.expected.end()) report(__FILE__, __LINE__, where + ": nothing is expected of " + tensor);
+    if (expected == of.expected.end()) fail(where + ": nothing is expected of " + tensor);
     else check_numbers(where + ": " + tensor, spec_of(of.program, tensor).dtype, bits, expected->second);
   }
 }
@@ -158,9 +166,9 @@ void check_refusals(const Case& of, const std::shared_ptr<Engine>& engine) {
     given.at(tensor).back() = corpus::bits_of(spec_of(of.program, tensor).dtype, number);
     std::string error;
     const Tensors after = run(of, engine, given, &error);
-    if (error.rfind("[", 0) != 0) report(__FILE__, __LINE__, where + ": expected a refusal but received: " + error);
+    if (error.rfind("[", 0) != 0) fail(where + ": expected a refusal but received: " + error);
     for (const auto& [name, bits] : after) {
-      if (bits != given.at(name)) report(__FILE__, __LINE__, where + ": a refused run changed " + name);
+      if (bits != given.at(name)) fail(where + ": a refused run changed " + name);
     }
   }
 }
@@ -174,7 +182,8 @@ int main(int count, char** arguments) {
   }
   std::vector<Case> cases;
   for_each_line(arguments[1], [&](const Json& json) {
-    if (count < 3 || corpus::member(json, "name").string().find(arguments[2]) != std::string::npos) cases.push_back(parse_case(json));
+    const bool is_asked = count < 3 || corpus::member(json, "name").string().find(arguments[2]) != std::string::npos;
+    if (is_asked) cases.push_back(parse_case(json));
   });
   for (const Isa& isa : usable_isas()) {
     std::vector<std::shared_ptr<Engine>> engines;
