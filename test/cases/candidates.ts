@@ -47,6 +47,7 @@ export function candidateCases(op: string): OpCase[] {
     loss("the network's user vector", { items: 37, width: 31, samples: 19, draws: 25 }),
     loss("odd width, many draws", { items: 29, width: 100, samples: 50, draws: 37 }),
     loss("odd width, many shared draws", { items: 29, width: 100, samples: 50, draws: 37, shared: true }),
+    loss("a column more than whole vectors", { items: 11, width: 33, samples: 3, draws: 16 }),
     loss("wide", { items: 37, width: 64, samples: 5, draws: 8 }),
     {
       op,

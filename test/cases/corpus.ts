@@ -39,7 +39,7 @@ export interface CorpusCase {
 }
 
 /** A tensor with up to so many numbers is written out. */
-const MOST_VALUES = 48;
+const MOST_VALUES = 40;
 
 /** Cases whose integers take more characters than this stay out: native checks leave them to test/ops. */
 const MOST_CHARACTERS = 6000;

@@ -70,6 +70,7 @@ function coldRows(name: string, ids: "uniform" | "zipf"): OpCase {
 
 export const cases: OpCase[] = [
   dense("rank 1", [37]),
+  dense("one more than whole vectors", [33]),
   dense("rank 2", [7, 13]),
   dense("epsilon inside the root", [7, 13], { attributes: { epsilon: 0.01, epsilon_inside: true } }),
   dense("typical", [256, 256], { benchmark: true }),
@@ -78,6 +79,7 @@ export const cases: OpCase[] = [
   rows("one row", [1, 1], 1),
   rows("epsilon inside the root", [11, 8], 13, { attributes: { epsilon: 0.01, epsilon_inside: true } }),
   rows("wide", [31, 64], 5),
+  rows("a column more than whole vectors", [31, 33], 9),
   rows("odd width, many ids", [31, 100], 23),
   rows("segments over several chunks", [3, 21], 300),
   rows("a long segment between short ones", [40, 64], 170, {}, (id) => (id % 3 === 0 ? id : 17)),

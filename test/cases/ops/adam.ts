@@ -30,6 +30,7 @@ function rows(name: string, shape: readonly number[], n: number, extra: Partial<
 
 export const cases: OpCase[] = [
   dense("first step", [37], 0),
+  dense("one more than whole vectors", [33], 1),
   dense("rank 2", [7, 13], 3),
   dense("a late step", [7, 13], 1_000_000),
   dense("typical", [256, 256], 9, { benchmark: true }),
@@ -37,6 +38,7 @@ export const cases: OpCase[] = [
   rows("rank 1", [11], 13),
   rows("one row", [1, 1], 1),
   rows("wide", [31, 64], 5),
+  rows("a column more than whole vectors", [31, 33], 9),
   rows("odd width, many ids", [31, 100], 23),
   rows("typical", [20_000, 64], 600, { benchmark: true }),
 ];

@@ -16,6 +16,7 @@ export const cases: OpCase[] = [
   add("scalars", []),
   add("none", [0]),
   add("rank 1", [37]),
+  add("one more than whole vectors", [33]),
   add("rank 2", [7, 13]),
   add("many, rank 1", [5000]),
   add("typical", [256, 256], { benchmark: true }),

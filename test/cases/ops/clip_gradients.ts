@@ -19,6 +19,7 @@ function clip(
 export const cases: OpCase[] = [
   clip("below the limit", [[3, 5], [7]], 100),
   clip("above the limit", [[3, 5], [7]], 0.5),
+  clip("one more than whole vectors", [[33], [5, 17]], 0.5),
   clip("no elements", [[0, 5]], 1),
   clip("several blocks", [[200, 130], [20_001], [1, 1]], 2),
   clip("typical", [[64, 256], [64, 256], [256], [240, 256]], 1, { benchmark: true }),

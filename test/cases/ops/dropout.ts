@@ -31,6 +31,7 @@ export const cases: OpCase[] = [
   drop("one element", { rows: 1, columns: 1, rate: 0.25 }),
   drop("nothing dropped", { rows: 3, columns: 7, rate: 0 }),
   drop("odd columns", { rows: 13, columns: 67, rate: 0.3 }),
+  drop("a column more than whole vectors", { rows: 70, columns: 33, rate: 0.25 }),
   drop("several chunks", { rows: 331, columns: 64, rate: 0.5 }),
   drop("largest seed, step and site", {
     rows: 5,

@@ -159,6 +159,7 @@ export const cases: OpCase[] = [
   ranges("windows in falling order", 35, 720, [...windows].reverse()),
   bags("width 127", 11, 127, 23, 13),
   groups("groups of ids", 5, 19, 7, 6),
+  groups("groups, a column more than whole vectors", 33, 31, 13, 7),
   groups("groups, wide", 64, 31, 13, 7),
   groups("every group empty", 3, 0, 4, 3),
   {

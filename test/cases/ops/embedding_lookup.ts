@@ -19,6 +19,7 @@ export const cases: OpCase[] = [
   lookup("no ids", 3, 4, 0),
   lookup("one id", 1, 1, 1),
   lookup("odd sizes", 11, 7, 13),
+  lookup("a column more than whole vectors", 19, 33, 31),
   lookup("wide", 19, 64, 31),
   {
     op: "embedding_lookup",

@@ -15,6 +15,7 @@ function decay(name: string, shape: readonly number[], extra: Partial<OpCase> = 
 export const cases: OpCase[] = [
   decay("none", [0, 3]),
   decay("rank 1", [37]),
+  decay("one more than whole vectors", [33]),
   decay("rank 2", [7, 13]),
   decay("many, rank 1", [5000]),
   decay("typical", [256, 256], { benchmark: true }),

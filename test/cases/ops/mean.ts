@@ -14,6 +14,7 @@ export const cases: OpCase[] = [
   mean("none", 0),
   mean("one", 1),
   mean("odd", 37),
+  mean("one more than whole vectors", 33),
   mean("whole vectors", 256),
   mean("many", 5000),
   mean("typical", 4096, { benchmark: true }),

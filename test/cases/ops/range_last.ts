@@ -31,6 +31,8 @@ export const cases: OpCase[] = [
   last("no ranges", 5, 3, []),
   last("isolated windows, rows after the last", 1310, 19, windows),
   last("prefixes of runs", 640, 64, prefixes(16, 40)),
+  last("a column more than whole vectors", 64, 33, prefixes(4, 16)),
+  last("one column, windows that overlap", 41, 1, [...windows.slice(0, 4), [3, 41], [0, 0], [9, 30], [3, 41]]),
   last("falling order", 1310, 8, [...windows].reverse()),
   last("equal ends, an empty range", 7, 5, [
     [0, 4],

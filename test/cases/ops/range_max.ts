@@ -42,6 +42,7 @@ export const cases: OpCase[] = [
   maxima("no rows", 0, 3, 2),
   maxima("one row", 1, 1, 1),
   maxima("odd sizes, overlapping ranges", 23, 7, 13),
+  maxima("a column more than whole vectors", 41, 33, 90),
   maxima("wide", 23, 64, 9),
   {
     ...OP,

@@ -23,6 +23,7 @@ export const cases: OpCase[] = [
   rows("rank 1", [11], 13),
   rows("one row", [1, 1], 1),
   rows("wide", [31, 64], 5),
+  rows("a column more than whole vectors", [31, 33], 9),
   rows("odd width, many ids", [31, 100], 23),
   rows("typical", [20_000, 64], 600, { benchmark: true }),
 ];

@@ -25,6 +25,7 @@ export const cases: OpCase[] = [
   scatter("rank 1", [11], 13),
   scatter("one row", [1, 1], 1),
   scatter("wide, rows that no term names", [301, 64], 5),
+  scatter("a column more than whole vectors", [31, 33], 9),
   scatter("odd width, many ids", [31, 100], 23),
   scatter("several chunks", [31, 20], 300),
   scatter("typical", [20_000, 64], 600, { benchmark: true }),

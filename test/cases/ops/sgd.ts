@@ -29,12 +29,14 @@ function rows(name: string, shape: readonly number[], n: number, extra: Partial<
 
 export const cases: OpCase[] = [
   dense("rank 1", [37]),
+  dense("one more than whole vectors", [33]),
   dense("rank 2", [7, 13]),
   dense("typical", [256, 256], { benchmark: true }),
   rows("odd sizes", [11, 7], 13),
   rows("rank 1", [11], 13),
   rows("one row", [1, 1], 1),
   rows("wide", [31, 64], 5),
+  rows("a column more than whole vectors", [31, 33], 9),
   rows("odd width, many ids", [31, 100], 23),
   rows("typical", [20_000, 64], 600, { benchmark: true }),
 ];

@@ -14,6 +14,7 @@ export const cases: OpCase[] = [
   sum("none", 0),
   sum("one", 1),
   sum("odd", 37),
+  sum("one more than whole vectors", 33),
   sum("whole vectors", 256),
   sum("many", 5000),
   sum("typical", 4096, { benchmark: true }),
