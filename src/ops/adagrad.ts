@@ -29,6 +29,7 @@ const rule: UpdateRule = {
   },
 };
 
+/** `adagrad` of a whole parameter. */
 export const adagradOp = denseOp(rule);
 
 /** `adagrad` for the rows of a table that the batch touched. */

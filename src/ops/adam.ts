@@ -34,6 +34,7 @@ const rule: UpdateRule = {
   },
 };
 
+/** `adam` of a whole parameter. */
 export const adamOp = denseOp(rule);
 
 /**

@@ -18,6 +18,7 @@ const rule: UpdateRule = {
   },
 };
 
+/** `sgd` of a whole parameter. */
 export const sgdOp = denseOp(rule);
 
 /** `sgd` for the rows of a table that the batch touched. */
