@@ -2,7 +2,7 @@
  * What networks are made of: a `Graph` of ops, `gradients` of its loss, the Program that it becomes, and the engines
  * that run Programs. Training and serving of the recall network are in `shortlist`.
  *
- * @module
+ * @module shortlist/graph
  */
 
 export type {

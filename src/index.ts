@@ -2,7 +2,7 @@
  * Shortlist as a library: click logs become datasets, datasets become models, and models give shortlists and vectors.
  * `shortlist/graph` has what networks of your own are made of.
  *
- * @module
+ * @module shortlist
  */
 
 export {

@@ -215,6 +215,20 @@ test("an option that does not exist is an error that names the nearest one, in e
   });
 });
 
+test("the compiler knows the options as well", () => {
+  const folders = { dataset: "dataset", output: "model" };
+  const typed: readonly Parameters<typeof train>[0][] = [
+    { ...folders, config: { lstmWidth: 8, loss: "nce", embeddingWidths: { item: 8 } } },
+    // @ts-expect-error: no such key
+    { ...folders, config: { lstmWidht: 8 } },
+    // @ts-expect-error: no such value
+    { ...folders, config: { loss: "hinge" } },
+    // @ts-expect-error: no such option
+    { ...folders, sed: 1 },
+  ];
+  assert.is(typed.length, 4);
+});
+
 test("values and paths that are impossible are refused", async () => {
   await withModel(async (at, model) => {
     const log = at("log.tsv");

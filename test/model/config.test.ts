@@ -1,7 +1,9 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type ModelConfig, PRESETS, resolveConfig } from "../../src/model/config.js";
-import { expectError } from "../data/temporary.js";
+import { type ModelConfig, PRESETS, readConfig, resolveConfig } from "../../src/model/config.js";
+import { expectError, withFolder } from "../data/temporary.js";
 
 const NUMBERS = Object.entries(PRESETS["default"]!).flatMap(([key, value]) =>
   typeof value === "number" ? [key as keyof ModelConfig] : [],
@@ -43,6 +45,27 @@ test("sizes stay within int32, and layers within reason", async () => {
   await expectRefusal("lstmLayers", 100_000, "a whole number from 1 to 64");
   await expectRefusal("hiddenWidths", Array(65).fill(8), "a list of at most 64 whole numbers");
   assert.is(resolveConfig("default", { draws: 2 ** 31 - 1 }).draws, 2 ** 31 - 1);
+});
+
+test("a configuration file is checked as it is read, and the message names it", async () => {
+  await withFolder(async (folder) => {
+    const path = join(folder, "config.json");
+    const read = async (value: unknown) => {
+      await writeFile(path, JSON.stringify(value));
+      return readConfig(path);
+    };
+    assert.equal(await read({ lstmWidth: 8, embeddingWidths: { item: 8 } }), {
+      lstmWidth: 8,
+      embeddingWidths: { item: 8 },
+    });
+    const misspelled = `${path}: Unknown configuration key "lstmWidht". Did you mean "lstmWidth"?`;
+    await expectError(read({ lstmWidht: 8 }), "ERR_CONFIG", misspelled);
+    await expectError(read({ loss: "hinge" }), "ERR_CONFIG", `${path}: Expected "loss" to be one of nce, `);
+    for (const value of [[], 3, null]) {
+      const received = JSON.stringify(value);
+      await expectError(read(value), "ERR_CONFIG", `${path}: Expected a JSON object but received ${received}`);
+    }
+  });
 });
 
 test.run();
