@@ -41,21 +41,27 @@ export function itemVocabulary({ schema, vocabularies }: Encoding): Vocabulary {
 
 /** Clicks as ids: user u has clicks click_offsets[u] … click_offsets[u + 1] − 1, oldest first. */
 export interface Clicks {
+  /** The number of users. */
   readonly users: number;
+  /** The number of clicks of all users. */
   readonly clicks: number;
-  /** [users + 1] */
+  /** Where the clicks of each user begin, [users + 1]. */
   readonly clickOffsets: Int32Array;
-  /** Categorical user features, in schema order. */
-  readonly userFeatures: readonly { readonly name: string /** [users] */; readonly ids: Int32Array }[];
+  /** The ids of the categorical user features, in schema order. */
+  readonly userFeatures: readonly {
+    readonly name: string;
+    /** [users] */
+    readonly ids: Int32Array;
+  }[];
   /** Number features, in schema order, as in the log (NaN where missing), with the training log's statistics. */
   readonly numbers: readonly (NumberStatistics & {
     readonly name: string;
     /** [users] */
     readonly values: Float32Array;
   })[];
-  /** In schema order, the item first. */
+  /** The values of the item features, in schema order, the item first. */
   readonly itemFeatures: readonly ItemValues[];
-  /** Where the schema has a time. */
+  /** When the clicks happened, where the schema has a time. */
   readonly times?: ClickTimes | undefined;
 }
 
@@ -63,9 +69,9 @@ export interface Clicks {
 export interface ItemValues {
   /** The feature's name. */
   readonly name: string;
-  /** [clicks], or [values] of a multi-valued feature */
+  /** The ids of the values, [clicks], or [values] for a multi-valued feature. */
   readonly ids: Int32Array;
-  /** [clicks + 1] where each click's values begin; undefined for a feature with one value a click. */
+  /** Where the values of each click begin, [clicks + 1]; undefined for a feature with one value a click. */
   readonly offsets: Int32Array | undefined;
 }
 

@@ -103,14 +103,17 @@ export interface PreparedDataset {
 
 /** A feature's values in the logs, and those of them that its vocabulary leaves out because they appear too rarely. */
 export interface FeatureCounts {
+  /** The feature's name. */
   readonly name: string;
   /** What each value is counted in: lines for a feature of users, clicks for one of items, uses for a multi-valued one. */
   readonly unit: "lines" | "clicks" | "uses";
-  /** Different values. */
+  /** The number of different values. */
   readonly values: number;
+  /** How many of them appear too rarely for an id of their own. */
   readonly valuesLeftOut: number;
-  /** Lines, clicks or uses that have a value. */
+  /** The lines, clicks or uses that have a value. */
   readonly uses: number;
+  /** How many of them have a value without an id of its own. */
   readonly usesLeftOut: number;
 }
 

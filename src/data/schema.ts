@@ -3,7 +3,9 @@ import { parseJson, readText } from "./files.js";
 
 /** One tab-separated column of a click log. Exactly one is of kind "clicks". */
 export interface Column {
+  /** The name of the feature, or `clicks`. */
   readonly name: string;
+  /** What becomes of it: an embedding, a standardised number, the user's clicks, or nothing. */
   readonly kind: "categorical" | "number" | "clicks" | "ignore";
 }
 
@@ -17,14 +19,17 @@ export interface UserFeature {
 
 /** A field of a click that describes the item. The first is the item itself, which has one value. */
 export interface ItemFeature {
+  /** The name of the feature. */
   readonly name: string;
-  /** Several values, separated by `_`. */
+  /** Whether a click has several values, separated by `_`. */
   readonly multiple: boolean;
 }
 
 /** The field of a click that says when it happened: seconds, or any other number that grows with time. */
 export interface TimeField {
+  /** The name of the field. */
   readonly name: string;
+  /** Tells a time from a feature of the item. */
   readonly kind: "time";
 }
 
@@ -33,8 +38,9 @@ export type ClickField = ItemFeature | TimeField;
 
 /** The form of a click log: its columns, and what each click of the clicks column holds. */
 export interface Schema {
+  /** The columns in the order of the log. */
   readonly columns: readonly Column[];
-  /** The item first; at most one time. */
+  /** The fields of a click in order, the item first; at most one is a time. */
   readonly click: readonly ClickField[];
   /**
    * Words that stand for a missing value, beside an empty field and `<unk>`. `DEFAULT_MISSING` where a person's schema

@@ -2,12 +2,13 @@ import { ShortlistError } from "../errors.js";
 
 /** When clicks happened. */
 export interface ClickTimes {
-  /** [clicks] as in the log, NaN where missing */
+  /** The time of each click as in the log, [clicks]; NaN where it is missing. */
   readonly values: Float64Array;
-  /** Of the log's clicks, those that are `farOff` left out; NaN where none has a time. */
+  /** The earliest time that is not far off; NaN where no click has a time. */
   readonly earliest: number;
+  /** The latest time that is not far off; NaN where no click has a time. */
   readonly latest: number;
-  /** Clicks whose time is so far from the others that it stands for something else, such as 0 for a missing one. */
+  /** The clicks whose time is so far from the others that it stands for something else, such as 0 for a missing one. */
   readonly farOff: number;
 }
 

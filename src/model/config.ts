@@ -14,6 +14,7 @@ export interface ModelConfig {
   exclude: readonly string[];
   /** Embedding width by feature; `defaultEmbeddingWidth` for the others. */
   embeddingWidths: Readonly<Record<string, number>>;
+  /** Embedding width of the features that `embeddingWidths` does not name. */
   defaultEmbeddingWidth: number;
   /**
    * The network reads the age of each training example, so that what is popular may change with time (Covington et al.
@@ -22,6 +23,7 @@ export interface ModelConfig {
   exampleAge: boolean;
   /** How the clicked items become one vector: an LSTM with max-pooling over time, or the mean of their embeddings. */
   history: "lstm" | "mean";
+  /** Width of the LSTM's hidden state. */
   lstmWidth: number;
   /** LSTMs, one on top of the other, all of `lstmWidth`. */
   lstmLayers: number;
@@ -35,6 +37,7 @@ export interface ModelConfig {
   forgetBias: number;
   /** Widths of the ReLU layers below the user vector. */
   hiddenWidths: readonly number[];
+  /** Width of user and item vectors. */
   userVectorWidth: number;
   /** The user vector reads what the hidden layers read as well as their result (as in He et al. 2016). */
   skipHidden: boolean;
@@ -50,6 +53,7 @@ export interface ModelConfig {
    * catalogue does; "auto" is true for catalogues of at most 100,000 items.
    */
   itemAttributes: boolean | "auto";
+  /** What the user vector's layer ends in. */
   userVectorActivation: "relu" | "none";
   /** "auto": softmax for catalogues of at most 20,000 items, sampled_softmax for larger ones. */
   loss: "nce" | "paddle_nce" | "sampled_softmax" | "softmax" | "auto";
@@ -57,17 +61,23 @@ export interface ModelConfig {
   negatives: "noise" | "batch";
   /** Negatives for a sample, or for the whole batch where they are shared. */
   draws: number;
+  /** One set of draws for the whole batch instead of one for each sample. */
   sharedDraws: boolean;
   /** The noise distribution is count^noisePower. */
   noisePower: number;
   /** The batch's loss is the mean or the sum of its samples'. */
   reduction: "mean" | "sum";
+  /** How parameters are updated (docs/math.md#optimizers). */
   optimizer: "adagrad" | "rowwise_adagrad" | "adam" | "sgd";
+  /** The learning rate after warm-up. */
   learningRate: number;
+  /** ε of Adam and AdaGrad. */
   epsilon: number;
   /** AdaGrad divides by √(a + ε) instead of √a + ε. */
   epsilonInside: boolean;
+  /** The decay of Adam's first moment. */
   beta1: number;
+  /** The decay of Adam's second moment. */
   beta2: number;
   /** L2 decay of weights, not of embedding tables. */
   l2: number;

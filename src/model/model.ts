@@ -43,6 +43,7 @@ export function passFolder(pass: number): string {
 
 /** What a model knows besides its Program and weights. */
 export interface ModelDescription extends Encoding {
+  /** The configuration that it was trained with. */
   readonly config: ModelConfig;
   /** How the weights came to be. */
   readonly training: TrainingRecord;
@@ -50,9 +51,13 @@ export interface ModelDescription extends Encoding {
 
 /** A trained network, ready to run: its inference Program over its weights. It owns its engine and its store. */
 export class Model {
+  /** What it knows besides its Program and weights: configuration, schema, vocabularies, statistics. */
   readonly description: ModelDescription;
+  /** The inference Program with all outputs; `run` selects those that it is asked for. */
   readonly program: Program;
+  /** Where it runs. */
   readonly engine: Engine;
+  /** The weights. */
   readonly store: TensorStore;
   readonly #executors = new Map<string, Executor>();
   #closed = false;
@@ -64,7 +69,10 @@ export class Model {
     this.store = store;
   }
 
-  /** Runs the part of the inference Program that these outputs need. */
+  /**
+   * Runs the part of the inference Program that these outputs need: `user_vector` [samples, width], `items` and `score`
+   * [samples, top], `log_partition` [samples], `rank` [samples]. ERR_INPUT where an input is missing or does not fit.
+   */
   async run(outputs: readonly string[], inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
     this.checkOpen();
     const key = outputs.join();

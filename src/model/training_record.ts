@@ -1,9 +1,12 @@
 import { ShortlistError } from "../errors.js";
 
-/** Ranking metrics by list length K. */
+/** How well targets are ranked, from 0 to 1 (docs/math.md#evaluation). */
 export interface RankingMetrics {
+  /** The share of users whose target is among the first K, by K. */
   readonly hitRate: Readonly<Record<string, number>>;
+  /** The mean of 1 / log₂(1 + rank) of the targets among the first K, and 0 of the others, by K. */
   readonly ndcg: Readonly<Record<string, number>>;
+  /** The mean of 1 / rank; 0 of a miss. */
   readonly mrr: number;
 }
 

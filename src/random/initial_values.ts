@@ -4,11 +4,13 @@ import { philox, STREAMS } from "./philox.js";
  * Random start values of a tensor. native/core/initial_values.cc has the same, operation by operation: the bits agree.
  */
 export interface RandomValues {
-  /** uniform in [−scale, scale), or normal with mean 0 and standard deviation `scale`. */
+  /** Uniform in [−scale, scale), or normal with mean 0 and standard deviation `scale`. */
   readonly kind: "uniform" | "normal";
+  /** The limit of uniform numbers, or the standard deviation of normal ones. */
   readonly scale: number;
+  /** The seed, a whole number of 32 bits. */
   readonly seed: number;
-  /** Tells tensors of the same seed apart. */
+  /** A whole number of 32 bits that tells tensors of the same seed apart. */
   readonly tensor: number;
 }
 

@@ -5,22 +5,29 @@ import { instructionCosts } from "../ops/cost.js";
 
 /** Where the time of a training run went. */
 export interface TrainingProfile {
+  /** The steps that were run. */
   readonly steps: number;
-  /** In the training loop. */
+  /** Seconds in the training loop. */
   readonly seconds: number;
-  /** For which there was no batch to go on with. */
+  /** Seconds spent waiting for batches. */
   readonly secondsWaited: number;
-  /** In the Program's order. */
+  /** The instructions in the Program's order. */
   readonly instructions: readonly InstructionProfile[];
 }
 
-/** Sums over all steps. `flops` and `bytes` are what the instruction cannot avoid, each byte once. */
+/** What an instruction took, summed over all steps. */
 export interface InstructionProfile {
+  /** The op's name. */
   readonly op: string;
+  /** The names of the tensors that it computes. */
   readonly outputs: readonly string[];
+  /** How often it was run: once a step. */
   readonly calls: number;
+  /** The seconds that it took. */
   readonly seconds: number;
+  /** The floating-point operations that it cannot avoid; a multiply-add counts as two. */
   readonly flops: number;
+  /** The bytes that it cannot avoid to read or write, each once a step. */
   readonly bytes: number;
 }
 
