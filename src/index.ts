@@ -6,16 +6,6 @@
  */
 
 export {
-  type Click,
-  type ClickLogOptions,
-  type LogLine,
-  type LogOptions,
-  type LogReport,
-  type ReportedLogOptions,
-  readClickLog,
-  type Token,
-} from "./data/click_log.js";
-export {
   type Clicks,
   type EncodedLog,
   type EncodeOptions,
@@ -45,6 +35,16 @@ export {
   type TimeField,
 } from "./data/schema.js";
 export { type SimulatedLogs, type SimulateOptions, simulate } from "./data/simulate.js";
+export { clickLog } from "./data/sources/click_log.js";
+export type { Log } from "./data/sources/log.js";
+export {
+  type LogOptions,
+  type LogReport,
+  type ReadLogOptions,
+  type ReportedLogOptions,
+  readLog,
+} from "./data/sources/read_log.js";
+export type { Click, LogRow, LogSource, RowBinding, RowSink, Token } from "./data/sources/source.js";
 export type { ClickTimes, OrderReport } from "./data/times.js";
 export { removeUnfinished } from "./data/unfinished.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";

@@ -4,8 +4,8 @@ import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readClickLog } from "../src/data/click_log.js";
 import { DEFAULT_MISSING, parseSchema } from "../src/data/schema.js";
+import { readLog } from "../src/data/sources/read_log.js";
 import { ERROR_CODES } from "../src/errors.js";
 import { type ModelConfig, PRESETS } from "../src/model/config.js";
 import { OPS } from "../src/ops/index.js";
@@ -133,7 +133,7 @@ test("docs/click_log.md has every word for a missing value, a schema that can be
     await writeFile(log, `${"u1\t31\tv1:a:x:1\t\n".repeat(16)}u2\told\tv1:a:x:1\t\n`);
     const message = /```\nclicks\.tsv:17: (.*)\n```/.exec(text)![1]!;
     await expectError(
-      readClickLog([log], { schema }, () => {}),
+      readLog([log], { schema }, () => {}),
       "ERR_LOG",
       `${log}:17: ${message}`,
     );

@@ -18,8 +18,8 @@ import {
   openModel,
   parseSpace,
   prepareDataset,
-  readClickLog,
   readConfig,
+  readLog,
   readSchema,
   readSpace,
   recommend,
@@ -147,7 +147,7 @@ test("an option that does not exist is an error that names the nearest one, in e
       tune: ["eta", "ета", (options: object) => tune({ dataset: at("dataset"), output, space: {}, ...options })],
       prepareDataset: ["logs", "log", (options: object) => prepareDataset({ logs: [log], output, ...options })],
       simulate: ["users", "usres", (options: object) => simulate({ output, ...options })],
-      readClickLog: ["schema", "shema", (options: object) => readClickLog([log], { schema, ...options }, () => {})],
+      readLog: ["schema", "shema", (options: object) => readLog([log], { schema, ...options }, () => {})],
       encodeLog: ["onBadLine", "onBadline", (options) => encodeLog([log], dataset, options)],
       "Vocabulary#write": ["signal", "signals", (options) => model.items.write(output, options)],
       createEngine: ["threads", "threds", (options) => createEngine(options)],
@@ -255,12 +255,13 @@ test("values and paths that are impossible are refused", async () => {
     for (const path of ["", "a\0b", undefined, 7]) {
       const wrong = path as string;
       const what = "to be a path but received";
+      const whatLog = /logs to be a path (or a log source )?but received/;
       await expectError(prepareDataset({ logs: [log], output: wrong }), "ERR_OPTION", `output ${what}`);
-      await expectError(prepareDataset({ logs: [wrong], output }), "ERR_OPTION", `logs ${what}`);
+      await expectError(prepareDataset({ logs: [wrong], output }), "ERR_OPTION", whatLog);
       await expectError(openDataset(wrong), "ERR_OPTION", what);
       await expectError(openModel(wrong), "ERR_OPTION", what);
       await expectError(inspect(wrong), "ERR_OPTION", what);
-      await expectError(all(recommend(model, wrong)), "ERR_OPTION", `logs ${what}`);
+      await expectError(all(recommend(model, wrong)), "ERR_OPTION", whatLog);
       await expectError(train({ dataset: at("dataset"), output: wrong }), "ERR_OPTION", `output ${what}`);
       await expectError(tune({ dataset: at("dataset"), space: {}, output: wrong }), "ERR_OPTION", `output ${what}`);
       await expectError(simulate({ output: wrong }), "ERR_OPTION", `output ${what}`);
@@ -340,7 +341,7 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
     const output = at("output");
     const calls: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
       simulate: (signal) => simulate({ output, users: 200, items: 50, signal }),
-      readClickLog: (signal) => readClickLog([log], { schema, signal }, () => {}),
+      readLog: (signal) => readLog([log], { schema, signal }, () => {}),
       encodeLog: (signal) => encodeLog([log], opened, { signal }),
       prepareDataset: (signal) => prepareDataset({ logs: [log], output, schema, featureAppearLimit: 0, signal }),
       openDataset: (signal) => openDataset(dataset, { signal }),

@@ -17,7 +17,7 @@ struct User {
   std::vector<std::vector<std::vector<int32_t>>> clicks;  // click, field, values (none of a time); oldest first
 };
 
-// All that turns the text of a click log into numbers; src/data/clicks.ts, src/data/click_log.ts. What is wrong with a text is
+// All that turns the text of a click log into numbers; src/data/clicks.ts, src/data/sources/click_log.ts. What is wrong with a text is
 // Error(Status::input).
 struct Encoding {
   Config config;

@@ -11,7 +11,7 @@ size_t utf8_length(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
-// Whether a text is a decimal number as click logs write them (src/data/click_log.ts): digits with at most one point and at
+// Whether a text is a decimal number as click logs write them (src/data/sources/click_log.ts): digits with at most one point and at
 // least one digit, a sign before them and an exponent after them where wanted; nothing else, no space either.
 bool is_decimal(std::string_view text);
 

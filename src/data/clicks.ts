@@ -1,15 +1,16 @@
 import { checkOptions, ShortlistError } from "../errors.js";
-import {
-  CLICK_LOG_OPTIONS,
-  type Click,
-  type ClickLogOptions,
-  type LogReport,
-  logOptionsOf,
-  type ReportedLogOptions,
-  readClickLog,
-} from "./click_log.js";
 import { IntList } from "./int_list.js";
 import { itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
+import type { Log } from "./sources/log.js";
+import {
+  type LogReport,
+  logOptionsOf,
+  READ_LOG_OPTIONS,
+  type ReadLogOptions,
+  type ReportedLogOptions,
+  readLog,
+} from "./sources/read_log.js";
+import type { Click } from "./sources/source.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
@@ -147,20 +148,20 @@ export interface EncodedLog {
 const KEPT_CLICKS = 1 << 20;
 
 /** How logs are read that an encoding, which has the schema, turns into numbers. */
-export interface EncodeOptions extends Omit<ClickLogOptions, "schema"> {
+export interface EncodeOptions extends Omit<ReadLogOptions, "schema"> {
   /** @internal */
   readonly expected?: ExpectedSizes | undefined;
 }
 
-const { schema: _, ...WITHOUT_SCHEMA } = CLICK_LOG_OPTIONS;
+const { schema: _, ...WITHOUT_SCHEMA } = READ_LOG_OPTIONS;
 const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = { ...WITHOUT_SCHEMA, expected: true };
 
 /**
  * Reads logs and looks their tokens up in the vocabularies of a dataset or model; what these do not hold is `<unk>`, 0. Errors
- * are those of `readClickLog`.
+ * are those of `readLog`.
  */
 export async function encodeLog(
-  logs: readonly string[],
+  logs: readonly Log[],
   encoding: Encoding,
   options: EncodeOptions = {},
 ): Promise<EncodedLog> {
@@ -204,11 +205,11 @@ export async function encodeLog(
   const hasTimes = timeField(schema) >= 0;
   let times = new Float64Array(hasTimes ? (expected?.clicks ?? 1024) : 0);
   let clickCount = 0;
-  const report = await readClickLog(logs, { ...logOptions, schema, maxLineBytes }, (line) => {
-    userIds.push(line.userId === undefined ? String(userIds.length + 1) : (line.userId ?? "NULL"));
-    for (let f = 0; f < users.length; f++) users[f]!.ids.push(users[f]!.vocabulary.idOf(line.tokens[f]!));
-    for (let f = 0; f < numbers.length; f++) numbers[f]!.values.push(line.numbers[f]!);
-    for (const click of line.clicks) {
+  const report = await readLog(logs, { ...logOptions, schema, maxLineBytes }, (row) => {
+    userIds.push(row.userId === undefined ? String(userIds.length + 1) : (row.userId ?? "NULL"));
+    for (let f = 0; f < users.length; f++) users[f]!.ids.push(users[f]!.vocabulary.idOf(row.tokens[f]!));
+    for (let f = 0; f < numbers.length; f++) numbers[f]!.values.push(row.numbers[f]!);
+    for (const click of row.clicks) {
       const clickIds = seen.get(click) ?? lookUp(click);
       for (let f = 0; f < items.length; f++) {
         const { ids, offsets } = items[f]!;
@@ -221,9 +222,9 @@ export async function encodeLog(
         }
       }
     }
-    times = withRoom(times, clickCount + line.times.length);
-    times.set(line.times, clickCount);
-    clickCount += line.clicks.length;
+    times = withRoom(times, clickCount + row.times.length);
+    times.set(row.times, clickCount);
+    clickCount += row.clicks.length;
     clickOffsets.push(clickCount);
   });
 
@@ -244,7 +245,7 @@ export async function encodeLog(
 }
 
 /** Reads a log of users to whom something is to be shown; they need not have clicked before. */
-export function encodeUsers(log: string, encoding: Encoding, options: ReportedLogOptions): Promise<EncodedLog> {
+export function encodeUsers(log: Log, encoding: Encoding, options: ReportedLogOptions): Promise<EncodedLog> {
   return encodeLog([log], encoding, { ...logOptionsOf(options), withoutClicks: true });
 }
 

@@ -1,16 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { checkOptions, checkPath, checkPaths, ShortlistError } from "../errors.js";
-import {
-  type Click,
-  DEFAULT_MAX_LINE_BYTES,
-  isMaxLineBytes,
-  type LogOptions,
-  type LogReport,
-  readClickLog,
-  type Token,
-} from "./click_log.js";
+import { checkOptions, checkPath, ShortlistError } from "../errors.js";
 import {
   type Clicks,
   type Encoding,
@@ -44,6 +35,15 @@ import {
   userFeatures,
   vocabularyNames,
 } from "./schema.js";
+import { checkLogs, type Log, sourceOf } from "./sources/log.js";
+import {
+  DEFAULT_MAX_LINE_BYTES,
+  isMaxLineBytes,
+  type LogOptions,
+  type LogReport,
+  readLog,
+} from "./sources/read_log.js";
+import type { Click, Token } from "./sources/source.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { TokenCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
@@ -58,8 +58,8 @@ const KEPT_CLICKS = 1 << 20;
 
 /** What `prepareDataset` takes. */
 export interface PrepareOptions extends LogOptions {
-  /** Click logs, read one after another. */
-  readonly logs: readonly string[];
+  /** Logs, or paths of click logs, read one after another. */
+  readonly logs: readonly Log[];
   /** The folder to write. An existing dataset is replaced, anything else is refused. */
   readonly output: string;
   /** `DEFAULT_SCHEMA` unless given. */
@@ -151,7 +151,7 @@ interface Description extends MemberIds {
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
   checkOptions("prepareDataset", options, PREPARE_OPTIONS);
   const { logs, output, featureAppearLimit = 20, maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress } = options;
-  checkPaths("logs", logs);
+  checkLogs("logs", logs);
   checkPath("output", output);
   options.signal?.throwIfAborted();
   const schema = parseSchema(options.schema ?? DEFAULT_SCHEMA);
@@ -173,7 +173,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     await mkdir(copies);
     const counts = new LogCounts(schema);
     const { onWarning, signal } = options;
-    const report = await readClickLog(logs, { ...logOptions(1, copies), schema, onWarning }, (line) =>
+    const report = await readLog(logs, { ...logOptions(1, copies), schema, onWarning }, (line) =>
       counts.add(line.tokens, line.numbers, line.clicks),
     );
     const encoding = counts.encoding(featureAppearLimit);
@@ -181,7 +181,10 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const { clicks, report: second } = await encodeLog(logs, encoding, { ...logOptions(2, copies), expected });
     await rm(copies, { recursive: true });
     if (second.lines !== report.lines || second.clicks !== report.clicks) {
-      throw new ShortlistError("ERR_LOG", `${logs.join(", ")}: The log changed while it was read: prepare it again`);
+      throw new ShortlistError(
+        "ERR_LOG",
+        `${logs.map((log) => sourceOf(log).name).join(", ")}: The log changed while it was read: prepare it again`,
+      );
     }
 
     const description = {
@@ -367,7 +370,7 @@ class LogCounts {
   add(tokens: readonly Token[], numbers: readonly number[], clicks: readonly Click[]): void {
     for (let f = 0; f < tokens.length; f++) this.#users[f]!.counts.add(tokens[f]!, 1);
     for (let f = 0; f < numbers.length; f++) {
-      const value = numbers[f]!;
+      const value = Math.fround(numbers[f]!);
       if (Number.isNaN(value)) continue;
       // Welford 1962: no cancellation.
       const statistics = this.#numbers[f]!;

@@ -8,6 +8,18 @@ import type { Turns } from "./turns.js";
 /** The token of id 0: every value that a vocabulary does not hold. */
 export const UNKNOWN = "<unk>";
 
+/** What no line of a vocabulary file can hold. */
+const NO_TOKEN = /[\t\n\0]/;
+
+/** Click logs hold no such values, but other sources may. */
+function checkToken(token: string): void {
+  if (token !== "" && token !== UNKNOWN && !NO_TOKEN.test(token)) return;
+  throw new ShortlistError(
+    "ERR_VOCABULARY",
+    `Expected values without tab, newline or NUL, and neither "" nor "${UNKNOWN}", but received ${JSON.stringify(token)}: leave such values out as missing`,
+  );
+}
+
 /** The values of one feature that are told apart, in id order; id 0 is `<unk>`. */
 export class Vocabulary {
   #size: number;
@@ -43,6 +55,7 @@ export class Vocabulary {
     const sums = new Float64Array(kept.length + 1);
     sums[0] = counts.below(appearLimit);
     for (const [token, count] of kept) {
+      checkToken(token);
       sums[tokens.length] = count;
       tokens.push(token);
     }
@@ -109,6 +122,7 @@ export class Vocabulary {
 
   /** This vocabulary with more tokens behind the others, of count 0. */
   append(tokens: readonly string[]): Vocabulary {
+    for (const token of tokens) checkToken(token);
     const counts = new Float64Array(this.size + tokens.length);
     counts.set(this.counts);
     return new Vocabulary([...this.tokens, ...tokens], counts);

@@ -1,21 +1,16 @@
 import { realpath } from "node:fs/promises";
 import { itemAttributes } from "../data/catalogue.js";
-import {
-  type Click,
-  LOG_OPTIONS,
-  logOptionsOf,
-  type ReportedLogOptions,
-  readClickLog,
-  type Token,
-} from "../data/click_log.js";
 import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
 import { itemFeatures } from "../data/schema.js";
+import { checkLogs, type Log } from "../data/sources/log.js";
+import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions, readLog } from "../data/sources/read_log.js";
+import type { Click, Token } from "../data/sources/source.js";
 import { TokenTable } from "../data/token_table.js";
 import { Turns } from "../data/turns.js";
 import type { Vocabulary } from "../data/vocabulary.js";
-import { checkOptions, checkPath, checkPaths, ShortlistError } from "../errors.js";
+import { checkOptions, checkPath, ShortlistError } from "../errors.js";
 import type { TensorStore } from "../executors/executor.js";
 import { createEngine, engineLike } from "../executors/index.js";
 import { countElements } from "../graph/dims.js";
@@ -30,8 +25,8 @@ export interface ExtendOptions extends ReportedLogOptions {
    * The dataset that the model was trained on: it tells the attributes of the known items, those of their last click.
    */
   readonly dataset: Dataset;
-  /** Click logs that hold the new items; the last click on an item tells its attributes. */
-  readonly logs: readonly string[];
+  /** Logs, or paths of click logs, that hold the new items; the last click on an item tells its attributes. */
+  readonly logs: readonly Log[];
   /**
    * Added to the new items' biases, 1 unless given: under a softmax, that makes them e times as likely. Estimates are
    * averages, so that without it new items hardly ever stand on a shortlist.
@@ -152,7 +147,7 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
   checkPath("folder", folder);
   checkPath("dataset", dataset);
   checkPath("output", output);
-  checkPaths("logs", rest.logs);
+  checkLogs("logs", rest.logs);
   const { signal } = rest;
   signal?.throwIfAborted();
   return withModelFolder(output, async (target) => {
@@ -207,14 +202,14 @@ interface NewItems {
   readonly clicks: readonly Click[];
 }
 
-async function newItems(encoding: Encoding, logs: readonly string[], options: ReportedLogOptions): Promise<NewItems> {
+async function newItems(encoding: Encoding, logs: readonly Log[], options: ReportedLogOptions): Promise<NewItems> {
   const { schema, maxLineBytes } = encoding;
   const items = itemVocabulary(encoding);
   const tokens = new TokenTable();
   const lastClicks: Click[] = [];
   const given = logOptionsOf(options);
   const logOptions = { ...given, schema, maxLineBytes: given.maxLineBytes ?? maxLineBytes, withoutClicks: true };
-  await readClickLog(logs, logOptions, ({ clicks }) => {
+  await readLog(logs, logOptions, ({ clicks }) => {
     for (const click of clicks) {
       const token = click[0] as Token;
       if (token !== null && items.idOf(token) === 0) lastClicks[tokens.add(token)] = click;

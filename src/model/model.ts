@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { isMaxLineBytes } from "../data/click_log.js";
 import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
 import { formatJson, hasCode, replaceFile } from "../data/files.js";
 import {
@@ -15,6 +14,7 @@ import {
 import { type FolderKind, replaceFolder, withOutputFolder } from "../data/output_folder.js";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
 import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
+import { isMaxLineBytes } from "../data/sources/read_log.js";
 import { parseStrictJson } from "../data/strict_json.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";

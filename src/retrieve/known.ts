@@ -1,5 +1,6 @@
-import type { ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, type ItemValues, USER_ID, userIdsOf } from "../data/clicks.js";
+import { type Log, sourceOf } from "../data/sources/log.js";
+import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
 import type { Model } from "../model/model.js";
 
@@ -28,7 +29,7 @@ export function isKnownUser(model: Model, clicks: Clicks): (user: number) => boo
 
 /** Says how many users of a log the model does not know, of those that are asked for (all unless given). */
 export async function warnOfUnknown(
-  log: string,
+  log: Log,
   { users }: Clicks,
   isKnown: (user: number) => boolean,
   { onWarning, signal }: Pick<ReportedLogOptions, "onWarning" | "signal">,
@@ -44,7 +45,7 @@ export async function warnOfUnknown(
   }
   if (unknown === 0) return;
   onWarning?.(
-    `${log}: The model knows neither the id nor any click of ${unknown} of ${asked} users: they get what everybody of the same features does`,
+    `${sourceOf(log).name}: The model knows neither the id nor any click of ${unknown} of ${asked} users: they get what everybody of the same features does`,
   );
 }
 

@@ -1,7 +1,8 @@
-import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, encodeUsers } from "../data/clicks.js";
 import { readText } from "../data/files.js";
 import { itemFeatures, timeField } from "../data/schema.js";
+import { type Log, sourceOf } from "../data/sources/log.js";
+import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { clickTimes } from "../data/times.js";
 import { tableOf } from "../data/token_table.js";
 import { Turns } from "../data/turns.js";
@@ -27,8 +28,8 @@ const MINE_OPTIONS: Readonly<Record<keyof MineOptions, true>> = { top: true, sig
 export interface MineUsersOptions extends MineOptions, ReportedLogOptions {
   /** File of user ids, one a line; all users of the training log unless given. */
   readonly users?: string | undefined;
-  /** Click log with the users' histories and features; without it every feature but the user id is `<unk>`. */
-  readonly log?: string | undefined;
+  /** Log, or path of a click log, with the users' histories and features; without it every feature but the user id is `<unk>`. */
+  readonly log?: Log | undefined;
 }
 
 const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
@@ -41,7 +42,7 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
 /**
  * Gives shortlists of users, from the user id alone (the original's infer_user) or from the histories of a log.
  * ERR_OPTION where the model knows no user by id, or none of those that are asked for. Errors of a log are those of
- * `readClickLog`.
+ * `readLog`.
  */
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
@@ -58,7 +59,7 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
       if (index !== undefined && index >= 0) found[index] = 1;
       return index === undefined || index >= 0 ? 1 : 0;
     });
-    if (wanted) checkFound(wanted, (user) => found[only!.find(user)] === 1, `${log} holds`, options);
+    if (wanted) checkFound(wanted, (user) => found[only!.find(user)] === 1, `${sourceOf(log).name} holds`, options);
     await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options, (user) => wantedUsers[user] === 1);
     let user = 0;
     for await (const shortlist of recommendClicks(model, clicks, userIds, { top, signal })) {

@@ -1,6 +1,7 @@
 import { NextClickBatches } from "../data/batches.js";
-import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, encodeUsers } from "../data/clicks.js";
+import type { Log } from "../data/sources/log.js";
+import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkWholeNumber } from "../errors.js";
 import { expectModel, type Model } from "../model/model.js";
@@ -55,7 +56,7 @@ export interface Shortlist {
  * A shortlist for each line of a log, in order: what the user may click after the line's last click. A user without
  * clicks gets what the other features tell. ERR_DIVERGED where scores are not finite.
  */
-export async function* recommend(model: Model, log: string, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
+export async function* recommend(model: Model, log: Log, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("recommend", options, RECOMMEND_OPTIONS);
   expectModel(model);
   const { clicks, userIds } = await encodeUsers(log, model.description, options);

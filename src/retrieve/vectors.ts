@@ -1,8 +1,9 @@
 import { NextClickBatches } from "../data/batches.js";
-import { LOG_OPTIONS, type ReportedLogOptions } from "../data/click_log.js";
 import { encodeUsers } from "../data/clicks.js";
 import { type OutputFile, replaceFiles } from "../data/files.js";
 import { withOutputFiles } from "../data/output_folder.js";
+import type { Log } from "../data/sources/log.js";
+import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkPath, type OptionNames } from "../errors.js";
 import { expectModel, type Model } from "../model/model.js";
@@ -62,15 +63,15 @@ interface VectorRows {
 
 /**
  * Writes the vector of each line's user: what the user may click after the line's last click is near it
- * (docs/math.md#retrieval). ERR_DIVERGED where a vector is not finite; errors of the log are those of `readClickLog`.
+ * (docs/math.md#retrieval). ERR_DIVERGED where a vector is not finite; errors of the log are those of `readLog`.
  */
-export async function writeUserVectors(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
+export async function writeUserVectors(model: Model, log: Log, options: UserVectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
   expectModel(model);
   return withOutputFiles(pathsOf(options), () => writeVectorsOfUsers(model, log, options));
 }
 
-async function writeVectorsOfUsers(model: Model, log: string, options: UserVectorOptions): Promise<VectorReport> {
+async function writeVectorsOfUsers(model: Model, log: Log, options: UserVectorOptions): Promise<VectorReport> {
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
   await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options);
   const { window, windows, userVectorWidth: width } = model.description.config;

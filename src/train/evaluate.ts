@@ -1,5 +1,4 @@
 import { LastClickBatches } from "../data/batches.js";
-import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/click_log.js";
 import {
   type Clicks,
   type EncodedLog,
@@ -9,6 +8,8 @@ import {
   itemVocabulary,
 } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
+import { type Log, sourceOf } from "../data/sources/log.js";
+import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { checkChoice, checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
 import { expectModel, type Model } from "../model/model.js";
 import { LAST_CLICKS, type RankingMetrics } from "../model/training_record.js";
@@ -69,12 +70,12 @@ export interface Evaluation extends RankingMetrics {
 }
 
 /**
- * Leave-last-out on a click log: the last click of each line is the target, the clicks before it the history. All items
+ * Leave-last-out on a log: the last click of each user is the target, the clicks before it the history. All items
  * are ranked, without those that the user has watched. A hit is what a shortlist of `recommend` holds: a target that the model
  * does not know, or that the user has watched before, is a miss, and one of the baselines too. ERR_DATASET where the dataset of
  * the baselines has other items than the model, ERR_DIVERGED where scores are not finite.
  */
-export async function evaluate(model: Model, log: string, options: EvaluateOptions = {}): Promise<Evaluation> {
+export async function evaluate(model: Model, log: Log, options: EvaluateOptions = {}): Promise<Evaluation> {
   checkOptions("evaluate", options, EVALUATE_OPTIONS);
   expectModel(model);
   checkRankingOptions(options);
@@ -113,7 +114,7 @@ function checkItems(model: Model, dataset: Dataset): void {
 
 /** Reads a log to evaluate on; ERR_LOG where no line's last click is known. */
 export async function encodeTestLog(
-  log: string,
+  log: Log,
   encoding: Encoding,
   options: ReportedLogOptions = {},
 ): Promise<EncodedLog> {
@@ -121,7 +122,7 @@ export async function encodeTestLog(
   if (hasKnownTarget(encoded)) return encoded;
   throw new ShortlistError(
     "ERR_LOG",
-    `${log}: The model knows none of the target items: is it a log of the same catalogue?`,
+    `${sourceOf(log).name}: The model knows none of the target items: is it a log of the same catalogue?`,
   );
 }
 

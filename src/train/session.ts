@@ -1,6 +1,7 @@
-import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/click_log.js";
 import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
+import { checkLog, type Log } from "../data/sources/log.js";
+import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { checkChoice, checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { createEngine, ENGINE_OPTIONS, type Engine, type EngineOptions, engineOptionsOf } from "../executors/index.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
@@ -41,8 +42,8 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
    * the learning-rate schedule, which covers all passes of the configuration.
    */
   readonly patience?: number | undefined;
-  /** Click log to evaluate the finished model on: the last click of each line is the target. */
-  readonly testLog?: string | undefined;
+  /** Log, or path of a click log, to evaluate the finished model on: the last click of each user is the target. */
+  readonly testLog?: Log | undefined;
   /** Time every instruction (default false). */
   readonly profile?: boolean | undefined;
   /** Called for every step, some steps at a time. */
@@ -339,7 +340,7 @@ function checkSessionOptions(options: SessionOptions): void {
   checkOptions("TrainingSession.open", options, SESSION_OPTIONS);
   const { dataset, testLog, validation, patience, steps } = options;
   checkPath("dataset", dataset);
-  if (testLog !== undefined) checkPath("testLog", testLog);
+  if (testLog !== undefined) checkLog("testLog", testLog);
   if (validation !== undefined) checkPath("validation", validation);
   if (steps !== undefined) checkWholeNumber("steps", steps, 1);
   if (patience === undefined) return;

@@ -1,7 +1,8 @@
-import type { ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, hasFollowingClick } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { doubtOfSingleClicks } from "../data/doubts.js";
+import { type Log, sourceOf } from "../data/sources/log.js";
+import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { ShortlistError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { LAST_CLICKS } from "../model/training_record.js";
@@ -24,7 +25,7 @@ export interface TrainingData {
 
 export interface TrainingDataOptions extends ReportedLogOptions {
   readonly validation?: string | undefined;
-  readonly testLog?: string | undefined;
+  readonly testLog?: Log | undefined;
 }
 
 /**
@@ -59,7 +60,7 @@ function checkFollowing({ folder }: Dataset, clicks: Clicks, heldOut: boolean): 
 }
 
 async function warnOfTrainedTargets(
-  log: string,
+  log: Log,
   test: Clicks,
   training: Clicks,
   { onWarning, signal }: Pick<ReportedLogOptions, "onWarning" | "signal">,
@@ -67,7 +68,7 @@ async function warnOfTrainedTargets(
   const trained = await countTrainedTargets(test, training, signal);
   if (trained === 0) return;
   onWarning?.(
-    `${log}: ${trained} of ${test.users} targets are trained on, as the same user's clicks after the same clicks: what it measures is no test of the model. Prepare the dataset without them, or hold them out with validation "${LAST_CLICKS}"`,
+    `${sourceOf(log).name}: ${trained} of ${test.users} targets are trained on, as the same user's clicks after the same clicks: what it measures is no test of the model. Prepare the dataset without them, or hold them out with validation "${LAST_CLICKS}"`,
   );
 }
 

@@ -1,7 +1,7 @@
-import type { ReportedLogOptions } from "../data/click_log.js";
 import { type Clicks, holdOutLastClicks } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
+import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { ShortlistError } from "../errors.js";
 import { LAST_CLICKS } from "../model/training_record.js";
 import { type Evaluation, type EvaluationSet, encodeTestLog, hasKnownTarget, hasNewTarget } from "./evaluate.js";

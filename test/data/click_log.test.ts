@@ -3,19 +3,20 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type ClickLogOptions, type LogLine, readClickLog } from "../../src/data/click_log.js";
 import { DEFAULT_MISSING, DEFAULT_SCHEMA, parseSchema } from "../../src/data/schema.js";
+import { type ReadLogOptions, readLog } from "../../src/data/sources/read_log.js";
+import type { LogRow } from "../../src/data/sources/source.js";
 import { expectError, failureOf, withFolder } from "./temporary.js";
 
 const GOOD = "u1\tp\tc\ti1:c1:t1_t2;i2:c2:t3\tphone\n";
 
-async function read(text: string | Buffer, options: Partial<ClickLogOptions> = {}) {
-  const lines: LogLine[] = [];
-  let report: Awaited<ReturnType<typeof readClickLog>> | undefined;
+async function read(text: string | Buffer, options: Partial<ReadLogOptions> = {}) {
+  const lines: LogRow[] = [];
+  let report: Awaited<ReturnType<typeof readLog>> | undefined;
   await withFolder(async (folder) => {
     const path = join(folder, "log.tsv");
     await writeFile(path, text);
-    report = await readClickLog([path], { schema: DEFAULT_SCHEMA, ...options }, (line) => lines.push(line));
+    report = await readLog([path], { schema: DEFAULT_SCHEMA, ...options }, (line) => lines.push(line));
   });
   return { lines, report: report! };
 }
@@ -126,7 +127,7 @@ test("a pipe is read once, and again from its copy", async () => {
     const writer = spawn("sh", ["-c", `printf '\\357\\273\\277%s' "$1" > "$2"`, "sh", GOOD + GOOD, pipe]);
     const users: unknown[] = [];
     for (const _pass of [1, 2]) {
-      const report = await readClickLog([pipe], { schema: DEFAULT_SCHEMA, copies }, ({ userId }) => users.push(userId));
+      const report = await readLog([pipe], { schema: DEFAULT_SCHEMA, copies }, ({ userId }) => users.push(userId));
       assert.equal(report.files, [{ name: "pipe", lines: 2, skipped: 0 }]);
     }
     assert.equal(users, ["u1", "u1", "u1", "u1"]);
@@ -141,14 +142,14 @@ test("a pipe whose writer does not come is given up on a signal", async () => {
     const reason = new Error("enough");
     const controller = new AbortController();
     setTimeout(() => controller.abort(reason), 50);
-    const reading = readClickLog([pipe], { schema: DEFAULT_SCHEMA, signal: controller.signal }, () => {});
+    const reading = readLog([pipe], { schema: DEFAULT_SCHEMA, signal: controller.signal }, () => {});
     assert.is(await failureOf(reading), reason);
   });
 });
 
 test("a line that never ends is refused as soon as it is too long", async () => {
   await expectError(
-    readClickLog(["/dev/zero"], { schema: DEFAULT_SCHEMA, maxLineBytes: 1 << 20 }, () => {}),
+    readLog(["/dev/zero"], { schema: DEFAULT_SCHEMA, maxLineBytes: 1 << 20 }, () => {}),
     "ERR_LOG",
     "/dev/zero:1: Expected at most 1048576 bytes",
   );
@@ -282,20 +283,20 @@ test("reads several files, reports progress, stops on a signal", async () => {
     await writeFile(paths[1]!, GOOD + GOOD);
     const calls: number[][] = [];
     const options = { schema: DEFAULT_SCHEMA, progress: (...call: [number, number]) => calls.push(call) };
-    const report = await readClickLog(paths, options, () => {});
+    const report = await readLog(paths, options, () => {});
     assert.equal(
       report.files.map(({ lines }) => lines),
       [1, 2],
     );
     assert.equal(calls.at(-1), [3 * GOOD.length, 3 * GOOD.length]);
     const signal = AbortSignal.abort(new Error("stopped"));
-    assert.is((await failureOf(readClickLog(paths, { ...options, signal }, () => {}))).message, "stopped");
+    assert.is((await failureOf(readLog(paths, { ...options, signal }, () => {}))).message, "stopped");
   });
 });
 
 test("missing files, folders, empty logs and impossible options are refused", async () => {
   await withFolder(async (folder) => {
-    const readPath = (path: string) => readClickLog([path], { schema: DEFAULT_SCHEMA }, () => {});
+    const readPath = (path: string) => readLog([path], { schema: DEFAULT_SCHEMA }, () => {});
     await expectError(readPath(join(folder, "none.tsv")), "ERR_FILE", /none\.tsv: it does not exist/);
     await expectError(readPath(folder), "ERR_FILE", /it is a folder/);
   });
@@ -306,7 +307,7 @@ test("missing files, folders, empty logs and impossible options are refused", as
     await expectError(read(GOOD, { maxLineBytes }), "ERR_OPTION", "maxLineBytes");
   await expectError(read(GOOD, { onBadLine: "ignore" as "skip" }), "ERR_OPTION", 'received "ignore"');
   await expectError(
-    readClickLog([], { schema: DEFAULT_SCHEMA }, () => {}),
+    readLog([], { schema: DEFAULT_SCHEMA }, () => {}),
     "ERR_OPTION",
     "at least one click log",
   );
@@ -318,7 +319,7 @@ test("an error of the caller is passed on", async () => {
     const failing = () => {
       throw new TypeError("mine");
     };
-    const work = readClickLog([join(folder, "a.tsv")], { schema: DEFAULT_SCHEMA, onBadLine: "skip" }, failing);
+    const work = readLog([join(folder, "a.tsv")], { schema: DEFAULT_SCHEMA, onBadLine: "skip" }, failing);
     assert.is((await failureOf(work)).message, "mine");
   });
 });

@@ -17,7 +17,9 @@ const LOG = [
   "",
 ].join("\n");
 
-async function withLog(work: (folder: string, options: PrepareOptions) => Promise<void>): Promise<void> {
+async function withLog(
+  work: (folder: string, options: PrepareOptions & { readonly logs: readonly string[] }) => Promise<void>,
+): Promise<void> {
   await withFolder(async (folder) => {
     await mkdir(join(folder, "work"));
     await writeFile(join(folder, "log.tsv"), LOG);

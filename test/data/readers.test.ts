@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type LogLine, readClickLog } from "../../src/data/click_log.js";
 import { readSafetensors } from "../../src/data/safetensors.js";
 import type { Schema } from "../../src/data/schema.js";
+import { readLog } from "../../src/data/sources/read_log.js";
+import type { LogRow } from "../../src/data/sources/source.js";
 import { parseStrictJson } from "../../src/data/strict_json.js";
 import { Vocabulary } from "../../src/data/vocabulary.js";
 import { ShortlistError } from "../../src/errors.js";
@@ -403,7 +404,7 @@ const IDS: Readonly<Record<string, readonly string[]>> = {
   tags: ["", "t", "s"],
 };
 
-function describeLine({ tokens, numbers, clicks }: LogLine): string {
+function describeLine({ tokens, numbers, clicks }: LogRow): string {
   const id = (name: string, token: unknown) => Math.max(0, IDS[name]!.indexOf((token as string | null) ?? ""));
   const age = Number.isNaN(numbers[0]) ? 0 : numbers[0]!;
   const [bits] = new Uint32Array(Float32Array.of(age).buffer);
@@ -421,9 +422,9 @@ test("lines of click logs", () => {
     .filter((line) => line.length > 0 && line.toString() !== "\r" && line.toString() !== "\ufeff");
   return compare("line", inputs, async (input) => {
     writeFileSync(path, Buffer.concat([input, Buffer.from("\n")]));
-    const lines: LogLine[] = [];
+    const lines: LogRow[] = [];
     const options = { schema: SCHEMA, maxLineBytes: 1000, withoutClicks: true };
-    await readClickLog([path], options, (line) => lines.push(line)).catch((error) => {
+    await readLog([path], options, (line) => lines.push(line)).catch((error) => {
       // A log whose times fall is refused as a whole; its lines are read.
       if (lines.length === 0) throw error;
     });

@@ -2,9 +2,9 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readClickLog } from "../../src/data/click_log.js";
 import { DEFAULT_SCHEMA } from "../../src/data/schema.js";
 import { simulate } from "../../src/data/simulate.js";
+import { readLog } from "../../src/data/sources/read_log.js";
 import { expectError, withFolder } from "./temporary.js";
 
 interface User {
@@ -42,7 +42,7 @@ test("writes logs that fit together, with new items only", async () => {
       assert.is(new Set(items).size, items.length, "no item twice");
       assert.ok(items.length >= 3);
     });
-    const report = await readClickLog([test], { schema: DEFAULT_SCHEMA }, () => {});
+    const report = await readLog([test], { schema: DEFAULT_SCHEMA }, () => {});
     assert.is(report.clicks, clicks + 500);
     assert.ok(tested.some(({ fields }) => fields.includes("NULL")));
   });

@@ -2,9 +2,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readClickLog } from "../../src/data/click_log.js";
 import { prepareDataset } from "../../src/data/dataset.js";
 import { parseSchema } from "../../src/data/schema.js";
+import { readLog } from "../../src/data/sources/read_log.js";
 import { clickTimes } from "../../src/data/times.js";
 import { expectError, withFolder } from "./temporary.js";
 
@@ -58,12 +58,12 @@ const SCHEMA = parseSchema({
 });
 
 async function report(lines: readonly (readonly (number | "")[])[]) {
-  let result: Awaited<ReturnType<typeof readClickLog>>["unordered"];
+  let result: Awaited<ReturnType<typeof readLog>>["unordered"];
   await withFolder(async (folder) => {
     const log = join(folder, "log.tsv");
     const text = lines.map((times, u) => `u${u}\t${times.map((time, i) => `i${i}:${time}`).join(";")}\n`);
     await writeFile(log, text.join(""));
-    result = (await readClickLog([log], { schema: SCHEMA }, () => {})).unordered;
+    result = (await readLog([log], { schema: SCHEMA }, () => {})).unordered;
     if (result) result = { ...result, first: result.first.slice(folder.length + 1) };
   });
   return result;

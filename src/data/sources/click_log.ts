@@ -2,234 +2,79 @@ import { isUtf8 } from "node:buffer";
 import { constants, openSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { Socket } from "node:net";
-import { basename, join } from "node:path";
-import { checkChoice, checkOptions, checkPaths, ShortlistError } from "../errors.js";
-import { exists, fileError } from "./files.js";
-import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "./schema.js";
-import { ClickOrder, type OrderReport } from "./times.js";
-import { Turns } from "./turns.js";
+import { basename } from "node:path";
+import { ShortlistError } from "../../errors.js";
+import { exists, fileError } from "../files.js";
+import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "../schema.js";
+import type { Click, LogRow, LogSource, RowBinding, Token } from "./source.js";
 
-/** A value of the log; null stands for an empty field, `<unk>` or a word that the schema counts as missing. */
-export type Token = string | null;
-
-/** One click without its time: a token for each item feature of the schema, a list for a multi-valued one (never empty). */
-export type Click = readonly (Token | readonly Token[])[];
-
-/** One line of a log: a user. */
-export interface LogLine {
-  /** The token of the column named `user_id` (whatever its kind); undefined where the schema has none. */
-  readonly userId: Token | undefined;
-  /** Of the categorical user features, in schema order. */
-  readonly tokens: readonly Token[];
-  /** Of the number features, in schema order; NaN where missing. */
-  readonly numbers: readonly number[];
-  /**
-   * Oldest first, at least one unless `withoutClicks`. Equal clicks are mostly the same object, so that work on one can be
-   * kept.
-   */
-  readonly clicks: readonly Click[];
-  /** Of each click, NaN where missing; empty where the schema has no time. */
-  readonly times: readonly number[];
-}
-
-/** What every function that reads a click log takes. */
-export interface LogOptions {
-  /** "fail" (the default) throws at the first line that cannot be read, "skip" counts and lists them. */
-  readonly onBadLine?: "fail" | "skip" | undefined;
-  /**
-   * Longest line that is read: a broken file must not fill the memory. Unless given, that of the dataset, which a model
-   * keeps, and 16 MiB where a dataset is made.
-   */
-  readonly maxLineBytes?: number | undefined;
-  /** Called with what looks wrong and does not stop the work, such as clicks that go back in time or unknown users. */
-  readonly onWarning?: ((message: string) => void) | undefined;
-  /** Stops the work; it rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What functions take that read a log on the way to something else. */
-export interface ReportedLogOptions extends LogOptions {
-  /** Called once the log is read: how many lines there were, and which ones were left out. */
-  readonly onReport?: ((report: LogReport) => void) | undefined;
-}
-
-/** What `readClickLog` takes. */
-export interface ClickLogOptions extends ReportedLogOptions {
-  /** The form of the log. */
-  readonly schema: Schema;
-  /** Take users whose column of clicks is missing: their history is empty. Otherwise such a line cannot be read. */
-  readonly withoutClicks?: boolean | undefined;
-  /**
-   * Folder for copies of what can be read only once, such as a pipe: the first reading writes them, the next one reads
-   * them. Without it such a log is read and gone.
-   */
-  readonly copies?: string | undefined;
-  /** Called now and then with the bytes read so far and the bytes of all files. */
-  readonly progress?: ((bytes: number, totalBytes: number) => void) | undefined;
-}
-
-/** What was found in logs: how much of them could be read. */
-export interface LogReport {
-  /** The base name, usable lines and skipped lines of each file. */
-  readonly files: readonly { readonly name: string; readonly lines: number; readonly skipped: number }[];
-  /** The usable lines, each a user. */
-  readonly lines: number;
-  /** The clicks of the usable lines. */
-  readonly clicks: number;
-  /** The usable lines of users without clicks. */
-  readonly withoutClicks: number;
-  /** The lines that were left out. */
-  readonly skipped: number;
-  /** What was wrong with the first 20 lines that were left out. */
-  readonly badLines: readonly string[];
-  /** How many clicks are older than the one before them, if there are any. */
-  readonly unordered?: OrderReport | undefined;
-}
-
-const BASIC_LOG_OPTIONS: Readonly<Record<keyof LogOptions, true>> = {
-  onBadLine: true,
-  maxLineBytes: true,
-  onWarning: true,
-  signal: true,
-};
-export const LOG_OPTIONS: Readonly<Record<keyof ReportedLogOptions, true>> = { ...BASIC_LOG_OPTIONS, onReport: true };
-/** The options of `readClickLog`. */
-export const CLICK_LOG_OPTIONS: Readonly<Record<keyof ClickLogOptions, true>> = {
-  ...LOG_OPTIONS,
-  schema: true,
-  withoutClicks: true,
-  copies: true,
-  progress: true,
-};
-
-/** A history of about a million clicks. */
-export const DEFAULT_MAX_LINE_BYTES = 16 * 1024 * 1024;
-/** A line becomes a string, and Node's strings end at 2²⁹ characters. */
-const LARGEST_MAX_LINE_BYTES = 2 ** 28;
 const CHUNK_BYTES = 1024 * 1024;
 /** Read between two looks at the clock. */
 const SLICE_BYTES = 16 * 1024;
-const LISTED_BAD_LINES = 20;
 const KEPT_CLICKS = 1 << 20;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
- * Reads click logs line by line and calls `onLine` with each usable line (docs/click_log.md). A line that cannot be read is
- * ERR_LOG with file, line and field; so are logs without any usable line, and those whose times say that they hold the newest
- * click first. Each log is opened once, so a pipe is as good as a file.
+ * A click log in a file or pipe: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`, their
+ * fields between `:`, several values of a field between `_`. Its rows are its lines.
  */
-export async function readClickLog(
-  files: readonly string[],
-  options: ClickLogOptions,
-  onLine: (line: LogLine) => void,
-): Promise<LogReport> {
-  const { onBadLine = "fail", maxLineBytes = DEFAULT_MAX_LINE_BYTES, copies, progress, signal } = options;
-  checkOptions("readClickLog", options, CLICK_LOG_OPTIONS);
-  checkLogOptions(options);
-  checkPaths("logs", files);
-  if (files.length === 0) throw new ShortlistError("ERR_OPTION", "Expected at least one click log but received none");
-  signal?.throwIfAborted();
-  const parser = new LineParser(options);
-  const order = new ClickOrder();
-  const badLines: string[] = [];
-  const reports: { name: string; lines: number; skipped: number }[] = [];
-  let clicks = 0;
-  let withoutClicks = 0;
-  let bytesRead = 0;
-  const totalBytes = await sumOfSizes(files);
-  const turns = new Turns(signal);
-
-  for (const [i, file] of files.entries()) {
-    const report = { name: basename(file), lines: 0, skipped: 0 };
-    reports.push(report);
-    const readLine = (bytes: Buffer | undefined, number: number) => {
-      try {
-        if (!bytes)
-          throw new BadLine(`Expected at most ${maxLineBytes} bytes in a line (--max-line-bytes) but received more`);
-        const line = parser.parse(bytes);
-        report.lines++;
-        clicks += line.clicks.length;
-        if (line.clicks.length === 0) withoutClicks++;
-        order.add(line.times, () => `${file}:${number}`);
-        onLine(line);
-      } catch (error) {
-        if (!(error instanceof BadLine)) throw error;
-        const message = `${file}:${number}: ${error.message}`;
-        if (onBadLine === "fail") throw new ShortlistError("ERR_LOG", message);
-        report.skipped++;
-        if (badLines.length < LISTED_BAD_LINES) badLines.push(message);
+export function clickLog(path: string): LogSource {
+  return {
+    name: path,
+    label: basename(path),
+    size: () => sizeOf(path),
+    where: (line) => `${path}:${line}`,
+    read: async (binding, sink, { copy, signal }) => {
+      const parser = parserFor(binding);
+      const splitter = new LineSplitter(binding.maxLineBytes, (bytes, number) => {
+        let row: LogRow;
+        try {
+          if (!bytes) throw new BadLine(tooLong(binding));
+          row = parser.parse(bytes);
+        } catch (error) {
+          if (!(error instanceof BadLine)) throw error;
+          sink.bad(number, error.message);
+          return;
+        }
+        sink.row(row, number);
+      });
+      for await (const chunk of chunksOf(path, copy, signal)) {
+        signal?.throwIfAborted();
+        for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
+          splitter.push(chunk.subarray(start, start + SLICE_BYTES));
+          const pause = sink.pause();
+          if (pause) await pause;
+        }
+        sink.progress(chunk.length);
       }
-    };
-    const splitter = new LineSplitter(maxLineBytes, readLine);
-    for await (const chunk of chunksOf(file, copies && join(copies, `log-${i + 1}`), signal)) {
-      signal?.throwIfAborted();
-      for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
-        splitter.push(chunk.subarray(start, start + SLICE_BYTES));
-        if (turns.isDue) await turns.take();
-      }
-      bytesRead += chunk.length;
-      progress?.(bytesRead, Math.max(bytesRead, totalBytes));
-    }
-    splitter.end();
-  }
-
-  const sum = (key: "lines" | "skipped") => reports.reduce((total, report) => total + report[key], 0);
-  const [lines, skipped] = [sum("lines"), sum("skipped")];
-  if (lines === 0) {
-    const why = skipped > 0 ? ` (skipped ${skipped}, the first: ${badLines[0]})` : "";
-    throw new ShortlistError(
-      "ERR_LOG",
-      `${files.join(", ")}: Expected at least one usable line but received none${why}`,
-    );
-  }
-  const unordered = order.report(files, lines);
-  if (unordered) options.onWarning?.(describeUnordered(unordered, lines));
-  const report = { files: reports, lines, clicks, withoutClicks, skipped, badLines, ...(unordered && { unordered }) };
-  options.onReport?.(report);
-  return report;
+      splitter.end();
+    },
+  };
 }
 
-/** The options of `ReportedLogOptions` among others. */
-export function logOptionsOf(options: ReportedLogOptions): ReportedLogOptions {
-  const { onBadLine, maxLineBytes, onWarning, signal, onReport } = options;
-  return { onBadLine, maxLineBytes, onWarning, signal, onReport };
+/** Logs of one reading share a parser, and with it the clicks that it has seen. */
+const parsers = new WeakMap<RowBinding, LineParser>();
+
+function parserFor(binding: RowBinding): LineParser {
+  const parser = parsers.get(binding) ?? new LineParser(binding);
+  parsers.set(binding, parser);
+  return parser;
 }
 
-function describeUnordered({ lines, clicks, first }: OrderReport, all: number): string {
-  return `clicks go back in time in ${lines} of ${all} lines, ${clicks} clicks in all (the first: ${first}): the oldest click comes first`;
+function tooLong({ maxLineBytes }: RowBinding): string {
+  return `Expected at most ${maxLineBytes} bytes in a line (--max-line-bytes) but received more`;
 }
 
-/** Throws ERR_OPTION unless logs can be read with these options. */
-export function checkLogOptions({ onBadLine, maxLineBytes }: LogOptions): void {
-  if (onBadLine !== undefined) checkChoice("onBadLine", onBadLine, ["fail", "skip"]);
-  if (!isMaxLineBytes(maxLineBytes)) {
-    throw new ShortlistError(
-      "ERR_OPTION",
-      `Expected maxLineBytes to be a whole number from 1 to ${LARGEST_MAX_LINE_BYTES} but received ${maxLineBytes}`,
-    );
-  }
-}
-
-/** Whether this is undefined or an allowed longest line. */
-export function isMaxLineBytes(value: unknown): value is number | undefined {
-  const isAllowed = (bytes: number) => Number.isSafeInteger(bytes) && bytes >= 1 && bytes <= LARGEST_MAX_LINE_BYTES;
-  return value === undefined || (typeof value === "number" && isAllowed(value));
-}
-
-/** What is wrong with a line; the reader adds file and line. */
+/** What is wrong with a line; the sink adds file and line. */
 class BadLine extends Error {}
 
 /** Nothing is opened for it: a pipe that is opened and closed again breaks its writer. */
-async function sumOfSizes(files: readonly string[]): Promise<number> {
-  let sum = 0;
-  for (const path of files) {
-    const found = await stat(path).catch((error) => {
-      throw fileError("read the click log", path, error);
-    });
-    if (found.isDirectory()) throw new ShortlistError("ERR_FILE", `Cannot read the click log ${path}: it is a folder`);
-    if (found.isFile()) sum += found.size;
-  }
-  return sum;
+async function sizeOf(path: string): Promise<number> {
+  const found = await stat(path).catch((error) => {
+    throw fileError("read the click log", path, error);
+  });
+  if (found.isDirectory()) throw new ShortlistError("ERR_FILE", `Cannot read the click log ${path}: it is a folder`);
+  return found.isFile() ? found.size : 0;
 }
 
 /**
@@ -358,7 +203,7 @@ function isCompressed(bytes: Buffer): boolean {
   return (bytes[0] === 0x1f && bytes[1] === 0x8b) || bytes.subarray(0, 4).equals(Buffer.of(0x28, 0xb5, 0x2f, 0xfd));
 }
 
-/** Turns the bytes of a line into tokens, after the schema. */
+/** Turns the bytes of a line into a row, after the schema. */
 class LineParser {
   readonly #schema: Schema;
   readonly #withoutClicks: boolean;
@@ -376,7 +221,7 @@ class LineParser {
   /** Clicks that were seen, by their text without the time: most clicks of a log are repeats. */
   readonly #seen = new Map<string, Click>();
 
-  constructor({ schema, withoutClicks = false }: Pick<ClickLogOptions, "schema" | "withoutClicks">) {
+  constructor({ schema, withoutClicks }: RowBinding) {
     this.#schema = schema;
     this.#withoutClicks = withoutClicks;
     this.#missing = missingWords(schema);
@@ -391,7 +236,7 @@ class LineParser {
     this.#time = timeField(schema);
   }
 
-  parse(bytes: Buffer): LogLine {
+  parse(bytes: Buffer): LogRow {
     const { columns } = this.#schema;
     if (bytes.length === 0) throw new BadLine(`Expected ${columns.length} fields but received an empty line`);
     if (!isUtf8(bytes))
@@ -424,7 +269,7 @@ class LineParser {
     return this.#fail(column, Number.isNaN(number) ? "a number" : "a number that float32 can hold", quote(text));
   }
 
-  #toClicks(text: string): Pick<LogLine, "clicks" | "times"> {
+  #toClicks(text: string): Pick<LogRow, "clicks" | "times"> {
     if (this.#toToken(text) === null) {
       if (this.#withoutClicks) return { clicks: [], times: [] };
       this.#fail(this.#clicks, `clicks ${this.#clickForm}`, quote(text));
