@@ -107,6 +107,7 @@ export { type PassJudgement, type SessionOptions, type SessionState, TrainingSes
 export { type PassResult, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
 export type { TrainingTensor } from "./train/training_network.js";
 export { TransitionRanking } from "./train/transitions.js";
+export type { HeldOutValidation, LogValidation, Validation } from "./train/validation.js";
 export type { Trial } from "./tune/results.js";
 export { type Choice, parseSpace, readSpace, type SearchSpace, type Settings } from "./tune/space.js";
 export { type TuneOptions, type TuneProgress, type TuneReport, tune } from "./tune/tune.js";

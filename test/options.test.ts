@@ -54,7 +54,8 @@ async function withSession(
   signal: AbortSignal | undefined,
   work: (session: TrainingSession) => Promise<unknown>,
 ): Promise<void> {
-  const options = { dataset: at("dataset"), set: [...SMALL, "passes=2"], validation: "last", testLog: at("log.tsv") };
+  const validation = { heldOut: "last-clicks" } as const;
+  const options = { dataset: at("dataset"), set: [...SMALL, "passes=2"], validation, testLog: at("log.tsv") };
   const session = await TrainingSession.open({ ...options, threads: 1, signal });
   try {
     await work(session);
@@ -338,6 +339,7 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
     const [folder, dataset, opened] = [at("model"), at("dataset"), await openDataset(at("dataset"))];
     const space = parseSpace({ learningRate: [0.001, 0.01] });
     const set = [...SMALL, "passes=2"];
+    const validation = { heldOut: "last-clicks" } as const;
     const output = at("output");
     const calls: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
       simulate: (signal) => simulate({ output, users: 200, items: 50, signal }),
@@ -345,7 +347,7 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
       encodeLog: (signal) => encodeLog([log], opened, { signal }),
       prepareDataset: (signal) => prepareDataset({ logs: [log], output, schema, featureAppearLimit: 0, signal }),
       openDataset: (signal) => openDataset(dataset, { signal }),
-      train: (signal) => train({ dataset, output, set, validation: "last", testLog: log, threads: 1, signal }),
+      train: (signal) => train({ dataset, output, set, validation, testLog: log, threads: 1, signal }),
       "TrainingSession.open": (signal) => withSession(at, signal, async () => {}),
       "TrainingSession#run": (signal) => withSession(at, signal, (session) => session.run()),
       "TrainingSession#judge": (signal) =>

@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Validation } from "../index.js";
 
 /** A parser of whole numbers of at least `min`, for commander. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -21,6 +23,15 @@ export function path(text: string): string {
 /** `path` for an argument that may be given several times. */
 export function paths(text: string, before: readonly string[] = []): string[] {
   return [...before, path(text)];
+}
+
+/** What passes are compared by: `last`, or the path of a click log. A log that is named last is given as ./last. */
+export function validation(text: string): Validation {
+  if (path(text) === "last") return { heldOut: "last-clicks" };
+  if (!existsSync(text)) {
+    throw new InvalidArgumentError(`Expected "last" or a click log but there is no file ${text}.`);
+  }
+  return { log: text };
 }
 
 export function finiteNumber(text: string): number {

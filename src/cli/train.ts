@@ -1,11 +1,12 @@
 import { Command, Option } from "commander";
-import { PRESETS, readConfig, type TrainingProfile, train } from "../index.js";
+import { PRESETS, readConfig, type TrainingProfile, train, type Validation } from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
 import {
   type EngineFlags,
   type LogFlags,
   path,
   seedNumber,
+  validation,
   wholeNumber,
   withEngineFlags,
   withLogFlags,
@@ -19,7 +20,7 @@ interface Flags extends EngineFlags, LogFlags {
   readonly preset: string;
   readonly config?: string;
   readonly set: readonly string[];
-  readonly validation?: string;
+  readonly validation?: Validation;
   readonly patience?: number;
   readonly test?: string;
   readonly window?: number;
@@ -56,7 +57,7 @@ export function trainCommand(): Command {
       "--validation <what>",
       "after every pass, evaluate on each user's last click, held out from training (last), or on the last clicks of a " +
         "click log; the model of the pass with the best NDCG@10 is kept",
-      path,
+      validation,
     )
     .option(
       "--patience <n>",

@@ -16,7 +16,7 @@ import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
 import { openTrainingData, type TrainingData } from "./training_data.js";
 import { TrainingNetwork, type TrainingTensor } from "./training_network.js";
-import { criterionOf } from "./validation.js";
+import { checkValidation, criterionOf, type Validation } from "./validation.js";
 
 /** The options of a log are those of `validation` and `testLog`. */
 export interface SessionOptions extends EngineOptions, ReportedLogOptions {
@@ -33,10 +33,10 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
   /** 1 unless given. The same seed gives the same model, bit for bit, on any number of threads. */
   readonly seed?: number | undefined;
   /**
-   * What passes are compared by, with NDCG@10: "last", each user's last click, which is held out from training, or the last
-   * clicks of this click log.
+   * What passes are compared by, with NDCG@10: each user's last click, which is held out from training, or the last clicks of
+   * a log. Without it, the last pass counts as the best.
    */
-  readonly validation?: string | undefined;
+  readonly validation?: Validation | undefined;
   /**
    * Stop after so many passes without a better NDCG@10 (default 2; 0: never). Needs `validation`. Early stopping does not change
    * the learning-rate schedule, which covers all passes of the configuration.
@@ -341,7 +341,7 @@ function checkSessionOptions(options: SessionOptions): void {
   const { dataset, testLog, validation, patience, steps } = options;
   checkPath("dataset", dataset);
   if (testLog !== undefined) checkLog("testLog", testLog);
-  if (validation !== undefined) checkPath("validation", validation);
+  if (validation !== undefined) checkValidation(validation);
   if (steps !== undefined) checkWholeNumber("steps", steps, 1);
   if (patience === undefined) return;
   if (validation === undefined) {

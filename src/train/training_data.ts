@@ -5,10 +5,9 @@ import { type Log, sourceOf } from "../data/sources/log.js";
 import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { ShortlistError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
-import { LAST_CLICKS } from "../model/training_record.js";
 import { type EvaluationSet, encodeTestLog } from "./evaluate.js";
 import { countTrainedTargets } from "./trained_targets.js";
-import { openValidation } from "./validation.js";
+import { openValidation, type Validation } from "./validation.js";
 
 /** What a session learns from, and what it is evaluated on. */
 export interface TrainingData {
@@ -24,7 +23,7 @@ export interface TrainingData {
 }
 
 export interface TrainingDataOptions extends ReportedLogOptions {
-  readonly validation?: string | undefined;
+  readonly validation?: Validation | undefined;
   readonly testLog?: Log | undefined;
 }
 
@@ -38,15 +37,17 @@ export async function openTrainingData(
   config: ModelConfig,
   options: TrainingDataOptions,
 ): Promise<TrainingData> {
-  const { validation: source, testLog, onWarning } = options;
+  const { testLog, onWarning } = options;
   checkTimes(config, dataset);
-  const validation = source === undefined ? undefined : await openValidation(source, dataset, options);
+  const validation = options.validation && (await openValidation(options.validation, dataset, options));
   const test = testLog === undefined ? undefined : await encodeTestLog(testLog, dataset, options);
   const { trainingClicks: clicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
   checkFollowing(dataset, clicks, heldOut);
   for (const doubt of doubtOfSingleClicks(clicks)) onWarning?.(`${dataset.folder}: ${doubt}`);
   if (test) await warnOfTrainedTargets(testLog!, test.clicks, clicks, options);
-  if (validation && !heldOut) await warnOfTrainedTargets(source!, validation.evaluationSet.clicks, clicks, options);
+  if (validation && options.validation && "log" in options.validation) {
+    await warnOfTrainedTargets(options.validation.log, validation.evaluationSet.clicks, clicks, options);
+  }
   return { dataset, clicks, heldOut, validation: validation?.evaluationSet, test };
 }
 
@@ -68,7 +69,7 @@ async function warnOfTrainedTargets(
   const trained = await countTrainedTargets(test, training, signal);
   if (trained === 0) return;
   onWarning?.(
-    `${sourceOf(log).name}: ${trained} of ${test.users} targets are trained on, as the same user's clicks after the same clicks: what it measures is no test of the model. Prepare the dataset without them, or hold them out with validation "${LAST_CLICKS}"`,
+    `${sourceOf(log).name}: ${trained} of ${test.users} targets are trained on, as the same user's clicks after the same clicks: what it measures is no test of the model. Prepare the dataset without them, or hold them out: --validation last, { heldOut: "last-clicks" }`,
   );
 }
 

@@ -5,7 +5,6 @@ import { openDataset } from "../data/dataset.js";
 import { whileUnfinished } from "../data/unfinished.js";
 import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { type ModelConfig, resolveConfig } from "../model/config.js";
-import { LAST_CLICKS } from "../model/training_record.js";
 import { type TrainOptions, train } from "../train/trainer.js";
 import { rankTrials, SearchFolder, type Trial } from "./results.js";
 import { checkSpace, drawTrials, type SearchSpace, type Settings } from "./space.js";
@@ -202,7 +201,7 @@ class Search {
     await rm(output, { recursive: true, force: true });
     const finish = whileUnfinished(() => rmSync(output, { recursive: true, force: true }));
     try {
-      const { validation } = await train({ ...shared, output, set, validation: LAST_CLICKS });
+      const { validation } = await train({ ...shared, output, set, validation: { heldOut: "last-clicks" } });
       const { pass, hitRate, ndcg, mrr } = validation!;
       return { validation: { pass, hitRate, ndcg, mrr } };
     } catch (error) {

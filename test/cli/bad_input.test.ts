@@ -140,7 +140,7 @@ test("configurations: misspelled key, wrong type, size of zero, broken file", ()
   fails(train("--validation", "last", "--patience", "-1"), "--patience", "at least 0");
   fails(train("--validation", "last", "--patience", "few"), "--patience", "few");
   fails(train("--patience", "2"), "validation");
-  fails(train("--validation", at("missing.tsv")), '"last" or a click log', "missing.tsv");
+  fails(train("--validation", at("missing.tsv")), 'Expected "last" or a click log', "missing.tsv");
 });
 
 test("a model file cut short, or with a wrong shape", async () => {

@@ -110,6 +110,18 @@ test("--validation: a line a pass on stderr, the best pass in --json", () => {
   assert.match(stderr, "600 users, MRR ");
 });
 
+test("--validation last holds clicks out, ./last is a log of that name", () => {
+  writeFileSync(at("last"), readFileSync(at("test.tsv")));
+  const heldOut = (what: string) => {
+    const flags = ["--output", at("by-last"), ...TRAIN, "--steps", "2", "--validation", what];
+    const { status, stderr } = run(["train", at("dataset"), ...flags], {}, folder);
+    assert.is(status, 0, stderr);
+    return JSON.parse(readFileSync(at("by-last/config.json"), "utf8")).training.heldOut;
+  };
+  assert.is(heldOut("last"), "last");
+  assert.is(heldOut("./last"), undefined);
+});
+
 test("same seed, same bits: again, and on 1 and 2 threads; another seed, other bits", () => {
   const weights = (name: string, ...flags: string[]) => {
     succeed("train", at("dataset"), "--output", at(name), ...TRAIN, "--steps", "12", ...flags);

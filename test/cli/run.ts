@@ -13,9 +13,14 @@ export interface CommandResult {
 }
 
 /** Runs the command line as a person would. */
-export function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): CommandResult {
+export function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  cwd: string = process.cwd(),
+): CommandResult {
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
     encoding: "utf8",
+    cwd,
     env: { ...process.env, ...env },
     maxBuffer: 1 << 28,
   });

@@ -44,7 +44,7 @@ test.before(async () => {
   await prepare("log.tsv", "dataset");
   await prepare("history.tsv", "dataset-history");
   await trainSmall("model");
-  await trainSmall("held-out", { validation: "last", patience: 0 });
+  await trainSmall("held-out", { validation: { heldOut: "last-clicks" }, patience: 0 });
 });
 
 const prepare = (log: string, output: string, featureAppearLimit = 0) =>
@@ -102,9 +102,9 @@ test("where every target was watched nobody hits, neither the model nor the base
 test("validation and search refuse targets of which no pass could hit one", async () => {
   await prepare("repeats.tsv", "dataset-repeats");
   const nothing = "every last click that is known stands in its user's history";
-  await expectError(trainSmall("none", { validation: at("repeats.tsv") }), "ERR_LOG", nothing);
+  await expectError(trainSmall("none", { validation: { log: at("repeats.tsv") } }), "ERR_LOG", nothing);
   const dataset = at("dataset-repeats");
-  await expectError(trainSmall("none", { dataset, validation: "last" }), "ERR_DATASET", nothing);
+  await expectError(trainSmall("none", { dataset, validation: { heldOut: "last-clicks" } }), "ERR_DATASET", nothing);
   const search = tune({
     dataset,
     space: parseSpace({ learningRate: [0.1] }),
@@ -155,9 +155,9 @@ test("a test log that is trained on is said, with its count", async () => {
   const report = await trainSmall("leaked", { testLog: at("log.tsv"), onWarning });
   assert.is(report.evaluation!.trainedTargets, USERS);
   assert.match(warnings.splice(0).join("\n"), `log.tsv: ${USERS} of ${USERS} targets are trained on`);
-  await trainSmall("leaked", { validation: at("log.tsv"), onWarning });
+  await trainSmall("leaked", { validation: { log: at("log.tsv") }, onWarning });
   assert.match(warnings.splice(0).join("\n"), `log.tsv: ${USERS} of ${USERS} targets are trained on`);
-  await trainSmall("leaked", { validation: "last", testLog: at("log.tsv"), onWarning });
+  await trainSmall("leaked", { validation: { heldOut: "last-clicks" }, testLog: at("log.tsv"), onWarning });
   await trainSmall("leaked", { dataset: at("dataset-history"), testLog: at("log.tsv"), onWarning });
   assert.equal(warnings, []);
   const flags = ["--set", ...SET, "--output", at("leaked"), "--test", at("log.tsv")];

@@ -64,7 +64,12 @@ test("stores find the first element that is not finite, wherever it is", () => {
 });
 
 test("weights that are not finite after a pass end training; no model is left under the output's name", async () => {
-  for (const options of [{}, { validation: "last" }, { testLog: at("log.tsv"), steps: 1 }]) {
+  const cases: Partial<TrainOptions>[] = [
+    {},
+    { validation: { heldOut: "last-clicks" } },
+    { testLog: at("log.tsv"), steps: 1 },
+  ];
+  for (const options of cases) {
     const work = trainSmall("diverged", { set: [...SGD, "learningRate=3e38"], ...options });
     await expectError(
       work,

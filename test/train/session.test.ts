@@ -74,7 +74,7 @@ for (const [name, options] of Object.entries(NETWORKS)) {
   test(`two sessions that copy their state go on as one, bit for bit: ${name}`, async () => {
     let expected = new Map<string, string>();
     let afterOnePass = new Map<string, string>();
-    await withSession({ ...options, validation: "last" }, async (session) => {
+    await withSession({ ...options, validation: { heldOut: "last-clicks" } }, async (session) => {
       await session.run();
       await session.judge();
       afterOnePass = tensorsOf(session);
@@ -84,7 +84,7 @@ for (const [name, options] of Object.entries(NETWORKS)) {
     });
     for (const steps of [undefined, 3]) {
       let state: SessionState | undefined;
-      await withSession({ ...options, validation: "last", threads: 1 }, async (session) => {
+      await withSession({ ...options, validation: { heldOut: "last-clicks" }, threads: 1 }, async (session) => {
         await session.run({ steps });
         if (steps === undefined) {
           await session.judge();
@@ -92,7 +92,7 @@ for (const [name, options] of Object.entries(NETWORKS)) {
         }
         state = copyOf(session.state());
       });
-      await withSession({ ...options, validation: "last" }, async (session) => {
+      await withSession({ ...options, validation: { heldOut: "last-clicks" } }, async (session) => {
         await session.restore(state!);
         assert.equal(session.position, state!.position);
         if (steps !== undefined) {
@@ -140,11 +140,11 @@ test("a session's state names every tensor that a training step keeps, with its 
 test("saving and evaluating inside a pass changes nothing of what follows", async () => {
   for (const options of [NETWORKS["paddle: lazy decay"]!, NETWORKS["default: tied, composed item vectors"]!]) {
     let expected = new Map<string, string>();
-    await withSession({ ...options, validation: "last" }, async (session) => {
+    await withSession({ ...options, validation: { heldOut: "last-clicks" } }, async (session) => {
       await session.run();
       expected = tensorsOf(session);
     });
-    await withSession({ ...options, validation: "last" }, async (session) => {
+    await withSession({ ...options, validation: { heldOut: "last-clicks" } }, async (session) => {
       for (let i = 0; i < 3; i++) {
         await session.run({ steps: 2 });
         const evaluation = await session.evaluate("validation");

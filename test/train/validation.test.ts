@@ -104,7 +104,7 @@ test("--validation last trains as on the log cut off, bit for bit, and judges as
   const description = JSON.parse(await readFile(at("cut/dataset.json"), "utf8"));
   await writeFile(at("cut/dataset.json"), JSON.stringify({ ...description, clicks: clicks.clicks }));
 
-  const report = await trainSmall("held-out", { validation: "last", patience: 0 });
+  const report = await trainSmall("held-out", { validation: { heldOut: "last-clicks" }, patience: 0 });
   await trainSmall("on-cut", { dataset: at("cut") });
   for (const pass of [1, 2]) {
     assert.ok((await weights(`held-out/pass-${pass}`)).equals(await weights(`on-cut/pass-${pass}`)), `pass ${pass}`);
@@ -127,19 +127,19 @@ test("users of one click are learnt from, and not judged", async () => {
   const lines = ["u1\tp\tc\ta:x:t\tm", "u2\tp\tc\ta:x:t;b:x:t\tm", "u3\tp\tc\tb:x:t;a:x:t;b:x:t\tm"];
   await writeFile(at("few.tsv"), `${lines.join("\n")}\n`);
   await prepareDataset({ logs: [at("few.tsv")], output: at("few"), featureAppearLimit: 0 });
-  const report = await trainSmall("few-model", { dataset: at("few"), validation: "last" });
+  const report = await trainSmall("few-model", { dataset: at("few"), validation: { heldOut: "last-clicks" } });
   assert.is(report.validation!.users, 2);
   assert.is(report.samples / report.passes, 1 + 1 + 2);
 
   await writeFile(at("single.tsv"), `${lines[0]}\n`);
   await prepareDataset({ logs: [at("single.tsv")], output: at("single"), featureAppearLimit: 0 });
-  const single = trainSmall("none", { dataset: at("single"), validation: "last" });
+  const single = trainSmall("none", { dataset: at("single"), validation: { heldOut: "last-clicks" } });
   await expectError(single, "ERR_DATASET", "nothing to hold out");
 });
 
 test("a log to validate on is not learnt from", async () => {
   await trainSmall("plain", { set: ["passes=3"] });
-  const report = await trainSmall("by-log", { set: ["passes=3"], validation: at("test.tsv"), patience: 0 });
+  const report = await trainSmall("by-log", { set: ["passes=3"], validation: { log: at("test.tsv") }, patience: 0 });
   assert.is(report.passes, 3);
   for (const pass of [1, 2, 3]) {
     assert.ok((await weights(`by-log/pass-${pass}`)).equals(await weights(`plain/pass-${pass}`)));
@@ -152,7 +152,7 @@ test("training stops when patience is over; the best pass is kept, and metrics.j
   const PASSES = 40;
   const report = await trainSmall("stopped", {
     set: [`passes=${PASSES}`, "learningRate=0.03", "finalLearningRate=0", "warmupSteps=0"],
-    validation: "last",
+    validation: { heldOut: "last-clicks" },
     patience: 3,
     onPass: (result) => seen.push(result),
   });
@@ -202,9 +202,9 @@ test("without validation: the last pass is kept, and metrics.jsonl has no rankin
 });
 
 test("a pass that --steps cuts short is judged too, and can be the one that is kept", async () => {
-  const whole = await trainSmall("two", { validation: "last" });
+  const whole = await trainSmall("two", { validation: { heldOut: "last-clicks" } });
   const steps = whole.steps / 2 + 3;
-  const report = await trainSmall("part", { validation: "last", steps });
+  const report = await trainSmall("part", { validation: { heldOut: "last-clicks" }, steps });
   assert.is(report.passes, 2);
   assert.is((await metrics("part")).at(-1).step, steps);
   const { pass, ...validation } = report.validation!;
@@ -235,15 +235,18 @@ test("an interrupted training leaves whole lines, and can be run again", async (
 test("options that do not fit", async () => {
   const none = (options: Partial<TrainOptions>) => trainSmall("none", options);
   await expectError(none({ patience: 2 }), "ERR_OPTION", "patience");
-  await expectError(none({ patience: -1, validation: "last" }), "ERR_OPTION", "-1");
-  await expectError(none({ patience: 1.5, validation: "last" }), "ERR_OPTION", "1.5");
-  await expectError(
-    none({ validation: at("missing.tsv") }),
-    "ERR_FILE",
-    'Expected validation to be "last" or a click log',
-  );
+  await expectError(none({ patience: -1, validation: { heldOut: "last-clicks" } }), "ERR_OPTION", "-1");
+  await expectError(none({ patience: 1.5, validation: { heldOut: "last-clicks" } }), "ERR_OPTION", "1.5");
+  await expectError(none({ validation: { log: at("missing.tsv") } }), "ERR_FILE", "missing.tsv: it does not exist");
+  for (const validation of ["last", {}, { heldOut: "last" }, { heldOut: "last-clicks", log: at("test.tsv") }, []]) {
+    const expected = 'Expected validation to be { heldOut: "last-clicks" } or { log: … } but received';
+    await expectError(none({ validation: validation as never }), "ERR_OPTION", expected);
+  }
+  const misspelt = { heldOut: "last-clicks", min: 2 } as never;
+  await expectError(none({ validation: misspelt }), "ERR_OPTION", '{"heldOut":"last-clicks","min":2}');
+  await expectError(none({ validation: { log: 7 as never } }), "ERR_OPTION", "Expected validation.log to be a path");
   await writeFile(at("strange.tsv"), "u1\tp\tc\tzz:x:t;zy:x:t\tphone\n");
-  await expectError(none({ validation: at("strange.tsv") }), "ERR_LOG", "none of the target items");
+  await expectError(none({ validation: { log: at("strange.tsv") } }), "ERR_LOG", "none of the target items");
   await expectError(none({ steps: 0 }), "ERR_OPTION", "steps");
   assert.not.ok((await readdir(folder)).includes("none"));
 });
