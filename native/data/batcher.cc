@@ -18,6 +18,7 @@ const int64_t kElementsPerLine = 16;
 const int64_t kSpansAhead = 16;
 const int64_t kItemsAhead = 32;
 const int64_t kAgeInputs = 3;
+const int64_t kMaxWorld = 65536;
 
 const char* const kItems[] = {"distinct_item", "step_item"};
 // Inputs after those of the features and items, in this order.
@@ -39,6 +40,14 @@ void Elements::resize(int64_t size) {
 Batcher::Batcher(Clicks clicks, const BatchOptions& options) : clicks_(std::move(clicks)), options_(options) {
   if (options.window < 1 || options.batch_size < 1 || options.max_part < 0) {
     throw Error(Status::option, "Expected window, batchSize and maxPart to be whole numbers above 0");
+  }
+  if (options.world < 1 || options.world > kMaxWorld) {
+    throw Error(Status::option, "Expected world from 1 to " + std::to_string(kMaxWorld) + " but received " +
+                                    std::to_string(options.world));
+  }
+  if (options.rank < 0 || options.rank >= options.world) {
+    throw Error(Status::option, "Expected rank from 0 to " + std::to_string(options.world - 1) + " but received " +
+                                    std::to_string(options.rank));
   }
   check_offsets("click_offsets", clicks_.offsets, clicks_.users, clicks_.clicks);
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
@@ -146,7 +155,9 @@ void Batcher::build(int64_t pass, int64_t index, Batch* batch) {
                                     std::to_string(index) + " of " + std::to_string(pass));
   }
   const std::lock_guard<std::mutex> turn(turn_);
-  const int64_t first = index * options_.batch_size, end = std::min(target_count_, first + options_.batch_size);
+  const int64_t start = index * options_.batch_size, samples = std::min(target_count_ - start, options_.batch_size);
+  const int64_t first = start + options_.rank * samples / options_.world;
+  const int64_t end = start + (options_.rank + 1) * samples / options_.world;
   if (pass != pass_) {
     const int64_t length = options_.shared ? static_cast<int64_t>(parts_.size()) - 1 : target_count_;
     order_ = KeyedPermutation(length, options_.seed, static_cast<uint32_t>(pass), options_.shared ? 1 : 0);

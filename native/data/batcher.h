@@ -50,6 +50,8 @@ struct BatchOptions {
   uint32_t seed = 0;
   bool share_users = false;
   bool share_items = false;
+  int64_t world = 1;  // ranks that train one model together
+  int64_t rank = 0;   // whose share of each batch is built
 };
 
 // Memory for 4-byte elements that is used again and again. Growing keeps the elements; new ones are not cleared.
@@ -96,15 +98,17 @@ class Batcher {
   // Throws Error(Status::input) for offsets that do not fit and Error(Status::option).
   Batcher(Clicks clicks, const BatchOptions& options);
 
-  int64_t batch_size() const { return options_.batch_size; }
+  // The largest number of samples that this rank's share of a batch has.
+  int64_t share_size() const { return (options_.batch_size + options_.world - 1) / options_.world; }
+  // Of all ranks together.
   int64_t samples_per_pass() const { return target_count_; }
   int64_t batches_per_pass() const { return (target_count_ + options_.batch_size - 1) / options_.batch_size; }
 
   // An empty batch with the names of its inputs and dims.
   Batch layout() const;
 
-  // Writes batch `index` of pass `pass`, both from 0, into a batch of this layout. Any thread may call it, at any time.
-  // Throws Error(Status::option) where there is no such batch.
+  // Writes this rank's share of batch `index` of pass `pass`, both from 0, into a batch of this layout. Any thread may
+  // call it, at any time. Throws Error(Status::option) where there is no such batch.
   void build(int64_t pass, int64_t index, Batch* batch);
 
  private:

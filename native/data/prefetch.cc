@@ -113,7 +113,8 @@ Prefetch::Prefetch(std::shared_ptr<Batcher> batcher, std::shared_ptr<const Execu
   impl_->executor = std::move(executor);
   impl_->layout = impl_->batcher->layout();
   impl_->batch = impl_->batcher->layout();
-  impl_->ahead = static_cast<size_t>(std::max(kMinAhead, std::min(kMaxAhead, kSamplesAhead / impl_->batcher->batch_size())));
+  const int64_t ahead = kSamplesAhead / impl_->batcher->share_size();
+  impl_->ahead = static_cast<size_t>(std::max(kMinAhead, std::min(kMaxAhead, ahead)));
   const Program& program = impl_->executor->program();
   const auto find = [](const auto& named, const std::string& name) {
     const auto found = std::find_if(named.begin(), named.end(), [&](const auto& member) { return member.name == name; });

@@ -1,6 +1,6 @@
 // The Node-API binding: types and counts are checked here, the rest in native/core, native/data and native/train.
-// src/executors/native.ts and src/platform/files.ts are its callers. Native errors become JavaScript errors with a `code`
-// of src/errors.ts.
+// src/executors/native.ts and src/platform/files.ts are its callers. Native errors become JavaScript errors with a
+// `code` of src/errors.ts.
 
 #include <napi.h>
 

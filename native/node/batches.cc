@@ -19,6 +19,8 @@ BatchOptions read_options(const ObjectReader& from) {
   options.seed = static_cast<uint32_t>(from.size("seed"));
   options.share_users = from.flag("shareUsers");
   options.share_items = from.flag("shareItems");
+  options.world = from.has("world") ? from.size("world") : 1;
+  options.rank = from.has("rank") ? from.size("rank") : 0;
   return options;
 }
 

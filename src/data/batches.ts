@@ -69,13 +69,26 @@ export interface TrainingBatchOptions extends BatchOptions {
   readonly shareUsers?: boolean | undefined;
   /** The items of a batch once (default false). */
   readonly shareItems?: boolean | undefined;
+  /**
+   * The number of ranks, processes or devices that train one model together, at most 65,536 (default 1). Passes are the
+   * same sequence of batches of `batchSize` samples for every world; each rank builds its share of each batch. Of the n
+   * samples of a batch, in the order of the pass, rank r has those from ⌊r·n / world⌋ to ⌊(r+1)·n / world⌋ − 1. So the
+   * shares of all ranks in rank order are the samples of the batch, shares differ by at most one sample, and a share is
+   * empty where a batch has fewer samples than there are ranks. Where a boundary between shares cuts a part of a user in
+   * shared batches, the next rank stores the part's history again, as the next batch does where a batch ends.
+   */
+  readonly world?: number | undefined;
+  /** Whose share is built, from 0 to `world` − 1 (default 0). */
+  readonly rank?: number | undefined;
 }
 
 /** Batches to train on: every sample exactly once a pass. Any batch can be asked for at any time, so a run can resume. */
 export interface TrainingBatches {
+  /** Samples of a pass, those of all ranks. */
   readonly samplesPerPass: number;
+  /** Batches of a pass, the same number for every rank. */
   readonly batchesPerPass: number;
-  /** Batch `index` of pass `pass`, both from 0. */
+  /** This rank's share of batch `index` of pass `pass`, both from 0. */
   batch(pass: number, index: number): Batch;
 }
 
@@ -97,17 +110,26 @@ const TRAINING_BATCH_OPTIONS: Readonly<Record<keyof TrainingBatchOptions, true>>
   maxPart: true,
   shareUsers: true,
   shareItems: true,
+  world: true,
+  rank: true,
 };
+
+/** The largest world: bounds the products of samples and ranks. */
+const MAX_WORLD = 65_536;
 
 export function checkTrainingBatchOptions(options: TrainingBatchOptions): void {
   checkOptions("createTrainingBatches", options, TRAINING_BATCH_OPTIONS);
-  const { window, windows = "sliding", batchSize, batching = "shuffled", maxPart, seed } = options;
+  const { window, windows = "sliding", batchSize, batching = "shuffled", maxPart, seed, world = 1, rank = 0 } = options;
   checkChoice("windows", windows, ["sliding", "growing"]);
   checkChoice("batching", batching, ["shuffled", "shared"]);
   checkSize("window", window);
   checkSize("batchSize", batchSize);
   if (maxPart !== undefined) checkSize("maxPart", maxPart);
   checkSeed(seed);
+  if (!Number.isSafeInteger(world) || world < 1 || world > MAX_WORLD) {
+    throw new ShortlistError("ERR_OPTION", `Expected world from 1 to ${MAX_WORLD} but received ${world}`);
+  }
+  checkIndex("rank", rank, world);
 }
 
 export function createTrainingBatches(options: TrainingBatchOptions): TrainingBatches {
@@ -139,11 +161,10 @@ export class ShuffledBatches implements TrainingBatches {
     if (this.#order?.pass !== pass) {
       this.#order = { pass, permutation: new KeyedPermutation(this.samplesPerPass, this.#options.seed, [pass, 0]) };
     }
-    const { batchSize, clicks } = this.#options;
-    const end = Math.min(this.samplesPerPass, (index + 1) * batchSize);
-    for (let i = index * batchSize; i < end; i++) {
+    const { first, end } = shareOf(this.#options, this.samplesPerPass, index);
+    for (let i = first; i < end; i++) {
       const click = this.#targets[this.#order.permutation.at(i)]!;
-      this.#builder.addIsolated(userOf(clicks, click), click);
+      this.#builder.addIsolated(userOf(this.#options.clicks, click), click);
     }
     return this.#builder.build({ target: true, age: true });
   }
@@ -180,14 +201,13 @@ export class SharedBatches implements TrainingBatches {
     checkIndex("pass", pass, 2 ** 32);
     checkIndex("batch", index, this.batchesPerPass);
     const { parts, before } = this.#orderOf(pass);
-    const { batchSize, clicks } = this.#options;
-    const end = Math.min(this.samplesPerPass, (index + 1) * batchSize);
-    let sample = index * batchSize;
+    const { first, end } = shareOf(this.#options, this.samplesPerPass, index);
+    let sample = first;
     for (let k = lastAtMost(before, sample); sample < end; k++) {
-      const first = this.#parts[parts[k]!]! - before[k]!;
+      const shift = this.#parts[parts[k]!]! - before[k]!;
       const partEnd = Math.min(end, before[k + 1]!);
-      const user = userOf(clicks, this.#targets[first + sample]!);
-      this.#builder.addShared(user, this.#targets.subarray(first + sample, first + partEnd));
+      const user = userOf(this.#options.clicks, this.#targets[shift + sample]!);
+      this.#builder.addShared(user, this.#targets.subarray(shift + sample, shift + partEnd));
       sample = partEnd;
     }
     return this.#builder.build({ target: true, age: true });
@@ -207,6 +227,14 @@ export class SharedBatches implements TrainingBatches {
     this.#order = { pass, parts, before };
     return this.#order;
   }
+}
+
+/** The rank's share of batch `index`: samples `first` to `end` − 1 of the order of a pass. */
+function shareOf({ batchSize, world = 1, rank = 0 }: TrainingBatchOptions, samplesPerPass: number, index: number) {
+  const start = index * batchSize;
+  const samples = Math.min(samplesPerPass - start, batchSize);
+  const boundary = (r: number) => start + Math.floor((r * samples) / world);
+  return { first: boundary(rank), end: boundary(rank + 1) };
 }
 
 /** Columns of `example_age` (Covington et al. 2016, sections 3.3 and 3.4). */

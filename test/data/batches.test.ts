@@ -170,6 +170,36 @@ for (const [name, windows, make] of TRAINING) {
   });
 }
 
+const WORLDS = [1, 2, 3, 8, 50];
+
+for (const [name, , make] of TRAINING) {
+  test(`${name}: the shares of all ranks in rank order are the samples of the batch`, () => {
+    const clicks = randomClicks([...LENGTHS, 30], 0.2);
+    for (const batchSize of [1, 7, 16, 1000]) {
+      const options = { clicks, window: 3, batchSize, seed: 5 };
+      const alone = make(options);
+      const whole = passOf(alone, 1);
+      for (const world of WORLDS) {
+        const ranks = Array.from({ length: world }, (_, rank) => make({ ...options, world, rank }));
+        for (const { samplesPerPass, batchesPerPass } of ranks) {
+          assert.equal([samplesPerPass, batchesPerPass], [alone.samplesPerPass, alone.batchesPerPass]);
+        }
+        const shares = ranks.map((batches) => passOf(batches, 1));
+        if (world === 1) assert.equal(shares[0], whole);
+        whole.forEach((batch, index) => {
+          const expected = samplesOf(clicks, batch, true);
+          const samples = shares.map((batches) => samplesOf(clicks, batches[index]!, true));
+          assert.equal(samples.flat(), expected, `batch ${index} of ${batchSize} by ${world}`);
+          const sizes = samples.map(({ length }) => length);
+          assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `shares of one size but for a sample: ${sizes}`);
+        });
+        const last = whole.length - 1;
+        assert.equal(ranks[world - 1]!.batch(1, last), shares[world - 1]![last], "at any time");
+      }
+    }
+  });
+}
+
 test("shuffled: nothing is shared", () => {
   const clicks = randomClicks(LENGTHS, 0);
   for (const { dims, inputs } of passOf(new ShuffledBatches({ clicks, window: 4, batchSize: 16, seed: 1 }), 0)) {
@@ -314,6 +344,13 @@ test("clicks without number features have no numbers, and impossible options are
   assert.throws(() => new SharedBatches({ ...options, batchSize: 1.5 }), /batchSize to be a whole number above 0/);
   assert.throws(() => new SharedBatches({ ...options, maxPart: 0 }), /maxPart to be a whole number above 0/);
   assert.throws(() => new SharedBatches({ ...options, seed: -1 }), /Expected seed/);
+  for (const world of [0, 1.5, 65_537, Number.NaN]) {
+    assert.throws(() => new ShuffledBatches({ ...options, world }), /Expected world from 1 to 65536 but received/);
+  }
+  for (const rank of [2, -1, 0.5, Number.NaN]) {
+    assert.throws(() => new SharedBatches({ ...options, world: 2, rank }), /Expected rank from 0 to 1 but received/);
+  }
+  assert.throws(() => new SharedBatches({ ...options, rank: 1 }), /Expected rank from 0 to 0 but received 1/);
 });
 
 test.run();

@@ -66,6 +66,22 @@ for (const kind of KINDS) {
   });
 }
 
+for (const kind of KINDS) {
+  test(`every rank's shares are the reference's, array for array: ${Object.values(kind).join(", ")}`, () => {
+    const clicks = withTimes(randomClicks([...LENGTHS, 90, 64, 1, 1], 0.2));
+    for (const batchSize of [1, 7, 64, 5000]) {
+      for (const world of [1, 2, 3, 8]) {
+        for (let rank = 0; rank < world; rank++) {
+          const options = { clicks, window: 4, batchSize, seed: 9, ...kind, world, rank };
+          expectSame(options, 2, inOrder, JSON.stringify({ batchSize, world, rank }));
+        }
+      }
+      const options = { clicks, window: 4, batchSize, seed: 9, ...kind, world: 5, rank: 2 };
+      expectSame(options, 3, (count) => inOrder(count).reverse(), "backwards");
+    }
+  });
+}
+
 test("features as they come: no user features, no numbers, one item feature, arrays within larger buffers", () => {
   const clicks = randomClicks(LENGTHS, 0.2);
   const buffer = new Int32Array(clicks.clicks + 10);
@@ -128,6 +144,8 @@ test("what does not fit is refused", () => {
   assert.match(make({ batchSize: 1.5 }), /^ERR_OPTION: Expected batchSize/);
   assert.match(make({ maxPart: 0 }), /^ERR_OPTION: Expected maxPart/);
   assert.match(make({ seed: -1 }), /^ERR_OPTION: Expected seed/);
+  assert.match(make({ world: 0 }), /^ERR_OPTION: Expected world from 1 to 65536 but received 0/);
+  assert.match(make({ world: 3, rank: 3 }), /^ERR_OPTION: Expected rank from 0 to 2 but received 3/);
   const offsets = Int32Array.from(clicks.clickOffsets);
   offsets[1] = 100000;
   assert.match(

@@ -50,6 +50,27 @@ for (const kind of [{}, { batching: "shared" }, { windows: "growing", batching: 
   });
 }
 
+for (const batching of ["shuffled", "shared"] as const) {
+  test(`a rank trains on its shares, which may be empty: ${batching}`, async () => {
+    for (const rank of [0, 3]) {
+      const options = { batching, batchSize: 4, world: 5, rank };
+      const [one, many] = [trainingCase(native, options), trainingCase(native, options)];
+      const slow = trainingCase(createEngine({ executor: "reference" }), options);
+      const call = { pass: 0, index: 0, steps: 6, scalars: scalars(0, 6) };
+      const result = await many.executor.runSteps(many.batches, call);
+      const reference = await slow.executor.runSteps(slow.batches, call);
+      assert.equal([...(result.dims["samples"] as Int32Array)], new Array(6).fill(rank === 0 ? 0 : 1));
+      for (let i = 0; i < 6; i++) {
+        const { inputs, dims } = one.reference.batch(0, i);
+        const { loss } = await one.executor.run({ ...inputs, ...scalars(i, 1) }, dims);
+        assert.is(result.outputs["loss"]![i], loss![0]);
+        assert.ok(Math.abs(result.outputs["loss"]![i]! - reference.outputs["loss"]![i]!) < 1e-4);
+      }
+      assert.equal(weights(many.store), weights(one.store));
+    }
+  });
+}
+
 test("the reference executor and batches of anybody else are run the same way", async () => {
   const [fast, slow, foreign] = [native, createEngine({ executor: "reference" }), native].map((engine) =>
     trainingCase(engine, { batchSize: 40 }),

@@ -1,4 +1,5 @@
-// The step loop without Node: it must do exactly what building each batch and running the Program on it does, bit for bit.
+// The step loop without Node: it must do exactly what building each batch and running the Program on it does, bit for
+// bit.
 
 #include "native/train/steps.h"
 
@@ -19,8 +20,8 @@ namespace {
 
 const int kItems = 11;
 
-// loss = mean of the targets' rows, noise = mean of drawn rows, total −= learning_rate · loss: every output depends on the batch or
-// on a scalar of the step, and `total` on the order of the steps.
+// loss = mean of the targets' rows, noise = mean of drawn rows, total −= learning_rate · loss: every output depends on
+// the batch or on a scalar of the step, and `total` on the order of the steps.
 std::string program_text(int items, const std::string& more_tensors = "") {
   const std::string rows = std::to_string(items);
   const auto tensor = [](const char* name, const char* dtype, const std::string& shape, const char* role) {
@@ -37,7 +38,8 @@ std::string program_text(int items, const std::string& more_tensors = "") {
          R"({"name":"noise","dtype":"float32","shape":[],"role":"output"}],"instructions":[
   {"op":"embedding_lookup","inputs":{"table":"table","ids":"target"},"outputs":{"output":"found"},"attributes":{}},
   {"op":"mean","inputs":{"input":"found"},"outputs":{"output":"loss"},"attributes":{}},
-  {"op":"draw_negatives","inputs":{"threshold":"threshold","alias":"alias","target":"target","seed":"seed","step":"step"},
+  {"op":"draw_negatives",
+   "inputs":{"threshold":"threshold","alias":"alias","target":"target","seed":"seed","step":"step"},
    "outputs":{"negatives":"negatives"},"attributes":{"draws":3,"shared":true}},
   {"op":"embedding_lookup","inputs":{"table":"table","ids":"negatives"},"outputs":{"output":"drawn"},"attributes":{}},
   {"op":"mean","inputs":{"input":"drawn"},"outputs":{"output":"noise"},"attributes":{}},
@@ -71,10 +73,10 @@ struct Training {
   std::shared_ptr<Executor> executor;
 };
 
-BatchOptions batch_options(bool shared = false, bool growing = false, int64_t batch_size = 9) {
+BatchOptions batch_options(bool shared = false, bool growing = false) {
   BatchOptions options;
   options.window = 4;
-  options.batch_size = batch_size;
+  options.batch_size = 9;
   options.shared = shared;
   options.growing = growing;
   options.seed = 3;
@@ -111,7 +113,8 @@ StepLoop::Result run(StepLoop* loop, int64_t pass, int64_t index, int64_t count)
   return loop->run(loop->prepare(pass, index, count, Scalars(pass, index, count).arrays()));
 }
 
-// What a step gives, by a batch that is built here and a run of its own: the loss, the noise and the sizes of the batch's dims.
+// What a step gives, by a batch that is built here and a run of its own: the loss, the noise and the sizes of the
+// batch's dims.
 struct Step {
   uint32_t loss, noise;
   std::vector<int64_t> dims;
@@ -140,7 +143,8 @@ void check_column(const StepLoop::Column& column, const std::string& name, Dtype
   CHECK(static_cast<int64_t>(column.bits.size()) == count);
 }
 
-void steps_are_the_runs_one_by_one(const ClickLog& log, const std::shared_ptr<Engine>& engine, const BatchOptions& options) {
+void steps_are_the_runs_one_by_one(const ClickLog& log, const std::shared_ptr<Engine>& engine,
+                                   const BatchOptions& options) {
   Training one(engine), many(engine);
   Batcher direct(log.clicks(), options);
   const Batch layout = direct.layout();
@@ -166,7 +170,9 @@ void steps_are_the_runs_one_by_one(const ClickLog& log, const std::shared_ptr<En
       const Step step = run_directly(one.executor.get(), &direct, call.pass, call.index + static_cast<int64_t>(i));
       CHECK(result.outputs[0].bits[i] == step.loss);
       CHECK(result.outputs[1].bits[i] == step.noise);
-      for (size_t d = 0; d < layout.dims.size(); ++d) CHECK(result.dims[d].bits[i] == static_cast<uint32_t>(step.dims[d]));
+      for (size_t d = 0; d < layout.dims.size(); ++d) {
+        CHECK(result.dims[d].bits[i] == static_cast<uint32_t>(step.dims[d]));
+      }
     }
     CHECK(many.total() == one.total());
   }
@@ -198,15 +204,17 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Eng
 
   // An input that is neither in the batches nor a scalar.
   const std::string unknown = R"({"name":"unknown","dtype":"float32","shape":["samples"],"role":"input"},)";
+  Program program = parse_program(program_text(kItems, unknown));
   StepLoop other(std::make_shared<Batcher>(log.clicks(), batch_options()),
-                 std::make_shared<Executor>(parse_program(program_text(kItems, unknown)), training.store, engine, false));
+                 std::make_shared<Executor>(std::move(program), training.store, engine, false));
   const float values[2] = {1, 2};
   std::vector<InputArray> given = Scalars(0, 0, 2).arrays();
   given.push_back({values, 2, Dtype::float32, true});
   CHECK_TEXT(error_of(Status::input, [&] { other.prepare(0, 0, 2, given); }), "Missing input \"unknown\"");
 }
 
-// A table without a row for the last item: where a batch asks for it, the steps before have been run, and later calls go on.
+// A table without a row for the last item: where a batch asks for it, the steps before have been run, and later calls go
+// on.
 void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::shared_ptr<Engine>& engine) {
   Training one(engine, kItems - 1), many(engine, kItems - 1);
   Batcher direct(log.clicks(), batch_options());
@@ -224,6 +232,27 @@ void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::sh
     refused += error != "no error";
   }
   CHECK(refused > 1 && refused < batches);
+}
+
+// Each rank's loop runs its share of every batch: the numbers of samples that the steps of all ranks report add up to the
+// batch's.
+void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<Engine>& engine, BatchOptions options) {
+  Batcher whole(log.clicks(), options);
+  const int64_t batches = whole.batches_per_pass();
+  std::vector<int64_t> samples(static_cast<size_t>(batches));
+  options.world = 4;
+  for (options.rank = 0; options.rank < options.world; ++options.rank) {
+    steps_are_the_runs_one_by_one(log, engine, options);
+    Training training(engine);
+    StepLoop loop(std::make_shared<Batcher>(log.clicks(), options), training.executor);
+    const StepLoop::Result result = run(&loop, 0, 0, batches);
+    for (size_t i = 0; i < samples.size(); ++i) samples[i] += result.dims[0].bits[i];
+  }
+  Batch batch = whole.layout();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    whole.build(0, static_cast<int64_t>(i), &batch);
+    CHECK(samples[i] == batch.dims[0].size);
+  }
 }
 
 // Loops on one engine take turns, and each gives what it gives alone.
@@ -253,6 +282,7 @@ int main() {
   for (const bool shared : {false, true}) {
     for (const bool growing : {false, true}) {
       steps_are_the_runs_one_by_one(log, engine, batch_options(shared, growing));
+      ranks_share_each_batch(log, engine, batch_options(shared, growing));
     }
   }
   what_does_not_fit_is_refused(log, engine);
