@@ -2,7 +2,18 @@
 // `npm run check:package` packs the package and checks what a registry would get. Each brings its own packages.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -67,6 +78,24 @@ function requiredFiles() {
 const UNWANTED =
   /^(test|bench|build[^/]*|node_modules|\.[^/]*)\/|^docs\/api\/|^scripts\/(?!sources\.mjs$)|\.node$|\.tsbuildinfo$/;
 
+/** Compiles consumer.ts with the packed package installed, by both versions of the compiler, its declarations included. */
+function checkDeclarations(tarball, folder) {
+  const modules = join(folder, "node_modules");
+  mkdirSync(modules);
+  run("tar", ["-xzf", tarball, "-C", modules]);
+  renameSync(join(modules, "package"), join(modules, "shortlist"));
+  for (const name of ["@types", "undici-types"]) symlinkSync(join(root, "node_modules", name), join(modules, name));
+  copyFileSync(join(here, "consumer.ts"), join(folder, "consumer.mts"));
+  const compilerOptions = {
+    ...{ module: "nodenext", target: "es2022", lib: ["es2023"], types: ["node"], noEmit: true },
+    ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: false },
+  };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["consumer.mts"] }));
+  for (const compiler of [root, here]) {
+    run(process.execPath, [join(compiler, "node_modules/typescript/bin/tsc"), "-p", folder]);
+  }
+}
+
 function checkPackage() {
   // Whatever an earlier state compiled would be packed as well.
   rmSync(join(root, "dist"), { recursive: true, force: true });
@@ -85,6 +114,7 @@ function checkPackage() {
       return;
     }
     const tarball = join(folder, filename);
+    checkDeclarations(tarball, folder);
     run(tool("publint"), ["run", tarball, "--strict"]);
     // The package has ECMAScript modules alone: what `require` would see is no part of it.
     run(tool("attw"), [tarball, "--profile", "esm-only", "--format", "ascii", "--no-emoji"]);
