@@ -185,15 +185,20 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Eng
     return error_of(status, [&] { loop.prepare(0, index, count, scalars); });
   };
   std::vector<InputArray> scalars = Scalars(0, 0, 2).arrays();
-  CHECK_TEXT(refused(Status::option, 1000, 2, scalars),
-             "Expected steps within the " + std::to_string(Batcher(log.clicks(), batch_options()).batches_per_pass()) +
-                 " batches of a pass but received 2 from 1000 on in pass 0");
-  CHECK(refused(Status::option, 0, INT64_MAX, scalars) != "no error");
-  CHECK(refused(Status::option, INT64_MAX, INT64_MAX, scalars) != "no error");
-  CHECK(refused(Status::option, -1, 2, scalars) != "no error");
-  CHECK(refused(Status::option, 0, -1, scalars) != "no error");
+  const int64_t batches = Batcher(log.clicks(), batch_options()).batches_per_pass();
+  struct Outside {
+    int64_t index, count;
+  };
+  for (const Outside& at : {Outside{1000, 2}, Outside{batches - 1, 2}, Outside{batches + 1, 0}, Outside{0, INT64_MAX},
+                            Outside{INT64_MAX, INT64_MAX}, Outside{-1, 2}, Outside{0, -1}}) {
+    CHECK_TEXT(refused(Status::option, at.index, at.count, scalars),
+               "Expected steps within the " + std::to_string(batches) + " batches of a pass but received " +
+                   std::to_string(at.count) + " from " + std::to_string(at.index) + " on in pass 0");
+  }
   CHECK_TEXT(refused(Status::input, 0, 3, scalars),
              "Expected 1 or 3 elements of uint32 for input \"step\" but received 2 of uint32");
+  CHECK_TEXT(refused(Status::input, 0, 2, Scalars(0, 0, 4).arrays()),
+             "Expected 1 or 2 elements of uint32 for input \"step\" but received 4 of uint32");
   scalars[1].dtype = Dtype::int32;
   CHECK_TEXT(refused(Status::input, 0, 2, scalars),
              "Expected 1 or 2 elements of uint32 for input \"step\" but received 2 of int32");
@@ -213,8 +218,8 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Eng
   CHECK_TEXT(error_of(Status::input, [&] { other.prepare(0, 0, 2, given); }), "Missing input \"unknown\"");
 }
 
-// A table without a row for the last item: where a batch asks for it, the steps before have been run, and later calls go
-// on.
+// A table without a row for the last item: where a batch asks for that item, the steps before have been run, and later
+// calls go on.
 void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::shared_ptr<Engine>& engine) {
   Training one(engine, kItems - 1), many(engine, kItems - 1);
   Batcher direct(log.clicks(), batch_options());
@@ -234,8 +239,8 @@ void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::sh
   CHECK(refused > 1 && refused < batches);
 }
 
-// Each rank's loop runs its share of every batch: the numbers of samples that the steps of all ranks report add up to the
-// batch's.
+// Each rank's loop runs its share of every batch: the numbers of samples that the steps of all ranks report add up to
+// those of the batches.
 void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<Engine>& engine, BatchOptions options) {
   Batcher whole(log.clicks(), options);
   const int64_t batches = whole.batches_per_pass();
