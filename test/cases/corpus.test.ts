@@ -3,14 +3,16 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { OPS } from "../../src/ops/index.js";
 import { allCases } from "./all_cases.js";
-import { CORPUS, type CorpusCase, corpusCases, type Expectation } from "./corpus.js";
+import { CORPUS, type CorpusCase, corpusCases, type Expectation, NETWORKS } from "./corpus.js";
+import { networkCases } from "./networks.js";
 
 const cases = await allCases();
-const generated = await corpusCases(cases);
-const stored = readFileSync(CORPUS, "utf8")
-  .trimEnd()
-  .split("\n")
-  .map((line) => JSON.parse(line) as CorpusCase);
+const read = (file: URL) =>
+  readFileSync(file, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as CorpusCase);
+const stored = read(CORPUS);
 
 /** The reference's exp, log and tanh are the platform's: a last bit may differ, a number that counts may not. */
 function assertExpected(actual: Expectation, expected: Expectation, where: string): void {
@@ -26,7 +28,7 @@ function assertExpected(actual: Expectation, expected: Expectation, where: strin
   });
 }
 
-test("corpus.jsonl is what the cases and the reference give: else run test/cases/export.ts", () => {
+function assertSame(stored: readonly CorpusCase[], generated: readonly CorpusCase[]): void {
   assert.equal(
     stored.map(({ name }) => name),
     generated.map(({ name }) => name),
@@ -38,6 +40,14 @@ test("corpus.jsonl is what the cases and the reference give: else run test/cases
     for (const [tensor, expectation] of Object.entries(wanted))
       assertExpected(expected[tensor]!, expectation, `${rest.name}: ${tensor}`);
   });
+}
+
+test("corpus.jsonl is what the cases and the reference give: else run test/cases/export.ts", async () => {
+  assertSame(stored, await corpusCases(cases));
+});
+
+test("networks.jsonl is what the networks and the reference give: else run test/cases/export.ts", async () => {
+  assertSame(read(NETWORKS), await networkCases());
 });
 
 test("native checks replay every op, and all cases but a few with thousands of integers", () => {

@@ -1,16 +1,18 @@
 import { createReferenceEngine } from "../../src/executors/reference.js";
+import { type DimSizes, evaluateDim } from "../../src/graph/dims.js";
 import type { Program } from "../../src/graph/program.js";
 import { OPS } from "../../src/ops/index.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { badNumbers } from "./bad_numbers.js";
-import { buildCase, type CaseGraph } from "./build_case.js";
+import { buildCase } from "./build_case.js";
 import type { CaseTensor, OpCase } from "./case.js";
 import { boundsOf } from "./compare.js";
 import type { Fill } from "./fill.js";
 import { type RunResult, runCase } from "./run_case.js";
 
-/** The file of the cases that native checks replay: a CorpusCase a line. `export.ts` writes it. */
+/** The files of the cases that native checks replay, a CorpusCase a line: those of ops, and whole networks. */
 export const CORPUS = new URL("./corpus.jsonl", import.meta.url);
+export const NETWORKS = new URL("./networks.jsonl", import.meta.url);
 
 /** JSON has no other way to write "NaN", "Infinity" and "-Infinity". */
 type JsonNumber = number | string;
@@ -26,10 +28,12 @@ export interface Expectation {
   readonly sum?: number;
 }
 
-/** A case as test/native/cases.cc replays it: one line of corpus.jsonl. */
+/** A case as test/native/cases.cc replays it: one line of corpus.jsonl or networks.jsonl. */
 export interface CorpusCase {
   readonly name: string;
   readonly program: Program;
+  /** The sizes of the Program's dims. */
+  readonly dims: DimSizes;
   /** The inputs and stored tensors, by name: what fills them, or their numbers. */
   readonly given: Readonly<Record<string, Fill | readonly JsonNumber[]>>;
   /** The outputs and stored tensors after a run. */
@@ -50,38 +54,49 @@ export async function corpusCases(cases: readonly OpCase[]): Promise<CorpusCase[
   const corpus: CorpusCase[] = [];
   for (const opCase of cases.filter(({ benchmark }) => !benchmark)) {
     const built = buildCase(opCase, { gradients: true });
-    const given = Object.fromEntries(
-      built.program.tensors
-        .filter(({ name }) => name in built.given)
-        .map(({ name }) => [name, givenNumbers(built.given[name]!)]),
-    );
+    const given = givenNumbers(built.program, built.given);
     if (JSON.stringify(given).length > MOST_CHARACTERS) continue;
+    const run = await runCase(engine, built);
     corpus.push({
       name: `${opCase.op}: ${opCase.name}`,
       program: built.program,
+      dims: {},
       given,
-      expected: expectations(opCase, built, await runCase(engine, built)),
+      expected: expectations(built.program, {}, run, boundsOf(opCase, built, run)),
       refused: badNumbers(opCase).map(({ tensor, value }) => [tensor, value]),
     });
   }
   return corpus;
 }
 
-function givenNumbers({ fill, values }: CaseTensor): Fill | JsonNumber[] {
-  return fill ?? Array.from(values, (x) => jsonNumber(sameFloat(x)));
+/** What a Program is given, as it is written down; `given` may hold more. */
+export function givenNumbers(program: Program, given: Readonly<Record<string, CaseTensor>>): CorpusCase["given"] {
+  return Object.fromEntries(
+    program.tensors
+      .filter(({ name }) => name in given)
+      .map(({ name }) => [name, given[name]!.fill ?? Array.from(given[name]!.values, (x) => written(x, 0))]),
+  );
 }
 
-function jsonNumber(x: number): JsonNumber {
-  return Number.isFinite(x) ? x : String(x);
+/** A number as it is written down: whole numbers in full, and the float32 itself where it must be met exactly. */
+function written(x: number, bound: number): JsonNumber {
+  if (!Number.isFinite(x)) return String(x);
+  if (Number.isInteger(x)) return x;
+  return bound === 0 ? sameFloat(x) : rounded(x, bound);
 }
 
-function expectations(opCase: OpCase, built: CaseGraph, run: RunResult): Record<string, Expectation> {
-  const bounds = boundsOf(opCase, built, run);
-  const specs = new Map(built.program.tensors.map((spec) => [spec.name, spec]));
+/** What a run leaves, as it is written down: numbers may be as far from it as `bounds` says. */
+export function expectations(
+  program: Program,
+  dims: DimSizes,
+  run: RunResult,
+  bounds: Readonly<Record<string, number>>,
+): CorpusCase["expected"] {
+  const specs = new Map(program.tensors.map((spec) => [spec.name, spec]));
   return Object.fromEntries(
     Object.entries({ ...run.outputs, ...run.stored }).map(([name, values]) => {
-      const [, columns = 1] = specs.get(name)!.shape as number[];
-      return [name, expectation(values, columns, bounds[name]!)];
+      const [, columns = 1] = specs.get(name)!.shape;
+      return [name, expectation(values, evaluateDim(columns, dims), bounds[name]!)];
     }),
   );
 }
@@ -90,7 +105,7 @@ function expectation(values: TensorData, columns: number, exactBound: number): E
   const bound = Number(exactBound.toPrecision(3));
   const every = values.every(Number.isFinite) ? strideOf(values.length, columns) : 1;
   const chosen: JsonNumber[] = [];
-  for (let i = values.length - 1; i >= 0; i -= every) chosen.push(jsonNumber(rounded(values[i]!, bound)));
+  for (let i = values.length - 1; i >= 0; i -= every) chosen.push(written(values[i]!, bound));
   if (every === 1) return { bound, every, values: chosen };
   let [sum, weights] = [0, 0];
   values.forEach((x: number, i: number) => {

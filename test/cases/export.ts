@@ -1,12 +1,18 @@
-// Writes corpus.jsonl: the cases that native checks replay, a line each, with the results of the reference. Run it after
-// a change of the cases, of an op's operands or of the Program format (corpus.test.ts says when):
+// Writes corpus.jsonl and networks.jsonl: what native checks replay, a case a line, with the results of the reference. Run it
+// after a change of the cases, of an op's operands, of the network or of the Program format (corpus.test.ts says when):
 //
 //   node --import tsx test/cases/export.ts
 
 import { writeFileSync } from "node:fs";
 import { allCases } from "./all_cases.js";
-import { CORPUS, corpusCases } from "./corpus.js";
+import { CORPUS, type CorpusCase, corpusCases, NETWORKS } from "./corpus.js";
+import { networkCases } from "./networks.js";
 
-const lines = (await corpusCases(await allCases())).map((corpusCase) => JSON.stringify(corpusCase));
-writeFileSync(CORPUS, `${lines.join("\n")}\n`);
-console.log(`${lines.length} cases`);
+function write(file: URL, cases: readonly CorpusCase[]): void {
+  const lines = cases.map((corpusCase) => JSON.stringify(corpusCase));
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  console.log(`${lines.length} cases`);
+}
+
+write(CORPUS, await corpusCases(await allCases()));
+write(NETWORKS, await networkCases());

@@ -9,7 +9,7 @@ const lines = (path: string) =>
   readFileSync(new URL(path, import.meta.url), "utf8")
     .trimEnd()
     .split("\n");
-const programs = [...lines("../cases/corpus.jsonl"), ...lines("./corpus/networks.jsonl")].map((line) =>
+const programs = [...lines("../cases/corpus.jsonl"), ...lines("../cases/networks.jsonl")].map((line) =>
   parseProgram(JSON.stringify((JSON.parse(line) as { program: Program }).program)),
 );
 

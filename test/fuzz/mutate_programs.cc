@@ -1,7 +1,7 @@
 // Programs from anywhere: each mutation of a valid one is refused before a kernel runs, or runs without touching anything
 // but its tensors. A build with SHORTLIST_EXACT finds out, under the address sanitizer or on guard pages.
 //
-//   mutate_programs CASES NETWORKS [mutations [seed [isa]]]     test/cases/corpus.jsonl, test/fuzz/corpus/networks.jsonl
+//   mutate_programs CASES NETWORKS [mutations [seed [isa]]]     test/cases/corpus.jsonl, networks.jsonl
 //   mutate_programs CASES NETWORKS only NUMBER SEED             one mutation again, with its Program
 
 #include <cstdlib>
