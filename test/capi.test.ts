@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { succeed, temporaryFolder } from "./cli/run.js";
+import type { Answer } from "./fixtures/answers.js";
+import { FIXTURES, fixtures } from "./fixtures/fixtures.js";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const build = join(root, "build-capi");
@@ -51,6 +53,28 @@ test("the C program prints the shortlists of the command line", () => {
   for (const [i, line] of ours.entries()) {
     for (const [j, [, probability]] of line.entries()) {
       assert.ok(Math.abs(Number(probability) - Number(theirs[i]![j]![1])) <= 2e-6, `line ${i + 1}, item ${j + 1}`);
+    }
+  }
+});
+
+test("models that earlier versions saved say what they said", () => {
+  for (const model of fixtures("model")) {
+    const answers = JSON.parse(readFileSync(model.replace(/model-(v\d+)$/, "expected-$1.json"), "utf8")) as Answer[];
+    const { status, stdout, stderr } = recommend(model, join(FIXTURES, "log.tsv"), "4");
+    assert.is(status, 0, stderr);
+    const lines = stdout.trimEnd().split("\n");
+    assert.is(lines.length, answers.length);
+    for (const [u, { items }] of answers.entries()) {
+      const found = lines[u]!.split(",").map((pair) => pair.split(":"));
+      assert.equal(
+        found.map(([item]) => item),
+        items.map(({ item }) => item),
+      );
+      // Probabilities of two items differ by their scores' difference in the exponent.
+      found.forEach(([, probability], i) => {
+        const ratio = Math.exp(items[i]!.score - items[0]!.score);
+        assert.ok(Math.abs(Number(probability) / Number(found[0]![1]) - ratio) < 1e-4, `line ${u + 1}, item ${i + 1}`);
+      });
     }
   }
 });

@@ -1,6 +1,8 @@
 #include "native/capi/config.h"
 
 #include <cmath>
+#include <map>
+#include <memory>
 #include <string_view>
 
 #include "native/core/error.h"
@@ -13,23 +15,85 @@ const int64_t kDefaultMaxLineBytes = int64_t{16} << 20, kLargestMaxLineBytes = i
 
 [[noreturn]] void fail(const std::string& message) { throw Error(Status::model, message); }
 
-const Json& member(const Json& object, const char* name) {
+// Of an object that is Json or Members.
+template <class Object>
+const Json& member(const Object& object, const char* name) {
   const Json* found = object.find(name);
   if (!found) fail(std::string("There is no \"") + name + "\"");
   return *found;
 }
 
-std::string text_of(const Json& object, const char* name) {
+template <class Object>
+std::string text_of(const Object& object, const char* name) {
   const Json& value = member(object, name);
   if (!value.is_string()) fail(std::string("Expected \"") + name + "\" to be a string");
   return value.string();
 }
 
-double number_of(const Json& object, const char* name) {
+template <class Object>
+double number_of(const Object& object, const char* name) {
   const Json& value = member(object, name);
   if (!value.is_number()) fail(std::string("Expected \"") + name + "\" to be a number");
   return value.number();
 }
+
+bool is_integer(const Json& value, double min, double max) {
+  return value.is_number() && value.number() == std::floor(value.number()) && value.number() >= min && value.number() <= max;
+}
+
+const double kLargestCount = 9007199254740991;
+
+// ---- versions of the format: src/data/stored_format.ts ---------------------------------------------------------------------
+
+int64_t version_of(const Json& head, const ModelFormat& format) {
+  const Json& version = member(head, "version");
+  const std::string newest = std::to_string(format.version);
+  const std::string expected = "Expected " + (format.version == 1 ? "version 1" : "a version from 1 to " + newest);
+  if (!is_integer(version, 1, kLargestCount)) fail(expected + " but received " + version.format());
+  const int64_t given = static_cast<int64_t>(version.number());
+  if (given > format.version) {
+    fail(expected + " but received " + std::to_string(given) +
+         ": a newer Shortlist wrote it. Update Shortlist, or train the model again with this one");
+  }
+  return given;
+}
+
+// The members of an object of config.json, as the format's current version has them.
+class Members {
+ public:
+  Members(const Json& object, const char* name, int64_t version, const ModelFormat& format) {
+    for (const Json::Member& member : object.members()) members_[member.first] = &member.second;
+    for (const Migration& migration : format.migrations) {
+      if (migration.version > version && std::string_view(migration.object) == name) apply(migration);
+    }
+  }
+
+  const Json* find(const std::string& name) const {
+    const auto found = members_.find(name);
+    return found == members_.end() ? nullptr : found->second;
+  }
+  std::map<std::string, const Json*>::const_iterator begin() const { return members_.begin(); }
+  std::map<std::string, const Json*>::const_iterator end() const { return members_.end(); }
+
+ private:
+  void apply(const Migration& migration) {
+    const char* const name = migration.renamed ? migration.renamed : migration.member;
+    if (find(name)) {
+      fail("Expected no \"" + std::string(name) + "\" in \"" + migration.object + "\" before version " +
+           std::to_string(migration.version));
+    }
+    if (migration.added) {
+      added_.push_back(std::make_unique<Json>(Json::parse(migration.added)));
+      members_[name] = added_.back().get();
+    } else if (const Json* const value = find(migration.member)) {
+      members_.erase(migration.member);
+      members_[name] = value;
+    }
+  }
+
+  std::map<std::string, const Json*> members_;
+  std::vector<std::unique_ptr<Json>> added_;
+};
 
 // ---- the configuration: src/model/config.ts, FIELDS ----------------------------------------------------------------------
 
@@ -103,10 +167,6 @@ const Key kKeys[] = {
     choice("precision", "|float32|bf16|"),
 };
 
-bool is_integer(const Json& value, double min, double max) {
-  return value.is_number() && value.number() == std::floor(value.number()) && value.number() >= min && value.number() <= max;
-}
-
 // Of a finite number within float32's range, as kernels have it.
 bool fits_number(const Key& key, const Json& value) {
   const double number = value.number();
@@ -142,7 +202,7 @@ bool fits(const Key& key, const Json& value) {
 }
 
 // Keys that do not go together.
-void check_together(const Json& config) {
+void check_together(const Members& config) {
   const auto is = [&](const char* name, const char* text) { return member(config, name).string() == text; };
   const auto on = [&](const char* name) { return member(config, name).boolean(); };
   const bool drawn = !is("loss", "softmax") && !is("loss", "auto");
@@ -154,12 +214,11 @@ void check_together(const Json& config) {
   if (on("tiedItems") && composed && is("attributes", "pooled")) fail("\"itemAttributes\" with \"tiedItems\" needs attributes in the sequence");
 }
 
-void check_config(const Json& config) {
-  if (!config.is_object()) fail("Expected \"config\" to be an object");
+void check_config(const Members& config) {
   for (const Key& key : kKeys) {
     if (!fits(key, member(config, key.name))) fail(std::string("\"") + key.name + "\" has an impossible value");
   }
-  for (const Json::Member& given : config.members()) {
+  for (const auto& given : config) {
     bool known = false;
     for (const Key& key : kKeys) known = known || given.first == key.name;
     if (!known) fail("Unknown configuration key " + quoted(given.first));
@@ -168,8 +227,6 @@ void check_config(const Json& config) {
 }
 
 // ---- how the weights came to be: src/model/training_record.ts --------------------------------------------------------------
-
-const double kLargestCount = 9007199254740991;
 
 bool are_numbers(const Json* object) {
   bool all = object != nullptr && object->is_object();
@@ -184,11 +241,9 @@ bool are_metrics(const Json& value) {
 }
 
 // Inference has no use for it; members of other names may stand beside these.
-void check_training(const Json* training) {
-  if (training == nullptr) return;
-  if (!training->is_object()) fail("Expected \"training\" to be an object");
+void check_training(const Members& training) {
   const auto check = [&](const char* name, bool (*fits)(const Json&)) {
-    const Json* const value = training->find(name);
+    const Json* const value = training.find(name);
     if (value != nullptr && !fits(*value)) fail(std::string("\"training.") + name + "\" has an impossible value");
   };
   check("preset", [](const Json& value) { return value.is_string(); });
@@ -318,13 +373,20 @@ class SchemaReader {
 
 }  // namespace
 
-Config Config::parse(const Json& head) {
+const ModelFormat kModelFormat = {1, {}};
+
+Config Config::parse(const Json& head, const ModelFormat& format) {
   if (text_of(head, "format") != "shortlist-model") fail("Expected format \"shortlist-model\"");
-  if (number_of(head, "version") != 1) fail("Expected version 1");
+  const int64_t version = version_of(head, format);
   Config result = {};
-  const Json& config = member(head, "config");
+  const Json& stored = member(head, "config");
+  if (!stored.is_object()) fail("Expected \"config\" to be an object");
+  const Members config(stored, "config", version, format);
   check_config(config);
-  check_training(head.find("training"));
+  if (const Json* const training = head.find("training")) {
+    if (!training->is_object()) fail("Expected \"training\" to be an object");
+    check_training(Members(*training, "training", version, format));
+  }
   result.window = static_cast<int64_t>(number_of(config, "window"));
   result.vector_width = static_cast<int64_t>(number_of(config, "userVectorWidth"));
   result.growing = text_of(config, "windows") == "growing";

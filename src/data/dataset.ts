@@ -44,12 +44,19 @@ import {
   readLog,
 } from "./sources/read_log.js";
 import type { Click, Token } from "./sources/source.js";
+import { migrate, type StoredFormat } from "./stored_format.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { TokenCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
 
-const FORMAT = "shortlist-dataset";
-const VERSION = 1;
+/** The format of `dataset.json`. A change of it is a new version with a migration; test/fixtures has a dataset of every version. */
+const DATASET_FORMAT: StoredFormat = {
+  name: "shortlist-dataset",
+  version: 1,
+  code: "ERR_DATASET",
+  remake: "prepare the dataset again",
+  migrations: [],
+};
 const DESCRIPTION = "dataset.json";
 const CLICKS = "clicks.safetensors";
 /** Of logs that can be read only once, while a dataset is made. */
@@ -131,8 +138,6 @@ export interface Dataset extends Encoding {
 
 /** dataset.json */
 interface Description extends MemberIds {
-  readonly format: typeof FORMAT;
-  readonly version: typeof VERSION;
   readonly schema: Schema;
   readonly feature_appear_limit: number;
   readonly max_line_bytes?: number | undefined;
@@ -208,7 +213,8 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const members = await digestsOf(folder, [...encoding.vocabularies.keys()].map(vocabularyFile), signal);
     const contents = createHash("sha256").update(JSON.stringify({ ...description, members }));
     const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents, signal);
-    const whole = { format: FORMAT, version: VERSION, id, members, ...description };
+    const { name: format, version } = DATASET_FORMAT;
+    const whole = { format, version, id, members, ...description };
     await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
     const features = counts.features(featureAppearLimit);
     for (const doubt of doubtsOf(clicks, features, featureAppearLimit)) onWarning?.(doubt);
@@ -332,16 +338,10 @@ async function readDescription(folder: string, members: FolderReader): Promise<D
     throw new ShortlistError("ERR_DATASET", `${folder}: ${problem}. Make a dataset from click logs first`);
   });
   if (!json) return fail(folder, `${DESCRIPTION} is not a JSON object`);
-  if (json["format"] !== FORMAT) {
-    fail(folder, `Expected format "${FORMAT}" in ${DESCRIPTION} but received ${JSON.stringify(json["format"])}`);
-  }
-  if (json["version"] !== VERSION) {
-    fail(folder, `Expected dataset version ${VERSION} but received ${JSON.stringify(json["version"])}`);
-  }
+  const description = migrate(json, DATASET_FORMAT, join(folder, DESCRIPTION)) as unknown as Description;
+  if (!isMaxLineBytes(description.max_line_bytes)) fail(folder, `${DESCRIPTION} has an impossible max_line_bytes`);
   try {
-    const description = json as unknown as Description;
-    if (!isMaxLineBytes(description.max_line_bytes)) fail(folder, `${DESCRIPTION} has an impossible max_line_bytes`);
-    return { ...description, schema: parseStoredSchema(json["schema"], DESCRIPTION) };
+    return { ...description, schema: parseStoredSchema(description.schema, DESCRIPTION) };
   } catch (error) {
     return fail(folder, (error as Error).message);
   }

@@ -15,6 +15,7 @@ import { type FolderKind, replaceFolder, withOutputFolder } from "../data/output
 import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
 import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
 import { isMaxLineBytes } from "../data/sources/read_log.js";
+import { type JsonObject, migrate } from "../data/stored_format.js";
 import { parseStrictJson } from "../data/strict_json.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
@@ -25,10 +26,9 @@ import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } 
 import { checkModel } from "./check_model.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 import { describeNotFinite } from "./finite.js";
+import { MODEL_FORMAT } from "./migrate.js";
 import { parseTrainingRecord, type TrainingRecord } from "./training_record.js";
 
-const FORMAT = "shortlist-model";
-const VERSION = 1;
 const DESCRIPTION = "config.json";
 const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
@@ -184,7 +184,8 @@ export async function writeModel(
       // The training is left out of what the id covers: the same weights are the same file, however they came to be.
       const contents = createHash("sha256").update(JSON.stringify({ ...encoding, members }));
       const id = await writeSafetensors(join(temporary, WEIGHTS), weights, {}, contents, signal);
-      const description = { format: FORMAT, version: VERSION, id, members, ...encoding, training };
+      const { name, version } = MODEL_FORMAT;
+      const description = { format: name, version, id, members, ...encoding, training };
       await replaceFile(join(temporary, DESCRIPTION), (file) => file.writeFile(formatJson(description)));
       signal?.throwIfAborted();
     },
@@ -310,29 +311,19 @@ async function readDescription(
 }
 
 /** The JSON object of a `config.json`. */
-export function parseHead(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
-  const head = parseStrictJson(bytes, path, "ERR_MODEL") as Readonly<Record<string, unknown>> | null;
+export function parseHead(bytes: Uint8Array, path: string): JsonObject {
+  const head = parseStrictJson(bytes, path, "ERR_MODEL") as JsonObject | null;
   if (typeof head === "object" && head !== null && !Array.isArray(head)) return head;
   throw new ShortlistError("ERR_MODEL", `${path}: Expected a JSON object`);
 }
 
-/** What a `config.json` says, checked. */
+/** What a `config.json` of any version of the format says, checked. */
 export function parseDescription(
-  head: Readonly<Record<string, unknown>>,
+  stored: JsonObject,
   path: string,
+  format = MODEL_FORMAT,
 ): Omit<ModelDescription, "vocabularies"> {
-  if (head["format"] !== FORMAT) {
-    throw new ShortlistError(
-      "ERR_MODEL",
-      `${path}: Expected format "${FORMAT}" but received ${JSON.stringify(head["format"])}`,
-    );
-  }
-  if (head["version"] !== VERSION) {
-    throw new ShortlistError(
-      "ERR_MODEL",
-      `${path}: Expected version ${VERSION} but received ${JSON.stringify(head["version"])}`,
-    );
-  }
+  const head = migrate(stored, format, path);
   const schema = parseStoredSchema(head["schema"], path);
   const statistics = (head["numbers"] ?? {}) as Record<string, NumberStatistics>;
   const numbers = new Map<string, NumberStatistics>();

@@ -270,9 +270,11 @@ test("a folder that is no whole dataset is refused with the way out", async () =
     await writeFile(json, "{");
     await refuse("dataset.json is not a JSON object. Prepare the dataset again from its logs");
     await edit({ format: "other" });
-    await refuse('Expected format "shortlist-dataset" in dataset.json but received "other"');
+    await refuse('dataset.json: Expected format "shortlist-dataset" but received "other"');
     await edit({ version: 2 });
-    await refuse("Expected dataset version 1 but received 2");
+    await refuse(
+      "Expected version 1 but received 2: a newer Shortlist wrote it. Update Shortlist, or prepare the dataset",
+    );
     await edit({ schema: { columns: [] } });
     await refuse("dataset.json: Expected a list that is not empty");
     await edit({ users: 4 });

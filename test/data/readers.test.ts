@@ -6,14 +6,17 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readSafetensors } from "../../src/data/safetensors.js";
 import type { Schema } from "../../src/data/schema.js";
-import { readLog } from "../../src/data/sources/read_log.js";
+import { DEFAULT_MAX_LINE_BYTES, readLog } from "../../src/data/sources/read_log.js";
 import type { LogRow } from "../../src/data/sources/source.js";
+import type { StoredFormat } from "../../src/data/stored_format.js";
 import { parseStrictJson } from "../../src/data/strict_json.js";
 import { Vocabulary } from "../../src/data/vocabulary.js";
 import { ShortlistError } from "../../src/errors.js";
 import { toProgram } from "../../src/graph/program.js";
+import { MODEL_FORMAT } from "../../src/model/migrate.js";
 import { parseDescription, parseHead } from "../../src/model/model.js";
 import { temporaryFolder } from "../cli/run.js";
+import { fixtures } from "../fixtures/fixtures.js";
 
 // The readers in TypeScript and those of libshortlist take or refuse the same inputs: seeded mutations of test/fuzz/corpus.
 // SHORTLIST_MUTATIONS says how many of each format.
@@ -376,11 +379,52 @@ test("vocabularies", () =>
     Vocabulary.parse(input, "x");
   }));
 
+/** What test/fuzz/formats.cc says that it has read. */
+function describeConfig(input: Buffer, format: StoredFormat): string {
+  const { config, maxLineBytes = DEFAULT_MAX_LINE_BYTES } = parseDescription(parseHead(input, "x"), "x", format);
+  return [config.window, config.userVectorWidth, config.windows, maxLineBytes].join(" ");
+}
+
 test("configurations", () => {
-  const inputs = [...inputsOf("config", mutateJson), ...everyValue(corpus("config")[0]!)];
-  return compare("config", inputs, (input) => {
-    parseDescription(parseHead(input, "x"), "x");
-  });
+  const models = fixtures("model").map((path) => readFileSync(join(path, "config.json")));
+  const inputs = [...models, ...inputsOf("config", mutateJson), ...everyValue(corpus("config")[0]!)];
+  return compare("config", inputs, (input) => describeConfig(input, MODEL_FORMAT));
+});
+
+/** As test/fuzz/formats.cc has it. */
+const MIGRATED: StoredFormat = {
+  ...MODEL_FORMAT,
+  version: 3,
+  migrations: [
+    { version: 2, object: "config", member: "userVectorWidth", change: { added: 24 } },
+    { version: 2, object: "config", member: "length", change: { renamed: "history_length" } },
+    { version: 3, object: "config", member: "history_length", change: { renamed: "window" } },
+    { version: 3, object: "training", member: "epochs", change: { renamed: "passes" } },
+    { version: 3, object: "training", member: "loss", change: { added: 0.5 } },
+  ],
+};
+
+test("configurations of older versions", () => {
+  const current = JSON.parse(corpus("config")[0]!.toString());
+  const { userVectorWidth, window, ...first } = current.config;
+  const { passes, loss, ...training } = current.training;
+  const old = { ...training, epochs: passes };
+  const versions = [
+    { ...current, version: 1, config: { ...first, length: window }, training: old },
+    { ...current, version: 2, config: { ...first, userVectorWidth, history_length: window }, training: old },
+    { ...current, version: 3 },
+  ];
+  const texts = versions.map((head) => Buffer.from(JSON.stringify(head)));
+  assert.equal(
+    texts.map((text) => describeConfig(text, MIGRATED)),
+    [24, userVectorWidth, userVectorWidth].map((width) => `${window} ${width} growing 16777216`),
+  );
+  const mixed = [1, 2, 3, 4, 0, 1.5, "1"].flatMap((version) =>
+    versions.map((head) => Buffer.from(JSON.stringify({ ...head, version }))),
+  );
+  const random = seeded(29);
+  const mutated = Array.from({ length: MUTATIONS }, () => mutateJson(pick(random, texts), random));
+  return compare("old_config", [...texts, ...mixed, ...mutated], (input) => describeConfig(input, MIGRATED));
 });
 
 /** As test/fuzz/formats.cc has it. */

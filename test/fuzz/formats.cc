@@ -82,6 +82,21 @@ std::string read_line(std::string_view input) {
   return text;
 }
 
+// What is read of it, as test/data/readers.test.ts writes it.
+std::string read_config(std::string_view input, const ModelFormat& format) {
+  const Config config = Config::parse(Json::parse(input), format);
+  return std::to_string(config.window) + " " + std::to_string(config.vector_width) + " " + (config.growing ? "growing" : "sliding") +
+         " " + std::to_string(config.max_line_bytes);
+}
+
+// A format of which today's configuration is version 3; as test/data/readers.test.ts has it.
+const ModelFormat kMigrated = {3,
+                               {{2, "config", "userVectorWidth", "24", nullptr},
+                                {2, "config", "length", nullptr, "history_length"},
+                                {3, "config", "history_length", nullptr, "window"},
+                                {3, "training", "epochs", nullptr, "passes"},
+                                {3, "training", "loss", "0.5", nullptr}}};
+
 }  // namespace
 
 const Format kFormats[] = {
@@ -89,7 +104,8 @@ const Format kFormats[] = {
     {"safetensors", read_safetensors},
     {"program", read_program},
     {"vocabulary", [](std::string_view input) { return Vocabulary::parse(input, "vocabulary"), std::string(); }},
-    {"config", [](std::string_view input) { return Config::parse(Json::parse(input)), std::string(); }},
+    {"config", [](std::string_view input) { return read_config(input, kModelFormat); }},
+    {"old_config", [](std::string_view input) { return read_config(input, kMigrated); }},
     {"line", read_line},
     {nullptr, nullptr},
 };

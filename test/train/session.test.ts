@@ -173,6 +173,26 @@ test("train is a session run pass by pass", async () => {
   }
 });
 
+test("a session returns to the model of its best pass, and is not trained from there", async () => {
+  const options = { ...NETWORKS["paddle: lazy decay"]!, validation: { heldOut: "last-clicks" }, patience: 0 } as const;
+  await withSession(options, async (session) => {
+    await session.run();
+    await session.save(at("first"));
+    assert.ok((await session.judge()).best);
+    const first = session.model.store.read("output.weight");
+    await session.run();
+    assert.not.equal(session.model.store.read("output.weight"), first);
+    await session.returnToBest(at("first"));
+    assert.equal(session.model.store.read("output.weight"), first);
+    await expectError(session.run(), "ERR_EXECUTOR", "has the weights of an earlier pass");
+    assert.throws(() => session.state(), /has the weights of an earlier pass/);
+    await session.save(at("kept"));
+    const { training } = JSON.parse(await readFile(at("kept/config.json"), "utf8"));
+    assert.is(training.passes, 1);
+    assert.ok(training.validation.ndcg["10"] >= 0);
+  });
+});
+
 test("a state of other training is refused, and so is what a session cannot do", async () => {
   const options = NETWORKS["default: tied, composed item vectors"]!;
   await withSession(options, async (session) => {
