@@ -3,7 +3,10 @@ import { fstatSync, writeSync } from "node:fs";
 import { type LogReport, ShortlistError } from "../index.js";
 import { describeOutputError } from "./errors.js";
 
-/** Writes lines to standard output without running ahead of a slow reader; a closed pipe (`| head`) ends the process quietly. */
+/**
+ * Writes lines to standard output without running ahead of a slow reader; a closed pipe (`| head`) ends the process
+ * quietly.
+ */
 export class LineWriter {
   #buffer: string[] = [];
   #length = 0;
@@ -24,8 +27,8 @@ export class LineWriter {
 }
 
 /**
- * Writes to standard output. Node takes a write of a part for the whole where standard output is a file, so that a full disk
- * would cut the output without an error: files are written to here.
+ * Writes to standard output. Node takes a write of a part for the whole where standard output is a file, so that a full
+ * disk would cut the output without an error: files are written to here.
  */
 export async function print(text: string): Promise<void> {
   if (!isFile()) {

@@ -10,8 +10,8 @@ export function whenStopped(describe: () => string): void {
 }
 
 /**
- * Ends the process on Ctrl-C and its like: what is written in part is removed, one line says what stays, and the exit code
- * is the shell's own (130, 143). Handlers are there for one signal, so a second one ends the process at once.
+ * Ends the process on Ctrl-C and its like: what is written in part is removed, one line says what stays, and the exit
+ * code is the shell's own (130, 143). Handlers are there for one signal, so a second one ends the process at once.
  */
 export function stopOnSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

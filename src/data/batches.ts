@@ -31,8 +31,8 @@ import type { ClickTimes } from "./times.js";
  */
 export interface Batch {
   /**
-   * samples, positions, runs, steps, with `shareUsers` users, with `shareItems` distinct, and the number of values of each
-   * multi-valued item feature by its name.
+   * samples, positions, runs, steps, with `shareUsers` users, with `shareItems` distinct, and the number of values of
+   * each multi-valued item feature by its name.
    */
   readonly dims: Readonly<Record<string, number>>;
   readonly inputs: Readonly<Record<string, Int32Array | Float32Array>>;
@@ -74,15 +74,17 @@ export interface TrainingBatchOptions extends BatchOptions {
    * same sequence of batches of `batchSize` samples for every world; each rank builds its share of each batch. Of the n
    * samples of a batch, in the order of the pass, rank r has those from ⌊r·n / world⌋ to ⌊(r+1)·n / world⌋ − 1. So the
    * shares of all ranks in rank order are the samples of the batch, shares differ by at most one sample, and a share is
-   * empty where a batch has fewer samples than there are ranks. Where a boundary between shares cuts a part of a user in
-   * shared batches, the next rank stores the part's history again, as the next batch does where a batch ends.
+   * empty where a batch has fewer samples than there are ranks. Where a boundary between shares cuts a part of a user
+   * in shared batches, the next rank stores the part's history again, as the next batch does where a batch ends.
    */
   readonly world?: number | undefined;
   /** Whose share is built, from 0 to `world` − 1 (default 0). */
   readonly rank?: number | undefined;
 }
 
-/** Batches to train on: every sample exactly once a pass. Any batch can be asked for at any time, so a run can resume. */
+/**
+ * Batches to train on: every sample exactly once a pass. Any batch can be asked for at any time, so a run can resume.
+ */
 export interface TrainingBatches {
   /** Samples of a pass, those of all ranks. */
   readonly samplesPerPass: number;
@@ -171,9 +173,9 @@ export class ShuffledBatches implements TrainingBatches {
 }
 
 /**
- * Samples by parts of consecutive samples of one user (`maxPart`), the parts in random order; a part that does not fit is
- * continued in the next batch. Overlapping histories are stored once, and consecutive histories that begin at the same
- * click are prefixes of one run.
+ * Samples by parts of consecutive samples of one user (`maxPart`), the parts in random order; a part that does not fit
+ * is continued in the next batch. Overlapping histories are stored once, and consecutive histories that begin at the
+ * same click are prefixes of one run.
  */
 export class SharedBatches implements TrainingBatches {
   readonly samplesPerPass: number;
@@ -345,7 +347,9 @@ function lastAtMost(sorted: Int32Array, value: number): number {
   return low;
 }
 
-/** Lays samples out as positions, runs and steps, then gathers the features; its lists are used again for each batch. */
+/**
+ * Lays samples out as positions, runs and steps, then gathers the features; its lists are used again for each batch.
+ */
 class BatchBuilder {
   readonly #clicks: Clicks;
   readonly #window: number;

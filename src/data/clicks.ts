@@ -77,8 +77,9 @@ export interface ItemValues {
 }
 
 /**
- * The same clicks to train on without the last click of every user that has at least two. The last click of a user is in no
- * history, so nothing is left of it once its item is `<unk>`, which is never a target: only the items [clicks] are copied.
+ * The same clicks to train on without the last click of every user that has at least two. The last click of a user is
+ * in no history, so nothing is left of it once its item is `<unk>`, which is never a target: only the items [clicks]
+ * are copied.
  */
 export function holdOutLastClicks(clicks: Clicks): Clicks {
   const [item, ...attributes] = clicks.itemFeatures as [ItemValues, ...ItemValues[]];
@@ -128,7 +129,9 @@ export function hasFollowingClick({ clickOffsets, users, itemFeatures }: Clicks)
   return false;
 }
 
-/** Sizes that are known beforehand, so that nothing is copied: lines, clicks, and values of each multi-valued feature. */
+/**
+ * Sizes that are known beforehand, so that nothing is copied: lines, clicks, and values of each multi-valued feature.
+ */
 export interface ExpectedSizes {
   readonly lines: number;
   readonly clicks: number;
@@ -139,7 +142,9 @@ export interface ExpectedSizes {
 export interface EncodedLog {
   /** The users and clicks as ids. */
   readonly clicks: Clicks;
-  /** [users] the tokens of the column `user_id` ("NULL" where empty); line numbers from 1 where there is no such column. */
+  /**
+   * [users] the tokens of the column `user_id` ("NULL" where empty); line numbers from 1 where there is no such column.
+   */
   readonly userIds: readonly string[];
   /** How much of the log could be read. */
   readonly report: LogReport;
@@ -157,8 +162,8 @@ const { schema: _, ...WITHOUT_SCHEMA } = READ_LOG_OPTIONS;
 const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = { ...WITHOUT_SCHEMA, expected: true };
 
 /**
- * Reads logs and looks their tokens up in the vocabularies of a dataset or model; what these do not hold is `<unk>`, 0. Errors
- * are those of `readLog`.
+ * Reads logs and looks their tokens up in the vocabularies of a dataset or model; what these do not hold is `<unk>`, 0.
+ * Errors are those of `readLog`.
  */
 export async function encodeLog(
   logs: readonly Log[],

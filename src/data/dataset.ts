@@ -112,7 +112,9 @@ export interface PreparedDataset {
 export interface FeatureCounts {
   /** The feature's name. */
   readonly name: string;
-  /** What each value is counted in: lines for a feature of users, clicks for one of items, uses for a multi-valued one. */
+  /**
+   * What each value is counted in: lines for a feature of users, clicks for one of items, uses for a multi-valued one.
+   */
   readonly unit: "lines" | "clicks" | "uses";
   /** The number of different values. */
   readonly values: number;
@@ -148,8 +150,8 @@ interface Description extends MemberIds {
 }
 
 /**
- * Makes a dataset folder from click logs: `dataset.json`, `vocabulary/<feature>.tsv` and `clicks.safetensors`. The folder
- * appears whole or not at all. A user feature is counted once a line, an item feature once a click or value
+ * Makes a dataset folder from click logs: `dataset.json`, `vocabulary/<feature>.tsv` and `clicks.safetensors`. The
+ * folder appears whole or not at all. A user feature is counted once a line, an item feature once a click or value
  * (docs/math.md#vocabulary-and-noise). ERR_LOG where a log cannot be read or has changed between the two readings,
  * ERR_DATASET where the output folder holds something else, ERR_BUSY where somebody else is writing it.
  */

@@ -14,7 +14,10 @@ export interface EngineOptions extends NativeEngineOptions {
   readonly executor?: "native" | "reference" | undefined;
 }
 
-/** The engine that Programs run on. Nothing falls back silently: where the addon cannot be loaded, ERR_EXECUTOR says why. */
+/**
+ * The engine that Programs run on. Nothing falls back silently: where the addon cannot be loaded, ERR_EXECUTOR says
+ * why.
+ */
 export function createEngine(options: EngineOptions = {}): Engine {
   checkOptions("createEngine", options, ENGINE_OPTIONS);
   const { executor = "native", ...native } = options;

@@ -31,11 +31,17 @@ import { runStepByStep } from "./steps.js";
 export interface ReferenceOptions {
   /** The ops that Programs may use, by name. */
   readonly ops: ReadonlyMap<string, Op>;
-  /** What float32 tensors are held in: "float32" (default) rounds as the native engine does, "float64" is for gradient checks. */
+  /**
+   * What float32 tensors are held in: "float32" (default) rounds as the native engine does, "float64" is for gradient
+   * checks.
+   */
   readonly precision?: "float32" | "float64";
 }
 
-/** The engine that says what a Program means: it interprets the ops' reference kernels, in TypeScript, one after another. */
+/**
+ * The engine that says what a Program means: it interprets the ops' reference kernels, in TypeScript, one after
+ * another.
+ */
 export function createReferenceEngine(options: ReferenceOptions): Engine {
   checkOptions("createReferenceEngine", options, { ops: true, precision: true });
   const { ops, precision = "float32" } = options;

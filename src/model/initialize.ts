@@ -4,9 +4,9 @@ import type { Initializer } from "../graph/graph.js";
 import { type Program, storedTensors } from "../graph/program.js";
 
 /**
- * Makes room in the store for every tensor that the Program keeps and the store does not have yet, and fills it with its start
- * value: `initializers` are those of the graph, by name. The same seed gives the same numbers in every engine. ERR_PROGRAM
- * where a tensor has no start value.
+ * Makes room in the store for every tensor that the Program keeps and the store does not have yet, and fills it with
+ * its start value: `initializers` are those of the graph, by name. The same seed gives the same numbers in every
+ * engine. ERR_PROGRAM where a tensor has no start value.
  */
 export function initializeStore(
   store: TensorStore,

@@ -95,8 +95,8 @@ export class Model {
   }
 
   /**
-   * Frees threads and weights: at once, or after the runs that are in flight, which are finished. Whatever is asked of the
-   * model afterwards is ERR_EXECUTOR.
+   * Frees threads and weights: at once, or after the runs that are in flight, which are finished. Whatever is asked of
+   * the model afterwards is ERR_EXECUTOR.
    */
   close(): void {
     this.#closed = true;
@@ -133,14 +133,17 @@ export function withModelFolder<T>(path: string, work: (folder: string) => Promi
 
 /** What `saveModel` takes. */
 export interface SaveModelOptions {
-  /** Stops the writing between files and pieces of them: the folder is as it was, and it rejects with the signal's reason. */
+  /**
+   * Stops the writing between files and pieces of them: the folder is as it was, and it rejects with the signal's
+   * reason.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv`. It appears whole
- * or not at all and replaces an older model only when it is complete. ERR_DIVERGED where a weight is not finite, ERR_BUSY
- * where somebody else is writing that folder.
+ * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv`. It appears
+ * whole or not at all and replaces an older model only when it is complete. ERR_DIVERGED where a weight is not finite,
+ * ERR_BUSY where somebody else is writing that folder.
  */
 export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
   checkOptions("saveModel", options, { signal: true } satisfies Record<keyof SaveModelOptions, true>);
@@ -152,8 +155,8 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
 }
 
 /**
- * `saveModel` for who is in `withModelFolder`. The members of the folder that `keep` names (`pass-<n>`, `metrics.jsonl`)
- * stay in it.
+ * `saveModel` for who is in `withModelFolder`. The members of the folder that `keep` names (`pass-<n>`,
+ * `metrics.jsonl`) stay in it.
  */
 export async function writeModel(
   model: Model,

@@ -39,8 +39,8 @@ const SKIP_ROWS = 1;
 
 /**
  * What a saved model computes, by output: `user_vector` [samples, width]; `items`, `score` [samples, top] and
- * `log_partition` [samples], the best items without the excluded ones; `rank` [samples] of `target`. Each command selects
- * the outputs that it needs.
+ * `log_partition` [samples], the best items without the excluded ones; `rank` [samples] of `target`. Each command
+ * selects the outputs that it needs.
  */
 export function inferenceProgram(config: ModelConfig, encoding: Encoding): InitializedProgram {
   const graph = new Graph();
@@ -103,8 +103,8 @@ export function itemVectorsProgram(
 }
 
 /**
- * One training step: forward, backward, optimizer. Its output is the batch's `loss` []. `catalogue` holds the attributes
- * of every item.
+ * One training step: forward, backward, optimizer. Its output is the batch's `loss` []. `catalogue` holds the
+ * attributes of every item.
  */
 export function trainingProgram(
   config: CatalogueConfig,
@@ -165,8 +165,9 @@ function optimizerInputs(graph: Graph): OptimizerInputs {
 }
 
 /**
- * Applies the lazy decay of the output table (`l2Output`) to all its rows, up to `step`. It is to be run before anything but
- * training reads the table; undefined where there is no such decay. `rows` holds every row, `count` their number.
+ * Applies the lazy decay of the output table (`l2Output`) to all its rows, up to `step`. It is to be run before
+ * anything but training reads the table; undefined where there is no such decay. `rows` holds every row, `count` their
+ * number.
  */
 export function flushDecayProgram(config: ModelConfig, items: number): Program | undefined {
   if (!config.l2Output || config.l2 === 0) return undefined;

@@ -10,12 +10,18 @@ export interface RankingMetrics {
   readonly mrr: number;
 }
 
-/** What `config.json` of a model folder keeps under "training": how the weights came to be. Each is there where it is known. */
+/**
+ * What `config.json` of a model folder keeps under "training": how the weights came to be. Each is there where it is
+ * known.
+ */
 export interface TrainingRecord {
+  /** The name of the preset. */
   readonly preset?: string | undefined;
+  /** The seed of everything random. */
   readonly seed?: number | undefined;
   /** Passes over the dataset, the last one perhaps in part. */
   readonly passes?: number | undefined;
+  /** Steps that were run. */
   readonly steps?: number | undefined;
   /** Samples of all steps. */
   readonly samples?: number | undefined;
@@ -54,7 +60,10 @@ const EXPECTATIONS: Readonly<Record<Kind, string>> = {
   metrics: "an object with hitRate and ndcg by list length, and mrr",
 };
 
-/** Reads "training" of a `config.json`, which may be missing: members of other names are left out. ERR_MODEL names what is wrong. */
+/**
+ * Reads "training" of a `config.json`, which may be missing: members of other names are left out. ERR_MODEL names what
+ * is wrong.
+ */
 export function parseTrainingRecord(value: unknown, path: string): TrainingRecord {
   if (value === undefined) return {};
   const fail = (name: string, expected: string, received: unknown): never => {

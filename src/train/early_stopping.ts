@@ -18,7 +18,10 @@ export class EarlyStopping {
   readonly #patience: number;
   #state: EarlyStoppingState = { passes: 0, bestPass: 0 };
 
-  /** Training stops after `patience` passes without a better one; 0 never stops it. ERR_OPTION unless it is a whole number. */
+  /**
+   * Training stops after `patience` passes without a better one; 0 never stops it. ERR_OPTION unless it is a whole
+   * number.
+   */
   constructor(patience = DEFAULT_PATIENCE) {
     checkWholeNumber("patience", patience, 0);
     this.#patience = patience === 0 ? Number.POSITIVE_INFINITY : patience;
@@ -33,7 +36,9 @@ export class EarlyStopping {
     this.#state = { ...state };
   }
 
-  /** Takes the criterion of the next pass, larger is better; says whether it is better than that of every pass before. */
+  /**
+   * Takes the criterion of the next pass, larger is better; says whether it is better than that of every pass before.
+   */
   judge(criterion: number): boolean {
     const { passes, bestPass, bestCriterion = Number.NEGATIVE_INFINITY } = this.#state;
     const isBest = criterion > bestCriterion;

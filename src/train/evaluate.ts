@@ -19,9 +19,9 @@ import { PopularityRanking, rankingMetrics } from "./metrics.js";
 import { countTrainedTargets } from "./trained_targets.js";
 import { TransitionRanking } from "./transitions.js";
 
-/** What is measured. */
+/** What is measured, and among which items. */
 export interface RankingOptions {
-  /** Lengths of the shortlist: 10, 50, 100, 200 unless given. */
+  /** The lengths K of the shortlist: 10, 50, 100, 200 unless given. */
   readonly tops?: readonly number[] | undefined;
   /** Let items compete that the user has watched (default false). */
   readonly keepWatched?: boolean | undefined;
@@ -29,10 +29,11 @@ export interface RankingOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What `evaluate` takes; the options of a log are those of its log. */
 export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {
   /**
-   * The dataset that the model was trained on: measures the baseline of counted transitions too, without the last clicks where
-   * training held them out.
+   * The dataset that the model was trained on: measures the baseline of counted transitions too, without the last
+   * clicks where training held them out.
    */
   readonly baselines?: Dataset | undefined;
 }
@@ -53,7 +54,9 @@ function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): voi
   for (const top of tops) checkWholeNumber("tops", top, 1);
 }
 
+/** How well a model ranks the last clicks of users (docs/math.md#evaluation), beside baselines that learn nothing. */
 export interface Evaluation extends RankingMetrics {
+  /** The users that were evaluated. */
   readonly users: number;
   /** Users whose target is an item that the model does not know: misses. */
   readonly unknownTargets: number;
@@ -65,15 +68,17 @@ export interface Evaluation extends RankingMetrics {
   readonly coverage: Record<string, number>;
   /** What ranking all items by their clicks in the training log gives, those held out from training left out. */
   readonly popularity: RankingMetrics;
-  /** What ranking them by the transitions counted in the training dataset gives (`TransitionRanking`), if that is there. */
+  /**
+   * What ranking them by the transitions counted in the training dataset gives (`TransitionRanking`), if that is there.
+   */
   readonly transitions?: RankingMetrics;
 }
 
 /**
- * Leave-last-out on a log: the last click of each user is the target, the clicks before it the history. All items
- * are ranked, without those that the user has watched. A hit is what a shortlist of `recommend` holds: a target that the model
- * does not know, or that the user has watched before, is a miss, and one of the baselines too. ERR_DATASET where the dataset of
- * the baselines has other items than the model, ERR_DIVERGED where scores are not finite.
+ * Leave-last-out on a log: the last click of each user is the target, the clicks before it the history. All items are
+ * ranked, without those that the user has watched. A hit is what a shortlist of `recommend` holds: a target that the
+ * model does not know, or that the user has watched before, is a miss, and one of the baselines too. ERR_DATASET where
+ * the dataset of the baselines has other items than the model, ERR_DIVERGED where scores are not finite.
  */
 export async function evaluate(model: Model, log: Log, options: EvaluateOptions = {}): Promise<Evaluation> {
   checkOptions("evaluate", options, EVALUATE_OPTIONS);
@@ -145,7 +150,10 @@ export function hasNewTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean 
 }
 
 export interface EvaluateClicksOptions extends RankingOptions {
-  /** What the model was trained on: measures the baseline of counted transitions, and counts targets that were trained on. */
+  /**
+   * What the model was trained on: measures the baseline of counted transitions, and counts targets that were trained
+   * on.
+   */
   readonly trainingClicks?: Clicks | undefined;
 }
 

@@ -7,25 +7,36 @@ import { learningRateAt } from "./schedule.js";
 
 /** Progress of training, after each step. */
 export interface TrainingState {
-  /** From 1. */
+  /** The number of the pass, from 1. */
   readonly pass: number;
+  /** The passes of the configuration. */
   readonly passes: number;
+  /** The steps that were run. */
   readonly step: number;
+  /** The steps of the whole training. */
   readonly steps: number;
   /** Mean loss per sample in this pass so far. */
   readonly loss: number;
+  /** Speed since training began. */
   readonly samplesPerSecond: number;
+  /** The seconds that the steps which are left will take at this speed. */
   readonly secondsLeft: number;
 }
 
-/** What a pass did so far. `step`, `samples` and `seconds` count from the start of training, saving and evaluation left out. */
+/**
+ * What a pass did so far. `step`, `samples` and `seconds` count from the start of training, saving and evaluation left
+ * out.
+ */
 export interface TrainedPass {
-  /** From 1. */
+  /** The number of the pass, from 1. */
   readonly pass: number;
   /** Share of the pass that was run: 1 unless it was left before its end. */
   readonly part: number;
+  /** The steps that were run. */
   readonly step: number;
+  /** The samples that were trained on, each as often as it was. */
   readonly samples: number;
+  /** The seconds in the training loop. */
   readonly seconds: number;
   /** Learning rate of the last step. */
   readonly learningRate: number;
@@ -43,8 +54,9 @@ export interface TrainingPosition {
   readonly pass: number;
   /** The batch of the next step, from 0 in its pass. */
   readonly batch: number;
-  /** Samples of the steps that were run, and the seconds that they took. */
+  /** Samples of the steps that were run. */
   readonly samples: number;
+  /** Seconds that these steps took. */
   readonly seconds: number;
   /** Sums over the steps of the pass that has begun; zeros between two passes. */
   readonly passSums: PassSums;
@@ -54,7 +66,9 @@ export interface TrainingPosition {
 export interface PassSums {
   /** Sum of the samples' losses. */
   readonly loss: number;
+  /** Samples of these steps. */
   readonly samples: number;
+  /** Seconds that these steps took. */
   readonly seconds: number;
 }
 
@@ -73,7 +87,9 @@ export interface TrainingLoopOptions {
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
 }
 
-/** Target duration of one call of the engine: long enough to hide the call's overhead, short enough for smooth progress. */
+/**
+ * Target duration of one call of the engine: long enough to hide the call's overhead, short enough for smooth progress.
+ */
 const SECONDS_A_CALL = 0.03;
 
 /** Runs the steps of training in order, and keeps count of them. */
@@ -133,8 +149,8 @@ export class TrainingLoop {
   }
 
   /**
-   * Runs `most` steps, or those that are left in this pass, or in training. ERR_DIVERGED where a loss is not finite. What it
-   * resolves to tells of the whole pass, also where the pass takes several calls.
+   * Runs `most` steps, or those that are left in this pass, or in training. ERR_DIVERGED where a loss is not finite.
+   * What it resolves to tells of the whole pass, also where the pass takes several calls.
    */
   async run(most = Number.POSITIVE_INFINITY): Promise<TrainedPass> {
     const { batchesPerPass } = this.#batches;

@@ -31,7 +31,9 @@ export function rankingOf({ hitRate, ndcg, mrr }: RankingMetrics): RankingMetric
   return { hitRate, ndcg, mrr };
 }
 
-/** Ranks a target by the items' counts, the way `target_rank` ranks it by score: the baseline that a model must beat. */
+/**
+ * Ranks a target by the items' counts, the way `target_rank` ranks it by score: the baseline that a model must beat.
+ */
 export class PopularityRanking {
   readonly #counts: ArrayLike<number>;
   /** Counts of the candidates, falling. */

@@ -33,13 +33,13 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
   /** 1 unless given. The same seed gives the same model, bit for bit, on any number of threads. */
   readonly seed?: number | undefined;
   /**
-   * What passes are compared by, with NDCG@10: each user's last click, which is held out from training, or the last clicks of
-   * a log. Without it, the last pass counts as the best.
+   * What passes are compared by, with NDCG@10: each user's last click, which is held out from training, or the last
+   * clicks of a log. Without it, the last pass counts as the best.
    */
   readonly validation?: Validation | undefined;
   /**
-   * Stop after so many passes without a better NDCG@10 (default 2; 0: never). Needs `validation`. Early stopping does not change
-   * the learning-rate schedule, which covers all passes of the configuration.
+   * Stop after so many passes without a better NDCG@10 (default 2; 0: never). Needs `validation`. Early stopping does
+   * not change the learning-rate schedule, which covers all passes of the configuration.
    */
   readonly patience?: number | undefined;
   /** Log, or path of a click log, to evaluate the finished model on: the last click of each user is the target. */
@@ -68,26 +68,32 @@ export const SESSION_OPTIONS: Readonly<Record<keyof SessionOptions, true>> = {
 
 /** How a pass compares with those before it. */
 export interface PassJudgement {
-  /** On what `validation` says, where that is given. */
+  /** The evaluation on the validation clicks, where `validation` is given. */
   readonly validation?: Evaluation;
+  /** The seconds that this evaluation took. */
   readonly evaluationSeconds?: number;
   /** Whether no pass before was as good; without `validation` the last one is. */
   readonly best: boolean;
 }
 
 /**
- * All that a session of the same dataset, configuration and seed needs to go on where another one is: plain data, and the
- * tensors, which are read from the session's store when they are asked for.
+ * All that a session of the same dataset, configuration and seed needs to go on where another one is: plain data, and
+ * the tensors, which are read from the session's store when they are asked for.
  */
 export interface SessionState {
+  /** The whole configuration. */
   readonly config: CatalogueConfig;
+  /** The seed of everything random. */
   readonly seed: number;
   /** Steps of the whole training: the learning rate depends on them. */
   readonly steps: number;
+  /** How far training is. */
   readonly position: TrainingPosition;
+  /** What early stopping knows of the passes so far. */
   readonly earlyStopping: EarlyStoppingState;
-  /** What a model that is saved now says of its training, and what that of the best pass does. */
+  /** What a model that is saved now says of its training. */
   readonly record: TrainingRecord;
+  /** What the model of the best pass says of its training. */
   readonly bestRecord: TrainingRecord;
   /** Every tensor that the training Program keeps between steps. */
   readonly tensors: readonly TrainingTensor[];
@@ -95,14 +101,17 @@ export interface SessionState {
 
 /**
  * Training, one part after another: it owns the weights, the optimizer's state, the position, the configuration and the
- * model over the same weights. `train` is a session that is run pass by pass. One call at a time; once `run` or `restore` has
- * failed, the session can only be closed.
+ * model over the same weights. `train` is a session that is run pass by pass. One call at a time; once `run` or
+ * `restore` has failed, the session can only be closed.
  */
 export class TrainingSession {
+  /** The whole configuration. */
   readonly config: CatalogueConfig;
+  /** The seed of everything random. */
   readonly seed: number;
   /** Steps of the whole training. */
   readonly steps: number;
+  /** Where it trains. */
   readonly engine: Engine;
   readonly #data: TrainingData;
   readonly #signal: AbortSignal | undefined;
@@ -134,8 +143,8 @@ export class TrainingSession {
   }
 
   /**
-   * Opens the dataset and makes a network with its start values. ERR_OPTION, ERR_CONFIG and ERR_DATASET say what does not fit;
-   * ERR_FILE and ERR_LOG what is wrong with the logs to evaluate on.
+   * Opens the dataset and makes a network with its start values. ERR_OPTION, ERR_CONFIG and ERR_DATASET say what does
+   * not fit; ERR_FILE and ERR_LOG what is wrong with the logs to evaluate on.
    */
   static async open(options: SessionOptions): Promise<TrainingSession> {
     checkSessionOptions(options);
@@ -200,8 +209,8 @@ export class TrainingSession {
   }
 
   /**
-   * Compares the pass that has just ended with those before it: by NDCG@10 on the validation clicks, or, without validation,
-   * as better than all before. Early stopping counts it. ERR_OPTION inside a pass.
+   * Compares the pass that has just ended with those before it: by NDCG@10 on the validation clicks, or, without
+   * validation, as better than all before. Early stopping counts it. ERR_OPTION inside a pass.
    */
   async judge(): Promise<PassJudgement> {
     if (!this.#isBetweenPasses) throw new ShortlistError("ERR_OPTION", "Expected a pass to have ended but it has not");
@@ -215,8 +224,9 @@ export class TrainingSession {
   }
 
   /**
-   * Evaluates the model as it is now on the clicks that `validation` or `testLog` named; the latter beside the baseline of
-   * counted transitions. ERR_OPTION where the session was opened without them. Later steps are what they are without it.
+   * Evaluates the model as it is now on the clicks that `validation` or `testLog` named; the latter beside the baseline
+   * of counted transitions. ERR_OPTION where the session was opened without them. Later steps are what they are without
+   * it.
    */
   async evaluate(on: "validation" | "test"): Promise<Evaluation> {
     checkChoice("on", on, ["validation", "test"]);
@@ -230,8 +240,8 @@ export class TrainingSession {
   }
 
   /**
-   * Writes the model as it is now, as `saveModel` does. Later steps are what they are without it. ERR_DIVERGED where a weight
-   * is not finite, ERR_BUSY where somebody else is writing that folder.
+   * Writes the model as it is now, as `saveModel` does. Later steps are what they are without it. ERR_DIVERGED where a
+   * weight is not finite, ERR_BUSY where somebody else is writing that folder.
    */
   async save(folder: string): Promise<void> {
     checkPath("folder", folder);
@@ -281,8 +291,8 @@ export class TrainingSession {
   }
 
   /**
-   * Brings the model back to the best pass, whose model `save` wrote to `folder`, to be saved or evaluated. Training cannot go
-   * on from there: the optimizer's state is that of the last pass.
+   * Brings the model back to the best pass, whose model `save` wrote to `folder`, to be saved or evaluated. Training
+   * cannot go on from there: the optimizer's state is that of the last pass.
    */
   async returnToBest(folder: string): Promise<void> {
     this.#ended = "has the weights of an earlier pass, from which training cannot go on";
@@ -321,7 +331,10 @@ export class TrainingSession {
     );
   }
 
-  /** `work` while nothing else is asked of the session, which cannot be used afterwards where `work` fails and `failure` is given. */
+  /**
+   * `work` while nothing else is asked of the session, which cannot be used afterwards where `work` fails and `failure`
+   * is given.
+   */
   async #exclusively<T>(failure: string | undefined, work: () => Promise<T>): Promise<T> {
     this.#checkUsable();
     this.#unusable = "is at work: wait for its promise";

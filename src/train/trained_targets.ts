@@ -8,9 +8,9 @@ const FEWEST_OF_UNKNOWN_USER = 3;
 const FILTER_BITS = 20;
 
 /**
- * How many users of `test` have a target, their last click, that training reads as a click of the same user after the same
- * clicks: what a model has learnt is no test of it. Users are the same where their known ids are, or where these are
- * unknown all their features.
+ * How many users of `test` have a target, their last click, that training reads as a click of the same user after the
+ * same clicks: what a model has learnt is no test of it. Users are the same where their known ids are, or where these
+ * are unknown all their features.
  */
 export async function countTrainedTargets(test: Clicks, training: Clicks, signal?: AbortSignal): Promise<number> {
   const turns = new Turns(signal);

@@ -18,6 +18,7 @@ export interface TrainOptions extends SessionOptions {
 
 const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = { ...SESSION_OPTIONS, output: true, onPass: true };
 
+/** What a pass did, and how it compares with those before it. */
 export interface PassResult extends TrainedPass, PassJudgement {}
 
 /** What a training did. */
@@ -34,20 +35,24 @@ export interface TrainReport {
   readonly passes: number;
   /** Mean loss per sample in the last pass. */
   readonly loss: number;
+  /** The threads of the kernels. */
   readonly threads: number;
+  /** The instruction set of the kernels. */
   readonly isa: string;
-  /** Of the best pass, whose model was kept. */
+  /** The evaluation of the best pass, whose model was kept, where `validation` was given. */
   readonly validation?: Evaluation & { readonly pass: number };
-  /** On `testLog`. */
+  /** The evaluation on `testLog`, where that was given. */
   readonly evaluation?: Evaluation;
+  /** Where the time went, if `profile` asked for it. */
   readonly profile?: TrainingProfile;
 }
 
 /**
- * Trains a model on a dataset and writes it, also after every pass (`pass-<n>` in its folder). With `validation` every pass is
- * evaluated, and the model of the one with the best NDCG@10 is kept. `metrics.jsonl` there holds a JSON object a pass: `pass`,
- * `step`, `samples`, `seconds`, `learningRate`, `loss`, `samplesPerSecond` (`TrainedPass`), and with `validation` `hitRate`,
- * `ndcg`, `mrr`, `evaluationSeconds`. Its errors are those of a session; ERR_BUSY where somebody else is writing the folder.
+ * Trains a model on a dataset and writes it, also after every pass (`pass-<n>` in its folder). With `validation` every
+ * pass is evaluated, and the model of the one with the best NDCG@10 is kept. `metrics.jsonl` there holds a JSON object
+ * a pass: `pass`, `step`, `samples`, `seconds`, `learningRate`, `loss`, `samplesPerSecond` (`TrainedPass`), and with
+ * `validation` `hitRate`, `ndcg`, `mrr`, `evaluationSeconds`. Its errors are those of a session; ERR_BUSY where
+ * somebody else is writing the folder.
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
   checkOptions("train", options, TRAIN_OPTIONS);

@@ -28,9 +28,9 @@ export interface TrainingDataOptions extends ReportedLogOptions {
 }
 
 /**
- * Reads the logs to evaluate on, and checks that the dataset can be learnt from with this configuration. ERR_DATASET where it
- * holds nothing to learn or to hold out, ERR_CONFIG where the configuration needs times that it does not have; errors of logs
- * are those of `openValidation` and `encodeTestLog`. Targets that are trained on are a warning.
+ * Reads the logs to evaluate on, and checks that the dataset can be learnt from with this configuration. ERR_DATASET
+ * where it holds nothing to learn or to hold out, ERR_CONFIG where the configuration needs times that it does not have;
+ * errors of logs are those of `openValidation` and `encodeTestLog`. Targets that are trained on are a warning.
  */
 export async function openTrainingData(
   dataset: Dataset,

@@ -24,15 +24,18 @@ import type { TrainingData } from "./training_data.js";
 
 /** A tensor that training keeps between steps. */
 export interface TrainingTensor extends StoredTensor {
-  /** `parameter` and `optimizer_state` change with every step; a `constant` follows from the dataset and the configuration. */
+  /**
+   * `parameter` and `optimizer_state` change with every step; a `constant` follows from the dataset and the
+   * configuration.
+   */
   readonly role: Role;
   /** Copies `count` elements out, from element `offset` on: all of them unless given. */
   read(offset?: number, count?: number): TensorData;
 }
 
 /**
- * Training state: the weights and what the optimizer knows of them, the executors that change them, and the inference model
- * over the same store. The model sees what training writes once `bringUpToDate` has run.
+ * Training state: the weights and what the optimizer knows of them, the executors that change them, and the inference
+ * model over the same store. The model sees what training writes once `bringUpToDate` has run.
  */
 export class TrainingNetwork {
   /** Runs training steps. */
@@ -72,7 +75,10 @@ export class TrainingNetwork {
     }
   }
 
-  /** Every tensor that the training Program keeps between steps: together with the position, all that later steps depend on. */
+  /**
+   * Every tensor that the training Program keeps between steps: together with the position, all that later steps depend
+   * on.
+   */
   get tensors(): readonly TrainingTensor[] {
     const { store } = this.model;
     return storedTensors(this.executor.program).map(({ name, dtype, shape, role }) => ({
@@ -96,8 +102,9 @@ export class TrainingNetwork {
   }
 
   /**
-   * Makes the model what training has reached after `step` steps: applies decay that is still outstanding, and computes item
-   * vectors that training keeps in parts. ERR_DIVERGED where a weight, or what the optimizer knows of it, is not finite.
+   * Makes the model what training has reached after `step` steps: applies decay that is still outstanding, and computes
+   * item vectors that training keeps in parts. ERR_DIVERGED where a weight, or what the optimizer knows of it, is not
+   * finite.
    */
   async bringUpToDate(step: number): Promise<void> {
     const { store, description } = this.model;
@@ -118,8 +125,8 @@ export class TrainingNetwork {
   }
 
   /**
-   * `work` with the model as after `step` steps, for a step inside a pass: outstanding decay is applied for it and taken back
-   * afterwards, so that later steps are bit for bit what they would have been without it.
+   * `work` with the model as after `step` steps, for a step inside a pass: outstanding decay is applied for it and
+   * taken back afterwards, so that later steps are bit for bit what they would have been without it.
    */
   async whileUpToDate<T>(step: number, work: () => Promise<T>): Promise<T> {
     const { store } = this.model;

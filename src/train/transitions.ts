@@ -47,8 +47,8 @@ export class TransitionRanking {
   }
 
   /**
-   * Counts the clicks of a training dataset; `items` is the size of its item vocabulary, `<unk>` included. The signal stops the
-   * counting, which rejects with its reason.
+   * Counts the clicks of a training dataset; `items` is the size of its item vocabulary, `<unk>` included. The signal
+   * stops the counting, which rejects with its reason.
    */
   static async count(
     clicks: Clicks,

@@ -45,8 +45,8 @@ export interface ValidationData {
 }
 
 /**
- * Reads what `validation` names. ERR_DATASET or ERR_LOG where no target is known, or where every target stands in its user's
- * history, so that no pass could be better than another; errors of a log are those of `readLog`.
+ * Reads what `validation` names. ERR_DATASET or ERR_LOG where no target is known, or where every target stands in its
+ * user's history, so that no pass could be better than another; errors of a log are those of `readLog`.
  */
 export async function openValidation(
   validation: Validation,

@@ -11,16 +11,17 @@ import type { Settings } from "./space.js";
 
 /** A trial, trained with the passes of a rung: a line of trials.jsonl. */
 export interface Trial {
-  /** From 1. */
+  /** The number of the trial, from 1. */
   readonly trial: number;
-  /** From 1. */
+  /** The number of the rung, from 1. */
   readonly rung: number;
-  /** Passes that it was to be trained with. */
+  /** The passes that it was to be trained with. */
   readonly passes: number;
+  /** What was drawn for it. */
   readonly settings: Settings;
-  /** All that it took, evaluation included. */
+  /** The seconds that it took, evaluation included. */
   readonly seconds: number;
-  /** On the held-out clicks, of its best pass; undefined where it failed. */
+  /** The metrics of its best pass on the held-out clicks; undefined where it failed. */
   readonly validation?: RankingMetrics & { readonly pass: number };
   /** Why it failed. */
   readonly failed?: string;

@@ -61,9 +61,11 @@ const TUNE_OPTIONS: Readonly<Record<keyof TuneOptions, true>> = {
 
 /** Where the search stands. */
 export interface TuneProgress {
+  /** The number of rungs. */
   readonly rungs: number;
-  /** Trials of this rung, those that are done already included. */
+  /** The trials of this rung, those that are done already included. */
   readonly trials: number;
+  /** The seconds of all trials so far, those of earlier runs included. */
   readonly secondsSpent: number;
 }
 
@@ -73,23 +75,25 @@ export interface TuneReport {
   readonly best: Trial;
   /** The whole configuration of the best. */
   readonly config: ModelConfig;
-  /** The best first. */
+  /** All trials, the best first. */
   readonly trials: readonly Trial[];
-  /** Of all trials. */
+  /** The seconds of all trials. */
   readonly seconds: number;
   /** Whether trials were left out because the budget would not have held them. */
   readonly outOfBudget: boolean;
 }
 
 /**
- * Random search with successive halving (Jamieson & Talwalkar 2016): the first rung trains `trials` drawn settings with few
- * passes, each further one trains the best 1/eta anew, with eta times the passes. Judged by NDCG@10 on each user's last
- * click, held out from training. `output` holds `search.json`, a line a trial in `trials.jsonl`, and after every trial
- * `table.md` and `best.json`, a configuration. The same search in the same folder goes on where it was interrupted.
+ * Searches a configuration by random search with successive halving (Jamieson & Talwalkar 2016): the first rung trains
+ * `trials` drawn settings with few passes, each further one trains the best 1/eta anew, with eta times the passes.
+ * Judged by NDCG@10 on each user's last click, held out from training. `output` holds `search.json`, a line a trial in
+ * `trials.jsonl`, and after every trial `table.md` and `best.json`, a configuration. The same search in the same folder
+ * goes on where it was interrupted.
  *
  * Each rung has an equal share of the budget, and what earlier rungs left of theirs. A trial is not begun where it is
- * expected to pass that: by the mean of the trials before it, failed ones left out, in the first rung (the very first is always
- * begun), by its own time in the rung before, times the passes, in the others. A trial that has begun is finished.
+ * expected to pass that: by the mean of the trials before it, failed ones left out, in the first rung (the very first
+ * is always begun), by its own time in the rung before, times the passes, in the others. A trial that has begun is
+ * finished.
  */
 export async function tune(options: TuneOptions): Promise<TuneReport> {
   checkOptions("tune", options, TUNE_OPTIONS);

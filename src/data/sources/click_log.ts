@@ -15,8 +15,8 @@ const KEPT_CLICKS = 1 << 20;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
- * A click log in a file or pipe: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`, their
- * fields between `:`, several values of a field between `_`. Its rows are its lines.
+ * A click log in a file or pipe: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`,
+ * their fields between `:`, several values of a field between `_`. Its rows are its lines.
  */
 export function clickLog(path: string): LogSource {
   return {
@@ -78,8 +78,8 @@ async function sizeOf(path: string): Promise<number> {
 }
 
 /**
- * The bytes of a log. The memory of a chunk is used again for the next one. Where `copy` names a path, what is no regular
- * file is copied there, and read from there once the copy is there.
+ * The bytes of a log. The memory of a chunk is used again for the next one. Where `copy` names a path, what is no
+ * regular file is copied there, and read from there once the copy is there.
  */
 async function* chunksOf(
   path: string,
@@ -131,9 +131,9 @@ async function* pipeChunks(path: string, signal: AbortSignal | undefined): Async
 }
 
 /**
- * Cuts chunks into lines; holds at most `maxLineBytes` of an unfinished one. A line that is longer is given as undefined,
- * as soon as that is known. A byte order mark at the start of a line is left out: files that begin with one may have been
- * joined.
+ * Cuts chunks into lines; holds at most `maxLineBytes` of an unfinished one. A line that is longer is given as
+ * undefined, as soon as that is known. A byte order mark at the start of a line is left out: files that begin with one
+ * may have been joined.
  */
 class LineSplitter {
   readonly #maxLineBytes: number;
@@ -350,7 +350,9 @@ function numberOf(text: string): number {
   return NUMBER.test(text) ? Number(text) : Number.NaN;
 }
 
-/** A copy of a long part of a line: V8 would keep the whole line alive for it (parts below 13 characters are copies). */
+/**
+ * A copy of a long part of a line: V8 would keep the whole line alive for it (parts below 13 characters are copies).
+ */
 function own(part: string): string {
   return part.length < 13 ? part : Buffer.from(part).toString();
 }

@@ -83,9 +83,9 @@ const LARGEST_MAX_LINE_BYTES = 2 ** 28;
 const LISTED_BAD_LINES = 20;
 
 /**
- * Reads logs row by row, one after another. A row that cannot be used is ERR_LOG with log, row and field; so are logs without
- * any usable row, and those whose times say that they hold the newest click first. Each log is opened once, so a pipe is as
- * good as a file.
+ * Reads logs row by row, one after another. A row that cannot be used is ERR_LOG with log, row and field; so are logs
+ * without any usable row, and those whose times say that they hold the newest click first. Each log is opened once, so
+ * a pipe is as good as a file.
  */
 export async function readLog(
   logs: readonly Log[],

@@ -1,12 +1,14 @@
 import type { Schema } from "../schema.js";
 
 /**
- * A value of a log as text, without tab, newline or NUL; null stands for a missing one. What a source stores as "", as `<unk>` or as
- * a word that the schema counts as missing is to be null.
+ * A value of a log as text, without tab, newline or NUL; null stands for a missing one. What a source stores as "", as
+ * `<unk>` or as a word that the schema counts as missing is to be null.
  */
 export type Token = string | null;
 
-/** One click without its time: a token for each item feature of the schema, a list for a multi-valued one (never empty). */
+/**
+ * One click without its time: a token for each item feature of the schema, a list for a multi-valued one (never empty).
+ */
 export type Click = readonly (Token | readonly Token[])[];
 
 /** One row of a log, a user, as the schema has it: whatever the source stores, values have these types. */
@@ -18,8 +20,8 @@ export interface LogRow {
   /** Of the number features, in schema order: kept as float32, which must hold them; NaN where missing. */
   readonly numbers: readonly number[];
   /**
-   * Oldest first, at least one unless `withoutClicks`. Equal clicks are mostly the same object, so that work on one can be
-   * kept.
+   * Oldest first, at least one unless `withoutClicks`. Equal clicks are mostly the same object, so that work on one can
+   * be kept.
    */
   readonly clicks: readonly Click[];
   /** Of each click, NaN where missing; empty where the schema has no time. */
@@ -48,22 +50,24 @@ export interface RowSink {
 }
 
 /**
- * Rows of a log that can be read again and again, each time the same. A click log in a file is one (`clickLog`); whatever
- * gives rows of these types can be another.
+ * Rows of a log that can be read again and again, each time the same. A click log in a file is one (`clickLog`);
+ * whatever gives rows of these types can be another.
  */
 export interface LogSource {
   /** What messages call it, such as the path of a file. */
   readonly name: string;
   /** Its name without folders, which reports and datasets keep. */
   readonly label: string;
-  /** How much there is to read, for progress: bytes, or rows; 0 where that is unknown. ERR_FILE where it cannot be read. */
+  /**
+   * How much there is to read, for progress: bytes, or rows; 0 where that is unknown. ERR_FILE where it cannot be read.
+   */
   size(): Promise<number>;
   /** Where a row is, for messages: "log.tsv:12". */
   where(row: number): string;
   /**
-   * Gives all rows to `sink`, from the first on. Each `Click` is to be one object for equal clicks as far as that is cheap. Where
-   * what it holds can be read only once, such as a pipe, it writes a copy to the path `copy`, if that is given, and reads that
-   * copy when it is called again with it. What stops it is the signal, or what the sink throws.
+   * Gives all rows to `sink`, from the first on. Each `Click` is to be one object for equal clicks as far as that is
+   * cheap. Where what it holds can be read only once, such as a pipe, it writes a copy to the path `copy`, if that is
+   * given, and reads that copy when it is called again with it. What stops it is the signal, or what the sink throws.
    */
   read(
     binding: RowBinding,
