@@ -81,11 +81,11 @@ test("the products of native/sources.json are the ops that multiply matrices", (
 /** ARCHITECTURE.md, "Layout": what each folder of native may include besides itself; the bindings have doors of their own. */
 const NATIVE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   simd: ["core"],
-  core: ["ops"],
+  core: [],
   ops: ["core", "simd"],
   data: ["core"],
   train: ["core", "data"],
-  node: ["core", "ops", "data", "train", "napi.h"],
+  node: ["core", "data", "train", "napi.h"],
   capi: ["core", "shortlist"],
 };
 

@@ -95,9 +95,9 @@ test("growing windows: histories of every length, as the command line reads them
   assert.is(c.stdout, succeed("recommend", at("growing"), at("lengths.tsv"), "--top", "5", "--format", "text"));
 });
 
-test("single calls: the builder, vectors, watched items, refusals", () => {
-  for (const line of readFileSync(at("infer.tsv"), "utf8").split("\n", 5)) {
-    const { status, stdout, stderr } = execute(join(build, "api_check"), at("model"), line);
+test("single calls: the builder, vectors, watched items, refusals, and eight threads on one model", () => {
+  for (const [i, line] of readFileSync(at("infer.tsv"), "utf8").split("\n", 5).entries()) {
+    const { status, stdout, stderr } = execute(join(build, "api_check"), at("model"), line, i === 0 ? "1000" : "20");
     assert.is(status, 0, stdout + stderr);
   }
 });

@@ -78,13 +78,13 @@ Model::Model(Folder& members, int threads) {
   for (const ClickField& field : encoding_.config.click) {
     if (!field.is_time) read_vocabulary(field.name);
   }
-  engine_ = std::make_shared<Engine>(threads, "");
+  device_ = std::make_shared<CpuDevice>(threads, "");
   store_ = std::make_shared<Store>();
   const Program program = in_file(program_path, [&] { return parse_program(program_text); });
   read_weights(members, program);
   in_file(program_path, [&] {
-    vector_ = std::make_unique<Executor>(select_outputs(program, {"user_vector"}), store_, engine_, false);
-    shortlist_ = std::make_unique<Executor>(select_outputs(program, {"items", "score", "log_partition"}), store_, engine_, false);
+    vector_ = std::make_unique<Executor>(select_outputs(program, {"user_vector"}), store_, device_, false);
+    shortlist_ = std::make_unique<Executor>(select_outputs(program, {"items", "score", "log_partition"}), store_, device_, false);
     for (const Executor* executor : {vector_.get(), shortlist_.get()}) check_inputs(*executor);
     // A run of a user of whom nothing is known shows what loading cannot: outputs of other sizes, broken attributes.
     const User nobody = encoding_.new_user();
@@ -106,12 +106,12 @@ void Model::check_inputs(const Executor& executor) const {
     given.insert(field.name);
     if (field.multiple) given.insert(field.name + "_offsets");
   }
-  for (const int tensor : executor.inputs()) {
-    const std::string& name = executor.program().tensors[tensor].name;
+  for (const int tensor : executor.plan().inputs()) {
+    const std::string& name = executor.plan().program().tensors[tensor].name;
     if (!given.count(name)) throw Error(Status::model, "Input \"" + name + "\" is no feature of config.json");
   }
-  for (const int tensor : executor.outputs()) {
-    const TensorSpec& spec = executor.program().tensors[tensor];
+  for (const int tensor : executor.plan().outputs()) {
+    const TensorSpec& spec = executor.plan().program().tensors[tensor];
     if (spec.dtype != (spec.name == "items" ? Dtype::int32 : Dtype::float32)) throw Error(Status::model, "Output \"" + spec.name + "\" is of another dtype");
   }
 }
@@ -154,7 +154,7 @@ size_t Model::history_start(const User& user) const {
 }
 
 // One sample, its history as `history_start` says, or one position of <unk>; src/data/batches.ts, NextClickBatches.
-void Model::execute(Executor& executor, const User& user, int64_t top, bool keep_watched) {
+RunOutputs Model::execute(Executor& executor, const User& user, int64_t top, bool keep_watched) const {
   const size_t first = history_start(user);
   const int32_t positions = std::max<int32_t>(1, static_cast<int32_t>(user.clicks.size() - first));
   Inputs inputs;
@@ -194,13 +194,13 @@ void Model::execute(Executor& executor, const User& user, int64_t top, bool keep
   inputs.ids["excluded_offsets"] = {0, static_cast<int32_t>(excluded.size())};
 
   std::vector<int64_t> sizes;
-  for (const std::string& dim : executor.program().dims) {
+  for (const std::string& dim : executor.plan().program().dims) {
     const auto found = dims.find(dim);
     sizes.push_back(found == dims.end() ? 0 : found->second);
   }
   std::vector<InputArray> arrays;
-  for (const int tensor : executor.inputs()) arrays.push_back(inputs.array(executor.program().tensors[tensor].name));
-  executor.execute(*executor.prepare(sizes, arrays));
+  for (const int tensor : executor.plan().inputs()) arrays.push_back(inputs.array(executor.plan().program().tensors[tensor].name));
+  return executor.execute(*executor.prepare(sizes, arrays));
 }
 
 namespace {
@@ -214,28 +214,28 @@ void expect_finite(float number, const char* what) {
 
 }  // namespace
 
-std::vector<float> Model::user_vector(const User& user) {
-  execute(*vector_, user, 0, false);
-  const int output = vector_->outputs().at(0);
-  const Tensor& value = vector_->output(output);
+std::vector<float> Model::user_vector(const User& user) const {
+  const RunOutputs outputs = execute(*vector_, user, 0, false);
+  const int output = vector_->plan().outputs().at(0);
+  const Tensor& value = outputs.at(output);
   if (value.rows * value.columns != encoding_.config.vector_width) throw Error(Status::model, "The user vector has another width than config.json says");
   std::vector<float> vector(static_cast<size_t>(encoding_.config.vector_width));
-  vector_->copy_output(output, vector.data());
+  outputs.copy(output, vector.data());
   for (const float element : vector) expect_finite(element, "vector elements");
   return vector;
 }
 
-std::vector<Recommendation> Model::recommend(const User& user, int64_t top, bool keep_watched) {
+std::vector<Recommendation> Model::recommend(const User& user, int64_t top, bool keep_watched) const {
   const int64_t length = std::min(top, item_count());
-  execute(*shortlist_, user, length, keep_watched);
+  const RunOutputs outputs = execute(*shortlist_, user, length, keep_watched);
   std::vector<int32_t> items(static_cast<size_t>(length));
   std::vector<float> scores(static_cast<size_t>(length));
   float log_partition = 0;
-  for (const int output : shortlist_->outputs()) {
-    const std::string& name = shortlist_->program().tensors[output].name;
-    const Tensor& value = shortlist_->output(output);
+  for (const int output : shortlist_->plan().outputs()) {
+    const std::string& name = shortlist_->plan().program().tensors[output].name;
+    const Tensor& value = outputs.at(output);
     if (value.rows * value.columns != (name == "log_partition" ? 1 : length)) throw Error(Status::model, "Output \"" + name + "\" has an unexpected size");
-    shortlist_->copy_output(output, name == "items" ? static_cast<void*>(items.data()) : name == "score" ? scores.data() : &log_partition);
+    outputs.copy(output, name == "items" ? static_cast<void*>(items.data()) : name == "score" ? scores.data() : &log_partition);
   }
   expect_finite(log_partition, "scores");
   std::vector<Recommendation> best;

@@ -16,13 +16,13 @@
 #include "native/core/error.h"
 
 struct shortlist_model {
-  std::unique_ptr<shortlist::Model> model;
-  std::mutex turn;  // of the calls on this model and its users, from whatever threads
+  std::shared_ptr<const shortlist::Model> model;
 };
 
 struct shortlist_user {
-  shortlist_model* owner;
+  std::shared_ptr<const shortlist::Model> model;  // may outlive its handle
   shortlist::User user;
+  std::mutex turn;  // of the calls on this user
 };
 
 namespace {
@@ -75,11 +75,11 @@ shortlist_status guarded(shortlist_error* error, const Body& body) {
   }
 }
 
-// Calls body(user, model) when it is this call's turn.
+// Calls body(user, model) when it is this call's turn with the user.
 template <class Body>
 void in_turn(shortlist_user* handle, const Body& body) {
-  const std::lock_guard<std::mutex> turn(handle->owner->turn);
-  body(handle->user, *handle->owner->model);
+  const std::lock_guard<std::mutex> turn(handle->turn);
+  body(handle->user, *handle->model);
 }
 
 void require(bool condition, const char* expectation) {
@@ -135,7 +135,7 @@ shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_u
   if (user) *user = nullptr;
   return guarded(error, [&] {
     require(model && user, "a model and a place for the user");
-    *user = new shortlist_user{const_cast<shortlist_model*>(model), model->model->encoding().new_user()};
+    *user = new shortlist_user{model->model, model->model->encoding().new_user(), {}};
   });
 }
 
@@ -144,7 +144,7 @@ void shortlist_user_destroy(shortlist_user* user) { delete user; }
 shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token, shortlist_error* error) {
   return guarded(error, [&] {
     require(user && feature, "a user and a feature");
-    in_turn(user, [&](User& known, Model& model) { model.encoding().set(known, feature, token ? token : ""); });
+    in_turn(user, [&](User& known, const Model& model) { model.encoding().set(known, feature, token ? token : ""); });
   });
 }
 
@@ -153,21 +153,21 @@ shortlist_status shortlist_user_add_click(shortlist_user* user, const char* cons
     require(user && tokens, "a user and the tokens of a click");
     std::vector<std::string> fields;
     for (size_t i = 0; i < count; ++i) fields.push_back(tokens[i] ? tokens[i] : "");
-    in_turn(user, [&](User& known, Model& model) { model.encoding().add_click(known, fields); });
+    in_turn(user, [&](User& known, const Model& model) { model.encoding().add_click(known, fields); });
   });
 }
 
 shortlist_status shortlist_user_set_line(shortlist_user* user, const char* line, shortlist_error* error) {
   return guarded(error, [&] {
     require(user && line, "a user and a line");
-    in_turn(user, [&](User& known, Model& model) { known = model.encoding().parse_line(line); });
+    in_turn(user, [&](User& known, const Model& model) { known = model.encoding().parse_line(line); });
   });
 }
 
 shortlist_status shortlist_user_vector(shortlist_user* user, float* vector, size_t capacity, shortlist_error* error) {
   return guarded(error, [&] {
     require(user && vector, "a user and a place for the vector");
-    in_turn(user, [&](User& known, Model& model) {
+    in_turn(user, [&](User& known, const Model& model) {
       require(capacity >= static_cast<size_t>(model.vector_width()), "room for shortlist_model_vector_width elements");
       const std::vector<float> values = model.user_vector(known);
       std::memcpy(vector, values.data(), values.size() * sizeof(float));
@@ -181,7 +181,7 @@ shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watche
   return guarded(error, [&] {
     require(user && count && (items || capacity == 0), "a user and places for items and their count");
     const int64_t top = capacity < INT32_MAX ? static_cast<int64_t>(capacity) : INT32_MAX;
-    in_turn(user, [&](User& known, Model& model) {
+    in_turn(user, [&](User& known, const Model& model) {
       const auto best = model.recommend(known, top, keep_watched);
       for (size_t i = 0; i < best.size(); ++i) items[i] = {model.item_token(best[i].item).c_str(), best[i].score, best[i].probability};
       *count = best.size();

@@ -11,7 +11,7 @@ void* Arena::allocate(size_t bytes) {
     used_ += bytes;
     return data;
   }
-  overflow_.emplace_back(bytes);
+  overflow_.push_back(device_->allocate(bytes));
   overflow_bytes_ += bytes;
   return overflow_.back().data();
 }
@@ -22,7 +22,7 @@ void Arena::reset() {
     overflow_.clear();
     overflow_bytes_ = 0;
     block_ = Memory();
-    if (!kExact) block_ = Memory(demand);
+    if (!kExact) block_ = device_->allocate(demand);
   }
   used_ = 0;
 }

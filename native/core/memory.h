@@ -13,6 +13,14 @@ const bool kExact = true;
 const bool kExact = false;
 #endif
 
+// Builds for tests: memory holds NaN before a run and every matrix has gaps between its rows, so that a kernel that reads
+// what it should write, or takes a matrix to be dense, gives wrong results.
+#ifdef SHORTLIST_POISON
+const bool kPoison = true;
+#else
+const bool kPoison = false;
+#endif
+
 // A block of memory, 64-byte aligned. Large blocks come straight from the system, in huge pages where it has them, and
 // cost nothing until they are touched. Throws Error(Status::executor) where there is none left.
 class Memory {

@@ -8,7 +8,6 @@
 namespace shortlist {
 namespace {
 
-const int64_t kBytesPerElement = 4;
 const int64_t kMaxElements = int64_t{1} << 44;
 
 // Whether a float32 with these bits is NaN or infinite: all bits of its exponent are set.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -13,8 +14,32 @@
 
 namespace shortlist {
 
+// Lets in several readers or one writer. A writer that waits keeps new readers out, so that it does not wait for ever
+// where readers come all the time.
+class TurnLock {
+ public:
+  void lock() {
+    entrance_.lock();
+    inside_.lock();
+  }
+  void unlock() {
+    inside_.unlock();
+    entrance_.unlock();
+  }
+  void lock_shared() {
+    const std::lock_guard<std::mutex> entrance(entrance_);
+    inside_.lock_shared();
+  }
+  void unlock_shared() { inside_.unlock_shared(); }
+
+ private:
+  std::mutex entrance_;
+  std::shared_mutex inside_;
+};
+
 // The tensors that live between runs: parameters, constants and optimizer state, by name. Several executors may share a
-// store: their runs take turns. Nothing else is locked: whoever holds a store keeps reads and writes away from a run.
+// store: runs that only read it go on side by side, one that writes is alone. Nothing else is locked: whoever holds a
+// store keeps its own reads and writes away from a run.
 class Store {
  public:
   struct Stored {
@@ -52,7 +77,7 @@ class Store {
   std::vector<std::unique_ptr<Stored>> tensors_;
   std::unordered_map<std::string, const Stored*> by_name_;
   int64_t writes_ = 0;
-  std::mutex turn_;
+  TurnLock lock_;  // of the runs over it
 };
 
 }  // namespace shortlist

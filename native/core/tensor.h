@@ -8,7 +8,9 @@
 
 namespace shortlist {
 
-enum class Dtype : uint8_t { float32, int32, uint32 };  // each is 4 bytes wide
+enum class Dtype : uint8_t { float32, int32, uint32 };
+
+const int64_t kBytesPerElement = 4;  // of every dtype
 
 struct Call;
 

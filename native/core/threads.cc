@@ -65,6 +65,7 @@ struct alignas(64) Part {
 struct Threads::Impl {
   std::vector<std::thread> workers;
   int spins = 0;
+  alignas(64) std::atomic<bool> taken{false};  // by a caller
 
   alignas(64) std::atomic<uint64_t> job{0};
   std::atomic<bool> stop{false};
@@ -84,6 +85,8 @@ struct Threads::Impl {
   std::mutex mutex;
   std::condition_variable wake;
   std::condition_variable left;
+
+  bool try_take() { return !taken.load(std::memory_order_relaxed) && !taken.exchange(true, std::memory_order_acquire); }
 
   void claim_chunks(int number) {
     if (in_order) {
@@ -172,8 +175,10 @@ int Threads::worker() { return worker_number; }
 
 void Threads::run(int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context) {
   Impl& impl = *impl_;
-  if (impl.workers.empty() || chunks <= 1) {
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) task(context, chunk);
+  int64_t first = 0;  // of the chunks that are left
+  while (chunks - first > 1 && (impl.workers.empty() || !impl.try_take())) task(context, first++);
+  if (chunks - first <= 1) {
+    if (first < chunks) task(context, first);
     return;
   }
   // Nobody is inside, and nobody enters before the job is open.
@@ -181,17 +186,20 @@ void Threads::run(int64_t chunks, bool in_order, void (*task)(void* context, int
   impl.chunks = chunks;
   impl.task = task;
   impl.context = context;
+  const int64_t left = chunks - first, threads = count();
   if (in_order) {
-    impl.next.store(0, std::memory_order_relaxed);
+    impl.next.store(first, std::memory_order_relaxed);
   } else {
-    const int64_t threads = count();
-    for (int64_t i = 0; i < threads; ++i) impl.parts[static_cast<size_t>(i)].assign(chunks * i / threads, chunks * (i + 1) / threads);
+    for (int64_t i = 0; i < threads; ++i) {
+      impl.parts[static_cast<size_t>(i)].assign(first + left * i / threads, first + left * (i + 1) / threads);
+    }
   }
   impl.job.fetch_add(1);
-  impl.wake_sleepers(chunks - 1);
+  impl.wake_sleepers(left - 1);
   impl.claim_chunks(0);
   impl.job.fetch_add(1);
   impl.wait_until_empty();
+  impl.taken.store(false, std::memory_order_release);
 }
 
 }  // namespace shortlist

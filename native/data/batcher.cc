@@ -12,7 +12,6 @@ namespace {
 
 const int64_t kTargetsAMark = 16;
 const int64_t kPartsABatch = 32;
-const int64_t kBytesPerElement = 4;
 const int64_t kMinElements = 1024;
 const int64_t kElementsPerLine = 16;
 const int64_t kSpansAhead = 16;

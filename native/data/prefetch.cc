@@ -80,9 +80,10 @@ struct Prefetch::Impl {
   void build(Place place, Outcome* outcome) {
     try {
       batcher->build(place.pass, place.index, &batch);
+      const Plan& plan = executor->plan();
       std::vector<InputArray> inputs;
       for (size_t i = 0; i < sources.size(); ++i) {
-        const TensorSpec& spec = executor->program().tensors[executor->inputs()[i]];
+        const TensorSpec& spec = plan.program().tensors[plan.inputs()[i]];
         if (sources[i] >= 0) {
           const Batch::Input& input = batch.inputs[sources[i]];
           inputs.push_back({input.elements.data(), input.elements.size(), input.dtype, true});
@@ -95,7 +96,7 @@ struct Prefetch::Impl {
       std::vector<int64_t> sizes;
       for (const int dim : dims) sizes.push_back(dim >= 0 ? batch.dims[dim].size : -1);
       if (!outcome->step) outcome->step = std::make_unique<Step>();
-      outcome->step->run = executor->prepare(sizes, inputs, std::move(outcome->step->run));
+      outcome->step->inputs = executor->prepare(sizes, inputs, std::move(outcome->step->inputs));
       outcome->step->dims.clear();
       for (const Batch::Dim& dim : batch.dims) outcome->step->dims.push_back(dim.size);
     } catch (const Error& error) {
@@ -115,12 +116,13 @@ Prefetch::Prefetch(std::shared_ptr<Batcher> batcher, std::shared_ptr<const Execu
   impl_->batch = impl_->batcher->layout();
   const int64_t ahead = kSamplesAhead / impl_->batcher->share_size();
   impl_->ahead = static_cast<size_t>(std::max(kMinAhead, std::min(kMaxAhead, ahead)));
-  const Program& program = impl_->executor->program();
+  const Plan& plan = impl_->executor->plan();
+  const Program& program = plan.program();
   const auto find = [](const auto& named, const std::string& name) {
     const auto found = std::find_if(named.begin(), named.end(), [&](const auto& member) { return member.name == name; });
     return found == named.end() ? -1 : static_cast<int>(found - named.begin());
   };
-  for (const int tensor : impl_->executor->inputs()) impl_->sources.push_back(find(impl_->layout.inputs, program.tensors[tensor].name));
+  for (const int tensor : plan.inputs()) impl_->sources.push_back(find(impl_->layout.inputs, program.tensors[tensor].name));
   for (const std::string& dim : program.dims) impl_->dims.push_back(find(impl_->layout.dims, dim));
 }
 

@@ -10,12 +10,12 @@
 
 namespace shortlist {
 
-// Builds the batches of the steps to come on a thread of its own, a few ahead, as runs that an executor can start with.
+// Builds the batches of the steps to come on a thread of its own, a few ahead, as inputs that an executor can start with.
 // The thread sleeps when it is far enough ahead.
 class Prefetch {
  public:
   struct Step {
-    std::unique_ptr<Executor::Run> run;
+    std::unique_ptr<RunInputs> inputs;
     std::vector<int64_t> dims;  // sizes of the batch's dims, in the layout's order
   };
 
@@ -27,7 +27,7 @@ class Prefetch {
   Prefetch& operator=(const Prefetch&) = delete;
 
   const Batcher& batcher() const;
-  // Of each of executor().inputs(), the index into Batch::inputs; −1 for those that no batch has.
+  // Of each input of the Program, the index into Batch::inputs; −1 for those that no batch has.
   const std::vector<int>& sources() const;
   const Batch& layout() const;
 

@@ -1,5 +1,7 @@
 #include "native/node/engine.h"
 
+#include <string>
+
 #include "native/node/arguments.h"
 #include "native/node/errors.h"
 
@@ -24,13 +26,14 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   if (threads < 1 || threads > kMaxThreads) {
     throw to_js(info.Env(), Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
   }
-  state_ = guarded(info.Env(), [&] { return std::make_shared<EngineState>(static_cast<int>(threads), isa); });
+  state_ = std::make_shared<EngineState>();
+  state_->device = guarded(info.Env(), [&] { return std::make_shared<CpuDevice>(static_cast<int>(threads), isa); });
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
-Engine& NativeEngine::opened(Napi::Env env) const {
-  if (!state_->engine) throw to_js(env, Status::executor, "The engine is closed");
-  return *state_->engine;
+CpuDevice& NativeEngine::opened(Napi::Env env) const {
+  if (!state_->device) throw to_js(env, Status::executor, "The engine is closed");
+  return *state_->device;
 }
 
 Napi::Value NativeEngine::threads(const Napi::CallbackInfo& info) {
@@ -43,7 +46,7 @@ Napi::Value NativeEngine::isa(const Napi::CallbackInfo& info) {
 
 // Ends the threads once no executor needs them: the executors must be closed as well, and runs in flight finish first.
 Napi::Value NativeEngine::close(const Napi::CallbackInfo& info) {
-  state_->engine.reset();
+  state_->device.reset();
   return info.Env().Undefined();
 }
 

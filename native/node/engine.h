@@ -2,23 +2,15 @@
 
 #include <napi.h>
 
-#include <deque>
 #include <memory>
-#include <string>
 
-#include "native/core/executor.h"
+#include "native/core/cpu_device.h"
 
 namespace shortlist {
 
-class Work;
-
-// An engine, and whose turn it is to run on it (work.h). Used on the JavaScript thread only.
+// What an engine runs on, as its executors see it. Used on the JavaScript thread only.
 struct EngineState {
-  EngineState(int threads, const std::string& isa) : engine(std::make_shared<Engine>(threads, isa)) {}
-
-  std::shared_ptr<Engine> engine;  // nullptr once it is closed
-  std::deque<Work*> waiting;
-  bool busy = false;
+  std::shared_ptr<CpuDevice> device;  // nullptr once it is closed
 };
 
 class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
@@ -34,7 +26,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   const std::shared_ptr<EngineState>& state() const { return state_; }
 
  private:
-  Engine& opened(Napi::Env env) const;
+  CpuDevice& opened(Napi::Env env) const;
 
   Napi::Value threads(const Napi::CallbackInfo& info);
   Napi::Value isa(const Napi::CallbackInfo& info);

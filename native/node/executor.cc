@@ -27,17 +27,19 @@ NativeExecutor::NativeExecutor(const Napi::CallbackInfo& info) : ObjectWrap(info
   const std::string text = string_argument(info, 2, "program");
   if (!info[3].IsBoolean()) fail(env, "Expected profile to be a boolean");
   const bool profile = info[3].As<Napi::Boolean>().Value();
-  if (!engine_->engine || !store_->store) {
+  if (!engine_->device || !store_->store) {
     throw to_js(env, Status::executor, "Expected an engine and a store that are open");
   }
   executor_ = guarded(env, [&] {
-    return std::make_shared<Executor>(parse_program(text), store_->store, engine_->engine, profile);
+    return std::make_shared<Executor>(parse_program(text), store_->store, engine_->device, profile);
   });
   store_->report_bytes(env);
 }
 
 void NativeExecutor::expect_open(Napi::Env env) const {
   if (!executor_) throw to_js(env, Status::executor, "The executor is closed");
+  if (!engine_->device) throw to_js(env, Status::executor, "The engine is closed");
+  if (!store_->store) throw to_js(env, Status::executor, "The store is closed");
 }
 
 // (inputs, dims): a promise of the outputs
@@ -46,24 +48,25 @@ Napi::Value NativeExecutor::run(const Napi::CallbackInfo& info) {
   expect_open(env);
   if (!info[0].IsObject() || !info[1].IsObject()) fail(env, "Expected inputs and dims to be objects");
   const Napi::Object given = info[0].As<Napi::Object>(), given_sizes = info[1].As<Napi::Object>();
-  const Program& program = executor_->program();
+  const Plan& plan = executor_->plan();
+  const Program& program = plan.program();
   std::vector<int64_t> sizes;
   for (size_t i = 0; i < program.dims.size(); ++i) {
     const std::string& name = program.dims[i];
     const Napi::Value size = given_sizes.Get(name);
     sizes.push_back(-1);
-    if (!is_size(size, &sizes.back()) && executor_->uses_dim(i)) {
+    if (!is_size(size, &sizes.back()) && plan.uses_dim(i)) {
       fail(env, "Expected a whole number for dim \"" + name + "\" but received " + size.ToString().Utf8Value());
     }
   }
   std::vector<InputArray> inputs;
-  for (const int tensor : executor_->inputs()) {
+  for (const int tensor : plan.inputs()) {
     const std::string& name = program.tensors[tensor].name;
     const Napi::Value value = given.Get(name);
     inputs.push_back(value.IsUndefined() || value.IsNull() ? InputArray() : array_of(env, value, name));
   }
-  std::unique_ptr<Executor::Run> run = guarded(env, [&] { return executor_->prepare(sizes, inputs); });
-  return (new RunWork(env, engine_, store_, executor_, std::move(run)))->start_or_wait();
+  std::unique_ptr<RunInputs> prepared = guarded(env, [&] { return executor_->prepare(sizes, inputs); });
+  return (new RunWork(env, store_, executor_, std::move(prepared)))->start_or_wait();
 }
 
 // (batches, pass, index, steps, scalars): a promise of {outputs, dims, secondsWaited}
@@ -76,13 +79,14 @@ Napi::Value NativeExecutor::run_steps(const Napi::CallbackInfo& info) {
   use_batches(env, info[0]);
   std::vector<InputArray> scalars;
   for (const size_t input : loop_->scalar_inputs()) {
-    const std::string& name = executor_->program().tensors[executor_->inputs()[input]].name;
+    const Plan& plan = executor_->plan();
+    const std::string& name = plan.program().tensors[plan.inputs()[input]].name;
     const Napi::Value value = info[4].As<Napi::Object>().Get(name);
     scalars.push_back(value.IsUndefined() ? InputArray() : array_of(env, value, name));
   }
   StepLoop::Steps steps = guarded(env, [&] { return loop_->prepare(pass, index, count, scalars); });
   Napi::ObjectReference kept = Napi::Persistent(info[0].As<Napi::Object>());
-  return (new StepsWork(env, engine_, store_, std::move(kept), loop_, std::move(steps)))->start_or_wait();
+  return (new StepsWork(env, store_, std::move(kept), loop_, std::move(steps)))->start_or_wait();
 }
 
 // Makes the loop one over these batches, unless it is that already.
@@ -104,7 +108,7 @@ Napi::Value NativeExecutor::close(const Napi::CallbackInfo& info) {
 // Seconds by instruction; undefined where it is not asked for
 Napi::Value NativeExecutor::profile(const Napi::CallbackInfo& info) {
   expect_open(info.Env());
-  const std::vector<double>& seconds = executor_->profile();
+  const std::vector<double> seconds = executor_->profile();
   Napi::Float64Array array = Napi::Float64Array::New(info.Env(), seconds.size());
   for (size_t i = 0; i < seconds.size(); ++i) array[i] = seconds[i];
   return array;

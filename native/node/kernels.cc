@@ -1,8 +1,8 @@
 #include "native/node/kernels.h"
 
 #include "native/core/cpu.h"
+#include "native/core/kernel.h"
 #include "native/core/program.h"
-#include "native/ops/op.h"
 
 namespace shortlist {
 namespace {

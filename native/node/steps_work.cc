@@ -21,9 +21,10 @@ Napi::Object object_of(Napi::Env env, const std::vector<StepLoop::Column>& colum
 
 }  // namespace
 
-StepsWork::StepsWork(Napi::Env env, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store,
-                     Napi::ObjectReference batches, std::shared_ptr<StepLoop> loop, StepLoop::Steps steps)
-    : Work(env, "shortlist.steps", std::move(engine), std::move(store)),
+// Alone even where the Program only reads: a loop runs one call at a time.
+StepsWork::StepsWork(Napi::Env env, std::shared_ptr<StoreState> store, Napi::ObjectReference batches,
+                     std::shared_ptr<StepLoop> loop, StepLoop::Steps steps)
+    : Work(env, "shortlist.steps", std::move(store), true),
       batches_(std::move(batches)),
       loop_(std::move(loop)),
       steps_(std::move(steps)) {}

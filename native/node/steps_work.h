@@ -11,8 +11,8 @@ namespace shortlist {
 class StepsWork : public Work {
  public:
   // `batches` is the JavaScript object whose clicks the loop reads; it is kept alive.
-  StepsWork(Napi::Env env, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store,
-            Napi::ObjectReference batches, std::shared_ptr<StepLoop> loop, StepLoop::Steps steps);
+  StepsWork(Napi::Env env, std::shared_ptr<StoreState> store, Napi::ObjectReference batches,
+            std::shared_ptr<StepLoop> loop, StepLoop::Steps steps);
 
  protected:
   void compute() override;

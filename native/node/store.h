@@ -3,16 +3,22 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 
 #include "native/core/store.h"
 
 namespace shortlist {
 
-// A store, and what the binding knows about its use. Used on the JavaScript thread only.
+class Work;
+
+// A store, whose turn it is to run over it (work.h), and what the binding knows about its use. Used on the JavaScript
+// thread only.
 struct StoreState {
   std::shared_ptr<Store> store = std::make_shared<Store>();  // nullptr once it is closed
-  int runs = 0;                                              // in flight on another thread
+  int runs = 0;                                              // in flight on other threads
+  bool is_alone = false;                                     // the one run in flight is one that is to be alone
+  std::deque<Work*> waiting;
   int64_t reported_bytes = 0;
 
   // Tells JavaScript's garbage collector how large the store is. Called when an executor starts to use the store: the

@@ -1,29 +1,41 @@
 #include "native/node/work.h"
 
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "native/node/errors.h"
 
 namespace shortlist {
+namespace {
 
-Work::Work(Napi::Env env, const char* name, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store)
+int most_at_once() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+
+}  // namespace
+
+Work::Work(Napi::Env env, const char* name, std::shared_ptr<StoreState> store, bool is_alone)
     : AsyncWorker(env, name),
-      engine_(std::move(engine)),
       store_(std::move(store)),
+      is_alone_(is_alone),
       deferred_(Napi::Promise::Deferred::New(env)) {}
 
 Napi::Promise Work::start_or_wait() {
   const Napi::Promise promise = deferred_.Promise();
-  if (engine_->busy) {
-    engine_->waiting.push_back(this);
-  } else {
+  if (store_->waiting.empty() && can_start()) {
     start();
+  } else {
+    store_->waiting.push_back(this);
   }
   return promise;
 }
 
+bool Work::can_start() const {
+  if (is_alone_) return store_->runs == 0;
+  return !store_->is_alone && store_->runs < most_at_once();
+}
+
 void Work::start() {
-  engine_->busy = true;
+  store_->is_alone = is_alone_;
   ++store_->runs;
   Queue();
 }
@@ -42,18 +54,18 @@ void Work::Execute() {
 
 // Deletes this at its end, as AsyncWorker's own does.
 void Work::OnWorkComplete(Napi::Env env, napi_status) {
-  --store_->runs;
-  engine_->busy = false;
+  const std::shared_ptr<StoreState> store = std::move(store_);
+  --store->runs;
+  store->is_alone = false;
   const bool alive = try_settle(env);
-  std::shared_ptr<EngineState> engine = std::move(engine_);
   delete this;
-  if (engine->busy || engine->waiting.empty()) return;
-  if (alive) {
-    Work* next = engine->waiting.front();
-    engine->waiting.pop_front();
+  if (!alive) {
+    for (Work* waiting : std::exchange(store->waiting, {})) delete waiting;
+  }
+  while (!store->waiting.empty() && store->waiting.front()->can_start()) {
+    Work* const next = store->waiting.front();
+    store->waiting.pop_front();
     next->start();
-  } else {
-    for (Work* waiting : std::exchange(engine->waiting, {})) delete waiting;
   }
 }
 

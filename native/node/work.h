@@ -6,18 +6,19 @@
 #include <string>
 
 #include "native/core/error.h"
-#include "native/node/engine.h"
 #include "native/node/store.h"
 
 namespace shortlist {
 
-// Work on an engine and a store: waits for the engine's turn, is computed off the JavaScript thread, and settles its
-// promise.
+// Work over a store: waits for its turn, is computed off the JavaScript thread, and settles its promise. Works that
+// only read the store are computed side by side, at most one for each processor, so that Node's own work finds a thread
+// of libuv's pool soon; work that writes is alone. They start in the order in which they came.
 class Work : public Napi::AsyncWorker {
  public:
-  Work(Napi::Env env, const char* name, std::shared_ptr<EngineState> engine, std::shared_ptr<StoreState> store);
+  // `is_alone`: whether nothing else may run over the store meanwhile.
+  Work(Napi::Env env, const char* name, std::shared_ptr<StoreState> store, bool is_alone);
 
-  // Starts, or joins the engine's queue. From here on the work deletes itself.
+  // Starts, or joins the store's queue. From here on the work deletes itself.
   Napi::Promise start_or_wait();
 
  protected:
@@ -29,11 +30,12 @@ class Work : public Napi::AsyncWorker {
  private:
   void Execute() final;
   void OnWorkComplete(Napi::Env env, napi_status status) final;
+  bool can_start() const;
   void start();
   bool try_settle(Napi::Env env);
 
-  std::shared_ptr<EngineState> engine_;
   std::shared_ptr<StoreState> store_;
+  bool is_alone_;
   Napi::Promise::Deferred deferred_;
   Status status_ = Status::ok;
   std::string message_;

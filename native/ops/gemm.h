@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/kernel.h"
 #include "native/ops/tile.h"
 
 // Matrix product. C (= | +=) A·B in the manner of BLIS (Van Zee & van de Geijn 2015), see gemm.cc.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/kernel.h"
 
 // Shape predicates for checks.
 

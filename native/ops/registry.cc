@@ -3,7 +3,7 @@
 // An instruction set that differs from another one in how it multiplies matrices, and in nothing else, is compiled with
 // SHORTLIST_BASE_ISA: it has products of its own, and all other ops from that one.
 
-#include "native/ops/op.h"
+#include "native/core/kernel.h"
 
 #ifndef SHORTLIST_BASE_ISA
 #define SHORTLIST_BASE_ISA SHORTLIST_ISA

@@ -25,7 +25,8 @@ StepLoop::Steps StepLoop::prepare(int64_t pass, int64_t index, int64_t count,
   }
   Steps steps = {pass, index, count, {}};
   for (size_t i = 0; i < scalar_inputs_.size(); ++i) {
-    const TensorSpec& spec = executor_->program().tensors[executor_->inputs()[scalar_inputs_[i]]];
+    const Plan& plan = executor_->plan();
+    const TensorSpec& spec = plan.program().tensors[plan.inputs()[scalar_inputs_[i]]];
     if (i >= scalars.size() || !scalars[i].present || !spec.shape.empty()) {
       throw Error(Status::input, "Missing input \"" + spec.name + "\"");
     }
@@ -46,8 +47,8 @@ StepLoop::Result StepLoop::run(const Steps& steps) {
   const std::vector<uint32_t> empty(static_cast<size_t>(steps.count));
   Result result;
   std::vector<int> outputs;  // the tensor of each of result.outputs
-  for (const int tensor : executor_->outputs()) {
-    const TensorSpec& spec = executor_->program().tensors[tensor];
+  for (const int tensor : executor_->plan().outputs()) {
+    const TensorSpec& spec = executor_->plan().program().tensors[tensor];
     if (!spec.shape.empty()) continue;
     outputs.push_back(tensor);
     result.outputs.push_back({spec.name, spec.dtype, empty});
@@ -60,10 +61,10 @@ StepLoop::Result StepLoop::run(const Steps& steps) {
     std::unique_ptr<Prefetch::Step> step = prefetch_.take(steps.pass, steps.index + i);
     result.seconds_waited += std::chrono::duration<double>(Clock::now() - start).count();
     for (const Steps::Scalar& scalar : steps.scalars) {
-      executor_->set_scalar(step->run.get(), scalar.input, scalar.bits[scalar.bits.size() > 1 ? at : 0]);
+      executor_->set_scalar(step->inputs.get(), scalar.input, scalar.bits[scalar.bits.size() > 1 ? at : 0]);
     }
-    executor_->execute(*step->run);
-    for (size_t o = 0; o < outputs.size(); ++o) executor_->copy_output(outputs[o], &result.outputs[o].bits[at]);
+    const RunOutputs run = executor_->execute(*step->inputs);
+    for (size_t o = 0; o < outputs.size(); ++o) run.copy(outputs[o], &result.outputs[o].bits[at]);
     for (size_t d = 0; d < result.dims.size(); ++d) result.dims[d].bits[at] = static_cast<uint32_t>(step->dims[d]);
     prefetch_.recycle(std::move(step));
   }

@@ -20,7 +20,7 @@ class StepLoop {
   struct Steps {
     // An input that no batch has: one element for all steps, or one for each step.
     struct Scalar {
-      size_t input;  // index into Executor::inputs()
+      size_t input;  // index into Plan::inputs()
       std::vector<uint32_t> bits;
     };
 
@@ -36,7 +36,7 @@ class StepLoop {
   };
 
   struct Result {
-    std::vector<Column> outputs;  // the Program's outputs that are scalars, in the order of Executor::outputs()
+    std::vector<Column> outputs;  // the Program's outputs that are scalars, in the order of Plan::outputs()
     std::vector<Column> dims;     // int32: the sizes of the batches' dims, in the order of Batcher::layout()
     double seconds_waited = 0;    // for batches, summed over the steps
   };
@@ -44,7 +44,7 @@ class StepLoop {
   // The clicks of `batcher` must outlive the loop.
   StepLoop(std::shared_ptr<Batcher> batcher, std::shared_ptr<Executor> executor);
 
-  // The Program's inputs that no batch has, as indices into Executor::inputs(). Only scalars can be given to `prepare`.
+  // The Program's inputs that no batch has, as indices into Plan::inputs(). Only scalars can be given to `prepare`.
   const std::vector<size_t>& scalar_inputs() const { return scalar_inputs_; }
 
   // Batches `index` to `index + count − 1` of pass `pass`, with a copy of `scalars`, which are in the order of

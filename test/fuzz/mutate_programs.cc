@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "native/core/cpu.h"
+#include "native/core/cpu_device.h"
 #include "native/core/error.h"
 #include "native/core/executor.h"
 #include "test/fuzz/finding.h"
@@ -40,7 +41,7 @@ struct Counts {
   uint64_t run = 0, refused = 0, large = 0, changed = 0;
 };
 
-void run(const MutableProgram& mutated, const std::shared_ptr<Engine>& engine, Random& random, Counts* counts) {
+void run(const MutableProgram& mutated, const std::shared_ptr<CpuDevice>& device, Random& random, Counts* counts) {
   const Program program = parse_program(mutated.format());
   std::vector<int64_t> sizes;
   for (const std::string& dim : program.dims) {
@@ -70,10 +71,10 @@ void run(const MutableProgram& mutated, const std::shared_ptr<Engine>& engine, R
     stored_values.emplace_back(spec.name, numbers_of(mutated, spec, is_large ? 0 : elements[i], random));
     store->write(spec.name, spec.dtype, stored_values.back().second.data(), 0, is_large ? 0 : elements[i]);
   }
-  Executor executor(program, store, engine, false);
+  Executor executor(program, store, device, false);
   std::vector<std::vector<uint32_t>> given;
   std::vector<InputArray> inputs;
-  for (const int tensor : executor.inputs()) {
+  for (const int tensor : executor.plan().inputs()) {
     given.push_back(numbers_of(mutated, program.tensors[tensor], is_large ? 0 : elements[tensor], random));
     inputs.push_back({given.back().data(), static_cast<int64_t>(given.back().size()), program.tensors[tensor].dtype, true});
   }
@@ -81,8 +82,9 @@ void run(const MutableProgram& mutated, const std::shared_ptr<Engine>& engine, R
     ++counts->large;
     return;
   }
+  std::unique_ptr<RunOutputs> outputs;
   try {
-    executor.execute(*executor.prepare(sizes, inputs));
+    outputs = std::make_unique<RunOutputs>(executor.execute(*executor.prepare(sizes, inputs)));
   } catch (const Error&) {
     for (const auto& [name, before] : stored_values) {  // a refused run has changed nothing
       std::vector<uint32_t> after(before.size());
@@ -91,9 +93,9 @@ void run(const MutableProgram& mutated, const std::shared_ptr<Engine>& engine, R
     }
     throw;
   }
-  for (const int output : executor.outputs()) {
+  for (const int output : executor.plan().outputs()) {
     const std::unique_ptr<uint32_t[]> copy(new uint32_t[static_cast<size_t>(elements[output])]);
-    executor.copy_output(output, copy.get());
+    outputs->copy(output, copy.get());
   }
   ++counts->run;
 }
@@ -131,9 +133,9 @@ int main(int count, char** arguments) {
   const auto number = [&](int at, uint64_t fallback) { return count > at ? std::strtoull(arguments[at], nullptr, 10) : fallback; };
   const bool only = count > 3 && std::string(arguments[3]) == "only";
   const uint64_t seed = only ? number(5, 1) : number(4, 1), first = only ? number(4, 0) : 0, end = only ? first + 1 : number(3, 20000);
-  std::vector<std::shared_ptr<Engine>> engines;
+  std::vector<std::shared_ptr<CpuDevice>> devices;
   for (const Isa& isa : usable_isas()) {
-    if (only || count < 6 || isa.name == std::string(arguments[5])) engines.push_back(std::make_shared<Engine>(1, isa.name));
+    if (only || count < 6 || isa.name == std::string(arguments[5])) devices.push_back(std::make_shared<CpuDevice>(1, isa.name));
   }
   Counts counts;
   for (uint64_t i = first; i < end; ++i) {
@@ -144,7 +146,7 @@ int main(int count, char** arguments) {
     for (size_t changes = as_it_is ? 0 : 1 + random.below(4); changes > 0; --changes) program.mutate(random);
     if (only) std::printf("%s\n", program.format().c_str());
     try {
-      run(program, engines[i / corpus.size() % engines.size()], random, &counts);
+      run(program, devices[i / corpus.size() % devices.size()], random, &counts);
     } catch (const Error& error) {
       ++counts.refused;
       if (as_it_is || only) std::printf("refused: %s\n", error.what());

@@ -1,6 +1,7 @@
 /*
- * The calls of shortlist.h that examples/recommend.c does not make: `api_check MODEL LINE` with a line of a log in the
- * default schema. test/capi.test.ts runs it. Compiled as C99, so that the header stays C.
+ * The calls of shortlist.h that examples/recommend.c does not make: `api_check MODEL LINE ROUNDS` with a line of a log in the
+ * default schema, and how often each of eight threads asks. test/capi.test.ts runs it. Compiled as C99, so that the
+ * header stays C.
  */
 #include <pthread.h>
 #include <shortlist/shortlist.h>
@@ -119,33 +120,44 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
 /* What a thread asks for again and again, and whether it received something else. */
 typedef struct work {
   const shortlist_model* model;
+  shortlist_user* shared; /* a user whom all threads ask, or NULL: each then has its own */
   const char* line;
-  shortlist_item expected[TOP];
+  long rounds;
+  shortlist_item expected[2][TOP]; /* without and with what was watched */
   int failed;
 } work;
 
+static void expect(work* mine, shortlist_user* user, bool keep_watched) {
+  shortlist_item items[TOP];
+  size_t count = 0;
+  mine->failed = mine->failed || shortlist_user_recommend(user, keep_watched, items, TOP, &count, NULL) || count != TOP;
+  for (size_t i = 0; i < count; i++) {
+    const shortlist_item* const expected = &mine->expected[keep_watched][i];
+    mine->failed = mine->failed || items[i].item != expected->item || items[i].score != expected->score ||
+                   items[i].probability != expected->probability;
+  }
+}
+
 static void* ask(void* argument) {
   work* const mine = argument;
-  shortlist_user* user = NULL;
-  for (int round = 0; round < 50 && !mine->failed; round++) {
-    shortlist_item items[TOP];
-    size_t count = 0;
-    mine->failed = !user && shortlist_user_create(mine->model, &user, NULL);
-    mine->failed = mine->failed || shortlist_user_set_line(user, mine->line, NULL);
-    mine->failed = mine->failed || shortlist_user_recommend(user, round % 2, items, TOP, &count, NULL) || count != TOP;
-    for (size_t i = 0; i < count && round % 2; i++) {
-      mine->failed = mine->failed || items[i].item != mine->expected[i].item || items[i].score != mine->expected[i].score;
-    }
+  shortlist_user* user = mine->shared;
+  mine->failed = !user && shortlist_user_create(mine->model, &user, NULL);
+  for (long round = 0; round < mine->rounds && !mine->failed; round++) {
+    if (round % 100 == 0) mine->failed = shortlist_user_set_line(user, mine->line, NULL) != SHORTLIST_OK;
+    expect(mine, user, round % 2);
   }
-  shortlist_user_destroy(user);
+  if (!mine->shared) shortlist_user_destroy(user);
   return NULL;
 }
 
-/* Four threads with users of one model, none of whom gets another one's items. */
-static void check_threads(const shortlist_model* model, const char* line) {
-  enum { THREADS = 4 };
+/*
+ * Eight threads over one model, all with users of their own or all with one user: each gets, call for call, what it gets where
+ * nobody else asks.
+ */
+static void check_threads(const shortlist_model* model, const char* line, long rounds, bool one_user) {
+  enum { THREADS = 8 };
   pthread_t threads[THREADS];
-  work jobs[THREADS];
+  static work jobs[THREADS];
   char lines[THREADS][128];
   shortlist_user* user = NULL;
   CHECK(shortlist_user_create(model, &user, NULL) == SHORTLIST_OK);
@@ -153,14 +165,18 @@ static void check_threads(const shortlist_model* model, const char* line) {
     size_t count = 0;
     snprintf(lines[i], sizeof lines[i], "u%d\tp%d\tc%d\tv%d:c:t\tm%d", i, i, i, i, i);
     jobs[i].model = model;
-    jobs[i].line = i == 0 ? line : lines[i];
+    jobs[i].shared = one_user ? user : NULL;
+    jobs[i].line = i == 0 || one_user ? line : lines[i];
+    jobs[i].rounds = rounds;
     jobs[i].failed = 0;
     CHECK(shortlist_user_set_line(user, jobs[i].line, NULL) == SHORTLIST_OK);
-    CHECK(shortlist_user_recommend(user, true, jobs[i].expected, TOP, &count, NULL) == SHORTLIST_OK && count == TOP);
+    for (int keep = 0; keep < 2; keep++) {
+      CHECK(shortlist_user_recommend(user, keep, jobs[i].expected[keep], TOP, &count, NULL) == SHORTLIST_OK && count == TOP);
+    }
   }
-  shortlist_user_destroy(user);
   for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, ask, &jobs[i]) == 0);
   for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0 && !jobs[i].failed);
+  shortlist_user_destroy(user);
 }
 
 int main(int argc, char** argv) {
@@ -170,8 +186,10 @@ int main(int argc, char** argv) {
   shortlist_user* parsed = NULL;
   shortlist_user* built = NULL;
   shortlist_error error;
+  shortlist_item items[TOP];
+  size_t count = 0;
   char* copy;
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
   if (shortlist_model_open(argv[1], 2, &model, &error)) {
     printf("%s\n", error.message);
     return 1;
@@ -188,10 +206,14 @@ int main(int argc, char** argv) {
   build(built, strcpy(copy, argv[2]));
   check_results(model, parsed, built, argv[2]);
   check_refusals(model, parsed);
-  check_threads(model, argv[2]);
+  check_threads(model, argv[2], atol(argv[3]), false);
+  check_threads(model, argv[2], 100, true);
   free(copy);
   shortlist_user_destroy(parsed);
-  shortlist_user_destroy(built);
+  /* A user can be asked as long as there is one, although the model is closed. */
   shortlist_model_close(model);
+  CHECK(shortlist_user_set_line(built, argv[2], NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_recommend(built, true, items, TOP, &count, NULL) == SHORTLIST_OK && count == TOP && *items[0].item);
+  shortlist_user_destroy(built);
   return failures > 0;
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 
+#include "native/core/cpu_device.h"
 #include "native/core/executor.h"
 #include "test/native/case_corpus.h"
 #include "test/native/check.h"
@@ -92,15 +93,18 @@ std::shared_ptr<Store> store_of(const Case& of, const Tensors& given) {
 }
 
 // The outputs of a run and the stored tensors after it; of a run that is refused, the latter, and the message.
-Tensors run(const Case& of, const std::shared_ptr<Engine>& engine, const Tensors& given, std::string* error) {
+Tensors run(const Case& of, const std::shared_ptr<CpuDevice>& device, const Tensors& given, std::string* error) {
   const std::shared_ptr<Store> store = store_of(of, given);
-  Executor executor(of.program, store, engine, false);
+  Executor executor(of.program, store, device, false);
   std::vector<InputArray> inputs;
-  for (const int input : executor.inputs()) {
+  for (const int input : executor.plan().inputs()) {
     const TensorSpec& spec = of.program.tensors[input];
     inputs.push_back({given.at(spec.name).data(), static_cast<int64_t>(given.at(spec.name).size()), spec.dtype, true});
   }
-  *error = error_of(Status::input, [&] { executor.execute(*executor.prepare(of.sizes, inputs)); });
+  std::unique_ptr<RunOutputs> outputs;
+  *error = error_of(Status::input, [&] {
+    outputs = std::make_unique<RunOutputs>(executor.execute(*executor.prepare(of.sizes, inputs)));
+  });
   Tensors results;
   for (const TensorSpec& spec : of.program.tensors) {
     if (!stored(spec.role)) continue;
@@ -108,12 +112,12 @@ Tensors run(const Case& of, const std::shared_ptr<Engine>& engine, const Tensors
     bits.resize(given.at(spec.name).size());
     store->read(spec.name, bits.data(), 0, static_cast<int64_t>(bits.size()));
   }
-  for (const int output : executor.outputs()) {
-    if (*error != "no error") break;
+  for (const int output : executor.plan().outputs()) {
+    if (!outputs) break;
     const TensorSpec& spec = of.program.tensors[output];
     Bits& bits = results[spec.name];
     bits.resize(static_cast<size_t>(elements_of(of, spec)));
-    executor.copy_output(output, bits.data());
+    outputs->copy(output, bits.data());
   }
   return results;
 }
@@ -146,17 +150,17 @@ void check_numbers(const std::string& where, Dtype dtype, const Bits& bits, cons
   fail(where + ": expected a weighted sum of " + std::to_string(expected.sum) + " but received " + std::to_string(sum));
 }
 
-void check_case(const Case& of, const std::vector<std::shared_ptr<Engine>>& engines) {
-  const std::string where = of.name + " on " + engines[0]->isa();
+void check_case(const Case& of, const std::vector<std::shared_ptr<CpuDevice>>& devices) {
+  const std::string where = of.name + " on " + devices[0]->isa();
   Tensors first;
-  for (const std::shared_ptr<Engine>& engine : engines) {
+  for (const std::shared_ptr<CpuDevice>& device : devices) {
     std::string error;
-    const Tensors results = run(of, engine, of.given, &error);
+    const Tensors results = run(of, device, of.given, &error);
     if (error != "no error") return fail(where + ": " + error);
     if (first.empty()) first = results;
     for (const auto& [tensor, bits] : results) {
       if (bits == first[tensor]) continue;
-      fail(where + ": " + tensor + " has other bits with " + std::to_string(engine->thread_count()) + " threads");
+      fail(where + ": " + tensor + " has other bits with " + std::to_string(device->thread_count()) + " threads");
     }
   }
   if (first.size() != of.expected.size()) fail(where + ": expected other outputs and stored tensors");
@@ -180,15 +184,15 @@ Case without_gradient(const Case& of) {
   return alone;
 }
 
-void check_refusals(const Case& whole, const std::shared_ptr<Engine>& engine) {
+void check_refusals(const Case& whole, const std::shared_ptr<CpuDevice>& device) {
   if (whole.refused.empty()) return;
   const Case of = without_gradient(whole);
   for (const auto& [tensor, number] : of.refused) {
-    const std::string where = of.name + " on " + engine->isa() + ", " + tensor + " with " + std::to_string(number);
+    const std::string where = of.name + " on " + device->isa() + ", " + tensor + " with " + std::to_string(number);
     Tensors given = of.given;
     given.at(tensor).back() = corpus::bits_of(spec_of(of.program, tensor).dtype, number);
     std::string error;
-    const Tensors after = run(of, engine, given, &error);
+    const Tensors after = run(of, device, given, &error);
     if (error.rfind("[", 0) != 0) {
       fail(where + ": expected a refusal but received: " + error);
       continue;
@@ -207,11 +211,11 @@ int main(int count, char** arguments) {
     for_each_line(arguments[i], [&](const Json& json) { cases.push_back(parse_case(json)); });
   }
   for (const Isa& isa : usable_isas()) {
-    std::vector<std::shared_ptr<Engine>> engines;
-    for (const int threads : {1, 2, 3, 7}) engines.push_back(std::make_shared<Engine>(threads, isa.name));
+    std::vector<std::shared_ptr<CpuDevice>> devices;
+    for (const int threads : {1, 2, 3, 7}) devices.push_back(std::make_shared<CpuDevice>(threads, isa.name));
     for (const Case& of : cases) {
-      check_case(of, engines);
-      check_refusals(of, engines[0]);
+      check_case(of, devices);
+      check_refusals(of, devices[0]);
     }
   }
   std::printf("%zu cases\n", cases.size());

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "native/core/executor.h"
+#include "native/core/cpu_device.h"
 #include "test/native/check.h"
 
 using namespace shortlist;
@@ -48,11 +48,10 @@ int main() {
   std::map<void (*)(const Call&), std::string> kernels;  // the instruction set of each
   for (const Isa& isa : usable) {
     force(isa.name);
-    const Engine engine(1, "");
-    CHECK_TEXT(engine.isa(), isa.name);
-    CHECK(isa.ops[0] != nullptr);
+    const CpuDevice device(1, "");
+    CHECK_TEXT(device.isa(), isa.name);
+    CHECK(device.ops() == isa.ops && isa.ops[0] != nullptr);
     for (const Op* const* op = isa.ops; *op != nullptr; ++op) {
-      CHECK(engine.find((*op)->name) == *op);
       const auto [kernel, is_new] = kernels.emplace((*op)->run, isa.name);
       CHECK(is_new || kernel->second == isa.name || may_share(isa.name, kernel->second, (*op)->name));
     }
@@ -73,7 +72,7 @@ int main() {
     CHECK_TEXT(mistake(name), expected);
     force(name.c_str());
     CHECK_TEXT(mistake(""), expected);
-    CHECK_TEXT(error_of(Status::option, [] { Engine(1, ""); }), expected);
+    CHECK_TEXT(error_of(Status::option, [] { CpuDevice(1, ""); }), expected);
   }
   force("AVX2");
   CHECK_TEXT(mistake(""), "Expected an instruction set (" + names + ") but received \"AVX2\"");

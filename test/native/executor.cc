@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "native/core/cpu_device.h"
 #include "test/native/check.h"
 
 using namespace shortlist;
@@ -79,10 +80,9 @@ struct Inputs {
 };
 
 std::vector<float> run(Executor* executor, const Inputs& inputs) {
-  const std::unique_ptr<Executor::Run> run = executor->prepare(inputs.sizes, inputs.arrays());
-  executor->execute(*run);
+  const RunOutputs outputs = executor->execute(*executor->prepare(inputs.sizes, inputs.arrays()));
   std::vector<float> sum(static_cast<size_t>(inputs.sizes[0]) * kOut);
-  executor->copy_output(executor->outputs()[0], sum.data());
+  outputs.copy(executor->plan().outputs()[0], sum.data());
   return sum;
 }
 
@@ -100,15 +100,15 @@ void check_result(const std::vector<float>& sum, const Inputs& inputs) {
 }
 
 void check_isa(const char* isa) {
-  auto engine = std::make_shared<Engine>(3, isa);
-  CHECK_TEXT(engine->isa(), isa);
+  auto device = std::make_shared<CpuDevice>(3, isa);
+  CHECK_TEXT(device->isa(), isa);
   auto store = new_store();
-  Executor executor(parse_program(network()), store, engine, true);
+  Executor executor(parse_program(network()), store, device, true);
   for (const int samples : {3, 1000, 0, 1, 257, 4000}) {
     const Inputs inputs(samples);
     const std::vector<float> sum = run(&executor, inputs);
     check_result(sum, inputs);
-    Executor alone(parse_program(network()), store, std::make_shared<Engine>(1, isa), false);
+    Executor alone(parse_program(network()), store, std::make_shared<CpuDevice>(1, isa), false);
     const std::vector<float> same = run(&alone, inputs);
     CHECK(sum.empty() || std::memcmp(sum.data(), same.data(), sum.size() * sizeof(float)) == 0);
   }
@@ -128,8 +128,8 @@ void check_isa(const char* isa) {
 }
 
 void check_refusals() {
-  auto engine = std::make_shared<Engine>(1, "");
-  const auto construct = [&](const std::string& text, std::shared_ptr<Store> store) { Executor(parse_program(text), std::move(store), engine, false); };
+  auto device = std::make_shared<CpuDevice>(1, "");
+  const auto construct = [&](const std::string& text, std::shared_ptr<Store> store) { Executor(parse_program(text), std::move(store), device, false); };
   const auto program_error = [&](const char* linear) { return error_of(Status::program, [&] { construct(network(linear), new_store()); }); };
   CHECK_TEXT(program_error("\"input\":[\"u\",\"c\"]"), "[linear] Missing operand \"weight\" (instruction 2)");
   CHECK_TEXT(program_error("\"input\":[],\"weight\":\"weight\""), "[linear] Missing operand \"input\" (instruction 2)");
@@ -143,7 +143,7 @@ void check_refusals() {
     store->define("users", Dtype::float32, {10, 6});
     CHECK_TEXT(error_of(Status::program, [&] { construct(network(), store); }), "Expected \"users\" [10, 5] but the store has [10, 6]");
   }
-  Executor executor(parse_program(network()), new_store(), engine, false);
+  Executor executor(parse_program(network()), new_store(), device, false);
   const Inputs inputs(4);
   const auto input_error = [&](auto change) {
     std::vector<InputArray> arrays = inputs.arrays();
@@ -159,17 +159,17 @@ void check_refusals() {
   CHECK_TEXT(input_error([](auto*, auto* sizes) { (*sizes)[0] = int64_t{1} << 50; }),
              "Expected smaller dims: \"user\" would be larger than any memory");
   Executor attribute(parse_program(program_text(tensor("y", "output", ""), instruction("fill", "", "\"output\":\"y\"", "\"value\":\"one\""))),
-                     new_store(), engine, false);
+                     new_store(), device, false);
   CHECK(error_of(Status::program, [&] { attribute.execute(*attribute.prepare({0}, {})); }).rfind("[fill] Expected attribute \"value\" to be a number", 0) == 0);
 }
 
 // What an operand slot takes: programs that a graph could not have built are refused before there is an executor.
 void check_slot_types() {
-  auto engine = std::make_shared<Engine>(1, "");
+  auto device = std::make_shared<CpuDevice>(1, "");
   auto store = new_store();
   store->define("numbers", Dtype::int32, {4});
   const auto refusal = [&](const std::string& tensors, const std::string& instructions) {
-    return error_of(Status::program, [&] { Executor(parse_program(program_text(tensors, instructions)), store, engine, false); });
+    return error_of(Status::program, [&] { Executor(parse_program(program_text(tensors, instructions)), store, device, false); });
   };
   const auto lookup = [&](const std::string& ids, const char* operand = "ids", const char* output = "output") {
     return refusal(tensor("cities", "parameter", "7,3") + tensor("users", "parameter", "10,5") + ids + tensor("y", output, "4,3"),
@@ -192,9 +192,9 @@ void check_slot_types() {
 
 // Indices that the ops themselves compute: followed where what is known of them suffices.
 void check_computed_indices() {
-  auto engine = std::make_shared<Engine>(1, "");
+  auto device = std::make_shared<CpuDevice>(1, "");
   const auto refusal = [&](Status status, const std::string& tensors, const std::string& instructions, const std::vector<std::vector<int32_t>>& inputs) {
-    Executor executor(parse_program(program_text(tensors, instructions)), new_store(), engine, false);
+    Executor executor(parse_program(program_text(tensors, instructions)), new_store(), device, false);
     std::vector<InputArray> arrays;
     for (const std::vector<int32_t>& values : inputs) arrays.push_back({values.data(), static_cast<int64_t>(values.size()), Dtype::int32, true});
     return error_of(status, [&] { executor.execute(*executor.prepare({4}, arrays)); });
@@ -286,7 +286,8 @@ void check_store() {
 
 void check_arena() {
   if (kExact) return;
-  Arena arena;
+  CpuDevice device(1, "");
+  Arena arena(&device);
   for (int round = 0; round < 3; ++round) {
     std::vector<char*> blocks;
     for (const size_t bytes : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{65}, size_t{5} << 20}) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "native/core/cpu_device.h"
 #include "native/core/program.h"
 #include "test/native/check.h"
 #include "test/native/click_log.h"
@@ -26,8 +27,8 @@ int main() {
   const ClickLog log;
   const auto store = std::make_shared<Store>();
   store->define("table", Dtype::float32, {11, 2});
-  const auto engine = std::make_shared<Engine>(2, "");
-  const auto executor = std::make_shared<Executor>(parse_program(kProgram), store, engine, false);
+  const auto device = std::make_shared<CpuDevice>(2, "");
+  const auto executor = std::make_shared<Executor>(parse_program(kProgram), store, device, false);
   for (const bool shared : {false, true}) {
     for (const bool growing : {false, true}) {
       BatchOptions options;
@@ -48,8 +49,8 @@ int main() {
           std::unique_ptr<Prefetch::Step> step = prefetch.take(pass, index);
           direct.build(pass, index, &batch);
           for (size_t d = 0; d < batch.dims.size(); ++d) CHECK(step->dims[d] == batch.dims[d].size);
-          executor->execute(*step->run);
-          CHECK(executor->output(executor->outputs()[0]).rows == batch.dims[1].size);
+          const RunOutputs outputs = executor->execute(*step->inputs);
+          CHECK(outputs.at(executor->plan().outputs()[0]).rows == batch.dims[1].size);
           if (round > 0) prefetch.recycle(std::move(step));
         }
         // Ended while the thread builds, or sleeps.

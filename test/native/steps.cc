@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "native/core/cpu_device.h"
 #include "native/core/program.h"
 #include "test/native/check.h"
 #include "test/native/click_log.h"
@@ -49,10 +50,10 @@ std::string program_text(int items, const std::string& more_tensors = "") {
 
 // An executor over a store of its own.
 struct Training {
-  explicit Training(const std::shared_ptr<Engine>& engine, int items = kItems)
-      : store(std::make_shared<Store>()), executor(make(engine, items)) {}
+  explicit Training(const std::shared_ptr<CpuDevice>& device, int items = kItems)
+      : store(std::make_shared<Store>()), executor(make(device, items)) {}
 
-  std::shared_ptr<Executor> make(const std::shared_ptr<Engine>& engine, int items) {
+  std::shared_ptr<Executor> make(const std::shared_ptr<CpuDevice>& device, int items) {
     store->define("table", Dtype::float32, {items, 2});
     store->define("total", Dtype::float32, {});
     store->define("threshold", Dtype::uint32, {items});
@@ -60,7 +61,7 @@ struct Training {
     store->fill("table", {true, 1.0, 5, 0});
     const std::vector<uint32_t> thresholds(static_cast<size_t>(items), UINT32_MAX);
     store->write("threshold", Dtype::uint32, thresholds.data(), 0, items);
-    return std::make_shared<Executor>(parse_program(program_text(items)), store, engine, false);
+    return std::make_shared<Executor>(parse_program(program_text(items)), store, device, false);
   }
 
   uint32_t total() const {
@@ -129,10 +130,10 @@ Step run_directly(Executor* executor, Batcher* batcher, int64_t pass, int64_t in
     if (input.name == "target") inputs.push_back({input.elements.data(), input.elements.size(), input.dtype, true});
   }
   for (const InputArray& scalar : scalars.arrays()) inputs.push_back(scalar);
-  executor->execute(*executor->prepare({batch.dims[0].size}, inputs));
+  const RunOutputs outputs = executor->execute(*executor->prepare({batch.dims[0].size}, inputs));
   Step step = {};
-  executor->copy_output(executor->outputs()[1], &step.loss);
-  executor->copy_output(executor->outputs()[2], &step.noise);
+  outputs.copy(executor->plan().outputs()[1], &step.loss);
+  outputs.copy(executor->plan().outputs()[2], &step.noise);
   for (const Batch::Dim& dim : batch.dims) step.dims.push_back(dim.size);
   return step;
 }
@@ -143,9 +144,9 @@ void check_column(const StepLoop::Column& column, const std::string& name, Dtype
   CHECK(static_cast<int64_t>(column.bits.size()) == count);
 }
 
-void steps_are_the_runs_one_by_one(const ClickLog& log, const std::shared_ptr<Engine>& engine,
+void steps_are_the_runs_one_by_one(const ClickLog& log, const std::shared_ptr<CpuDevice>& device,
                                    const BatchOptions& options) {
-  Training one(engine), many(engine);
+  Training one(device), many(device);
   Batcher direct(log.clicks(), options);
   const Batch layout = direct.layout();
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), options), many.executor);
@@ -178,8 +179,8 @@ void steps_are_the_runs_one_by_one(const ClickLog& log, const std::shared_ptr<En
   }
 }
 
-void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Engine>& engine) {
-  Training training(engine);
+void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<CpuDevice>& device) {
+  Training training(device);
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), batch_options()), training.executor);
   const auto refused = [&](Status status, int64_t index, int64_t count, const std::vector<InputArray>& scalars) {
     return error_of(status, [&] { loop.prepare(0, index, count, scalars); });
@@ -211,7 +212,7 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Eng
   const std::string unknown = R"({"name":"unknown","dtype":"float32","shape":["samples"],"role":"input"},)";
   Program program = parse_program(program_text(kItems, unknown));
   StepLoop other(std::make_shared<Batcher>(log.clicks(), batch_options()),
-                 std::make_shared<Executor>(std::move(program), training.store, engine, false));
+                 std::make_shared<Executor>(std::move(program), training.store, device, false));
   const float values[2] = {1, 2};
   std::vector<InputArray> given = Scalars(0, 0, 2).arrays();
   given.push_back({values, 2, Dtype::float32, true});
@@ -220,8 +221,8 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Eng
 
 // A table without a row for the last item: where a batch asks for that item, the steps before have been run, and later
 // calls go on.
-void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::shared_ptr<Engine>& engine) {
-  Training one(engine, kItems - 1), many(engine, kItems - 1);
+void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::shared_ptr<CpuDevice>& device) {
+  Training one(device, kItems - 1), many(device, kItems - 1);
   Batcher direct(log.clicks(), batch_options());
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), batch_options()), many.executor);
   const int64_t batches = direct.batches_per_pass();
@@ -241,14 +242,14 @@ void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::sh
 
 // Each rank's loop runs its share of every batch: the numbers of samples that the steps of all ranks report add up to
 // those of the batches.
-void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<Engine>& engine, BatchOptions options) {
+void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<CpuDevice>& device, BatchOptions options) {
   Batcher whole(log.clicks(), options);
   const int64_t batches = whole.batches_per_pass();
   std::vector<int64_t> samples(static_cast<size_t>(batches));
   options.world = 4;
   for (options.rank = 0; options.rank < options.world; ++options.rank) {
-    steps_are_the_runs_one_by_one(log, engine, options);
-    Training training(engine);
+    steps_are_the_runs_one_by_one(log, device, options);
+    Training training(device);
     StepLoop loop(std::make_shared<Batcher>(log.clicks(), options), training.executor);
     const StepLoop::Result result = run(&loop, 0, 0, batches);
     for (size_t i = 0; i < samples.size(); ++i) samples[i] += result.dims[0].bits[i];
@@ -260,16 +261,16 @@ void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<Engine>& 
   }
 }
 
-// Loops on one engine take turns, and each gives what it gives alone.
-void loops_share_an_engine(const ClickLog& log, const std::shared_ptr<Engine>& engine) {
-  Training alone(engine);
+// Loops on one device share its threads, and each gives what it gives alone.
+void loops_share_a_device(const ClickLog& log, const std::shared_ptr<CpuDevice>& device) {
+  Training alone(device);
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), batch_options()), alone.executor);
   const int64_t batches = Batcher(log.clicks(), batch_options()).batches_per_pass();
   for (int64_t pass = 0; pass < 3; ++pass) run(&loop, pass, 0, batches);
   std::vector<std::unique_ptr<Training>> trainings;
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
-    trainings.push_back(std::make_unique<Training>(engine));
+    trainings.push_back(std::make_unique<Training>(device));
     threads.emplace_back([&log, batches, executor = trainings.back()->executor] {
       StepLoop own(std::make_shared<Batcher>(log.clicks(), batch_options()), executor);
       for (int64_t pass = 0; pass < 3; ++pass) run(&own, pass, 0, batches);
@@ -283,15 +284,15 @@ void loops_share_an_engine(const ClickLog& log, const std::shared_ptr<Engine>& e
 
 int main() {
   const ClickLog log;
-  const auto engine = std::make_shared<Engine>(2, "");
+  const auto device = std::make_shared<CpuDevice>(2, "");
   for (const bool shared : {false, true}) {
     for (const bool growing : {false, true}) {
-      steps_are_the_runs_one_by_one(log, engine, batch_options(shared, growing));
-      ranks_share_each_batch(log, engine, batch_options(shared, growing));
+      steps_are_the_runs_one_by_one(log, device, batch_options(shared, growing));
+      ranks_share_each_batch(log, device, batch_options(shared, growing));
     }
   }
-  what_does_not_fit_is_refused(log, engine);
-  steps_before_a_refused_one_have_been_run(log, engine);
-  loops_share_an_engine(log, engine);
+  what_does_not_fit_is_refused(log, device);
+  steps_before_a_refused_one_have_been_run(log, device);
+  loops_share_a_device(log, device);
   return failures() > 0;
 }

@@ -46,6 +46,49 @@ bool helps(Threads* threads) {
   return others == 63;
 }
 
+// Several callers at once, with few chunks and many: each has every chunk of its own run once, and no other caller's.
+bool each_once_of_many_callers(Threads* threads, int callers) {
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> calling;
+  for (int i = 0; i < callers; ++i) {
+    calling.emplace_back([&, i] {
+      for (int64_t round = 0; round < 500; ++round) wrong += !each_once(threads, (round * 13 + i) % 90);
+    });
+  }
+  for (std::thread& thread : calling) thread.join();
+  return wrong == 0;
+}
+
+// A caller that finds the pool busy goes on alone, and shares the rest of its chunks out once the pool is free.
+bool joins_when_free(Threads* threads) {
+  std::atomic<int> at{0};  // 1: the pool is taken; 2: the other caller has begun alone
+  std::thread other([&] {
+    threads->run(2, false, [](void* context, int64_t) {
+      std::atomic<int>& step = *static_cast<std::atomic<int>*>(context);
+      int nobody = 0;
+      step.compare_exchange_strong(nobody, 1);
+      while (step < 2) std::this_thread::yield();
+    }, &at);
+  });
+  while (at < 1) std::this_thread::yield();
+  struct Seen {
+    std::atomic<int>* at;
+    std::thread::id caller;
+    std::atomic<int> alone{0}, helped{0};
+  } seen{&at, std::this_thread::get_id(), {}, {}};
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (seen.helped == 0 && std::chrono::steady_clock::now() < end) {
+    threads->run(4096, false, [](void* context, int64_t) {
+      Seen& by = *static_cast<Seen*>(context);
+      ++(std::this_thread::get_id() == by.caller ? by.alone : by.helped);
+      *by.at = 2;
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }, &seen);
+  }
+  other.join();
+  return seen.alone > 0 && seen.helped > 0;
+}
+
 // Seconds of processor time that all threads of this process spend while it waits for 200 ms.
 double idle_seconds() {
   const std::clock_t before = std::clock();
@@ -72,6 +115,8 @@ int main() {
   {
     Threads two(2), five(5);
     CHECK(helps(&two) && helps(&five));
+    CHECK(joins_when_free(&two) && joins_when_free(&five));
+    CHECK(each_once_of_many_callers(&two, 4) && each_once_of_many_callers(&five, 7));
   }
   {
     // A pool as large as the machine spins after a job, a larger one does not; both then sleep.

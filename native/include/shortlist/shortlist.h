@@ -2,9 +2,11 @@
  * libshortlist: serves a model folder that `shortlist train` wrote, without Node.
  *
  * Every call returns a status and, where one is given, fills a caller-owned shortlist_error. Handles are opaque; buffers
- * are the caller's, their sizes stand beside them. Nothing is printed, thrown or aborted. Calls may come
- * from any threads: those on one model and its users take turns, models are independent of each other. A handle must not be
- * in use when it is destroyed. Texts are UTF-8.
+ * are the caller's, their sizes stand beside them. Nothing is printed, thrown or aborted. Texts are UTF-8.
+ *
+ * Threads: any of them may call at any time. An opened model never changes, and its users are independent of each other: calls on
+ * different users of one model run side by side, over one copy of its weights. Calls on one user take turns. A handle
+ * must not be in use when it is destroyed.
  */
 #ifndef SHORTLIST_H
 #define SHORTLIST_H
@@ -46,11 +48,13 @@ SHORTLIST_API const char* shortlist_version(void);
 SHORTLIST_API const char* shortlist_isa(void);
 
 /*
- * Opens a model folder; one that is replaced meanwhile is opened in its old version or in its new one. `threads` is at least 1. SHORTLIST_ISA in the environment forces an instruction set.
+ * Opens a model folder; one that is replaced meanwhile is opened in its old version or in its new one. `threads`, at least 1, is
+ * how many threads may compute one call, the caller's included; while one call has the others, further calls
+ * compute on their callers' threads, with the same results. SHORTLIST_ISA in the environment forces an instruction set.
  * On error *model is NULL.
  */
 SHORTLIST_API shortlist_status shortlist_model_open(const char* folder, int threads, shortlist_model** model, shortlist_error* error);
-/* NULL is fine. Users of the model must be destroyed before. */
+/* NULL is fine. Its memory is freed at once, or with the last of its users, who can be asked until then. */
 SHORTLIST_API void shortlist_model_close(shortlist_model* model);
 /* The instruction set of the kernels, e.g. "avx2". */
 SHORTLIST_API const char* shortlist_model_isa(const shortlist_model* model);
@@ -85,7 +89,7 @@ SHORTLIST_API shortlist_status shortlist_user_set_line(shortlist_user* user, con
 SHORTLIST_API shortlist_status shortlist_user_vector(shortlist_user* user, float* vector, size_t capacity, shortlist_error* error);
 
 typedef struct shortlist_item {
-  const char* item;   /* owned by the model */
+  const char* item;   /* owned by the model: valid until it is closed and the user destroyed */
   float score;        /* w·u + b */
   double probability; /* exp(score) / sum of exp(score) over all items */
 } shortlist_item;

@@ -1,6 +1,6 @@
 // The kernels of an instruction set that a build for tests leaves out (CMakeLists.txt, SHORTLIST_ISAS): none.
 
-#include "native/ops/op.h"
+#include "native/core/kernel.h"
 
 namespace shortlist {
 namespace SHORTLIST_ISA {

@@ -4,8 +4,8 @@
 
 #include "native/core/tensor.h"
 
-// The contract between the executor and an op's native kernels. Files that include this header are compiled once for
-// each instruction set, inside namespace shortlist::SHORTLIST_ISA, and use no std:: templates: see ARCHITECTURE.md.
+// The contract between the executor and an op's native kernels. Kernels are compiled once for each instruction set, inside
+// namespace shortlist::SHORTLIST_ISA, so this header and theirs use no std:: templates: see ARCHITECTURE.md.
 
 namespace shortlist {
 
@@ -26,8 +26,8 @@ struct Call {
   const Slot* outputs;  // in the order of Op::outputs
   const Attribute* attributes;
   int32_t attribute_count;
-  Threads* threads;
-  Arena* scratch;  // emptied after each instruction
+  Threads* threads;  // of the device that executes it
+  Arena* scratch;    // emptied after each instruction
 
   SHORTLIST_INLINE bool has(int slot) const { return inputs[slot].count > 0; }
   SHORTLIST_INLINE const Tensor& input(int slot) const { return inputs[slot].tensors[0]; }
@@ -61,7 +61,7 @@ struct Op {
   void (*run)(const Call& call);
 };
 
-// Attributes by name; throw Error(Status::program) where it is missing or of another type (native/core/executor.cc).
+// Attributes by name; throw Error(Status::program) where it is missing or of another type (native/core/kernel.cc).
 double number_attribute(const Call& call, const char* name);
 bool flag_attribute(const Call& call, const char* name);
 bool text_attribute_is(const Call& call, const char* name, const char* text);
@@ -79,7 +79,7 @@ void run_chunks(const Call& call, int64_t chunks, bool in_order, void (*task)(vo
 int64_t worker_count(const Call& call);
 int64_t this_worker();
 
-// Checks for use in Op::check; messages name the op and the tensor (native/ops/checks.cc).
+// Checks for use in Op::check; messages name the op and the tensor (native/core/checks.cc).
 void expect(const Call& call, bool condition, const char* expectation);  // Status::program
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first = 0);        // first ≤ id < rows
 void check_ranges(const Call& call, const Tensor& start, const Tensor& end, int64_t limit);  // 0 ≤ start ≤ end ≤ limit
@@ -91,6 +91,9 @@ void check_sorted(const Call& call, const Slot& ids, const Slot* sorted);
 void check_distinct_rows(const Call& call, const Tensor& rows, const Tensor& count, int64_t table_rows);
 // The attribute as a whole number of `least` to `most`.
 int64_t whole_attribute(const Call& call, const char* name, int64_t least, int64_t most);
+
+// Of numbers that are known; not known where there are none.
+Bounds bounds_of(const int32_t* numbers, int64_t count);
 
 // What an int32 output will hold, for the checks of the instructions that read it: numbers of lowest to highest.
 void promise(const Tensor& output, int64_t lowest, int64_t highest);

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "native/core/error.h"
-#include "native/ops/op.h"
+#include "native/core/kernel.h"
 
 namespace shortlist {
 namespace {
@@ -197,6 +197,16 @@ int64_t whole_attribute(const Call& call, const char* name, int64_t least, int64
     return static_cast<int64_t>(number);
   }
   refuse(call, std::string("Expected ") + name + " of " + text(least) + " to " + text(most), Status::program);
+}
+
+Bounds bounds_of(const int32_t* numbers, int64_t count) {
+  if (count == 0) return {};
+  int32_t lowest = numbers[0], highest = numbers[0];
+  for (int64_t i = 1; i < count; ++i) {
+    lowest = std::min(lowest, numbers[i]);
+    highest = std::max(highest, numbers[i]);
+  }
+  return {true, lowest, highest, false};
 }
 
 void promise(const Tensor& output, int64_t lowest, int64_t highest) {

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+
+#include "native/core/cpu.h"
+#include "native/core/device.h"
+#include "native/core/threads.h"
+
+namespace shortlist {
+
+// The processor: the kernels of one instruction set and a pool of threads. Runs of several threads share the pool: a
+// run that finds it busy computes on its own thread until the pool is free (Threads::run), so none waits for another.
+class CpuDevice : public Device {
+ public:
+  // `isa` as select_isa takes it.
+  CpuDevice(int thread_count, const std::string& isa) : isa_(select_isa(isa)), threads_(thread_count) {}
+
+  const char* isa() const { return isa_.name; }
+  int thread_count() const { return threads_.count(); }
+
+  const Op* const* ops() const override { return isa_.ops; }
+  Memory allocate(size_t bytes) override { return Memory(bytes); }
+  void copy_in(void* to, const void* from, size_t bytes) override;
+  void copy_out(void* to, const void* from, size_t bytes) override;
+  void execute(const Op& op, Call* call) override;
+
+ private:
+  Isa isa_;
+  Threads threads_;
+};
+
+}  // namespace shortlist
