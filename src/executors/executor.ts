@@ -15,7 +15,7 @@ export interface StoredTensor {
  * The tensors that live between runs: parameters, constants and optimizer state. Several executors may share a store,
  * so that evaluation reads the very weights that training writes.
  */
-export interface TensorStore {
+export interface TensorStore extends Disposable {
   readonly tensors: readonly StoredTensor[];
   /** Makes room for a tensor, filled with zeros. Throws where the name is taken. */
   define(tensor: StoredTensor): void;
@@ -25,7 +25,10 @@ export interface TensorStore {
   read(name: string, offset?: number, count?: number): TensorData;
   /** Fills a float32 tensor with random values: the same bits in every engine's store. */
   fill(name: string, random: RandomValues): void;
-  /** Frees the tensors, after the runs that are in flight; executors over the store are to be closed as well. */
+  /**
+   * Frees the tensors: after the runs that are in flight, and once the executors over the store are closed as well.
+   * What is asked of it or of them afterwards is ERR_EXECUTOR.
+   */
   close(): void;
   /** The first element that is NaN or infinite; −1 where there is none. */
   firstNotFinite(name: string): number;
@@ -57,8 +60,12 @@ export interface StepsResult {
   readonly secondsWaited: number;
 }
 
-/** Runs one Program over a store. One run at a time; a refused run has changed nothing. */
-export interface Executor {
+/**
+ * Runs one Program over a store. Runs may be asked for while others are in flight: those of Programs that change no
+ * stored tensor go on side by side; one that does has its store to itself and is executed in the order of the calls. A
+ * refused run has changed nothing.
+ */
+export interface Executor extends Disposable {
   readonly program: Program;
   /**
    * Runs every instruction once. `inputs` holds an array for each input of the Program (row-major, of the length that its
@@ -73,7 +80,7 @@ export interface Executor {
   runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult>;
   /** Seconds spent in each instruction, in order, over all runs since profiling was switched on. */
   readonly profile: readonly number[] | undefined;
-  /** What runs is finished; whatever is asked for afterwards is ERR_EXECUTOR. */
+  /** What runs is finished; whatever is asked for afterwards is ERR_EXECUTOR. `using` calls it at its block's end. */
   close(): void;
 }
 
@@ -86,7 +93,7 @@ export interface ExecutorOptions {
 export const EXECUTOR_OPTIONS: Readonly<Record<keyof ExecutorOptions, true>> = { profile: true };
 
 /** Where Programs run: the native engine or the TypeScript reference. */
-export interface Engine {
+export interface Engine extends Disposable {
   readonly kind: "native" | "reference";
   readonly threads: number;
   /** The instruction set of the kernels, e.g. "avx2"; "typescript" for the reference. */
@@ -101,6 +108,9 @@ export interface Engine {
    * tensor.
    */
   createExecutor(program: Program, store: TensorStore, options?: ExecutorOptions): Executor;
-  /** Ends the threads, after the runs that are in flight; its executors are to be closed as well. */
+  /**
+   * Ends the threads: after the runs that are in flight, and once its executors are closed as well. What is asked of it
+   * or of them afterwards is ERR_EXECUTOR.
+   */
   close(): void;
 }

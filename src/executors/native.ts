@@ -43,17 +43,31 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
   const isa = options.isa ?? process.env["SHORTLIST_ISA"] ?? "";
   const addon = loadAddon();
   const engine = rethrow(() => new addon.NativeEngine(threads, isa));
+  let closed = false;
+  const checkOpen = () => {
+    if (closed) throw new ShortlistError("ERR_EXECUTOR", "The engine is closed");
+  };
+  const close = () => {
+    closed = true;
+    engine.close();
+  };
   return {
-    close: () => engine.close(),
+    close,
+    [Symbol.dispose]: close,
     kind: "native",
     threads: engine.threads,
     isa: engine.isa,
-    createStore: () => new NativeStore(new addon.NativeStore()),
+    createStore: () => {
+      checkOpen();
+      return new NativeStore(new addon.NativeStore());
+    },
     createTrainingBatches: (batchOptions) => {
+      checkOpen();
       checkTrainingBatchOptions(batchOptions);
       return new NativeBatches(rethrow(() => new addon.NativeBatches(batchOptions.clicks, batchOptions)));
     },
     createExecutor: (program, store, executorOptions = {}) => {
+      checkOpen();
       checkOptions("createExecutor", executorOptions, EXECUTOR_OPTIONS);
       const { profile = false } = executorOptions;
       if (!(store instanceof NativeStore))
@@ -102,6 +116,10 @@ class NativeStore implements TensorStore {
 
   close(): void {
     this.handle.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   fill(name: string, { kind, scale, seed, tensor }: RandomValues): void {
@@ -167,6 +185,10 @@ class NativeExecutor implements Executor {
   close(): void {
     this.#handle?.close();
     this.#handle = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #open(): NativeExecutorHandle {

@@ -50,22 +50,30 @@ export function createReferenceEngine(options: ReferenceOptions): Engine {
   const checkOpen = () => {
     if (closed) throw new ShortlistError("ERR_EXECUTOR", "The engine is closed");
   };
+  const close = () => {
+    closed = true;
+  };
   return {
-    close: () => {
-      closed = true;
-    },
+    close,
+    [Symbol.dispose]: close,
     kind: "reference",
     threads: 1,
     isa: "typescript",
-    createStore: () => new ReferenceStore(precision),
-    createTrainingBatches,
+    createStore: () => {
+      checkOpen();
+      return new ReferenceStore(precision);
+    },
+    createTrainingBatches: (batchOptions) => {
+      checkOpen();
+      return createTrainingBatches(batchOptions);
+    },
     createExecutor: (program, store, executorOptions = {}) => {
       checkOpen();
       checkOptions("createExecutor", executorOptions, EXECUTOR_OPTIONS);
       if (!(store instanceof ReferenceStore)) {
         throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the reference engine");
       }
-      return new ReferenceExecutor(program, store, ops, executorOptions);
+      return new ReferenceExecutor(program, store, ops, checkOpen, executorOptions);
     },
   };
 }
@@ -160,6 +168,10 @@ class ReferenceStore implements TensorStore {
     this.#tensors = undefined;
   }
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   #opened() {
     if (!this.#tensors) throw new ShortlistError("ERR_EXECUTOR", "The store is closed");
     return this.#tensors;
@@ -170,12 +182,21 @@ class ReferenceExecutor implements Executor {
   readonly program: Program;
   readonly #store: ReferenceStore;
   readonly #ops: Op[];
+  readonly #checkEngine: () => void;
   readonly #seconds: number[] | undefined;
   #closed = false;
 
-  constructor(program: Program, store: ReferenceStore, ops: ReadonlyMap<string, Op>, options: ExecutorOptions) {
+  /** `checkEngine` throws once the engine is closed. */
+  constructor(
+    program: Program,
+    store: ReferenceStore,
+    ops: ReadonlyMap<string, Op>,
+    checkEngine: () => void,
+    options: ExecutorOptions,
+  ) {
     this.program = program;
     this.#store = store;
+    this.#checkEngine = checkEngine;
     checkProgram(program, ops);
     this.#ops = program.instructions.map(({ op }) => ops.get(op)!);
     for (const spec of storedTensors(program)) {
@@ -194,6 +215,7 @@ class ReferenceExecutor implements Executor {
 
   async run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
     if (this.#closed) throw new ShortlistError("ERR_EXECUTOR", "The executor is closed");
+    this.#checkEngine();
     const values = new Map<string, Value>();
     for (const spec of this.program.tensors) values.set(spec.name, this.#value(spec, inputs, dims));
     const calls = this.program.instructions.map((instruction) => kernelCall(instruction, values));
@@ -220,6 +242,10 @@ class ReferenceExecutor implements Executor {
 
   close(): void {
     this.#closed = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #value(spec: TensorSpec, inputs: RunInputs, dims: DimSizes): Value {

@@ -49,8 +49,11 @@ export interface ModelDescription extends Encoding {
   readonly training: TrainingRecord;
 }
 
-/** A trained network, ready to run: its inference Program over its weights. It owns its engine and its store. */
-export class Model {
+/**
+ * A trained network, ready to run: its inference Program over its weights. It owns its store, and its engine unless it
+ * was given one. Any number of runs may be in flight at once.
+ */
+export class Model implements Disposable {
   /** What it knows besides its Program and weights: configuration, schema, vocabularies, statistics. */
   readonly description: ModelDescription;
   /** The inference Program with all outputs; `run` selects those that it is asked for. */
@@ -60,9 +63,18 @@ export class Model {
   /** The weights. */
   readonly store: TensorStore;
   readonly #executors = new Map<string, Executor>();
+  readonly #ownsEngine: boolean;
   #closed = false;
 
-  constructor(description: ModelDescription, program: Program, engine: Engine, store: TensorStore) {
+  /** `close` closes an engine that is "owned", and leaves a "shared" one open. */
+  constructor(
+    description: ModelDescription,
+    program: Program,
+    engine: Engine,
+    store: TensorStore,
+    engineIs: "owned" | "shared" = "owned",
+  ) {
+    this.#ownsEngine = engineIs === "owned";
     this.description = description;
     this.program = program;
     this.engine = engine;
@@ -95,15 +107,19 @@ export class Model {
   }
 
   /**
-   * Frees threads and weights: at once, or after the runs that are in flight, which are finished. Whatever is asked of
-   * the model afterwards is ERR_EXECUTOR.
+   * Frees the weights, and the threads of the model's own engine: at once, or after the runs that are in flight, which
+   * are finished. Whatever is asked of the model afterwards is ERR_EXECUTOR. `using` calls it at the end of its block.
    */
   close(): void {
     this.#closed = true;
     for (const executor of this.#executors.values()) executor.close();
     this.#executors.clear();
     this.store.close();
-    this.engine.close();
+    if (this.#ownsEngine) this.engine.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 
@@ -201,27 +217,37 @@ export async function trainingMembers(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => name === METRICS || PASS_FOLDER.test(name));
 }
 
-/** What `openModel` takes: the engine that the model runs on is made with it. */
+/** How `openModel` opens a model. Without `engine` it has an engine of its own, which the other options describe. */
 export interface OpenModelOptions extends EngineOptions {
+  /** An engine that several models share. It stays open when a model is closed. */
+  readonly engine?: Engine | undefined;
   /** Stops the reading between files and pieces of them; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-const OPEN_MODEL_OPTIONS: Readonly<Record<keyof OpenModelOptions, true>> = { ...ENGINE_OPTIONS, signal: true };
+const OPEN_MODEL_OPTIONS: Readonly<Record<keyof OpenModelOptions, true>> = {
+  ...ENGINE_OPTIONS,
+  engine: true,
+  signal: true,
+};
 
-/** Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. */
+/**
+ * Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. An
+ * engine that is given beside options of one, or that is no engine, is ERR_OPTION; one that is closed is ERR_EXECUTOR.
+ */
 export async function openModel(folder: string, options: OpenModelOptions = {}): Promise<Model> {
   checkOptions("openModel", options, OPEN_MODEL_OPTIONS);
   checkPath("folder", folder);
-  const { signal, ...engineOptions } = options;
+  const { signal, engine: shared, ...own } = options;
+  if (shared !== undefined) checkEngine(shared, own);
   const readAll = async (members: FolderReader) => {
     const parts = await readParts(folder, members, signal);
     return { ...parts, weights: await readWeights(members, parts.program, signal) };
   };
   const { description, program, weights } = await readFolder(folder, DESCRIPTION, readAll, signal);
   checkTables(folder, description, program);
-  const engine = createEngine(engineOptions);
-  const model = new Model(description, program, engine, engine.createStore());
+  const engine = shared ?? createEngine(own);
+  const model = new Model(description, program, engine, engine.createStore(), shared ? "shared" : "owned");
   try {
     for (const { data, ...tensor } of weights) {
       signal?.throwIfAborted();
@@ -236,6 +262,16 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
   } catch (error) {
     model.close();
     throw error;
+  }
+}
+
+function checkEngine(engine: unknown, own: EngineOptions): void {
+  if (typeof (engine as Partial<Engine> | null)?.createExecutor !== "function") {
+    throw new ShortlistError("ERR_OPTION", `Expected engine to be one of createEngine but received ${String(engine)}`);
+  }
+  const described = Object.entries(own).find(([, value]) => value !== undefined);
+  if (described) {
+    throw new ShortlistError("ERR_OPTION", `Expected either an engine or "${described[0]}" but received both`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createEngine } from "../../src/graph_entry.js";
@@ -21,6 +21,7 @@ import { expectError } from "../data/temporary.js";
 import { all, SMALL, withSmallModel } from "../small_model.js";
 
 const TASKS = "/proc/self/task";
+const NOTHING = { format: "shortlist-program", version: 1, dims: [], tensors: [], instructions: [] } as const;
 
 for (const executor of ["native", "reference"] as const) {
   test(`${executor}: a model that is closed answers nothing any more, and may be closed again`, async () => {
@@ -70,6 +71,67 @@ for (const executor of ["native", "reference"] as const) {
     });
   });
 
+  test(`${executor}: models share an engine, which stays open until it is closed itself`, async () => {
+    await withSmallModel(async (at) => {
+      const engine = createEngine({ executor, ...(executor === "native" && { threads: 2 }) });
+      const [one, other] = [await openModel(at("model"), { engine }), await openModel(at("model"), { engine })];
+      assert.ok(one.engine === engine && other.engine === engine);
+      const expected = await all(recommend(one, at("log.tsv")));
+      one.close();
+      await expectError(all(recommend(one, at("log.tsv"))), "ERR_EXECUTOR", "The model is closed");
+      assert.equal(await all(recommend(other, at("log.tsv"))), expected);
+      engine.close();
+      await expectError(all(recommend(other, at("log.tsv"))), "ERR_EXECUTOR", "engine");
+      await expectError(openModel(at("model"), { engine }), "ERR_EXECUTOR", "engine");
+      other.close();
+      await expectError(
+        openModel(at("model"), { engine, executor }),
+        "ERR_OPTION",
+        'Expected either an engine or "executor" but received both',
+      );
+      await expectError(openModel(at("model"), { engine: "native" as never }), "ERR_OPTION", "but received native");
+    });
+  });
+
+  test(`${executor}: what a block uses is closed at its end`, async () => {
+    await withSmallModel(async (at) => {
+      const engine = createEngine({ executor });
+      const store = engine.createStore();
+      const used = await openModel(at("model"), { engine });
+      const one = engine.createExecutor(used.program, used.store);
+      {
+        using model = used;
+        using executorOfBlock = one;
+        using storeOfBlock = store;
+        storeOfBlock.define({ name: "x", dtype: "float32", shape: [1] });
+        assert.is(executorOfBlock.program, model.program);
+      }
+      assert.throws(() => store.read("x"), /closed/);
+      await expectError(one.run({}, {}), "ERR_EXECUTOR", "The executor is closed");
+      await expectError(used.run(["items"], {}, {}), "ERR_EXECUTOR", "The model is closed");
+      const empty = engine.createStore();
+      {
+        using engineOfBlock = engine;
+        assert.is(engineOfBlock.createStore().tensors.length, 0);
+      }
+      await expectError((async () => engine.createExecutor(NOTHING, empty))(), "ERR_EXECUTOR", /closed|open/);
+    });
+  });
+
+  test(`${executor}: an executor of an engine or a store that is closed runs no more`, async () => {
+    const x = { name: "x", dtype: "float32", shape: [], role: "parameter" } as const;
+    for (const closed of ["engine", "store"] as const) {
+      const engine = createEngine({ executor });
+      const store = engine.createStore();
+      store.define(x);
+      const runner = engine.createExecutor({ ...NOTHING, tensors: [x] }, store);
+      await runner.run({}, {});
+      ({ engine, store })[closed].close();
+      await expectError(runner.run({}, {}), "ERR_EXECUTOR", `The ${closed} is closed`);
+      for (const open of [runner, store, engine]) open.close();
+    }
+  });
+
   test(`${executor}: models that were made of one another are closed one by one`, async () => {
     await withSmallModel(async (at) => {
       const model = await openModel(at("model"), { executor });
@@ -95,6 +157,28 @@ test("closing ends the threads and frees the weights at once", async () => {
   engine.close();
   assert.is(threads(), before.threads - 3);
   assert.ok(process.memoryUsage.rss() < before.memory - 2 ** 25, "64 MiB are given back");
+});
+
+test("opening a model and closing it again leaves no memory behind", async () => {
+  await withSmallModel(async (at) => {
+    const set = [...SMALL, "lstmWidth=768"];
+    await train({ dataset: at("dataset"), output: at("large"), set, steps: 1, threads: 1 });
+    const { size } = await stat(at("large/model.safetensors"));
+    assert.ok(size > 2 ** 23, `${size} bytes can be seen`);
+    const engine = createEngine({ threads: 2 });
+    const memory: number[] = [];
+    const kept: unknown[] = []; // what is closed is given back, whether or not it is garbage
+    for (let i = 0; i < 20; ++i) {
+      using model = await openModel(at("large"), { engine });
+      kept.push(model);
+      assert.is((await all(recommend(model, at("log.tsv")))).length, 700);
+      memory.push(process.memoryUsage.rss());
+    }
+    engine.close();
+    assert.is(kept.length, 20);
+    const grown = Math.max(...memory.slice(15)) - Math.max(...memory.slice(0, 5));
+    assert.ok(grown < 5 * size, `Expected less than five of fifteen models but received ${grown / size} more`);
+  });
 });
 
 test("training ends its threads, whether or not it succeeds", async () => {
