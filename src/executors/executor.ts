@@ -63,7 +63,8 @@ export interface StepsResult {
 /**
  * Runs one Program over a store. Runs may be asked for while others are in flight: those of Programs that change no
  * stored tensor go on side by side; one that does has its store to itself and is executed in the order of the calls. A
- * refused run has changed nothing.
+ * refused run has changed nothing. The native engine computes at most one run per processor and store at once, on the
+ * threads of libuv's pool: four, unless the environment variable UV_THREADPOOL_SIZE says otherwise.
  */
 export interface Executor extends Disposable {
   readonly program: Program;

@@ -176,7 +176,7 @@ test("inputs may be changed once run has been called, even while it waits for it
   await slow;
 });
 
-test("runs that are started together take turns", async () => {
+test("runs that are started together give what each gives alone", async () => {
   const program = bagProgram();
   const executors: Executor[] = [prepare(native, program).executor, prepare(native, program).executor];
   const sizes = Array.from({ length: 40 }, (_, i) => 1 + ((i * 13) % 50));
@@ -205,7 +205,7 @@ test("a run that is refused does not hold up those behind it", async () => {
   );
 });
 
-test("a store is left alone while a run uses it, and shared by engines in turns", async () => {
+test("a store is left alone while a run uses it, and shared by engines", async () => {
   const program = slowProgram();
   const { store, executor } = prepare(native, program);
   const before = store.read("weight0", 0, 3);
