@@ -108,7 +108,7 @@ export class Model implements Disposable {
 
   /**
    * Frees the weights, and the threads of the model's own engine: at once, or after the runs that are in flight, which
-   * are finished. Whatever is asked of the model afterwards is ERR_EXECUTOR. `using` calls it at the end of its block.
+   * are finished. Whatever is asked of the model afterwards is ERR_EXECUTOR.
    */
   close(): void {
     this.#closed = true;
@@ -118,6 +118,7 @@ export class Model implements Disposable {
     if (this.#ownsEngine) this.engine.close();
   }
 
+  /** `close`, at the end of a block that has the model with `using`. */
   [Symbol.dispose](): void {
     this.close();
   }
