@@ -6,8 +6,11 @@ import type { RandomValues } from "../random/initial_values.js";
 
 /** What a tensor store needs to know to make room for a tensor. */
 export interface StoredTensor {
+  /** Its name. */
   readonly name: string;
+  /** What its elements are. */
   readonly dtype: Dtype;
+  /** Its axes, at most two, rows first. */
   readonly shape: readonly number[];
 }
 
@@ -16,6 +19,7 @@ export interface StoredTensor {
  * so that evaluation reads the very weights that training writes.
  */
 export interface TensorStore extends Disposable {
+  /** The tensors that it has room for. */
   readonly tensors: readonly StoredTensor[];
   /** Makes room for a tensor, filled with zeros. Throws where the name is taken. */
   define(tensor: StoredTensor): void;
@@ -41,6 +45,7 @@ export type RunOutputs = Record<string, TensorData>;
 
 /** Which batches `runSteps` runs. */
 export interface StepsOptions {
+  /** The pass of the batches, from 0. */
   readonly pass: number;
   /** The first batch. */
   readonly index: number;
@@ -67,6 +72,7 @@ export interface StepsResult {
  * threads of libuv's pool: four, unless the environment variable UV_THREADPOOL_SIZE says otherwise.
  */
 export interface Executor extends Disposable {
+  /** What it runs. */
   readonly program: Program;
   /**
    * Runs every instruction once. `inputs` holds an array for each input of the Program (row-major, of the length that its
@@ -95,7 +101,9 @@ export const EXECUTOR_OPTIONS: Readonly<Record<keyof ExecutorOptions, true>> = {
 
 /** Where Programs run: the native engine or the TypeScript reference. */
 export interface Engine extends Disposable {
+  /** Which of the two it is. */
   readonly kind: "native" | "reference";
+  /** The threads of its kernels. */
   readonly threads: number;
   /** The instruction set of the kernels, e.g. "avx2"; "typescript" for the reference. */
   readonly isa: string;
