@@ -6,7 +6,8 @@
 // prints one JSON object: `flops`, float32 multiply-adds (two flops each) a second from registers; `bf16`, the same for
 // bfloat16 dot products summed in float32 (VDPBF16PS), 0 where the processor has none; `copy`, bytes read and
 // written a second by memcpy between blocks far larger than the caches; `rows`, bytes a second of 256-byte rows read in
-// random order out of a table far larger than the caches, prefetched. Each is the best of several tries, on all threads.
+// random order out of a table far larger than the caches, prefetched. Each is the best of several tries, on all
+// threads.
 
 #include <atomic>
 #include <chrono>
@@ -28,7 +29,7 @@ const double kSeconds = 0.3;
 const int64_t kBlockBytes = int64_t{256} << 20;
 const int64_t kRowElements = 64;
 const int64_t kTableRows = int64_t{4} << 20;  // 1 GiB
-const int64_t kRowsRead = int64_t{1} << 16;  // in one try, each time others
+const int64_t kRowsRead = int64_t{1} << 16;   // in one try, each time others
 const int64_t kIds = int64_t{1} << 22;
 
 // Seconds from when all threads start `work(thread)` until the last has ended.
@@ -40,8 +41,7 @@ double seconds_of(int threads, const Work& work) {
   Clock::time_point start;
   const auto meet = [&](int thread) {
     if (waiting.fetch_sub(1) == 1) start = Clock::now();
-    while (waiting.load() > 0) {
-    }
+    while (waiting.load() > 0) {}
     work(thread);
   };
   for (int thread = 1; thread < threads; ++thread) others.emplace_back(meet, thread);
@@ -101,7 +101,8 @@ __attribute__((target("avx512bf16"))) void dot_products(int thread, int64_t roun
 
 double dot_product_flops(int threads, int64_t rounds) {
   if (!__builtin_cpu_supports("avx512bf16")) return 0;
-  return best(threads, 4.0 * threads * rounds * kChains * kLanes, [&](int thread, int) { dot_products(thread, rounds); });
+  return best(threads, 4.0 * threads * rounds * kChains * kLanes,
+              [&](int thread, int) { dot_products(thread, rounds); });
 }
 #else
 double dot_product_flops(int, int64_t) { return 0; }
@@ -129,7 +130,8 @@ void read_rows(int thread, const float* table, const int32_t* ids, int64_t count
 
 int run(int threads) {
   const int64_t rounds = 200000;
-  const double flops = best(threads, 2.0 * threads * rounds * kChains * kLanes, [&](int thread, int) { multiply_adds(thread, rounds); });
+  const double flops =
+      best(threads, 2.0 * threads * rounds * kChains * kLanes, [&](int thread, int) { multiply_adds(thread, rounds); });
   const double bf16 = dot_product_flops(threads, rounds);
 
   double copy;
@@ -139,7 +141,8 @@ int run(int threads) {
     std::memset(to.data(), 1, kBlockBytes);
     const int64_t part = kBlockBytes / threads / 64 * 64;
     copy = best(threads, 2.0 * threads * part, [&](int thread, int) {
-      std::memcpy(static_cast<char*>(to.data()) + thread * part, static_cast<const char*>(from.data()) + thread * part, part);
+      std::memcpy(static_cast<char*>(to.data()) + thread * part, static_cast<const char*>(from.data()) + thread * part,
+                  part);
     });
   }
 

@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * A line of any length without its end; NULL at the end of the file and where it cannot be read. The caller frees it. Of a
- * line with a NUL byte, which no C string holds, the library would see the beginning only: *has_nul says so.
+ * A line of any length without its end; NULL at the end of the file and where it cannot be read. The caller frees it.
+ * Of a line with a NUL byte, which no C string holds, the library would see the beginning only: *has_nul says so.
  */
 static char* read_line(FILE* file, int* has_nul) {
   size_t length = 0, capacity = 256;
@@ -64,7 +64,8 @@ static int recommend(shortlist_model* model, const char* path, FILE* log, shortl
       free(text);
       break;
     }
-    if (shortlist_user_set_line(user, text, &error) || shortlist_user_recommend(user, false, items, top, &count, &error)) {
+    if (shortlist_user_set_line(user, text, &error) ||
+        shortlist_user_recommend(user, false, items, top, &count, &error)) {
       fprintf(stderr, "error: %s:%zu: %s\n", path, number, error.message);
       free(text);
       shortlist_user_destroy(user);

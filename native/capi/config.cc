@@ -38,12 +38,13 @@ double number_of(const Object& object, const char* name) {
 }
 
 bool is_integer(const Json& value, double min, double max) {
-  return value.is_number() && value.number() == std::floor(value.number()) && value.number() >= min && value.number() <= max;
+  return value.is_number() && value.number() == std::floor(value.number()) && value.number() >= min &&
+         value.number() <= max;
 }
 
 const double kLargestCount = 9007199254740991;
 
-// ---- versions of the format: src/data/stored_format.ts ---------------------------------------------------------------------
+// ---- versions of the format: src/data/stored_format.ts --------------------------------------------------------------
 
 int64_t version_of(const Json& head, const ModelFormat& format) {
   const Json& version = member(head, "version");
@@ -95,7 +96,7 @@ class Members {
   std::vector<std::unique_ptr<Json>> added_;
 };
 
-// ---- the configuration: src/model/config.ts, FIELDS ----------------------------------------------------------------------
+// ---- the configuration: src/model/config.ts, FIELDS -----------------------------------------------------------------
 
 const double kSmallest = 0x1p-126, kLargest = 0x1.fffffep127, kLargestDeviation = 1e37, kLargestPower = 10;
 const double kLargestSize = 2147483647;
@@ -105,9 +106,9 @@ struct Key {
   enum class Kind { integer, number, boolean, choice, choice_or_boolean, integers, names, widths };
   const char* name;
   Kind kind;
-  double min = 0, max = 0;  // of numbers
+  double min = 0, max = 0;        // of numbers
   const char* choices = nullptr;  // between bars
-  bool below = false;  // a number is below max, as float32 too
+  bool below = false;             // a number is below max, as float32 too
 };
 
 Key integer(const char* name, double min, double max = kLargestSize) { return {name, Key::Kind::integer, min, max}; }
@@ -177,7 +178,8 @@ bool fits_number(const Key& key, const Json& value) {
 
 bool fits_choice(const Key& key, const Json& value) {
   const std::string& text = value.string();
-  return value.is_string() && text.find('|') == std::string::npos && std::string_view(key.choices).find("|" + text + "|") != std::string_view::npos;
+  return value.is_string() && text.find('|') == std::string::npos &&
+         std::string_view(key.choices).find("|" + text + "|") != std::string_view::npos;
 }
 
 bool fits(const Key& key, const Json& value) {
@@ -208,10 +210,12 @@ void check_together(const Members& config) {
   const bool drawn = !is("loss", "softmax") && !is("loss", "auto");
   const Json& attributes = member(config, "itemAttributes");
   const bool composed = attributes.is_string() || attributes.boolean();
-  if (on("l2Output") && (!is("optimizer", "adagrad") || !drawn)) fail("\"l2Output\" needs optimizer adagrad and a loss over draws");
+  if (on("l2Output") && (!is("optimizer", "adagrad") || !drawn))
+    fail("\"l2Output\" needs optimizer adagrad and a loss over draws");
   if (is("negatives", "batch") && !drawn) fail("\"negatives\" batch needs a loss over draws");
   if (on("l2Output") && (on("tiedItems") || composed)) fail("\"l2Output\" needs item vectors of their own");
-  if (on("tiedItems") && composed && is("attributes", "pooled")) fail("\"itemAttributes\" with \"tiedItems\" needs attributes in the sequence");
+  if (on("tiedItems") && composed && is("attributes", "pooled"))
+    fail("\"itemAttributes\" with \"tiedItems\" needs attributes in the sequence");
 }
 
 void check_config(const Members& config) {
@@ -226,7 +230,7 @@ void check_config(const Members& config) {
   check_together(config);
 }
 
-// ---- how the weights came to be: src/model/training_record.ts --------------------------------------------------------------
+// ---- how the weights came to be: src/model/training_record.ts -------------------------------------------------------
 
 bool are_numbers(const Json* object) {
   bool all = object != nullptr && object->is_object();
@@ -248,18 +252,23 @@ void check_training(const Members& training) {
   };
   check("preset", [](const Json& value) { return value.is_string(); });
   for (const char* number : {"passes", "loss"}) check(number, [](const Json& value) { return value.is_number(); });
-  for (const char* count : {"seed", "steps", "samples", "extendedItems"}) check(count, [](const Json& value) { return is_integer(value, 0, kLargestCount); });
+  for (const char* count : {"seed", "steps", "samples", "extendedItems"})
+    check(count, [](const Json& value) { return is_integer(value, 0, kLargestCount); });
   check("heldOut", [](const Json& value) { return value.string() == "last"; });
   check("validation", are_metrics);
 }
 
-// ---- the schema: src/data/schema.ts --------------------------------------------------------------------------------------
+// ---- the schema: src/data/schema.ts ---------------------------------------------------------------------------------
 
 // Names that Programs use for tensors and dims of their own.
-const char* const kReserved[] = {"target",       "seed",        "step",          "learning_rate", "samples",     "positions",     "runs",  "steps",
-                                 "users",        "numbers",     "user_vector",   "example_age",   "sample_start", "sample_end",   "step_start",
-                                 "step_end",     "step_position", "run_offsets", "distinct",      "distinct_item", "step_item",   "excluded",
-                                 "excluded_offsets", "top",     "items",         "score",         "log_partition", "rank",        "loss"};
+// clang-format off
+const char* const kReserved[] = {
+    "target", "seed", "step", "learning_rate", "samples", "positions", "runs", "steps", "users", "numbers",
+    "user_vector", "example_age", "sample_start", "sample_end", "step_start", "step_end", "step_position",
+    "run_offsets", "distinct", "distinct_item", "step_item", "excluded", "excluded_offsets", "top", "items", "score",
+    "log_partition", "rank", "loss",
+};
+// clang-format on
 
 class SchemaReader {
  public:
@@ -287,7 +296,8 @@ class SchemaReader {
   void check_keys(const Json& object, std::string_view keys) {
     if (!object.is_object()) fail("Expected objects in \"schema\"");
     for (const Json::Member& member : object.members()) {
-      if (member.first.find('|') != std::string::npos || keys.find("|" + member.first + "|") == std::string_view::npos) {
+      if (member.first.find('|') != std::string::npos ||
+          keys.find("|" + member.first + "|") == std::string_view::npos) {
         fail("Unknown key " + quoted(member.first) + " in \"schema\"");
       }
     }
@@ -307,7 +317,8 @@ class SchemaReader {
     for (const char c : name) fits = fits && (is_letter(c) || (c >= '0' && c <= '9') || c == '_');
     if (!fits) fail("Expected a name of lower-case letters, digits and _ but received " + quoted(name));
     const std::string_view ending = "_offsets";
-    bool reserved = name.size() >= ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
+    bool reserved =
+        name.size() >= ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
     for (const char* taken : kReserved) reserved = reserved || name == taken;
     if (reserved) fail("The name " + quoted(name) + " is reserved");
     if (!names_.insert(name).second) fail("The name " + quoted(name) + " is there twice");
@@ -319,7 +330,8 @@ class SchemaReader {
     Column column{name_of(json), Column::Kind::categorical};
     const Json* const kind = json.find("kind");
     const std::string given = kind ? text_of(json, "kind") : column.name == "clicks" ? "clicks" : "categorical";
-    if ((given == "clicks") != (column.name == "clicks")) fail("Expected the column \"clicks\", and no other one, to hold the clicks");
+    if ((given == "clicks") != (column.name == "clicks"))
+      fail("Expected the column \"clicks\", and no other one, to hold the clicks");
     if (given == "clicks") column.kind = Column::Kind::clicks;
     else if (given == "number") column.kind = Column::Kind::number;
     else if (given == "ignore") column.kind = Column::Kind::ignored;
@@ -338,14 +350,16 @@ class SchemaReader {
     ClickField field{name_of(json), false, false};
     const Json *kind = json.find("kind"), *multiple = json.find("multiple");
     if (kind) {
-      if (!kind->is_string() || (kind->string() != "categorical" && kind->string() != "time")) fail("Unknown kind of click field " + quoted(kind->string()));
+      if (!kind->is_string() || (kind->string() != "categorical" && kind->string() != "time"))
+        fail("Unknown kind of click field " + quoted(kind->string()));
       field.is_time = kind->string() == "time";
     }
     if (multiple) {
       if (!multiple->is_boolean()) fail("Expected \"multiple\" to be true or false");
       field.multiple = multiple->boolean();
     }
-    if (is_item && (field.multiple || field.is_time)) fail("Expected one value for the first click field, which is the item");
+    if (is_item && (field.multiple || field.is_time))
+      fail("Expected one value for the first click field, which is the item");
     if (field.multiple && field.is_time) fail("Expected one value of kind time");
     config_->click.push_back(std::move(field));
   }

@@ -22,9 +22,9 @@ struct ClickField {
   bool is_time;  // of kind "time": read by training alone
 };
 
-// One change of the format of config.json: `version` adds a member to an object, "config" or "training", or gives it another
-// name. Exactly one of `added`, the value as JSON that the member has in folders of older versions, and `renamed`, its new
-// name, is given; src/data/stored_format.ts.
+// One change of the format of config.json: `version` adds a member to an object, "config" or "training", or gives it
+// another name. Exactly one of `added`, the value as JSON that the member has in folders of older versions, and
+// `renamed`, its new name, is given; src/data/stored_format.ts.
 struct Migration {
   int64_t version;
   const char *object, *member, *added, *renamed;
@@ -39,8 +39,9 @@ struct ModelFormat {
 // What this library reads: all versions up to this one; src/model/migrate.ts.
 extern const ModelFormat kModelFormat;
 
-// What config.json of a model folder says (docs/formats.md). All of it is checked, also what inference has no use for, so
-// that a folder opens here if and only if it opens in Node: src/model/model.ts, src/model/config.ts, src/data/schema.ts.
+// What config.json of a model folder says (docs/formats.md). All of it is checked, also what inference has no use for,
+// so that a folder opens here if and only if it opens in Node: src/model/model.ts, src/model/config.ts,
+// src/data/schema.ts.
 struct Config {
   int64_t window, vector_width, max_line_bytes;
   bool growing;  // windows

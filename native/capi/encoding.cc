@@ -12,20 +12,25 @@ namespace {
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
   size_t begin = 0;
-  for (size_t end; (end = text.find(separator, begin)) != std::string::npos; begin = end + 1) parts.push_back(text.substr(begin, end - begin));
+  for (size_t end; (end = text.find(separator, begin)) != std::string::npos; begin = end + 1)
+    parts.push_back(text.substr(begin, end - begin));
   parts.push_back(text.substr(begin));
   return parts;
 }
 
 // What a text may hold.
 void check_text(const std::string& name, std::string_view text) {
-  if (!is_utf8(text)) throw Error(Status::input, "Expected UTF-8 text for " + quoted(name) + " but received other bytes");
-  if (text.find('\0') != std::string_view::npos) throw Error(Status::input, "Expected text without NUL bytes for " + quoted(name) + " but received one");
+  if (!is_utf8(text))
+    throw Error(Status::input, "Expected UTF-8 text for " + quoted(name) + " but received other bytes");
+  if (text.find('\0') != std::string_view::npos)
+    throw Error(Status::input, "Expected text without NUL bytes for " + quoted(name) + " but received one");
 }
 
 }  // namespace
 
-User Encoding::new_user() const { return {std::vector<int32_t>(config.columns.size(), 0), std::vector<float>(config.columns.size(), 0), {}}; }
+User Encoding::new_user() const {
+  return {std::vector<int32_t>(config.columns.size(), 0), std::vector<float>(config.columns.size(), 0), {}};
+}
 
 int32_t Encoding::id_of(const std::string& feature, const std::string& token) const {
   return is_missing(token) ? 0 : vocabularies.at(feature).id(token);
@@ -44,8 +49,10 @@ void Encoding::set_column(User& user, size_t column, const std::string& token) c
   } else if (what.kind == Column::Kind::number) {
     user.numbers[column] = 0;
     if (is_missing(token)) return;
-    const float value = is_decimal(token) ? static_cast<float>(parse_decimal(token)) : HUGE_VALF;  // a dataset holds float32
-    if (!std::isfinite(value)) throw Error(Status::input, "Expected a number for " + quoted(what.name) + " but received " + quoted(token));
+    const float value =
+        is_decimal(token) ? static_cast<float>(parse_decimal(token)) : HUGE_VALF;  // a dataset holds float32
+    if (!std::isfinite(value))
+      throw Error(Status::input, "Expected a number for " + quoted(what.name) + " but received " + quoted(token));
     const double scale = what.deviation > 0 ? 1 / what.deviation : 1;
     user.numbers[column] = static_cast<float>((static_cast<double>(value) - what.mean) * scale);
   }
@@ -54,7 +61,8 @@ void Encoding::set_column(User& user, size_t column, const std::string& token) c
 void Encoding::set(User& user, const std::string& feature, const std::string& token) const {
   for (size_t column = 0; column < config.columns.size(); ++column) {
     const Column::Kind kind = config.columns[column].kind;
-    if (config.columns[column].name != feature || (kind != Column::Kind::categorical && kind != Column::Kind::number)) continue;
+    if (config.columns[column].name != feature || (kind != Column::Kind::categorical && kind != Column::Kind::number))
+      continue;
     set_column(user, column, token);
     return;
   }
@@ -63,7 +71,8 @@ void Encoding::set(User& user, const std::string& feature, const std::string& to
 
 void Encoding::add_click(User& user, const std::vector<std::string>& tokens) const {
   if (tokens.size() != config.click.size()) {
-    throw Error(Status::input, "Expected " + std::to_string(config.click.size()) + " fields of a click but received " + std::to_string(tokens.size()));
+    throw Error(Status::input, "Expected " + std::to_string(config.click.size()) + " fields of a click but received " +
+                                   std::to_string(tokens.size()));
   }
   if (tokens[0].empty()) throw Error(Status::input, "Expected an item but received an empty field");
   std::vector<std::vector<int32_t>> ids(config.click.size());
@@ -90,11 +99,13 @@ User Encoding::parse_line(const std::string& line) const {
   if (end > begin && line[end - 1] == '\r') --end;
   check_text("the line", line);
   if (static_cast<int64_t>(end - begin) > config.max_line_bytes) {
-    throw Error(Status::input, "Expected at most " + std::to_string(config.max_line_bytes) + " bytes in a line but received " + std::to_string(end - begin));
+    throw Error(Status::input, "Expected at most " + std::to_string(config.max_line_bytes) +
+                                   " bytes in a line but received " + std::to_string(end - begin));
   }
   const std::vector<std::string> fields = split(line.substr(begin, end - begin), '\t');
   if (fields.size() != config.columns.size()) {
-    throw Error(Status::input, "Expected " + std::to_string(config.columns.size()) + " fields but received " + std::to_string(fields.size()));
+    throw Error(Status::input, "Expected " + std::to_string(config.columns.size()) + " fields but received " +
+                                   std::to_string(fields.size()));
   }
   User user = new_user();
   for (size_t column = 0; column < config.columns.size(); ++column) {

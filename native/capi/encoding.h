@@ -12,13 +12,13 @@ namespace shortlist {
 
 // A user, as ids: what a run needs.
 struct User {
-  std::vector<int32_t> tokens;                         // one for each column, categorical ones only
-  std::vector<float> numbers;                          // one for each column, standardised, 0 where missing
+  std::vector<int32_t> tokens;                            // one for each column, categorical ones only
+  std::vector<float> numbers;                             // one for each column, standardised, 0 where missing
   std::vector<std::vector<std::vector<int32_t>>> clicks;  // click, field, values (none of a time); oldest first
 };
 
-// All that turns the text of a click log into numbers; src/data/clicks.ts, src/data/sources/click_log.ts. What is wrong with a text is
-// Error(Status::input).
+// All that turns the text of a click log into numbers; src/data/clicks.ts, src/data/sources/click_log.ts. What is wrong
+// with a text is Error(Status::input).
 struct Encoding {
   Config config;
   std::unordered_map<std::string, Vocabulary> vocabularies;  // of every categorical column and click field, by name

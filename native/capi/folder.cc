@@ -35,9 +35,10 @@ std::string version_of(const std::string& path) {
     const struct timespec& changed = status.st_mtim;
 #endif
     const bool is_folder = S_ISDIR(status.st_mode);  // whose own time changes with what is written beside the members
-    for (const int64_t part : {static_cast<int64_t>(status.st_dev), static_cast<int64_t>(status.st_ino),
-                               is_folder ? 0 : static_cast<int64_t>(changed.tv_sec), is_folder ? 0 : static_cast<int64_t>(changed.tv_nsec),
-                               is_folder ? 0 : static_cast<int64_t>(status.st_size)}) {
+    for (const int64_t part :
+         {static_cast<int64_t>(status.st_dev), static_cast<int64_t>(status.st_ino),
+          is_folder ? 0 : static_cast<int64_t>(changed.tv_sec), is_folder ? 0 : static_cast<int64_t>(changed.tv_nsec),
+          is_folder ? 0 : static_cast<int64_t>(status.st_size)}) {
       version += std::to_string(part) + ",";
     }
   }
@@ -46,10 +47,12 @@ std::string version_of(const std::string& path) {
 
 bool is_digest(const Json* value) {
   if (value == nullptr || value->string().size() != 64) return false;
-  return std::all_of(value->string().begin(), value->string().end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return std::all_of(value->string().begin(), value->string().end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-// Whether a name in a folder is one that a writer means to rename to `target`, or to any name where that is ""; src/data/hidden_names.ts.
+// Whether a name in a folder is one that a writer means to rename to `target`, or to any name where that is "";
+// src/data/hidden_names.ts.
 bool is_partial(const std::string& name, const std::string& target) {
   const size_t at = name.rfind(".partial-");
   return name[0] == '.' && at != std::string::npos && at > 0 && (target.empty() || name.substr(1, at - 1) == target);
@@ -112,10 +115,13 @@ void Folder::expect(const Json& config) {
   for (const Json::Member& member : members->members()) digests_[member.first] = member.second.string();
 }
 
-void Folder::check(const std::string& name, const char* what, const std::string& expected, const std::string& received) const {
+void Folder::check(const std::string& name, const char* what, const std::string& expected,
+                   const std::string& received) const {
   if (received == expected) return;
-  throw Error(Status::model, path(name) + ": Expected " + what + " " + expected + ", as " + kConfig + " says, but received " + quoted(received) +
-                                 ". The file was changed, or belongs to another version of the folder: copy the folder whole, or write it anew");
+  throw Error(Status::model, path(name) + ": Expected " + what + " " + expected + ", as " + kConfig +
+                                 " says, but received " + quoted(received) +
+                                 ". The file was changed, or belongs to another version of the folder: copy the folder "
+                                 "whole, or write it anew");
 }
 
 bool Folder::has_changed() const { return version_of(path_) != version_; }

@@ -53,8 +53,8 @@ bool wait_for_writer(int* waits);
 
 const int kMaxReads = 100;  // of a folder that is replaced again and again
 
-// Calls `open` with one version of the folder, and again where it failed while the folder was replaced: a reader gets the
-// one version or the other, and no mixture of both.
+// Calls `open` with one version of the folder, and again where it failed while the folder was replaced: a reader gets
+// the one version or the other, and no mixture of both.
 template <class Open>
 auto read_folder(const std::string& path, const Open& open) -> decltype(open(std::declval<Folder&>())) {
   int waits = 0;

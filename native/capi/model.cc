@@ -44,7 +44,8 @@ struct Inputs {
   std::vector<float> example_age = {0, 0, 0};
 
   InputArray array(const std::string& name) const {
-    if (name == "example_age") return {example_age.data(), static_cast<int64_t>(example_age.size()), Dtype::float32, true};
+    if (name == "example_age")
+      return {example_age.data(), static_cast<int64_t>(example_age.size()), Dtype::float32, true};
     if (name == "numbers") return {numbers.data(), static_cast<int64_t>(numbers.size()), Dtype::float32, true};
     const auto found = ids.find(name);
     if (found == ids.end()) return {};
@@ -72,7 +73,8 @@ Model::Model(Folder& members, int threads) {
     encoding_.vocabularies.emplace(name, Vocabulary::parse(members.read(member), members.path(member)));
   };
   for (const Column& column : encoding_.config.columns) {
-    if (column.kind == Column::Kind::categorical || column.kind == Column::Kind::number) user_features_.push_back(column.name);
+    if (column.kind == Column::Kind::categorical || column.kind == Column::Kind::number)
+      user_features_.push_back(column.name);
     if (column.kind == Column::Kind::categorical) read_vocabulary(column.name);
   }
   for (const ClickField& field : encoding_.config.click) {
@@ -84,7 +86,8 @@ Model::Model(Folder& members, int threads) {
   read_weights(members, program);
   in_file(program_path, [&] {
     vector_ = std::make_unique<Executor>(select_outputs(program, {"user_vector"}), store_, device_, false);
-    shortlist_ = std::make_unique<Executor>(select_outputs(program, {"items", "score", "log_partition"}), store_, device_, false);
+    shortlist_ = std::make_unique<Executor>(select_outputs(program, {"items", "score", "log_partition"}), store_,
+                                            device_, false);
     for (const Executor* executor : {vector_.get(), shortlist_.get()}) check_inputs(*executor);
     // A run of a user of whom nothing is known shows what loading cannot: outputs of other sizes, broken attributes.
     const User nobody = encoding_.new_user();
@@ -95,8 +98,8 @@ Model::Model(Folder& members, int threads) {
 
 // Every input is one that `execute` gives.
 void Model::check_inputs(const Executor& executor) const {
-  std::set<std::string> given = {"sample_start", "sample_end", "step_start", "step_end", "step_position",
-                                 "run_offsets", "excluded", "excluded_offsets", "example_age"};
+  std::set<std::string> given = {"sample_start", "sample_end", "step_start",       "step_end",   "step_position",
+                                 "run_offsets",  "excluded",   "excluded_offsets", "example_age"};
   for (const Column& column : encoding_.config.columns) {
     if (column.kind == Column::Kind::categorical) given.insert(column.name);
     if (column.kind == Column::Kind::number) given.insert("numbers");
@@ -112,14 +115,17 @@ void Model::check_inputs(const Executor& executor) const {
   }
   for (const int tensor : executor.plan().outputs()) {
     const TensorSpec& spec = executor.plan().program().tensors[tensor];
-    if (spec.dtype != (spec.name == "items" ? Dtype::int32 : Dtype::float32)) throw Error(Status::model, "Output \"" + spec.name + "\" is of another dtype");
+    if (spec.dtype != (spec.name == "items" ? Dtype::int32 : Dtype::float32))
+      throw Error(Status::model, "Output \"" + spec.name + "\" is of another dtype");
   }
 }
 
 // The tensors that the Program keeps; others may stand beside them.
 void Model::read_weights(const Folder& members, const Program& program) {
   const std::string path = members.path(kWeights);
-  const auto fail = [&](const TensorSpec& spec, const std::string& problem) { throw Error(Status::model, path + ": " + quoted(spec.name) + " " + problem); };
+  const auto fail = [&](const TensorSpec& spec, const std::string& problem) {
+    throw Error(Status::model, path + ": " + quoted(spec.name) + " " + problem);
+  };
   const Safetensors weights = members.tensors(kWeights);
   for (const TensorSpec& spec : program.tensors) {
     if (!stored(spec.role)) continue;
@@ -133,23 +139,32 @@ void Model::read_weights(const Folder& members, const Program& program) {
     const char* const dtype = spec.dtype == Dtype::float32 ? "F32" : spec.dtype == Dtype::int32 ? "I32" : "U32";
     if (entry->shape != shape || entry->dtype != dtype) fail(spec, "has another shape or dtype than program.json says");
     const bool is_output = spec.name == "output.weight";
-    const std::string feature = is_output ? encoding_.config.click[0].name : spec.name.compare(0, 10, "embedding.") == 0 ? spec.name.substr(10) : "";
+    const std::string feature = is_output                                     ? encoding_.config.click[0].name
+                                : spec.name.compare(0, 10, "embedding.") == 0 ? spec.name.substr(10)
+                                                                              : "";
     const auto vocabulary = encoding_.vocabularies.find(feature);
-    if (vocabulary != encoding_.vocabularies.end() && (shape.empty() || shape[0] != static_cast<int64_t>(vocabulary->second.tokens.size()))) {
+    if (vocabulary != encoding_.vocabularies.end() &&
+        (shape.empty() || shape[0] != static_cast<int64_t>(vocabulary->second.tokens.size()))) {
       fail(spec, "has another number of rows than its vocabulary has tokens");
     }
-    if (is_output && (shape.size() != 2 || shape[1] != encoding_.config.vector_width)) fail(spec, "is not as wide as the user vector");
+    if (is_output && (shape.size() != 2 || shape[1] != encoding_.config.vector_width))
+      fail(spec, "is not as wide as the user vector");
     store_->define(spec.name, spec.dtype, shape);
     read_tensor(weights, *entry, spec, store_.get());
     const int64_t broken = store_->first_not_finite(spec.name);
-    if (broken >= 0) fail(spec, "is not finite at element " + std::to_string(broken) + ": the training of the model diverged, or the file was changed");
+    if (broken >= 0)
+      fail(spec, "is not finite at element " + std::to_string(broken) +
+                     ": the training of the model diverged, or the file was changed");
   }
 }
 
 // The first click of the history that predicts the next one; src/data/batches.ts, Batch.
 size_t Model::history_start(const User& user) const {
   const int64_t clicks = static_cast<int64_t>(user.clicks.size());
-  const int64_t first = encoding_.config.growing ? encoding_.config.window * ((clicks + encoding_.config.window - 1) / encoding_.config.window - 2) : clicks - encoding_.config.window;
+  const int64_t first =
+      encoding_.config.growing
+          ? encoding_.config.window * ((clicks + encoding_.config.window - 1) / encoding_.config.window - 2)
+          : clicks - encoding_.config.window;
   return static_cast<size_t>(std::max<int64_t>(0, first));
 }
 
@@ -158,9 +173,11 @@ RunOutputs Model::execute(Executor& executor, const User& user, int64_t top, boo
   const size_t first = history_start(user);
   const int32_t positions = std::max<int32_t>(1, static_cast<int32_t>(user.clicks.size() - first));
   Inputs inputs;
-  std::unordered_map<std::string, int64_t> dims = {{"samples", 1}, {"positions", positions}, {"runs", 1}, {"steps", positions}, {"top", top}};
+  std::unordered_map<std::string, int64_t> dims = {
+      {"samples", 1}, {"positions", positions}, {"runs", 1}, {"steps", positions}, {"top", top}};
   for (size_t column = 0; column < encoding_.config.columns.size(); ++column) {
-    if (encoding_.config.columns[column].kind == Column::Kind::categorical) inputs.ids[encoding_.config.columns[column].name] = {user.tokens[column]};
+    if (encoding_.config.columns[column].kind == Column::Kind::categorical)
+      inputs.ids[encoding_.config.columns[column].name] = {user.tokens[column]};
     if (encoding_.config.columns[column].kind == Column::Kind::number) inputs.numbers.push_back(user.numbers[column]);
   }
   for (size_t field = 0; field < encoding_.config.click.size(); ++field) {
@@ -199,7 +216,8 @@ RunOutputs Model::execute(Executor& executor, const User& user, int64_t top, boo
     sizes.push_back(found == dims.end() ? 0 : found->second);
   }
   std::vector<InputArray> arrays;
-  for (const int tensor : executor.plan().inputs()) arrays.push_back(inputs.array(executor.plan().program().tensors[tensor].name));
+  for (const int tensor : executor.plan().inputs())
+    arrays.push_back(inputs.array(executor.plan().program().tensors[tensor].name));
   return executor.execute(*executor.prepare(sizes, arrays));
 }
 
@@ -208,7 +226,8 @@ namespace {
 // What is computed of weights that diverged, or of numbers far from those that the model was trained on, is no result.
 void expect_finite(float number, const char* what) {
   if (std::isfinite(number)) return;
-  throw Error(Status::model, "The user's " + std::string(what) + " are not finite: the training of the model diverged, or a number of the user " +
+  throw Error(Status::model, "The user's " + std::string(what) +
+                                 " are not finite: the training of the model diverged, or a number of the user " +
                                  "is far from those that it was trained on");
 }
 
@@ -218,7 +237,8 @@ std::vector<float> Model::user_vector(const User& user) const {
   const RunOutputs outputs = execute(*vector_, user, 0, false);
   const int output = vector_->plan().outputs().at(0);
   const Tensor& value = outputs.at(output);
-  if (value.rows * value.columns != encoding_.config.vector_width) throw Error(Status::model, "The user vector has another width than config.json says");
+  if (value.rows * value.columns != encoding_.config.vector_width)
+    throw Error(Status::model, "The user vector has another width than config.json says");
   std::vector<float> vector(static_cast<size_t>(encoding_.config.vector_width));
   outputs.copy(output, vector.data());
   for (const float element : vector) expect_finite(element, "vector elements");
@@ -234,8 +254,11 @@ std::vector<Recommendation> Model::recommend(const User& user, int64_t top, bool
   for (const int output : shortlist_->plan().outputs()) {
     const std::string& name = shortlist_->plan().program().tensors[output].name;
     const Tensor& value = outputs.at(output);
-    if (value.rows * value.columns != (name == "log_partition" ? 1 : length)) throw Error(Status::model, "Output \"" + name + "\" has an unexpected size");
-    outputs.copy(output, name == "items" ? static_cast<void*>(items.data()) : name == "score" ? scores.data() : &log_partition);
+    if (value.rows * value.columns != (name == "log_partition" ? 1 : length))
+      throw Error(Status::model, "Output \"" + name + "\" has an unexpected size");
+    outputs.copy(output, name == "items"   ? static_cast<void*>(items.data())
+                         : name == "score" ? scores.data()
+                                           : &log_partition);
   }
   expect_finite(log_partition, "scores");
   std::vector<Recommendation> best;

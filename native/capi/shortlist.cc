@@ -100,11 +100,13 @@ const char* shortlist_isa(void) {
   }
 }
 
-shortlist_status shortlist_model_open(const char* folder, int threads, shortlist_model** model, shortlist_error* error) {
+shortlist_status shortlist_model_open(const char* folder, int threads, shortlist_model** model,
+                                      shortlist_error* error) {
   if (model) *model = nullptr;
   return guarded(error, [&] {
     require(folder && model, "a folder and a place for the model");
-    if (threads < 1 || threads > 1024) throw Error(Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
+    if (threads < 1 || threads > 1024)
+      throw Error(Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
     auto opened = std::make_unique<shortlist_model>();
     opened->model = shortlist::Model::open(folder, threads);
     *model = opened.release();
@@ -115,17 +117,25 @@ void shortlist_model_close(shortlist_model* model) { delete model; }
 
 const char* shortlist_model_isa(const shortlist_model* model) { return model ? model->model->isa() : ""; }
 
-size_t shortlist_model_item_count(const shortlist_model* model) { return model ? static_cast<size_t>(model->model->item_count()) : 0; }
+size_t shortlist_model_item_count(const shortlist_model* model) {
+  return model ? static_cast<size_t>(model->model->item_count()) : 0;
+}
 
-size_t shortlist_model_vector_width(const shortlist_model* model) { return model ? static_cast<size_t>(model->model->vector_width()) : 0; }
+size_t shortlist_model_vector_width(const shortlist_model* model) {
+  return model ? static_cast<size_t>(model->model->vector_width()) : 0;
+}
 
-size_t shortlist_model_feature_count(const shortlist_model* model) { return model ? model->model->user_features().size() : 0; }
+size_t shortlist_model_feature_count(const shortlist_model* model) {
+  return model ? model->model->user_features().size() : 0;
+}
 
 const char* shortlist_model_feature(const shortlist_model* model, size_t index) {
   return index < shortlist_model_feature_count(model) ? model->model->user_features()[index].c_str() : nullptr;
 }
 
-size_t shortlist_model_click_field_count(const shortlist_model* model) { return model ? model->model->click().size() : 0; }
+size_t shortlist_model_click_field_count(const shortlist_model* model) {
+  return model ? model->model->click().size() : 0;
+}
 
 const char* shortlist_model_click_field(const shortlist_model* model, size_t index) {
   return index < shortlist_model_click_field_count(model) ? model->model->click()[index].name.c_str() : nullptr;
@@ -141,14 +151,16 @@ shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_u
 
 void shortlist_user_destroy(shortlist_user* user) { delete user; }
 
-shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token, shortlist_error* error) {
+shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token,
+                                    shortlist_error* error) {
   return guarded(error, [&] {
     require(user && feature, "a user and a feature");
     in_turn(user, [&](User& known, const Model& model) { model.encoding().set(known, feature, token ? token : ""); });
   });
 }
 
-shortlist_status shortlist_user_add_click(shortlist_user* user, const char* const* tokens, size_t count, shortlist_error* error) {
+shortlist_status shortlist_user_add_click(shortlist_user* user, const char* const* tokens, size_t count,
+                                          shortlist_error* error) {
   return guarded(error, [&] {
     require(user && tokens, "a user and the tokens of a click");
     std::vector<std::string> fields;
@@ -175,15 +187,16 @@ shortlist_status shortlist_user_vector(shortlist_user* user, float* vector, size
   });
 }
 
-shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watched, shortlist_item* items, size_t capacity, size_t* count,
-                                          shortlist_error* error) {
+shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watched, shortlist_item* items,
+                                          size_t capacity, size_t* count, shortlist_error* error) {
   if (count) *count = 0;
   return guarded(error, [&] {
     require(user && count && (items || capacity == 0), "a user and places for items and their count");
     const int64_t top = capacity < INT32_MAX ? static_cast<int64_t>(capacity) : INT32_MAX;
     in_turn(user, [&](User& known, const Model& model) {
       const auto best = model.recommend(known, top, keep_watched);
-      for (size_t i = 0; i < best.size(); ++i) items[i] = {model.item_token(best[i].item).c_str(), best[i].score, best[i].probability};
+      for (size_t i = 0; i < best.size(); ++i)
+        items[i] = {model.item_token(best[i].item).c_str(), best[i].score, best[i].probability};
       *count = best.size();
     });
   });

@@ -23,9 +23,11 @@ bool is_count(std::string_view digits) {
 Vocabulary Vocabulary::parse(std::string_view text, const std::string& path) {
   Vocabulary vocabulary;
   const auto fail = [&](const char* expected, std::string_view received) {
-    throw Error(Status::model, path + ":" + std::to_string(vocabulary.tokens.size() + 1) + ": Expected " + expected + " but received " + quoted(received));
+    throw Error(Status::model, path + ":" + std::to_string(vocabulary.tokens.size() + 1) + ": Expected " + expected +
+                                   " but received " + quoted(received));
   };
-  if (text.empty() || text.back() != '\n') throw Error(Status::model, path + ": Expected lines that end in a newline (the file is cut short)");
+  if (text.empty() || text.back() != '\n')
+    throw Error(Status::model, path + ": Expected lines that end in a newline (the file is cut short)");
   if (!is_utf8(text)) throw Error(Status::model, path + ": Expected UTF-8 text but received other bytes");
   for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
     end = text.find('\n', begin);
@@ -33,7 +35,8 @@ Vocabulary Vocabulary::parse(std::string_view text, const std::string& path) {
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     const size_t tab = line.find('\t');
     const std::string_view token = line.substr(0, tab);
-    if (tab == std::string_view::npos || token.empty() || !is_count(line.substr(tab + 1))) fail("a token, a tab and a whole number", line);
+    if (tab == std::string_view::npos || token.empty() || !is_count(line.substr(tab + 1)))
+      fail("a token, a tab and a whole number", line);
     if (token.find('\0') != std::string_view::npos) fail("a token without a NUL byte", token);
     if (begin == 0 && token != "<unk>") fail("the token <unk>", token);
     const auto added = vocabulary.ids.emplace(token, static_cast<int32_t>(vocabulary.tokens.size()));

@@ -1,9 +1,9 @@
 // Checks that ops share, and their messages: those of src/ops/op.ts and src/ops/row_terms.ts. Compiled once, for the
 // baseline: it runs before the kernels and may use the standard library.
 //
-// An index that a kernel follows is proved in one of three ways. It is given, and every number is looked at; or the op that
-// computes it has promised bounds that suffice; or, where bounds do not suffice (`check_sorted`), it is known to be what one
-// instruction made of the very same tensors. What is none of these is refused.
+// An index that a kernel follows is proved in one of three ways. It is given, and every number is looked at; or the op
+// that computes it has promised bounds that suffice; or, where bounds do not suffice (`check_sorted`), it is known to
+// be what one instruction made of the very same tensors. What is none of these is refused.
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +22,8 @@ namespace {
 }
 
 [[noreturn]] void refuse_computed(const Call& call, const Tensor& tensor, const std::string& what) {
-  refuse(call, "Expected " + what + " in " + tensor.name + " but nothing is known of what it will hold", Status::program);
+  refuse(call, "Expected " + what + " in " + tensor.name + " but nothing is known of what it will hold",
+         Status::program);
 }
 
 std::string text(int64_t number) { return std::to_string(number); }
@@ -48,7 +49,8 @@ bool is_output_of(const Tensor& tensor, const Call& maker, int slot) {
 // The instruction that sorts rows and has this tensor as its output number `slot`, or nullptr.
 const Call* sort_that_made(const Tensor& tensor, int slot) {
   const Call* maker = tensor.maker;
-  return maker != nullptr && std::strcmp(maker->op, "sort_rows") == 0 && is_output_of(tensor, *maker, slot) ? maker : nullptr;
+  return maker != nullptr && std::strcmp(maker->op, "sort_rows") == 0 && is_output_of(tensor, *maker, slot) ? maker
+                                                                                                            : nullptr;
 }
 
 bool are_same(const Slot& a, const Slot& b) {
@@ -97,8 +99,8 @@ void expect(const Call& call, bool condition, const char* expectation) {
   if (!condition) throw Error(Status::program, "[" + std::string(call.op) + "] Expected " + expectation);
 }
 
-// Checks run before every step, on one thread: of ids they read the bounds, and of ranges and offsets all numbers without a
-// branch for each. They look for a bad one's place only where there is one.
+// Checks run before every step, on one thread: of ids they read the bounds, and of ranges and offsets all numbers
+// without a branch for each. They look for a bad one's place only where there is one.
 
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first) {
   const Bounds& bounds = *ids.bounds;
@@ -106,13 +108,15 @@ void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first)
   const std::string expected = "ids of " + text(first) + " to " + text(rows - 1);
   if (!ids.given && !bounds.known) refuse_computed(call, ids, expected);
   if (!ids.given) {
-    refuse(call, "Expected " + expected + " in " + ids.name + " but it will hold ids of " + text(bounds.lowest) + " to " + text(bounds.highest));
+    refuse(call, "Expected " + expected + " in " + ids.name + " but it will hold ids of " + text(bounds.lowest) +
+                     " to " + text(bounds.highest));
   }
   for (int64_t r = 0; r < ids.rows; ++r) {
     const int32_t* row = ids.i32() + r * ids.stride;
     for (int64_t c = 0; c < ids.columns; ++c) {
       if (row[c] >= first && row[c] < rows) continue;
-      refuse(call, "Expected " + expected + " in " + ids.name + " but received " + text(row[c]) + " at " + text(r * ids.columns + c));
+      refuse(call, "Expected " + expected + " in " + ids.name + " but received " + text(row[c]) + " at " +
+                       text(r * ids.columns + c));
     }
   }
 }
@@ -126,14 +130,15 @@ void check_ranges(const Call& call, const Tensor& start, const Tensor& end, int6
   const int32_t most = limit < INT32_MAX ? static_cast<int32_t>(limit) : INT32_MAX;
   if (starts.data != nullptr && ends.data != nullptr) {
     int32_t bad = 0;
-    for (int64_t i = 0; i < start.rows; ++i) bad |= (starts.data[i] < 0) | (ends.data[i] < starts.data[i]) | (ends.data[i] > most);
+    for (int64_t i = 0; i < start.rows; ++i)
+      bad |= (starts.data[i] < 0) | (ends.data[i] < starts.data[i]) | (ends.data[i] > most);
     if (bad == 0) return;
   }
   for (int64_t i = 0; i < start.rows; ++i) {
     const int64_t from = starts[i], to = ends[i];
     if (from >= 0 && to >= from && to <= limit) continue;
-    refuse(call, "Expected ranges within 0 to " + text(limit) + " in " + start.name + ", " + end.name + " but received [" +
-                     text(from) + ", " + text(to) + ") at " + text(i));
+    refuse(call, "Expected ranges within 0 to " + text(limit) + " in " + start.name + ", " + end.name +
+                     " but received [" + text(from) + ", " + text(to) + ") at " + text(i));
   }
 }
 
@@ -141,13 +146,14 @@ void check_offsets(const Call& call, const Tensor& offsets, int64_t limit) {
   if (!offsets.given) refuse_computed(call, offsets, "offsets from 0 to " + text(limit));
   if (offsets.rows == 0) refuse(call, std::string("Expected ") + offsets.name + " to hold at least one offset");
   const int32_t* data = offsets.i32();
-  if (data[0] != 0) refuse(call, std::string("Expected ") + offsets.name + " to start with 0 but received " + text(data[0]));
+  if (data[0] != 0)
+    refuse(call, std::string("Expected ") + offsets.name + " to start with 0 but received " + text(data[0]));
   int32_t falls = 0;
   for (int64_t i = 1; i < offsets.rows; ++i) falls |= data[i] < data[i - 1];
   for (int64_t i = 1; falls != 0 && i < offsets.rows; ++i) {
     if (data[i] >= data[i - 1]) continue;
-    refuse(call, std::string("Expected rising offsets in ") + offsets.name + " but received " + text(data[i]) + " after " +
-                     text(data[i - 1]));
+    refuse(call, std::string("Expected rising offsets in ") + offsets.name + " but received " + text(data[i]) +
+                     " after " + text(data[i - 1]));
   }
   if (data[offsets.rows - 1] != limit) {
     refuse(call, std::string("Expected ") + offsets.name + " to end with " + text(limit) + " but received " +
@@ -162,12 +168,16 @@ void check_sorted(const Call& call, const Slot& ids, const Slot* sorted) {
     const Tensor& tensor = sorted[slot].tensors[0];
     given = given && tensor.given;
     if (given || (maker != nullptr && is_output_of(tensor, *maker, slot))) continue;
-    refuse(call, std::string("Expected order, rows, segments and count of one sort_rows, or all of them given, but ") + tensor.name + " is not",
+    refuse(call,
+           std::string("Expected order, rows, segments and count of one sort_rows, or all of them given, but ") +
+               tensor.name + " is not",
            Status::program);
   }
   if (maker != nullptr) {
     if (!are_same(ids, maker->inputs[0])) {
-      refuse(call, std::string("Expected the ids that sort_rows sorted, in their order, for ") + sorted[0].tensors[0].name, Status::program);
+      refuse(call,
+             std::string("Expected the ids that sort_rows sorted, in their order, for ") + sorted[0].tensors[0].name,
+             Status::program);
     }
     return;
   }
@@ -186,7 +196,9 @@ void check_distinct_rows(const Call& call, const Tensor& rows, const Tensor& cou
   std::vector<bool> seen(static_cast<size_t>(table_rows));
   for (int64_t i = 0; i < (count.given ? count.i32()[0] : rows.rows); ++i) {
     const int32_t row = rows.i32()[i];
-    if (seen[row]) refuse(call, std::string("Expected distinct rows in ") + rows.name + " but received " + text(row) + " again at " + text(i));
+    if (seen[row])
+      refuse(call, std::string("Expected distinct rows in ") + rows.name + " but received " + text(row) + " again at " +
+                       text(i));
     seen[row] = true;
   }
 }

@@ -55,20 +55,24 @@ bool has_v2() { return all(cpuid(1).ecx, bit(0) | bit(9) | bit(13) | bit(19) | b
 
 // x86-64-v3: FMA, MOVBE, AVX, F16C; BMI1, AVX2, BMI2; LZCNT; XMM and YMM saved.
 bool has_v3() {
-  return has_v2() && all(cpuid(1).ecx, bit(12) | bit(22) | bit(28) | bit(29)) && all(cpuid(7).ebx, bit(3) | bit(5) | bit(8)) &&
-         all(cpuid(0x80000001).ecx, bit(5)) && (saved_registers() & 0x6) == 0x6;
+  return has_v2() && all(cpuid(1).ecx, bit(12) | bit(22) | bit(28) | bit(29)) &&
+         all(cpuid(7).ebx, bit(3) | bit(5) | bit(8)) && all(cpuid(0x80000001).ecx, bit(5)) &&
+         (saved_registers() & 0x6) == 0x6;
 }
 
 // x86-64-v4: AVX512 F, DQ, CD, BW, VL; opmask and ZMM saved.
 bool has_v4() {
-  return has_v3() && all(cpuid(7).ebx, bit(16) | bit(17) | bit(28) | bit(30) | bit(31)) && (saved_registers() & 0xe6) == 0xe6;
+  return has_v3() && all(cpuid(7).ebx, bit(16) | bit(17) | bit(28) | bit(30) | bit(31)) &&
+         (saved_registers() & 0xe6) == 0xe6;
 }
 
 // AVX512-BF16: dot products of bfloat16 numbers.
 bool has_bf16() { return has_v4() && all(cpuid(7, 1).eax, bit(5)); }
 
-// A dot product takes 2.1 cycles on an Emerald Rapids core, where two float32 multiply-adds for as many elements take 0.5 each
-// (`npm run bench` prints both limits). On Zen 4 it is said to take as long as one multiply-add; we have had none to measure.
+// A dot product takes 2.1 cycles on an Emerald Rapids core, where two float32 multiply-adds for as many elements take
+// 0.5 each
+// (`npm run bench` prints both limits). On Zen 4 it is said to take as long as one multiply-add; we have had none to
+// measure.
 bool dots_are_fast() { return cpuid(0).ebx == signature_AMD_ebx; }
 
 const Isa kIsas[] = {
@@ -129,7 +133,8 @@ Isa select_isa(const std::string& name) {
   }
   for (const Isa& isa : kIsas) {
     if (wanted == isa.name) {
-      throw Error(Status::option, "Expected an instruction set that this processor has (" + names + ") but received \"" + wanted + "\"");
+      throw Error(Status::option, "Expected an instruction set that this processor has (" + names +
+                                      ") but received \"" + wanted + "\"");
     }
   }
   throw Error(Status::option, "Expected an instruction set (" + names + ") but received \"" + wanted + "\"");

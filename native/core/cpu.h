@@ -9,9 +9,9 @@ struct Op;
 
 // A build of the kernels for one instruction set.
 struct Isa {
-  const char* name;        // "baseline", "avx2", "avx512", "avx512_bf16" on x86-64; "neon" on arm64
-  const Op* const* ops;    // ended by nullptr
-  bool (*usable)();        // the processor has it and the system saves its registers
+  const char* name;      // "baseline", "avx2", "avx512", "avx512_bf16" on x86-64; "neon" on arm64
+  const Op* const* ops;  // ended by nullptr
+  bool (*usable)();      // the processor has it and the system saves its registers
 };
 
 // Those that this machine can run, the fastest first.

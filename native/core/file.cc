@@ -31,14 +31,16 @@ File::~File() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-File::File(File&& other) noexcept : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+File::File(File&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
 
 void File::fail(const std::string& reason) const { throw Error(Status::file, path_ + ": " + reason); }
 
 void File::read(int64_t offset, int64_t bytes, void* to) const {
   char* const out = static_cast<char*>(to);
   for (int64_t done = 0; done < bytes;) {
-    const ssize_t count = pread(descriptor_, out + done, static_cast<size_t>(bytes - done), static_cast<off_t>(offset + done));
+    const ssize_t count =
+        pread(descriptor_, out + done, static_cast<size_t>(bytes - done), static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail(std::strerror(errno));
     if (count == 0) fail("The file was cut short while it was read");

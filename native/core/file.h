@@ -18,7 +18,8 @@ class File {
   const std::string& path() const { return path_; }
   // Bytes, when it was opened.
   int64_t size() const { return size_; }
-  // Copies `bytes` from byte `offset` on to `to`. Throws Error(Status::file) where the file cannot be read or ends before.
+  // Copies `bytes` from byte `offset` on to `to`. Throws Error(Status::file) where the file cannot be read or ends
+  // before.
   void read(int64_t offset, int64_t bytes, void* to) const;
   // All of it.
   std::string read() const;

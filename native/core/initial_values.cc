@@ -38,7 +38,8 @@ double logarithm(double x) {
   const double s = (m - 1) / (m + 1);
   const double z = s * s;
   const double series =
-      1 + z * (1.0 / 3 + z * (1.0 / 5 + z * (1.0 / 7 + z * (1.0 / 9 + z * (1.0 / 11 + z * (1.0 / 13 + z * (1.0 / 15)))))));
+      1 +
+      z * (1.0 / 3 + z * (1.0 / 5 + z * (1.0 / 7 + z * (1.0 / 9 + z * (1.0 / 11 + z * (1.0 / 13 + z * (1.0 / 15)))))));
   return exponent * kLn2 + 2 * s * series;
 }
 
@@ -47,9 +48,12 @@ void turn(double turns, double* to) {
   const double x = (4 * turns - number) * kHalfPi;
   const double z = x * x;
   const double sine =
-      x * (1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800 + z * (1.0 / 6227020800)))))));
+      x * (1 + z * (-1.0 / 6 +
+                    z * (1.0 / 120 +
+                         z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800 + z * (1.0 / 6227020800)))))));
   const double cosine =
-      1 + z * (-0.5 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))));
+      1 +
+      z * (-0.5 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))));
   const double parts[2] = {cosine, sine};
   to[0] = kSignOfCos[number] * parts[number % 2];
   to[1] = kSignOfSin[number] * parts[1 - number % 2];
@@ -61,7 +65,8 @@ void random_values(const RandomValues& random, float* values, int64_t count) {
   for (int64_t i = 0; i < count; i += 4) {
     const uint64_t block = static_cast<uint64_t>(i) / 4;
     uint32_t words[4];
-    philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), random.tensor, 0}, random.seed, kStream, words);
+    philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), random.tensor, 0}, random.seed, kStream,
+           words);
     for (int64_t j = 0; j < 4; j += 2) {
       const double first = unit(words[j]), second = unit(words[j + 1]);
       double pair[2];

@@ -50,8 +50,8 @@ void format_string(const std::string& text, std::string* out) {
   out->push_back('"');
 }
 
-// How many values each array and object holds, in the order in which they begin: one more than it has commas. Of a text that
-// is no JSON the counts are right as far as it is.
+// How many values each array and object holds, in the order in which they begin: one more than it has commas. Of a text
+// that is no JSON the counts are right as far as it is.
 std::vector<uint32_t> count_values(std::string_view text) {
   std::vector<uint32_t> counts;
   std::vector<size_t> open;
@@ -100,7 +100,8 @@ class JsonParser {
       std::snprintf(byte, sizeof byte, c > 0x20 && c < 0x7f ? "'%c'" : "0x%02x", c);
       received = byte;
     }
-    throw Error(Status::program, "JSON: expected " + std::string(expected) + " at byte " + std::to_string(at_) + " but received " + received);
+    throw Error(Status::program, "JSON: expected " + std::string(expected) + " at byte " + std::to_string(at_) +
+                                     " but received " + received);
   }
 
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
@@ -116,7 +117,8 @@ class JsonParser {
   }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+      ++at_;
   }
 
   bool take_word(std::string_view word) {
@@ -183,8 +185,8 @@ class JsonParser {
     std::sort(names_.begin(), names_.end(), [](const std::string* a, const std::string* b) { return *a < *b; });
     for (size_t i = 1; i < names_.size(); ++i) {
       if (*names_[i - 1] != *names_[i]) continue;
-      throw Error(Status::program, "JSON: expected each name once in the object that ends at byte " + std::to_string(at_ - 1) + " but received " +
-                                       quoted(*names_[i]) + " again");
+      throw Error(Status::program, "JSON: expected each name once in the object that ends at byte " +
+                                       std::to_string(at_ - 1) + " but received " + quoted(*names_[i]) + " again");
     }
   }
 
@@ -329,7 +331,8 @@ const Json* Json::find(std::string_view name) const {
 
 bool Json::to_size(int64_t* size) const {
   const double value = number();
-  if (!is_number() || value < 0 || value > static_cast<double>(kMaxSafeInteger) || value != std::floor(value)) return false;
+  if (!is_number() || value < 0 || value > static_cast<double>(kMaxSafeInteger) || value != std::floor(value))
+    return false;
   *size = static_cast<int64_t>(value);
   return true;
 }

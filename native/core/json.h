@@ -8,9 +8,10 @@
 
 namespace shortlist {
 
-// A JSON value (RFC 8259), read strictly: UTF-8 without a byte order mark, no comments, no trailing commas, each name once in
-// an object, numbers that a float64 holds, no lone surrogates, no value inside more than 64 others (docs/formats.md).
-// They take at most 20 times the memory of their text: each has 16 bytes, and arrays are allocated in their final size.
+// A JSON value (RFC 8259), read strictly: UTF-8 without a byte order mark, no comments, no trailing commas, each name
+// once in an object, numbers that a float64 holds, no lone surrogates, no value inside more than 64 others
+// (docs/formats.md). They take at most 20 times the memory of their text: each has 16 bytes, and arrays are allocated
+// in their final size.
 class Json {
  public:
   enum class Kind : uint8_t { null, boolean, number, string, array, object };
@@ -66,17 +67,20 @@ class Json {
   void clear();
 
   union Value {
-    std::string* string;  // the first, as {} makes that one nullptr and may leave other bytes of a smaller one as they are
+    std::string*
+        string;  // the first, as {} makes that one nullptr and may leave other bytes of a smaller one as they are
     Json* items;
     Member* members;
     double number;
     bool boolean;
   };
-  Value value_ = {};  // the member of the kind
+  Value value_ = {};   // the member of the kind
   uint32_t size_ = 0;  // of an array or object; what it points to is nullptr where it is 0
   Kind kind_ = Kind::null;
 };
 
-inline Json::List<Json::Member> Json::members() const { return {is_object() ? value_.members : nullptr, is_object() ? size_ : 0}; }
+inline Json::List<Json::Member> Json::members() const {
+  return {is_object() ? value_.members : nullptr, is_object() ? size_ : 0};
+}
 
 }  // namespace shortlist

@@ -4,8 +4,8 @@
 
 #include "native/core/tensor.h"
 
-// The contract between the executor and an op's native kernels. Kernels are compiled once for each instruction set, inside
-// namespace shortlist::SHORTLIST_ISA, so this header and theirs use no std:: templates: see ARCHITECTURE.md.
+// The contract between the executor and an op's native kernels. Kernels are compiled once for each instruction set,
+// inside namespace shortlist::SHORTLIST_ISA, so this header and theirs use no std:: templates: see ARCHITECTURE.md.
 
 namespace shortlist {
 
@@ -46,8 +46,9 @@ struct SlotType {
   bool list;      // takes several tensors
 };
 
-// An op as a Program names it. Slots are listed in order, ended by kNoSlot. An output slot with the name of an input slot is
-// that tensor, a stored one, updated in place; every other output is a tensor of the run that no other instruction writes.
+// An op as a Program names it. Slots are listed in order, ended by kNoSlot. An output slot with the name of an input
+// slot is that tensor, a stored one, updated in place; every other output is a tensor of the run that no other
+// instruction writes.
 struct Op {
   const char* name;
   const SlotType* inputs;
@@ -56,8 +57,8 @@ struct Op {
   // Error(Status::input) on ids and ranges out of bounds. Promises what the op's own int32 outputs will hold: an output
   // without a promise is refused as an index. Every instruction's check runs, in order, before the first kernel does.
   void (*check)(const Call& call);
-  // Writes every output, and reads nothing outside its operands once `check` has passed. Throws only what `scratch` does where
-  // no memory is left; the run is then half done.
+  // Writes every output, and reads nothing outside its operands once `check` has passed. Throws only what `scratch`
+  // does where no memory is left; the run is then half done.
   void (*run)(const Call& call);
 };
 
@@ -71,21 +72,23 @@ const char* text_attribute(const Call& call, const char* name);  // lives as lon
 // from the op's own function, not from inside a chunk.
 void* scratch(const Call& call, int64_t elements);
 
-// Runs task(context, chunk) for each chunk in [0, chunks) on the pool: neighbours on the same thread, or one by one in order.
-void run_chunks(const Call& call, int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context);
+// Runs task(context, chunk) for each chunk in [0, chunks) on the pool: neighbours on the same thread, or one by one in
+// order.
+void run_chunks(const Call& call, int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk),
+                void* context);
 
-// For scratch memory that each thread has a piece of: their number, and inside a chunk which one runs it. A chunk's result
-// must not depend on either.
+// For scratch memory that each thread has a piece of: their number, and inside a chunk which one runs it. A chunk's
+// result must not depend on either.
 int64_t worker_count(const Call& call);
 int64_t this_worker();
 
 // Checks for use in Op::check; messages name the op and the tensor (native/core/checks.cc).
-void expect(const Call& call, bool condition, const char* expectation);  // Status::program
+void expect(const Call& call, bool condition, const char* expectation);                      // Status::program
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first = 0);        // first ≤ id < rows
 void check_ranges(const Call& call, const Tensor& start, const Tensor& end, int64_t limit);  // 0 ≤ start ≤ end ≤ limit
 void check_offsets(const Call& call, const Tensor& offsets, int64_t limit);  // given; from 0 to limit, never falling
-// `sorted` are order, rows, segments and count of these ids: the outputs of one `sort_rows` of the very same tensors, or
-// given, with the numbers that it would give.
+// `sorted` are order, rows, segments and count of these ids: the outputs of one `sort_rows` of the very same tensors,
+// or given, with the numbers that it would give.
 void check_sorted(const Call& call, const Slot& ids, const Slot* sorted);
 // `rows` hold each row at most once up to `count`, and are rows of a table of that many.
 void check_distinct_rows(const Call& call, const Tensor& rows, const Tensor& count, int64_t table_rows);
@@ -102,15 +105,26 @@ void promise_consecutive(const Tensor& output, int64_t first);  // first, first 
 namespace SHORTLIST_ISA {
 namespace {
 
-SHORTLIST_INLINE constexpr SlotType float32(const char* name, int8_t rank) { return {name, Dtype::float32, rank, false, false}; }
-SHORTLIST_INLINE constexpr SlotType int32(const char* name, int8_t rank) { return {name, Dtype::int32, rank, false, false}; }
-SHORTLIST_INLINE constexpr SlotType uint32(const char* name, int8_t rank) { return {name, Dtype::uint32, rank, false, false}; }
-SHORTLIST_INLINE constexpr SlotType optional(SlotType slot) { return {slot.name, slot.dtype, slot.rank, true, slot.list}; }
-SHORTLIST_INLINE constexpr SlotType list(SlotType slot) { return {slot.name, slot.dtype, slot.rank, slot.optional, true}; }
+SHORTLIST_INLINE constexpr SlotType float32(const char* name, int8_t rank) {
+  return {name, Dtype::float32, rank, false, false};
+}
+SHORTLIST_INLINE constexpr SlotType int32(const char* name, int8_t rank) {
+  return {name, Dtype::int32, rank, false, false};
+}
+SHORTLIST_INLINE constexpr SlotType uint32(const char* name, int8_t rank) {
+  return {name, Dtype::uint32, rank, false, false};
+}
+SHORTLIST_INLINE constexpr SlotType optional(SlotType slot) {
+  return {slot.name, slot.dtype, slot.rank, true, slot.list};
+}
+SHORTLIST_INLINE constexpr SlotType list(SlotType slot) {
+  return {slot.name, slot.dtype, slot.rank, slot.optional, true};
+}
 constexpr SlotType kNoSlot = {nullptr, Dtype::float32, 0, false, false};
 
-// Calls body(chunk) for each chunk in [0, chunks), on all threads. Chunks should be alike: a thread begins with the same part
-// of them each time, so that what it wrote by one call is in its caches in the next. With `in_order` they need not be.
+// Calls body(chunk) for each chunk in [0, chunks), on all threads. Chunks should be alike: a thread begins with the
+// same part of them each time, so that what it wrote by one call is in its caches in the next. With `in_order` they
+// need not be.
 template <class Body>
 SHORTLIST_INLINE void parallel(const Call& call, int64_t chunks, const Body& body, bool in_order = false) {
   run_chunks(

@@ -16,12 +16,13 @@ namespace shortlist {
 namespace {
 
 const size_t kHugePage = size_t{2} << 20;
-// From here on memory comes from the system and goes back to it: freed pieces of this size, each thread's in a heap of its own,
-// kept 16 MB of a training process (blocks that grow with the batches).
+// From here on memory comes from the system and goes back to it: freed pieces of this size, each thread's in a heap of
+// its own, kept 16 MB of a training process (blocks that grow with the batches).
 const size_t kLeastMapped = size_t{256} << 10;
 
 [[noreturn]] void fail(size_t bytes) {
-  throw Error(Status::executor, "Expected " + std::to_string(bytes) + " more bytes of memory but the system has none left");
+  throw Error(Status::executor,
+              "Expected " + std::to_string(bytes) + " more bytes of memory but the system has none left");
 }
 
 #if defined(SHORTLIST_ADDRESS_SANITIZER)

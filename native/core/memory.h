@@ -5,16 +5,16 @@
 namespace shortlist {
 
 // Builds for tests: every block has exactly its bytes, and what lies behind it cannot be touched. The address sanitizer
-// finds that out; without it a page that cannot be accessed follows, which also stops instructions that no sanitizer looks
-// at, and blocks then are aligned to 4 bytes.
+// finds that out; without it a page that cannot be accessed follows, which also stops instructions that no sanitizer
+// looks at, and blocks then are aligned to 4 bytes.
 #ifdef SHORTLIST_EXACT
 const bool kExact = true;
 #else
 const bool kExact = false;
 #endif
 
-// Builds for tests: memory holds NaN before a run and every matrix has gaps between its rows, so that a kernel that reads
-// what it should write, or takes a matrix to be dense, gives wrong results.
+// Builds for tests: memory holds NaN before a run and every matrix has gaps between its rows, so that a kernel that
+// reads what it should write, or takes a matrix to be dense, gives wrong results.
 #ifdef SHORTLIST_POISON
 const bool kPoison = true;
 #else
@@ -48,6 +48,8 @@ class Memory {
 };
 
 // `bytes` rounded up to whole alignment units.
-inline size_t aligned_size(size_t bytes) { return (bytes + Memory::kAlignment - 1) / Memory::kAlignment * Memory::kAlignment; }
+inline size_t aligned_size(size_t bytes) {
+  return (bytes + Memory::kAlignment - 1) / Memory::kAlignment * Memory::kAlignment;
+}
 
 }  // namespace shortlist

@@ -109,7 +109,8 @@ TensorSpec parse_tensor(const Json& value, const Names& dims, const Names& tenso
   if (role < 0) fail(tensor + " has unknown role " + shown(value.find("role")));
   spec.role = static_cast<Role>(role);
   const Json* shape = value.find("shape");
-  if (shape == nullptr || !shape->is_array() || shape->items().size() > 2) fail(tensor + " needs a shape of at most 2 axes");
+  if (shape == nullptr || !shape->is_array() || shape->items().size() > 2)
+    fail(tensor + " needs a shape of at most 2 axes");
   for (const Json& dim : shape->items()) {
     spec.shape.push_back(parse_dim(dim, dims, spec.name));
     if (stored(spec.role) && !dim.is_number()) fail(tensor + " is stored and needs a shape of numbers");
@@ -117,7 +118,8 @@ TensorSpec parse_tensor(const Json& value, const Names& dims, const Names& tenso
   return spec;
 }
 
-std::vector<Operand> parse_operands(const Json& value, const Names& tensors, const std::string& where, const char* verb) {
+std::vector<Operand> parse_operands(const Json& value, const Names& tensors, const std::string& where,
+                                    const char* verb) {
   std::vector<Operand> operands;
   const auto add = [&](Operand* operand, const Json& name) {
     if (!name.is_string()) fail(where + " has a tensor in " + quoted(operand->slot) + " that is no name");
@@ -201,7 +203,8 @@ Program parse_program(std::string_view text) {
   Names dim_index;
   for (const Json& dim : dims.items()) {
     if (!dim.is_string() || !is_dim_name(dim.string())) fail("expected a dim's name but received " + dim.format());
-    if (dim_index.emplace(dim.string(), static_cast<int>(program.dims.size())).second) program.dims.push_back(dim.string());
+    if (dim_index.emplace(dim.string(), static_cast<int>(program.dims.size())).second)
+      program.dims.push_back(dim.string());
   }
   Names tensor_index;
   for (const Json& tensor : tensors.items()) {
@@ -252,8 +255,9 @@ Program select_outputs(const Program& program, const std::vector<std::string>& o
   const size_t count = program.tensors.size();
   std::vector<bool> wanted(count), needed(count), used(count);
   for (const std::string& name : outputs) {
-    const auto spec = std::find_if(program.tensors.begin(), program.tensors.end(),
-                                   [&](const TensorSpec& tensor) { return tensor.name == name && tensor.role == Role::output; });
+    const auto spec = std::find_if(program.tensors.begin(), program.tensors.end(), [&](const TensorSpec& tensor) {
+      return tensor.name == name && tensor.role == Role::output;
+    });
     if (spec == program.tensors.end()) throw Error(Status::program, "Program has no output \"" + name + "\"");
     wanted[spec - program.tensors.begin()] = true;
   }
@@ -262,7 +266,8 @@ Program select_outputs(const Program& program, const std::vector<std::string>& o
   std::vector<const Instruction*> kept;
   for (auto instruction = program.instructions.rbegin(); instruction != program.instructions.rend(); ++instruction) {
     bool keep = false;
-    for_each_tensor(instruction->outputs, [&](int tensor) { keep = keep || needed[tensor] || stored(program.tensors[tensor].role); });
+    for_each_tensor(instruction->outputs,
+                    [&](int tensor) { keep = keep || needed[tensor] || stored(program.tensors[tensor].role); });
     if (!keep) continue;
     for_each_tensor(instruction->inputs, [&](int tensor) { needed[tensor] = used[tensor] = true; });
     for_each_tensor(instruction->outputs, [&](int tensor) { used[tensor] = true; });
@@ -309,7 +314,8 @@ int64_t evaluate(const Dim& dim, const std::vector<int64_t>& sizes) {
   int64_t sum = dim.constant;
   for (const auto& term : dim.terms) {
     int64_t product;
-    if (__builtin_mul_overflow(term.second, sizes[term.first], &product) || __builtin_add_overflow(sum, product, &sum) || sum > kMaxSafeInteger) {
+    if (__builtin_mul_overflow(term.second, sizes[term.first], &product) ||
+        __builtin_add_overflow(sum, product, &sum) || sum > kMaxSafeInteger) {
       throw Error(Status::input, "Expected dims of at most 2^53 - 1 elements");
     }
   }

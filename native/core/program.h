@@ -22,7 +22,9 @@ struct Dim {
 enum class Role : uint8_t { parameter, constant, optimizer_state, input, temporary, output };
 
 // Whether tensors of this role live in a store, between runs.
-inline bool stored(Role role) { return role == Role::parameter || role == Role::constant || role == Role::optimizer_state; }
+inline bool stored(Role role) {
+  return role == Role::parameter || role == Role::constant || role == Role::optimizer_state;
+}
 
 const char* name_of(Role role);
 const char* name_of(Dtype dtype);

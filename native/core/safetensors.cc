@@ -21,9 +21,10 @@ struct FileDtype {
 };
 
 // src/data/safetensors.ts has the same.
-const FileDtype kFileDtypes[] = {{"BOOL", 8},    {"F4", 4},       {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},   {"F8_E5M2", 8},
-                                 {"F8_E4M3", 8}, {"F8_E8M0", 8},  {"I16", 16},    {"U16", 16},    {"F16", 16}, {"BF16", 16}, {"I32", 32},
-                                 {"U32", 32},    {"F32", 32},     {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64}};
+const FileDtype kFileDtypes[] = {{"BOOL", 8}, {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
+                                 {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},
+                                 {"U16", 16}, {"F16", 16},    {"BF16", 16},   {"I32", 32},    {"U32", 32},
+                                 {"F32", 32}, {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}};
 
 int64_t bits_of(const std::string& dtype) {
   for (const FileDtype& known : kFileDtypes) {
@@ -53,12 +54,13 @@ SafetensorsHeader::Entry parse_entry(const Json::Member& member, int64_t data_by
     entry.shape.push_back(size);
   }
   int64_t end, all_bits = entry.elements;
-  if (offsets == nullptr || offsets->items().size() != 2 || !offsets->items()[0].to_size(&entry.begin) || !offsets->items()[1].to_size(&end)) {
+  if (offsets == nullptr || offsets->items().size() != 2 || !offsets->items()[0].to_size(&entry.begin) ||
+      !offsets->items()[1].to_size(&end)) {
     fail(tensor + "has no data_offsets");
   }
   if (end < entry.begin || end > data_bytes) {
-    fail(tensor + "lies at bytes " + std::to_string(entry.begin) + " to " + std::to_string(end) + " of " + std::to_string(data_bytes) +
-         ": the file is cut short or its header is wrong");
+    fail(tensor + "lies at bytes " + std::to_string(entry.begin) + " to " + std::to_string(end) + " of " +
+         std::to_string(data_bytes) + ": the file is cut short or its header is wrong");
   }
   entry.bytes = end - entry.begin;
   if (!multiply(&all_bits, bits) || all_bits % 8 != 0 || entry.bytes != all_bits / 8) {
@@ -84,10 +86,13 @@ void check_layout(const std::vector<SafetensorsHeader::Entry>& entries, int64_t 
   });
   int64_t expected = 0;
   for (const SafetensorsHeader::Entry* entry : in_order) {
-    if (entry->begin != expected) fail("tensor " + quoted(entry->name) + " leaves a gap before it or overlaps another one");
+    if (entry->begin != expected)
+      fail("tensor " + quoted(entry->name) + " leaves a gap before it or overlaps another one");
     expected += entry->bytes;
   }
-  if (expected != data_bytes) fail("expected the data to end with the last tensor but " + std::to_string(data_bytes - expected) + " bytes follow");
+  if (expected != data_bytes)
+    fail("expected the data to end with the last tensor but " + std::to_string(data_bytes - expected) +
+         " bytes follow");
 }
 
 bool by_name(const SafetensorsHeader::Entry& a, const SafetensorsHeader::Entry& b) { return a.name < b.name; }
@@ -102,7 +107,8 @@ int64_t header_bytes(const File& file) {
   for (int i = 0; i < kLengthBytes; ++i) length |= uint64_t{prefix[i]} << (8 * i);
   const int64_t most = std::min(kMaxHeaderBytes, size - kLengthBytes);
   if (length > static_cast<uint64_t>(most)) {
-    fail("expected a header of at most " + std::to_string(most) + " bytes but it says " + std::to_string(length) + ": the file is cut short or no safetensors file");
+    fail("expected a header of at most " + std::to_string(most) + " bytes but it says " + std::to_string(length) +
+         ": the file is cut short or no safetensors file");
   }
   return static_cast<int64_t>(length);
 }

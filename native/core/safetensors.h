@@ -34,8 +34,8 @@ class Safetensors {
  public:
   using Entry = SafetensorsHeader::Entry;
 
-  // Throws Error(Status::file) where the file cannot be read and Error(Status::model) where it is malformed or cut short;
-  // messages start with the path.
+  // Throws Error(Status::file) where the file cannot be read and Error(Status::model) where it is malformed or cut
+  // short; messages start with the path.
   explicit Safetensors(const std::string& path);
   // `name` inside the folder with this descriptor.
   Safetensors(int folder, const std::string& name, const std::string& path);

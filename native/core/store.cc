@@ -17,15 +17,20 @@ bool is_not_finite(uint32_t bits) { return (bits & 0x7f800000u) == 0x7f800000u; 
 
 void Store::define(const std::string& name, Dtype dtype, const std::vector<int64_t>& shape) {
   if (by_name_.count(name) != 0) throw Error(Status::executor, "Tensor \"" + name + "\" is already in the store");
-  if (shape.size() > 2) throw Error(Status::program, "Expected \"" + name + "\" with at most 2 axes but received " + std::to_string(shape.size()));
+  if (shape.size() > 2)
+    throw Error(Status::program,
+                "Expected \"" + name + "\" with at most 2 axes but received " + std::to_string(shape.size()));
   int64_t elements = 1;
   for (const int64_t size : shape) {
-    if (size < 0) throw Error(Status::program, "Expected a dim that is a non-negative whole number but received " + std::to_string(size));
+    if (size < 0)
+      throw Error(Status::program,
+                  "Expected a dim that is a non-negative whole number but received " + std::to_string(size));
     if (__builtin_mul_overflow(elements, size, &elements) || elements > kMaxElements) {
       throw Error(Status::program, "Expected \"" + name + "\" with fewer elements: it is larger than any memory");
     }
   }
-  auto stored = std::make_unique<Stored>(Stored{name, dtype, shape, elements, Memory::zeroed(elements * kBytesPerElement)});
+  auto stored =
+      std::make_unique<Stored>(Stored{name, dtype, shape, elements, Memory::zeroed(elements * kBytesPerElement)});
   by_name_.emplace(name, stored.get());
   tensors_.push_back(std::move(stored));
 }
@@ -44,20 +49,23 @@ const Store::Stored& Store::at(const std::string& name) const {
 void Store::write(const std::string& name, Dtype dtype, const void* values, int64_t offset, int64_t count) {
   const Stored& stored = at(name);
   if (dtype != stored.dtype) {
-    throw Error(Status::input, "Expected values of " + std::string(name_of(stored.dtype)) + " for \"" + name + "\" but received " + name_of(dtype));
+    throw Error(Status::input, "Expected values of " + std::string(name_of(stored.dtype)) + " for \"" + name +
+                                   "\" but received " + name_of(dtype));
   }
   if (offset < 0 || offset > stored.elements || count > stored.elements - offset) {
-    throw Error(Status::input, "Expected at most " + std::to_string(stored.elements - offset) + " values for \"" + name + "\" but received " +
-                                   std::to_string(count));
+    throw Error(Status::input, "Expected at most " + std::to_string(stored.elements - offset) + " values for \"" +
+                                   name + "\" but received " + std::to_string(count));
   }
   ++writes_;
-  if (count > 0) std::memcpy(static_cast<char*>(stored.memory.data()) + offset * kBytesPerElement, values, count * kBytesPerElement);
+  if (count > 0)
+    std::memcpy(static_cast<char*>(stored.memory.data()) + offset * kBytesPerElement, values, count * kBytesPerElement);
 }
 
 void Store::fill(const std::string& name, const RandomValues& random) {
   const Stored& stored = at(name);
   if (stored.dtype != Dtype::float32) {
-    throw Error(Status::input, "Expected a tensor of float32 to fill with random values but \"" + name + "\" is " + name_of(stored.dtype));
+    throw Error(Status::input, "Expected a tensor of float32 to fill with random values but \"" + name + "\" is " +
+                                   name_of(stored.dtype));
   }
   ++writes_;
   random_values(random, static_cast<float*>(stored.memory.data()), stored.elements);
@@ -66,10 +74,13 @@ void Store::fill(const std::string& name, const RandomValues& random) {
 void Store::read(const std::string& name, void* values, int64_t offset, int64_t count) const {
   const Stored& stored = at(name);
   if (offset < 0 || count < 0 || offset > stored.elements || count > stored.elements - offset) {
-    throw Error(Status::input, "Expected to read within the " + std::to_string(stored.elements) + " values of \"" + name + "\" but received offset " +
-                                   std::to_string(offset) + ", count " + std::to_string(count));
+    throw Error(Status::input, "Expected to read within the " + std::to_string(stored.elements) + " values of \"" +
+                                   name + "\" but received offset " + std::to_string(offset) + ", count " +
+                                   std::to_string(count));
   }
-  if (count > 0) std::memcpy(values, static_cast<const char*>(stored.memory.data()) + offset * kBytesPerElement, count * kBytesPerElement);
+  if (count > 0)
+    std::memcpy(values, static_cast<const char*>(stored.memory.data()) + offset * kBytesPerElement,
+                count * kBytesPerElement);
 }
 
 // Blocks are searched without a branch an element, so that the scan runs at the speed of memory.

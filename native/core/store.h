@@ -61,7 +61,8 @@ class Store {
   // Rises with every write.
   int64_t writes() const { return writes_; }
 
-  // Copies `count` 4-byte elements in or out, from element `offset` on. Throws Error(Status::input) where they do not fit.
+  // Copies `count` 4-byte elements in or out, from element `offset` on. Throws Error(Status::input) where they do not
+  // fit.
   void write(const std::string& name, Dtype dtype, const void* values, int64_t offset, int64_t count);
   void read(const std::string& name, void* values, int64_t offset, int64_t count) const;
 

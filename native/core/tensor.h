@@ -31,9 +31,10 @@ struct Tensor {
   int64_t columns;
   int64_t stride;
   Dtype dtype;
-  bool given;         // an input or a constant: known before the run, so checks read it
-  int32_t index;      // of the Program's tensors: two operands with one index are one tensor
-  Bounds* bounds;     // of an int32 tensor: found before the run where it is given, promised by its op where it is computed
+  bool given;     // an input or a constant: known before the run, so checks read it
+  int32_t index;  // of the Program's tensors: two operands with one index are one tensor
+  Bounds*
+      bounds;  // of an int32 tensor: found before the run where it is given, promised by its op where it is computed
   const Call* maker;  // the instruction that computes it; nullptr for inputs and stored tensors
 
   SHORTLIST_INLINE float* f32() const { return static_cast<float*>(data); }

@@ -13,8 +13,8 @@
 namespace shortlist {
 namespace {
 
-// How often an idle thread looks before it sleeps, some 50 µs in all: the instructions of a step follow each other within
-// microseconds, and to wake a sleeping thread costs more than that.
+// How often an idle thread looks before it sleeps, some 50 µs in all: the instructions of a step follow each other
+// within microseconds, and to wake a sleeping thread costs more than that.
 const int kSpins = 1200;
 
 inline void pause() {
@@ -36,8 +36,8 @@ bool spin_until(int spins, const Condition& condition) {
 
 thread_local int worker_number = 0;
 
-// A thread's part of a job's chunks. Who claims one may take one: the thread itself from the front, others from the back, and as
-// no more are claimed than there are, the two never meet.
+// A thread's part of a job's chunks. Who claims one may take one: the thread itself from the front, others from the
+// back, and as no more are claimed than there are, the two never meet.
 struct alignas(64) Part {
   std::atomic<int64_t> remaining{0};
   std::atomic<int64_t> back{0};
@@ -50,18 +50,21 @@ struct alignas(64) Part {
     front = begin;
   }
 
-  bool claim() { return remaining.load(std::memory_order_relaxed) > 0 && remaining.fetch_sub(1, std::memory_order_relaxed) > 0; }
+  bool claim() {
+    return remaining.load(std::memory_order_relaxed) > 0 && remaining.fetch_sub(1, std::memory_order_relaxed) > 0;
+  }
 };
 
 }  // namespace
 
-// `job` is odd while a job is open and rises by one with each opening and closing. A worker enters an open job by raising
-// `inside` and then looking at `job` again; the caller closes the job and then waits until nobody is inside. Both orders
-// are sequentially consistent, so either the worker sees the job closed and leaves without touching it, or the caller sees
-// the worker and waits for it. Nobody waits for a worker that has not entered, and no lock is taken while threads spin.
+// `job` is odd while a job is open and rises by one with each opening and closing. A worker enters an open job by
+// raising `inside` and then looking at `job` again; the caller closes the job and then waits until nobody is inside.
+// Both orders are sequentially consistent, so either the worker sees the job closed and leaves without touching it, or
+// the caller sees the worker and waits for it. Nobody waits for a worker that has not entered, and no lock is taken
+// while threads spin.
 //
-// Chunks that are alike are shared out in parts, the same of every job: the rows that a thread wrote a moment ago are in its
-// caches. A thread that is done with its part helps the others.
+// Chunks that are alike are shared out in parts, the same of every job: the rows that a thread wrote a moment ago are
+// in its caches. A thread that is done with its part helps the others.
 struct Threads::Impl {
   std::vector<std::thread> workers;
   int spins = 0;
@@ -76,7 +79,7 @@ struct Threads::Impl {
   void* context = nullptr;
 
   alignas(64) std::atomic<int64_t> next{0};  // in order
-  std::vector<Part> parts;  // one a thread
+  std::vector<Part> parts;                   // one a thread
   alignas(64) std::atomic<int> inside{0};
 
   // Sleeping: workers that wait for a job, and the caller that waits for workers.

@@ -22,10 +22,10 @@ class Threads {
   static int worker();
 
   // Calls task(context, chunk) for every chunk in [0, chunks) and returns when all are done. The caller works too.
-  // Neighbouring chunks go to the same thread, as they did in the call before, as long as all threads are equally fast; or
-  // with `in_order` each thread takes the next chunk, for chunks of which the first are the longest.
-  // Several threads may call at once: one of them has the pool, the others do their chunks themselves, and the first to
-  // find the pool free takes it for the rest of its chunks. Tasks must not throw or call run.
+  // Neighbouring chunks go to the same thread, as they did in the call before, as long as all threads are equally fast;
+  // or with `in_order` each thread takes the next chunk, for chunks of which the first are the longest. Several threads
+  // may call at once: one of them has the pool, the others do their chunks themselves, and the first to find the pool
+  // free takes it for the rest of its chunks. Tasks must not throw or call run.
   void run(int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context);
 
  private:

@@ -21,7 +21,8 @@ const int64_t kMaxWorld = 65536;
 
 const char* const kItems[] = {"distinct_item", "step_item"};
 // Inputs after those of the features and items, in this order.
-const char* const kRanges[] = {"sample_start", "sample_end", "step_position", "run_offsets", "step_start", "step_end", "target"};
+const char* const kRanges[] = {"sample_start", "sample_end", "step_position", "run_offsets",
+                               "step_start",   "step_end",   "target"};
 
 }  // namespace
 
@@ -34,7 +35,7 @@ void Elements::resize(int64_t size) {
   size_ = size;
 }
 
-// ---- the order of the samples -----------------------------------------------------------------------------------------
+// ---- the order of the samples ---------------------------------------------------------------------------------------
 
 Batcher::Batcher(Clicks clicks, const BatchOptions& options) : clicks_(std::move(clicks)), options_(options) {
   if (options.window < 1 || options.batch_size < 1 || options.max_part < 0) {
@@ -70,11 +71,14 @@ Batcher::Batcher(Clicks clicks, const BatchOptions& options) : clicks_(std::move
 void Batcher::check_offsets(const char* name, const int32_t* offsets, int64_t groups, int64_t end) const {
   bool rising = offsets[0] == 0 && offsets[groups] == end;
   for (int64_t g = 0; g < groups; ++g) rising &= offsets[g] <= offsets[g + 1];
-  if (!rising) throw Error(Status::input, "Expected offsets of \"" + std::string(name) + "\" that rise from 0 to " + std::to_string(end));
+  if (!rising)
+    throw Error(Status::input,
+                "Expected offsets of \"" + std::string(name) + "\" that rise from 0 to " + std::to_string(end));
 }
 
 void Batcher::index_targets() {
-  marks_.reserve(static_cast<size_t>(clicks_.clicks / kTargetsAMark + 1));  // growing would leave holes of their size in memory
+  marks_.reserve(
+      static_cast<size_t>(clicks_.clicks / kTargetsAMark + 1));  // growing would leave holes of their size in memory
   const int32_t* items = clicks_.item_features[0].ids;
   for (int64_t user = 0; user < clicks_.users; ++user) {
     for (int32_t click = clicks_.offsets[user]; click < clicks_.offsets[user + 1]; ++click) {
@@ -87,7 +91,9 @@ void Batcher::index_targets() {
 
 void Batcher::cut_parts() {
   const int32_t* items = clicks_.item_features[0].ids;
-  const int64_t size = options_.max_part > 0 ? options_.max_part : options_.growing ? (options_.batch_size + kPartsABatch - 1) / kPartsABatch : INT64_MAX;
+  const int64_t size = options_.max_part > 0 ? options_.max_part
+                       : options_.growing    ? (options_.batch_size + kPartsABatch - 1) / kPartsABatch
+                                             : INT64_MAX;
   int64_t target = 0;
   for (int64_t user = 0; user < clicks_.users; ++user) {
     int64_t start = -1, previous = 0;
@@ -119,7 +125,7 @@ int64_t Batcher::history_start(int64_t user_start, int64_t click) const {
   return user_start + window * std::max<int64_t>(0, (before + window - 1) / window - 2);
 }
 
-// ---- a batch ----------------------------------------------------------------------------------------------------------
+// ---- a batch --------------------------------------------------------------------------------------------------------
 
 Batch Batcher::layout() const {
   Batch batch;
@@ -150,8 +156,9 @@ Batch Batcher::layout() const {
 
 void Batcher::build(int64_t pass, int64_t index, Batch* batch) {
   if (pass < 0 || pass > UINT32_MAX || index < 0 || index >= batches_per_pass()) {
-    throw Error(Status::option, "Expected batch from 0 to " + std::to_string(batches_per_pass() - 1) + " of a pass from 0 on but received " +
-                                    std::to_string(index) + " of " + std::to_string(pass));
+    throw Error(Status::option, "Expected batch from 0 to " + std::to_string(batches_per_pass() - 1) +
+                                    " of a pass from 0 on but received " + std::to_string(index) + " of " +
+                                    std::to_string(pass));
   }
   const std::lock_guard<std::mutex> turn(turn_);
   const int64_t start = index * options_.batch_size, samples = std::min(target_count_ - start, options_.batch_size);
@@ -172,8 +179,8 @@ void Batcher::build(int64_t pass, int64_t index, Batch* batch) {
   gather(batch);
 }
 
-// Samples `first` to `end` − 1 of the pass. Each is somewhere else in memory: every loop asks for what the next one reads,
-// so that the processor waits for many places at once.
+// Samples `first` to `end` − 1 of the pass. Each is somewhere else in memory: every loop asks for what the next one
+// reads, so that the processor waits for many places at once.
 void Batcher::add_shuffled(int64_t first, int64_t end) {
   const int32_t* items = clicks_.item_features[0].ids;
   places_.clear();
@@ -290,7 +297,7 @@ void Batcher::add_shared(int64_t first, int64_t end) {
   const int32_t* items = clicks_.item_features[0].ids;
   Place target = locate(first);
   const int64_t user_start = clicks_.offsets[target.user];
-  int64_t stored = -1;                     // one past the click that was stored last
+  int64_t stored = -1;                    // one past the click that was stored last
   int64_t run_from = -1, run_start = -1;  // the click and the step that the last run begins with
   for (int64_t left = end - first; left > 0; ++target.click) {
     if (items[target.click] == 0) continue;
@@ -306,7 +313,8 @@ void Batcher::add_shared(int64_t first, int64_t end) {
       run_start = step_position_->size();
       add_run(position);
     } else {
-      for (int64_t step = step_position_->size() - run_start; step < click - from; ++step) step_position_->push(static_cast<int32_t>(position + step));
+      for (int64_t step = step_position_->size() - run_start; step < click - from; ++step)
+        step_position_->push(static_cast<int32_t>(position + step));
       run_offsets_->ids()[run_offsets_->size() - 1] = static_cast<int32_t>(step_position_->size());
     }
     add_sample(target, position, run_start);
@@ -338,7 +346,8 @@ void Batcher::gather(Batch* batch) {
       const double scale = number.deviation > 0 ? 1 / number.deviation : 1;
       for (int64_t u = 0; u < users; ++u) {
         const float value = number.values[users_[u]];
-        elements.numbers()[u * columns + column] = std::isnan(value) ? 0.0f : static_cast<float>((static_cast<double>(value) - number.mean) * scale);
+        elements.numbers()[u * columns + column] =
+            std::isnan(value) ? 0.0f : static_cast<float>((static_cast<double>(value) - number.mean) * scale);
       }
     }
   }
@@ -390,7 +399,8 @@ void Batcher::gather(Batch* batch) {
       if (i + kSpansAhead < spans_.size() && spans_[i + kSpansAhead].click >= 0) {
         const Span& ahead = spans_[i + kSpansAhead];
         const int32_t ahead_end = feature.offsets[ahead.click + ahead.count];
-        for (int32_t value = feature.offsets[ahead.click]; value < ahead_end; value += kElementsPerLine) __builtin_prefetch(feature.ids + value);
+        for (int32_t value = feature.offsets[ahead.click]; value < ahead_end; value += kElementsPerLine)
+          __builtin_prefetch(feature.ids + value);
       }
       if (span.click < 0) {
         *to++ = 0;
@@ -409,8 +419,8 @@ void Batcher::gather(Batch* batch) {
   for (int64_t s = 0; s < samples; ++s) target[s] = items[targets_[s].click];
 }
 
-// The distinct items of the positions in the order in which they first appear, and which of them each step reads. Returns their
-// number.
+// The distinct items of the positions in the order in which they first appear, and which of them each step reads.
+// Returns their number.
 int64_t Batcher::gather_distinct(const int32_t* items, Elements* distinct, Elements* step_item) {
   position_places_.resize(static_cast<size_t>(positions_));
   distinct->resize(positions_ + 1);

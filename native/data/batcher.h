@@ -91,8 +91,9 @@ struct Batch {
 
 // The training batches of src/data/batches.ts, which says what they hold: the same ones, array for array.
 //
-// Besides the clicks it keeps, for every 16th target, where it is, and 4 bytes for each part of a user in shared batches;
-// a pass needs no more. Shared batches are quick in order: any other index counts from the beginning of its pass.
+// Besides the clicks it keeps, for every 16th target, where it is, and 4 bytes for each part of a user in shared
+// batches; a pass needs no more. Shared batches are quick in order: any other index counts from the beginning of its
+// pass.
 class Batcher {
  public:
   // Throws Error(Status::input) for offsets that do not fit and Error(Status::option).

@@ -11,7 +11,8 @@ class KeyedPermutation {
  public:
   KeyedPermutation() : KeyedPermutation(0, 0, 0, 0) {}
 
-  KeyedPermutation(int64_t length, uint32_t seed, uint32_t word1, uint32_t word2) : length_(static_cast<uint64_t>(length)) {
+  KeyedPermutation(int64_t length, uint32_t seed, uint32_t word1, uint32_t word2)
+      : length_(static_cast<uint64_t>(length)) {
     int bits = 0;
     while ((uint64_t{1} << bits) < length_) ++bits;
     low_bits_ = (bits + 1) / 2;

@@ -48,7 +48,8 @@ struct Prefetch::Impl {
   std::vector<std::unique_ptr<Step>> spare;
 
   Place after(Place place) const {
-    return place.index + 1 < batcher->batches_per_pass() ? Place{place.pass, place.index + 1} : Place{place.pass + 1, 0};
+    return place.index + 1 < batcher->batches_per_pass() ? Place{place.pass, place.index + 1}
+                                                         : Place{place.pass + 1, 0};
   }
 
   void work() {
@@ -119,10 +120,12 @@ Prefetch::Prefetch(std::shared_ptr<Batcher> batcher, std::shared_ptr<const Execu
   const Plan& plan = impl_->executor->plan();
   const Program& program = plan.program();
   const auto find = [](const auto& named, const std::string& name) {
-    const auto found = std::find_if(named.begin(), named.end(), [&](const auto& member) { return member.name == name; });
+    const auto found =
+        std::find_if(named.begin(), named.end(), [&](const auto& member) { return member.name == name; });
     return found == named.end() ? -1 : static_cast<int>(found - named.begin());
   };
-  for (const int tensor : plan.inputs()) impl_->sources.push_back(find(impl_->layout.inputs, program.tensors[tensor].name));
+  for (const int tensor : plan.inputs())
+    impl_->sources.push_back(find(impl_->layout.inputs, program.tensors[tensor].name));
   for (const std::string& dim : program.dims) impl_->dims.push_back(find(impl_->layout.dims, dim));
 }
 

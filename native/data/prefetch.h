@@ -10,8 +10,8 @@
 
 namespace shortlist {
 
-// Builds the batches of the steps to come on a thread of its own, a few ahead, as inputs that an executor can start with.
-// The thread sleeps when it is far enough ahead.
+// Builds the batches of the steps to come on a thread of its own, a few ahead, as inputs that an executor can start
+// with. The thread sleeps when it is far enough ahead.
 class Prefetch {
  public:
   struct Step {

@@ -30,9 +30,8 @@ NativeExecutor::NativeExecutor(const Napi::CallbackInfo& info) : ObjectWrap(info
   if (!engine_->device || !store_->store) {
     throw to_js(env, Status::executor, "Expected an engine and a store that are open");
   }
-  executor_ = guarded(env, [&] {
-    return std::make_shared<Executor>(parse_program(text), store_->store, engine_->device, profile);
-  });
+  executor_ = guarded(
+      env, [&] { return std::make_shared<Executor>(parse_program(text), store_->store, engine_->device, profile); });
   store_->report_bytes(env);
 }
 

@@ -43,12 +43,12 @@ void StoreState::report_bytes(Napi::Env env) {
 const napi_type_tag NativeStore::kTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e02};
 
 Napi::Function NativeStore::define(Napi::Env env) {
-  return DefineClass(env, "NativeStore",
-                     {InstanceMethod<&NativeStore::define_tensor>("define"),
-                      InstanceMethod<&NativeStore::write>("write"), InstanceMethod<&NativeStore::read>("read"),
-                      InstanceMethod<&NativeStore::fill>("fill"),
-                      InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"),
-                      InstanceMethod<&NativeStore::tensors>("tensors"), InstanceMethod<&NativeStore::close>("close")});
+  return DefineClass(
+      env, "NativeStore",
+      {InstanceMethod<&NativeStore::define_tensor>("define"), InstanceMethod<&NativeStore::write>("write"),
+       InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::fill>("fill"),
+       InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"),
+       InstanceMethod<&NativeStore::tensors>("tensors"), InstanceMethod<&NativeStore::close>("close")});
 }
 
 NativeStore::NativeStore(const Napi::CallbackInfo& info) : ObjectWrap(info), state_(std::make_shared<StoreState>()) {

@@ -67,16 +67,16 @@ void rows(const Call& call) {
   for_each_row(call, kFirstRowSlot, {&parameter, &accumulator}, [&](int64_t row, const float* gradient) {
     float* const p = parameter.row(row);
     float* const a = accumulator.row(row);
-    for_each_vector_in(parameter.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
-      rule.update(p + c, a + c, gradient + c, left);
-    });
+    for_each_vector_in(
+        parameter.columns, [&](int64_t c, int64_t left)
+                               __attribute__((always_inline)) { rule.update(p + c, a + c, gradient + c, left); });
   });
 }
 
 const SlotType kDenseInputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank),
                                  float32("gradient", kAnyRank), float32("learning_rate", 0), kNoSlot};
-const SlotType kRowsInputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank), SHORTLIST_ROW_TERM_SLOTS,
-                                float32("learning_rate", 0), kNoSlot};
+const SlotType kRowsInputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank),
+                                SHORTLIST_ROW_TERM_SLOTS, float32("learning_rate", 0), kNoSlot};
 const SlotType kOutputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank), kNoSlot};
 
 }  // namespace

@@ -13,13 +13,14 @@ enum Input { kParameter, kFirstMoment, kSecondMoment, kGradient, kLearningRate, 
 enum RowsInput { kFirstRowSlot = 3, kRowsLearningRate = kFirstRowSlot + kRowSlots, kRowsStep };
 
 struct Rule {
-  vf rate;         // η / (1 − β₁ᵗ)
-  vf root_scale;   // 1 / (1 − β₂ᵗ)
+  vf rate;        // η / (1 − β₁ᵗ)
+  vf root_scale;  // 1 / (1 − β₂ᵗ)
   vf beta1, rest1;
   vf beta2, rest2;
   vf epsilon;
 
-  SHORTLIST_INLINE void update(float* parameter, float* first, float* second, const float* gradient, int64_t left) const {
+  SHORTLIST_INLINE void update(float* parameter, float* first, float* second, const float* gradient,
+                               int64_t left) const {
     const vf g = load_upto(gradient, left);
     const vf m = madd(beta1, load_upto(first, left), rest1 * g);
     const vf v = madd(beta2, load_upto(second, left), rest2 * g * g);
@@ -35,7 +36,11 @@ Rule rule_of(const Call& call, const Tensor& learning_rate, const Tensor& step) 
   const auto number = [](double x) { return splat(static_cast<float>(x)); };
   return {number(static_cast<double>(learning_rate.f32()[0]) / (1 - __builtin_pow(beta1, t))),
           number(1 / (1 - __builtin_pow(beta2, t))),
-          number(beta1), number(1 - beta1), number(beta2), number(1 - beta2), number(number_attribute(call, "epsilon"))};
+          number(beta1),
+          number(1 - beta1),
+          number(beta2),
+          number(1 - beta2),
+          number(number_attribute(call, "epsilon"))};
 }
 
 void check_state(const Call& call) {
@@ -79,18 +84,27 @@ void rows(const Call& call) {
     float* const p = parameter.row(row);
     float* const m = first.row(row);
     float* const v = second.row(row);
-    for_each_vector_in(parameter.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
-      rule.update(p + c, m + c, v + c, gradient + c, left);
-    });
+    for_each_vector_in(
+        parameter.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
+          rule.update(p + c, m + c, v + c, gradient + c, left);
+        });
   });
 }
 
-const SlotType kDenseInputs[] = {float32("parameter", kAnyRank), float32("first_moment", kAnyRank),
-                                 float32("second_moment", kAnyRank), float32("gradient", kAnyRank), float32("learning_rate", 0),
-                                 uint32("step", 0), kNoSlot};
-const SlotType kRowsInputs[] = {float32("parameter", kAnyRank), float32("first_moment", kAnyRank),
-                                float32("second_moment", kAnyRank), SHORTLIST_ROW_TERM_SLOTS, float32("learning_rate", 0),
-                                uint32("step", 0), kNoSlot};
+const SlotType kDenseInputs[] = {float32("parameter", kAnyRank),
+                                 float32("first_moment", kAnyRank),
+                                 float32("second_moment", kAnyRank),
+                                 float32("gradient", kAnyRank),
+                                 float32("learning_rate", 0),
+                                 uint32("step", 0),
+                                 kNoSlot};
+const SlotType kRowsInputs[] = {float32("parameter", kAnyRank),
+                                float32("first_moment", kAnyRank),
+                                float32("second_moment", kAnyRank),
+                                SHORTLIST_ROW_TERM_SLOTS,
+                                float32("learning_rate", 0),
+                                uint32("step", 0),
+                                kNoSlot};
 const SlotType kOutputs[] = {float32("parameter", kAnyRank), float32("first_moment", kAnyRank),
                              float32("second_moment", kAnyRank), kNoSlot};
 

@@ -15,9 +15,10 @@ void add_run(const Call& call) {
   const Tensor& left = call.input(0);
   const Tensor& right = call.input(1);
   const Tensor& output = call.output(0);
-  for_each_vector(call, output, is_flat(left) && is_flat(right) && is_flat(output), [&](int64_t r, int64_t c, int64_t n) {
-    store_upto(output.row(r) + c, load_upto(left.row(r) + c, n) + load_upto(right.row(r) + c, n), n);
-  });
+  for_each_vector(call, output, is_flat(left) && is_flat(right) && is_flat(output),
+                  [&](int64_t r, int64_t c, int64_t n) {
+                    store_upto(output.row(r) + c, load_upto(left.row(r) + c, n) + load_upto(right.row(r) + c, n), n);
+                  });
 }
 
 const SlotType kInputs[] = {float32("left", kAnyRank), float32("right", kAnyRank), kNoSlot};

@@ -106,10 +106,11 @@ void shared_draws(const Call& call, const Operands& o) {
   const int64_t stride = o.logit_gradient.stride;
   Epilogue add_to_target;
   add_to_target.accumulate = true;
-  multiply(call, samples, width, o.draws, {logits, stride, 1}, {rows, width, 1}, o.user_gradient.f32(), o.user_gradient.stride,
-           add_to_target);
+  multiply(call, samples, width, o.draws, {logits, stride, 1}, {rows, width, 1}, o.user_gradient.f32(),
+           o.user_gradient.stride, add_to_target);
   const Tensor& negative_rows = call.output(kNegativeRows);
-  multiply(call, o.draws, width, samples, {logits, 1, stride}, {users, width, 1}, negative_rows.f32(), negative_rows.stride, {});
+  multiply(call, o.draws, width, samples, {logits, 1, stride}, {users, width, 1}, negative_rows.f32(),
+           negative_rows.stride, {});
   parallel_blocks(call, samples, 256, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       float* const gradient = o.user_gradient.row(s);
@@ -127,14 +128,10 @@ void shared_draws(const Call& call, const Operands& o) {
 
 void gradient(const Call& call) {
   const Tensor& logit_gradient = call.input(kLogitGradientIn);
-  const Operands operands = {call.input(kGradientUser),
-                             call.input(kGradientWeight),
-                             call.input(kGradientNegatives),
-                             logit_gradient,
-                             call.output(kUserGradient),
-                             call.input(kLossGradient).f32(),
-                             call.input(kGradientTarget).i32(),
-                             call.output(kTargetScale).f32(),
+  const Operands operands = {call.input(kGradientUser),         call.input(kGradientWeight),
+                             call.input(kGradientNegatives),    logit_gradient,
+                             call.output(kUserGradient),        call.input(kLossGradient).f32(),
+                             call.input(kGradientTarget).i32(), call.output(kTargetScale).f32(),
                              logit_gradient.columns - 1};
   if (outputs(call, kNegativeScale)) {
     own_draws(call, operands);
@@ -143,10 +140,19 @@ void gradient(const Call& call) {
   }
 }
 
-const SlotType kInputs[] = {float32("loss_gradient", 1), float32("logit_gradient", 2), float32("user", 2), float32("weight", 2),
-                            int32("target", 1), int32("negatives", kAnyRank), kNoSlot};
-const SlotType kOutputs[] = {float32("user_gradient", 2), float32("target_scale", 1), optional(float32("negative_scale", 2)),
-                             optional(float32("negative_rows", 2)), optional(float32("negative_bias", 1)), kNoSlot};
+const SlotType kInputs[] = {float32("loss_gradient", 1),
+                            float32("logit_gradient", 2),
+                            float32("user", 2),
+                            float32("weight", 2),
+                            int32("target", 1),
+                            int32("negatives", kAnyRank),
+                            kNoSlot};
+const SlotType kOutputs[] = {float32("user_gradient", 2),
+                             float32("target_scale", 1),
+                             optional(float32("negative_scale", 2)),
+                             optional(float32("negative_rows", 2)),
+                             optional(float32("negative_bias", 1)),
+                             kNoSlot};
 
 }  // namespace
 

@@ -8,7 +8,8 @@
 // scores of all candidates. Draws are [samples, draws], each sample its own, or [draws], one set for the batch.
 //
 // Own draws: a sample's candidates are gathered rows, four dot products at a time; bound by memory, so rows ahead are
-// prefetched, those of the next samples too. Shared draws: the rows are gathered once and the scores are one matrix product.
+// prefetched, those of the next samples too. Shared draws: the rows are gathered once and the scores are one matrix
+// product.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -17,8 +18,13 @@ namespace {
 enum CandidateInput { kUser, kWeight, kBias, kTarget, kNegatives, kLogNoise };
 enum CandidateOutput { kLoss, kLogitGradient };
 
-const SlotType kCandidateInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)), int32("target", 1),
-                                     int32("negatives", kAnyRank), float32("log_noise", 1), kNoSlot};
+const SlotType kCandidateInputs[] = {float32("user", 2),
+                                     float32("weight", 2),
+                                     optional(float32("bias", 1)),
+                                     int32("target", 1),
+                                     int32("negatives", kAnyRank),
+                                     float32("log_noise", 1),
+                                     kNoSlot};
 const SlotType kCandidateOutputs[] = {float32("loss", 1), float32("logit_gradient", 2), kNoSlot};
 
 const int64_t kSamplesPerBlock = 16;
@@ -26,8 +32,8 @@ const int64_t kPrefetchAhead = 16;  // candidates of a sample; so many of a samp
 const int64_t kSamplesAhead = 2;
 
 // Checks the operands that the losses and their gradient share.
-SHORTLIST_INLINE void check_drawn(const Call& call, const Tensor& user, const Tensor& weight, const Tensor& target, const Tensor& negatives,
-                 const Tensor& logit_gradient) {
+SHORTLIST_INLINE void check_drawn(const Call& call, const Tensor& user, const Tensor& weight, const Tensor& target,
+                                  const Tensor& negatives, const Tensor& logit_gradient) {
   const int64_t samples = user.rows, draws = logit_gradient.columns - 1;
   expect(call, weight.columns == user.columns, "weight as wide as user");
   expect(call, is_shape(target, samples, 1), "target [samples]");
@@ -77,7 +83,8 @@ SHORTLIST_INLINE void score_rows(const Tensor& weight, const float* user, int32_
   const int64_t width = weight.columns;
   const int64_t whole = width / kLanes * kLanes, rest = width - whole;
   for (int64_t j = 0; j <= count; j += 4) {
-    for (int64_t i = j + kPrefetchAhead; i < j + kPrefetchAhead + 4 && i < count; ++i) prefetch_row(weight.row(draws[i]), width);
+    for (int64_t i = j + kPrefetchAhead; i < j + kPrefetchAhead + 4 && i < count; ++i)
+      prefetch_row(weight.row(draws[i]), width);
     const int64_t rows = count + 1 - j < 4 ? count + 1 - j : 4;
     const float* row[4];
     for (int64_t i = 0; i < 4; ++i) {
@@ -97,8 +104,8 @@ SHORTLIST_INLINE void score_rows(const Tensor& weight, const float* user, int32_
   }
 }
 
-// One sample's candidates, the target first, when its loss is computed. `logit` is its row of logit_gradient: the scores
-// w·u + b come in, their gradients go out. `noise` holds log(k·q) of each.
+// One sample's candidates, the target first, when its loss is computed. `logit` is its row of logit_gradient: the
+// scores w·u + b come in, their gradients go out. `noise` holds log(k·q) of each.
 struct Candidates {
   float* logit;
   const float* noise;
@@ -136,8 +143,8 @@ SHORTLIST_INLINE void for_each_sample(const Call& call, const Loss& loss) {
     shared_noise = noise;
     Epilogue epilogue;
     epilogue.column_bias = biases;
-    multiply(call, samples, draws, width, {user.f32(), user.stride, 1}, {rows, 1, width}, logits.f32() + 1, logits.stride,
-             epilogue);
+    multiply(call, samples, draws, width, {user.f32(), user.stride, 1}, {rows, 1, width}, logits.f32() + 1,
+             logits.stride, epilogue);
   }
 
   const int64_t noise_stride = round_up(draws + 1, 16);

@@ -1,7 +1,7 @@
 // Gradients clipped by their joint norm (Pascanu, Mikolov & Bengio 2013).
 //
-// n = √Σ gᵢ² over the elements of all gradients; output = gradient · min(1, limit / n), as they are where n is no number.
-// Each output is =, and may be its gradient.
+// n = √Σ gᵢ² over the elements of all gradients; output = gradient · min(1, limit / n), as they are where n is no
+// number. Each output is =, and may be its gradient.
 //
 // Squares are summed in float64 block by block, the blocks in order, so the threads do not matter.
 

@@ -64,8 +64,14 @@ void run(const Call& call) {
   });
 }
 
-const SlotType kInputs[] = {float32("parameter", kAnyRank), float32("accumulator", kAnyRank), uint32("last_step", 1),
-                            int32("rows", 1), int32("count", 0), float32("learning_rate", 0), uint32("step", 0), kNoSlot};
+const SlotType kInputs[] = {float32("parameter", kAnyRank),
+                            float32("accumulator", kAnyRank),
+                            uint32("last_step", 1),
+                            int32("rows", 1),
+                            int32("count", 0),
+                            float32("learning_rate", 0),
+                            uint32("step", 0),
+                            kNoSlot};
 const SlotType kOutputs[] = {float32("parameter", kAnyRank), uint32("last_step", 1), kNoSlot};
 
 }  // namespace

@@ -5,8 +5,8 @@
 // (seed, 1); c = ⌊w · items / 2³²⌋; the draw is c where v < threshold[c], else alias[c]. Shared draws: s = 0, rank 1.
 // negatives is =. A draw depends on (seed, step, s, d) alone.
 //
-// A block gives a pair of draws; pairs are numbered sample by sample and come in groups: the words of all first, a vector
-// of counters at a time, then the table's entries, which lie anywhere and are prefetched.
+// A block gives a pair of draws; pairs are numbered sample by sample and come in groups: the words of all first, a
+// vector of counters at a time, then the table's entries, which lie anywhere and are prefetched.
 
 #include "native/ops/operands.h"
 #include "native/ops/philox_blocks.h"
@@ -43,7 +43,7 @@ void draw(const Call& call) {
   const int64_t draws = shared ? negatives.rows : negatives.columns;
   const int64_t samples = shared ? 1 : negatives.rows;
   const int64_t between = shared ? negatives.stride : 1;  // elements from draw to draw
-  const int64_t pairs = (draws + 1) / 2;  // of a sample
+  const int64_t pairs = (draws + 1) / 2;                  // of a sample
   parallel_blocks(call, samples * pairs, kPairsPerChunk, [&](int64_t begin, int64_t end) {
     int64_t next_sample = begin / pairs, next_pair = begin % pairs;
     for (int64_t first = begin; first < end; first += kPairs) {
@@ -76,8 +76,8 @@ void draw(const Call& call) {
   });
 }
 
-const SlotType kInputs[] = {uint32("threshold", 1), int32("alias", 1), int32("target", 1), uint32("seed", 0), uint32("step", 0),
-                            kNoSlot};
+const SlotType kInputs[] = {uint32("threshold", 1), int32("alias", 1), int32("target", 1),
+                            uint32("seed", 0),      uint32("step", 0), kNoSlot};
 const SlotType kOutputs[] = {int32("negatives", kAnyRank), kNoSlot};
 
 }  // namespace

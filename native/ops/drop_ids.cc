@@ -1,7 +1,7 @@
 // Ids replaced by 0, <unk>, at random.
 //
-// output[i] = ids[i] where word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key (seed, 5)
-// is at least rate · 2³², else 0.                                               output is =
+// output[i] = ids[i] where word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key
+// (seed, 5) is at least rate · 2³², else 0.                                               output is =
 //
 // One id a sample: too few to share out or to vectorise.
 

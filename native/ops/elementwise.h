@@ -8,7 +8,8 @@ namespace SHORTLIST_ISA {
 namespace {
 
 // Calls body(row, column, left) for every vector of a [rows, columns] tensor, on all threads: the vector starts at
-// `column` and has min(left, kLanes) elements. A flat tensor counts as one long row (row 0), the caller's strides with it.
+// `column` and has min(left, kLanes) elements. A flat tensor counts as one long row (row 0), the caller's strides with
+// it.
 template <class Body>
 SHORTLIST_INLINE void for_each_vector(const Call& call, int64_t rows, int64_t columns, const Body& body) {
   const int64_t kElementsPerBlock = 8192;

@@ -3,18 +3,18 @@
 // forward   output[s] = (Σ_j table[ids[j]]) / n, j in order, n = 0 gives zeros.      output is =, aliases nothing
 // gradient  rows[g] = Σ_s output_gradient[s] / n(s) over samples s that hold g.      rows is =, aliases nothing
 //
-// The forward pass reads one random table row an id, which bounds it: strips of columns stay in registers while the rows
-// pass, rows ahead are prefetched, across bags. Samples of one run are prefixes of it, so a sample that starts where the
-// one before it does and ends no earlier goes on from that one's sum: the same additions in the same order.
+// The forward pass reads one random table row an id, which bounds it: strips of columns stay in registers while the
+// rows pass, rows ahead are prefetched, across bags. Samples of one run are prefixes of it, so a sample that starts
+// where the one before it does and ends no earlier goes on from that one's sum: the same additions in the same order.
 //
-// The gradient walks such a chain of samples backwards with one running sum: group g gains the sum over the samples that
-// end after it. Between samples that share no groups there are cuts; what lies between two cuts is one thread's. Where
-// there are too few cuts, as in ranges without order, the columns are split as well. Isolated windows are chains of one
-// sample: the rows are written once, and never read.
+// The gradient walks such a chain of samples backwards with one running sum: group g gains the sum over the samples
+// that end after it. Between samples that share no groups there are cuts; what lies between two cuts is one thread's.
+// Where there are too few cuts, as in ranges without order, the columns are split as well. Isolated windows are chains
+// of one sample: the rows are written once, and never read.
 //
 // 1 M rows of 64, 4096 bags of 1 to 40 ids, two threads of an AVX-512 Xeon, best of repeated runs: forward 0.92 ms for
-// uniform ids and 0.55 ms for Zipf ids; a bare loop over such rows takes 0.93 and 0.48. Prefetching 8 ids ahead, and to the
-// first-level cache, took up to twice as long.
+// uniform ids and 0.55 ms for Zipf ids; a bare loop over such rows takes 0.93 and 0.48. Prefetching 8 ids ahead, and to
+// the first-level cache, took up to twice as long.
 
 #include "native/ops/row_units.h"
 
@@ -108,7 +108,8 @@ void check_gradient(const Call& call) {
   check_bag_ranges(call);
 }
 
-// What the chain of samples [first, last) gives to its groups, columns c and on: rows is += where `add` says so, else =.
+// What the chain of samples [first, last) gives to its groups, columns c and on: rows is += where `add` says so, else
+// =.
 template <int vectors, bool add>
 SHORTLIST_INLINE void add_chain(const Tensor& output_gradient, const Tensor& rows, const Bag& bag, int64_t first,
                                 int64_t last, int64_t c, int64_t left) {
@@ -117,7 +118,8 @@ SHORTLIST_INLINE void add_chain(const Tensor& output_gradient, const Tensor& row
     const int64_t ids = bag.last_id(s) - bag.first_id(s);
     const float scale = ids > 0 ? 1.0f / static_cast<float>(ids) : 0.0f;
     const float* from = output_gradient.row(s) + c;
-    for (int i = 0; ids > 0 && i < vectors; ++i) sum[i] = madd(splat(scale), load_strip<vectors>(from, i, left), sum[i]);
+    for (int i = 0; ids > 0 && i < vectors; ++i)
+      sum[i] = madd(splat(scale), load_strip<vectors>(from, i, left), sum[i]);
     for (int64_t g = s > first ? bag.end[s - 1] : bag.start[s]; g < bag.end[s]; ++g) {
       float* to = rows.row(g) + c;
       for (int i = 0; i < vectors; ++i) {
@@ -161,7 +163,7 @@ void gradient(const Call& call) {
   });
 }
 
-const SlotType kForwardInputs[] = {float32("table", 2), int32("ids", 1), int32("start", 1), int32("end", 1),
+const SlotType kForwardInputs[] = {float32("table", 2),           int32("ids", 1), int32("start", 1), int32("end", 1),
                                    optional(int32("offsets", 1)), kNoSlot};
 const SlotType kForwardOutputs[] = {float32("output", 2), kNoSlot};
 const SlotType kGradientInputs[] = {float32("output_gradient", 2), int32("ids", 1), int32("start", 1), int32("end", 1),
@@ -171,7 +173,8 @@ const SlotType kGradientOutputs[] = {float32("rows", 2), kNoSlot};
 }  // namespace
 
 extern const Op embedding_bag = {"embedding_bag", kForwardInputs, kForwardOutputs, check_forward, forward};
-extern const Op embedding_bag_gradient = {"embedding_bag_gradient", kGradientInputs, kGradientOutputs, check_gradient, gradient};
+extern const Op embedding_bag_gradient = {"embedding_bag_gradient", kGradientInputs, kGradientOutputs, check_gradient,
+                                          gradient};
 
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

@@ -17,7 +17,8 @@ const int64_t kPrefetchAhead = 32;
 enum Input { kTable, kIds };
 
 void check_lookup(const Call& call) {
-  expect(call, is_shape(call.output(0), call.input(kIds).rows, call.input(kTable).columns), "output [ids, table width]");
+  expect(call, is_shape(call.output(0), call.input(kIds).rows, call.input(kTable).columns),
+         "output [ids, table width]");
   check_ids(call, call.input(kIds), call.input(kTable).rows);
 }
 

@@ -2,8 +2,8 @@
 
 #include "native/ops/scores.h"
 
-// The items that are no candidates of a sample, for top_n and target_rank: sorted, so that they can be taken out of each
-// tile of scores as it passes. (To look each candidate up instead took top_n a third longer.)
+// The items that are no candidates of a sample, for top_n and target_rank: sorted, so that they can be taken out of
+// each tile of scores as it passes. (To look each candidate up instead took top_n a third longer.)
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -71,10 +71,10 @@ struct ExcludedCursor {
     }
   }
 
-  // Overwrites the scores of excluded items, except those of the samples' `kept` items (nullptr: none), with `score`: one
-  // that the op never counts.
-  SHORTLIST_INLINE void take_out(float* tile, int64_t first_item, int64_t tile_items, int64_t samples, const int32_t* kept,
-                                 float score) {
+  // Overwrites the scores of excluded items, except those of the samples' `kept` items (nullptr: none), with `score`:
+  // one that the op never counts.
+  SHORTLIST_INLINE void take_out(float* tile, int64_t first_item, int64_t tile_items, int64_t samples,
+                                 const int32_t* kept, float score) {
     for (int64_t c = 0; c < samples; ++c) {
       for (; next[c] < end[c] && items[next[c]] < first_item + tile_items; ++next[c]) {
         const int32_t item = items[next[c]];

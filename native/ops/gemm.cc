@@ -2,20 +2,21 @@
 //
 //   C [m, n] (= | +=) A [m, k] · B [k, n], then biases and ReLU in the last block of k.    C aliases nothing
 //
-// A tile is kTileRows × kTileColumns sums, the most that the registers hold: rows of A by a panel of B, kTileColumns columns
-// wide (tile.h, for what bounds it).
+// A tile is kTileRows × kTileColumns sums, the most that the registers hold: rows of A by a panel of B, kTileColumns
+// columns wide (tile.h, for what bounds it).
 //
-// A chunk of work is a block of C: for each block of k (kDepth) and each of its panels it packs the panel into memory that
-// stays in the L1 cache and goes through its rows of A, which are read where they lie, along a row or (Aᵀ of a weight
-// gradient) across. So there is one fork and join to a product. Where there are few rows, packing would cost 20 % at 50, and
-// whole panels of B are read where they lie, from the L2 cache. Where there are so many that chunk after chunk would pack the
-// same panels again (15 % of the time of 2048³), all of B is packed before, with a fork and join of its own. Rows of A are
-// packed where that pays: where they meet many panels, or lie a multiple of 4 KiB apart, all on one set of the cache.
+// A chunk of work is a block of C: for each block of k (kDepth) and each of its panels it packs the panel into memory
+// that stays in the L1 cache and goes through its rows of A, which are read where they lie, along a row or (Aᵀ of a
+// weight gradient) across. So there is one fork and join to a product. Where there are few rows, packing would cost 20
+// % at 50, and whole panels of B are read where they lie, from the L2 cache. Where there are so many that chunk after
+// chunk would pack the same panels again (15 % of the time of 2048³), all of B is packed before, with a fork and join
+// of its own. Rows of A are packed where that pays: where they meet many panels, or lie a multiple of 4 KiB apart, all
+// on one set of the cache.
 //
-// Operands in bfloat16 are rounded as they are packed. On avx512_bf16 (native/core/cpu.cc says where that is chosen) they are
-// packed two to a lane, A always in strips, and a tile takes half as many steps, each a VDPBF16PS: for the loops, k is then
-// half as long. Elsewhere they are multiplied as float32: the same products, and nothing is gained or lost in time but the
-// copies (5 %).
+// Operands in bfloat16 are rounded as they are packed. On avx512_bf16 (native/core/cpu.cc says where that is chosen)
+// they are packed two to a lane, A always in strips, and a tile takes half as many steps, each a VDPBF16PS: for the
+// loops, k is then half as long. Elsewhere they are multiplied as float32: the same products, and nothing is gained or
+// lost in time but the copies (5 %).
 //
 // Threads share out blocks of C, and k among them only by slabs: an element is the same sum in whatever block it is
 // (gemm.h).
@@ -29,12 +30,13 @@ namespace {
 const int64_t kDepth = 256;                     // a panel of 32 KiB at most; even, so that pairs are not cut
 const int64_t kRowsInPlace = 64;                // of a chunk, at most, for which B is not packed
 const int64_t kFarElements = int64_t{1} << 19;  // of C: 2 MiB
-const int64_t kFewRepacked = int64_t{1} << 18;  // elements that chunks pack again, for which B is not packed before them;
+const int64_t kFewRepacked =
+    int64_t{1} << 18;  // elements that chunks pack again, for which B is not packed before them;
 const int64_t kFewRepackedAlone = int64_t{1} << 16;  // and on one thread, which has no fork and join to pay
 const int64_t kStepsPerPrefetch = 64;
-const int64_t kFlopsPerChunk = 400000;          // some 3 µs
+const int64_t kFlopsPerChunk = 400000;  // some 3 µs
 const int64_t kChunksPerThread = 4;
-const int64_t kMostRows = 32 * kTileRows;       // of a chunk
+const int64_t kMostRows = 32 * kTileRows;  // of a chunk
 const int64_t kMostColumns = 64 * kTileColumns;
 const int64_t kFewRows = 8 * kTileRows;
 const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;  // for which columns are packed again
@@ -75,7 +77,9 @@ template <int kRows>
 SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out, int64_t columns) {
   const auto each = [](const auto& body) __attribute__((always_inline)) { for_each_vector<kRows, kTileVectors>(body); };
   const auto place = [&](int i, int j) __attribute__((always_inline)) { return out.c + i * out.stride + j * kLanes; };
-  const auto left = [&](int j) __attribute__((always_inline)) { return columns - j * kLanes > 0 ? columns - j * kLanes : 0; };
+  const auto left = [&](int j) __attribute__((always_inline)) {
+    return columns - j * kLanes > 0 ? columns - j * kLanes : 0;
+  };
   if (out.accumulate) {
     each([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = load_upto(place(i, j), left(j)) + sum[i][j]; });
   }
@@ -92,13 +96,13 @@ SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out
   each([&](int i, int j) __attribute__((always_inline)) { store_upto(place(i, j), sum[i][j], left(j)); });
 }
 
-// One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. Where C is far, the tile below is
-// asked for.
+// One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. Where C is far, the tile
+// below is asked for.
 //
 // Not inlined: in the midst of a caller GCC 12 leaves some of its sums in memory.
 template <int kRows, Layout kLayout, bool kDots, bool kFar = false>
-__attribute__((noinline)) void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b, int64_t b_stride,
-          const TileOutput& out) {
+__attribute__((noinline)) void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b,
+                                    int64_t b_stride, const TileOutput& out) {
   vf sum[kRows][kTileVectors];
   for_each_vector<kRows, kTileVectors>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = vf{}; });
   if (!kFar) {
@@ -150,7 +154,9 @@ struct Tiles {
   static_assert(sizeof of == kTileRows * sizeof(Tile), "a tile of each height");
 };
 
-SHORTLIST_INLINE int64_t tile_width(int64_t columns_left) { return columns_left < kTileColumns ? columns_left : kTileColumns; }
+SHORTLIST_INLINE int64_t tile_width(int64_t columns_left) {
+  return columns_left < kTileColumns ? columns_left : kTileColumns;
+}
 
 // The matrix from (row, column) on.
 SHORTLIST_INLINE Matrix part_of(const Matrix& matrix, int64_t row, int64_t column) {
@@ -158,15 +164,16 @@ SHORTLIST_INLINE Matrix part_of(const Matrix& matrix, int64_t row, int64_t colum
   return {data, matrix.row_stride, matrix.column_stride, matrix.bf16};
 }
 
-// The first kLanes steps of kLanes rows, `stride` apart, as steps: those past `steps`, and the lanes of rows past `rows`, are 0.
+// The first kLanes steps of kLanes rows, `stride` apart, as steps: those past `steps`, and the lanes of rows past
+// `rows`, are 0.
 SHORTLIST_INLINE void load_transposed(const float* from, int64_t stride, int64_t rows, int64_t steps, vf* square) {
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) square[i] = i < rows ? load_upto(from + i * stride, steps) : vf{};
   transpose(square);
 }
 
-// depth × columns ≤ kWidth of a matrix into a panel [depth, kWidth], or of pairs [⌈depth / 2⌉, kWidth]; columns past the last,
-// and what an odd depth lacks of a pair, hold zeros. Columns that lie along are transposed by squares.
+// depth × columns ≤ kWidth of a matrix into a panel [depth, kWidth], or of pairs [⌈depth / 2⌉, kWidth]; columns past
+// the last, and what an odd depth lacks of a pair, hold zeros. Columns that lie along are transposed by squares.
 template <int kWidth, bool kDots>
 void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
   const int kRowsPerStep = kDots ? 2 : 1;
@@ -206,8 +213,8 @@ void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
   }
 }
 
-// Where the panel of the columns from `column` on begins, of the block of `depth` steps of k from p on: the blocks lie one behind
-// the other, each with all its panels.
+// Where the panel of the columns from `column` on begins, of the block of `depth` steps of k from p on: the blocks lie
+// one behind the other, each with all its panels.
 template <bool kDots>
 SHORTLIST_INLINE float* panel_at(const PackedMatrix& packed, int64_t p, int64_t depth, int64_t column) {
   return packed.data + steps_of<kDots>(p) * round_up(packed.n, kTileColumns) + column * steps_of<kDots>(depth);
@@ -235,15 +242,17 @@ struct Panels {
   int64_t between;
 };
 
-SHORTLIST_INLINE Panels packed_panels(const float* data, int64_t steps) { return {data, kTileColumns, steps * kTileColumns}; }
+SHORTLIST_INLINE Panels packed_panels(const float* data, int64_t steps) {
+  return {data, kTileColumns, steps * kTileColumns};
+}
 
 // Columns of B that stay in the L1 cache together: where k is short, rows of A are read once for several panels.
 SHORTLIST_INLINE int64_t columns_at_once(int64_t steps) { return (steps > 0 ? kDepth / steps : 1) * kTileColumns; }
 
 // C's rows × columns from the steps of one block of k. Where A is packed, strips are `steps` · kStripWidth apart.
 template <Layout kLayout, bool kDots = false>
-SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t steps, const float* a, int64_t stride, const Panels& b,
-                                    const TileOutput& block) {
+SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t steps, const float* a, int64_t stride,
+                                    const Panels& b, const TileOutput& block) {
   TileOutput out = block;
   for (int64_t row = 0; row < rows; row += kTileRows) {
     const int64_t height = rows - row < kTileRows ? rows - row : kTileRows;
@@ -266,7 +275,8 @@ SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t steps
 }
 
 // The same with A where it lies.
-void multiply_panels(int64_t rows, int64_t columns, int64_t depth, const Matrix& a, const Panels& b, const TileOutput& out) {
+void multiply_panels(int64_t rows, int64_t columns, int64_t depth, const Matrix& a, const Panels& b,
+                     const TileOutput& out) {
   if (a.column_stride == 1) {
     multiply_rows<kAlong>(rows, columns, depth, a.data, a.row_stride, b, out);
   } else {
@@ -286,14 +296,15 @@ template <bool kDots>
 void pack_strips(int64_t rows, int64_t depth, const Matrix& a, float* to) {
   const Matrix transposed = {a.data, a.column_stride, a.row_stride, a.bf16};
   for (int64_t row = 0; row < rows; row += kTileRows, to += steps_of<kDots>(depth) * kStripWidth) {
-    pack_panel<kStripWidth, kDots>(depth, rows - row < kTileRows ? rows - row : kTileRows, part_of(transposed, 0, row), to);
+    pack_panel<kStripWidth, kDots>(depth, rows - row < kTileRows ? rows - row : kTileRows, part_of(transposed, 0, row),
+                                   to);
   }
 }
 
 // A panel of B is all but empty where it has few columns, so squares of A are transposed: a vector is kLanes rows of C.
 template <int kColumns>
-void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const PackedMatrix& b, float* c, int64_t c_stride,
-                      const float* row_bias) {
+void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const PackedMatrix& b, float* c,
+                      int64_t c_stride, const float* row_bias) {
   const int64_t depth = depth_of(b.k);
   for (int64_t row = 0; row < m; row += kLanes) {
     const int64_t rows = m - row < kLanes ? m - row : kLanes;
@@ -305,7 +316,8 @@ void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const Pa
       for (int64_t q = 0; q < block; q += kLanes) {
         const int64_t steps = block - q < kLanes ? block - q : kLanes;
         const float* const from = a.data + row * a.row_stride + p + q;
-        for (int i = 0; i < kLanes; ++i) __builtin_prefetch(from + (m + i) * a.row_stride, 0, 2);  // the rows multiplied next
+        for (int i = 0; i < kLanes; ++i)
+          __builtin_prefetch(from + (m + i) * a.row_stride, 0, 2);  // the rows multiplied next
         vf square[kLanes];
         load_transposed(from, a.row_stride, rows, steps, square);
 #pragma GCC unroll 16
@@ -344,8 +356,8 @@ void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Ep
 }
 
 // What the tiles of the columns from `column` on do with the first, the last or another block of k.
-SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue& epilogue, int64_t column, bool first, bool last,
-                                      bool far) {
+SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue& epilogue, int64_t column, bool first,
+                                      bool last, bool far) {
   return {c + column,
           c_stride,
           kTileColumns,
@@ -358,8 +370,8 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
 
 // multiply_packed where k > 0; with kDots a strip of A's rows at a time.
 template <bool kDots>
-void multiply_packed_panels(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
-                            int64_t c_stride, const Epilogue& epilogue) {
+void multiply_packed_panels(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b,
+                            float* c, int64_t c_stride, const Epilogue& epilogue) {
   const int64_t depth = depth_of(b.k);
   for (int64_t p = 0; p < b.k; p += depth) {
     const int64_t block = b.k - p < depth ? b.k - p : depth, steps = steps_of<kDots>(block);
@@ -404,19 +416,21 @@ struct Columns {
   int64_t first_column;
 };
 
-// C [rows, columns] (= | +=) A [rows, k]·B [k, columns], `depth` of k at a time; B by panels, packed as they are needed if it is
-// not. A is packed into `strips`, if there are any.
+// C [rows, columns] (= | +=) A [rows, k]·B [k, columns], `depth` of k at a time; B by panels, packed as they are needed
+// if it is not. A is packed into `strips`, if there are any.
 template <bool kDots>
-void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Columns& b, float* c,
-                    int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
+void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Columns& b,
+                    float* c, int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
   alignas(64) float packed[kDepth * kTileColumns];
   for (int64_t p = 0; p < k; p += depth) {
-    const int64_t block = k - p < depth ? k - p : depth, steps = steps_of<kDots>(block), at_once = columns_at_once(steps);
+    const int64_t block = k - p < depth ? k - p : depth, steps = steps_of<kDots>(block),
+                  at_once = columns_at_once(steps);
     if (strips) pack_strips<kDots>(rows, block, part_of(a, 0, p), strips);
     for (int64_t column = 0; column < columns; column += at_once) {
       const int64_t width = columns - column < at_once ? columns - column : at_once;
-      const Panels panels = b.packed ? packed_panels(panel_at<kDots>(*b.packed, p, block, b.first_column + column), steps)
-                                     : panels_of<kDots>(rows, width, block, part_of(b.matrix, p, column), packed);
+      const Panels panels = b.packed
+                                ? packed_panels(panel_at<kDots>(*b.packed, p, block, b.first_column + column), steps)
+                                : panels_of<kDots>(rows, width, block, part_of(b.matrix, p, column), packed);
       const TileOutput out = output_of(c, c_stride, epilogue, column, p == 0, p + block == k, far);
       if (strips) {
         multiply_rows<kStrip, kDots>(rows, width, steps, strips, 0, panels, out);
@@ -427,10 +441,11 @@ void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, con
   }
 }
 
-void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Columns& b, float* c,
-                    int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
+void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Columns& b,
+                    float* c, int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
   if constexpr (kBf16Dots) {
-    if (multiplies_pairs(a, b.matrix)) return multiply_block<true>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
+    if (multiplies_pairs(a, b.matrix))
+      return multiply_block<true>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
   }
   multiply_block<false>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
 }
@@ -524,7 +539,8 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   float* partial = slabs > 1 ? static_cast<float*>(scratch(call, slabs * m * n)) : nullptr;  // [slabs, m, n]
 
   const auto multiply_chunk = [&](int64_t chunk) {
-    const int64_t s = chunk / (down * across), row = chunk / across % down * blocks.rows, column = chunk % across * blocks.columns;
+    const int64_t s = chunk / (down * across), row = chunk / across % down * blocks.rows,
+                  column = chunk % across * blocks.columns;
     const int64_t rows = m - row < blocks.rows ? m - row : blocks.rows;
     const int64_t columns = n - column < blocks.columns ? n - column : blocks.columns;
     const int64_t begin = s * slab, steps = k - begin < slab ? k - begin : slab;
@@ -540,7 +556,8 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     multiply_block(rows, columns, steps, depth, part_of(a, row, begin), own_columns, to, to_stride, own, far,
                    strips ? strips + this_worker() * buffer : nullptr);
   };
-  parallel(call, slabs * down * across, multiply_chunk, across > 1);  // in order where a lower last row of blocks is many chunks
+  parallel(call, slabs * down * across, multiply_chunk,
+           across > 1);  // in order where a lower last row of blocks is many chunks
   if (!partial) return;
   parallel_blocks(call, m, 4096 / n + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

@@ -24,15 +24,16 @@ struct Matrix {
   const float* data;
   int64_t row_stride;
   int64_t column_stride;
-  bool bf16 = false;  // elements count as rounded to bfloat16; those of the other operand have to be too, if it does not say so
+  bool bf16 =
+      false;  // elements count as rounded to bfloat16; those of the other operand have to be too, if it does not say so
 };
 
 // What happens to C's elements.
 struct Epilogue {
-  bool accumulate = false;              // C += instead of C =
-  const float* column_bias = nullptr;   // [n], added at the end
-  const float* row_bias = nullptr;      // [m]
-  bool relu = false;                    // max(0, ·) last of all; NaN stays NaN
+  bool accumulate = false;             // C += instead of C =
+  const float* column_bias = nullptr;  // [n], added at the end
+  const float* row_bias = nullptr;     // [m]
+  bool relu = false;                   // max(0, ·) last of all; NaN stays NaN
 };
 
 // B [k, n] in panels of kTileColumns columns, the last padded with zeros.
@@ -56,16 +57,16 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
 // Columns of B that are few: C's rows are then better made kLanes at a time than one by one.
 constexpr int64_t kFewColumns = kLanes / 4;
 
-// The `columns` ≤ kFewColumns, at least one, of C = A·B[:, first_column …] + row_bias: the same bits as multiply_packed, and
-// columns from there up to kLanes become 0. A's rows lie along and are not rounded.
+// The `columns` ≤ kFewColumns, at least one, of C = A·B[:, first_column …] + row_bias: the same bits as
+// multiply_packed, and columns from there up to kLanes become 0. A's rows lie along and are not rounded.
 void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                   int64_t c_stride, const float* row_bias);
 
 // Elements of A [rows, k] packed, a block of k at a time.
 int64_t strip_elements(int64_t rows, int64_t k);
 
-// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread, with strip_elements(m, k) of memory at `strips`, 64-byte aligned, or
-// nullptr where no operand is bf16.
+// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread, with strip_elements(m, k) of memory at `strips`, 64-byte
+// aligned, or nullptr where no operand is bf16.
 void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
                     const Epilogue& epilogue, float* strips);
 

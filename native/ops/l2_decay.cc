@@ -21,7 +21,8 @@ void decay(const Call& call) {
   const vf l2 = splat(static_cast<float>(number_attribute(call, "l2")));
   for_each_vector(call, output, is_flat(gradient) && is_flat(parameter) && is_flat(output),
                   [&](int64_t r, int64_t c, int64_t n) {
-                    store_upto(output.row(r) + c, madd(l2, load_upto(parameter.row(r) + c, n), load_upto(gradient.row(r) + c, n)), n);
+                    store_upto(output.row(r) + c,
+                               madd(l2, load_upto(parameter.row(r) + c, n), load_upto(gradient.row(r) + c, n)), n);
                   });
 }
 

@@ -2,15 +2,15 @@
 //
 // linear                  output [rows, out] = activation([x₀ | x₁ | y₀[group] …] · weight + bias)
 // relu_gradient           gradient = output_gradient where output > 0, else 0       may write output_gradient in place
-// linear_input_gradient   gradientᵢ [rows, widthᵢ] = output_gradient · weightᵢᵀ, of group inputs group_gradient · weightᵢᵀ
-// linear_weight_gradient  gradient [Σ width, out] = [x₀ | x₁ …]ᵀ · output_gradient, of group inputs yᵀ · group_gradient
-// linear_bias_gradient    gradient [out] = Σ_r output_gradient[r]
+// linear_input_gradient   gradientᵢ [rows, widthᵢ] = output_gradient · weightᵢᵀ, of group inputs group_gradient ·
+// weightᵢᵀ linear_weight_gradient  gradient [Σ width, out] = [x₀ | x₁ …]ᵀ · output_gradient, of group inputs yᵀ ·
+// group_gradient linear_bias_gradient    gradient [out] = Σ_r output_gradient[r]
 //
 // All outputs are =; but for relu_gradient they alias nothing. No rows: zeros for the weight and the bias.
 //
 // Inputs that are neighbouring column blocks of one buffer, which is how the executor lays a concatenation out, are one
-// matrix and one product; other inputs add their products one after the other. Group inputs are multiplied once a group;
-// each row starts with its group's product.
+// matrix and one product; other inputs add their products one after the other. Group inputs are multiplied once a
+// group; each row starts with its group's product.
 
 #include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
@@ -66,7 +66,8 @@ int64_t check_inputs(const Call& call, const Slot& own, const Slot& grouped, int
     ++count[*letter == 'g'];
   }
   expect(call, own.count > 0, "at least one input");
-  expect(call, (*order == 0 || count[0] == own.count) && count[1] == grouped.count, "order with a letter for each input");
+  expect(call, (*order == 0 || count[0] == own.count) && count[1] == grouped.count,
+         "order with a letter for each input");
   for (int32_t i = 0; i < own.count; ++i) {
     expect(call, own.tensors[i].rows == rows, "inputs with as many rows as the output");
     width += own.tensors[i].columns;
@@ -91,7 +92,8 @@ void check_forward(const Call& call) {
   const bool has_groups = call.has(kGroupOffsets);
   expect(call, has_groups == (grouped.count > 0), "group_offsets beside group_input");
   const int64_t groups = has_groups ? call.input(kGroupOffsets).rows - 1 : 0, rows = call.output(0).rows;
-  expect(call, weight.rows == check_inputs(call, call.inputs[kInputs], grouped, rows, groups), "weight with one row a column of the inputs");
+  expect(call, weight.rows == check_inputs(call, call.inputs[kInputs], grouped, rows, groups),
+         "weight with one row a column of the inputs");
   expect(call, call.output(0).columns == weight.columns, "output as wide as weight");
   if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.columns, 1), "bias [out]");
   if (has_groups) check_offsets(call, call.input(kGroupOffsets), rows);
@@ -177,7 +179,8 @@ void relu_gradient_run(const Call& call) {
 enum InputGradientInput { kOutputGradient, kGradientWeight, kLike, kGroupGradient, kGroupLike };
 
 // The gradients by the output, of rows and of groups: as wide as each other and as `out`. Returns the number of groups.
-int64_t check_gradients(const Call& call, const Tensor& output_gradient, int group_gradient, const Slot& grouped, int64_t out) {
+int64_t check_gradients(const Call& call, const Tensor& output_gradient, int group_gradient, const Slot& grouped,
+                        int64_t out) {
   expect(call, output_gradient.columns == out, "output_gradient as wide as weight");
   expect(call, call.has(group_gradient) == (grouped.count > 0), "group_gradient beside group inputs");
   if (grouped.count == 0) return 0;
@@ -233,20 +236,24 @@ void check_bias_gradient(const Call& call) {
 
 void bias_gradient(const Call& call) { column_sums(call, call.input(0), call.output(0).f32()); }
 
-const SlotType kForwardInputs[] = {list(float32("input", 2)), float32("weight", 2), optional(float32("bias", 1)),
-                                   optional(list(float32("group_input", 2))), optional(int32("group_offsets", 1)), kNoSlot};
+const SlotType kForwardInputs[] = {list(float32("input", 2)),           float32("weight", 2),
+                                   optional(float32("bias", 1)),        optional(list(float32("group_input", 2))),
+                                   optional(int32("group_offsets", 1)), kNoSlot};
 const SlotType kForwardOutputs[] = {float32("output", 2), kNoSlot};
 const SlotType kReluInputs[] = {float32("output", 2), float32("output_gradient", 2), kNoSlot};
 const SlotType kGradient[] = {float32("gradient", 2), kNoSlot};
 const SlotType kBiasGradient[] = {float32("gradient", 1), kNoSlot};
-const SlotType kInputGradientInputs[] = {float32("output_gradient", 2), float32("weight", 2), list(float32("like", 2)),
-                                         optional(float32("group_gradient", 2)), optional(list(float32("group_like", 2))),
+const SlotType kInputGradientInputs[] = {float32("output_gradient", 2),
+                                         float32("weight", 2),
+                                         list(float32("like", 2)),
+                                         optional(float32("group_gradient", 2)),
+                                         optional(list(float32("group_like", 2))),
                                          kNoSlot};
-const SlotType kInputGradientOutputs[] = {list(float32("gradient", 2)), optional(list(float32("group_input_gradient", 2))),
-                                          kNoSlot};
+const SlotType kInputGradientOutputs[] = {list(float32("gradient", 2)),
+                                          optional(list(float32("group_input_gradient", 2))), kNoSlot};
 const SlotType kWeightGradientInputs[] = {list(float32("input", 2)), float32("output_gradient", 2),
-                                          optional(list(float32("group_input", 2))), optional(float32("group_gradient", 2)),
-                                          kNoSlot};
+                                          optional(list(float32("group_input", 2))),
+                                          optional(float32("group_gradient", 2)), kNoSlot};
 const SlotType kBiasGradientInputs[] = {float32("output_gradient", 2), kNoSlot};
 
 }  // namespace
@@ -255,8 +262,8 @@ extern const Op linear = {"linear", kForwardInputs, kForwardOutputs, check_forwa
 extern const Op relu_gradient = {"relu_gradient", kReluInputs, kGradient, check_relu_gradient, relu_gradient_run};
 extern const Op linear_input_gradient = {"linear_input_gradient", kInputGradientInputs, kInputGradientOutputs,
                                          check_input_gradient, input_gradient};
-extern const Op linear_weight_gradient = {"linear_weight_gradient", kWeightGradientInputs, kGradient, check_weight_gradient,
-                                          weight_gradient};
+extern const Op linear_weight_gradient = {"linear_weight_gradient", kWeightGradientInputs, kGradient,
+                                          check_weight_gradient, weight_gradient};
 extern const Op linear_bias_gradient = {"linear_bias_gradient", kBiasGradientInputs, kBiasGradient, check_bias_gradient,
                                         bias_gradient};
 

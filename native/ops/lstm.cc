@@ -1,29 +1,31 @@
-// An LSTM over runs of steps; formulas in src/ops/lstm.ts. h is the hidden width, σ the sigmoid, ∘ elementwise; run r is
-// steps run_offsets[r] … run_offsets[r + 1] − 1, from zero state; step s reads x = input[position[s]]; optional peepholes p.
+// An LSTM over runs of steps; formulas in src/ops/lstm.ts. h is the hidden width, σ the sigmoid, ∘ elementwise; run r
+// is steps run_offsets[r] … run_offsets[r + 1] − 1, from zero state; step s reads x = input[position[s]]; optional
+// peepholes p.
 //
 // forward   [i f g o] = x·W + b + h₋·R;  i = σ(i + p_i∘c₋), f = σ(f + p_f∘c₋), g = tanh(g),
 //           c = f∘c₋ + i∘g, o = σ(o + p_o∘c), h = o∘tanh(c).      output, gates (activated) and cell are =
-// gradient  back-propagation through time: d [4h], the gradient by the gates before activation, runs backwards. With D[p] the
+// gradient  back-propagation through time: d [4h], the gradient by the gates before activation, runs backwards. With
+// D[p] the
 //           sum of d over the steps that read position p, in step order: input_gradient = D·Wᵀ, input_weight_gradient =
 //           Σ xᵀ·D, bias_gradient = Σ D; recurrent_weight_gradient = Σ h₋ᵀ·d, peepholes: Σ d_i∘c₋, Σ d_f∘c₋, Σ d_o∘c.
 //           All are =
 //
-// Nothing aliases. A run is a chain, so runs go side by side: they are sorted by falling length and cut into groups, and the
-// runs that are still active at step t are always the first ones of their group.
+// Nothing aliases. A run is a chain, so runs go side by side: they are sorted by falling length and cut into groups,
+// and the runs that are still active at step t are always the first ones of their group.
 //
 // Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units; R is packed once, in panels of
-// [h, 4, kLanes], 16 KiB at h = 64 and 16 lanes. A group's gates are activated once all its tiles are done, a run at a time, and
-// tanh(c) of all its units after that: the instructions of such a function wait for each other, so what counts is how many
-// vectors are under way at once.
-// Backward, step t of a group is one pass over the gates and one product d·Rᵀ; after some 250 rows of d come the products that
-// they enter, while they are still in the L2 cache: [x | h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ. Groups are dealt
-// out to shares in turn, so that each has long runs and short ones. A slab is of two shares and the last slabs are of one: with
-// these, threads end together.
+// [h, 4, kLanes], 16 KiB at h = 64 and 16 lanes. A group's gates are activated once all its tiles are done, a run at a
+// time, and tanh(c) of all its units after that: the instructions of such a function wait for each other, so what
+// counts is how many vectors are under way at once. Backward, step t of a group is one pass over the gates and one
+// product d·Rᵀ; after some 250 rows of d come the products that they enter, while they are still in the L2 cache: [x |
+// h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ. Groups are dealt out to shares in turn, so that each has long runs
+// and short ones. A slab is of two shares and the last slabs are of one: with these, threads end together.
 //
-// What is bound by memory is what is written once a step and read again: gates, 1 KiB a step. So neither x·W nor d is stored for
-// a step that reads a row of the input alone (all of them in isolated windows): a group projects such rows for some steps at a
-// time, which stay in the nearest cache. Rows that several steps read (an item that many users watched, a position of several
-// runs) are projected once, all of them in one product, and so are their gradients: D is summed first, from d stored row by row.
+// What is bound by memory is what is written once a step and read again: gates, 1 KiB a step. So neither x·W nor d is
+// stored for a step that reads a row of the input alone (all of them in isolated windows): a group projects such rows
+// for some steps at a time, which stay in the nearest cache. Rows that several steps read (an item that many users
+// watched, a position of several runs) are projected once, all of them in one product, and so are their gradients: D is
+// summed first, from d stored row by row.
 
 #include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
@@ -44,9 +46,9 @@ const int kRunsPerTile = 6;
 const int kRunsPerTile = 3;
 #endif
 
-// Whole tiles: few enough for many groups, many enough that the weights, which are read once a step, are worth their way from
-// the L2 cache. The group of the longest runs bounds them all, so where there are few runs, groups are smaller: 45 runs of up
-// to 100 steps, h = 128, two threads of AVX2: 1.4 times as fast.
+// Whole tiles: few enough for many groups, many enough that the weights, which are read once a step, are worth their
+// way from the L2 cache. The group of the longest runs bounds them all, so where there are few runs, groups are
+// smaller: 45 runs of up to 100 steps, h = 128, two threads of AVX2: 1.4 times as fast.
 const int64_t kRunsForward = 2 * kRunsPerTile;  // to a group
 const int64_t kRunsBackward = 12;
 const int64_t kRunsOfFew = 6;
@@ -54,8 +56,8 @@ static_assert(kRunsOfFew <= kRunsForward && kRunsOfFew <= kRunsBackward, "buffer
 const int64_t kManyRuns = 96;
 const int64_t kRowsPerProduct = 256;  // of d, at most
 const int64_t kMostShares = 32;
-const int64_t kMostSlabs = 18;        // 14 of two shares and 4 of one come out even on 1, 2, 4, 8 and 16 threads
-const int64_t kStepsAtOnce = 4;       // that a group projects: 48 KiB at most at h = 64
+const int64_t kMostSlabs = 18;   // 14 of two shares and 4 of one come out even on 1, 2, 4, 8 and 16 threads
+const int64_t kStepsAtOnce = 4;  // that a group projects: 48 KiB at most at h = 64
 
 // Whether products read pairs of numbers (vector.h).
 SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
@@ -63,9 +65,10 @@ SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
 SHORTLIST_INLINE vf rounded(vf x, bool bf16) { return bf16 ? round_to_bf16(x) : x; }
 
 SHORTLIST_INLINE void copy_row(float* to, const float* from, int64_t count, bool bf16) {
-  for_each_vector_in(count, [&](int64_t j, int64_t left) __attribute__((always_inline)) {
-    store_upto(to + j, rounded(load_upto(from + j, left), bf16), left);
-  });
+  for_each_vector_in(
+      count, [&](int64_t j, int64_t left) __attribute__((always_inline)) {
+        store_upto(to + j, rounded(load_upto(from + j, left), bf16), left);
+      });
 }
 
 bool is_bf16(const Call& call) { return text_attribute_is(call, "precision", "bf16"); }
@@ -203,8 +206,8 @@ SHORTLIST_INLINE void store_state_upto(float* row, int64_t j, vf x, int64_t coun
   }
 }
 
-// h₋·R of kRows runs, the vector of units of each gate that the panel is of: from `state` [kRows, elements] to [kRows] of
-// [4, kLanes], `to_stride` apart.
+// h₋·R of kRows runs, the vector of units of each gate that the panel is of: from `state` [kRows, elements] to [kRows]
+// of [4, kLanes], `to_stride` apart.
 template <int kRows, bool kDots>
 void tile(int64_t elements, const float* state, int64_t stride, const float* panel, float* to, int64_t to_stride) {
   vf sum[kRows][4] = {};
@@ -274,9 +277,11 @@ typedef void (*GateTile)(int64_t, const float*, int64_t, const float*, float*, i
 
 template <bool kDots>
 struct GateTiles {
-  static constexpr GateTile of[] = {tile<1, kDots>, tile<2, kDots>, tile<3, kDots>,
+  static constexpr GateTile of[] = {tile<1, kDots>, tile<2, kDots>,
+                                    tile<3, kDots>,
 #if SHORTLIST_32_REGISTERS
-                                    tile<4, kDots>, tile<5, kDots>, tile<6, kDots>
+                                    tile<4, kDots>, tile<5, kDots>,
+                                    tile<6, kDots>
 #endif
   };
 };
@@ -288,8 +293,8 @@ SHORTLIST_INLINE GateTile gate_tile_of(int64_t rows, bool bf16) {
   return GateTiles<false>::of[rows - 1];
 }
 
-// R by vectors of units, into panels of [state_elements(h), 4 gates, kLanes]; units past the last get zeros, and so does what a
-// pair lacks.
+// R by vectors of units, into panels of [state_elements(h), 4 gates, kLanes]; units past the last get zeros, and so
+// does what a pair lacks.
 void pack_gates(const Tensor& weight, bool bf16, float* to) {
   const int64_t h = weight.rows, numbers = in_pairs(bf16) ? 2 : 1;
   for (int64_t j = 0; j < h; j += kLanes) {
@@ -323,9 +328,10 @@ struct Forward {
     return round_up(kRunsForward * (2 * stride() + 5 * units() + kStepsAtOnce * (input.columns + 4 * h)), 16);
   }
 
-  // x·W + b of the runs from `begin` on, `count` of them, in step t and those after it: where it lies. Of rows that one step reads
-  // it is made here, in `own` [rows, 4h] by way of x [rows, width of input].
-  void project(int64_t begin, int64_t count, int64_t t, float* x, float* own, const float* (*projection)[kRunsForward]) const {
+  // x·W + b of the runs from `begin` on, `count` of them, in step t and those after it: where it lies. Of rows that one
+  // step reads it is made here, in `own` [rows, 4h] by way of x [rows, width of input].
+  void project(int64_t begin, int64_t count, int64_t t, float* x, float* own,
+               const float* (*projection)[kRunsForward]) const {
     int64_t rows = 0;
     for (int64_t ahead = 0; ahead < kStepsAtOnce; ++ahead) {
       for (int64_t i = 0; i < count && runs.length(begin + i) > t + ahead; ++i) {
@@ -365,7 +371,8 @@ struct Forward {
       for (int64_t j = 0; j < h; j += kLanes, panel += stride() * 4 * kLanes) {
         for (int64_t i = 0; i < active; i += kRunsPerTile) {
           const GateTile multiply_tile = gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16);
-          multiply_tile(t == 0 ? 0 : stride(), state + i * stride(), stride(), panel, sums + 4 * (i * units() + j), 4 * units());
+          multiply_tile(t == 0 ? 0 : stride(), state + i * stride(), stride(), panel, sums + 4 * (i * units() + j),
+                        4 * units());
         }
       }
       for (int64_t i = 0; i < active; ++i) {
@@ -379,8 +386,8 @@ struct Forward {
         }
         if (t + kStepsAtOnce < length) prefetch_row(input.row(position[s + kStepsAtOnce]), input.columns);
         activate(h, peepholes,
-                 {sums + 4 * i * units(), projection[t % kStepsAtOnce][i], cell_state + i * units(), state_to + i * stride(),
-                  gates.row(s), cell.row(s), output.row(s), bf16});
+                 {sums + 4 * i * units(), projection[t % kStepsAtOnce][i], cell_state + i * units(),
+                  state_to + i * stride(), gates.row(s), cell.row(s), output.row(s), bf16});
       }
       float* const swap = state;
       state = state_to;
@@ -440,7 +447,13 @@ void forward(const Call& call) {
 // ---- gradient -------------------------------------------------------------------------------------------------------
 
 enum GradientInput { kOutputGradient, kOutputIn, kGatesIn, kCellIn, kFirstOperand };
-enum GradientOutput { kInputGradient, kInputWeightGradient, kBiasGradient, kRecurrentWeightGradient, kPeepholeGradient };
+enum GradientOutput {
+  kInputGradient,
+  kInputWeightGradient,
+  kBiasGradient,
+  kRecurrentWeightGradient,
+  kPeepholeGradient
+};
 
 void check_gradient(const Call& call) {
   const Tensor& recurrent = call.input(kFirstOperand + kRecurrentWeight);
@@ -449,10 +462,12 @@ void check_gradient(const Call& call) {
   expect(call, is_shape(call.input(kOutputIn), steps, h), "output [steps, h]");
   expect(call, is_shape(call.input(kGatesIn), steps, 4 * h), "gates [steps, 4h]");
   expect(call, is_shape(call.input(kCellIn), steps, h), "cell [steps, h]");
-  expect(call, same_shape(call.output(kInputGradient), call.input(kFirstOperand + kInput)), "input_gradient of input's shape");
+  expect(call, same_shape(call.output(kInputGradient), call.input(kFirstOperand + kInput)),
+         "input_gradient of input's shape");
   expect(call, same_shape(call.output(kInputWeightGradient), call.input(kFirstOperand + kInputWeight)),
          "input_weight_gradient of its weight's shape");
-  expect(call, same_shape(call.output(kRecurrentWeightGradient), recurrent), "recurrent_weight_gradient of its weight's shape");
+  expect(call, same_shape(call.output(kRecurrentWeightGradient), recurrent),
+         "recurrent_weight_gradient of its weight's shape");
   check_operands(call, kFirstOperand);
   const bool has_bias_gradient = call.outputs[kBiasGradient].count > 0;
   expect(call, has_bias_gradient == call.has(kFirstOperand + kBias), "bias_gradient for a bias");
@@ -533,8 +548,9 @@ struct SharedSteps {
 SharedSteps sort_shared_steps(const Call& call, const Tensor& position, const SharedRows& shared) {
   SharedSteps sorted = {int_scratch(call, position.rows), int_scratch(call, shared.count + 2), 0};
   const auto shared_row = [&](int64_t step) { return shared.place[position.i32()[step]]; };
-  // A stable counting sort; next[r + 1] is where the next step of row r goes, and in the end where those of r + 1 begin. Steps
-  // that read a row alone (r = −1) are counted along: so there are no branches, which would be mispredicted.
+  // A stable counting sort; next[r + 1] is where the next step of row r goes, and in the end where those of r + 1
+  // begin. Steps that read a row alone (r = −1) are counted along: so there are no branches, which would be
+  // mispredicted.
   int32_t* const next = sorted.offsets;
   for (int64_t r = 0; r < shared.count + 2; ++r) next[r] = 0;
   for (int64_t s = 0; s < position.rows; ++s) ++next[shared_row(s) + 2];
@@ -549,7 +565,8 @@ SharedSteps sort_shared_steps(const Call& call, const Tensor& position, const Sh
   return sorted;
 }
 
-// What a slab of groups gives: [x | h₋ | 1]ᵀ·d, x and 1 only of steps that read a row alone, and the gradients of the peepholes.
+// What a slab of groups gives: [x | h₋ | 1]ᵀ·d, x and 1 only of steps that read a row alone, and the gradients of the
+// peepholes.
 struct Slab {
   float* weight;    // [rows, 4h]
   float* peephole;  // [3, h]
@@ -559,14 +576,14 @@ struct Backward {
   Tensor input, output_gradient, output, gates, cell, input_gradient;
   const int32_t* position;
   SharedSteps shared_steps;
-  Tensor shared_d;                // [shared steps, 4h] to be written, by place
+  Tensor shared_d;  // [shared steps, 4h] to be written, by place
   Peepholes peepholes;
   Runs runs;
   PackedMatrix input_weight;      // Wᵀ
   PackedMatrix recurrent_weight;  // Rᵀ
   int64_t h;
-  int64_t above;                  // width of x in the rows of `read`
-  int64_t weight_rows;            // of [x | h₋ | 1]ᵀ·d
+  int64_t above;        // width of x in the rows of `read`
+  int64_t weight_rows;  // of [x | h₋ | 1]ᵀ·d
   int64_t d_stride, read_stride;
   bool bf16;
 
@@ -577,13 +594,14 @@ struct Backward {
 
   // The groups of shares `first` to `first + count − 1`: of every `shares` groups, those at these places.
   void run(int64_t first, int64_t count, int64_t shares, const Slab& slab, float* buffer) const {
-    float* const own_d = buffer;                                         // [rows, 4h]
-    float* const read = own_d + kRowsPerProduct * d_stride;              // [rows] of x, h₋, 1
+    float* const own_d = buffer;                                          // [rows, 4h]
+    float* const read = own_d + kRowsPerProduct * d_stride;               // [rows] of x, h₋, 1
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
-    float* const step_d = input_gradients + kRowsPerProduct * above;     // [runs, 4h] of one step
-    float* const dh = step_d + kRunsBackward * d_stride;                 // [runs, h]
-    float* const dc = dh + kRunsBackward * h;                            // [runs, h]
-    float* const strips = in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
+    float* const step_d = input_gradients + kRowsPerProduct * above;      // [runs, 4h] of one step
+    float* const dh = step_d + kRunsBackward * d_stride;                  // [runs, h]
+    float* const dc = dh + kRunsBackward * h;                             // [runs, h]
+    float* const strips =
+        in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
     int32_t row_of[kRowsPerProduct];
     // Rows of d from the first on are of steps that read a row alone, those up to the last of the others.
     int64_t alone = 0, others = kRowsPerProduct;
@@ -605,7 +623,8 @@ struct Backward {
       add_weight_gradient(0, alone, 0, weight_rows);
       add_weight_gradient(others, kRowsPerProduct, above, h);
       multiply_packed(alone, 0, above, {own_d, d_stride, 1}, input_weight, input_gradients, above, {});
-      for (int64_t r = 0; r < alone; ++r) copy_row(input_gradient.row(row_of[r]), input_gradients + r * above, above, false);
+      for (int64_t r = 0; r < alone; ++r)
+        copy_row(input_gradient.row(row_of[r]), input_gradients + r * above, above, false);
       alone = 0;
       others = kRowsPerProduct;
     };
@@ -699,16 +718,19 @@ void gradient(const Call& call) {
   backward.d_stride = round_up(4 * h, 16) + 16;
   backward.read_stride = round_up(backward.weight_rows, 16) + 16;
 
-  const int64_t per_group = backward.runs.per_group(kRunsBackward), groups = (backward.runs.count + per_group - 1) / per_group;
+  const int64_t per_group = backward.runs.per_group(kRunsBackward),
+                groups = (backward.runs.count + per_group - 1) / per_group;
   const int64_t shares = groups == 0 ? 1 : groups < kMostShares ? groups : kMostShares;
-  const int64_t slabs = shares < kMostSlabs ? shares : kMostSlabs, pairs = shares - slabs;  // the first `pairs` slabs have two
+  const int64_t slabs = shares < kMostSlabs ? shares : kMostSlabs,
+                pairs = shares - slabs;  // the first `pairs` slabs have two
   const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
   float* partial = float_scratch(call, slabs * slab_elements);
   float* buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
   parallel_in_order(call, slabs, [&](int64_t slab) {  // the first have the longest runs
     float* own = partial + slab * slab_elements;
     const int64_t first = slab < pairs ? 2 * slab : slab + pairs, count = slab < pairs ? 2 : 1;
-    backward.run(first, count, shares, {own, own + weight_elements}, buffers + this_worker() * backward.buffer_elements());
+    backward.run(first, count, shares, {own, own + weight_elements},
+                 buffers + this_worker() * backward.buffer_elements());
   });
 
   const Tensor& weight_gradient = call.output(kInputWeightGradient);
@@ -717,7 +739,8 @@ void gradient(const Call& call) {
   const auto sum_slabs = [&](int64_t offset, int64_t count, float* to) {
     for (int64_t j = 0; j < count; j += kLanes) {
       vf sum = load_upto(partial + offset + j, count - j);
-      for (int64_t slab = 1; slab < slabs; ++slab) sum += load_upto(partial + slab * slab_elements + offset + j, count - j);
+      for (int64_t slab = 1; slab < slabs; ++slab)
+        sum += load_upto(partial + slab * slab_elements + offset + j, count - j);
       store_upto(to + j, sum, count - j);
     }
   };
@@ -746,7 +769,8 @@ void gradient(const Call& call) {
   sums.rows = shared.count;
   sums.data = float_scratch(call, shared.count * sums.columns);
   sum_ranges(call, backward.shared_d, backward.shared_steps.offsets, sums);
-  const Matrix d = {sums.f32(), sums.stride, 1, backward.bf16}, weight = {input_weight.f32(), 1, input_weight.stride, backward.bf16};
+  const Matrix d = {sums.f32(), sums.stride, 1, backward.bf16},
+               weight = {input_weight.f32(), 1, input_weight.stride, backward.bf16};
   const Tensor x = gather_shared_rows(call, input, shared);
   float* const gradient = float_scratch(call, shared.count * input.columns);
   multiply(call, shared.count, input.columns, 4 * h, d, weight, gradient, input.columns, {});
@@ -771,21 +795,39 @@ void gradient(const Call& call) {
   }
 }
 
-const SlotType kForwardInputs[] = {float32("input", 2), float32("input_weight", 2), optional(float32("bias", 1)),
-                                   float32("recurrent_weight", 2), int32("position", 1), int32("run_offsets", 1),
-                                   optional(float32("peephole_input", 1)), optional(float32("peephole_forget", 1)),
-                                   optional(float32("peephole_output", 1)), kNoSlot};
+const SlotType kForwardInputs[] = {float32("input", 2),
+                                   float32("input_weight", 2),
+                                   optional(float32("bias", 1)),
+                                   float32("recurrent_weight", 2),
+                                   int32("position", 1),
+                                   int32("run_offsets", 1),
+                                   optional(float32("peephole_input", 1)),
+                                   optional(float32("peephole_forget", 1)),
+                                   optional(float32("peephole_output", 1)),
+                                   kNoSlot};
 const SlotType kForwardOutputs[] = {float32("output", 2), float32("gates", 2), float32("cell", 2), kNoSlot};
-const SlotType kGradientInputs[] = {float32("output_gradient", 2), float32("output", 2), float32("gates", 2),
-                                    float32("cell", 2), float32("input", 2), float32("input_weight", 2),
-                                    optional(float32("bias", 1)), float32("recurrent_weight", 2), int32("position", 1),
-                                    int32("run_offsets", 1), optional(float32("peephole_input", 1)),
-                                    optional(float32("peephole_forget", 1)), optional(float32("peephole_output", 1)), kNoSlot};
-const SlotType kGradientOutputs[] = {float32("input_gradient", 2), float32("input_weight_gradient", 2),
-                                     optional(float32("bias_gradient", 1)), float32("recurrent_weight_gradient", 2),
+const SlotType kGradientInputs[] = {float32("output_gradient", 2),
+                                    float32("output", 2),
+                                    float32("gates", 2),
+                                    float32("cell", 2),
+                                    float32("input", 2),
+                                    float32("input_weight", 2),
+                                    optional(float32("bias", 1)),
+                                    float32("recurrent_weight", 2),
+                                    int32("position", 1),
+                                    int32("run_offsets", 1),
+                                    optional(float32("peephole_input", 1)),
+                                    optional(float32("peephole_forget", 1)),
+                                    optional(float32("peephole_output", 1)),
+                                    kNoSlot};
+const SlotType kGradientOutputs[] = {float32("input_gradient", 2),
+                                     float32("input_weight_gradient", 2),
+                                     optional(float32("bias_gradient", 1)),
+                                     float32("recurrent_weight_gradient", 2),
                                      optional(float32("peephole_input_gradient", 1)),
                                      optional(float32("peephole_forget_gradient", 1)),
-                                     optional(float32("peephole_output_gradient", 1)), kNoSlot};
+                                     optional(float32("peephole_output_gradient", 1)),
+                                     kNoSlot};
 
 }  // namespace
 

@@ -86,14 +86,15 @@ void gradient(const Call& call) {
 
 const SlotType kForwardInputs[] = {float32("input", 2), int32("start", 1), int32("end", 1), kNoSlot};
 const SlotType kForwardOutputs[] = {float32("output", 2), kNoSlot};
-const SlotType kGradientInputs[] = {float32("output_gradient", 2), int32("start", 1), int32("end", 1), float32("input", 2),
-                                    kNoSlot};
+const SlotType kGradientInputs[] = {float32("output_gradient", 2), int32("start", 1), int32("end", 1),
+                                    float32("input", 2), kNoSlot};
 const SlotType kGradientOutputs[] = {float32("input_gradient", 2), kNoSlot};
 
 }  // namespace
 
 extern const Op range_last = {"range_last", kForwardInputs, kForwardOutputs, check_forward, forward};
-extern const Op range_last_gradient = {"range_last_gradient", kGradientInputs, kGradientOutputs, check_gradient, gradient};
+extern const Op range_last_gradient = {"range_last_gradient", kGradientInputs, kGradientOutputs, check_gradient,
+                                       gradient};
 
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

@@ -5,12 +5,13 @@
 // gradient  input_gradient[index[s, c], c] = Σ_s output_gradient[s, c] in sample order, 0 elsewhere.
 //           All outputs are =, alias nothing.
 //
-// Forward: a strip of columns stays in registers while the rows pass. Samples of one run are prefixes of it, so a sample
-// that starts where the one before it does and ends no earlier goes on from that one's maximum.
+// Forward: a strip of columns stays in registers while the rows pass. Samples of one run are prefixes of it, so a
+// sample that starts where the one before it does and ends no earlier goes on from that one's maximum.
 //
-// The gradient is cut between samples whose rows all lie before those of every later one: isolated windows, or the samples
-// of one run. What lies between two cuts is one thread's; a sample whose rows are all new writes them once, by comparing.
-// Where there are too few cuts, the columns are split as well: each element is summed by one thread in sample order.
+// The gradient is cut between samples whose rows all lie before those of every later one: isolated windows, or the
+// samples of one run. What lies between two cuts is one thread's; a sample whose rows are all new writes them once, by
+// comparing. Where there are too few cuts, the columns are split as well: each element is summed by one thread in
+// sample order.
 
 #include "native/ops/row_units.h"
 
@@ -159,7 +160,8 @@ const SlotType kGradientOutputs[] = {float32("input_gradient", 2), kNoSlot};
 }  // namespace
 
 extern const Op range_max = {"range_max", kForwardInputs, kForwardOutputs, check_forward, forward};
-extern const Op range_max_gradient = {"range_max_gradient", kGradientInputs, kGradientOutputs, check_gradient, gradient};
+extern const Op range_max_gradient = {"range_max_gradient", kGradientInputs, kGradientOutputs, check_gradient,
+                                      gradient};
 
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

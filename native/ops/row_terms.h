@@ -3,15 +3,15 @@
 #include "native/ops/operands.h"
 #include "native/simd/vector.h"
 
-// The sparse gradient of a table: terms {ids, rows, offsets?, scale?}, and the places of each distinct id as `sort_rows`
-// gives them. Element j of a term adds scale[j] · rows[r(j)] to row ids[j]; the terms' elements are numbered one term
-// after the other. See "Row terms" in docs/ops.md.
+// The sparse gradient of a table: terms {ids, rows, offsets?, scale?}, and the places of each distinct id as
+// `sort_rows` gives them. Element j of a term adds scale[j] · rows[r(j)] to row ids[j]; the terms' elements are
+// numbered one term after the other. See "Row terms" in docs/ops.md.
 //
-// The sorted elements are cut into chunks of one size, so that a row with most of the batch's ids is not one thread's. A
-// segment within a chunk is summed and applied in one pass; one that crosses from chunk to chunk leaves a part in each,
-// and those are added in order afterwards. Rows lie anywhere: table, state and term rows ahead are prefetched, to the
-// second-level cache. To the first level, for reading or for writing, they took 1.5 times as long (80,000 rows of 256 bytes
-// of two tables of 256 MB, one thread, AVX-512 Xeon: 14 to 20 ms against 9 to 14).
+// The sorted elements are cut into chunks of one size, so that a row with most of the batch's ids is not one thread's.
+// A segment within a chunk is summed and applied in one pass; one that crosses from chunk to chunk leaves a part in
+// each, and those are added in order afterwards. Rows lie anywhere: table, state and term rows ahead are prefetched, to
+// the second-level cache. To the first level, for reading or for writing, they took 1.5 times as long (80,000 rows of
+// 256 bytes of two tables of 256 MB, one thread, AVX-512 Xeon: 14 to 20 ms against 9 to 14).
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -23,20 +23,22 @@ const int64_t kTermsAhead = 24;  // elements whose term row is prefetched
 const int64_t kRowsAhead = 12;   // distinct rows
 
 // Input slots from `order` on, as every *_rows op has them.
-#define SHORTLIST_ROW_TERM_SLOTS                                                                            \
+#define SHORTLIST_ROW_TERM_SLOTS                                                                              \
   int32("order", 1), int32("rows", 1), int32("segments", 1), int32("count", 0), list(int32("ids", kAnyRank)), \
-      list(float32("term_rows", kAnyRank)), optional(list(int32("term_offsets", 1))), optional(list(float32("term_scale", kAnyRank)))
+      list(float32("term_rows", kAnyRank)), optional(list(int32("term_offsets", 1))),                         \
+      optional(list(float32("term_scale", kAnyRank)))
 enum RowSlot { kOrder, kRows, kSegments, kCount, kIds, kTermRows, kTermOffsets, kTermScale, kRowSlots };
 
-// One term. Row r of `rows` read as [elements / width, width] starts at `rows + r / per_row · stride + r % per_row · width`.
+// One term. Row r of `rows` read as [elements / width, width] starts at `rows + r / per_row · stride + r % per_row ·
+// width`.
 struct Term {
-  int64_t end;           // one past its last element, in the numbering of all terms
+  int64_t end;  // one past its last element, in the numbering of all terms
   const float* rows;
   int64_t stride;
   int64_t per_row;
-  uint32_t ids_per_row;  // without offsets
-  const int32_t* row_of; // with offsets: r(j)
-  const float* scale;    // or nullptr
+  uint32_t ids_per_row;   // without offsets
+  const int32_t* row_of;  // with offsets: r(j)
+  const float* scale;     // or nullptr
 };
 
 struct RowTerms {
@@ -63,7 +65,8 @@ void check_row_terms(const Call& call, int first, const Tensor& table) {
   for (; letters[terms] != 0; ++terms) {
     const char letter = letters[terms];
     expect(call, terms < kMostTerms, "at most 16 terms");
-    expect(call, letter == 'p' || letter == 's' || letter == 'o' || letter == 'b', "terms of the letters p, o, s and b");
+    expect(call, letter == 'p' || letter == 's' || letter == 'o' || letter == 'b',
+           "terms of the letters p, o, s and b");
     expect(call, terms < slots[kIds].count && terms < slots[kTermRows].count, "ids and term_rows for each term");
     const Tensor& id = slots[kIds].tensors[terms];
     const Tensor& rows = slots[kTermRows].tensors[terms];
@@ -87,11 +90,13 @@ void check_row_terms(const Call& call, int first, const Tensor& table) {
     check_ids(call, id, table.rows);
     ids += n;
   }
-  expect(call, terms == slots[kIds].count && terms == slots[kTermRows].count && offsets == slots[kTermOffsets].count &&
-                   scales == slots[kTermScale].count,
+  expect(call,
+         terms == slots[kIds].count && terms == slots[kTermRows].count && offsets == slots[kTermOffsets].count &&
+             scales == slots[kTermScale].count,
          "as many operands as `terms` says");
-  expect(call, is_shape(slots[kOrder].tensors[0], ids, 1) && is_shape(slots[kRows].tensors[0], ids, 1) &&
-                   is_shape(slots[kSegments].tensors[0], ids + 1, 1),
+  expect(call,
+         is_shape(slots[kOrder].tensors[0], ids, 1) && is_shape(slots[kRows].tensors[0], ids, 1) &&
+             is_shape(slots[kSegments].tensors[0], ids + 1, 1),
          "order, rows and segments of these ids");
   check_sorted(call, slots[kIds], slots + kOrder);
 }
@@ -138,10 +143,12 @@ SHORTLIST_INLINE void find_sources(const RowTerms& all, int64_t begin, int64_t e
     while (element >= all.term[t].end) ++t;
     const Term& term = all.term[t];
     const int64_t j = element - (t > 0 ? all.term[t - 1].end : 0);
-    const int64_t r = term.row_of ? term.row_of[j]
-                                  : term.ids_per_row == 1 ? j : static_cast<uint32_t>(j) / term.ids_per_row;
-    sources->row[p - begin] = term.per_row == 1 ? term.rows + r * term.stride
-                                                : term.rows + r / term.per_row * term.stride + r % term.per_row * all.width;
+    const int64_t r = term.row_of             ? term.row_of[j]
+                      : term.ids_per_row == 1 ? j
+                                              : static_cast<uint32_t>(j) / term.ids_per_row;
+    sources->row[p - begin] = term.per_row == 1
+                                  ? term.rows + r * term.stride
+                                  : term.rows + r / term.per_row * term.stride + r % term.per_row * all.width;
     sources->scale[p - begin] = term.scale ? term.scale[j] : 1.0f;
   }
 }
@@ -179,8 +186,8 @@ SHORTLIST_INLINE void prefetch_tables(const Tensor* const (&tables)[count], int6
   for (const Tensor* table : tables) prefetch_row(table->row(row), table->columns);
 }
 
-// Calls update(row, gradient) for every distinct row, on all threads. `tables` are the parameter and what else has a row
-// of its width for each of its rows.
+// Calls update(row, gradient) for every distinct row, on all threads. `tables` are the parameter and what else has a
+// row of its width for each of its rows.
 template <int count, class Update>
 SHORTLIST_INLINE void for_each_row(const Call& call, int first, const Tensor* const (&tables)[count],
                                    const Update& update) {
@@ -204,7 +211,7 @@ SHORTLIST_INLINE void for_each_row(const Call& call, int first, const Tensor* co
         prefetch_tables(tables, all.rows[i + kRowsAhead]);
       }
       const int64_t from = all.segments[i], to = all.segments[i + 1];
-      const bool is_head = from < begin, goes_on = to > end;
+      const bool is_head = from<begin, goes_on = to> end;
       sum_sources(sources, is_head ? 0 : from - begin, (goes_on ? end : to) - begin, end - begin, width,
                   is_head ? heads + chunk * padded : sum);
       if (!is_head && goes_on) crossing[chunk] = static_cast<int32_t>(i);

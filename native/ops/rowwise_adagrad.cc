@@ -26,16 +26,18 @@ void update(const Call& call) {
   const int64_t width = parameter.columns;
   for_each_row(call, kFirstRowSlot, {&parameter}, [&](int64_t row, const float* gradient) {
     vf squares = vf{};
-    for_each_vector_in(width, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
-      const vf g = load_upto(gradient + c, left);
-      squares = madd(g, g, squares);
-    });
+    for_each_vector_in(
+        width, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
+          const vf g = load_upto(gradient + c, left);
+          squares = madd(g, g, squares);
+        });
     accumulator[row] += sum_of_lanes(squares) / static_cast<float>(width);
     const vf root = square_root(splat(accumulator[row])) + epsilon;
     float* const p = parameter.row(row);
-    for_each_vector_in(width, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
-      store_upto(p + c, load_upto(p + c, left) - rate * load_upto(gradient + c, left) / root, left);
-    });
+    for_each_vector_in(
+        width, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
+          store_upto(p + c, load_upto(p + c, left) - rate * load_upto(gradient + c, left) / root, left);
+        });
   });
 }
 

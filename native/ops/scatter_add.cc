@@ -31,13 +31,15 @@ void scatter(const Call& call) {
   }
   for_each_row(call, kFirstRowSlot, {&output}, [&](int64_t row, const float* sum) {
     float* const to = output.row(row);
-    for_each_vector_in(output.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
-      store_upto(to + c, load_upto(to + c, left) + load_upto(sum + c, left), left);
-    });
+    for_each_vector_in(
+        output.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
+          store_upto(to + c, load_upto(to + c, left) + load_upto(sum + c, left), left);
+        });
   });
 }
 
-const SlotType kInputs[] = {float32("table", kAnyRank), optional(float32("base", kAnyRank)), SHORTLIST_ROW_TERM_SLOTS, kNoSlot};
+const SlotType kInputs[] = {float32("table", kAnyRank), optional(float32("base", kAnyRank)), SHORTLIST_ROW_TERM_SLOTS,
+                            kNoSlot};
 const SlotType kOutputs[] = {float32("output", kAnyRank), kNoSlot};
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include "native/simd/math.h"
 
 // Scores w·u + b of all items for all samples, a tile at a time, for the ops that scan the items (softmax, top_n,
-// target_rank). A tile is [items, samples]: the rows of the weight are read where they lie, once for a block of samples,
-// the users are packed once, and every pass over a tile works on a vector of samples, one lane a sample.
+// target_rank). A tile is [items, samples]: the rows of the weight are read where they lie, once for a block of
+// samples, the users are packed once, and every pass over a tile works on a vector of samples, one lane a sample.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -19,10 +19,10 @@ const float kLowest = -3.40282347e38f;
 struct Scorer {
   PackedMatrix users;  // userᵀ [width, samples]
   Tensor weight;
-  const float* bias;   // [items] or nullptr
+  const float* bias;  // [items] or nullptr
 
-  // Scores of items [first, first + items) for samples from `first_sample`, a multiple of kTileColumns, on. Columns past
-  // the last sample, up to a whole vector, hold scores of a user of zeros, or 0.
+  // Scores of items [first, first + items) for samples from `first_sample`, a multiple of kTileColumns, on. Columns
+  // past the last sample, up to a whole vector, hold scores of a user of zeros, or 0.
   SHORTLIST_INLINE void tile(int64_t first, int64_t items, int64_t first_sample, int64_t samples, float* to,
                              int64_t stride) const {
     if (samples <= kFewColumns) {
@@ -31,8 +31,8 @@ struct Scorer {
     }
     Epilogue epilogue;
     epilogue.row_bias = bias ? bias + first : nullptr;
-    multiply_packed(items, first_sample, round_up(samples, kTileColumns), {weight.row(first), weight.stride, 1}, users, to,
-                    stride, epilogue);
+    multiply_packed(items, first_sample, round_up(samples, kTileColumns), {weight.row(first), weight.stride, 1}, users,
+                    to, stride, epilogue);
   }
 
   // The score of one item for one sample: the same bits as in a tile.
@@ -106,7 +106,9 @@ SHORTLIST_INLINE Stripes stripes_of(int64_t first, int64_t items, int64_t most) 
   return {first, items, per_stripe * kItemsPerTile, (tiles + per_stripe - 1) / per_stripe};
 }
 
-SHORTLIST_INLINE int64_t skipped_rows(const Call& call) { return static_cast<int64_t>(number_attribute(call, "skip_rows")); }
+SHORTLIST_INLINE int64_t skipped_rows(const Call& call) {
+  return static_cast<int64_t>(number_attribute(call, "skip_rows"));
+}
 
 SHORTLIST_INLINE void check_scores(const Call& call, const Tensor& user, const Tensor& weight, const Slot& bias) {
   expect(call, weight.columns == user.columns, "weight as wide as user");

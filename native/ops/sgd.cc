@@ -38,15 +38,16 @@ void rows(const Call& call) {
   const vf rate = splat(call.input(kRowsLearningRate).f32()[0]);
   for_each_row(call, kFirstRowSlot, {&parameter}, [&](int64_t row, const float* gradient) {
     float* const p = parameter.row(row);
-    for_each_vector_in(parameter.columns, [&](int64_t c, int64_t left) __attribute__((always_inline)) {
-      update(p + c, gradient + c, rate, left);
-    });
+    for_each_vector_in(
+        parameter.columns, [&](int64_t c, int64_t left)
+                               __attribute__((always_inline)) { update(p + c, gradient + c, rate, left); });
   });
 }
 
-const SlotType kDenseInputs[] = {float32("parameter", kAnyRank), float32("gradient", kAnyRank), float32("learning_rate", 0),
-                                 kNoSlot};
-const SlotType kRowsInputs[] = {float32("parameter", kAnyRank), SHORTLIST_ROW_TERM_SLOTS, float32("learning_rate", 0), kNoSlot};
+const SlotType kDenseInputs[] = {float32("parameter", kAnyRank), float32("gradient", kAnyRank),
+                                 float32("learning_rate", 0), kNoSlot};
+const SlotType kRowsInputs[] = {float32("parameter", kAnyRank), SHORTLIST_ROW_TERM_SLOTS, float32("learning_rate", 0),
+                                kNoSlot};
 const SlotType kOutputs[] = {float32("parameter", kAnyRank), kNoSlot};
 
 }  // namespace

@@ -1,12 +1,13 @@
 // Exact cross-entropy over all items from skip_rows on; scores x = w·u + b are never materialised.
 //
 // forward   log_partition[s] = log Σ_i exp(x[s, i]);  loss[s] = log_partition[s] − x[s, target[s]]
-// gradient  e[s, i] = loss_gradient[s] · (exp(x[s, i] − log_partition[s]) − [i = target[s]]);  user_gradient = e·weight,
+// gradient  e[s, i] = loss_gradient[s] · (exp(x[s, i] − log_partition[s]) − [i = target[s]]);  user_gradient =
+// e·weight,
 //           weight_gradient = eᵀ·user, bias_gradient[i] = Σ_s e[s, i]; rows before skip_rows gain 0.
 //           All outputs are =, alias nothing.
 //
-// Both run over tiles of [items, samples] (scores.h). The items are cut into stripes, by their number alone, and a stripe
-// is worked on by one thread; what the stripes give to a sample is summed in their order.
+// Both run over tiles of [items, samples] (scores.h). The items are cut into stripes, by their number alone, and a
+// stripe is worked on by one thread; what the stripes give to a sample is summed in their order.
 
 #include "native/ops/scores.h"
 
@@ -115,7 +116,8 @@ void gradient(const Call& call) {
   const int64_t padded = round_up(most, kTileColumns);
   const int64_t item_elements = round_up(packed_elements(kItemsPerTile, width), 16);
   const int64_t tile_elements = kItemsPerTile * padded;
-  const int64_t own_elements = round_up(tile_elements + item_elements, 16), partial_elements = round_up(most * width, 16);
+  const int64_t own_elements = round_up(tile_elements + item_elements, 16),
+                partial_elements = round_up(most * width, 16);
   float* buffers = float_scratch(call, worker_count(call) * own_elements);
   float* partials = float_scratch(call, stripes.count * partial_elements);
   float* log_partition = float_scratch(call, padded + kLanes);
@@ -132,7 +134,9 @@ void gradient(const Call& call) {
     }
     const PackedMatrix users = {packed_users, samples, width};
     pack(call, users, {all_users.row(slab), all_users.stride, 1});
-    const Scorer scorer = {{packed_user_columns, width, samples}, weight, call.has(kGradientBias) ? call.input(kGradientBias).f32() : nullptr};
+    const Scorer scorer = {{packed_user_columns, width, samples},
+                           weight,
+                           call.has(kGradientBias) ? call.input(kGradientBias).f32() : nullptr};
     pack(call, scorer.users, {all_users.row(slab), 1, all_users.stride});
     parallel(call, stripes.count, [&](int64_t stripe) {
       float* const tile = buffers + this_worker() * own_elements;
@@ -150,7 +154,8 @@ void gradient(const Call& call) {
         Epilogue to_weight, to_user;
         to_weight.accumulate = slab > 0;
         to_user.accumulate = i > stripes.begin(stripe);
-        multiply_packed(items, 0, width, {tile, padded, 1}, users, weight_gradient.row(i), weight_gradient.stride, to_weight);
+        multiply_packed(items, 0, width, {tile, padded, 1}, users, weight_gradient.row(i), weight_gradient.stride,
+                        to_weight);
         const PackedMatrix own_rows = {packed_items, items, width};
         pack(own_rows, {weight.row(i), weight.stride, 1});
         multiply_packed(samples, 0, width, {tile, 1, padded}, own_rows, partial, width, to_user);
@@ -169,11 +174,16 @@ void gradient(const Call& call) {
   }
 }
 
-const SlotType kForwardInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)), int32("target", 1),
-                                   kNoSlot};
+const SlotType kForwardInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)),
+                                   int32("target", 1), kNoSlot};
 const SlotType kForwardOutputs[] = {float32("loss", 1), float32("log_partition", 1), kNoSlot};
-const SlotType kGradientInputs[] = {float32("loss_gradient", 1), float32("log_partition", 1), float32("user", 2),
-                                    float32("weight", 2), optional(float32("bias", 1)), int32("target", 1), kNoSlot};
+const SlotType kGradientInputs[] = {float32("loss_gradient", 1),
+                                    float32("log_partition", 1),
+                                    float32("user", 2),
+                                    float32("weight", 2),
+                                    optional(float32("bias", 1)),
+                                    int32("target", 1),
+                                    kNoSlot};
 const SlotType kGradientOutputs[] = {float32("user_gradient", 2), float32("weight_gradient", 2),
                                      optional(float32("bias_gradient", 1)), kNoSlot};
 

@@ -1,13 +1,13 @@
 // The rows that a batch touches, each with the places of its ids: the order in which sparse gradients are summed.
 //
-// The concatenation of all ids (N in all, read flat) is sorted stably. rows[0 … count) are the distinct ids, rising; ids
-// equal to rows[i] stand at order[segments[i] … segments[i + 1]) of the concatenation, in rising order. Elements of rows
-// past count are 0, of segments N. All outputs are =, alias nothing.
+// The concatenation of all ids (N in all, read flat) is sorted stably. rows[0 … count) are the distinct ids, rising;
+// ids equal to rows[i] stand at order[segments[i] … segments[i + 1]) of the concatenation, in rising order. Elements of
+// rows past count are 0, of segments N. All outputs are =, alias nothing.
 //
-// A least-significant-digit radix sort of (id, place): the bits of the largest id in passes of one size, at most 11 bits
-// each (two passes up to four million rows, one up to 2048). The ids are cut into chunks by their number alone; every
-// chunk counts its digits, and then knows where its ids go: behind those of the chunks before it. The last pass writes
-// `order`; then each chunk, from the first run that begins in it on, writes its rows and segments.
+// A least-significant-digit radix sort of (id, place): the bits of the largest id in passes of one size, at most 11
+// bits each (two passes up to four million rows, one up to 2048). The ids are cut into chunks by their number alone;
+// every chunk counts its digits, and then knows where its ids go: behind those of the chunks before it. The last pass
+// writes `order`; then each chunk, from the first run that begins in it on, writes its rows and segments.
 
 #include "native/ops/operands.h"
 
@@ -51,7 +51,8 @@ void promise_sorted(const Call& call, int64_t count) {
 void check_sort(const Call& call) {
   const int64_t count = id_count(call);
   expect(call, count < (int64_t{1} << 31), "fewer than 2³¹ ids");
-  expect(call, is_shape(call.output(kOrder), count, 1) && is_shape(call.output(kRows), count, 1), "order and rows [ids]");
+  expect(call, is_shape(call.output(kOrder), count, 1) && is_shape(call.output(kRows), count, 1),
+         "order and rows [ids]");
   expect(call, is_shape(call.output(kSegments), count + 1, 1), "segments [ids + 1]");
   promise_sorted(call, count);
 }
@@ -86,7 +87,8 @@ struct Sort {
   SHORTLIST_INLINE void pass(int shift, int bits, const Id& id, const Put& put) const {
     const int64_t digits = int64_t{1} << bits;
     const uint32_t mask = static_cast<uint32_t>(digits - 1);
-    uint32_t* next = static_cast<uint32_t*>(scratch(call, (chunks + 1) * digits));  // [chunks, digits], then a row of sums
+    uint32_t* next =
+        static_cast<uint32_t*>(scratch(call, (chunks + 1) * digits));  // [chunks, digits], then a row of sums
     uint32_t* sums = next + chunks * digits;
     for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
       uint32_t* count = next + k * digits;
@@ -130,24 +132,30 @@ void sort(const Call& call) {
   int32_t* order = call.output(kOrder).i32();
   uint32_t* sorted = static_cast<uint32_t*>(scratch(call, n));
   if (passes == 1) {
-    sort.pass(0, bits, [=](int64_t i) { return ids[i]; }, [=](int64_t i, uint32_t to) {
-      sorted[to] = ids[i];
-      order[to] = static_cast<int32_t>(i);
-    });
+    sort.pass(
+        0, bits, [=](int64_t i) { return ids[i]; },
+        [=](int64_t i, uint32_t to) {
+          sorted[to] = ids[i];
+          order[to] = static_cast<int32_t>(i);
+        });
   } else {
     Entry* from = static_cast<Entry*>(scratch(call, 2 * n));
-    sort.pass(0, bits, [=](int64_t i) { return ids[i]; }, [=](int64_t i, uint32_t to) {
-      from[to] = {ids[i], static_cast<uint32_t>(i)};
-    });
+    sort.pass(
+        0, bits, [=](int64_t i) { return ids[i]; },
+        [=](int64_t i, uint32_t to) {
+          from[to] = {ids[i], static_cast<uint32_t>(i)};
+        });
     if (passes == 3) {
       Entry* middle = static_cast<Entry*>(scratch(call, 2 * n));
-      sort.pass(bits, bits, [=](int64_t i) { return from[i].id; }, [=](int64_t i, uint32_t to) { middle[to] = from[i]; });
+      sort.pass(
+          bits, bits, [=](int64_t i) { return from[i].id; }, [=](int64_t i, uint32_t to) { middle[to] = from[i]; });
       from = middle;
     }
-    sort.pass((passes - 1) * bits, bits, [=](int64_t i) { return from[i].id; }, [=](int64_t i, uint32_t to) {
-      sorted[to] = from[i].id;
-      order[to] = static_cast<int32_t>(from[i].place);
-    });
+    sort.pass((passes - 1) * bits, bits, [=](int64_t i) { return from[i].id; },
+              [=](int64_t i, uint32_t to) {
+                sorted[to] = from[i].id;
+                order[to] = static_cast<int32_t>(from[i].place);
+              });
   }
 
   int32_t* rows = call.output(kRows).i32();

@@ -8,17 +8,13 @@ namespace {
 
 void check_forward(const Call&) {}
 
-void forward(const Call& call) {
-  call.output(0).f32()[0] = static_cast<float>(total(call.input(0)));
-}
+void forward(const Call& call) { call.output(0).f32()[0] = static_cast<float>(total(call.input(0))); }
 
 void check_gradient(const Call& call) {
   expect(call, same_shape(call.output(0), call.input(1)), "input_gradient of input's shape");
 }
 
-void gradient(const Call& call) {
-  fill_with(call.output(0), call.input(0).f32()[0]);
-}
+void gradient(const Call& call) { fill_with(call.output(0), call.input(0).f32()[0]); }
 
 const SlotType kForwardInputs[] = {float32("input", kAnyRank), kNoSlot};
 const SlotType kForwardOutputs[] = {float32("output", 0), kNoSlot};

@@ -1,12 +1,12 @@
 // The rank of each sample's target among all items by w·u + b:
 //
-// rank[s] = 1 + (candidates with a higher score) + ½ (other candidates with an equal one), +∞ where target < skip_rows or the
-// target's own score is not finite. A candidate whose score is NaN counts as higher, so that such numbers never make a rank
-// better. Candidates are the rows from skip_rows on without the sample's excluded items; the target is never excluded.
-// rank is =, aliases nothing.
+// rank[s] = 1 + (candidates with a higher score) + ½ (other candidates with an equal one), +∞ where target < skip_rows
+// or the target's own score is not finite. A candidate whose score is NaN counts as higher, so that such numbers never
+// make a rank better. Candidates are the rows from skip_rows on without the sample's excluded items; the target is
+// never excluded. rank is =, aliases nothing.
 //
-// Scores are counted a tile at a time, a vector of samples at once (scores.h). Equality is exact: the target's own score,
-// computed first, has the same bits as in its tile (gemm.h).
+// Scores are counted a tile at a time, a vector of samples at once (scores.h). Equality is exact: the target's own
+// score, computed first, has the same bits as in its tile (gemm.h).
 
 #include "native/ops/excluded.h"
 #include "native/ops/scores.h"
@@ -86,8 +86,13 @@ void find_rank(const Call& call) {
   });
 }
 
-const SlotType kInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)), int32("excluded", 1),
-                            int32("excluded_offsets", 1), int32("target", 1), kNoSlot};
+const SlotType kInputs[] = {float32("user", 2),
+                            float32("weight", 2),
+                            optional(float32("bias", 1)),
+                            int32("excluded", 1),
+                            int32("excluded_offsets", 1),
+                            int32("target", 1),
+                            kNoSlot};
 const SlotType kOutputs[] = {float32("rank", 1), kNoSlot};
 
 }  // namespace

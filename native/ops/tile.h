@@ -5,18 +5,20 @@
 
 // The inner loop of every product: a register tile of rows × vectors of sums.
 //
-// What counts in it is instructions. With the core to itself a tile does as many multiply-adds as there are units for them,
-// whatever else it does; but where another program runs on the core's other half, each gets half of the instructions that
-// can start in a cycle: 3 of 6, which is 42 in the 14 cycles that 28 multiply-adds of AVX-512 take. So most elements are
-// multiplied from memory without being loaded, and steps go by four, at addresses that need no arithmetic: a step of
-// 14 × 2 vectors takes 40 instructions, 36 from a packed strip. At 52, as a plain loop has it, a tile runs at 0.8 of that
-// speed beside a busy neighbour, and as fast alone. (Emerald Rapids, L1-resident operands.)
+// What counts in it is instructions. With the core to itself a tile does as many multiply-adds as there are units for
+// them, whatever else it does; but where another program runs on the core's other half, each gets half of the
+// instructions that can start in a cycle: 3 of 6, which is 42 in the 14 cycles that 28 multiply-adds of AVX-512 take.
+// So most elements are multiplied from memory without being loaded, and steps go by four, at addresses that need no
+// arithmetic: a step of 14 × 2 vectors takes 40 instructions, 36 from a packed strip. At 52, as a plain loop has it, a
+// tile runs at 0.8 of that speed beside a busy neighbour, and as fast alone. (Emerald Rapids, L1-resident operands.)
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-SHORTLIST_INLINE constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+SHORTLIST_INLINE constexpr int64_t round_up(int64_t n, int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 // The tile of a matrix product, kTileRows × kTileColumns sums: as many as the registers hold.
 #if defined(__AVX512F__)
@@ -45,7 +47,8 @@ SHORTLIST_INLINE void for_each_vector(const Body& body) {
   }
 }
 
-// Elements are numbers, or with kDots pairs of them. (Further lambdas in the loop below would leave its sums in memory: GCC 12.)
+// Elements are numbers, or with kDots pairs of them. (Further lambdas in the loop below would leave its sums in memory:
+// GCC 12.)
 template <bool kDots>
 SHORTLIST_INLINE vf splat_element(const float* element) {
   return kDots ? splat_pair(element) : splat(*element);
@@ -61,8 +64,8 @@ SHORTLIST_INLINE void add_elements(vf& c, Element a, vf b) {
   }
 }
 
-// sums[i][j] += Σ a(i, p) · b(p, j), p rising from 0 to k − 1; vector j of step p is at b + p·b_stride + j·kLanes. With kDots
-// an element is a pair of numbers in bfloat16 (vector.h), and a · b their dot product.
+// sums[i][j] += Σ a(i, p) · b(p, j), p rising from 0 to k − 1; vector j of step p is at b + p·b_stride + j·kLanes. With
+// kDots an element is a pair of numbers in bfloat16 (vector.h), and a · b their dot product.
 //
 // An empty asm hides a value from GCC 12, which would otherwise keep more sums of addresses than there are registers.
 template <int kRows, int kVectors, Layout kLayout, bool kDots = false>

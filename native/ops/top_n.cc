@@ -2,12 +2,12 @@
 // excluded items and rows before skip_rows; −1 and −∞ where there are too few. log_partition[s] = log Σ exp(score) over
 // all rows from skip_rows on. All outputs are =, alias nothing. A NaN score is never listed.
 //
-// Scores come in tiles of [items, samples] (scores.h). Each sample collects what beats its threshold, and where its list
-// is full, keeps the best `top` of it and raises the threshold to the last of them; a vector of samples is compared with
-// its thresholds at once, and almost always none is beaten. (A heap in place of the list took three times as long: 48
-// against 15 ms for 16 samples, 200,000 items and top 200.) Few samples share their items in stripes, many are worked on
-// block by block. The order of candidates is total, so the cut does not show in the result; log_partition's sum is taken
-// stripe by stripe, and stripes depend on the numbers of items and samples alone.
+// Scores come in tiles of [items, samples] (scores.h). Each sample collects what beats its threshold, and where its
+// list is full, keeps the best `top` of it and raises the threshold to the last of them; a vector of samples is
+// compared with its thresholds at once, and almost always none is beaten. (A heap in place of the list took three times
+// as long: 48 against 15 ms for 16 samples, 200,000 items and top 200.) Few samples share their items in stripes, many
+// are worked on block by block. The order of candidates is total, so the cut does not show in the result;
+// log_partition's sum is taken stripe by stripe, and stripes depend on the numbers of items and samples alone.
 
 #include <string.h>
 
@@ -19,7 +19,8 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kWantedChunks = 32;
-const int64_t kTilesPerStripe = 16;  // at least, and so many items for each of `top`: a stripe begins without a threshold
+const int64_t kTilesPerStripe =
+    16;  // at least, and so many items for each of `top`: a stripe begins without a threshold
 const int64_t kItemsPerTop = 64;
 
 enum Input { kUser, kWeight, kBias, kExcluded, kExcludedOffsets };
@@ -86,11 +87,12 @@ void select_best(uint64_t* keys, int64_t count, int64_t top) {
 
 // What the samples of a tile's columns have collected.
 struct Selection {
-  uint64_t* keys;     // [samples of the tile, capacity]
+  uint64_t* keys;  // [samples of the tile, capacity]
   int64_t top;
   int64_t capacity;
   int64_t size[kSamplesPerTile];
-  // A score enters where it is not ≤ its threshold: NaN lets all in (nothing was left out yet), +∞ none (no such sample).
+  // A score enters where it is not ≤ its threshold: NaN lets all in (nothing was left out yet), +∞ none (no such
+  // sample).
   float threshold[kSamplesPerTile];
 
   SHORTLIST_INLINE void start(int64_t samples) {
@@ -172,7 +174,8 @@ void find_top(const Call& call) {
       sum[place + c] = partition.sum[c];
       if (top > 0) selection.prune(c);
       sizes[place + c] = static_cast<int32_t>(selection.size[c]);
-      memcpy(best + (place + c) * top, selection.keys + c * capacity, sizeof(uint64_t) * static_cast<size_t>(selection.size[c]));
+      memcpy(best + (place + c) * top, selection.keys + c * capacity,
+             sizeof(uint64_t) * static_cast<size_t>(selection.size[c]));
     }
   });
   parallel_blocks(call, samples, 4, [&](int64_t begin, int64_t end) {
@@ -199,8 +202,8 @@ void find_top(const Call& call) {
   });
 }
 
-const SlotType kInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)), int32("excluded", 1),
-                            int32("excluded_offsets", 1), kNoSlot};
+const SlotType kInputs[] = {float32("user", 2),   float32("weight", 2),         optional(float32("bias", 1)),
+                            int32("excluded", 1), int32("excluded_offsets", 1), kNoSlot};
 const SlotType kOutputs[] = {int32("items", 2), float32("score", 2), float32("log_partition", 1), kNoSlot};
 
 }  // namespace

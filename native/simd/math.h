@@ -24,8 +24,8 @@ constexpr float kSigmoidUlp = 2.5f;
 constexpr float kSoftplusUlp = 2.0f;
 constexpr float kHyperbolicTangentUlp = 5.9f;
 
-// eˣ = 2ⁿ·eʳ with n = round(x / ln 2) and |r| ≤ ln 2 / 2, eʳ by a polynomial of degree 7 (Cephes expf); −104 ≤ x ≤ 89, or
-// |x| ≤ 87 where 2ⁿ is to be kNormal.
+// eˣ = 2ⁿ·eʳ with n = round(x / ln 2) and |r| ≤ ln 2 / 2, eʳ by a polynomial of degree 7 (Cephes expf); −104 ≤ x ≤ 89,
+// or |x| ≤ 87 where 2ⁿ is to be kNormal.
 template <bool kNormal = false>
 SHORTLIST_INLINE vf exponential_in_range(vf x) {
   // Adding 1.5·2²³ leaves the rounded quotient in the low bits.
@@ -43,7 +43,8 @@ SHORTLIST_INLINE vf exponential_in_range(vf x) {
 #if defined(__AVX512F__)
   return scale_by_power(p, n);
 #else
-  if (kNormal) return p * bits(wrapping_sum(bits(shifted) << 23, splat(0x3f800000)));  // of NaN, `shifted` holds any bits
+  if (kNormal)
+    return p * bits(wrapping_sum(bits(shifted) << 23, splat(0x3f800000)));  // of NaN, `shifted` holds any bits
   // 2ⁿ in two factors, so that n from −150 to 128 neither overflows nor loses denormals.
   const vi exponent = bits(shifted) - 0x4b400000;
   const vi half = exponent >> 1;
@@ -57,7 +58,8 @@ SHORTLIST_INLINE vf exponential(vf x) { return exponential_in_range(larger(splat
 SHORTLIST_INLINE vf logarithm(vf x) {
   const vi tiny = x < 1.17549435e-38f;
   const vf scaled = tiny ? x * 8388608.0f : x;
-  // The exponent, with the mantissa's range moved to √½ … √2. Below 0 the differences wrap around (the result is NaN there).
+  // The exponent, with the mantissa's range moved to √½ … √2. Below 0 the differences wrap around (the result is NaN
+  // there).
   const vi shift = wrapping_difference(bits(scaled), splat(0x3f3504f3)) >> 23;
   const vf f = bits(wrapping_difference(bits(scaled), shift << 23)) - 1.0f;
   const vf e = to_float(shift) - (tiny ? splat(23.0f) : splat(0.0f));
@@ -94,13 +96,11 @@ SHORTLIST_INLINE vf sigmoid(vf x) {
 }
 
 // log(1 + eˣ) = −log σ(−x), without overflow.
-SHORTLIST_INLINE vf softplus(vf x) {
-  return larger(splat(0.0f), x) + logarithm_1p(exponential(-magnitude(x)));
-}
+SHORTLIST_INLINE vf softplus(vf x) { return larger(splat(0.0f), x) + logarithm_1p(exponential(-magnitude(x))); }
 
-// x·P(x²)/Q(x²) with P and Q of degree 4 in x², fitted to the least largest relative error over |x| ≤ 9.01 (2·10⁻⁸ before
-// rounding). Past that the quotient exceeds 1, at 9.5 by more than rounding can lose: so the result is ±1 from there on. Half as
-// many instructions as by way of eˣ, and as exact near 0 as elsewhere.
+// x·P(x²)/Q(x²) with P and Q of degree 4 in x², fitted to the least largest relative error over |x| ≤ 9.01 (2·10⁻⁸
+// before rounding). Past that the quotient exceeds 1, at 9.5 by more than rounding can lose: so the result is ±1 from
+// there on. Half as many instructions as by way of eˣ, and as exact near 0 as elsewhere.
 SHORTLIST_INLINE vf hyperbolic_tangent(vf x) {
   x = larger(splat(-9.5f), smaller(splat(9.5f), x));
   const vf square = x * x;

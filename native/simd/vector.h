@@ -125,9 +125,9 @@ struct Fixed {
 // Vectors of columns that a kernel keeps in registers at a time.
 constexpr int kStripVectors = kLanes == 16 ? 4 : 8;
 
-// Calls body(Fixed<vectors>, column, left) for strips of columns [first, last), from left to right, each with the most of
-// 8 (of 16 lanes 4), 4, 2 or 1 vectors that fit. Vectors are whole but for the last, where it is a strip of its own: of that
-// only `left` columns are there if left < kLanes.
+// Calls body(Fixed<vectors>, column, left) for strips of columns [first, last), from left to right, each with the most
+// of 8 (of 16 lanes 4), 4, 2 or 1 vectors that fit. Vectors are whole but for the last, where it is a strip of its own:
+// of that only `left` columns are there if left < kLanes.
 template <class Body>
 SHORTLIST_INLINE void for_each_strip(int64_t first, int64_t last, const Body& body) {
   int64_t c = first;
@@ -157,20 +157,21 @@ SHORTLIST_INLINE void store_strip(float* to, int i, vf x, int64_t left) {
   }
 }
 
-// Calls body(column, left) for each vector of columns [0, width), from left to right; strips of several are unrolled. Give it
-// an always_inline body: for those `left` is then known while compiling.
+// Calls body(column, left) for each vector of columns [0, width), from left to right; strips of several are unrolled.
+// Give it an always_inline body: for those `left` is then known while compiling.
 template <class Body>
 SHORTLIST_INLINE void for_each_vector_in(int64_t width, const Body& body) {
-  for_each_strip(0, width, [&](auto vectors, int64_t c, int64_t left) __attribute__((always_inline)) {
-    const int n = decltype(vectors)::value;
+  for_each_strip(
+      0, width, [&](auto vectors, int64_t c, int64_t left) __attribute__((always_inline)) {
+        const int n = decltype(vectors)::value;
 #pragma GCC unroll 8
-    for (int i = 0; i < n; ++i) body(c + i * kLanes, n > 1 ? kLanes : left);
-  });
+        for (int i = 0; i < n; ++i) body(c + i * kLanes, n > 1 ? kLanes : left);
+      });
 }
 
 // Asks for row elements [0, width) before they are read, from caches that hold more than the nearest: random rows of a
-// large table come faster so (AVX-512 Xeon, 256-byte rows of 256 MB, two threads: 23 GB/s against 18). Four lines a turn:
-// a loop that turns for each line made the mean of such rows 1.2 times as slow (AVX2, EPYC Genoa).
+// large table come faster so (AVX-512 Xeon, 256-byte rows of 256 MB, two threads: 23 GB/s against 18). Four lines a
+// turn: a loop that turns for each line made the mean of such rows 1.2 times as slow (AVX2, EPYC Genoa).
 SHORTLIST_INLINE void prefetch_row(const float* row, int64_t width) {
   int64_t c = 0;
   for (; c + 64 <= width; c += 64) {
@@ -204,7 +205,8 @@ SHORTLIST_INLINE void add_product(vf& c, vf a, vf b) {
 #endif
 }
 
-// The same for one element a, which AVX-512 multiplies from where it lies: no instruction loads it into a register first.
+// The same for one element a, which AVX-512 multiplies from where it lies: no instruction loads it into a register
+// first.
 SHORTLIST_INLINE void add_product(vf& c, const float* a, vf b) {
 #if defined(__AVX512F__)
   asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*a));
@@ -309,7 +311,8 @@ SHORTLIST_INLINE void store_bf16_upto(float* row, int64_t column, vf x, int64_t 
   if (count >= kLanes) {
     __builtin_memcpy(to, &rounded, sizeof rounded);
   } else {
-    for (int64_t i = 0; i < count; ++i) __builtin_memcpy(to + 2 * i, reinterpret_cast<const char*>(&rounded) + 2 * i, 2);
+    for (int64_t i = 0; i < count; ++i)
+      __builtin_memcpy(to + 2 * i, reinterpret_cast<const char*>(&rounded) + 2 * i, 2);
   }
 }
 

@@ -1,4 +1,5 @@
-// What libFuzzer does, for compilers without it, and without its feedback: seeded mutations of the files that are given.
+// What libFuzzer does, for compilers without it, and without its feedback: seeded mutations of the files that are
+// given.
 //
 //   fuzz_json [-runs=N] [-max_total_time=SECONDS] [-seed=S] FILE_OR_FOLDER…
 //
@@ -21,8 +22,33 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 namespace {
 
 const size_t kMaxBytes = 1 << 14;
-const char* const kTokens[] = {"{", "}", "[", "]", ",", ":", "\"", "\\", "\\u0000", "\\ud800", "-", "0", "1e9", "9007199254740992", "-1", "null", "true", "\t", "\n",
-                               "\r\n", ";", "_", "\xef\xbb\xbf", "\xff", "1e400", "<unk>", "2147483648"};
+const char* const kTokens[] = {"{",
+                               "}",
+                               "[",
+                               "]",
+                               ",",
+                               ":",
+                               "\"",
+                               "\\",
+                               "\\u0000",
+                               "\\ud800",
+                               "-",
+                               "0",
+                               "1e9",
+                               "9007199254740992",
+                               "-1",
+                               "null",
+                               "true",
+                               "\t",
+                               "\n",
+                               "\r\n",
+                               ";",
+                               "_",
+                               "\xef\xbb\xbf",
+                               "\xff",
+                               "1e400",
+                               "<unk>",
+                               "2147483648"};
 
 class Random {
  public:
@@ -56,8 +82,12 @@ std::string mutate(std::string text, const std::vector<std::string>& inputs, Ran
     const size_t at = random(text.size() + 1), length = random(text.size() - at + 1);
     const std::string& other = inputs[random(inputs.size())];
     switch (random(7)) {
-      case 0: if (at < text.size()) text[at] = static_cast<char>(text[at] ^ 1 << random(8)); break;
-      case 1: if (at < text.size()) text[at] = static_cast<char>(random(256)); break;
+      case 0:
+        if (at < text.size()) text[at] = static_cast<char>(text[at] ^ 1 << random(8));
+        break;
+      case 1:
+        if (at < text.size()) text[at] = static_cast<char>(random(256));
+        break;
       case 2: text.erase(at, random(2) ? length : random(4)); break;
       case 3: text.insert(at, kTokens[random(sizeof kTokens / sizeof *kTokens)]); break;
       case 4: text.insert(at, text.substr(random(text.size() + 1), random(64))); break;
@@ -85,8 +115,11 @@ int main(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   int64_t done = 0;
   for (; runs < 0 || done < runs; ++done) {
-    if (done % 1000 == 0 && seconds > 0 && std::chrono::steady_clock::now() - start > std::chrono::seconds(seconds)) break;
-    const std::string text = done < static_cast<int64_t>(inputs.size()) ? inputs[done] : mutate(inputs[random(inputs.size())], inputs, random);
+    if (done % 1000 == 0 && seconds > 0 && std::chrono::steady_clock::now() - start > std::chrono::seconds(seconds))
+      break;
+    const std::string text = done < static_cast<int64_t>(inputs.size())
+                                 ? inputs[done]
+                                 : mutate(inputs[random(inputs.size())], inputs, random);
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(text.data()), text.size());
   }
   std::printf("Done %lld runs\n", static_cast<long long>(done));

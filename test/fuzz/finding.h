@@ -1,10 +1,10 @@
 #pragma once
 
+#include <unistd.h>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <unistd.h>
 
 #include "native/core/sanitizers.h"
 
@@ -27,8 +27,9 @@ inline Finding& current() {
 
 inline void report_finding() {
   char text[120];
-  const int length = std::snprintf(text, sizeof text, "\nfound by mutation %llu of seed %llu\n", static_cast<unsigned long long>(current().number),
-                                   static_cast<unsigned long long>(current().seed));
+  const int length =
+      std::snprintf(text, sizeof text, "\nfound by mutation %llu of seed %llu\n",
+                    static_cast<unsigned long long>(current().number), static_cast<unsigned long long>(current().seed));
   if (write(STDERR_FILENO, text, static_cast<size_t>(length)) < 0) return;
 }
 

@@ -25,7 +25,9 @@ class InputFile {
   const std::string& path() const { return path_; }
   void write(std::string_view bytes) {
     const int descriptor = fileno(file_);
-    if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) std::abort();
+    if (ftruncate(descriptor, 0) != 0 ||
+        pwrite(descriptor, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+      std::abort();
   }
 
  private:
@@ -60,7 +62,10 @@ Encoding line_encoding() {
   Encoding encoding;
   encoding.config.max_line_bytes = 1000;
   encoding.config.missing = {"", "<unk>", "NULL", "none"};
-  encoding.config.columns = {{"user_id", Column::Kind::categorical}, {"age", Column::Kind::number, 0, 1}, {"clicks", Column::Kind::clicks}, {"x", Column::Kind::ignored}};
+  encoding.config.columns = {{"user_id", Column::Kind::categorical},
+                             {"age", Column::Kind::number, 0, 1},
+                             {"clicks", Column::Kind::clicks},
+                             {"x", Column::Kind::ignored}};
   encoding.config.click = {{"item", false, false}, {"time", false, true}, {"tags", true, false}};
   encoding.vocabularies["user_id"] = Vocabulary::parse("<unk>\t1\nu1\t2\n\xc3\xa9\t1\n", "");
   encoding.vocabularies["item"] = Vocabulary::parse("<unk>\t1\na\t2\nb\t1\n", "");
@@ -85,8 +90,8 @@ std::string read_line(std::string_view input) {
 // What is read of it, as test/data/readers.test.ts writes it.
 std::string read_config(std::string_view input, const ModelFormat& format) {
   const Config config = Config::parse(Json::parse(input), format);
-  return std::to_string(config.window) + " " + std::to_string(config.vector_width) + " " + (config.growing ? "growing" : "sliding") +
-         " " + std::to_string(config.max_line_bytes);
+  return std::to_string(config.window) + " " + std::to_string(config.vector_width) + " " +
+         (config.growing ? "growing" : "sliding") + " " + std::to_string(config.max_line_bytes);
 }
 
 // A format of which today's configuration is version 3; as test/data/readers.test.ts has it.

@@ -5,8 +5,8 @@
 
 namespace shortlist {
 
-// A text or file format of model folders and click logs, as the native readers take it. `read` throws Error where it refuses
-// an input; of a line it returns what was read, else "".
+// A text or file format of model folders and click logs, as the native readers take it. `read` throws Error where it
+// refuses an input; of a line it returns what was read, else "".
 struct Format {
   const char* name;
   std::string (*read)(std::string_view input);

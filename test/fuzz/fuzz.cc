@@ -10,7 +10,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const shortlist::Format* const format = shortlist::find_format(FUZZ_FORMAT);
   try {
     format->read(std::string_view(reinterpret_cast<const char*>(data), size));
-  } catch (const shortlist::Error&) {
-  }
+  } catch (const shortlist::Error&) {}
   return 0;
 }

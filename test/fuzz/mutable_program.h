@@ -50,20 +50,25 @@ class MutableProgram {
   std::vector<std::string> dims;
   std::vector<MutableTensor> tensors;
   std::vector<MutableInstruction> instructions;
-  std::map<std::string, int64_t> sizes;                // of dims
+  std::map<std::string, int64_t> sizes;               // of dims
   std::map<std::string, std::vector<double>> values;  // of integer tensors that are given or stored
 
   static MutableProgram parse(const Json& json) {
     MutableProgram program;
     for (const Json& dim : json.find("dims")->items()) program.dims.push_back(dim.string());
     for (const Json& tensor : json.find("tensors")->items()) {
-      MutableTensor copy{tensor.find("name")->string(), tensor.find("dtype")->string(), tensor.find("role")->string(), {}};
+      MutableTensor copy{
+          tensor.find("name")->string(), tensor.find("dtype")->string(), tensor.find("role")->string(), {}};
       for (const Json& axis : tensor.find("shape")->items()) copy.shape.push_back(axis.format());
       program.tensors.push_back(std::move(copy));
     }
     for (const Json& instruction : json.find("instructions")->items()) {
-      MutableInstruction copy{instruction.find("op")->string(), operands(*instruction.find("inputs")), operands(*instruction.find("outputs")), {}};
-      for (const Json::Member& member : instruction.find("attributes")->members()) copy.attributes.emplace_back(member.first, member.second.format());
+      MutableInstruction copy{instruction.find("op")->string(),
+                              operands(*instruction.find("inputs")),
+                              operands(*instruction.find("outputs")),
+                              {}};
+      for (const Json::Member& member : instruction.find("attributes")->members())
+        copy.attributes.emplace_back(member.first, member.second.format());
       program.instructions.push_back(std::move(copy));
     }
     return program;
@@ -76,17 +81,19 @@ class MutableProgram {
       const std::string names = strings(of.tensors);
       return quoted_json(of.slot) + ":" + (of.list || of.tensors.size() != 1 ? "[" + names + "]" : names);
     };
-    const auto attribute = [](const std::pair<std::string, std::string>& of) { return quoted_json(of.first) + ":" + of.second; };
+    const auto attribute = [](const std::pair<std::string, std::string>& of) {
+      return quoted_json(of.first) + ":" + of.second;
+    };
     const auto tensor = [&](const MutableTensor& of) {
-      return "{\"name\":" + quoted_json(of.name) + ",\"dtype\":" + quoted_json(of.dtype) + ",\"shape\":[" + joined(of.shape, verbatim) +
-             "],\"role\":" + quoted_json(of.role) + "}";
+      return "{\"name\":" + quoted_json(of.name) + ",\"dtype\":" + quoted_json(of.dtype) + ",\"shape\":[" +
+             joined(of.shape, verbatim) + "],\"role\":" + quoted_json(of.role) + "}";
     };
     const auto instruction = [&](const MutableInstruction& of) {
-      return "{\"op\":" + quoted_json(of.op) + ",\"inputs\":{" + joined(of.inputs, operand) + "},\"outputs\":{" + joined(of.outputs, operand) +
-             "},\"attributes\":{" + joined(of.attributes, attribute) + "}}";
+      return "{\"op\":" + quoted_json(of.op) + ",\"inputs\":{" + joined(of.inputs, operand) + "},\"outputs\":{" +
+             joined(of.outputs, operand) + "},\"attributes\":{" + joined(of.attributes, attribute) + "}}";
     };
-    return "{\"format\":\"shortlist-program\",\"version\":1,\"dims\":[" + strings(dims) + "],\"tensors\":[" + joined(tensors, tensor) +
-           "],\"instructions\":[" + joined(instructions, instruction) + "]}";
+    return "{\"format\":\"shortlist-program\",\"version\":1,\"dims\":[" + strings(dims) + "],\"tensors\":[" +
+           joined(tensors, tensor) + "],\"instructions\":[" + joined(instructions, instruction) + "]}";
   }
 
   void mutate(Random& random) {
@@ -143,7 +150,9 @@ class MutableProgram {
     return list;
   }
 
-  static bool is_number(const std::string& axis) { return !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos; }
+  static bool is_number(const std::string& axis) {
+    return !axis.empty() && axis.find_first_not_of("0123456789") == std::string::npos;
+  }
 
   MutableTensor& some_tensor(Random& random) { return tensors[random.below(tensors.size())]; }
 
@@ -163,11 +172,14 @@ class MutableProgram {
     return std::to_string(static_cast<int64_t>(some_size(random)));
   }
 
-  void change_dtype(Random& random) { some_tensor(random).dtype = random.pick(std::vector<std::string>{"float32", "int32", "uint32"}); }
+  void change_dtype(Random& random) {
+    some_tensor(random).dtype = random.pick(std::vector<std::string>{"float32", "int32", "uint32"});
+  }
 
   void change_role(Random& random) {
     MutableTensor& tensor = some_tensor(random);
-    const std::vector<std::string> given = {"parameter", "constant", "optimizer_state", "input"}, made = {"temporary", "output"};
+    const std::vector<std::string> given = {"parameter", "constant", "optimizer_state", "input"},
+                                   made = {"temporary", "output"};
     const bool is_made = tensor.role == "temporary" || tensor.role == "output";
     tensor.role = random.pick(is_made == random.one_in(10) ? given : made);
   }
@@ -175,10 +187,13 @@ class MutableProgram {
   void change_shape(Random& random) {
     std::vector<std::string>& shape = some_tensor(random).shape;
     switch (random.below(5)) {
-      case 0: if (!shape.empty()) shape.erase(shape.begin() + static_cast<int64_t>(random.below(shape.size()))); break;
+      case 0:
+        if (!shape.empty()) shape.erase(shape.begin() + static_cast<int64_t>(random.below(shape.size())));
+        break;
       case 1: shape.push_back(random.one_in(2) ? "0" : some_axis(random)); break;
       case 2: std::reverse(shape.begin(), shape.end()); break;
-      default: if (!shape.empty()) shape[random.below(shape.size())] = some_axis(random);
+      default:
+        if (!shape.empty()) shape[random.below(shape.size())] = some_axis(random);
     }
   }
 
@@ -208,13 +223,16 @@ class MutableProgram {
       case 0: std::swap(operand.tensors, operands[random.below(operands.size())].tensors); break;
       case 1: operands.erase(operands.begin() + (&operand - operands.data())); break;
       case 2: operand.slot = operands[random.below(operands.size())].slot; break;
-      default: if (!operand.tensors.empty()) operand.tensors[random.below(operand.tensors.size())] = same_kind(random, operand.tensors[0]);
+      default:
+        if (!operand.tensors.empty())
+          operand.tensors[random.below(operand.tensors.size())] = same_kind(random, operand.tensors[0]);
     }
   }
 
   // A tensor, often one of the dtype and number of axes of another.
   std::string same_kind(Random& random, const std::string& like) {
-    const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const MutableTensor& tensor) { return tensor.name == like; });
+    const auto found =
+        std::find_if(tensors.begin(), tensors.end(), [&](const MutableTensor& tensor) { return tensor.name == like; });
     for (int attempt = 0; attempt < 20 && found != tensors.end(); ++attempt) {
       const MutableTensor& tensor = some_tensor(random);
       if (tensor.dtype == found->dtype && tensor.shape.size() == found->shape.size()) return tensor.name;
@@ -228,18 +246,24 @@ class MutableProgram {
     MutableOperand& operand = operands[random.below(operands.size())];
     switch (random.below(4)) {
       case 0: operand.list = !operand.list; break;
-      case 1: if (!operand.tensors.empty()) operand.tensors.pop_back(); break;
+      case 1:
+        if (!operand.tensors.empty()) operand.tensors.pop_back();
+        break;
       case 2: std::reverse(operand.tensors.begin(), operand.tensors.end()); break;
-      default: operand.tensors.push_back(operand.tensors.empty() || random.one_in(2) ? some_tensor(random).name : operand.tensors[0]);
+      default:
+        operand.tensors.push_back(operand.tensors.empty() || random.one_in(2) ? some_tensor(random).name
+                                                                              : operand.tensors[0]);
     }
   }
 
   void change_attribute(Random& random) {
-    std::vector<std::pair<std::string, std::string>>& attributes = instructions[random.below(instructions.size())].attributes;
+    std::vector<std::pair<std::string, std::string>>& attributes =
+        instructions[random.below(instructions.size())].attributes;
     if (attributes.empty()) return;
     std::string& value = attributes[random.below(attributes.size())].second;
-    static const std::vector<std::string> kNumbers = {"-1", "0", "0.5", "1", "2", "3", "0.9999999999", "2147483647", "2147483648", "4294967295",
-                                                      "1e300", "-1e300", "1e-300", "9007199254740992"};
+    static const std::vector<std::string> kNumbers = {
+        "-1",         "0",          "0.5",        "1",     "2",      "3",      "0.9999999999",
+        "2147483647", "2147483648", "4294967295", "1e300", "-1e300", "1e-300", "9007199254740992"};
     static const std::vector<std::string> kOthers = {"true", "false", "\"\"", "\"p\"", "\"bf16\"", "\"x\"", "null"};
     if (value[0] == '"' && random.one_in(2)) {  // letters of `terms` and `order`, names of activations
       const std::string letters = "posbxg";
@@ -257,8 +281,12 @@ class MutableProgram {
     const size_t at = random.below(instructions.size()), other = random.below(instructions.size());
     switch (random.below(4)) {
       case 0: std::swap(instructions[at], instructions[other]); break;
-      case 1: if (instructions.size() > 1) instructions.erase(instructions.begin() + static_cast<int64_t>(at)); break;
-      case 2: instructions.insert(instructions.begin() + static_cast<int64_t>(other), MutableInstruction(instructions[at])); break;
+      case 1:
+        if (instructions.size() > 1) instructions.erase(instructions.begin() + static_cast<int64_t>(at));
+        break;
+      case 2:
+        instructions.insert(instructions.begin() + static_cast<int64_t>(other), MutableInstruction(instructions[at]));
+        break;
       default: instructions[at].op = instructions[other].op;
     }
   }
@@ -269,7 +297,8 @@ class MutableProgram {
     std::vector<std::string*> found;
     for (MutableOperand& operand : instructions[at].inputs) {
       for (std::string& name : operand.tensors) {
-        const auto tensor = std::find_if(tensors.begin(), tensors.end(), [&](const MutableTensor& of) { return of.name == name; });
+        const auto tensor =
+            std::find_if(tensors.begin(), tensors.end(), [&](const MutableTensor& of) { return of.name == name; });
         if (tensor != tensors.end() && tensor->dtype == "int32") found.push_back(&name);
       }
     }
@@ -277,11 +306,16 @@ class MutableProgram {
     std::string& operand = *found[random.below(found.size())];
     const std::string like = operand, made = "made" + std::to_string(tensors.size());
     const auto shape_of = [&](const std::string& name) {
-      return std::find_if(tensors.begin(), tensors.end(), [&](const MutableTensor& tensor) { return tensor.name == name; })->shape;
+      return std::find_if(tensors.begin(), tensors.end(),
+                          [&](const MutableTensor& tensor) { return tensor.name == name; })
+          ->shape;
     };
     MutableInstruction maker;
     if (random.one_in(2)) {
-      maker = {"row_numbers", {{"like", false, {like}}}, {{"output", false, {made}}}, {{"first", random.one_in(2) ? "0" : std::to_string(random.below(12))}}};
+      maker = {"row_numbers",
+               {{"like", false, {like}}},
+               {{"output", false, {made}}},
+               {{"first", random.one_in(2) ? "0" : std::to_string(random.below(12))}}};
       tensors.push_back({made, "int32", "temporary", shape_of(like)});
       operand = made;
     } else {
@@ -290,7 +324,9 @@ class MutableProgram {
       const std::vector<std::string> shape = shape_of(like);
       for (const std::string& part : kParts) {
         std::vector<std::string> own = part == "count" ? std::vector<std::string>() : shape;
-        if (part == "segments" && own.size() == 1) own[0] = is_number(own[0]) ? std::to_string(std::stoll(own[0]) + 1) : quoted_json(own[0].substr(1, own[0].size() - 2) + "+1");
+        if (part == "segments" && own.size() == 1)
+          own[0] = is_number(own[0]) ? std::to_string(std::stoll(own[0]) + 1)
+                                     : quoted_json(own[0].substr(1, own[0].size() - 2) + "+1");
         tensors.push_back({made + part, "int32", "temporary", own});
         maker.outputs.push_back({part, false, {made + part}});
       }
@@ -298,7 +334,8 @@ class MutableProgram {
       const bool all = random.one_in(2);
       if (!all) operand = made + random.pick(kParts);
       for (MutableOperand& other : instructions[at].inputs) {
-        if (all && std::find(kParts.begin(), kParts.end(), other.slot) != kParts.end()) other.tensors = {made + other.slot};
+        if (all && std::find(kParts.begin(), kParts.end(), other.slot) != kParts.end())
+          other.tensors = {made + other.slot};
       }
     }
     instructions.insert(instructions.begin() + static_cast<int64_t>(at), std::move(maker));

@@ -1,6 +1,6 @@
 // Model folders from anywhere: each mutation of a valid one is refused when it is opened, or answers without touching
-// anything but its tensors (see mutate_programs.cc). What changes is the Program, with weights of the shapes and dtypes that
-// it then asks for and any integers, the configuration, the vocabularies, and the weights themselves.
+// anything but its tensors (see mutate_programs.cc). What changes is the Program, with weights of the shapes and dtypes
+// that it then asks for and any integers, the configuration, the vocabularies, and the weights themselves.
 //
 //   mutate_models corpus/models [mutations [seed]]
 //   mutate_models corpus/models only NUMBER SEED     one mutation again; its folder stays
@@ -53,7 +53,8 @@ std::map<std::string, Weights> parse_weights(const std::string& bytes) {
     if (member.first == "__metadata__") continue;
     Weights& weights = tensors[member.first];
     weights.dtype = member.second.find("dtype")->string();
-    for (const Json& axis : member.second.find("shape")->items()) weights.shape.push_back(static_cast<size_t>(axis.number()));
+    for (const Json& axis : member.second.find("shape")->items())
+      weights.shape.push_back(static_cast<size_t>(axis.number()));
     const auto& offsets = member.second.find("data_offsets")->items();
     const size_t begin = static_cast<size_t>(offsets[0].number()), end = static_cast<size_t>(offsets[1].number());
     weights.data = bytes.substr(8 + size + begin, end - begin);
@@ -65,8 +66,9 @@ std::string format_weights(const std::map<std::string, Weights>& tensors) {
   std::string header, data;
   for (const auto& [name, weights] : tensors) {
     const std::string shape = joined(weights.shape, [](size_t axis) { return std::to_string(axis); });
-    header += (header.empty() ? "{" : ",") + quoted_json(name) + ":{\"dtype\":" + quoted_json(weights.dtype) + ",\"shape\":[" + shape +
-              "],\"data_offsets\":[" + std::to_string(data.size()) + "," + std::to_string(data.size() + weights.data.size()) + "]}";
+    header += (header.empty() ? "{" : ",") + quoted_json(name) + ":{\"dtype\":" + quoted_json(weights.dtype) +
+              ",\"shape\":[" + shape + "],\"data_offsets\":[" + std::to_string(data.size()) + "," +
+              std::to_string(data.size() + weights.data.size()) + "]}";
     data += weights.data;
   }
   header += header.empty() ? "{}" : "}";
@@ -81,7 +83,8 @@ int32_t some_integer(Random& random, size_t i, size_t count, int kind) {
     case 1: return 0;
     case 2: return static_cast<int32_t>(random.below(12));
     case 3: return static_cast<int32_t>(random.next());
-    default: return i + 1 == count ? static_cast<int32_t>(random.below(70)) - 1 : static_cast<int32_t>(i * random.below(3));
+    default:
+      return i + 1 == count ? static_cast<int32_t>(random.below(70)) - 1 : static_cast<int32_t>(i * random.below(3));
   }
 }
 
@@ -131,8 +134,26 @@ void change_json(std::string* text, Random& random) {
   }
   if (tokens.empty()) return;
   const auto [begin, size] = random.pick(tokens);
-  static const std::vector<std::string> kValues = {"0", "1", "2", "5", "-1", "1e30", "9007199254740991", "0.5", "true", "false", "null",
-                                                   "\"\"", "\"item\"", "\"clicks\"", "\"number\"", "\"time\"", "\"categorical\"", "\"../x\"", "[]", "{}"};
+  static const std::vector<std::string> kValues = {"0",
+                                                   "1",
+                                                   "2",
+                                                   "5",
+                                                   "-1",
+                                                   "1e30",
+                                                   "9007199254740991",
+                                                   "0.5",
+                                                   "true",
+                                                   "false",
+                                                   "null",
+                                                   "\"\"",
+                                                   "\"item\"",
+                                                   "\"clicks\"",
+                                                   "\"number\"",
+                                                   "\"time\"",
+                                                   "\"categorical\"",
+                                                   "\"../x\"",
+                                                   "[]",
+                                                   "{}"};
   const auto other = random.pick(tokens);
   text->replace(begin, size, random.one_in(3) ? text->substr(other.first, other.second) : random.pick(kValues));
 }
@@ -160,10 +181,13 @@ void change_weights(std::string* bytes, Random& random) {
   std::advance(entry, static_cast<int64_t>(random.below(tensors.size())));
   switch (random.below(4)) {
     case 0: tensors.erase(entry); break;
-    case 1: if (!entry->second.shape.empty()) entry->second.shape[0] = random.below(20); break;
+    case 1:
+      if (!entry->second.shape.empty()) entry->second.shape[0] = random.below(20);
+      break;
     case 2: entry->second.dtype = random.pick(std::vector<std::string>{"F32", "I32", "U32", "F64", "BF16"}); break;
     default:
-      for (char& byte : entry->second.data) byte = random.one_in(4) ? static_cast<char>(random.next()) : byte;  // NaN and ∞ among them
+      for (char& byte : entry->second.data)
+        byte = random.one_in(4) ? static_cast<char>(random.next()) : byte;  // NaN and ∞ among them
   }
   *bytes = format_weights(tensors);
 }
@@ -180,10 +204,10 @@ void mutate(Files* files, Random& random) {
     switch (random.below(8)) {
       case 0: change_json(&files->at("config.json"), random); break;
       case 1: change_lines(random.pick(vocabularies), random); break;
-      case 2: if (!program_changed) change_weights(&files->at("model.safetensors"), random); break;
-      default:
-        program.mutate(random);
-        program_changed = true;
+      case 2:
+        if (!program_changed) change_weights(&files->at("model.safetensors"), random);
+        break;
+      default: program.mutate(random); program_changed = true;
     }
   }
   if (!program_changed) return;
@@ -191,11 +215,9 @@ void mutate(Files* files, Random& random) {
   if (!random.one_in(8)) files->at("model.safetensors") = weights_for(program, weights, random);
 }
 
-const std::vector<std::string> kLines = {"u1\t21\tv1:c1:t1_t2;v2:c2:t2_t3",
-                                         "u2\t\tv9:c0:t0",
-                                         "nobody\tNULL\t",
-                                         "u3\t-1e9\tv1:c1:t1;v1:c1:t1;v3:c0:t3_t1_t0_t2;v4:c1:t0;v5:c2:t1;v6:c0:t2;v7:c1:t3;v8:c2:t0;v9:c0:t1",
-                                         "\t\tx:y:z"};
+const std::vector<std::string> kLines = {
+    "u1\t21\tv1:c1:t1_t2;v2:c2:t2_t3", "u2\t\tv9:c0:t0", "nobody\tNULL\t",
+    "u3\t-1e9\tv1:c1:t1;v1:c1:t1;v3:c0:t3_t1_t0_t2;v4:c1:t0;v5:c2:t1;v6:c0:t2;v7:c1:t3;v8:c2:t0;v9:c0:t1", "\t\tx:y:z"};
 
 struct Counts {
   uint64_t refused = 0, answered = 0, faults = 0;
@@ -210,7 +232,8 @@ void ask(const fs::path& folder, Random& random, bool show, Counts* counts) {
     if (status == SHORTLIST_OK) return true;
     if (show) std::printf("status %d: %s\n", status, error.message);
     if (status == SHORTLIST_ERROR_SYSTEM && std::strstr(error.message, "memory") == nullptr) {
-      std::printf("mutation %llu is a fault of the library: %s\n", static_cast<unsigned long long>(current().number), error.message);
+      std::printf("mutation %llu is a fault of the library: %s\n", static_cast<unsigned long long>(current().number),
+                  error.message);
       ++counts->faults;
     }
     return false;
@@ -257,9 +280,12 @@ int main(int count, char** arguments) {
   for (const fs::directory_entry& entry : fs::directory_iterator(arguments[1])) folders.push_back(entry.path());
   std::sort(folders.begin(), folders.end());
   for (const fs::path& path : folders) corpus.push_back(read_folder(path));
-  const auto number = [&](int at, uint64_t fallback) { return count > at ? std::strtoull(arguments[at], nullptr, 10) : fallback; };
+  const auto number = [&](int at, uint64_t fallback) {
+    return count > at ? std::strtoull(arguments[at], nullptr, 10) : fallback;
+  };
   const bool only = count > 2 && std::string(arguments[2]) == "only";
-  const uint64_t seed = only ? number(4, 1) : number(3, 1), first = only ? number(3, 0) : 0, end = only ? first + 1 : number(2, 1000);
+  const uint64_t seed = only ? number(4, 1) : number(3, 1), first = only ? number(3, 0) : 0,
+                 end = only ? first + 1 : number(2, 1000);
   std::string pattern = (fs::temp_directory_path() / "shortlist-mutate-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) return 2;
   const fs::path folder = pattern;
@@ -281,7 +307,8 @@ int main(int count, char** arguments) {
   }
   if (only) std::printf("%s\n", folder.c_str());
   else fs::remove_all(folder);
-  std::printf("%llu mutations of %zu model folders: %llu were refused, %llu shortlists\n", static_cast<unsigned long long>(end - first), corpus.size(),
+  std::printf("%llu mutations of %zu model folders: %llu were refused, %llu shortlists\n",
+              static_cast<unsigned long long>(end - first), corpus.size(),
               static_cast<unsigned long long>(counts.refused), static_cast<unsigned long long>(counts.answered));
   return counts.faults > 0 || corpus.empty();
 }

@@ -1,5 +1,5 @@
-// Programs from anywhere: each mutation of a valid one is refused before a kernel runs, or runs without touching anything
-// but its tensors. A build with SHORTLIST_EXACT finds out, under the address sanitizer or on guard pages.
+// Programs from anywhere: each mutation of a valid one is refused before a kernel runs, or runs without touching
+// anything but its tensors. A build with SHORTLIST_EXACT finds out, under the address sanitizer or on guard pages.
 //
 //   mutate_programs CASES NETWORKS [mutations [seed [isa]]]     test/cases/corpus.jsonl, networks.jsonl
 //   mutate_programs CASES NETWORKS only NUMBER SEED             one mutation again, with its Program
@@ -21,10 +21,11 @@ namespace {
 
 const int64_t kMostElements = int64_t{1} << 18;  // of all tensors of a Program that is run
 
-const int64_t kMostCaseElements = 3000;         // of all tensors of a case that is taken
+const int64_t kMostCaseElements = 3000;  // of all tensors of a case that is taken
 
 // A tensor's numbers: its own integers, repeated or cut to the size that it has now, or random floats.
-std::vector<uint32_t> numbers_of(const MutableProgram& program, const TensorSpec& spec, int64_t elements, Random& random) {
+std::vector<uint32_t> numbers_of(const MutableProgram& program, const TensorSpec& spec, int64_t elements,
+                                 Random& random) {
   std::vector<uint32_t> bits(static_cast<size_t>(elements));
   const auto found = program.values.find(spec.name);
   const bool has_values = found != program.values.end() && !found->second.empty();
@@ -76,7 +77,8 @@ void run(const MutableProgram& mutated, const std::shared_ptr<CpuDevice>& device
   std::vector<InputArray> inputs;
   for (const int tensor : executor.plan().inputs()) {
     given.push_back(numbers_of(mutated, program.tensors[tensor], is_large ? 0 : elements[tensor], random));
-    inputs.push_back({given.back().data(), static_cast<int64_t>(given.back().size()), program.tensors[tensor].dtype, true});
+    inputs.push_back(
+        {given.back().data(), static_cast<int64_t>(given.back().size()), program.tensors[tensor].dtype, true});
   }
   if (is_large) {
     ++counts->large;
@@ -105,7 +107,8 @@ void read_corpus(const char* path, std::vector<MutableProgram>* programs) {
   for_each_line(path, [&](const Json& json) {
     MutableProgram program = MutableProgram::parse(*json.find("program"));
     if (const Json* const dims = json.find("dims")) {
-      for (const Json::Member& dim : dims->members()) program.sizes[dim.first] = static_cast<int64_t>(dim.second.number());
+      for (const Json::Member& dim : dims->members())
+        program.sizes[dim.first] = static_cast<int64_t>(dim.second.number());
     }
     int64_t all = 0;
     for (const TensorSpec& spec : parse_program(program.format()).tensors) {
@@ -114,7 +117,8 @@ void read_corpus(const char* path, std::vector<MutableProgram>* programs) {
       all += elements;
       const Json* const given = json.find("given")->find(spec.name);
       if (given == nullptr || spec.dtype == Dtype::float32) continue;
-      for (const uint32_t bits : given_bits(spec.dtype, elements, *given)) program.values[spec.name].push_back(corpus::value_of(spec.dtype, bits));
+      for (const uint32_t bits : given_bits(spec.dtype, elements, *given))
+        program.values[spec.name].push_back(corpus::value_of(spec.dtype, bits));
     }
     if (!program.sizes.empty() || all <= kMostCaseElements) programs->push_back(std::move(program));
   });
@@ -124,18 +128,23 @@ void read_corpus(const char* path, std::vector<MutableProgram>* programs) {
 
 int main(int count, char** arguments) {
   if (count < 3) {
-    std::fprintf(stderr, "usage: %s cases networks [mutations [seed [isa]]] | cases networks only number seed\n", arguments[0]);
+    std::fprintf(stderr, "usage: %s cases networks [mutations [seed [isa]]] | cases networks only number seed\n",
+                 arguments[0]);
     return 2;
   }
   report_findings();
   std::vector<MutableProgram> corpus;
   for (const char* const path : {arguments[1], arguments[2]}) read_corpus(path, &corpus);
-  const auto number = [&](int at, uint64_t fallback) { return count > at ? std::strtoull(arguments[at], nullptr, 10) : fallback; };
+  const auto number = [&](int at, uint64_t fallback) {
+    return count > at ? std::strtoull(arguments[at], nullptr, 10) : fallback;
+  };
   const bool only = count > 3 && std::string(arguments[3]) == "only";
-  const uint64_t seed = only ? number(5, 1) : number(4, 1), first = only ? number(4, 0) : 0, end = only ? first + 1 : number(3, 20000);
+  const uint64_t seed = only ? number(5, 1) : number(4, 1), first = only ? number(4, 0) : 0,
+                 end = only ? first + 1 : number(3, 20000);
   std::vector<std::shared_ptr<CpuDevice>> devices;
   for (const Isa& isa : usable_isas()) {
-    if (only || count < 6 || isa.name == std::string(arguments[5])) devices.push_back(std::make_shared<CpuDevice>(1, isa.name));
+    if (only || count < 6 || isa.name == std::string(arguments[5]))
+      devices.push_back(std::make_shared<CpuDevice>(1, isa.name));
   }
   Counts counts;
   for (uint64_t i = first; i < end; ++i) {
@@ -153,9 +162,11 @@ int main(int count, char** arguments) {
       if (as_it_is) ++counts.changed;
     }
   }
-  std::printf("%llu mutations of %zu programs: %llu ran, %llu were refused, %llu were too large to try\n", static_cast<unsigned long long>(end - first),
-              corpus.size(), static_cast<unsigned long long>(counts.run), static_cast<unsigned long long>(counts.refused),
-              static_cast<unsigned long long>(counts.large));
-  if (counts.changed > 0) std::printf("%llu refused runs changed a stored tensor, or valid programs were refused\n", static_cast<unsigned long long>(counts.changed));
+  std::printf("%llu mutations of %zu programs: %llu ran, %llu were refused, %llu were too large to try\n",
+              static_cast<unsigned long long>(end - first), corpus.size(), static_cast<unsigned long long>(counts.run),
+              static_cast<unsigned long long>(counts.refused), static_cast<unsigned long long>(counts.large));
+  if (counts.changed > 0)
+    std::printf("%llu refused runs changed a stored tensor, or valid programs were refused\n",
+                static_cast<unsigned long long>(counts.changed));
   return counts.changed > 0 || corpus.empty();
 }

@@ -1,5 +1,6 @@
-// `read_formats FORMAT`: reads inputs from stdin, each behind its length in 4 bytes, little-endian, and prints a line for each:
-// "ok" and what was read, or "no" and why. test/data/readers.test.ts holds it against the readers in TypeScript.
+// `read_formats FORMAT`: reads inputs from stdin, each behind its length in 4 bytes, little-endian, and prints a line
+// for each: "ok" and what was read, or "no" and why. test/data/readers.test.ts holds it against the readers in
+// TypeScript.
 
 #include <cstdint>
 #include <cstdio>
@@ -14,7 +15,8 @@ int main(int argc, char** argv) {
   unsigned char prefix[4];
   std::string input;
   while (std::fread(prefix, 1, sizeof prefix, stdin) == sizeof prefix) {
-    input.resize(uint32_t{prefix[0]} | uint32_t{prefix[1]} << 8 | uint32_t{prefix[2]} << 16 | uint32_t{prefix[3]} << 24);
+    input.resize(uint32_t{prefix[0]} | uint32_t{prefix[1]} << 8 | uint32_t{prefix[2]} << 16 |
+                 uint32_t{prefix[3]} << 24);
     if (std::fread(&input[0], 1, input.size(), stdin) != input.size()) return 2;
     std::string line;
     try {

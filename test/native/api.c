@@ -1,7 +1,7 @@
 /*
- * The calls of shortlist.h that examples/recommend.c does not make: `api_check MODEL LINE ROUNDS` with a line of a log in the
- * default schema, and how often each of eight threads asks. test/capi.test.ts runs it. Compiled as C99, so that the
- * header stays C.
+ * The calls of shortlist.h that examples/recommend.c does not make: `api_check MODEL LINE ROUNDS` with a line of a log
+ * in the default schema, and how often each of eight threads asks. test/capi.test.ts runs it. Compiled as C99, so that
+ * the header stays C.
  */
 #include <pthread.h>
 #include <shortlist/shortlist.h>
@@ -11,12 +11,12 @@
 
 static int failures = 0;
 
-#define CHECK(condition) \
-  do { \
-    if (!(condition)) { \
+#define CHECK(condition)                                              \
+  do {                                                                \
+    if (!(condition)) {                                               \
       printf("%s:%d: expected %s\n", __FILE__, __LINE__, #condition); \
-      ++failures; \
-    } \
+      ++failures;                                                     \
+    }                                                                 \
   } while (0)
 
 enum { TOP = 8, WIDTH = 4096 };
@@ -54,7 +54,8 @@ static void check_results(shortlist_model* model, shortlist_user* parsed, shortl
   size_t count = 0, other = 0;
   double sum = 0;
   CHECK(width > 0 && width <= WIDTH && all > TOP && items);
-  CHECK(shortlist_user_vector(parsed, a, WIDTH, NULL) == SHORTLIST_OK && shortlist_user_vector(built, b, width, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_vector(parsed, a, WIDTH, NULL) == SHORTLIST_OK &&
+        shortlist_user_vector(built, b, width, NULL) == SHORTLIST_OK);
   CHECK(memcmp(a, b, width * sizeof *a) == 0);
   CHECK(shortlist_user_recommend(parsed, false, left, TOP, &count, NULL) == SHORTLIST_OK && count == TOP);
   CHECK(shortlist_user_recommend(built, false, right, TOP, &other, NULL) == SHORTLIST_OK && other == TOP);
@@ -85,18 +86,21 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   shortlist_error error;
   shortlist_model* other = model;
   shortlist_item item;
-  CHECK(shortlist_user_set(user, "town", "x", &error) == SHORTLIST_ERROR_INPUT && error.status == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set(user, "town", "x", &error) == SHORTLIST_ERROR_INPUT &&
+        error.status == SHORTLIST_ERROR_INPUT);
   CHECK(strstr(error.message, "town"));
   CHECK(shortlist_user_set(user, "clicks", "x", &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_set(user, "city", "\xff", &error) == SHORTLIST_ERROR_INPUT && strstr(error.message, "UTF-8"));
-  CHECK(shortlist_user_set(user, "city", NULL, &error) == SHORTLIST_OK && error.status == SHORTLIST_OK && !*error.message);
+  CHECK(shortlist_user_set(user, "city", NULL, &error) == SHORTLIST_OK && error.status == SHORTLIST_OK &&
+        !*error.message);
   CHECK(shortlist_user_set(NULL, "city", "x", &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_add_click(user, tokens, 2, &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_add_click(user, no_item, 3, &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_set_line(user, "", &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_set_line(user, "u\tp\tc\tNULL\tm", &error) == SHORTLIST_OK);
   CHECK(shortlist_user_set_line(user, "\xef\xbb\xbfu\tp\tc\ta:b:c\tm\n", &error) == SHORTLIST_OK);
-  CHECK(shortlist_user_set_line(user, "u\tp\t\xff\ta:b:c\tm", &error) == SHORTLIST_ERROR_INPUT && strstr(error.message, "UTF-8"));
+  CHECK(shortlist_user_set_line(user, "u\tp\t\xff\ta:b:c\tm", &error) == SHORTLIST_ERROR_INPUT &&
+        strstr(error.message, "UTF-8"));
   CHECK(shortlist_user_set_line(user, "u\tp\t\xe2\x82\xac\ta:b:c\tm\r\n", &error) == SHORTLIST_OK);
   CHECK(shortlist_user_vector(user, vector, 1, &error) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_user_recommend(user, false, NULL, 1, &count, &error) == SHORTLIST_ERROR_INPUT && count == 0);
@@ -110,7 +114,8 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   CHECK(strcmp(error.message + strlen(error.message) - 3, "\xe2\x82\xac") == 0);
 
   CHECK(shortlist_model_open("/nowhere", 0, &other, &error) == SHORTLIST_ERROR_OPTION && !other);
-  CHECK(shortlist_model_open("/nowhere", 1, &other, &error) == SHORTLIST_ERROR_FILE && strstr(error.message, "/nowhere/config.json"));
+  CHECK(shortlist_model_open("/nowhere", 1, &other, &error) == SHORTLIST_ERROR_FILE &&
+        strstr(error.message, "/nowhere/config.json"));
   CHECK(shortlist_model_open(NULL, 1, &other, NULL) == SHORTLIST_ERROR_INPUT);
   CHECK(shortlist_model_open("/nowhere", 1, NULL, NULL) == SHORTLIST_ERROR_INPUT);
   shortlist_model_close(NULL);
@@ -151,8 +156,8 @@ static void* ask(void* argument) {
 }
 
 /*
- * Eight threads over one model, all with users of their own or all with one user: each gets, call for call, what it gets where
- * nobody else asks.
+ * Eight threads over one model, all with users of their own or all with one user: each gets, call for call, what it
+ * gets where nobody else asks.
  */
 static void check_threads(const shortlist_model* model, const char* line, long rounds, bool one_user) {
   enum { THREADS = 8 };
@@ -171,7 +176,8 @@ static void check_threads(const shortlist_model* model, const char* line, long r
     jobs[i].failed = 0;
     CHECK(shortlist_user_set_line(user, jobs[i].line, NULL) == SHORTLIST_OK);
     for (int keep = 0; keep < 2; keep++) {
-      CHECK(shortlist_user_recommend(user, keep, jobs[i].expected[keep], TOP, &count, NULL) == SHORTLIST_OK && count == TOP);
+      CHECK(shortlist_user_recommend(user, keep, jobs[i].expected[keep], TOP, &count, NULL) == SHORTLIST_OK &&
+            count == TOP);
     }
   }
   for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, ask, &jobs[i]) == 0);
@@ -199,7 +205,8 @@ int main(int argc, char** argv) {
   for (size_t i = 0; i < 4; i++) CHECK(strcmp(shortlist_model_feature(model, i), features[i]) == 0);
   CHECK(shortlist_model_click_field_count(model) == 3 && !shortlist_model_click_field(model, 3));
   for (size_t i = 0; i < 3; i++) CHECK(strcmp(shortlist_model_click_field(model, i), fields[i]) == 0);
-  CHECK(shortlist_user_create(model, &parsed, NULL) == SHORTLIST_OK && shortlist_user_create(model, &built, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_create(model, &parsed, NULL) == SHORTLIST_OK &&
+        shortlist_user_create(model, &built, NULL) == SHORTLIST_OK);
   CHECK(shortlist_user_set_line(parsed, argv[2], &error) == SHORTLIST_OK);
   copy = malloc(strlen(argv[2]) + 1);
   if (!copy) return 2;
@@ -213,7 +220,8 @@ int main(int argc, char** argv) {
   /* A user can be asked as long as there is one, although the model is closed. */
   shortlist_model_close(model);
   CHECK(shortlist_user_set_line(built, argv[2], NULL) == SHORTLIST_OK);
-  CHECK(shortlist_user_recommend(built, true, items, TOP, &count, NULL) == SHORTLIST_OK && count == TOP && *items[0].item);
+  CHECK(shortlist_user_recommend(built, true, items, TOP, &count, NULL) == SHORTLIST_OK && count == TOP &&
+        *items[0].item);
   shortlist_user_destroy(built);
   return failures > 0;
 }

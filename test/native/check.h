@@ -33,13 +33,15 @@ std::string error_of(Status status, const Body& body) {
 
 }  // namespace shortlist
 
-#define CHECK(condition) \
-  do { \
+#define CHECK(condition)                                                             \
+  do {                                                                               \
     if (!(condition)) shortlist::report(__FILE__, __LINE__, "expected " #condition); \
   } while (false)
 
-#define CHECK_TEXT(actual, expected) \
-  do { \
-    const std::string text_ = (actual); \
-    if (text_ != (expected)) shortlist::report(__FILE__, __LINE__, "expected \"" + std::string(expected) + "\" but received \"" + text_ + "\""); \
+#define CHECK_TEXT(actual, expected)                                                                  \
+  do {                                                                                                \
+    const std::string text_ = (actual);                                                               \
+    if (text_ != (expected))                                                                          \
+      shortlist::report(__FILE__, __LINE__,                                                           \
+                        "expected \"" + std::string(expected) + "\" but received \"" + text_ + "\""); \
   } while (false)

@@ -1,4 +1,5 @@
-// A forced instruction set is the one whose kernels run; one that is unknown, or that this processor lacks, is an error.
+// A forced instruction set is the one whose kernels run; one that is unknown, or that this processor lacks, is an
+// error.
 
 #include "native/core/cpu.h"
 
@@ -55,7 +56,8 @@ int main() {
       const auto [kernel, is_new] = kernels.emplace((*op)->run, isa.name);
       CHECK(is_new || kernel->second == isa.name || may_share(isa.name, kernel->second, (*op)->name));
     }
-    for (const Isa& other : usable) CHECK_TEXT(select_isa(other.name).name, other.name);  // what is asked for goes first
+    for (const Isa& other : usable)
+      CHECK_TEXT(select_isa(other.name).name, other.name);  // what is asked for goes first
   }
 
   for (const std::string name : {"baseline", "avx2", "avx512", "avx512_bf16", "neon"}) {
@@ -67,8 +69,9 @@ int main() {
 #else
     const bool built = false;
 #endif
-    const std::string expected = std::string(built ? "Expected an instruction set that this processor has (" : "Expected an instruction set (") + names +
-                                 ") but received \"" + name + "\"";
+    const std::string expected =
+        std::string(built ? "Expected an instruction set that this processor has (" : "Expected an instruction set (") +
+        names + ") but received \"" + name + "\"";
     CHECK_TEXT(mistake(name), expected);
     force(name.c_str());
     CHECK_TEXT(mistake(""), expected);
@@ -76,6 +79,7 @@ int main() {
   }
   force("AVX2");
   CHECK_TEXT(mistake(""), "Expected an instruction set (" + names + ") but received \"AVX2\"");
-  if (failures() == 0) std::printf("usable: %s\n", names.c_str());  // CMakeLists.txt says what an emulated processor has
+  if (failures() == 0)
+    std::printf("usable: %s\n", names.c_str());  // CMakeLists.txt says what an emulated processor has
   return failures() > 0;
 }

@@ -57,8 +57,7 @@ double memory_factor(const std::string& text) {
   most_allocated = allocated;
   try {
     Json::parse(text);
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
   CHECK(allocated == before);
   return static_cast<double>(most_allocated - before) / static_cast<double>(text.size());
 }
@@ -82,7 +81,8 @@ int main() {
              "{\"a\":[1,-2500,true,false,null],\"b\":{},\"c\":[]}");
   CHECK_TEXT(round_trip("0.1"), "0.1");
   CHECK_TEXT(round_trip("9007199254740991"), "9007199254740991");
-  CHECK_TEXT(Json::parse("\"\\u0041\\u00e9\\u20ac\\ud83d\\ude00\\n\\/\"").string(), "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n/");
+  CHECK_TEXT(Json::parse("\"\\u0041\\u00e9\\u20ac\\ud83d\\ude00\\n\\/\"").string(),
+             "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n/");
   CHECK_TEXT(round_trip("\"\\u0000\\u001f\\\"\\\\\""), "\"\\u0000\\u001f\\\"\\\\\"");
   CHECK(Json::parse("{\"a\":1}").find("a")->number() == 1);
   CHECK(Json::parse("{\"a\":1}").find("b") == nullptr);
@@ -95,12 +95,35 @@ int main() {
   CHECK_TEXT(mistake(""), "JSON: expected a value at byte 0 but received the end");
   CHECK_TEXT(mistake("[1,]"), "JSON: expected a value at byte 3 but received ']'");
   CHECK_TEXT(mistake("{\"a\":1,}"), "JSON: expected a name in quotes at byte 7 but received '}'");
-  CHECK_TEXT(mistake("{\"a\":1,\"a\":2}"), "JSON: expected each name once in the object that ends at byte 12 but received \"a\" again");
+  CHECK_TEXT(mistake("{\"a\":1,\"a\":2}"),
+             "JSON: expected each name once in the object that ends at byte 12 but received \"a\" again");
   CHECK_TEXT(mistake("[1 2]"), "JSON: expected ',' or ']' at byte 3 but received '2'");
   CHECK_TEXT(mistake("\"a"), "JSON: expected '\"' at byte 2 but received the end");
   CHECK_TEXT(mistake("\"a\nb\""), "JSON: expected no control character in a string at byte 2 but received 0x0a");
-  for (const char* text : {"01", "1.", ".5", "+1", "-", "1e", "1e999", "nan", "tru", "'a'", "\"\\x\"", "\"\\u12g4\"", "\"\\ud800\"", "\"\\udc00\"",
-                           "\"\\ud800\\u0041\"", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xe2\x82\"", "1 1", "[", "{", "{\"a\"}", "// x\n1"}) {
+  for (const char* text : {"01",
+                           "1.",
+                           ".5",
+                           "+1",
+                           "-",
+                           "1e",
+                           "1e999",
+                           "nan",
+                           "tru",
+                           "'a'",
+                           "\"\\x\"",
+                           "\"\\u12g4\"",
+                           "\"\\ud800\"",
+                           "\"\\udc00\"",
+                           "\"\\ud800\\u0041\"",
+                           "\"\xff\"",
+                           "\"\xc0\x80\"",
+                           "\"\xed\xa0\x80\"",
+                           "\"\xe2\x82\"",
+                           "1 1",
+                           "[",
+                           "{",
+                           "{\"a\"}",
+                           "// x\n1"}) {
     CHECK(mistake(text).rfind("JSON: expected ", 0) == 0);
   }
   CHECK(mistake(std::string("\"\0\"", 3)).rfind("JSON: expected ", 0) == 0);
@@ -112,8 +135,10 @@ int main() {
   CHECK(mistake(std::string(1000000, '[')).rfind("JSON: expected at most 64 levels", 0) == 0);
 
   // Underflow is 0, as in JavaScript; so is a number whose digits alone would not fit.
-  CHECK(Json::parse("1e-400").number() == 0 && Json::parse("5e-324").number() > 0 && Json::parse("2e-324").number() == 0);
-  CHECK(Json::parse("1" + std::string(400, '0') + "e-400").number() == 1 && Json::parse("0." + std::string(400, '0') + "1e401").number() == 1);
+  CHECK(Json::parse("1e-400").number() == 0 && Json::parse("5e-324").number() > 0 &&
+        Json::parse("2e-324").number() == 0);
+  CHECK(Json::parse("1" + std::string(400, '0') + "e-400").number() == 1 &&
+        Json::parse("0." + std::string(400, '0') + "1e401").number() == 1);
   CHECK(Json::parse("-0").to_size(&size) && size == 0 && Json::parse("1.5e1").to_size(&size) && size == 15);
 
   // The worst texts: deep or many lists, short strings, objects of one member.
@@ -123,8 +148,9 @@ int main() {
     return text + "\"\":0}";
   }();
   double most = 0;
-  for (const std::string& list : {repeated("0,", 1 << 20), repeated("[],", 1 << 20), repeated("[0],", 1 << 20), deep, repeated("\"a\",", 1 << 20),
-                                  repeated("\"0123456789abcdef\",", 1 << 20), repeated("{\"\":0},", 1 << 20), repeated("{\"a\":{\"\":[[]]}},", 1 << 20),
+  for (const std::string& list : {repeated("0,", 1 << 20), repeated("[],", 1 << 20), repeated("[0],", 1 << 20), deep,
+                                  repeated("\"a\",", 1 << 20), repeated("\"0123456789abcdef\",", 1 << 20),
+                                  repeated("{\"\":0},", 1 << 20), repeated("{\"a\":{\"\":[[]]}},", 1 << 20),
                                   repeated(",", 1 << 20), repeated("[", 1 << 20), repeated("0,", 1 << 20) + "]"}) {
     for (const std::string& text : {"[" + list + "0]", "[" + list}) most = std::max(most, memory_factor(text));
   }

@@ -1,5 +1,6 @@
-// The largest errors that native/simd/math.h states, against float64, over every 499th float32 and the neighbourhoods of
-// the edges: `test_math_<isa> [stride]`; a stride of 1 takes all of them. Linked once with each instruction set's functions.
+// The largest errors that native/simd/math.h states, against float64, over every 499th float32 and the neighbourhoods
+// of the edges: `test_math_<isa> [stride]`; a stride of 1 takes all of them. Linked once with each instruction set's
+// functions.
 
 #include <algorithm>
 #include <cmath>
@@ -21,7 +22,7 @@ const int kSkipped = 77;  // as CMakeLists.txt tells ctest
 struct Exact {
   const char* name;
   double (*of)(double);
-  bool from_zero;  // defined for x ≥ 0
+  bool from_zero;   // defined for x ≥ 0
   double smallest;  // a result that would be smaller may be anything from 0 to this
 };
 
@@ -71,8 +72,11 @@ void measure(const MathFunction& function, const Exact& exact, const std::vector
 std::vector<float> special_values() {
   const float infinity = std::numeric_limits<float>::infinity();
   std::vector<float> values = {std::numeric_limits<float>::quiet_NaN()};
-  for (const float edge : {0.0f, 0x1p-149f, 0x1p-126f, 0x1p-24f, 0x1p-12f, 0.625f, 0.70710678f, 1.0f, 1.41421356f, 9.02f, 17.0f, 44.0f, 87.33655f,
-                           88.0f, 88.72284f, 89.0f, 103.97208f, 104.0f, 0x1p24f, std::numeric_limits<float>::max(), infinity}) {
+  for (const float edge : {0.0f,    0x1p-149f,   0x1p-126f, 0x1p-24f,    0x1p-12f,
+                           0.625f,  0.70710678f, 1.0f,      1.41421356f, 9.02f,
+                           17.0f,   44.0f,       87.33655f, 88.0f,       88.72284f,
+                           89.0f,   103.97208f,  104.0f,    0x1p24f,     std::numeric_limits<float>::max(),
+                           infinity}) {
     float below = edge, above = edge;
     for (int i = 0; i <= 100; ++i) {
       for (const float x : {below, -below, above, -above}) values.push_back(x);
@@ -101,11 +105,12 @@ void check_function(const MathFunction& function, const Exact& exact, uint64_t s
     }
     if (!x.empty()) measure(function, exact, x, &worst);
   }
-  std::printf("%-20s at most %.3f ulp (stated: %.2f), at %.9g\n", function.name, worst.error, double{function.largest_ulp}, double{worst.x});
+  std::printf("%-20s at most %.3f ulp (stated: %.2f), at %.9g\n", function.name, worst.error,
+              double{function.largest_ulp}, double{worst.x});
   if (!(worst.error <= double{function.largest_ulp})) {
     char text[200];
-    std::snprintf(text, sizeof text, "%s(%.9g): expected %.9g within %.2f ulp but received %.9g", function.name, double{worst.x},
-                  exact.of(worst.x), double{function.largest_ulp}, double{worst.result});
+    std::snprintf(text, sizeof text, "%s(%.9g): expected %.9g within %.2f ulp but received %.9g", function.name,
+                  double{worst.x}, exact.of(worst.x), double{function.largest_ulp}, double{worst.result});
     report(__FILE__, __LINE__, text);
   }
 }

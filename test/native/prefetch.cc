@@ -44,7 +44,8 @@ int main() {
       for (int round = 0; round < 3; ++round) {
         Prefetch prefetch(batcher, executor);
         // In order over the end of a pass, then anywhere.
-        for (const int64_t at : {int64_t{0}, int64_t{1}, batches - 2, batches - 1, batches, batches + 1, int64_t{3}, int64_t{3}, 2 * batches}) {
+        for (const int64_t at : {int64_t{0}, int64_t{1}, batches - 2, batches - 1, batches, batches + 1, int64_t{3},
+                                 int64_t{3}, 2 * batches}) {
           const int64_t pass = at / batches, index = at % batches;
           std::unique_ptr<Prefetch::Step> step = prefetch.take(pass, index);
           direct.build(pass, index, &batch);
@@ -57,13 +58,14 @@ int main() {
       }
     }
   }
-  CHECK_TEXT(error_of(Status::option, [&] {
-               BatchOptions options;
-               options.window = 1;
-               options.batch_size = 10000;
-               Prefetch prefetch(std::make_shared<Batcher>(log.clicks(), options), executor);
-               prefetch.take(0, 5);
-             }),
+  CHECK_TEXT(error_of(Status::option,
+                      [&] {
+                        BatchOptions options;
+                        options.window = 1;
+                        options.batch_size = 10000;
+                        Prefetch prefetch(std::make_shared<Batcher>(log.clicks(), options), executor);
+                        prefetch.take(0, 5);
+                      }),
              "Expected batch from 0 to 0 of a pass from 0 on but received 5 of 0");
   for (int i = 0; i < 50; ++i) {
     BatchOptions options;

@@ -15,7 +15,8 @@ class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& bytes) {
     const int file = mkstemp(path_);
-    if (file < 0 || write(file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) report(__FILE__, __LINE__, "cannot write");
+    if (file < 0 || write(file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+      report(__FILE__, __LINE__, "cannot write");
     close(file);
   }
   ~TemporaryFile() { unlink(path_); }
@@ -48,16 +49,19 @@ int main() {
   const float numbers[3] = {1, -2, 3.5f};
   const std::string data(reinterpret_cast<const char*>(numbers), sizeof numbers);
   {
-    const TemporaryFile file(with_header("{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[4,12]},"
-                                "\"empty\":{\"dtype\":\"I32\",\"shape\":[0,7],\"data_offsets\":[4,4]},"
-                                "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}   ",
-                                data));
+    const TemporaryFile file(with_header(
+        "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[4,12]},"
+        "\"empty\":{\"dtype\":\"I32\",\"shape\":[0,7],\"data_offsets\":[4,4]},"
+        "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}   ",
+        data));
     const Safetensors tensors(file.path());
     CHECK(tensors.entries().size() == 3);
     CHECK_TEXT(tensors.entries()[0].name, "a");
-    CHECK(tensors.find_metadata("format") != nullptr && *tensors.find_metadata("format") == "pt" && tensors.find_metadata("id") == nullptr);
+    CHECK(tensors.find_metadata("format") != nullptr && *tensors.find_metadata("format") == "pt" &&
+          tensors.find_metadata("id") == nullptr);
     const Safetensors::Entry* b = tensors.find("b");
-    CHECK(b != nullptr && b->elements == 2 && b->bytes == 8 && b->shape == (std::vector<int64_t>{2, 1}) && b->dtype == "F32");
+    CHECK(b != nullptr && b->elements == 2 && b->bytes == 8 && b->shape == (std::vector<int64_t>{2, 1}) &&
+          b->dtype == "F32");
     float read[2];
     tensors.read(*b, 0, 8, read);
     CHECK(std::memcmp(read, numbers + 1, 8) == 0);
@@ -65,7 +69,9 @@ int main() {
     CHECK(read[0] == numbers[2]);
     CHECK(tensors.find("c") == nullptr);
   }
-  CHECK(error_of(Status::file, [] { Safetensors{"/tmp/shortlist_test_missing"}; }).rfind("/tmp/shortlist_test_missing: ", 0) == 0);
+  CHECK(error_of(Status::file, [] {
+          Safetensors{"/tmp/shortlist_test_missing"};
+        }).rfind("/tmp/shortlist_test_missing: ", 0) == 0);
 
   const auto tensor = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
     return "{\"t\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}";
@@ -73,7 +79,8 @@ int main() {
   CHECK_TEXT(mistake(tensor("F32", "[3]", "[0,12]"), data), "no error");
   CHECK_TEXT(mistake(""), "expected a safetensors file but it has 0 bytes");
   CHECK(starts_with(mistake(std::string(8, '\xff')), "expected a header of at most 0 bytes"));
-  CHECK(starts_with(mistake(with_header(tensor("F32", "[3]", "[0,12]"), data).substr(0, 20)), "expected a header of at most 12 bytes"));
+  CHECK(starts_with(mistake(with_header(tensor("F32", "[3]", "[0,12]"), data).substr(0, 20)),
+                    "expected a header of at most 12 bytes"));
   CHECK(starts_with(mistake("{\"t\":", ""), "header: JSON: expected"));
   CHECK_TEXT(mistake("[]", ""), "header: expected an object");
   CHECK_TEXT(mistake(" {}", ""), "header: expected an object");
@@ -82,11 +89,14 @@ int main() {
   CHECK_TEXT(mistake("{\"__metadata__\":{\"a\":1}}", ""), "metadata \"a\" is no text");
   CHECK_TEXT(mistake(tensor("F31", "[3]", "[0,12]"), data), "tensor \"t\" has an unknown dtype");
   // Tensors that nobody asks for, of the format's other dtypes; those of less than a byte fill whole ones together.
-  for (const char* dtype : {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"}) CHECK_TEXT(mistake(tensor(dtype, "[12]", "[0,12]"), data), "no error");
-  for (const char* dtype : {"I16", "U16", "F16", "BF16"}) CHECK_TEXT(mistake(tensor(dtype, "[3,2]", "[0,12]"), data), "no error");
+  for (const char* dtype : {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"})
+    CHECK_TEXT(mistake(tensor(dtype, "[12]", "[0,12]"), data), "no error");
+  for (const char* dtype : {"I16", "U16", "F16", "BF16"})
+    CHECK_TEXT(mistake(tensor(dtype, "[3,2]", "[0,12]"), data), "no error");
   CHECK_TEXT(mistake(tensor("F4", "[24]", "[0,12]"), data), "no error");
   CHECK_TEXT(mistake(tensor("F6_E2M3", "[16]", "[0,12]"), data), "no error");
-  CHECK_TEXT(mistake(tensor("F4", "[23]", "[0,12]"), data), "tensor \"t\" has 12 bytes, which its dtype and shape do not fit");
+  CHECK_TEXT(mistake(tensor("F4", "[23]", "[0,12]"), data),
+             "tensor \"t\" has 12 bytes, which its dtype and shape do not fit");
   // Sizes are numbers of JSON, however they are written.
   CHECK_TEXT(mistake(tensor("F32", "[3.0,1e0,-0]", "[0,0]"), ""), "no error");
   CHECK_TEXT(mistake(tensor("F32", "[0,9007199254740991,2]", "[0,0]"), ""), "no error");
@@ -94,16 +104,23 @@ int main() {
   CHECK_TEXT(mistake(tensor("F32", "[\"3\"]", "[0,12]"), data), "tensor \"t\" has an impossible shape");
   CHECK_TEXT(mistake(tensor("F32", "3", "[0,12]"), data), "tensor \"t\" has no shape");
   CHECK_TEXT(mistake(tensor("F32", "[-3]", "[0,12]"), data), "tensor \"t\" has an impossible shape");
-  CHECK_TEXT(mistake(tensor("F32", "[9007199254740991,9007199254740991]", "[0,12]"), data), "tensor \"t\" has an impossible shape");
+  CHECK_TEXT(mistake(tensor("F32", "[9007199254740991,9007199254740991]", "[0,12]"), data),
+             "tensor \"t\" has an impossible shape");
   CHECK_TEXT(mistake(tensor("F64", "[4503599627370496,1024]", "[0,12]"), data), "tensor \"t\" has an impossible shape");
   CHECK(starts_with(mistake("{\"t\":1,\"t\":1}", ""), "header: JSON: expected each name once"));
   CHECK_TEXT(mistake(tensor("F32", "[3]", "[0]"), data), "tensor \"t\" has no data_offsets");
-  CHECK_TEXT(mistake(tensor("F32", "[2]", "[0,12]"), data), "tensor \"t\" has 12 bytes, which its dtype and shape do not fit");
-  CHECK(starts_with(mistake(tensor("F32", "[4]", "[0,16]"), data), "tensor \"t\" lies at bytes 0 to 16 of 12: the file is cut short"));
+  CHECK_TEXT(mistake(tensor("F32", "[2]", "[0,12]"), data),
+             "tensor \"t\" has 12 bytes, which its dtype and shape do not fit");
+  CHECK(starts_with(mistake(tensor("F32", "[4]", "[0,16]"), data),
+                    "tensor \"t\" lies at bytes 0 to 16 of 12: the file is cut short"));
   CHECK(starts_with(mistake(tensor("F32", "[3]", "[12,0]"), data), "tensor \"t\" lies at bytes 12 to 0"));
-  CHECK_TEXT(mistake(tensor("F32", "[2]", "[4,12]"), data), "tensor \"t\" leaves a gap before it or overlaps another one");
-  CHECK_TEXT(mistake(tensor("F32", "[2]", "[0,8]"), data), "expected the data to end with the last tensor but 4 bytes follow");
-  CHECK_TEXT(mistake("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", data),
+  CHECK_TEXT(mistake(tensor("F32", "[2]", "[4,12]"), data),
+             "tensor \"t\" leaves a gap before it or overlaps another one");
+  CHECK_TEXT(mistake(tensor("F32", "[2]", "[0,8]"), data),
+             "expected the data to end with the last tensor but 4 bytes follow");
+  CHECK_TEXT(mistake("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\","
+                     "\"shape\":[2],\"data_offsets\":[4,12]}}",
+                     data),
              "tensor \"b\" leaves a gap before it or overlaps another one");
   return failures() > 0;
 }

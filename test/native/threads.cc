@@ -18,7 +18,9 @@ struct Counts {
   std::vector<std::atomic<int>> of;
 };
 
-void count_chunk(void* context, int64_t chunk) { static_cast<Counts*>(context)->of[static_cast<size_t>(chunk)].fetch_add(1); }
+void count_chunk(void* context, int64_t chunk) {
+  static_cast<Counts*>(context)->of[static_cast<size_t>(chunk)].fetch_add(1);
+}
 
 // Each chunk runs once, in parts and in order.
 bool each_once(Threads* threads, int64_t chunks) {
@@ -33,16 +35,19 @@ bool each_once(Threads* threads, int64_t chunks) {
 // The first chunk waits for all others: the rest of its thread's part has to be done by other threads.
 bool helps(Threads* threads) {
   std::atomic<int> others{0};
-  threads->run(64, false, [](void* context, int64_t chunk) {
-    std::atomic<int>& done = *static_cast<std::atomic<int>*>(context);
-    if (chunk > 0) {
-      done.fetch_add(1);
-      return;
-    }
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (done != 63 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-    if (done != 63) done = -1000;
-  }, &others);
+  threads->run(
+      64, false,
+      [](void* context, int64_t chunk) {
+        std::atomic<int>& done = *static_cast<std::atomic<int>*>(context);
+        if (chunk > 0) {
+          done.fetch_add(1);
+          return;
+        }
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (done != 63 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+        if (done != 63) done = -1000;
+      },
+      &others);
   return others == 63;
 }
 
@@ -63,12 +68,15 @@ bool each_once_of_many_callers(Threads* threads, int callers) {
 bool joins_when_free(Threads* threads) {
   std::atomic<int> at{0};  // 1: the pool is taken; 2: the other caller has begun alone
   std::thread other([&] {
-    threads->run(2, false, [](void* context, int64_t) {
-      std::atomic<int>& step = *static_cast<std::atomic<int>*>(context);
-      int nobody = 0;
-      step.compare_exchange_strong(nobody, 1);
-      while (step < 2) std::this_thread::yield();
-    }, &at);
+    threads->run(
+        2, false,
+        [](void* context, int64_t) {
+          std::atomic<int>& step = *static_cast<std::atomic<int>*>(context);
+          int nobody = 0;
+          step.compare_exchange_strong(nobody, 1);
+          while (step < 2) std::this_thread::yield();
+        },
+        &at);
   });
   while (at < 1) std::this_thread::yield();
   struct Seen {
@@ -78,12 +86,15 @@ bool joins_when_free(Threads* threads) {
   } seen{&at, std::this_thread::get_id(), {}, {}};
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (seen.helped == 0 && std::chrono::steady_clock::now() < end) {
-    threads->run(4096, false, [](void* context, int64_t) {
-      Seen& by = *static_cast<Seen*>(context);
-      ++(std::this_thread::get_id() == by.caller ? by.alone : by.helped);
-      *by.at = 2;
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
-    }, &seen);
+    threads->run(
+        4096, false,
+        [](void* context, int64_t) {
+          Seen& by = *static_cast<Seen*>(context);
+          ++(std::this_thread::get_id() == by.caller ? by.alone : by.helped);
+          *by.at = 2;
+          std::this_thread::sleep_for(std::chrono::microseconds(20));
+        },
+        &seen);
   }
   other.join();
   return seen.alone > 0 && seen.helped > 0;

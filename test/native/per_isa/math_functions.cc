@@ -15,12 +15,12 @@ SHORTLIST_INLINE void map(const float* from, float* to, int64_t count, const Fun
 }  // namespace SHORTLIST_ISA
 
 #define MATH_FUNCTION(name, largest_ulp) \
-  { \
-    #name, \
+  {                                      \
+#name, \
         [](const float* from, float* to, int64_t count) { \
           SHORTLIST_ISA::map(from, to, count, [](SHORTLIST_ISA::vf x) { return SHORTLIST_ISA::name(x); }); \
         }, \
-        SHORTLIST_ISA::largest_ulp \
+        SHORTLIST_ISA::largest_ulp                                 \
   }
 
 extern const MathFunction math_functions[] = {
