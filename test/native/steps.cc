@@ -98,20 +98,22 @@ struct Scalars {
     }
   }
 
-  // In the order of the Program's inputs.
-  std::vector<InputArray> arrays() const {
+  // In the order of the Program's inputs; they point into these scalars.
+  std::vector<InputArray> arrays() const& {
     const int64_t count = static_cast<int64_t>(steps.size());
     return {{&kSeed, 1, Dtype::uint32, true},
             {steps.data(), count, Dtype::uint32, true},
             {rates.data(), count, Dtype::float32, true}};
   }
+  std::vector<InputArray> arrays() const&& = delete;
 
   std::vector<uint32_t> steps;
   std::vector<float> rates;
 };
 
 StepLoop::Result run(StepLoop* loop, int64_t pass, int64_t index, int64_t count) {
-  return loop->run(loop->prepare(pass, index, count, Scalars(pass, index, count).arrays()));
+  const Scalars scalars(pass, index, count);
+  return loop->run(loop->prepare(pass, index, count, scalars.arrays()));
 }
 
 // What a step gives, by a batch that is built here and a run of its own: the loss, the noise and the sizes of the
@@ -185,7 +187,8 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Cpu
   const auto refused = [&](Status status, int64_t index, int64_t count, const std::vector<InputArray>& scalars) {
     return error_of(status, [&] { loop.prepare(0, index, count, scalars); });
   };
-  std::vector<InputArray> scalars = Scalars(0, 0, 2).arrays();
+  const Scalars two(0, 0, 2), four(0, 0, 4);
+  std::vector<InputArray> scalars = two.arrays();
   const int64_t batches = Batcher(log.clicks(), batch_options()).batches_per_pass();
   struct Outside {
     int64_t index, count;
@@ -198,7 +201,7 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Cpu
   }
   CHECK_TEXT(refused(Status::input, 0, 3, scalars),
              "Expected 1 or 3 elements of uint32 for input \"step\" but received 2 of uint32");
-  CHECK_TEXT(refused(Status::input, 0, 2, Scalars(0, 0, 4).arrays()),
+  CHECK_TEXT(refused(Status::input, 0, 2, four.arrays()),
              "Expected 1 or 2 elements of uint32 for input \"step\" but received 4 of uint32");
   scalars[1].dtype = Dtype::int32;
   CHECK_TEXT(refused(Status::input, 0, 2, scalars),
@@ -206,7 +209,7 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Cpu
   scalars[1].present = false;
   CHECK_TEXT(refused(Status::input, 0, 2, scalars), "Missing input \"step\"");
   CHECK_TEXT(refused(Status::input, 0, 2, {}), "Missing input \"seed\"");
-  CHECK_TEXT(refused(Status::input, 0, 2, Scalars(0, 0, 2).arrays()), "no error");
+  CHECK_TEXT(refused(Status::input, 0, 2, two.arrays()), "no error");
 
   // An input that is neither in the batches nor a scalar.
   const std::string unknown = R"({"name":"unknown","dtype":"float32","shape":["samples"],"role":"input"},)";
@@ -214,7 +217,7 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Cpu
   StepLoop other(std::make_shared<Batcher>(log.clicks(), batch_options()),
                  std::make_shared<Executor>(std::move(program), training.store, device, false));
   const float values[2] = {1, 2};
-  std::vector<InputArray> given = Scalars(0, 0, 2).arrays();
+  std::vector<InputArray> given = two.arrays();
   given.push_back({values, 2, Dtype::float32, true});
   CHECK_TEXT(error_of(Status::input, [&] { other.prepare(0, 0, 2, given); }), "Missing input \"unknown\"");
 }
