@@ -1,4 +1,5 @@
-import { CaseValues, float32, int32, largeTable, mixedTerms, type OpCase, termLimits, termOperands } from "../case.js";
+import { CaseValues, float32, largeTable, type OpCase, termOperands } from "../case.js";
+import { type RowUpdate, rowUpdate } from "../row_update.js";
 
 const RATE = float32([], [0.1]);
 
@@ -18,32 +19,24 @@ function dense(name: string, shape: readonly number[], extra: Partial<OpCase> = 
   };
 }
 
-function rows(
+const ROWS: RowUpdate = {
+  op: "adagrad_rows",
+  seed: 21,
+  operands: (values, shape) => ({
+    parameter: values.normal(shape),
+    accumulator: values.uniform(shape, 0, 3),
+    learning_rate: RATE,
+  }),
+  attributes: { epsilon: 1e-6 },
+};
+
+const rows = (
   name: string,
   shape: readonly number[],
   n: number,
   extra: Partial<OpCase> = {},
   changeId = (id: number) => id,
-): OpCase {
-  const values = new CaseValues(21);
-  const mixed = mixedTerms(values, shape[0]!, shape[1] ?? 1, n);
-  const terms = termOperands(
-    mixed.map((term) => ({ ...term, ids: int32(term.ids.shape, [...term.ids.values].map(changeId)) })),
-  );
-  return {
-    op: "adagrad_rows",
-    name,
-    operands: {
-      parameter: values.normal(shape),
-      accumulator: values.uniform(shape, 0, 3),
-      learning_rate: RATE,
-      ...terms.operands,
-    },
-    limits: termLimits(shape[0]!, terms.operands),
-    ...extra,
-    attributes: { epsilon: 1e-6, ...extra.attributes, ...terms.attributes },
-  };
-}
+): OpCase => rowUpdate(ROWS, name, shape, n, extra, changeId);
 
 /** A table far larger than the caches: the update of the bags of `embedding_bag`. */
 function coldRows(name: string, ids: "uniform" | "zipf"): OpCase {
