@@ -85,8 +85,9 @@ const NATIVE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   ops: ["core", "simd"],
   data: ["core"],
   train: ["core", "data"],
+  serve: ["core", "data"],
   node: ["core", "data", "train", "napi.h"],
-  capi: ["core", "shortlist"],
+  capi: ["core", "serve", "shortlist"],
 };
 
 test("native includes point one way", () => {

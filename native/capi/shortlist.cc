@@ -1,4 +1,4 @@
-// The C door: arguments are checked here, every error becomes a status and a message.
+// The C binding: arguments are checked here, and every error becomes a status and a message.
 
 #include "shortlist/shortlist.h"
 
@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "native/capi/model.h"
 #include "native/core/cpu.h"
 #include "native/core/error.h"
+#include "native/serve/model.h"
 
 struct shortlist_model {
   std::shared_ptr<const shortlist::Model> model;

@@ -6,11 +6,11 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "native/capi/encoding.h"
 #include "native/core/error.h"
 #include "native/core/json.h"
 #include "native/core/program.h"
 #include "native/core/safetensors.h"
+#include "native/serve/encoding.h"
 
 namespace shortlist {
 namespace {

@@ -1,4 +1,4 @@
-#include "native/capi/config.h"
+#include "native/serve/config.h"
 
 #include <cmath>
 #include <map>

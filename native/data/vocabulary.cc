@@ -1,4 +1,4 @@
-#include "native/capi/vocabulary.h"
+#include "native/data/vocabulary.h"
 
 #include "native/core/error.h"
 #include "native/core/text.h"

@@ -1,4 +1,4 @@
-#include "native/capi/encoding.h"
+#include "native/serve/encoding.h"
 
 #include <cmath>
 #include <string_view>

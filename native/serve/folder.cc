@@ -1,4 +1,4 @@
-#include "native/capi/folder.h"
+#include "native/serve/folder.h"
 
 #include <dirent.h>
 #include <fcntl.h>

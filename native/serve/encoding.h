@@ -5,8 +5,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "native/capi/config.h"
-#include "native/capi/vocabulary.h"
+#include "native/data/vocabulary.h"
+#include "native/serve/config.h"
 
 namespace shortlist {
 

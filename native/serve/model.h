@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "native/capi/encoding.h"
-#include "native/capi/folder.h"
 #include "native/core/cpu_device.h"
 #include "native/core/executor.h"
 #include "native/core/json.h"
+#include "native/serve/encoding.h"
+#include "native/serve/folder.h"
 
 namespace shortlist {
 

@@ -1,4 +1,4 @@
-#include "native/capi/model.h"
+#include "native/serve/model.h"
 
 #include <algorithm>
 #include <cmath>
