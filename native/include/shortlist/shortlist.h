@@ -1,12 +1,16 @@
 /*
- * libshortlist: serves a model folder that `shortlist train` wrote, without Node.
+ * libshortlist loads a model folder that `shortlist train` wrote, and computes user vectors and recommendations. It
+ * needs no Node.
  *
- * Every call returns a status and, where one is given, fills a caller-owned shortlist_error. Handles are opaque;
- * buffers are the caller's, their sizes stand beside them. Nothing is printed, thrown or aborted. Texts are UTF-8.
+ * Errors: a call that can fail returns a status. If `error` is not NULL, the call also writes the status and a message
+ * there. The library never prints, throws or aborts.
  *
- * Threads: any of them may call at any time. An opened model never changes, and its users are independent of each
- * other: calls on different users of one model run side by side, over one copy of its weights. Calls on one user take
- * turns. A handle must not be in use when it is destroyed.
+ * Memory: handles are opaque. The caller owns every buffer and passes its size beside it. All strings are UTF-8 and end
+ * with a 0 byte.
+ *
+ * Threads: any thread may call any function at any time. A model never changes after it was opened. Calls on different
+ * users of one model run in parallel and share its weights; calls on the same user run one after the other. Before a
+ * handle is closed or destroyed, every call that uses it must have returned.
  */
 #ifndef SHORTLIST_H
 #define SHORTLIST_H
@@ -27,82 +31,126 @@ extern "C" {
 
 typedef enum shortlist_status {
   SHORTLIST_OK = 0,
-  SHORTLIST_ERROR_FILE = 1,   /* a file cannot be read */
-  SHORTLIST_ERROR_MODEL = 2,  /* a model folder is incomplete, cut short or does not fit itself */
-  SHORTLIST_ERROR_INPUT = 3,  /* an argument is missing, too small or out of range */
-  SHORTLIST_ERROR_OPTION = 4, /* an impossible number of threads or instruction set */
-  SHORTLIST_ERROR_SYSTEM = 5  /* out of memory, or a fault of the library itself */
+  SHORTLIST_ERROR_FILE = 1, /* a file cannot be read */
+  SHORTLIST_ERROR_MODEL =
+      2, /* the model folder is incomplete, truncated or inconsistent, or its results are not finite */
+  SHORTLIST_ERROR_INPUT = 3,  /* an argument is NULL, too small, out of range or malformed */
+  SHORTLIST_ERROR_OPTION = 4, /* the number of threads or the instruction set cannot be used */
+  SHORTLIST_ERROR_SYSTEM = 5  /* out of memory, or a bug in the library */
 } shortlist_status;
 
 typedef struct shortlist_error {
   shortlist_status status;
-  char message[512]; /* UTF-8, ended by 0 */
+  char message[512]; /* UTF-8, ends with a 0 byte; "" after SHORTLIST_OK */
 } shortlist_error;
 
 typedef struct shortlist_model shortlist_model;
 typedef struct shortlist_user shortlist_user;
 
-/* "0.1.0" */
+/* The version of the library, for example "0.1.0". */
 SHORTLIST_API const char* shortlist_version(void);
-/* The instruction set that models will be run with, e.g. "avx2"; "" where SHORTLIST_ISA names one that is not usable.
+/*
+ * The instruction set that a model opened now would use, for example "avx2". It is "" if the environment variable
+ * SHORTLIST_ISA names an instruction set that this machine or this library does not have.
  */
 SHORTLIST_API const char* shortlist_isa(void);
 
 /*
- * Opens a model folder; one that is replaced meanwhile is opened in its old version or in its new one. `threads`, at
- * least 1, is how many threads may compute one call, the caller's included; while one call has the others, further
- * calls compute on their callers' threads, with the same results. SHORTLIST_ISA in the environment forces an
- * instruction set. On error *model is NULL.
+ * Opens a model folder and loads its weights into memory. If the folder is replaced at the same time, either the old
+ * model or the new one is opened, never a mixture.
+ *
+ * `threads` (1 to 1024) is the number of threads that may work on one call, including the caller's. Only one call at a
+ * time uses the additional threads. Other calls compute on their callers' threads and give the same results.
+ *
+ * The fastest instruction set of the machine is used unless the environment variable SHORTLIST_ISA names another one.
+ * On failure *model is NULL. Any error status is possible.
  */
 SHORTLIST_API shortlist_status shortlist_model_open(const char* folder, int threads, shortlist_model** model,
                                                     shortlist_error* error);
-/* NULL is fine. Its memory is freed at once, or with the last of its users, who can be asked until then. */
+/*
+ * Closes a model; NULL is allowed. Its users remain usable. The weights are freed when the model is closed and all of
+ * its users are destroyed.
+ */
 SHORTLIST_API void shortlist_model_close(shortlist_model* model);
-/* The instruction set of the kernels, e.g. "avx2". */
+/* The instruction set that this model uses, for example "avx2"; "" for NULL. */
 SHORTLIST_API const char* shortlist_model_isa(const shortlist_model* model);
-/* Items that can be recommended. */
+/* The number of items that can be recommended; 0 for NULL. */
 SHORTLIST_API size_t shortlist_model_item_count(const shortlist_model* model);
-/* Elements of a user vector. */
+/* The number of elements of a user vector; 0 for NULL. */
 SHORTLIST_API size_t shortlist_model_vector_width(const shortlist_model* model);
 
-/* The user features, for shortlist_user_set, in the order of the model's columns; NULL past the last one. */
+/*
+ * The number of user features, and the name of each in the order of the columns of the click log. These are the names
+ * that shortlist_user_set accepts. The name is NULL if `index` is not less than the number.
+ */
 SHORTLIST_API size_t shortlist_model_feature_count(const shortlist_model* model);
 SHORTLIST_API const char* shortlist_model_feature(const shortlist_model* model, size_t index);
-/* The fields of a click, the item first; NULL past the last one. */
+/*
+ * The number of fields of a click, and the name of each in the order that shortlist_user_add_click expects; the item is
+ * first. The name is NULL if `index` is not less than the number.
+ */
 SHORTLIST_API size_t shortlist_model_click_field_count(const shortlist_model* model);
 SHORTLIST_API const char* shortlist_model_click_field(const shortlist_model* model, size_t index);
 
-/* A user of whom nothing is known yet: every feature is missing, the history is empty. */
+/*
+ * Creates a user whose features are all missing and whose click history is empty. Destroy it with
+ * shortlist_user_destroy. On failure *user is NULL. Errors: SHORTLIST_ERROR_INPUT, SHORTLIST_ERROR_SYSTEM.
+ */
 SHORTLIST_API shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_user** user,
                                                      shortlist_error* error);
+/* Destroys a user; NULL is allowed. */
 SHORTLIST_API void shortlist_user_destroy(shortlist_user* user);
-/* Sets a user feature by the name of its column; numbers as text. NULL, "", "<unk>", the words of the schema's
- * "missing" and unknown tokens count as missing. */
+/*
+ * Sets one user feature. A numeric feature takes a decimal number as text. NULL, "", "<unk>" and the words that the
+ * model's schema lists under "missing" mean that the value is missing. A token that is not in the vocabulary is treated
+ * as missing, too.
+ *
+ * Errors: SHORTLIST_ERROR_INPUT if the model has no such feature, the text is not UTF-8, or a numeric feature is no
+ * finite number; SHORTLIST_ERROR_SYSTEM.
+ */
 SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token,
                                                   shortlist_error* error);
 /*
- * Adds the newest click: one token for each field of the model's clicks (`count` of them), the item first; the values
- * of a multi-valued field are separated by "_". A field of kind "time" is a number or missing; it is not read: what is
- * asked for is what the user would watch now.
+ * Appends a click to the history, as the newest one. `tokens` has one token for each field of a click: `count` must be
+ * shortlist_model_click_field_count, and the item is first. The values of a field with several values are separated by
+ * "_". A field of kind "time" must be a number or missing. Its value is not used, because recommendations are always
+ * for the present.
+ *
+ * Errors: SHORTLIST_ERROR_INPUT, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.
  */
 SHORTLIST_API shortlist_status shortlist_user_add_click(shortlist_user* user, const char* const* tokens, size_t count,
                                                         shortlist_error* error);
-/* Replaces all of it by a line of a click log in the model's schema; the clicks may be missing. */
+/*
+ * Replaces all features and the history by those of one line of a click log, whose columns are those of the model's
+ * schema (docs/click_log.md). The field of the clicks may be missing; the history is then empty.
+ *
+ * Errors: SHORTLIST_ERROR_INPUT, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.
+ */
 SHORTLIST_API shortlist_status shortlist_user_set_line(shortlist_user* user, const char* line, shortlist_error* error);
 
-/* Writes u [shortlist_model_vector_width]; `capacity` elements must be enough. [1; u] · [b; w] is an item's score. */
+/*
+ * Computes the user vector u and writes its shortlist_model_vector_width elements to `vector`, which has room for
+ * `capacity` elements. The score of an item is w·u + b, where w is the item's vector and b its bias. This is the inner
+ * product of [1; u] and [b; w], which `shortlist vectors` exports.
+ *
+ * Errors: SHORTLIST_ERROR_INPUT if `capacity` is too small; SHORTLIST_ERROR_MODEL if an element is not finite;
+ * SHORTLIST_ERROR_SYSTEM.
+ */
 SHORTLIST_API shortlist_status shortlist_user_vector(shortlist_user* user, float* vector, size_t capacity,
                                                      shortlist_error* error);
 
 typedef struct shortlist_item {
-  const char* item;   /* owned by the model: valid until it is closed and the user destroyed */
+  const char* item;   /* the item's token; valid while the model is open or the user exists */
   float score;        /* w·u + b */
   double probability; /* exp(score) / sum of exp(score) over all items */
 } shortlist_item;
 
 /*
- * Writes the best items, best first, and how many there are to *count (at most `capacity`). Items of the history are
- * left out unless keep_watched.
+ * Writes the items with the highest scores to `items`, highest first, and their number to *count. There are at most
+ * `capacity` of them. Items of the user's history are left out unless `keep_watched` is true.
+ *
+ * Errors: SHORTLIST_ERROR_INPUT for NULL pointers; SHORTLIST_ERROR_MODEL if a score is not finite;
+ * SHORTLIST_ERROR_SYSTEM. On failure *count is 0.
  */
 SHORTLIST_API shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watched, shortlist_item* items,
                                                         size_t capacity, size_t* count, shortlist_error* error);
