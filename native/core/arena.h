@@ -8,14 +8,14 @@
 
 namespace shortlist {
 
-// A bump allocator over a device's memory. Memory stays valid until `reset`; what did not fit is joined into one block
-// by the reset after it, so that the same demands allocate nothing the next time.
+// A bump allocator over a device's memory. Allocations stay valid until `reset`. Those that do not fit the block get
+// memory of their own; the next `reset` enlarges the block, so that the same allocations then fit.
 class Arena {
  public:
-  // `device` must outlive it.
+  // `device` must outlive the arena.
   explicit Arena(Device* device) : device_(device) {}
 
-  // 64-byte aligned, not cleared.
+  // 64-byte aligned and uninitialised. Throws what Device::allocate throws.
   void* allocate(size_t bytes);
   void reset();
 

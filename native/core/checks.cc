@@ -1,9 +1,10 @@
-// Checks that ops share, and their messages: those of src/ops/op.ts and src/ops/row_terms.ts. Compiled once, for the
-// baseline: it runs before the kernels and may use the standard library.
+// The checks that ops share. Their messages are those of src/ops/op.ts and src/ops/row_terms.ts. This file is compiled
+// once, for the baseline instruction set: it runs before the kernels, so it may use the standard library.
 //
-// An index that a kernel follows is proved in one of three ways. It is given, and every number is looked at; or the op
-// that computes it has promised bounds that suffice; or, where bounds do not suffice (`check_sorted`), it is known to
-// be what one instruction made of the very same tensors. What is none of these is refused.
+// A kernel may use a number as an index only if a check has proved that it is valid. There are three proofs. Either the
+// tensor is given, and the check looks at every number. Or the op that computes it has promised bounds that are tight
+// enough. Or, if bounds say too little (`check_sorted`), the tensor is the output of an instruction with the same
+// operands, which is correct by construction. Any other index is refused.
 
 #include <algorithm>
 #include <cmath>
@@ -30,7 +31,7 @@ std::string text(int64_t number) { return std::to_string(number); }
 
 int64_t elements(const Tensor& tensor) { return tensor.rows * tensor.columns; }
 
-// An int32 vector whose numbers are known before the run: given, or consecutive.
+// An int32 vector whose numbers are known before the run, because they are given or consecutive.
 struct KnownVector {
   explicit KnownVector(const Tensor& tensor)
       : data(tensor.given ? tensor.i32() : nullptr), first(tensor.bounds->lowest) {}
@@ -46,7 +47,7 @@ bool is_output_of(const Tensor& tensor, const Call& maker, int slot) {
   return tensor.maker == &maker && maker.outputs[slot].tensors[0].index == tensor.index;
 }
 
-// The instruction that sorts rows and has this tensor as its output number `slot`, or nullptr.
+// The sort_rows instruction whose output number `slot` is this tensor, or nullptr.
 const Call* sort_that_made(const Tensor& tensor, int slot) {
   const Call* maker = tensor.maker;
   return maker != nullptr && std::strcmp(maker->op, "sort_rows") == 0 && is_output_of(tensor, *maker, slot) ? maker
@@ -61,7 +62,7 @@ bool are_same(const Slot& a, const Slot& b) {
   return true;
 }
 
-// Whether given numbers are those that sort_rows gives for given ids.
+// Throws unless given tensors hold the numbers that sort_rows computes for these given ids.
 void check_given_sort(const Call& call, const Slot& ids, const Slot* sorted) {
   std::vector<int32_t> flat;
   for (int32_t i = 0; i < ids.count; ++i) {
@@ -99,8 +100,9 @@ void expect(const Call& call, bool condition, const char* expectation) {
   if (!condition) throw Error(Status::program, "[" + std::string(call.op) + "] Expected " + expectation);
 }
 
-// Checks run before every step, on one thread: of ids they read the bounds, and of ranges and offsets all numbers
-// without a branch for each. They look for a bad one's place only where there is one.
+// Checks run before every training step, on one thread, so they have to be fast. For ids they compare the bounds; for
+// ranges and offsets they read all numbers, without a branch for each. Only after a failure do they search for the
+// first bad number, for the message.
 
 void check_ids(const Call& call, const Tensor& ids, int64_t rows, int64_t first) {
   const Bounds& bounds = *ids.bounds;

@@ -42,7 +42,7 @@ bool all(uint32_t value, uint32_t bits) { return (value & bits) == bits; }
 
 constexpr uint32_t bit(int n) { return uint32_t{1} << n; }
 
-// The register files that the system saves on a context switch (XCR0).
+// The register states that the operating system saves on a context switch (XCR0).
 uint64_t saved_registers() {
   if (!all(cpuid(1).ecx, bit(27))) return 0;  // OSXSAVE
   uint32_t low, high;
@@ -66,13 +66,12 @@ bool has_v4() {
          (saved_registers() & 0xe6) == 0xe6;
 }
 
-// AVX512-BF16: dot products of bfloat16 numbers.
+// AVX512-BF16: VDPBF16PS, the dot product of bfloat16 pairs.
 bool has_bf16() { return has_v4() && all(cpuid(7, 1).eax, bit(5)); }
 
-// A dot product takes 2.1 cycles on an Emerald Rapids core, where two float32 multiply-adds for as many elements take
-// 0.5 each
-// (`npm run bench` prints both limits). On Zen 4 it is said to take as long as one multiply-add; we have had none to
-// measure.
+// Whether one VDPBF16PS is faster than the two float32 multiply-adds that it replaces. On an Emerald Rapids core it
+// takes 2.1 cycles and each multiply-add 0.5 (`npm run bench` measures both). On AMD Zen 4 it is documented to take as
+// long as one multiply-add; this was not measured here.
 bool dots_are_fast() { return cpuid(0).ebx == signature_AMD_ebx; }
 
 const Isa kIsas[] = {
@@ -114,7 +113,7 @@ const Isa kIsas[] = {{"baseline", baseline::ops, [] { return true; }}};
 std::vector<Isa> usable_isas() {
   std::vector<Isa> usable;
   for (const Isa& isa : kIsas) {
-    const bool built = *isa.ops != nullptr;  // a build for tests may leave some out
+    const bool built = *isa.ops != nullptr;  // SHORTLIST_ISAS can leave instruction sets out of a build
     if (built && isa.usable()) usable.push_back(isa);
   }
   return usable;

@@ -8,11 +8,11 @@
 
 namespace shortlist {
 
-// The processor: the kernels of one instruction set and a pool of threads. Runs of several threads share the pool: a
-// run that finds it busy computes on its own thread until the pool is free (Threads::run), so none waits for another.
+// The processor: the kernels of one instruction set and a pool of threads. Concurrent runs share the pool. A run that
+// finds it busy computes on its own thread until the pool is free (Threads::run), so no run waits for another.
 class CpuDevice : public Device {
  public:
-  // `isa` as select_isa takes it.
+  // `thread_count` includes the caller's thread; `isa` is a name for select_isa. Throws what select_isa and Threads do.
   CpuDevice(int thread_count, const std::string& isa) : isa_(select_isa(isa)), threads_(thread_count) {}
 
   const char* isa() const { return isa_.name; }

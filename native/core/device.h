@@ -7,23 +7,23 @@
 
 namespace shortlist {
 
-// What runs are executed on: it has the kernels, and the memory that their tensors are in. A Plan does not know it.
-// Everything may be called by several threads at once.
+// What Programs run on. A device has kernels, and memory for tensors. A Plan does not depend on it. Every function may
+// be called by several threads at once.
 class Device {
  public:
   virtual ~Device() = default;
 
-  // The ops that it has kernels for, ended by nullptr.
+  // The ops that the device has kernels for; ends with nullptr.
   virtual const Op* const* ops() const = 0;
 
-  // 64-byte aligned and not cleared. The processor must be able to read it as well: checks look at the ids of inputs.
-  // Throws Error(Status::executor) where there is none left.
+  // Memory that is 64-byte aligned and uninitialised. The processor must be able to read it, too, because checks read
+  // the ids of inputs. Throws Error(Status::executor) if there is not enough memory.
   virtual Memory allocate(size_t bytes) = 0;
-  // Copy between the caller's memory and the device's.
+  // Copies from the caller's memory to the device's, and from the device's to the caller's.
   virtual void copy_in(void* to, const void* from, size_t bytes) = 0;
   virtual void copy_out(void* to, const void* from, size_t bytes) = 0;
 
-  // Computes one instruction, after its op's check has passed.
+  // Computes one instruction. The op's check must have passed.
   virtual void execute(const Op& op, Call* call) = 0;
 };
 

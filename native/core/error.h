@@ -5,10 +5,11 @@
 
 namespace shortlist {
 
-// What went wrong, as the doors (C, Node-API) report it. The names are those of src/errors.ts without ERR_.
+// The kind of an error, as the bindings (C, Node-API) report it. The names are those of src/errors.ts without ERR_.
 enum class Status { ok, executor, file, input, model, option, program };
 
-// Thrown by core and by the ops' checks, never by kernels; every door catches it.
+// The exception of core and of the ops' checks. Kernels throw it only if there is no memory left. Every binding catches
+// it.
 class Error : public std::runtime_error {
  public:
   Error(Status status, const std::string& message) : std::runtime_error(message), status_(status) {}

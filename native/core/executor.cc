@@ -16,7 +16,7 @@ std::string format_sizes(const TensorSpec& spec, const std::vector<int64_t>& siz
   return "[" + text + "]";
 }
 
-// Throws where an array is not what an input takes: `expected` elements of its dtype.
+// Throws unless an array has the input's dtype and `expected` elements.
 void check_array(const TensorSpec& spec, const InputArray& array, int64_t expected, const std::vector<int64_t>& sizes) {
   if (!array.present) throw Error(Status::input, "Missing input \"" + spec.name + "\"");
   if (array.dtype != spec.dtype) {

@@ -13,9 +13,9 @@
 
 namespace shortlist {
 
-// What a run is given for one input.
+// The array that the caller passes for one input.
 struct InputArray {
-  const void* data = nullptr;  // row-major, need not be aligned
+  const void* data = nullptr;  // row-major; need not be aligned
   int64_t elements = 0;
   Dtype dtype = Dtype::float32;
   bool present = false;
@@ -23,16 +23,16 @@ struct InputArray {
 
 class Executor;
 
-// The outputs of a run. They keep the memory of the run until they are destroyed; their executor must outlive them.
+// The outputs of one run. They hold the memory of the run until they are destroyed. The executor must outlive them.
 class RunOutputs {
  public:
   RunOutputs(RunOutputs&&) = default;
   RunOutputs& operator=(RunOutputs&&) = delete;
   ~RunOutputs();
 
-  // An output, by index into the Program's tensors; rows may lie apart.
+  // The output with this index into the Program's tensors. Its rows are Tensor::stride elements apart.
   const Tensor& at(int tensor) const { return state_->value(tensor); }
-  // Its elements without gaps.
+  // Copies the elements of an output to `to`, row-major without gaps.
   void copy(int tensor, void* to) const;
 
  private:
@@ -43,29 +43,30 @@ class RunOutputs {
   std::unique_ptr<RunState> state_;
 };
 
-// Runs one Program over a store on a device. Any number of threads may call it at once: a run has its memory to itself.
-// A run that changes stored tensors waits for the other runs over the store, and these wait for it; all others run side
-// by side.
+// Runs one Program over a store, on a device. Any number of threads may call it at once, because every run has its own
+// memory. Runs that only read the store are concurrent. A run that changes stored tensors has the store for itself.
 class Executor {
  public:
-  // Throws Error(Status::program) as Plan does, and Error(Status::executor) or (Status::program) for stored tensors
-  // that are missing or of another shape.
+  // With `profile` the executor measures the time of every instruction. Throws Error(Status::program) as Plan does, and
+  // also if a stored tensor has another shape or dtype; Error(Status::executor) if one is missing.
   Executor(Program program, std::shared_ptr<Store> store, std::shared_ptr<Device> device, bool profile);
 
   const Plan& plan() const { return plan_; }
 
-  // Copies the inputs, in the order of plan().inputs(); `sizes` are those of the Program's dims. Throws
-  // Error(Status::input). The memory of a run that is `over` is used again.
+  // Checks and copies the inputs, which are in the order of plan().inputs(). `sizes` has one size for each of the
+  // Program's dims. The memory of `over`, the inputs of a finished run, is reused if given. Throws Error(Status::input)
+  // for an input that is missing or of another dtype or length.
   std::unique_ptr<RunInputs> prepare(const std::vector<int64_t>& sizes, const std::vector<InputArray>& inputs,
                                      std::unique_ptr<RunInputs> over = nullptr) const;
 
-  // Sets the one element of input number `input`.
+  // Sets the element of a scalar input to these bits. `input` is an index into plan().inputs().
   void set_scalar(RunInputs* inputs, size_t input, uint32_t bits) const;
 
-  // Runs every check, then every instruction. Where it throws Error(Status::input), nothing has changed.
+  // Runs the checks of all instructions, then the instructions. Throws Error(Status::input) or (Status::program) if a
+  // check fails; no stored tensor has changed then.
   RunOutputs execute(const RunInputs& inputs);
 
-  // Seconds spent in each instruction over all runs; empty unless asked for.
+  // Seconds spent in each instruction, summed over all runs; empty without `profile`.
   std::vector<double> profile() const;
 
  private:

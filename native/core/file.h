@@ -5,23 +5,23 @@
 
 namespace shortlist {
 
-// A regular file that is open for reading; anything else, a named pipe for example, is refused without waiting for it.
+// A regular file that is open for reading. Anything else, such as a named pipe, is refused without blocking.
 class File {
  public:
-  // `name` inside the folder with this descriptor, or a path with AT_FDCWD; messages name it `path`. Throws
-  // Error(Status::file).
+  // Opens `name` in the folder with the descriptor `folder`, as openat does; with AT_FDCWD `name` is an ordinary path.
+  // Messages show `path`. Throws Error(Status::file).
   File(int folder, const std::string& name, const std::string& path);
   ~File();
   File(File&& other) noexcept;
   File& operator=(const File&) = delete;
 
   const std::string& path() const { return path_; }
-  // Bytes, when it was opened.
+  // The size in bytes when the file was opened.
   int64_t size() const { return size_; }
-  // Copies `bytes` from byte `offset` on to `to`. Throws Error(Status::file) where the file cannot be read or ends
-  // before.
+  // Copies `bytes` bytes, starting at byte `offset`, to `to`. Throws Error(Status::file) if the file cannot be read or
+  // is too short.
   void read(int64_t offset, int64_t bytes, void* to) const;
-  // All of it.
+  // The whole file. Throws Error(Status::file).
   std::string read() const;
 
  private:

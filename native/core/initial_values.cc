@@ -1,5 +1,6 @@
-// +, −, ×, / and √ of doubles give the same bits here and in JavaScript, where no two of them are fused. So every line
-// below is one of src/random/initial_values.ts, in the same order.
+// Gives the same bits as src/random/initial_values.ts. +, −, ×, / and √ of doubles are exactly rounded in C++ and in
+// JavaScript, so it is enough to do the same operations in the same order, and to keep the compiler from fusing a
+// multiplication with an addition.
 
 #include "native/core/initial_values.h"
 
@@ -19,12 +20,14 @@ namespace {
 
 const uint32_t kStream = 2;  // STREAMS.initial_values
 const double kLn2 = 0.6931471805599453, kHalfPi = 1.5707963267948966, kSqrt2 = 1.4142135623730951;
-// Looked up rather than branched on: no branch could be foreseen.
+// Looked up rather than branched on, as a branch on random bits is mispredicted half of the time.
 const double kHalves[2] = {1, 0.5};
 const double kSignOfCos[5] = {1, -1, -1, 1, 1}, kSignOfSin[5] = {1, 1, -1, -1, 1};
 
+// A number in (0, 1) from 32 random bits.
 double unit(uint32_t word) { return (word + 0.5) / 4294967296.0; }
 
+// For x = m · 2ᵉ with m in (√½, √2]: ln x = e · ln 2 + 2 artanh(s), s = (m − 1) / (m + 1), by the series of artanh.
 double logarithm(double x) {
   uint64_t bits;
   std::memcpy(&bits, &x, sizeof bits);
@@ -43,6 +46,7 @@ double logarithm(double x) {
   return exponent * kLn2 + 2 * s * series;
 }
 
+// cos and sin of 2π · turns for turns in (0, 1): the Taylor series within an eighth of a turn of the nearest quarter.
 void turn(double turns, double* to) {
   const int number = static_cast<int>(4 * turns + 0.5);
   const double x = (4 * turns - number) * kHalfPi;

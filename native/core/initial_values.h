@@ -4,16 +4,17 @@
 
 namespace shortlist {
 
-// Random start values of a tensor: uniform in [−scale, scale), or normal with mean 0 and standard deviation `scale`.
+// The distribution of a tensor's initial values: uniform in [−scale, scale), or normal with mean 0 and standard
+// deviation `scale`.
 struct RandomValues {
   bool normal;
   double scale;
   uint32_t seed;
-  uint32_t tensor;  // tells tensors of the same seed apart
+  uint32_t tensor;  // a number of the tensor: tensors with the same seed get different values
 };
 
-// Element i takes word i mod 4 of the Philox block ⌊i/4⌋ of its tensor; normals come in pairs (Box & Muller 1958). The
-// bits are those of src/random/initial_values.ts.
+// Writes `count` random values to `values`. Element i is made from word i mod 4 of the tensor's Philox block ⌊i/4⌋.
+// Normal values are made in pairs (Box & Muller 1958). src/random/initial_values.ts gives the same bits.
 void random_values(const RandomValues& random, float* values, int64_t count);
 
 }  // namespace shortlist

@@ -50,8 +50,8 @@ void format_string(const std::string& text, std::string* out) {
   out->push_back('"');
 }
 
-// How many values each array and object holds, in the order in which they begin: one more than it has commas. Of a text
-// that is no JSON the counts are right as far as it is.
+// The number of values in each array and object, in the order in which they begin: one more than the number of commas.
+// If the text is not JSON, the counts are right up to the first mistake, where the parser stops.
 std::vector<uint32_t> count_values(std::string_view text) {
   std::vector<uint32_t> counts;
   std::vector<size_t> open;
@@ -64,7 +64,7 @@ std::vector<uint32_t> count_values(std::string_view text) {
     } else if (c == '"') {
       in_string = true;
     } else if (c == '[' || c == '{') {
-      if (open.size() > static_cast<size_t>(kMaxDepth)) break;  // too deep: the parser stops here
+      if (open.size() > static_cast<size_t>(kMaxDepth)) break;  // too deep; the parser stops here
       open.push_back(counts.size());
       counts.push_back(1);
     } else if (c == ',' || c == ']' || c == '}') {
@@ -344,7 +344,7 @@ std::string Json::format() const {
     case Kind::boolean: return boolean() ? "true" : "false";
     case Kind::number: {
       char digits[32];
-      for (const int precision : {15, 16, 17}) {  // the shortest that reads back as the same number
+      for (const int precision : {15, 16, 17}) {  // until the text reads back as the same number
         std::snprintf(digits, sizeof digits, "%.*g", precision, number());
         if (std::strtod(digits, nullptr) == number()) break;
       }

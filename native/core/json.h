@@ -8,10 +8,10 @@
 
 namespace shortlist {
 
-// A JSON value (RFC 8259), read strictly: UTF-8 without a byte order mark, no comments, no trailing commas, each name
-// once in an object, numbers that a float64 holds, no lone surrogates, no value inside more than 64 others
-// (docs/formats.md). They take at most 20 times the memory of their text: each has 16 bytes, and arrays are allocated
-// in their final size.
+// A JSON value (RFC 8259). Parsing is strict (docs/formats.md): UTF-8 without a byte order mark, no comments, no
+// trailing commas, no repeated names in an object, no number beyond the range of float64, no lone surrogates, no value
+// inside more than 64 others. Values take at most 20 times the memory of their text, because a value has 16 bytes and
+// arrays are allocated in their final size.
 class Json {
  public:
   enum class Kind : uint8_t { null, boolean, number, string, array, object };
@@ -32,7 +32,7 @@ class Json {
     size_t size_;
   };
 
-  // Throws Error(Status::program) with the byte offset of the first mistake.
+  // Throws Error(Status::program), whose message has the byte offset of the first mistake.
   static Json parse(std::string_view text);
 
   Json() = default;
@@ -47,18 +47,18 @@ class Json {
   bool is_array() const { return kind_ == Kind::array; }
   bool is_object() const { return kind_ == Kind::object; }
 
-  // Of another kind of value: false, 0, "", nothing.
+  // For a value of another kind these give false, 0, "" and an empty list.
   bool boolean() const { return is_boolean() && value_.boolean; }
   double number() const { return is_number() ? value_.number : 0; }
   const std::string& string() const;
   List<Json> items() const { return {is_array() ? value_.items : nullptr, is_array() ? size_ : 0}; }
   List<Member> members() const;  // in the order of the text
 
-  // The member of this name; nullptr where there is none, or this is no object.
+  // The member with this name, or nullptr if there is none or this is not an object.
   const Json* find(std::string_view name) const;
-  // Whether this is a whole number of 0 to 2⁵³ − 1, and which.
+  // If this is a whole number from 0 to 2⁵³ − 1, stores it in *size and returns true.
   bool to_size(int64_t* size) const;
-  // Back to text.
+  // The value as JSON text without spaces.
   std::string format() const;
 
  private:
@@ -67,15 +67,15 @@ class Json {
   void clear();
 
   union Value {
-    std::string*
-        string;  // the first, as {} makes that one nullptr and may leave other bytes of a smaller one as they are
+    // The first member, because {} initialises only that one. nullptr stands for "".
+    std::string* string;
     Json* items;
     Member* members;
     double number;
     bool boolean;
   };
-  Value value_ = {};   // the member of the kind
-  uint32_t size_ = 0;  // of an array or object; what it points to is nullptr where it is 0
+  Value value_ = {};   // kind_ says which member is in use
+  uint32_t size_ = 0;  // number of items or members; the pointer is nullptr if it is 0
   Kind kind_ = Kind::null;
 };
 

@@ -10,7 +10,7 @@
 namespace shortlist {
 namespace {
 
-const int64_t kMaxScratch = int64_t{1} << 56;
+const int64_t kMaxScratch = int64_t{1} << 56;  // elements; the number of bytes then fits 64 bits
 
 const Attribute* find_attribute(const Call& call, const char* name) {
   for (int32_t i = 0; i < call.attribute_count; ++i) {

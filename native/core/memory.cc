@@ -16,8 +16,9 @@ namespace shortlist {
 namespace {
 
 const size_t kHugePage = size_t{2} << 20;
-// From here on memory comes from the system and goes back to it: freed pieces of this size, each thread's in a heap of
-// its own, kept 16 MB of a training process (blocks that grow with the batches).
+// Blocks of this size and more are mapped from the operating system, and returned to it when they are freed. malloc
+// keeps freed blocks in a heap for each thread: in a training process, whose blocks grow with the batches, that was 16
+// MB.
 const size_t kLeastMapped = size_t{256} << 10;
 
 [[noreturn]] void fail(size_t bytes) {
@@ -35,7 +36,7 @@ size_t page_size() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 size_t pages_of(size_t bytes) { return (bytes + page_size() - 1) / page_size() * page_size(); }
 
-// A block that ends where its pages do, before one that cannot be accessed.
+// A block that ends at the end of a page; the next page has no access rights.
 void* allocate_before_guard(size_t bytes) {
   const size_t pages = pages_of(bytes);
   void* const begin = mmap(nullptr, pages + page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -76,7 +77,7 @@ Memory::Memory(size_t bytes, bool zero) {
       fail(bytes);
     }
 #ifdef MADV_HUGEPAGE
-    if (huge) madvise(data_, bytes_, MADV_HUGEPAGE);  // a wish: without huge pages the memory is as good
+    if (huge) madvise(data_, bytes_, MADV_HUGEPAGE);  // a hint; its failure does not matter
 #endif
     return;
   }

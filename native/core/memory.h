@@ -4,33 +4,35 @@
 
 namespace shortlist {
 
-// Builds for tests: every block has exactly its bytes, and what lies behind it cannot be touched. The address sanitizer
-// finds that out; without it a page that cannot be accessed follows, which also stops instructions that no sanitizer
-// looks at, and blocks then are aligned to 4 bytes.
+// In test builds with SHORTLIST_EXACT every block has exactly the size that was asked for, and an access behind it
+// fails. Under the address sanitizer, that reports it. Otherwise a page without access rights follows the block, which
+// also catches instructions that sanitizers do not check; blocks are then aligned to 4 bytes only.
 #ifdef SHORTLIST_EXACT
 const bool kExact = true;
 #else
 const bool kExact = false;
 #endif
 
-// Builds for tests: memory holds NaN before a run and every matrix has gaps between its rows, so that a kernel that
-// reads what it should write, or takes a matrix to be dense, gives wrong results.
+// In test builds with SHORTLIST_POISON memory holds NaN before a run, and every matrix of fixed width has gaps between
+// its rows. A kernel that reads an element before it is written, or assumes that rows are contiguous, then gives wrong
+// results.
 #ifdef SHORTLIST_POISON
 const bool kPoison = true;
 #else
 const bool kPoison = false;
 #endif
 
-// A block of memory, 64-byte aligned. Large blocks come straight from the system, in huge pages where it has them, and
-// cost nothing until they are touched. Throws Error(Status::executor) where there is none left.
+// A block of memory, 64-byte aligned. Large blocks are mapped from the operating system, in huge pages if it has them,
+// and use no physical memory until they are touched. Constructors throw Error(Status::executor) if there is not enough
+// memory.
 class Memory {
  public:
   static const size_t kAlignment = 64;
 
   Memory() = default;
-  // Not cleared.
+  // Uninitialised.
   explicit Memory(size_t bytes) : Memory(bytes, false) {}
-  // Zeros; of a large block, lazily.
+  // Filled with zeros. The operating system clears large blocks page by page, at the first access.
   static Memory zeroed(size_t bytes) { return Memory(bytes, true); }
   ~Memory();
   Memory(Memory&& other) noexcept;
@@ -47,7 +49,7 @@ class Memory {
   bool mapped_ = false;
 };
 
-// `bytes` rounded up to whole alignment units.
+// `bytes` rounded up to a multiple of kAlignment.
 inline size_t aligned_size(size_t bytes) {
   return (bytes + Memory::kAlignment - 1) / Memory::kAlignment * Memory::kAlignment;
 }

@@ -6,8 +6,8 @@
 
 namespace shortlist {
 
-// Philox 4×32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four random
-// words that depend on a counter and a key alone, so any draw can be made at any time by any thread.
+// Philox 4×32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). It turns a
+// counter and a key into four random words and has no state, so threads can make draws in any order.
 SHORTLIST_INLINE void philox(const uint32_t (&counter)[4], uint32_t key0, uint32_t key1, uint32_t (&words)[4]) {
   uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
   for (int round = 0; round < 10; ++round) {

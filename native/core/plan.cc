@@ -10,9 +10,9 @@
 namespace shortlist {
 namespace {
 
-const int64_t kElementsPerLine = 16;
-const int64_t kMaxElements = int64_t{1} << 44;
-const int64_t kMaxSize = int64_t{1} << 30;  // of an axis: kernels count rows and columns in 32 bits
+const int64_t kElementsPerLine = 16;            // of a cache line of 64 bytes
+const int64_t kMaxElements = int64_t{1} << 44;  // of a tensor: more than any memory holds
+const int64_t kMaxSize = int64_t{1} << 30;      // of an axis: kernels count rows and columns in 32 bits
 
 Extent extent_of(const TensorSpec& spec, const std::vector<int64_t>& sizes) {
   const Extent extent = {spec.shape.size() > 0 ? evaluate(spec.shape[0], sizes) : 1,
@@ -23,8 +23,8 @@ Extent extent_of(const TensorSpec& spec, const std::vector<int64_t>& sizes) {
   return extent;
 }
 
-// Columns of a matrix of `width` columns, from row to row: whole cache lines, but no multiple of 4 KiB, which would lay
-// the rows of a block over each other in the cache.
+// The row stride, in elements, of a matrix with `width` columns: whole cache lines, but not a multiple of 4 KiB,
+// because consecutive rows would then compete for the same sets of the L1 cache.
 int64_t padded_stride(int64_t width) {
   const int64_t stride = (width + kElementsPerLine - 1) / kElementsPerLine * kElementsPerLine;
   return stride % 1024 == 0 ? stride + kElementsPerLine : stride;
@@ -42,8 +42,8 @@ const Operand* find_operand(const std::vector<Operand>& operands, const char* sl
   return found == operands.end() ? nullptr : &*found;
 }
 
-// Fills the op's slots, in its order, with the operands that an instruction names: appends each slot's tensors and
-// count.
+// Appends the tensors and the number of tensors of each of the op's slots, in the op's order. Throws if an operand is
+// missing, unknown or given twice.
 void resolve_slots(const Instruction& instruction, const char* side, const SlotType* slots,
                    const std::vector<Operand>& given, std::vector<int>* tensors, std::vector<int32_t>* counts) {
   size_t used = 0;
@@ -59,8 +59,8 @@ void resolve_slots(const Instruction& instruction, const char* side, const SlotT
     counts->push_back(static_cast<int32_t>(count));
   }
   if (used == given.size()) return;
-  for (size_t i = 0; i < given.size();
-       ++i) {  // an operand too many: of a slot that is not the op's, or one that is filled already
+  // There is an operand too many: one of a slot that the op does not have, or the second one of a slot.
+  for (size_t i = 0; i < given.size(); ++i) {
     const SlotType* slot = slots;
     while (slot->name != nullptr && given[i].slot != slot->name) ++slot;
     const bool known = slot->name != nullptr;
@@ -69,7 +69,7 @@ void resolve_slots(const Instruction& instruction, const char* side, const SlotT
   }
 }
 
-// Throws where a tensor is not what a slot takes.
+// Throws if an operand does not have the slot's dtype and rank.
 void check_slot_type(const Program& program, const Instruction& instruction, const SlotType& slot,
                      const Operand& operand) {
   const std::string name = slot.name;
@@ -89,8 +89,8 @@ void check_slot_type(const Program& program, const Instruction& instruction, con
   }
 }
 
-// Whether these tensors can be columns of one matrix: distinct temporaries of rank 2 with the same rows and fixed
-// widths, none of which has a place in another one.
+// Whether these tensors can be columns of one matrix: distinct temporaries of rank 2 with the same number of rows and
+// fixed widths, none of which is a column of another matrix already.
 bool can_stand_side_by_side(const Program& program, const std::vector<int>& tensors, const std::vector<bool>& taken) {
   if (tensors.size() < 2) return false;
   const TensorSpec& first = program.tensors[tensors[0]];
@@ -153,10 +153,11 @@ std::vector<Extent> Plan::extents(const std::vector<int64_t>& sizes) const {
   return extents;
 }
 
-// What a Program from anywhere must be for kernels to trust its operands: each of its slot's dtype and rank; integers,
-// which kernels follow as indices, neither stored nor changed by other runs; a tensor that is updated in place read as
-// no other operand of the same instruction; and all other results tensors of the run, so that no output overlaps an
-// input.
+// A Program may come from an untrusted source. Kernels rely on these properties of its operands:
+// - Each has its slot's dtype and rank.
+// - int32 inputs, which kernels use as indices, are not stored tensors that another run could change.
+// - A tensor that is updated in place is no other operand of the same instruction.
+// - All other outputs are tensors of the run, so no output overlaps an input.
 void Plan::check_operands(const Instruction& instruction, const Op& op) const {
   const auto fail = [&](const std::string& message) { fail_instruction(instruction, message); };
   for (const SlotType* slot = op.inputs; slot->name != nullptr; ++slot) {

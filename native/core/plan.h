@@ -8,7 +8,7 @@
 
 namespace shortlist {
 
-// The size of a tensor in one run.
+// The size of a tensor in one run: a vector has 1 column, a scalar 1 row and 1 column.
 struct Extent {
   int64_t rows;
   int64_t columns;
@@ -16,52 +16,52 @@ struct Extent {
   int64_t elements() const { return rows * columns; }
 };
 
-// Where a list of matrices stands side by side in one wider matrix.
+// A list of matrices that are stored as adjacent columns of one wider matrix.
 struct SideBySide {
   std::vector<int> tensors;  // from left to right
-  int64_t width;             // Σ widths
+  int64_t width;             // sum of their widths
 };
 
-// Lists of temporaries, taken or made by one instruction as a list slot, that can be the columns of one matrix: all
-// have the same rows and a fixed width. So a concatenation needs no copy: its producers write into their columns.
+// The list operands of a Program that can be stored as columns of one matrix: temporaries with the same number of rows
+// and fixed widths. A concatenation then needs no copy, because the instructions before it write into their columns.
 std::vector<SideBySide> find_side_by_side(const Program& program);
 
-// What all runs of a Program have in common. It is made once and never changes, so any number of runs may read it at
-// the same time. It knows tensors by their index in the Program: where their elements are is a matter of each run
-// (RunState).
+// What all runs of a Program have in common. A plan never changes, so any number of runs may read it at the same time.
+// It refers to tensors by their index in the Program and has no pointers to elements: these belong to a run (RunState).
 class Plan {
  public:
-  // A tensor, or several side by side, that needs a place in a run's memory from the instruction that writes it first
-  // to the one that reads it last. Lifetimes do not depend on the sizes of a run.
+  // Memory for one tensor, or for several in adjacent columns, from the instruction that first writes it to the one
+  // that last reads it. These lifetimes do not depend on the sizes of a run.
   struct Buffer {
     std::vector<int> tensors;
-    int64_t stride = 0;           // elements from row to row; 0: rows lie without gaps
-    int first = 0, last = 0;      // instructions
-    std::vector<int> neighbours;  // earlier buffers that live at the same time
+    int64_t stride = 0;           // elements from one row to the next; 0 if rows are contiguous
+    int first = 0, last = 0;      // the first and the last instruction that uses it
+    std::vector<int> neighbours;  // earlier buffers whose lifetimes overlap this one's
   };
 
-  // `ops` are the ops that there are kernels for, ended by nullptr. Throws Error(Status::program) for instructions of
-  // other ops and for operands of another dtype, rank or role than their op takes.
+  // `ops` are the ops that the device has kernels for; the list ends with nullptr. Throws Error(Status::program) if an
+  // instruction has another op, or an operand another dtype, rank or role than its slot requires.
   Plan(Program program, const Op* const* ops);
 
   const Program& program() const { return program_; }
-  // Indices into program().tensors, in its order.
+  // The tensors of role input and output, as rising indices into program().tensors.
   const std::vector<int>& inputs() const { return inputs_; }
   const std::vector<int>& outputs() const { return outputs_; }
-  // Whether a tensor has a shape with program().dims[i].
+  // Whether the shape of some tensor contains program().dims[i].
   bool uses_dim(size_t i) const { return dim_used_[i]; }
-  // Whether a run changes stored tensors.
+  // Whether a run changes tensors of the store.
   bool writes_store() const { return writes_store_; }
-  // The size of each tensor; `sizes` are those of program().dims. Throws Error(Status::input).
+  // The size of each tensor, where `sizes` has one size for each of program().dims. Throws Error(Status::input) if a
+  // size is negative or a tensor too large.
   std::vector<Extent> extents(const std::vector<int64_t>& sizes) const;
 
   // The op of each instruction.
   const std::vector<const Op*>& ops() const { return ops_; }
-  // The tensors that fill the slots of all instructions one after the other: each instruction's inputs, then its
-  // outputs, in the order of its op's slots. `slot_counts` says how many of them each slot has.
+  // The operands of all instructions in one list: for each instruction its inputs, then its outputs, in the order of
+  // its op's slots. `slot_counts` has the number of tensors of each slot, in the same order.
   const std::vector<int>& operands() const { return operands_; }
   const std::vector<int32_t>& slot_counts() const { return slot_counts_; }
-  // Of temporaries and outputs, by the instruction that writes them first.
+  // The buffers of all temporaries and outputs, ordered by the instruction that first writes them.
   const std::vector<Buffer>& buffers() const { return buffers_; }
 
  private:

@@ -20,7 +20,7 @@ using Names = std::unordered_map<std::string, int>;
 
 std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 
-// As JSON.stringify shows a member that may be missing.
+// A JSON value as text, "undefined" if it is missing: what JSON.stringify gives.
 std::string shown(const Json* value) { return value != nullptr ? value->format() : "undefined"; }
 
 template <size_t n>
@@ -36,7 +36,7 @@ int index_of(const char* const (&names)[n], const Json* value) {
   throw Error(Status::program, "Expected a dim such as \"samples\" or \"5*samples+1\" but received \"" + text + "\"");
 }
 
-// `digits` as a number of at most 2⁵³ − 1.
+// Parses decimal digits; returns false for anything else and for numbers above 2⁵³ − 1.
 bool parse_size(std::string_view digits, int64_t* size) {
   if (digits.empty()) return false;
   int64_t value = 0;
@@ -55,7 +55,7 @@ bool is_dim_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-// The grammar of src/graph/dims.ts: terms "name", "factor*name" or "constant", joined by "+".
+// Parses the grammar of src/graph/dims.ts: terms "name", "factor*name" or "constant", joined by "+".
 Dim parse_dim(const Json& value, const Names& dims, const std::string& tensor) {
   Dim dim;
   if (value.is_number()) {

@@ -75,7 +75,7 @@ void RunState::start(const RunInputs& inputs) {
   check();
 }
 
-// The bounds of int32 constants, again after each write to the store.
+// Computes the bounds of int32 constants, again after each write to the store.
 void RunState::bound_constants() {
   if (bounded_writes_ == store_.writes()) return;
   bounded_writes_ = store_.writes();
@@ -86,7 +86,7 @@ void RunState::bound_constants() {
   }
 }
 
-// Buffers keep their places from run to run until one has outgrown its own.
+// Computes the size of each buffer. All buffers keep their offsets until one of them needs more memory than it has.
 void RunState::place_buffers(const std::vector<Extent>& extents) {
   bool outgrown = !kExact && arena_.data() == nullptr;
   for (size_t i = 0; i < places_.size(); ++i) {
@@ -106,7 +106,7 @@ void RunState::place_buffers(const std::vector<Extent>& extents) {
   if (outgrown) grow_arena();
 }
 
-// Each buffer gets the first gap between those that live at the same time.
+// First fit: each buffer gets the lowest offset at which it overlaps no buffer that is alive at the same time.
 void RunState::grow_arena() {
   size_t arena_bytes = 0;
   std::vector<std::pair<size_t, size_t>> occupied;
@@ -151,7 +151,7 @@ void RunState::set_addresses(const RunInputs& inputs) {
   for (size_t i = 0; i < operands_.size(); ++i) operands_[i] = values_[plan_.operands()[i]];
 }
 
-// In order: an instruction promises what its integers will hold to those that read them.
+// In order, because the check of an instruction promises the bounds of its outputs to the checks after it.
 void RunState::check() const {
   for (size_t i = 0; i < calls_.size(); ++i) {
     try {

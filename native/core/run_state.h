@@ -14,32 +14,32 @@
 
 namespace shortlist {
 
-// What a run is given: its sizes and its inputs, copied.
+// The sizes of one run, and a copy of its inputs.
 struct RunInputs {
   std::vector<Extent> extents;  // one for each of the Program's tensors
-  std::vector<Memory> arrays;   // one for each of its inputs
-  std::vector<Bounds> bounds;   // of the inputs of int32
+  std::vector<Memory> arrays;   // one for each of the Program's inputs
+  std::vector<Bounds> bounds;   // one for each input; unknown unless it is int32
 };
 
-// The memory of one run of a Plan, and where its tensors are in it. One run uses it at a time; those that follow each
-// other use the same memory, which grows with the largest of them.
+// The memory of one run of a Plan, and the addresses of its tensors. One run at a time uses a state. Later runs reuse
+// its memory, which grows to the demand of the largest run.
 class RunState {
  public:
-  // Plan, store and device must outlive it.
+  // The plan, the store and the device must outlive the state.
   RunState(const Plan& plan, const Store& store, Device& device);
   RunState(const RunState&) = delete;
   RunState& operator=(const RunState&) = delete;
 
-  // Gives every tensor its size and its place, then runs the check of every instruction. What it throws has changed no
-  // stored tensor.
+  // Sets the size and address of every tensor, then runs the checks of all instructions. Throws what they throw; no
+  // stored tensor has changed then.
   void start(const RunInputs& inputs);
-  // Computes an instruction; once, in the Program's order.
+  // Computes one instruction. Call it once for each instruction, in order.
   void execute(size_t instruction);
 
   const Tensor& value(int tensor) const { return values_[tensor]; }
 
  private:
-  // Where a buffer of the plan is: in the arena, or in builds for tests in memory of its own.
+  // The memory of one of the plan's buffers: bytes of arena_, or with kExact a block of its own.
   struct Place {
     size_t bytes = 0, offset = 0;
     Memory exact;
@@ -56,26 +56,25 @@ class RunState {
   const Plan& plan_;
   const Store& store_;
   Device& device_;
-  int64_t bounded_writes_ = -1;  // of the store, when its constants were last read for their bounds
+  int64_t bounded_writes_ = -1;  // Store::writes() when the bounds of constants were last computed
 
   std::vector<Place> places_;  // one for each of the plan's buffers
   Memory arena_;
   Arena scratch_;
 
-  std::vector<Bounds> bounds_;    // of the Program's int32 tensors; those of constants stay, others are a run's
+  std::vector<Bounds> bounds_;    // one for each of the Program's tensors; used if it is int32
   std::vector<Tensor> values_;    // one for each of the Program's tensors
-  std::vector<Tensor> operands_;  // `values_` of the plan's operands
-  std::vector<Slot> slots_;       // point into operands_
-  std::vector<Call> calls_;       // point into slots_
+  std::vector<Tensor> operands_;  // a copy of values_ for each of the plan's operands
+  std::vector<Slot> slots_;       // points into operands_
+  std::vector<Call> calls_;       // points into slots_
 };
 
-// States that wait for the next run. A run takes the one that was used last, whose memory is the likeliest to be in a
-// cache.
+// A pool of idle states. A run takes the state that was used last, because its memory is most likely to be in a cache.
 class RunStates {
  public:
-  // nullptr where none is idle.
+  // An idle state, or nullptr.
   std::unique_ptr<RunState> take();
-  // More than runs can be executed at the same time are not kept.
+  // Keeps at most as many states as the machine has processors and frees the others.
   void give_back(std::unique_ptr<RunState> state);
 
  private:

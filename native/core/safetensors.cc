@@ -20,7 +20,7 @@ struct FileDtype {
   int64_t bits;
 };
 
-// src/data/safetensors.ts has the same.
+// The same table as in src/data/safetensors.ts.
 const FileDtype kFileDtypes[] = {{"BOOL", 8}, {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
                                  {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},
                                  {"U16", 16}, {"F16", 16},    {"BF16", 16},   {"I32", 32},    {"U32", 32},
@@ -35,7 +35,7 @@ int64_t bits_of(const std::string& dtype) {
 
 [[noreturn]] void fail(const std::string& message) { throw Error(Status::model, message); }
 
-// *product *= factor, where the result is at most 2⁵³ − 1.
+// Multiplies *product by factor; returns false if the result exceeds 2⁵³ − 1.
 bool multiply(int64_t* product, int64_t factor) {
   return !__builtin_mul_overflow(*product, factor, product) && *product <= kMaxSafeInteger;
 }
@@ -97,7 +97,7 @@ void check_layout(const std::vector<SafetensorsHeader::Entry>& entries, int64_t 
 
 bool by_name(const SafetensorsHeader::Entry& a, const SafetensorsHeader::Entry& b) { return a.name < b.name; }
 
-// The length of the header, which the file begins with.
+// The length of the header, which is the first 8 bytes of the file (little-endian).
 int64_t header_bytes(const File& file) {
   const int64_t size = file.size();
   if (size < kLengthBytes) fail("expected a safetensors file but it has " + std::to_string(size) + " bytes");

@@ -1,6 +1,6 @@
 #pragma once
 
-// Which sanitizer this is built with, for what has to know: GCC defines macros, clang has features.
+// Which sanitizer the code is compiled with. GCC defines a macro for each; clang has __has_feature.
 
 #if defined(__has_feature)
 #define SHORTLIST_HAS_FEATURE(feature) __has_feature(feature)

@@ -53,7 +53,7 @@ std::string sha256(std::string_view bytes) {
   const size_t whole = bytes.size() / kBlockBytes * kBlockBytes;
   for (size_t at = 0; at < whole; at += kBlockBytes) add_block(state, data + at);
 
-  // The rest, a bit that is set, zeros, and the length in bits: one block, or two.
+  // The padding, one block or two: the remaining bytes, a 1 bit, zeros, and the length in bits (big-endian).
   unsigned char last[2 * kBlockBytes] = {};
   const size_t rest = bytes.size() - whole, blocks = rest < kBlockBytes - 8 ? 1 : 2;
   if (rest > 0) std::memcpy(last, data + whole, rest);

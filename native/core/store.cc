@@ -8,9 +8,9 @@
 namespace shortlist {
 namespace {
 
-const int64_t kMaxElements = int64_t{1} << 44;
+const int64_t kMaxElements = int64_t{1} << 44;  // of a tensor: more than any memory holds
 
-// Whether a float32 with these bits is NaN or infinite: all bits of its exponent are set.
+// Whether a float32 is NaN or infinite: all bits of its exponent are set.
 bool is_not_finite(uint32_t bits) { return (bits & 0x7f800000u) == 0x7f800000u; }
 
 }  // namespace
@@ -83,12 +83,12 @@ void Store::read(const std::string& name, void* values, int64_t offset, int64_t 
                 count * kBytesPerElement);
 }
 
-// Blocks are searched without a branch an element, so that the scan runs at the speed of memory.
+// Tests whole blocks without a branch for each element, so that memory bandwidth limits the scan.
 int64_t Store::first_not_finite(const std::string& name) const {
   const Stored& stored = at(name);
   if (stored.dtype != Dtype::float32) return -1;
   const uint32_t* const bits = static_cast<const uint32_t*>(stored.memory.data());
-  const int64_t block = 4096;
+  const int64_t block = 4096;  // elements: 16 KiB, so that the second loop finds the block in the L1 cache
   for (int64_t first = 0; first < stored.elements; first += block) {
     const int64_t end = stored.elements - first < block ? stored.elements : first + block;
     uint32_t found = 0;

@@ -14,8 +14,8 @@
 
 namespace shortlist {
 
-// Lets in several readers or one writer. A writer that waits keeps new readers out, so that it does not wait for ever
-// where readers come all the time.
+// A lock for several readers or one writer. A waiting writer blocks new readers, so that a steady stream of readers
+// cannot starve it.
 class TurnLock {
  public:
   void lock() {
@@ -37,9 +37,9 @@ class TurnLock {
   std::shared_mutex inside_;
 };
 
-// The tensors that live between runs: parameters, constants and optimizer state, by name. Several executors may share a
-// store: runs that only read it go on side by side, one that writes is alone. Nothing else is locked: whoever holds a
-// store keeps its own reads and writes away from a run.
+// The tensors that are kept between runs, by name: parameters, constants and optimizer state. Executors may share a
+// store. Runs that only read it are concurrent; a run that writes it has it for itself. The functions of this class
+// take no lock: the caller must not write while a run uses the store, nor read while a run changes it.
 class Store {
  public:
   struct Stored {
@@ -47,29 +47,31 @@ class Store {
     Dtype dtype;
     std::vector<int64_t> shape;  // at most 2 axes
     int64_t elements;
-    Memory memory;  // never moves
+    Memory memory;  // its address never changes
   };
 
-  // Makes room for a tensor, filled with zeros. Throws Error(Status::executor) where the name is taken.
+  // Adds a tensor, filled with zeros. Throws Error(Status::executor) if the name is taken and Error(Status::program) if
+  // the shape has more than 2 axes, a negative size or too many elements.
   void define(const std::string& name, Dtype dtype, const std::vector<int64_t>& shape);
 
-  // Throws Error(Status::executor) where there is none.
+  // The tensor with this name. Throws Error(Status::executor) if there is none.
   const Stored& at(const std::string& name) const;
+  // The tensor with this name, or nullptr.
   const Stored* find(const std::string& name) const;
   const std::vector<std::unique_ptr<Stored>>& tensors() const { return tensors_; }  // in the order of definition
 
-  // Rises with every write.
+  // The number of calls of `write` and `fill` so far.
   int64_t writes() const { return writes_; }
 
-  // Copies `count` 4-byte elements in or out, from element `offset` on. Throws Error(Status::input) where they do not
-  // fit.
+  // Copies `count` 4-byte elements into or out of a tensor, starting at its element `offset`. Throws
+  // Error(Status::input) if they lie outside of it or `dtype` is not the tensor's.
   void write(const std::string& name, Dtype dtype, const void* values, int64_t offset, int64_t count);
   void read(const std::string& name, void* values, int64_t offset, int64_t count) const;
 
-  // The first element that is NaN or infinite; −1 where there is none, as in a tensor of whole numbers.
+  // The index of the first element that is NaN or infinite; −1 if there is none or the tensor is not float32.
   int64_t first_not_finite(const std::string& name) const;
 
-  // Fills a float32 tensor with random values.
+  // Fills a float32 tensor with random values. Throws Error(Status::input) for another dtype.
   void fill(const std::string& name, const RandomValues& random);
 
  private:
@@ -78,7 +80,7 @@ class Store {
   std::vector<std::unique_ptr<Stored>> tensors_;
   std::unordered_map<std::string, const Stored*> by_name_;
   int64_t writes_ = 0;
-  TurnLock lock_;  // of the runs over it
+  TurnLock lock_;  // held by runs
 };
 
 }  // namespace shortlist

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-// Code in this header is compiled once for each instruction set, so it must never be emitted out of line: the linker
-// would keep one copy, and baseline code could be left calling the AVX-512 one.
+// For functions in headers that are compiled once for each instruction set. They must always be inlined: of several
+// out-of-line copies the linker keeps only one, and baseline code could then call a copy compiled for AVX-512.
 #define SHORTLIST_INLINE inline __attribute__((always_inline))
 
 namespace shortlist {
@@ -14,16 +14,16 @@ const int64_t kBytesPerElement = 4;  // of every dtype
 
 struct Call;
 
-// What is known of an int32 tensor's elements before they are made: they lie in [lowest, highest]; where they are
-// `consecutive`, element i is lowest + i.
+// What is known about the elements of an int32 tensor before the run: they lie in [lowest, highest]. If `consecutive`,
+// element i is lowest + i.
 struct Bounds {
   bool known;
   int32_t lowest, highest;
   bool consecutive;
 };
 
-// A row-major matrix view. Rank 1 has one column; a scalar has one row too. Rows lie `stride` elements apart: a tensor
-// may be a block of columns of a wider one, which is how a concatenation is made without copying.
+// A view of a row-major matrix. A vector has one column, a scalar one row and one column. Consecutive rows are `stride`
+// elements apart, which is more than `columns` if the tensor is some columns of a wider matrix.
 struct Tensor {
   const char* name;
   void* data;
@@ -31,10 +31,9 @@ struct Tensor {
   int64_t columns;
   int64_t stride;
   Dtype dtype;
-  bool given;     // an input or a constant: known before the run, so checks read it
-  int32_t index;  // of the Program's tensors: two operands with one index are one tensor
-  Bounds*
-      bounds;  // of an int32 tensor: found before the run where it is given, promised by its op where it is computed
+  bool given;         // whether it is an input or a constant, so that checks can read its elements
+  int32_t index;      // index into Program::tensors: operands with the same index are the same tensor
+  Bounds* bounds;     // for int32: read from the elements if it is given, promised by its op if it is computed
   const Call* maker;  // the instruction that computes it; nullptr for inputs and stored tensors
 
   SHORTLIST_INLINE float* f32() const { return static_cast<float*>(data); }

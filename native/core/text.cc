@@ -67,7 +67,8 @@ double parse_decimal(std::string_view text) {
 #if defined(__cpp_lib_to_chars)
   if (std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc()) return value;
 #endif
-  // Out of range, and only a stream says on which side. strtod would stop at the point where a locale has a comma.
+  // The number is out of range. Of the functions of the standard library only a stream tells on which side,
+  // independently of the locale; strtod stops at the point if the locale has a comma instead.
   std::istringstream stream{std::string(text)};
   stream.imbue(std::locale::classic());
   const bool fits = static_cast<bool>(stream >> value);

@@ -6,21 +6,21 @@
 
 namespace shortlist {
 
-// Length of the well-formed UTF-8 sequence (RFC 3629) that `text` starts with; 0 where it is none.
+// The length of the well-formed UTF-8 sequence (RFC 3629) at the start of `text`; 0 if there is none.
 size_t utf8_length(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
-// Whether a text is a decimal number as click logs write them (src/data/sources/click_log.ts): digits with at most one
-// point and at least one digit, a sign before them and an exponent after them where wanted; nothing else, no space
-// either.
+// Whether `text` is a decimal number in the grammar of click logs (src/data/sources/click_log.ts): an optional sign, at
+// least one digit with at most one point, an optional exponent; no spaces.
 bool is_decimal(std::string_view text);
 
-// The float64 nearest to a text that is_decimal, whatever the locale: ±infinity where it is too large, ±0 where it is
-// too small.
+// The float64 nearest to a text that passes is_decimal, in every locale; ±infinity if it is too large, ±0 if it is too
+// small.
 double parse_decimal(std::string_view text);
 
-// `text` in double quotes, for messages: control characters as \u0000, and no more than its first 60 bytes or so.
+// `text` in double quotes, for messages: control characters are escaped as \u0000, and a text of more than 60 bytes is
+// cut off between two characters.
 std::string quoted(std::string_view text);
 
 }  // namespace shortlist

@@ -13,8 +13,8 @@
 namespace shortlist {
 namespace {
 
-// How often an idle thread looks before it sleeps, some 50 µs in all: the instructions of a step follow each other
-// within microseconds, and to wake a sleeping thread costs more than that.
+// How often an idle thread looks for a job before it sleeps; about 50 µs in all. The instructions of a training step
+// follow each other within microseconds, and waking a sleeping thread takes longer than that.
 const int kSpins = 1200;
 
 inline void pause() {
@@ -36,14 +36,14 @@ bool spin_until(int spins, const Condition& condition) {
 
 thread_local int worker_number = 0;
 
-// A thread's part of a job's chunks. Who claims one may take one: the thread itself from the front, others from the
-// back, and as no more are claimed than there are, the two never meet.
+// One thread's part of a job's chunks. A claim reserves one chunk. The owner then takes it from the front, other
+// threads from the back. Front and back never meet, because claims never exceed the number of chunks.
 struct alignas(64) Part {
   std::atomic<int64_t> remaining{0};
   std::atomic<int64_t> back{0};
   int64_t front = 0;
 
-  // Written while nobody is inside.
+  // Called while no worker is inside.
   void assign(int64_t begin, int64_t end) {
     remaining.store(end - begin, std::memory_order_relaxed);
     back.store(end, std::memory_order_relaxed);
@@ -57,32 +57,32 @@ struct alignas(64) Part {
 
 }  // namespace
 
-// `job` is odd while a job is open and rises by one with each opening and closing. A worker enters an open job by
-// raising `inside` and then looking at `job` again; the caller closes the job and then waits until nobody is inside.
-// Both orders are sequentially consistent, so either the worker sees the job closed and leaves without touching it, or
-// the caller sees the worker and waits for it. Nobody waits for a worker that has not entered, and no lock is taken
-// while threads spin.
+// `job` is odd while a job is open; opening and closing increment it. A worker enters an open job by incrementing
+// `inside` and then reading `job` again. The caller closes the job and then waits until `inside` is 0. These operations
+// are sequentially consistent, so either the worker sees that the job is closed and leaves without touching it, or the
+// caller sees the worker inside and waits for it. The caller never waits for a worker that has not entered, and no
+// thread takes a lock while it spins.
 //
-// Chunks that are alike are shared out in parts, the same of every job: the rows that a thread wrote a moment ago are
-// in its caches. A thread that is done with its part helps the others.
+// Without `in_order` every thread has the same part of the chunks in every job, because the rows that it wrote in the
+// last job are in its caches. A thread that has finished its part takes chunks of the others.
 struct Threads::Impl {
   std::vector<std::thread> workers;
   int spins = 0;
-  alignas(64) std::atomic<bool> taken{false};  // by a caller
+  alignas(64) std::atomic<bool> taken{false};  // whether a caller has the pool
 
   alignas(64) std::atomic<uint64_t> job{0};
   std::atomic<bool> stop{false};
-  // Written while nobody is inside.
+  // The open job; written while no worker is inside.
   bool in_order = false;
   int64_t chunks = 0;
   void (*task)(void*, int64_t) = nullptr;
   void* context = nullptr;
 
-  alignas(64) std::atomic<int64_t> next{0};  // in order
-  std::vector<Part> parts;                   // one a thread
-  alignas(64) std::atomic<int> inside{0};
+  alignas(64) std::atomic<int64_t> next{0};  // the next chunk, with in_order
+  std::vector<Part> parts;                   // one for each thread, without in_order
+  alignas(64) std::atomic<int> inside{0};    // workers in the open job
 
-  // Sleeping: workers that wait for a job, and the caller that waits for workers.
+  // For workers that sleep until there is a job, and for a caller that sleeps until the workers have left.
   alignas(64) std::atomic<int> asleep{0};
   std::atomic<bool> caller_waits{false};
   std::mutex mutex;
@@ -142,7 +142,8 @@ struct Threads::Impl {
     const auto empty = [&] { return inside.load() == 0; };
     if (spin_until(spins, empty)) return;
     std::unique_lock<std::mutex> lock(mutex);
-    caller_waits.exchange(true);  // an exchange, for qemu lets the load of `inside` pass a store (of aarch64, on x86)
+    // An exchange instead of a store: qemu, emulating aarch64 on x86, lets the load of `inside` overtake a store.
+    caller_waits.exchange(true);
     left.wait(lock, empty);
     caller_waits.store(false);
   }
@@ -160,7 +161,7 @@ struct Threads::Impl {
 
 Threads::Threads(int count) : impl_(new Impl) {
   impl_->parts = std::vector<Part>(static_cast<size_t>(count));
-  // More threads than processors: a spinning one would keep a working one from running.
+  // With more threads than processors, a spinning thread would take the processor of a working one.
   impl_->spins = count <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpins : 0;
   try {
     for (int i = 1; i < count; ++i) impl_->workers.emplace_back([impl = impl_.get(), i] { impl->work(i); });
@@ -178,13 +179,13 @@ int Threads::worker() { return worker_number; }
 
 void Threads::run(int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context) {
   Impl& impl = *impl_;
-  int64_t first = 0;  // of the chunks that are left
+  int64_t first = 0;  // of the remaining chunks
   while (chunks - first > 1 && (impl.workers.empty() || !impl.try_take())) task(context, first++);
   if (chunks - first <= 1) {
     if (first < chunks) task(context, first);
     return;
   }
-  // Nobody is inside, and nobody enters before the job is open.
+  // No worker is inside, and none enters before the job is open.
   impl.in_order = in_order;
   impl.chunks = chunks;
   impl.task = task;

@@ -5,11 +5,12 @@
 
 namespace shortlist {
 
-// A pool that runs numbered chunks of work. Which thread runs a chunk is not fixed, so a chunk's result must depend on
-// its number alone; then the results are the same for any number of threads, and for any number of callers.
+// A pool of threads that runs numbered chunks of work. Any thread may run any chunk, so a chunk's result must depend on
+// its number alone. Results are then the same for any number of threads and callers.
 class Threads {
  public:
-  // `count` threads in all, the caller's included; 1 starts none.
+  // `count` includes the caller's thread; 1 starts none. Throws Error(Status::executor) if the system starts no more
+  // threads.
   explicit Threads(int count);
   ~Threads();
   Threads(const Threads&) = delete;
@@ -17,15 +18,19 @@ class Threads {
 
   int count() const;
 
-  // Which of the pool's threads runs the calling task: 0 … count() − 1, the caller's being 0. For buffers of the
-  // caller, not for results.
+  // The number of the thread that runs the current task: 0 for the caller of `run`, 1 … count() − 1 for the others.
+  // Tasks may use it to choose a buffer; results must not depend on it.
   static int worker();
 
-  // Calls task(context, chunk) for every chunk in [0, chunks) and returns when all are done. The caller works too.
-  // Neighbouring chunks go to the same thread, as they did in the call before, as long as all threads are equally fast;
-  // or with `in_order` each thread takes the next chunk, for chunks of which the first are the longest. Several threads
-  // may call at once: one of them has the pool, the others do their chunks themselves, and the first to find the pool
-  // free takes it for the rest of its chunks. Tasks must not throw or call run.
+  // Calls task(context, chunk) for every chunk in [0, chunks) and returns when all are done. The caller's thread works,
+  // too. Tasks must not throw or call `run`.
+  //
+  // Without `in_order` each thread starts with a part of consecutive chunks, the same part in every call; this is for
+  // chunks of about equal cost. With `in_order` each thread takes the next chunk; this is for chunks of unequal cost,
+  // with the longest first.
+  //
+  // Several threads may call at once. One of them has the pool. The others run their chunks themselves, one by one,
+  // until the pool is free; the first that finds it free takes it for its remaining chunks.
   void run(int64_t chunks, bool in_order, void (*task)(void* context, int64_t chunk), void* context);
 
  private:

@@ -46,7 +46,7 @@ StepLoop::Result StepLoop::run(const Steps& steps) {
   using Clock = std::chrono::steady_clock;
   const std::vector<uint32_t> empty(static_cast<size_t>(steps.count));
   Result result;
-  std::vector<int> outputs;  // the tensor of each of result.outputs
+  std::vector<int> outputs;  // index of the tensor of each column of result.outputs
   for (const int tensor : executor_->plan().outputs()) {
     const TensorSpec& spec = executor_->plan().program().tensors[tensor];
     if (!spec.shape.empty()) continue;
