@@ -1,7 +1,6 @@
 /**
- * Every error that Shortlist throws on purpose. A code is stable, the text is for people: it says what was expected,
- * what was received and, where there is one, the way out. `docs/errors.md` explains each code (a test holds them
- * together).
+ * The codes of all errors that Shortlist throws on purpose. A code is stable; the message may change. `docs/errors.md`
+ * explains each code, and a test checks that it lists all of them.
  */
 export const ERROR_CODES = {
   ERR_BUSY: "Another run is writing the same output.",
@@ -24,13 +23,13 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /**
- * An error that Shortlist throws on purpose. Its message says what was expected, what was received and where; its code
- * is one of `ERROR_CODES`.
+ * An error that Shortlist throws on purpose. The message says what was expected, what was received, where, and how to
+ * fix it if there is a fix. The code is one of `ERROR_CODES`.
  */
 export class ShortlistError extends Error {
   /** Always "ShortlistError". */
   override readonly name = "ShortlistError";
-  /** What kind of error it is; stable, unlike the message. */
+  /** The kind of error. Unlike the message, it is stable. */
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
@@ -40,7 +39,8 @@ export class ShortlistError extends Error {
 }
 
 /**
- * The member of `names` that is nearest to `name` by edit distance, for "did you mean"; undefined where none is near.
+ * Returns the member of `names` that is closest to `name` by edit distance, for "did you mean" hints, or undefined if
+ * none is close.
  */
 export function nearestName(name: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
@@ -68,7 +68,7 @@ function editDistance(a: string, b: string): number {
   return previous[b.length]!;
 }
 
-/** Throws ERR_OPTION unless `value` is a whole number of at least `min`, and at most `max` where that is given. */
+/** Throws ERR_OPTION unless `value` is an integer from `min` to `max`. */
 export function checkWholeNumber(name: string, value: number, min: number, max = Number.MAX_SAFE_INTEGER): void {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return;
   const limits = max < Number.MAX_SAFE_INTEGER ? `from ${min} to ${max}` : `of at least ${min}`;
@@ -76,12 +76,15 @@ export function checkWholeNumber(name: string, value: number, min: number, max =
 }
 
 /**
- * The names of a function's options: `Record<keyof Options, true>`, so that the compiler holds it and the interface
- * together.
+ * The names of a function's options. Declare it as `Record<keyof Options, true>`, so that the compiler reports a name
+ * that is missing here or in the interface.
  */
 export type OptionNames = Readonly<Record<string, true>>;
 
-/** Throws ERR_OPTION where `options` are no object, or hold one that `what` does not have; suggests the nearest one. */
+/**
+ * Throws ERR_OPTION if `options` is not an object, or has a key that is not in `names`; the message suggests the
+ * closest valid one. `what` is the function's name, for the message.
+ */
 export function checkOptions(what: string, options: object, names: OptionNames): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new ShortlistError(
@@ -96,7 +99,7 @@ export function checkOptions(what: string, options: object, names: OptionNames):
   throw new ShortlistError("ERR_OPTION", `${what}: Unknown option "${unknown}". ${hint}`);
 }
 
-/** Throws ERR_OPTION unless `value` can be the path of a file or folder. */
+/** Throws ERR_OPTION unless `value` is a string that can be a path. */
 export function checkPath(name: string, value: unknown): void {
   if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
   throw new ShortlistError(
@@ -105,7 +108,7 @@ export function checkPath(name: string, value: unknown): void {
   );
 }
 
-/** `checkPath` for each of a list. */
+/** Throws ERR_OPTION unless `values` is a list of strings that can be paths. */
 export function checkPaths(name: string, values: unknown): void {
   if (!Array.isArray(values)) {
     throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a list of paths but received ${String(values)}`);
@@ -113,7 +116,7 @@ export function checkPaths(name: string, values: unknown): void {
   for (const value of values) checkPath(`each of ${name}`, value);
 }
 
-/** Throws ERR_OPTION unless `value` is one of these. */
+/** Throws ERR_OPTION unless `value` is one of `choices`. */
 export function checkChoice(name: string, value: unknown, choices: readonly (string | boolean)[]): void {
   if (choices.includes(value as string | boolean)) return;
   throw new ShortlistError(

@@ -1,6 +1,6 @@
 /**
- * What networks are made of: a `Graph` of ops, `gradients` of its loss, the Program that it becomes, and the engines
- * that run Programs. Training and serving of the recall network are in `shortlist`.
+ * Building blocks of networks: a `Graph` of ops, the `gradients` of its loss, the Program that a graph compiles to, and
+ * the engines that run Programs. To train and serve the recall network, see `shortlist`.
  *
  * @module shortlist/graph
  */

@@ -1,6 +1,7 @@
 /**
- * Shortlist as a library: click logs become datasets, datasets become models, and models give shortlists and vectors.
- * `shortlist/graph` has what networks of your own are made of.
+ * The library: `prepareDataset` turns click logs into a dataset, `train` turns a dataset into a model, and `recommend`
+ * and `writeItemVectors` read shortlists and vectors out of a model. To build networks of your own, see
+ * `shortlist/graph`.
  *
  * @module shortlist
  */

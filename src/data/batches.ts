@@ -6,98 +6,110 @@ import { IntList } from "./int_list.js";
 import type { ClickTimes } from "./times.js";
 
 /**
- * Ragged samples, values and ranges. A sample is (user, click i): clicks before it, its history, predict click i, its
- * target; a history without clicks is one position whose item features are all `<unk>`. Which clicks are its history,
- * counted within the user:
- * - sliding windows: max(0, i − window) … i − 1
- * - growing windows: k·window … i − 1 with k = max(0, ⌈i / window⌉ − 2). All targets of one k, a stretch of the user, read
- *   prefixes of one run, at least the last `window` clicks before them and at most 2·window.
+ * A batch of samples. Its arrays are ragged: values and ranges, without padding.
  *
- * Inputs, int32 unless said, ranges half-open:
- * - `<user feature>` [samples]; `numbers` float32 [samples × number features], row-major in schema order, standardised
- *   by the training log's mean and deviation, 0 where missing (left out where the schema has none). With `shareUsers` a row
- *   for each of `users` instead, neighbouring samples of one user, and `user_offsets` [users + 1], the samples of each
- * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x, which is 0 for the log's latest click and 1
- *   for its earliest and for one without a time or with one that is far off (`clickTimes`); in batches of users in order it
- *   is 0: they ask for the clicks of now (left out where the clicks have no times)
- * - `<item feature>` [positions], or, for a multi-valued one, `<item feature>` [values] and `<item feature>_offsets`
- *   [positions + 1]
- * - `sample_start` and `sample_end` [samples] delimit the positions that are the sample's history
- * - `step_position` [steps] has the position that each step of a sequence reads, `run_offsets` [runs + 1] the steps of each
- *   run, which starts from zero state, `step_start` and `step_end` [samples] the steps of the sample, a prefix of a run
- * - with `shareItems`, `distinct_item` [distinct] holds the items of the positions, each once, in the order of their first
- *   positions, and `step_item` [steps] says which of them each step reads
- * - `target` [samples] holds item ids; `NextClickBatches` leave it out
+ * A sample is a user and one of the user's clicks, number i from 0. That click is the target, and the clicks before it
+ * are the history that predicts it (docs/math.md#windows). Which clicks are the history, counted within the user:
+ * - sliding windows: max(0, i − window) … i − 1.
+ * - growing windows: k·window … i − 1 with k = max(0, ⌈i / window⌉ − 2). All targets of one k form a segment of the
+ *   user.
+ * Their histories are prefixes of one sequence, of at least `window` clicks (if the user has that many) and at most
+ * 2·window clicks.
+ *
+ * A history without clicks is a single position whose item features are all `<unk>`.
+ *
+ * Inputs are int32 unless stated otherwise, and ranges are half-open:
+ * - `<user feature>` [samples], and `numbers` float32 [samples × number features], row-major in schema order,
+ *   standardised
+ * by the mean and deviation of the training log, 0 if missing. `numbers` is absent if the schema has none. With
+ * `shareUsers` these have one row for each of `users` instead (consecutive samples of one user), and `user_offsets`
+ * [users + 1] has the range of samples of each.
+ * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x. The latest click of the log has age 0. The
+ * earliest click has age 1, and so have clicks without a time or with one that is far off (`clickTimes`). In batches
+ * for inference all ages are 0, since they predict the clicks of now. Absent if the clicks have no times.
+ * - `<item feature>` [positions]. A multi-valued feature has `<item feature>` [values] and `<item feature>_offsets`
+ * [positions + 1] instead.
+ * - `sample_start` and `sample_end` [samples] delimit the positions of each sample's history.
+ * - `step_position` [steps] has the position that each timestep of a sequence reads. `run_offsets` [runs + 1] has the
+ *   range
+ * of timesteps of each sequence, whose initial state is zero. `step_start` and `step_end` [samples] delimit the
+ * timesteps of each sample, which are a prefix of a sequence.
+ * - With `shareItems`, `distinct_item` [distinct] has the distinct items of the positions in the order in which they
+ *   first
+ * occur, and `step_item` [steps] the index in it of the item that each timestep reads.
+ * - `target` [samples] has item ids. `NextClickBatches` have no targets.
  */
 export interface Batch {
   /**
-   * samples, positions, runs, steps, with `shareUsers` users, with `shareItems` distinct, and the number of values of
-   * each multi-valued item feature by its name.
+   * Numbers of samples, positions, sequences and timesteps; with `shareUsers` that of users; with `shareItems` that of
+   * distinct items; and the number of values of each multi-valued item feature, by its name.
    */
   readonly dims: Readonly<Record<string, number>>;
   readonly inputs: Readonly<Record<string, Int32Array | Float32Array>>;
 }
 
-/** How clicks become batches. */
+/** Options for making batches of clicks. */
 export interface BatchOptions {
-  /** The users and clicks; they must not change as long as batches are made of them. */
+  /** The users and clicks. They must not change while batches are made of them. */
   readonly clicks: Clicks;
-  /** Longest history; half of it where windows grow. */
+  /** Largest number of clicks in a history; with growing windows, half of it. */
   readonly window: number;
-  /** "sliding" unless given. */
+  /** How histories are cut (default "sliding"); see `Batch`. */
   readonly windows?: "sliding" | "growing" | undefined;
-  /** Samples of a batch; the last one of a pass may have fewer. */
+  /** Number of samples in a batch. The last batch of an epoch may have fewer. */
   readonly batchSize: number;
 }
 
-/** `batchSize` is 256 unless given. */
+/** Options of `UserBatches`: `batchSize` is optional (default 256). */
 export type UserBatchOptions = Omit<BatchOptions, "batchSize"> & Partial<Pick<BatchOptions, "batchSize">>;
 
-/** How clicks become batches to train on. */
+/** Options for making training batches. */
 export interface TrainingBatchOptions extends BatchOptions {
-  /** The seed of the order of the samples. */
+  /** Seed of the order of samples. */
   readonly seed: number;
-  /** "shuffled" (default): `ShuffledBatches`; "shared": `SharedBatches`. */
+  /** "shuffled" (default): see `ShuffledBatches`. "shared": see `SharedBatches`. */
   readonly batching?: "shuffled" | "shared" | undefined;
   /**
-   * For shared batches: cuts long users into parts that are shuffled on their own, so that a batch mixes more users.
-   * Sliding windows: into parts of at most so many samples; whole users unless given. Growing windows: where a stretch
-   * ends after at least so many samples; batchSize / 32 unless given.
+   * For shared batches: the size at which the samples of a long user are cut into parts, which are shuffled separately
+   * so that a batch mixes more users. With sliding windows, parts have at most this many samples (default: users are
+   * not cut). With growing windows, a part ends with the first segment that gives it at least this many samples
+   * (default batchSize / 32).
    */
   readonly maxPart?: number | undefined;
-  /** Features of users once for the neighbouring samples of a user (default false). */
+  /** Stores features of users once for consecutive samples of one user (default false). */
   readonly shareUsers?: boolean | undefined;
-  /** The items of a batch once (default false). */
+  /** Stores the distinct items of a batch once (default false). */
   readonly shareItems?: boolean | undefined;
   /**
-   * The number of ranks, processes or devices that train one model together, at most 65,536 (default 1). Passes are the
-   * same sequence of batches of `batchSize` samples for every world; each rank builds its share of each batch. Of the n
-   * samples of a batch, in the order of the pass, rank r has those from ⌊r·n / world⌋ to ⌊(r+1)·n / world⌋ − 1. So the
-   * shares of all ranks in rank order are the samples of the batch, shares differ by at most one sample, and a share is
-   * empty where a batch has fewer samples than there are ranks. Where a boundary between shares cuts a part of a user
-   * in shared batches, the next rank stores the part's history again, as the next batch does where a batch ends.
+   * Number of ranks, which are processes or devices that train one model together, at most 65,536 (default 1). For
+   * every world, an epoch is the same sequence of batches of `batchSize` samples, and each rank builds its share of
+   * each batch: of a batch of n samples, rank r has the samples ⌊r·n / world⌋ to ⌊(r+1)·n / world⌋ − 1. So the shares
+   * of all ranks in order are the samples of the batch, and their sizes differ by at most one. A share is empty if the
+   * batch has fewer samples than there are ranks. In shared batches, if a boundary between shares cuts a part of a
+   * user, both ranks store the history that they need, like two batches that share a part.
    */
   readonly world?: number | undefined;
-  /** Whose share is built, from 0 to `world` − 1 (default 0). */
+  /** The rank whose share is built, from 0 to `world` − 1 (default 0). */
   readonly rank?: number | undefined;
 }
 
 /**
- * Batches to train on: every sample exactly once a pass. Any batch can be asked for at any time, so a run can resume.
+ * Batches to train on. An epoch has every sample exactly once. Batches can be requested in any order, so training can
+ * resume anywhere.
  */
 export interface TrainingBatches {
-  /** Samples of a pass, those of all ranks. */
+  /** Number of samples in an epoch, over all ranks. */
   readonly samplesPerPass: number;
-  /** Batches of a pass, the same number for every rank. */
+  /** Number of batches in an epoch, which is the same for every rank. */
   readonly batchesPerPass: number;
-  /** This rank's share of batch `index` of pass `pass`, both from 0. */
+  /** Builds this rank's share of batch `index` of epoch `pass`, both from 0. */
   batch(pass: number, index: number): Batch;
 }
 
-/** Batches that go through the users in order: batch b holds users b · batchSize and on, one sample each. */
+/** Batches of users in order, with one sample per user. Batch b starts with user b · batchSize. */
 export interface UserBatches {
   readonly batches: number;
-  /** The first user of batch `index`. */
+  /** First user of batch `index`. */
   firstUser(index: number): number;
   batch(index: number): Batch;
 }
@@ -116,7 +128,7 @@ const TRAINING_BATCH_OPTIONS: Readonly<Record<keyof TrainingBatchOptions, true>>
   rank: true,
 };
 
-/** The largest world: bounds the products of samples and ranks. */
+/** Largest `world`. It keeps products of samples and ranks exact. */
 const MAX_WORLD = 65_536;
 
 export function checkTrainingBatchOptions(options: TrainingBatchOptions): void {
@@ -138,13 +150,13 @@ export function createTrainingBatches(options: TrainingBatchOptions): TrainingBa
   return options.batching === "shared" ? new SharedBatches(options) : new ShuffledBatches(options);
 }
 
-/** Samples in random order, each with positions and a run of its own. */
+/** Samples in random order. Each has positions and a sequence of its own. */
 export class ShuffledBatches implements TrainingBatches {
   readonly samplesPerPass: number;
   readonly batchesPerPass: number;
   readonly #options: TrainingBatchOptions;
   readonly #builder: BatchBuilder;
-  /** Click indices of the targets. */
+  /** Click index of each sample's target. */
   readonly #targets: Int32Array;
   #order: { readonly pass: number; readonly permutation: KeyedPermutation } | undefined;
 
@@ -173,9 +185,9 @@ export class ShuffledBatches implements TrainingBatches {
 }
 
 /**
- * Samples by parts of consecutive samples of one user (`maxPart`), the parts in random order; a part that does not fit
- * is continued in the next batch. Overlapping histories are stored once, and consecutive histories that begin at the
- * same click are prefixes of one run.
+ * Parts of users in random order. A part consists of consecutive samples of one user (`maxPart`); if it does not fit
+ * into a batch, the next batch continues it. Overlapping histories are stored once, and consecutive histories that
+ * begin at the same click are prefixes of one sequence.
  */
 export class SharedBatches implements TrainingBatches {
   readonly samplesPerPass: number;
@@ -183,9 +195,9 @@ export class SharedBatches implements TrainingBatches {
   readonly #options: TrainingBatchOptions;
   readonly #builder: BatchBuilder;
   readonly #targets: Int32Array;
-  /** [parts + 1] where each part begins in the targets. */
+  /** [parts + 1] Index of the first target of each part. */
   readonly #parts: Int32Array;
-  /** For one pass: the parts in order, and the samples before each [parts + 1]. */
+  /** For the current epoch: the parts in order, and the number of samples before each part [parts + 1]. */
   #order: { readonly pass: number; readonly parts: Int32Array; readonly before: Int32Array } | undefined;
 
   constructor(options: TrainingBatchOptions) {
@@ -231,7 +243,7 @@ export class SharedBatches implements TrainingBatches {
   }
 }
 
-/** The rank's share of batch `index`: samples `first` to `end` − 1 of the order of a pass. */
+/** The rank's share of batch `index`: samples `first` to `end` − 1 in the order of the epoch. */
 function shareOf({ batchSize, world = 1, rank = 0 }: TrainingBatchOptions, samplesPerPass: number, index: number) {
   const start = index * batchSize;
   const samples = Math.min(samplesPerPass - start, batchSize);
@@ -239,13 +251,13 @@ function shareOf({ batchSize, world = 1, rank = 0 }: TrainingBatchOptions, sampl
   return { first: boundary(rank), end: boundary(rank + 1) };
 }
 
-/** Columns of `example_age` (Covington et al. 2016, sections 3.3 and 3.4). */
+/** Number of columns of `example_age` (Covington et al. 2016, sections 3.3 and 3.4). */
 export const AGE_INPUTS = 3;
 
-/** Users that inference takes at once. */
+/** Default number of users in an inference batch. */
 const USERS_AT_ONCE = 256;
 
-/** Batches of users in order, one sample each. */
+/** Batches of users in order, with one sample per user. */
 class OrderedBatches implements UserBatches {
   readonly batches: number;
   readonly #options: BatchOptions;
@@ -276,21 +288,21 @@ class OrderedBatches implements UserBatches {
   }
 }
 
-/** For evaluation: each user's last click is the target (0 where it is `<unk>`), the clicks before it the history. */
+/** Batches for evaluation. The target is each user's last click (0 if it is `<unk>`), and the history is before it. */
 export class LastClickBatches extends OrderedBatches {
   constructor(options: UserBatchOptions) {
     super(options, true);
   }
 }
 
-/** For recommending: the history is what predicts the click after each user's last one, and there is no target. */
+/** Batches for recommending. The history ends with each user's last click, and there is no target. */
 export class NextClickBatches extends OrderedBatches {
   constructor(options: UserBatchOptions) {
     super(options, false);
   }
 }
 
-/** The clicks whose item is not `<unk>`. */
+/** Indices of the clicks whose item is not `<unk>`. */
 function trainingTargets({ itemFeatures, clicks }: Clicks): Int32Array {
   const items = itemFeatures[0]!.ids;
   const targets = new Int32Array(clicks);
@@ -299,7 +311,7 @@ function trainingTargets({ itemFeatures, clicks }: Clicks): Int32Array {
   return targets.subarray(0, count);
 }
 
-/** [parts + 1] where the parts of `SharedBatches` begin in the targets. */
+/** [parts + 1] Index of the first target of each part of `SharedBatches`. */
 function cutParts(
   { clicks, window, windows, batchSize, maxPart }: TrainingBatchOptions,
   targets: Int32Array,
@@ -322,21 +334,21 @@ function cutParts(
   return starts.toArray();
 }
 
-/** Growing windows: a batch holds at least about so many parts of users. */
+/** Growing windows: the default of `maxPart` makes a batch hold at least about this many parts of users. */
 const PARTS_A_BATCH = 32;
 
-/** The first click of the history of the sample whose target is (or would be) click `click`. */
+/** First click of the history of the sample whose target is, or would be, click `click`. */
 function historyStart(userStart: number, click: number, window: number, windows: BatchOptions["windows"]): number {
   if (windows !== "growing") return Math.max(userStart, click - window);
   return userStart + window * Math.max(0, Math.ceil((click - userStart) / window) - 2);
 }
 
-/** The user whose click this is. */
+/** The user of a click. */
 function userOf({ clickOffsets }: Clicks, click: number): number {
   return lastAtMost(clickOffsets, click);
 }
 
-/** The last index with sorted[index] ≤ value, of those before the end. */
+/** Returns the largest index with sorted[index] ≤ value, ignoring the last element. */
 function lastAtMost(sorted: Int32Array, value: number): number {
   let [low, high] = [0, sorted.length - 1];
   while (high - low > 1) {
@@ -348,7 +360,8 @@ function lastAtMost(sorted: Int32Array, value: number): number {
 }
 
 /**
- * Lays samples out as positions, runs and steps, then gathers the features; its lists are used again for each batch.
+ * Collects samples as positions, sequences and timesteps, and then gathers the features. It reuses its lists for the
+ * next batch.
  */
 class BatchBuilder {
   readonly #clicks: Clicks;
@@ -356,15 +369,15 @@ class BatchBuilder {
   readonly #windows: BatchOptions["windows"];
   readonly #shareUsers: boolean;
   readonly #shareItems: boolean;
-  /** The user of each row of user features. */
+  /** The user of each row of the user features. */
   readonly #users = new IntList();
-  /** Where users are shared, the samples of each; begins with 0. */
+  /** With shared users, the range of samples of each user. Starts with 0. */
   readonly #userOffsets = new IntList();
   readonly #targets = new IntList();
-  /** The click at each position, or −1 for `<unk>`. */
+  /** The click at each position; −1 for the `<unk>` of an empty history. */
   readonly #positions = new IntList();
   readonly #steps = new IntList();
-  /** Begins with 0. */
+  /** The range of timesteps of each sequence. Starts with 0. */
   readonly #runOffsets = new IntList();
   readonly #sampleStart = new IntList();
   readonly #sampleEnd = new IntList();
@@ -386,7 +399,7 @@ class BatchBuilder {
     this.#clear();
   }
 
-  /** The sample of `user` whose target is (or would be) at index `click`, sharing nothing. */
+  /** Adds the sample of `user` whose target is, or would be, click `click`. It shares nothing with other samples. */
   addIsolated(user: number, click: number): void {
     const from = historyStart(this.#clicks.clickOffsets[user]!, click, this.#window, this.#windows);
     const [position, step] = [this.#positions.length, this.#steps.length];
@@ -397,17 +410,17 @@ class BatchBuilder {
     this.#addUser(user, 1);
   }
 
-  /** The samples of one user with these targets (rising click indices), sharing positions and runs of prefixes. */
+  /** Adds samples of one user with the given targets (rising click indices). They share positions and sequences. */
   addShared(user: number, targets: Int32Array): void {
     const userStart = this.#clicks.clickOffsets[user]!;
-    /** One past the click that was stored last. */
+    /** Index after the last click that was stored. */
     let stored = -1;
-    /** The click and the step that the last run begins with. */
+    /** First click and first timestep of the last sequence. */
     let [runFrom, runStart] = [-1, -1];
     for (const click of targets) {
       const from = historyStart(userStart, click, this.#window, this.#windows);
       if (from === click) this.#positions.push(-1);
-      // Clicks that no history holds (targets before them were `<unk>`) are passed over: earlier ones are not asked for again.
+      // Skips clicks that are in no history, since the targets after them were `<unk>`. Later samples do not need them.
       for (let c = Math.max(stored, from); c < click; c++) this.#positions.push(c);
       stored = click;
       const position = this.#positions.length - Math.max(1, click - from);
@@ -424,7 +437,7 @@ class BatchBuilder {
     this.#addUser(user, targets.length);
   }
 
-  /** Takes all that was added; ages are 0 unless asked for. */
+  /** Returns the batch of all samples added since the last call. Ages are 0 unless `age` is true. */
   build({ target, age = false }: { readonly target: boolean; readonly age?: boolean }): Batch {
     const { userFeatures, numbers, itemFeatures, times } = this.#clicks;
     const targets = this.#targets.toArray();
@@ -471,13 +484,13 @@ class BatchBuilder {
     return { dims, inputs };
   }
 
-  /** A run over the positions from `position` to the last one. */
+  /** Adds a sequence over the positions from `position` to the last one. */
   #addRun(position: number): void {
     for (let p = position; p < this.#positions.length; p++) this.#steps.push(p);
     this.#runOffsets.push(this.#steps.length);
   }
 
-  /** A sample whose history is the positions from `position` on and the steps from `step` on, to the last ones. */
+  /** Adds a sample whose history is all positions from `position` on and all timesteps from `step` on. */
   #addSample(click: number, position: number, step: number): void {
     this.#targets.push(click);
     this.#sampleStart.push(position);
@@ -486,7 +499,7 @@ class BatchBuilder {
     this.#stepEnd.push(this.#steps.length);
   }
 
-  /** The user of the last `samples` samples. */
+  /** Records the user of the last `samples` samples. */
   #addUser(user: number, samples: number): void {
     for (let i = 0; i < (this.#shareUsers ? 1 : samples); i++) this.#users.push(user);
     this.#userOffsets.push(this.#targets.length);
@@ -514,7 +527,7 @@ class BatchBuilder {
   }
 }
 
-/** The age x of each of these clicks as x, x², √x. */
+/** The ages x of these clicks, as x, x² and √x. */
 function gatherAges({ values, earliest, latest }: ClickTimes, clicks: Int32Array): Float32Array {
   const span = latest - earliest;
   const ages = new Float32Array(AGE_INPUTS * clicks.length);
@@ -529,7 +542,9 @@ function gatherAges({ values, earliest, latest }: ClickTimes, clicks: Int32Array
   return ages;
 }
 
-/** The values, each once, in the order in which they first appear; and the place of each among them. */
+/**
+ * The distinct values in the order in which they first occur, and for each element the index of its value among them.
+ */
 function distinctValues(values: ArrayLike<number>): { distinct: Int32Array; places: Int32Array } {
   const placeOf = new Map<number, number>();
   const places = Int32Array.from(values, (value) => {
@@ -539,14 +554,14 @@ function distinctValues(values: ArrayLike<number>): { distinct: Int32Array; plac
   return { distinct: Int32Array.from(placeOf.keys()), places };
 }
 
-/** values[rows[i]], 0 (`<unk>`) for row −1. */
+/** Returns values[rows[i]] for each i, and 0 (`<unk>`) for row −1. */
 function gather(values: Int32Array, rows: Int32Array): Int32Array {
   const gathered = new Int32Array(rows.length);
   for (let i = 0; i < rows.length; i++) if (rows[i]! >= 0) gathered[i] = values[rows[i]!]!;
   return gathered;
 }
 
-/** Where the values of each row begin once gathered; row −1 has one value. */
+/** Returns the offsets of the values of the gathered rows. Row −1 has one value. */
 function gatherOffsets(offsets: Int32Array, rows: Int32Array): Int32Array {
   const gathered = new Int32Array(rows.length + 1);
   for (let i = 0; i < rows.length; i++) {

@@ -1,8 +1,8 @@
 import type { Clicks, ItemValues } from "./clicks.js";
 
 /**
- * The attributes of every item, as of its last click: for each item feature but the item itself, `ids` [items], or
- * [values] with `offsets` [items + 1] where it is multi-valued. An item without a click has `<unk>`, or no value.
+ * The attributes of every item, as of the last click on it. Each item feature except the item itself has `ids` [items],
+ * or `ids` [values] with `offsets` [items + 1] if it is multi-valued. An item without a click has `<unk>` or no value.
  */
 export function itemAttributes({ clicks, itemFeatures }: Clicks, items: number): ItemValues[] {
   const [item, ...attributes] = itemFeatures;

@@ -15,71 +15,71 @@ import { type ClickTimes, clickTimes } from "./times.js";
 import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
 
-/** What a number of users looks like, over the users of the training log that have it. */
+/** Statistics of a number feature over the users of the training log that have a value. */
 export interface NumberStatistics {
-  /** The mean; 0 where no user has the number. */
+  /** Mean; 0 if no user has a value. */
   readonly mean: number;
-  /** The standard deviation of the population; 0 where no user has the number. */
+  /** Population standard deviation; 0 if no user has a value. */
   readonly standardDeviation: number;
 }
 
-/** All that turns tokens into numbers: a dataset has it, and a model keeps it. */
+/** Everything needed to turn the tokens of a log into numbers. Datasets and models have one. */
 export interface Encoding {
-  /** The form of the logs. */
+  /** The schema of the logs. */
   readonly schema: Schema;
-  /** The vocabulary of every categorical user feature and item feature, by name. */
+  /** The vocabulary of each categorical user feature and each item feature, by feature name. */
   readonly vocabularies: ReadonlyMap<string, Vocabulary>;
-  /** The statistics of every number feature, by name. */
+  /** The statistics of each number feature, by feature name. */
   readonly numbers: ReadonlyMap<string, NumberStatistics>;
-  /** The limit of a line's bytes that the dataset was made with: logs are read with it unless another one is given. */
+  /** The longest line in bytes with which the dataset was prepared. It is the default for other logs read with it. */
   readonly maxLineBytes?: number | undefined;
 }
 
-/** The vocabulary of what is predicted: the first field of a click. */
+/** The vocabulary of the items: the first field of a click. */
 export function itemVocabulary({ schema, vocabularies }: Encoding): Vocabulary {
   return vocabularies.get(schema.click[0]!.name)!;
 }
 
-/** Clicks as ids: user u has clicks click_offsets[u] … click_offsets[u + 1] − 1, oldest first. */
+/** Users and their clicks as ids. The clicks of user u are clickOffsets[u] … clickOffsets[u + 1] − 1, oldest first. */
 export interface Clicks {
-  /** The number of users. */
+  /** Number of users. */
   readonly users: number;
-  /** The number of clicks of all users. */
+  /** Number of clicks of all users. */
   readonly clicks: number;
-  /** Where the clicks of each user begin, [users + 1]. */
+  /** [users + 1] Index of the first click of each user. */
   readonly clickOffsets: Int32Array;
-  /** The ids of the categorical user features, in schema order. */
+  /** The categorical user features, in schema order. */
   readonly userFeatures: readonly {
     readonly name: string;
-    /** [users] */
+    /** [users] Id of each user's value. */
     readonly ids: Int32Array;
   }[];
-  /** Number features, in schema order, as in the log (NaN where missing), with the training log's statistics. */
+  /** The number features, in schema order, with the statistics of the training log. */
   readonly numbers: readonly (NumberStatistics & {
     readonly name: string;
-    /** [users] */
+    /** [users] Each user's value as in the log; NaN if missing. */
     readonly values: Float32Array;
   })[];
-  /** The values of the item features, in schema order, the item first. */
+  /** The item features, in schema order. The first one is the item itself. */
   readonly itemFeatures: readonly ItemValues[];
-  /** When the clicks happened, where the schema has a time. */
+  /** The times of the clicks. Undefined if the schema has no time. */
   readonly times?: ClickTimes | undefined;
 }
 
-/** The values of an item feature in clicks. */
+/** Values of an item feature for all clicks. */
 export interface ItemValues {
-  /** The feature's name. */
+  /** Name of the feature. */
   readonly name: string;
-  /** The ids of the values, [clicks], or [values] for a multi-valued feature. */
+  /** Ids of the values: [clicks], or [values] for a multi-valued feature. */
   readonly ids: Int32Array;
-  /** Where the values of each click begin, [clicks + 1]; undefined for a feature with one value a click. */
+  /** [clicks + 1] Index of the first value of each click. Undefined unless the feature is multi-valued. */
   readonly offsets: Int32Array | undefined;
 }
 
 /**
- * The same clicks to train on without the last click of every user that has at least two. The last click of a user is
- * in no history, so nothing is left of it once its item is `<unk>`, which is never a target: only the items [clicks]
- * are copied.
+ * Returns the clicks without the last click of each user that has at least two, for training. The held-out click stays
+ * but its item becomes `<unk>`: then it is no target, and as the last click it is in no history. So only the array of
+ * items is copied.
  */
 export function holdOutLastClicks(clicks: Clicks): Clicks {
   const [item, ...attributes] = clicks.itemFeatures as [ItemValues, ...ItemValues[]];
@@ -91,7 +91,7 @@ export function holdOutLastClicks(clicks: Clicks): Clicks {
   return { ...clicks, itemFeatures: [{ ...item, ids }, ...attributes] };
 }
 
-/** The items' counts [items] without the clicks that `holdOutLastClicks` holds out of these. */
+/** Returns the item counts [items] without the clicks that `holdOutLastClicks` would hold out. */
 export function countsWithoutLastClicks(
   { itemFeatures, clickOffsets, users }: Clicks,
   counts: Float64Array,
@@ -104,22 +104,22 @@ export function countsWithoutLastClicks(
   return left;
 }
 
-/** The feature that says who a user is. */
+/** Name of the feature that identifies users. */
 export const USER_ID = "user_id";
 
-/** [users] ids of who the users are, 0 where unknown; undefined where the schema has no such feature. */
+/** [users] Ids of the users' identities, 0 if unknown. Undefined if the schema has no such feature. */
 export function userIdsOf({ userFeatures }: Clicks): Int32Array | undefined {
   return userFeatures.find(({ name }) => name === USER_ID)?.ids;
 }
 
-/** Users with one click. */
+/** Number of users with exactly one click. */
 export function singleClickUsers({ clickOffsets, users }: Clicks): number {
   let single = 0;
   for (let user = 0; user < users; user++) if (clickOffsets[user + 1]! - clickOffsets[user]! === 1) single++;
   return single;
 }
 
-/** Whether some click of a known item follows another click of its user. */
+/** Whether any click on a known item follows another click of the same user. */
 export function hasFollowingClick({ clickOffsets, users, itemFeatures }: Clicks): boolean {
   const { ids } = itemFeatures[0]!;
   for (let user = 0; user < users; user++) {
@@ -130,7 +130,8 @@ export function hasFollowingClick({ clickOffsets, users, itemFeatures }: Clicks)
 }
 
 /**
- * Sizes that are known beforehand, so that nothing is copied: lines, clicks, and values of each multi-valued feature.
+ * Sizes that are already known, so that arrays need not grow: numbers of lines, of clicks, and of values of each
+ * multi-valued feature.
  */
 export interface ExpectedSizes {
   readonly lines: number;
@@ -138,12 +139,12 @@ export interface ExpectedSizes {
   readonly values: ReadonlyMap<string, number>;
 }
 
-/** A log whose tokens were looked up. */
+/** A log whose tokens were replaced by ids. */
 export interface EncodedLog {
   /** The users and clicks as ids. */
   readonly clicks: Clicks;
   /**
-   * [users] the tokens of the column `user_id` ("NULL" where empty); line numbers from 1 where there is no such column.
+   * [users] The tokens of the column `user_id` ("NULL" if missing), or line numbers from 1 if there is no such column.
    */
   readonly userIds: readonly string[];
   /** How much of the log could be read. */
@@ -152,7 +153,7 @@ export interface EncodedLog {
 
 const KEPT_CLICKS = 1 << 20;
 
-/** How logs are read that an encoding, which has the schema, turns into numbers. */
+/** Options of `encodeLog`: those of `readLog` but the schema, which the encoding has. */
 export interface EncodeOptions extends Omit<ReadLogOptions, "schema"> {
   /** @internal */
   readonly expected?: ExpectedSizes | undefined;
@@ -162,8 +163,8 @@ const { schema: _, ...WITHOUT_SCHEMA } = READ_LOG_OPTIONS;
 const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = { ...WITHOUT_SCHEMA, expected: true };
 
 /**
- * Reads logs and looks their tokens up in the vocabularies of a dataset or model; what these do not hold is `<unk>`, 0.
- * Errors are those of `readLog`.
+ * Reads logs and looks up their tokens in the vocabularies of a dataset or model. Tokens that are not in the vocabulary
+ * become `<unk>`, id 0. Throws the errors of `readLog`.
  */
 export async function encodeLog(
   logs: readonly Log[],
@@ -249,12 +250,12 @@ export async function encodeLog(
   return { clicks, userIds, report };
 }
 
-/** Reads a log of users to whom something is to be shown; they need not have clicked before. */
+/** Reads a log of users to recommend to. Unlike in training, users may have no clicks. */
 export function encodeUsers(log: Log, encoding: Encoding, options: ReportedLogOptions): Promise<EncodedLog> {
   return encodeLog([log], encoding, { ...logOptionsOf(options), withoutClicks: true });
 }
 
-/** The values in an array of at least `length` elements. */
+/** Returns the values in an array of at least `length` elements. */
 function withRoom(values: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {
   if (length <= values.length) return values;
   const larger = new Float64Array(Math.max(length, 2 * values.length));

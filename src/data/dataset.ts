@@ -49,7 +49,10 @@ import { type ClickTimes, clickTimes } from "./times.js";
 import { TokenCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
 
-/** The format of `dataset.json`. A change of it is a new version with a migration; test/fixtures has a dataset of every version. */
+/**
+ * The format of `dataset.json`. Every change is a new version with a migration; test/fixtures has a dataset of every
+ * version.
+ */
 const DATASET_FORMAT: StoredFormat = {
   name: "shortlist-dataset",
   version: 1,
@@ -59,21 +62,21 @@ const DATASET_FORMAT: StoredFormat = {
 };
 const DESCRIPTION = "dataset.json";
 const CLICKS = "clicks.safetensors";
-/** Of logs that can be read only once, while a dataset is made. */
+/** Subfolder for copies of logs that can be read only once. It exists while the dataset is prepared. */
 const COPIES = "logs";
 const KEPT_CLICKS = 1 << 20;
 
-/** What `prepareDataset` takes. */
+/** Options of `prepareDataset`. */
 export interface PrepareOptions extends LogOptions {
-  /** Logs, or paths of click logs, read one after another. */
+  /** Logs, or paths of click logs, which are read one after the other. */
   readonly logs: readonly Log[];
-  /** The folder to write. An existing dataset is replaced, anything else is refused. */
+  /** Folder to write the dataset to. An existing dataset is replaced; a folder with anything else is refused. */
   readonly output: string;
-  /** `DEFAULT_SCHEMA` unless given. */
+  /** Schema of the logs (default `DEFAULT_SCHEMA`). */
   readonly schema?: Schema | undefined;
-  /** Values that appear more often than this get an id of their own: 20 unless given. */
+  /** Values that appear more often than this get an id of their own; the others become `<unk>` (default 20). */
   readonly featureAppearLimit?: number | undefined;
-  /** The logs are read twice: pass 1 counts, pass 2 encodes. */
+  /** Called while the logs are read. They are read twice: pass 1 counts the values, pass 2 encodes them. */
   readonly progress?: ((pass: 1 | 2, bytes: number, totalBytes: number) => void) | undefined;
 }
 
@@ -89,56 +92,56 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
   signal: true,
 };
 
-/** What `prepareDataset` made of the logs. */
+/** Result of `prepareDataset`. */
 export interface PreparedDataset {
-  /** The users of the dataset, one for each usable line. */
+  /** Number of users, one for each usable line. */
   readonly users: number;
-  /** The clicks of all users. */
+  /** Number of clicks of all users. */
   readonly clicks: number;
-  /** The size of each vocabulary, `<unk>` included. */
+  /** Size of each vocabulary, including `<unk>`. */
   readonly vocabularySizes: Readonly<Record<string, number>>;
-  /** What became of each feature's values. */
+  /** How many values of each feature got an id. */
   readonly features: readonly FeatureCounts[];
-  /** Users with one click, which follows no other. */
+  /** Number of users with a single click, who have no click to predict from an earlier one. */
   readonly singleClickUsers: number;
-  /** Where the schema has a time. */
+  /** Range of the click times. Undefined if the schema has no time. */
   readonly times?: Omit<ClickTimes, "values"> | undefined;
-  /** Tokens that may mean a missing value, such as "none"; the schema's `missing` says which ones do. */
+  /** Tokens that may mean a missing value, such as "none". The schema's `missing` defines which tokens do. */
   readonly suspects: readonly { readonly feature: string; readonly token: string; readonly count: number }[];
   readonly report: LogReport;
 }
 
-/** A feature's values in the logs, and those of them that its vocabulary leaves out because they appear too rarely. */
+/** How many values of a feature its vocabulary holds, and how many it leaves out because they are too rare. */
 export interface FeatureCounts {
-  /** The feature's name. */
+  /** Name of the feature. */
   readonly name: string;
   /**
-   * What each value is counted in: lines for a feature of users, clicks for one of items, uses for a multi-valued one.
+   * Unit of `uses`: lines for a user feature, clicks for an item feature, values ("uses") for a multi-valued feature.
    */
   readonly unit: "lines" | "clicks" | "uses";
-  /** The number of different values. */
+  /** Number of distinct values. */
   readonly values: number;
-  /** How many of them appear too rarely for an id of their own. */
+  /** Number of distinct values that are too rare for an id of their own. */
   readonly valuesLeftOut: number;
-  /** The lines, clicks or uses that have a value. */
+  /** Number of lines, clicks or uses with a value. */
   readonly uses: number;
-  /** How many of them have a value without an id of its own. */
+  /** Number of those whose value has no id of its own. */
   readonly usesLeftOut: number;
 }
 
-/** A dataset folder, read into memory. */
+/** A dataset folder in memory. */
 export interface Dataset extends Encoding {
   /** The folder that it was read from. */
   readonly folder: string;
   /** Values that appeared more often than this have an id of their own. */
   readonly featureAppearLimit: number;
-  /** The base names and lines of the logs that it was made from. */
+  /** Base name and number of lines of each log that the dataset was prepared from. */
   readonly logs: LogReport["files"];
   /** The users and clicks as ids. */
   readonly clicks: Clicks;
 }
 
-/** dataset.json */
+/** The content of dataset.json. */
 interface Description extends MemberIds {
   readonly schema: Schema;
   readonly feature_appear_limit: number;
@@ -150,10 +153,11 @@ interface Description extends MemberIds {
 }
 
 /**
- * Makes a dataset folder from click logs: `dataset.json`, `vocabulary/<feature>.tsv` and `clicks.safetensors`. The
- * folder appears whole or not at all. A user feature is counted once a line, an item feature once a click or value
- * (docs/math.md#vocabulary-and-noise). ERR_LOG where a log cannot be read or has changed between the two readings,
- * ERR_DATASET where the output folder holds something else, ERR_BUSY where somebody else is writing it.
+ * Prepares a dataset folder from click logs: `dataset.json`, `vocabulary/<feature>.tsv` and `clicks.safetensors`. The
+ * folder appears only when it is complete. Values are counted once per line for user features, and once per click or
+ * value for item features (docs/math.md#vocabulary-and-noise). Throws ERR_LOG if a log cannot be read or changes
+ * between the two passes over it, ERR_DATASET if the output folder holds anything but a dataset, and ERR_BUSY if
+ * another process is writing it.
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
   checkOptions("prepareDataset", options, PREPARE_OPTIONS);
@@ -254,13 +258,13 @@ function lowerCase(text: string): string {
   return text.toLowerCase();
 }
 
-/** What `openDataset` takes. */
+/** Options of `openDataset`. */
 export interface OpenDatasetOptions {
-  /** Stops the reading between files and pieces of them; it rejects with the signal's reason. */
+  /** Stops the reading, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Opens a dataset folder and checks it as a whole: whatever does not fit is ERR_DATASET or ERR_VOCABULARY. */
+/** Opens a dataset folder and checks all of it. Throws ERR_DATASET or ERR_VOCABULARY if anything does not fit. */
 export async function openDataset(folder: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
   checkOptions("openDataset", options, { signal: true } satisfies Record<keyof OpenDatasetOptions, true>);
   checkPath("folder", folder);
@@ -349,14 +353,14 @@ async function readDescription(folder: string, members: FolderReader): Promise<D
   }
 }
 
-/** Pass 1: what each feature's values count, and what number features look like. */
+/** The first pass over the logs: counts the values of each feature, and computes the statistics of number features. */
 class LogCounts {
   readonly #schema: Schema;
   readonly #itemFeatures: readonly ItemFeature[];
   readonly #users: { name: string; counts: TokenCounts }[];
   readonly #items: { name: string; counts: TokenCounts; values: number }[];
   readonly #numbers: { name: string; count: number; mean: number; squares: number }[];
-  /** Clicks that were not yet counted by field. */
+  /** Clicks whose fields are not yet counted, with the number of their occurrences. */
   readonly #pending = new Map<Click, number>();
 
   constructor(schema: Schema) {
@@ -374,7 +378,7 @@ class LogCounts {
     for (let f = 0; f < numbers.length; f++) {
       const value = Math.fround(numbers[f]!);
       if (Number.isNaN(value)) continue;
-      // Welford 1962: no cancellation.
+      // Welford 1962: avoids the cancellation of a sum of squares.
       const statistics = this.#numbers[f]!;
       const delta = value - statistics.mean;
       statistics.mean += delta / ++statistics.count;
@@ -384,7 +388,7 @@ class LogCounts {
     if (this.#pending.size > KEPT_CLICKS) this.#flush();
   }
 
-  /** Values of each item feature. */
+  /** Number of values of each item feature. */
   get values(): ReadonlyMap<string, number> {
     this.#flush();
     return new Map(this.#items.map(({ name, values }) => [name, values]));
@@ -449,7 +453,7 @@ function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
   });
   const { times } = clicks;
   return [
-    // First, where 8-byte elements are aligned.
+    // The times come first, so that their 8-byte elements are aligned.
     ...(times ? [tensor(schema.click[timeField(schema)]!.name, times.values)] : []),
     tensor("click_offsets", clicks.clickOffsets),
     ...clicks.userFeatures.map(({ name, ids }) => tensor(name, ids)),
@@ -460,7 +464,10 @@ function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
   ];
 }
 
-/** The arrays of clicks.safetensors, each checked: there, of the right length, ids below their vocabulary's size. */
+/**
+ * Checks the arrays of clicks.safetensors: all must be present with the right length, and ids must be below the size of
+ * their vocabulary.
+ */
 function readClicks(
   path: string,
   tensors: ReadonlyMap<string, StoredTensor>,
@@ -485,7 +492,7 @@ function readClicks(
     }
     return ids;
   };
-  /** Offsets rise from 0 to `end`; each group holds at least one. */
+  /** Checks that offsets rise strictly from 0 to `end`, so that each group has at least one element. */
   const readOffsets = (name: string, groups: number, end: number): Int32Array => {
     const offsets = read(name, groups + 1);
     for (let g = 0; g < groups; g++) {

@@ -1,7 +1,7 @@
 import { type Clicks, singleClickUsers } from "./clicks.js";
 import type { FeatureCounts } from "./dataset.js";
 
-/** What can be prepared but is hardly meant: messages with the way out. */
+/** Warnings about datasets that can be prepared but are probably not what was intended. Each says what to do. */
 export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[], featureAppearLimit: number): string[] {
   const rareness = `at most ${featureAppearLimit === 1 ? "once" : `${featureAppearLimit} times`}`;
   const wayOut = `Lower --feature-appear-limit (now ${featureAppearLimit}; 0 keeps every value)`;
@@ -24,9 +24,11 @@ export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[], fea
   return [...doubts, ...doubtsOfTimes(clicks), ...doubtOfSingleClicks(clicks)];
 }
 
-/** Times of Unix clocks begin here: March 1973 in seconds. */
+/** Smallest time that is taken for Unix seconds: March 1973. */
 const UNIX_SECONDS = 1e8;
-/** A log whose times differ by so many times has them in two units. */
+/**
+ * If the latest time is this many times the earliest, some times are probably in milliseconds and others in seconds.
+ */
 const UNITS_APART = 100;
 
 function doubtsOfTimes({ times, clicks }: Clicks): string[] {
@@ -38,7 +40,9 @@ function doubtsOfTimes({ times, clicks }: Clicks): string[] {
   return [`times from ${earliest} to ${latest} are of two units: are some in seconds and others in milliseconds?`];
 }
 
-/** A user with a single click tells next to nothing of what follows a history: a message where most are such. */
+/**
+ * Warns if most users have a single click. Such users teach the network almost nothing about what follows a history.
+ */
 export function doubtOfSingleClicks(clicks: Clicks): string[] {
   const single = singleClickUsers(clicks);
   if (single <= clicks.users / 2) return [];

@@ -1,11 +1,14 @@
 import { nearestName, ShortlistError } from "../errors.js";
 import { parseJson, readText } from "./files.js";
 
-/** One tab-separated column of a click log. Exactly one is of kind "clicks". */
+/** A tab-separated column of a click log. Exactly one column is of kind "clicks". */
 export interface Column {
-  /** The name of the feature, or `clicks`. */
+  /** Name of the feature; "clicks" for the column of clicks. */
   readonly name: string;
-  /** What becomes of it: an embedding, a standardised number, the user's clicks, or nothing. */
+  /**
+   * How the column is used: as a feature with an embedding, as a standardised number, as the user's clicks, or not at
+   * all.
+   */
   readonly kind: "categorical" | "number" | "clicks" | "ignore";
 }
 
@@ -13,52 +16,52 @@ export interface Column {
 export interface UserFeature {
   readonly name: string;
   readonly kind: "categorical" | "number";
-  /** Index of its column. */
+  /** Index of the column. */
   readonly column: number;
 }
 
-/** A field of a click that describes the item. The first is the item itself, which has one value. */
+/** A field of a click that describes the item. The first field is the item itself, which has a single value. */
 export interface ItemFeature {
-  /** The name of the feature. */
+  /** Name of the feature. */
   readonly name: string;
-  /** Whether a click has several values, separated by `_`. */
+  /** Whether a click may have several values, separated by `_`. */
   readonly multiple: boolean;
 }
 
-/** The field of a click that says when it happened: seconds, or any other number that grows with time. */
+/** The field with the time of a click: seconds, or any other number that grows with time. */
 export interface TimeField {
-  /** The name of the field. */
+  /** Name of the field. */
   readonly name: string;
-  /** Tells a time from a feature of the item. */
+  /** Distinguishes a time from an item feature. */
   readonly kind: "time";
 }
 
-/** A field of a click: what it says of the item, or when it happened. */
+/** A field of a click: a feature of the item, or the time of the click. */
 export type ClickField = ItemFeature | TimeField;
 
-/** The form of a click log: its columns, and what each click of the clicks column holds. */
+/** The structure of a click log: its columns, and the fields of each click in the clicks column. */
 export interface Schema {
-  /** The columns in the order of the log. */
+  /** The columns, in the order of the log. */
   readonly columns: readonly Column[];
-  /** The fields of a click in order, the item first; at most one is a time. */
+  /** The fields of a click, in order. The first is the item; at most one is a time. */
   readonly click: readonly ClickField[];
   /**
-   * Words that stand for a missing value, beside an empty field and `<unk>`. `DEFAULT_MISSING` where a person's schema
-   * does not say; only `NULL` where the schema of a stored dataset or model does not.
+   * Words for a missing value, in addition to an empty field and `<unk>`. If undefined, `parseSchema` sets it to
+   * `DEFAULT_MISSING`; in stored datasets and models it means only `NULL`.
    */
   readonly missing?: readonly string[] | undefined;
 }
 
 /**
- * What programs write for a missing value: SQL, Hive, MySQL and PostgreSQL, Python, pandas, R, JSON, JavaScript, C, Go
- * and spreadsheets.
+ * What common programs write for a missing value: SQL, Hive, MySQL and PostgreSQL, Python, pandas, R, JSON, JavaScript,
+ * C, Go and spreadsheets.
  */
 export const DEFAULT_MISSING: readonly string[] = [
   ...["NULL", "null", "(null)", "\\N", "None", "nil", "<nil>", "undefined"],
   ...["nan", "NaN", "NAN", "-nan", "NaT", "NA", "<NA>", "N/A", "n/a", "#N/A"],
 ];
 
-/** `user_id ⇥ province ⇥ city ⇥ item:category:tag_tag;… ⇥ phone` */
+/** Lines of the form `user_id ⇥ province ⇥ city ⇥ item:category:tag_tag;… ⇥ phone`. */
 export const DEFAULT_SCHEMA: Schema = {
   columns: [
     { name: "user_id", kind: "categorical" },
@@ -79,10 +82,10 @@ const CLICKS = "clicks";
 const KINDS = ["categorical", "number", "ignore"];
 const CLICK_KINDS = ["categorical", "time"];
 const NAME = /^[a-z][a-z0-9_]*$/;
-/** What no field of a log holds. */
+/** Characters that no field of a log can contain. */
 const WORD_ENDS = /[\t\n\r\0]/;
 
-/** Names that batches and Programs use for tensors and dims of their own. */
+/** Names that batches and Programs use for their own tensors and dims. */
 const RESERVED: ReadonlySet<string> = new Set([
   ...[
     "target",
@@ -103,7 +106,10 @@ const RESERVED: ReadonlySet<string> = new Set([
   ...["excluded", "excluded_offsets", "top", "items", "score", "log_partition", "rank", "loss"],
 ]);
 
-/** Those whose offsets, such as run_offsets, are a tensor of our own. */
+/**
+ * Names that are reserved for multi-valued features, because their offsets, such as run_offsets, would be a reserved
+ * tensor.
+ */
 const RESERVED_MULTIPLE: ReadonlySet<string> = new Set(["click", "run", "user", "excluded"]);
 
 /** The columns that describe the user, in order. */
@@ -113,12 +119,12 @@ export function userFeatures(schema: Schema): UserFeature[] {
   );
 }
 
-/** The fields of a click that describe the item, in order, the item first. */
+/** The fields of a click that describe the item, in order. The first is the item itself. */
 export function itemFeatures({ click }: Schema): ItemFeature[] {
   return click.filter((field): field is ItemFeature => !isTime(field));
 }
 
-/** The index of the field that says when a click happened; −1 where there is none. */
+/** Index of the field with the time of a click; −1 if there is none. */
 export function timeField({ click }: Schema): number {
   return click.findIndex(isTime);
 }
@@ -127,31 +133,34 @@ function isTime(field: ClickField): field is TimeField {
   return "kind" in field;
 }
 
-/** The names of the features that have a vocabulary: categorical user features, then item features. */
+/** Names of the features that have a vocabulary: categorical user features, then item features. */
 export function vocabularyNames(schema: Schema): string[] {
   const users = schema.columns.filter(({ kind }) => kind === "categorical");
   return [...users, ...itemFeatures(schema)].map(({ name }) => name);
 }
 
-/** Every text that stands for a missing value. */
+/** All words that mean a missing value. */
 export function missingWords({ missing = ["NULL"] }: Schema): ReadonlySet<string> {
   return new Set(["", "<unk>", ...missing]);
 }
 
-/** Reads a schema from a JSON file; see `parseSchema`. */
+/** Reads a schema from a JSON file; see `parseSchema`. Throws ERR_CONFIG or ERR_FILE. */
 export async function readSchema(path: string): Promise<Schema> {
   return parseSchema(parseJson(await readText(path), path, "ERR_CONFIG"), path);
 }
 
 /**
- * Checks a schema that a person wrote as plain data, and fills its defaults in:
+ * Checks a schema given as plain data and sets its defaults:
  *
- *     { "columns": [{ "name": "user_id" }, { "name": "age", "kind": "number" }, { "name": "clicks" }, { "name": "x", "kind": "ignore" }],
- *       "click": [{ "name": "item" }, { "name": "category" }, { "name": "tags", "multiple": true }, { "name": "time", "kind": "time" }],
- *       "missing": ["NULL", "unknown"] }
+ *     {
+ *       "columns": [{ "name": "user_id" }, { "name": "age", "kind": "number" }, { "name": "clicks" }],
+ *       "click": [{ "name": "item" }, { "name": "tags", "multiple": true }, { "name": "time", "kind": "time" }],
+ *       "missing": ["NULL", "unknown"]
+ *     }
  *
- * The kind of a column or click field is "categorical" unless given; the column named `clicks` holds the clicks.
- * `missing` is `DEFAULT_MISSING` unless given. `source` opens the messages of ERR_CONFIG.
+ * The kind of a column is "categorical" (the default), "number" or "ignore"; the column named `clicks` holds the
+ * clicks. The kind of a click field is "categorical" (the default) or "time". The default of `missing` is
+ * `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
   const schema = parseStoredSchema(value, source);
@@ -165,7 +174,7 @@ export function parseSchema(value: unknown, source = "schema"): Schema {
   return { missing: DEFAULT_MISSING, ...schema };
 }
 
-/** Checks the schema of a dataset or model, where `missing` may not be there: older ones knew only `NULL`. */
+/** Checks the schema of a stored dataset or model. `missing` may be absent: older versions knew only `NULL`. */
 export function parseStoredSchema(value: unknown, source: string): Schema {
   const fail = (where: string, expected: string, received: unknown): never => {
     throw new ShortlistError("ERR_CONFIG", `${source}: Expected ${expected}${where} but received ${format(received)}`);

@@ -7,16 +7,16 @@ import { type Dtype, namesIn, type Program, tensorsByName } from "../graph/progr
 import type { Model } from "./model.js";
 
 /**
- * Checks what loading a Program cannot: its outputs are what the commands take them for, and a run for a user of whom
- * nothing is known is not refused. The executor has checked by then that every operand fits its op, and proves every
- * index before it computes anything. Throws ERR_MODEL with `path`, the Program's.
+ * Checks what the executor cannot check: that the outputs of the Program have the dtypes and shapes that the commands
+ * expect, and that the Program runs for a user without any features or clicks. (The executor checks that operands fit
+ * their ops, and proves every index before it computes.) Throws ERR_MODEL with `path`, the path of the Program.
  */
 export async function checkModel({ program, description, engine, store }: Model, path: string): Promise<void> {
   try {
     checkOutputs(program, description, description.config.userVectorWidth);
     const executor = engine.createExecutor(program, store);
     try {
-      const { inputs, dims } = nobody(description);
+      const { inputs, dims } = emptyUser(description);
       const excluded = { excluded: new Int32Array(0), excluded_offsets: new Int32Array(2) };
       await executor.run({ ...inputs, ...excluded }, { ...dims, top: 1, excluded: 0 });
     } finally {
@@ -46,7 +46,7 @@ function checkOutputs(program: Program, encoding: Encoding, width: number): void
       `Expected output "${name}" of ${output.dtype} ${formatShape(output.shape)} but received ${dtype} ${formatShape(shape)}`,
     );
   }
-  // Items are rows of the table that is scanned: each must have a token.
+  // Items are rows of the table that is scanned, and each must have a token.
   const tensors = tensorsByName(program);
   const { size } = itemVocabulary(encoding);
   for (const { op, inputs, outputs } of program.instructions) {
@@ -57,8 +57,8 @@ function checkOutputs(program: Program, encoding: Encoding, width: number): void
   }
 }
 
-/** Inputs for a user without features who has clicked nothing, with `<unk>` as the target. */
-function nobody({ schema, numbers }: Encoding) {
+/** Inputs for a user without features and clicks, with `<unk>` as the target. */
+function emptyUser({ schema, numbers }: Encoding) {
   const none = () => new Int32Array(1);
   const clicks: Clicks = {
     users: 1,

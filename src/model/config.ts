@@ -1,127 +1,158 @@
 import { parseJson, readText } from "../data/files.js";
 import { nearestName, ShortlistError } from "../errors.js";
 
-/** The recall network and how it is trained. Every key is an option of `--set` and of a configuration file. */
+/**
+ * The recall network and its training. Every key can be set with `--set` or in a configuration file;
+ * docs/configuration.md has a table of all keys.
+ */
 export interface ModelConfig {
-  /** Clicks of history that a prediction reads at most; at least, where windows grow. */
+  /**
+   * With sliding windows, the largest number of history clicks that a prediction reads. With growing windows, the
+   * smallest number, if the user has that many.
+   */
   window: number;
   /**
-   * Sliding: each prediction reads the last `window` clicks. Growing: a user's clicks are cut into stretches, and each
-   * prediction reads the last `window` to 2·`window` clicks, from its stretch's start on (src/data/batches.ts).
+   * "sliding": each prediction reads the last `window` clicks. "growing": a user's clicks are cut into segments, and
+   * each prediction reads from the start of its segment on, which is between the last `window` and the last 2·`window`
+   * clicks (docs/math.md#windows).
    */
   windows: "sliding" | "growing";
-  /** Features of the schema that the network does not read. */
+  /** Names of schema features that the network does not read. */
   exclude: readonly string[];
-  /** Embedding width by feature; `defaultEmbeddingWidth` for the others. */
+  /** Embedding width of each named feature. Other features get `defaultEmbeddingWidth`. */
   embeddingWidths: Readonly<Record<string, number>>;
   /** Embedding width of the features that `embeddingWidths` does not name. */
   defaultEmbeddingWidth: number;
   /**
-   * The network reads the age of each training example, so that what is popular may change with time (Covington et al.
-   * 2016, section 3.3); in inference it is 0. Needs the times of clicks.
+   * Whether the network reads the age of each training example, so that it can learn how popularity changes over time
+   * (Covington et al. 2016, section 3.3). In inference the age is 0. Needs click times.
    */
   exampleAge: boolean;
-  /** How the clicked items become one vector: an LSTM with max-pooling over time, or the mean of their embeddings. */
+  /**
+   * How the clicked items become one vector: an LSTM with pooling over its timesteps, or the mean of their embeddings.
+   */
   history: "lstm" | "mean";
   /** Width of the LSTM's hidden state. */
   lstmWidth: number;
-  /** LSTMs, one on top of the other, all of `lstmWidth`. */
+  /** Number of stacked LSTM layers, each of width `lstmWidth`. */
   lstmLayers: number;
-  /** What of the LSTM's hidden states the layers above read: their maximum over time, or the last one. */
+  /** Which of the LSTM's hidden states the next layer reads: their maximum over time, or the last one. */
   pooling: "max" | "last";
-  /** The embedding of the last click stands beside the pooled states: a way past the LSTM. */
+  /** Whether the embedding of the last click is an input beside the pooled hidden states, bypassing the LSTM. */
   lastClick: boolean;
-  /** Peephole weights, zero at the start. */
+  /** Whether the LSTM has peephole weights. Their initial value is 0. */
   peepholes: boolean;
-  /** Start value of the forget gate's bias (Jozefowicz et al. 2015). */
+  /** Initial value of the forget gate's bias (Jozefowicz et al. 2015). */
   forgetBias: number;
-  /** Widths of the ReLU layers below the user vector. */
+  /** Widths of the hidden ReLU layers below the user vector. */
   hiddenWidths: readonly number[];
-  /** Width of user and item vectors. */
+  /** Width of the user vectors and item vectors. */
   userVectorWidth: number;
-  /** The user vector reads what the hidden layers read as well as their result (as in He et al. 2016). */
+  /** Whether the user vector reads the inputs of the hidden layers as well as their output (as in He et al. 2016). */
   skipHidden: boolean;
-  /** Whether an item attribute is averaged over the window (the original), added to the item's embedding, or both. */
+  /**
+   * How item attributes enter: "pooled" averages their embeddings over the window (as in the original), "sequence" adds
+   * them to the item's embedding before the LSTM, "both" does both.
+   */
   attributes: "pooled" | "sequence" | "both";
   /**
-   * The item vectors are the item embeddings (Press & Wolf 2017), which are as wide as the user vector then, instead of
-   * a table of their own.
+   * Whether item embeddings serve as item vectors too (Press & Wolf 2017) instead of a separate table. Item embeddings
+   * then have the width of the user vector.
    */
   tiedItems: boolean;
   /**
-   * The item vectors are a row of their own plus the mean of each attribute's embeddings. A step then costs what the
-   * catalogue does; "auto" is true for catalogues of at most 100,000 items.
+   * Whether an item's vector is the sum of a row of its own and the mean embedding of each of its attributes. A
+   * training step then costs time proportional to the number of items. "auto" means true for at most 100,000 items.
    */
   itemAttributes: boolean | "auto";
-  /** What the user vector's layer ends in. */
+  /** Activation of the user vector's layer. */
   userVectorActivation: "relu" | "none";
-  /** "auto": softmax for catalogues of at most 20,000 items, sampled_softmax for larger ones. */
+  /** Training loss. "auto" means softmax for at most 20,000 items, and sampled_softmax for more. */
   loss: "nce" | "paddle_nce" | "sampled_softmax" | "softmax" | "auto";
-  /** Negatives are drawn from the noise distribution, or are the targets of the batch (with `noisePower` 1 then). */
+  /**
+   * "noise": negatives are drawn from the noise distribution. "batch": the targets of the batch are the negatives;
+   * `noisePower` then counts as 1.
+   */
   negatives: "noise" | "batch";
-  /** Negatives for a sample, or for the whole batch where they are shared. */
+  /** Number of negatives for each sample, or for the whole batch with `sharedDraws`. */
   draws: number;
-  /** One set of draws for the whole batch instead of one for each sample. */
+  /** Whether all samples of a batch have the same negatives, drawn once, instead of separate draws for each sample. */
   sharedDraws: boolean;
-  /** The noise distribution is count^noisePower. */
+  /** The noise distribution is proportional to count^noisePower. */
   noisePower: number;
-  /** The batch's loss is the mean or the sum of its samples'. */
+  /** Whether the loss of a batch is the mean or the sum of the losses of its samples. */
   reduction: "mean" | "sum";
   /** How parameters are updated (docs/math.md#optimizers). */
   optimizer: "adagrad" | "rowwise_adagrad" | "adam" | "sgd";
-  /** The learning rate after warm-up. */
+  /** Learning rate at the end of warm-up. */
   learningRate: number;
   /** ε of Adam and AdaGrad. */
   epsilon: number;
-  /** AdaGrad divides by √(a + ε) instead of √a + ε. */
+  /** Whether AdaGrad divides by √(a + ε) instead of √a + ε. */
   epsilonInside: boolean;
-  /** The decay of Adam's first moment. */
+  /** Decay rate of Adam's first moment. */
   beta1: number;
-  /** The decay of Adam's second moment. */
+  /** Decay rate of Adam's second moment. */
   beta2: number;
-  /** L2 decay of weights, not of embedding tables. */
+  /** L2 decay of weights, without embedding tables. */
   l2: number;
-  /** L2 decay of biases and peepholes as well. */
+  /** Whether `l2` also applies to biases and peephole weights. */
   l2Biases: boolean;
-  /** L2 decay of the output table, made up for when a row is touched; with AdaGrad only. */
+  /**
+   * Whether `l2` also applies to the output table. The decay is lazy: a row's outstanding decay is applied when the row
+   * is next updated. Needs AdaGrad.
+   */
   l2Output: boolean;
-  /** Largest joint norm of the dense gradients, which are scaled down to it (Pascanu et al. 2013); 0 for no limit. */
+  /**
+   * Limit of the joint norm of all dense gradients, which are scaled down to it (Pascanu et al. 2013); 0 for no limit.
+   */
   clipNorm: number;
-  /** Standard deviation of embedding tables at the start. */
+  /** Standard deviation of the initial values of embedding tables. */
   embeddingDeviation: number;
-  /** Standard deviation of the output weights at the start; 0 means 1/√items. */
+  /** Standard deviation of the initial output weights; 0 means 1/√items. */
   outputDeviation: number;
-  /** Dropout of the clicks' embeddings before the LSTM, in training (Srivastava et al. 2014). */
+  /** Dropout rate of the clicks' embeddings before the LSTM, in training only (Srivastava et al. 2014). */
   embeddingDropout: number;
-  /** Dropout of what the hidden layers and the user vector read, in training. */
+  /** Dropout rate of the inputs of the hidden layers and of the user vector, in training only. */
   dropout: number;
-  /** Share of training samples in which a user feature is taken for `<unk>`, so that new users get sensible vectors. */
+  /**
+   * Probability with which training replaces a user feature of a sample by `<unk>`, so that new users get useful
+   * vectors.
+   */
   userDropout: number;
-  /** Steps at the start over which the learning rate rises from 0. */
+  /** Number of steps over which the learning rate rises linearly at the start. */
   warmupSteps: number;
-  /** Share of the learning rate that is left at the end; it falls along half a cosine (Loshchilov & Hutter 2017). */
+  /**
+   * Learning rate at the end, as a fraction of `learningRate`. It falls along half a cosine (Loshchilov & Hutter 2017).
+   */
   finalLearningRate: number;
-  /** Samples in a batch. */
+  /** Number of samples in a batch. */
   batchSize: number;
-  /** Isolated windows in shuffled order, or whole stretches of users that share positions and runs. */
+  /**
+   * "shuffled": each sample has a window of its own, in shuffled order. "shared": batches hold whole segments, whose
+   * samples share positions and sequences.
+   */
   batching: "shuffled" | "shared";
-  /** Times that training reads the dataset. */
+  /** Number of times that training goes through the dataset. */
   passes: number;
-  /** Operands of the layers' products: float32, or rounded to bfloat16; sums, weights and their updates are float32. */
+  /**
+   * Precision of the operands of matrix products: float32, or rounded to bfloat16. Sums, weights and updates are
+   * float32.
+   */
   precision: "float32" | "bf16";
 }
 
-/** A configuration for one catalogue: nothing is left to "auto". */
+/** A configuration for one catalogue, in which no key is "auto". */
 export interface CatalogueConfig extends ModelConfig {
   readonly itemAttributes: boolean;
   readonly loss: Exclude<ModelConfig["loss"], "auto">;
 }
 
-/** Largest catalogues for which "auto" means the exact softmax, and item vectors with attributes. */
+/** Largest catalogues for which "auto" selects the exact softmax, and item vectors with attributes. */
 const SOFTMAX_ITEMS = 20_000;
 const COMPOSED_ITEMS = 100_000;
 
-/** Decides what is "auto" by the number of items. */
+/** Replaces each "auto" by its value for this number of items. */
 export function forCatalogue(config: ModelConfig, items: number): CatalogueConfig {
   const { loss, itemAttributes } = config;
   return {
@@ -140,19 +171,16 @@ type Field =
   | { readonly kind: "names" }
   | { readonly kind: "widths" };
 
-/**
- * Kernels have float32: a number below its smallest normal one is 0 there or divides badly, one above its largest is
- * +∞.
- */
+/** The range of float32. Smaller numbers would be 0 or lose precision, larger ones would be infinite. */
 const SMALLEST = 2 ** -126;
 const LARGEST = (2 - 2 ** -23) * 2 ** 127;
-/** Of start values: the largest normal number drawn is less than ten deviations, and float32 must hold it. */
+/** Limit of standard deviations: normal random numbers are less than ten deviations from 0, and must fit in float32. */
 const LARGEST_DEVIATION = 1e37;
-/** Of the counts' power: their sum stays finite. */
+/** Limit of `noisePower`, so that the sum of the powers stays finite. */
 const LARGEST_POWER = 10;
-/** Sizes, and ids below them, are int32. */
+/** Sizes, and the ids below them, are int32. */
 const LARGEST_SIZE = 2 ** 31 - 1;
-/** Of LSTMs, and of hidden layers. */
+/** Limit of `lstmLayers`, and of the length of `hiddenWidths`. */
 const MOST_LAYERS = 64;
 
 const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
@@ -205,10 +233,14 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   precision: { kind: "choice", values: ["float32", "bf16"] },
 };
 
-/** The original's widths for the features of the default schema; another schema need not have them. */
+/**
+ * Embedding widths of the original network for the features of the default schema. Other schemas may lack some of them.
+ */
 export const ORIGINAL_WIDTHS = { user_id: 64, province: 8, city: 16, phone: 16, item: 64, category: 8, tags: 64 };
 
-/** PaddlePaddle's youtube_recall: its network, loss, start values, decay and optimizer (docs/math.md#the-network). */
+/**
+ * The network, loss, initial values, decay and optimizer of PaddlePaddle's youtube_recall (docs/math.md#the-network).
+ */
 const PADDLE: ModelConfig = {
   window: 20,
   windows: "sliding",
@@ -259,7 +291,7 @@ const PADDLE: ModelConfig = {
   precision: "float32",
 };
 
-/** What was measured to work best over several data sets: docs/quality.md. */
+/** The best configuration over several datasets; docs/quality.md has the measurements. */
 const DEFAULT: ModelConfig = {
   ...PADDLE,
   window: 50,
@@ -299,15 +331,15 @@ const DEFAULT: ModelConfig = {
 };
 
 /**
- * The configurations to start from, by name: "default" was measured to be best, "paddle" is the original
+ * The presets: "default" has the best measured quality, "paddle" is the network of the original example
  * (docs/configuration.md).
  */
 export const PRESETS: Readonly<Record<string, ModelConfig>> = { default: DEFAULT, paddle: PADDLE };
 
 /**
- * A preset with changes on top: first those of a configuration object (parsed JSON), then `key=value` texts. The key of
- * a map entry is dotted: `embeddingWidths.item=32`. Throws ERR_CONFIG that names the key, what was expected and
- * received.
+ * Builds a configuration from a preset, the keys of `changes`, and `key=value` strings, which win. The values of the
+ * strings are JSON or plain text, and the entries of a map are set with a dot: `embeddingWidths.item=32`. Throws
+ * ERR_CONFIG that names the key, what was expected and what was received.
  */
 export function resolveConfig(
   preset: string,
@@ -341,12 +373,12 @@ export function resolveConfig(
   return config as unknown as ModelConfig;
 }
 
-/** Throws ERR_CONFIG unless there is such a key (that of a map entry is dotted) and it may have this value. */
+/** Throws ERR_CONFIG unless this key exists and can have this value. The key may have a dot: `embeddingWidths.item`. */
 export function checkSetting(key: string, value: unknown): void {
   setDottedKey({}, key, value);
 }
 
-/** Keys that do not go together. */
+/** Throws ERR_CONFIG if two keys contradict each other. */
 function checkTogether(config: ModelConfig): void {
   const { l2Output, optimizer, loss, tiedItems, itemAttributes, attributes } = config;
   const refuse = (message: string): never => {
@@ -372,8 +404,8 @@ function checkTogether(config: ModelConfig): void {
 }
 
 /**
- * Reads a configuration file: a JSON object with the keys that differ from a preset's. ERR_CONFIG, which names the
- * file, where a key is unknown or has an impossible value; keys that do not go together are found by `resolveConfig`.
+ * Reads a configuration file: a JSON object with the keys to change. Throws ERR_CONFIG with the path if a key is
+ * unknown or has an impossible value. Keys that contradict each other are found later, by `resolveConfig`.
  */
 export async function readConfig(path: string): Promise<Partial<ModelConfig>> {
   const value = parseJson(await readText(path), path, "ERR_CONFIG");
@@ -385,7 +417,7 @@ export async function readConfig(path: string): Promise<Partial<ModelConfig>> {
   return config;
 }
 
-/** Reads the configuration of a saved model, where every key must be there. */
+/** Checks the configuration of a saved model, which must have every key. Throws ERR_MODEL. */
 export function parseConfig(value: unknown, path: string): ModelConfig {
   try {
     const config = resolveConfig("default", value as Partial<ModelConfig>);
@@ -402,7 +434,7 @@ function setDottedKey(config: Record<string, unknown>, dotted: string, value: un
   setKey(config, key, rest.length > 0 ? { [rest.join(".")]: value } : value);
 }
 
-/** `where` opens the messages. */
+/** Sets a key after checking its value. `where` is the start of error messages. */
 function setKey(config: Record<string, unknown>, key: string, value: unknown, where = ""): void {
   const field = FIELDS[key as keyof ModelConfig];
   if (!field || !Object.hasOwn(FIELDS, key)) {
@@ -422,7 +454,7 @@ function setKey(config: Record<string, unknown>, key: string, value: unknown, wh
   config[key] = field.kind === "widths" ? { ...(config[key] as object), ...(value as object) } : value;
 }
 
-/** JSON where it is JSON (numbers, booleans, lists), else the text itself. */
+/** Parses a value as JSON (numbers, booleans, lists), or else returns the text itself. */
 function parseValue(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -431,7 +463,7 @@ function parseValue(text: string): unknown {
   }
 }
 
-/** What `field` expects, where `value` is something else. */
+/** Returns undefined if `value` fits `field`, or else a description of what is expected. */
 function mismatch(field: Field, value: unknown): string | undefined {
   const isInteger = (x: unknown, min: number, max = LARGEST_SIZE) =>
     Number.isInteger(x) && (x as number) >= min && (x as number) <= max;

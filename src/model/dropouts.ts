@@ -2,18 +2,18 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { dropIds, dropout } from "../ops/index.js";
 import type { ModelConfig } from "./config.js";
 
-/** What training leaves out at random; inference leaves out nothing. */
+/** The dropouts that training applies. In inference every method returns its argument. */
 export interface Dropouts {
   embedding(input: Tensor): Tensor;
-  /** Dense features, which are given, are left as they are. */
+  /** Drops elements of the inputs of a layer. Dense features, which are inputs of the Program, stay as they are. */
   layer(inputs: readonly Tensor[]): readonly Tensor[];
-  /** The ids of a user's feature. */
+  /** Replaces ids of a user feature by `<unk>`. */
   ids(feature: string, ids: Tensor, limit: number): Tensor;
 }
 
 export const NO_DROPOUTS: Dropouts = { embedding: (x) => x, layer: (x) => x, ids: (_, x) => x };
 
-/** The configuration's dropouts, each with draws of its own. */
+/** The dropouts of a configuration. Each has random numbers of its own. */
 export function trainingDropouts(
   graph: Graph,
   { embeddingDropout, dropout: rate, userDropout }: ModelConfig,

@@ -19,17 +19,17 @@ import { expectModel, Model, openModel, trainingMembers, withModelFolder, writeM
 import { inferenceProgram } from "./programs.js";
 import { predictRow, ridgeRegression, type SparseRows } from "./ridge.js";
 
-/** What `extendModel` takes. */
+/** Options of `extendModel`. */
 export interface ExtendOptions extends ReportedLogOptions {
-  /**
-   * The dataset that the model was trained on: it tells the attributes of the known items, those of their last click.
-   */
+  /** The dataset that the model was trained on. It gives the attributes of the known items, as of their last click. */
   readonly dataset: Dataset;
-  /** Logs, or paths of click logs, that hold the new items; the last click on an item tells its attributes. */
+  /**
+   * Logs, or paths of click logs, with the new items. The attributes of a new item are those of the last click on it.
+   */
   readonly logs: readonly Log[];
   /**
-   * Added to the new items' biases, 1 unless given: under a softmax, that makes them e times as likely. Estimates are
-   * averages, so that without it new items hardly ever stand on a shortlist.
+   * Number that is added to the biases of new items (default 1). Under a softmax, 1 makes them e times as likely.
+   * Without it new items would hardly ever be on a shortlist, because their estimated biases are averages.
    */
   readonly boost?: number | undefined;
 }
@@ -41,29 +41,30 @@ const EXTEND_OPTIONS: Readonly<Record<keyof ExtendOptions, true>> = {
   ...LOG_OPTIONS,
 };
 
-/** What `extendModel` made. */
+/** Result of `extendModel`. */
 export interface Extension {
-  /**
-   * The extended model. It has an engine of its own, of the same kind as the model's; the two are closed one by one.
-   */
+  /** The extended model. It has an engine of its own, of the same kind as the original's. Close both models. */
   readonly model: Model;
-  /** The number of new items. */
+  /** Number of new items. */
   readonly added: number;
-  /** The number of new items without any known attribute: they get what all items have in common. */
+  /** Number of new items without any known attribute. Their vectors are the part that all items have in common. */
   readonly withoutAttributes: number;
 }
 
-/** A known item weighs clicks / (clicks + this): vectors of rarely clicked items are badly trained. */
+/**
+ * Number of clicks at which a known item has weight 1/2 in the regression: the weight is clicks / (clicks + this),
+ * since vectors of rarely clicked items are badly trained.
+ */
 const HALF_TRUSTED = 10;
 const PENALTY = 1;
 const BIAS = "output.bias";
 
 /**
- * A model that knows the items of some logs that were never trained on (cold start, docs/cold_start.md). They stand
- * behind the others in the vocabulary, with count 0. Their rows of every table (input embedding, output weights, output
- * bias) are sums of learned parts, one for each attribute and one for all: a ridge regression from the known items'
- * attributes to their rows, plus the boost. Rows of known items stay as they are. ERR_DATASET where the dataset's
- * vocabularies are not the model's.
+ * Extends a model by the items of some logs that it was not trained on (cold start, docs/cold_start.md). New items
+ * follow the known ones in the vocabulary, with count 0. A ridge regression from the attributes of the known items to
+ * their rows in each table (input embedding, output weights, output bias) predicts the rows of the new items; `boost`
+ * is then added to their biases. Rows of known items do not change. Throws ERR_DATASET if the dataset's vocabularies
+ * are not the model's.
  */
 export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
   checkOptions("extendModel", options, EXTEND_OPTIONS);
@@ -92,7 +93,7 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
 }
 
 /**
- * Fills the tensors of the extended model: known rows as the model has them, new ones by the regression. Gives the
+ * Fills the tensors of the extended model: copies the rows of known items and predicts those of new ones. Returns the
  * number of new items without known attributes.
  */
 async function fillRows(
@@ -124,22 +125,26 @@ async function fillRows(
   return withoutAttributes;
 }
 
-/** What `extendModelFolder` takes: folders instead of an opened dataset and an opened model. */
+/** Options of `extendModelFolder`, which takes folders instead of an opened dataset and model. */
 export interface ExtendFolderOptions extends Omit<ExtendOptions, "dataset"> {
   /** Folder of the dataset that the model was trained on. */
   readonly dataset: string;
-  /** Model folder to write. It may be that of the model itself; its passes and metrics then stay. */
+  /**
+   * Folder to write the extended model to. It may be the folder of the model itself, whose metrics and models of single
+   * epochs then stay.
+   */
   readonly output: string;
 }
 
 const EXTEND_FOLDER_OPTIONS: Readonly<Record<keyof ExtendFolderOptions, true>> = { ...EXTEND_OPTIONS, output: true };
 
-/** How many items an extended model has gained. */
+/** Number of items that the model was extended by. */
 export type ExtensionReport = Omit<Extension, "model">;
 
 /**
- * `extendModel` from folder to folder. The output is checked and locked before the model is opened: ERR_BUSY where
- * somebody else is writing it. Logs without a new item are a warning; the model is then written as it was.
+ * Extends the model in one folder and writes the result to another. The output folder is checked and locked before the
+ * model is opened. Throws ERR_BUSY if another process is writing it. If the logs have no new item, the model is written
+ * unchanged and `onWarning` is called.
  */
 export async function extendModelFolder(folder: string, options: ExtendFolderOptions): Promise<ExtensionReport> {
   checkOptions("extendModelFolder", options, EXTEND_FOLDER_OPTIONS);
@@ -195,10 +200,10 @@ function checkDataset(model: Encoding, dataset: Dataset): void {
   }
 }
 
-/** Items that a model does not know, in order of appearance. */
+/** Items that a model does not know, in the order in which they first appear. */
 interface NewItems {
   readonly tokens: readonly string[];
-  /** Each one's last click. */
+  /** The last click on each of them. */
   readonly clicks: readonly Click[];
 }
 
@@ -223,13 +228,16 @@ function withItems(encoding: Encoding, tokens: readonly string[]): Map<string, V
   return vocabularies.set(encoding.schema.click[0]!.name, itemVocabulary(encoding).append(tokens));
 }
 
-/** A tensor with a row for each item. */
+/** A tensor with one row for each item. */
 interface ItemTable {
   readonly name: string;
   readonly width: number;
 }
 
-/** Defines the tensors in `store` with what the model has in them; gives those that have room for more items. */
+/**
+ * Creates the tensors in `store` and copies the model's values into them. Returns the tensors that have rows for more
+ * items than the model's.
+ */
 function copyTensors(model: Model, tensors: ReturnType<typeof storedTensors>, store: TensorStore, known: number) {
   const old = new Map(storedTensors(model.program).map((tensor) => [tensor.name, tensor]));
   const tables: ItemTable[] = [];
@@ -251,7 +259,7 @@ function copyTensors(model: Model, tensors: ReturnType<typeof storedTensors>, st
   return tables;
 }
 
-/** Rows of all tables side by side: [count, sum of widths]. */
+/** The rows of all tables side by side: [count, sum of widths]. */
 function rowsOf(store: TensorStore, tables: readonly ItemTable[], first: number, count: number): Float32Array {
   const all = tables.reduce((sum, { width }) => sum + width, 0);
   const rows = new Float32Array(count * all);
@@ -281,8 +289,9 @@ function writeRow(
 }
 
 /**
- * Attributes as features: a 1 in column 0 for the intercept, then a column for each value of each attribute. The n
- * known values of an attribute have 1 / √n each, so that every attribute has length 1; unknown values have nothing.
+ * Attributes as regression features. Column 0 is 1 for the intercept; after it, there is a column for each value of
+ * each attribute. If an item has n known values of an attribute, each has 1 / √n, so that every attribute has norm 1.
+ * Unknown values are left out.
  */
 class AttributeRows {
   readonly #columns: number;
@@ -304,7 +313,7 @@ class AttributeRows {
     this.#offsets.push(0);
   }
 
-  /** `attributes[f]`: the ids of the item's values of attribute f. */
+  /** Adds the row of an item. `attributes[f]` are the ids of its values of attribute f. */
   add(attributes: readonly (readonly number[] | Int32Array)[]): void {
     this.#push(0, 1);
     attributes.forEach((ids, f) => {
@@ -330,7 +339,7 @@ class AttributeRows {
   }
 }
 
-/** A row for each item of the dataset. */
+/** One row for each item of the dataset. */
 async function knownAttributes(encoding: Encoding, clicks: Clicks, turns: Turns): Promise<SparseRows> {
   const { size } = itemVocabulary(encoding);
   const attributes = itemAttributes(clicks, size);
@@ -346,7 +355,7 @@ async function knownAttributes(encoding: Encoding, clicks: Clicks, turns: Turns)
   return rows.take();
 }
 
-/** A row for each of the clicks. */
+/** One row for each click. */
 function newAttributes({ schema, vocabularies }: Encoding, clicks: Iterable<Click>): SparseRows {
   const attributes = itemFeatures(schema)
     .slice(1)

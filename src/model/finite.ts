@@ -1,7 +1,7 @@
 import type { StoredTensor, TensorStore } from "../executors/executor.js";
 
 /**
- * Says which of the tensors holds a number that is NaN or infinite, and where; undefined where all numbers are finite.
+ * Describes the first NaN or infinity in the tensors, with its tensor and place. Undefined if all numbers are finite.
  */
 export function describeNotFinite(store: TensorStore, tensors: readonly StoredTensor[]): string | undefined {
   for (const { name } of tensors) {

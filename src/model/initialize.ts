@@ -4,9 +4,9 @@ import type { Initializer } from "../graph/graph.js";
 import { type Program, storedTensors } from "../graph/program.js";
 
 /**
- * Makes room in the store for every tensor that the Program keeps and the store does not have yet, and fills it with
- * its start value: `initializers` are those of the graph, by name. The same seed gives the same numbers in every
- * engine. ERR_PROGRAM where a tensor has no start value.
+ * Creates every stored tensor of the Program that the store does not have yet, and fills it with its initial values,
+ * which `initializers` (those of the graph) give by tensor name. The same seed gives the same numbers in every engine.
+ * Throws ERR_PROGRAM if a tensor has no initializer.
  */
 export function initializeStore(
   store: TensorStore,
@@ -18,7 +18,7 @@ export function initializeStore(
   for (const { name, dtype, shape } of storedTensors(program)) {
     if (present.has(name)) continue;
     const initializer = initializers.get(name);
-    if (!initializer) throw new ShortlistError("ERR_PROGRAM", `Tensor "${name}" has no start value`);
+    if (!initializer) throw new ShortlistError("ERR_PROGRAM", `Tensor "${name}" has no initial value`);
     store.define({ name, dtype, shape });
     fill(
       store,
@@ -54,7 +54,7 @@ function fill(store: TensorStore, name: string, elements: number, initializer: I
   }
 }
 
-/** FNV-1a: a tensor's random numbers depend on its name and on no other tensor. */
+/** FNV-1a. It makes the random numbers of a tensor depend on its name and on no other tensor. */
 function hash(text: string): number {
   let value = 0x811c9dc5;
   for (const byte of Buffer.from(text)) value = Math.imul(value ^ byte, 0x01000193) >>> 0;

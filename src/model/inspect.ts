@@ -14,72 +14,72 @@ import { forCatalogue } from "./config.js";
 import { type ModelDescription, readModel } from "./model.js";
 import { trainingProgram } from "./programs.js";
 
-/** What is in a dataset folder. */
+/** Contents of a dataset folder. */
 export interface DatasetInspection {
-  /** Tells a dataset from a model. */
+  /** Distinguishes a dataset from a model. */
   readonly kind: "dataset";
-  /** The folder that was looked at. */
+  /** The folder that was inspected. */
   readonly folder: string;
-  /** The users of the dataset. */
+  /** Number of users in the dataset. */
   readonly users: number;
-  /** The clicks of all users. */
+  /** Number of clicks of all users. */
   readonly clicks: number;
-  /** The size of each vocabulary, `<unk>` included. */
+  /** Size of each vocabulary, including `<unk>`. */
   readonly vocabularySizes: Readonly<Record<string, number>>;
 }
 
-/** What is in a model folder, and what its Program costs. */
+/** Contents of a model folder, and the cost of its Program. */
 export interface ModelInspection {
-  /** Tells a model from a dataset. */
+  /** Distinguishes a model from a dataset. */
   readonly kind: "model";
-  /** The folder that was looked at. */
+  /** The folder that was inspected. */
   readonly folder: string;
-  /** The configuration that it was trained with. */
+  /** The configuration that the model was trained with. */
   readonly config: ModelDescription["config"];
-  /** How it came to be. */
+  /** How the model was trained. */
   readonly training: ModelDescription["training"];
-  /** The sizes that the work is counted for. */
+  /** The sizes for which costs are counted. */
   readonly dims: Readonly<Record<string, number>>;
   /** The trained tensors. */
   readonly parameters: readonly { readonly name: string; readonly shape: readonly Dim[]; readonly elements: number }[];
-  /** The Program's instructions, in order. */
+  /** The instructions of the Program, in order. */
   readonly instructions: readonly InspectedInstruction[];
 }
 
-/** An instruction of a Program with the work that it cannot avoid. */
+/** An instruction of a Program with the least work that it can take. */
 export interface InspectedInstruction {
-  /** The op's name. */
+  /** Name of the op. */
   readonly op: string;
-  /** The op's attributes. */
+  /** Attributes of the op. */
   readonly attributes: Readonly<Record<string, Attribute>>;
   /** The operands, each as `name [shape]`. */
   readonly inputs: readonly string[];
-  /** What is computed, each as `name [shape]`. */
+  /** The results, each as `name [shape]`. */
   readonly outputs: readonly string[];
   /** Floating-point operations; a multiply-add counts as two. */
   readonly flops: number;
-  /** Bytes that are read or written, each once. */
+  /** Bytes that are read or written, each counted once. */
   readonly bytes: number;
 }
 
-/** What `inspect` found: a dataset or a model. */
+/** The result of `inspect`: a dataset or a model. */
 export type Inspection = DatasetInspection | ModelInspection;
 
-/** What `inspect` takes. */
+/** Options of `inspect`. */
 export interface InspectOptions {
-  /** The samples of the batch that work is counted for, each with half a window of history: 256 unless given. */
+  /** Number of samples in the batch for which costs are counted, each with half a window of history (default 256). */
   readonly samples?: number | undefined;
-  /** Whether to show the Program of a training step instead of the inference Program (default false). */
+  /** Shows the Program of a training step instead of the inference Program (default false). */
   readonly training?: boolean | undefined;
-  /** Stops the reading between files and pieces of them; it rejects with the signal's reason. */
+  /** Stops the reading, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const INSPECT_OPTIONS: Readonly<Record<keyof InspectOptions, true>> = { samples: true, training: true, signal: true };
 
 /**
- * Looks at a dataset or model folder; no weights are read. ERR_DATASET or ERR_MODEL where the folder is neither, or is
- * incomplete.
+ * Describes a dataset or model folder without reading any weights. Throws ERR_DATASET or ERR_MODEL if the folder is
+ * neither or is incomplete.
  */
 export async function inspect(folder: string, options: InspectOptions = {}): Promise<Inspection> {
   checkOptions("inspect", options, INSPECT_OPTIONS);
@@ -108,7 +108,10 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
   };
 }
 
-/** The Program of a model folder, which may be from anywhere: only what fits its ops can be counted. */
+/**
+ * Checks the Program of a model folder, which may come from anywhere. Costs can be counted only for operands that fit
+ * their ops.
+ */
 function checked(program: Program, folder: string): Program {
   try {
     checkProgram(program, OPS);
@@ -133,10 +136,13 @@ function trainingProgramOf(description: ModelDescription): Program {
   return trainingProgram(forCatalogue(description.config, items.size), description, noise, catalogue).program;
 }
 
-/** Of a multi-valued feature, taken for each click and item. */
+/** Assumed number of values of a multi-valued feature, for each click and each item. */
 const VALUES = 3;
 
-/** Isolated windows that are half full on average, `VALUES` of each multi-valued feature, a shortlist of 100. */
+/**
+ * The assumed sizes of a batch: samples with separate windows that are half full, `VALUES` values of each multi-valued
+ * feature, and shortlists of 100.
+ */
 function typicalDims(program: Program, { config, schema }: ModelDescription, samples: number): Record<string, number> {
   const positions = samples * Math.ceil(config.window / 2);
   const sizes: Record<string, number> = {

@@ -4,7 +4,7 @@ import { add, embeddingBag, embeddingLookup, rowNumbers } from "../ops/index.js"
 import type { CatalogueConfig, ModelConfig } from "./config.js";
 import { attributeTable, table, teaches } from "./tables.js";
 
-/** Item i scores weight[i] · user vector + bias[i]. */
+/** The output layer: the score of item i is weight[i] · user vector + bias[i]. */
 export interface ItemVectors {
   /** [items, userVectorWidth] */
   readonly weight: Tensor;
@@ -12,7 +12,9 @@ export interface ItemVectors {
   readonly bias: Tensor;
 }
 
-/** The item vectors as a saved model has them; 0 at the start where training puts them together elsewhere. */
+/**
+ * The item vectors as a saved model stores them. Their initial value is 0 if training composes them from other tables.
+ */
 export function itemVectors(graph: Graph, config: ModelConfig, encoding: Encoding): ItemVectors {
   const items = itemVocabulary(encoding).size;
   const weight =
@@ -22,14 +24,14 @@ export function itemVectors(graph: Graph, config: ModelConfig, encoding: Encodin
   return { weight, bias: graph.parameter("output.bias", [items], { kind: "zeros" }) };
 }
 
-/** Whether the item vectors are put together from other tables (`composedItemVectors`). */
+/** Whether training composes the item vectors from several tables (`composedItemVectors`). */
 export function composesItems({ tiedItems, itemAttributes }: CatalogueConfig): boolean {
   return tiedItems || itemAttributes;
 }
 
 /**
- * The item vectors as training knows them where they are not simply `output.weight`: a row for the item, its embedding
- * where they are tied, plus the mean of each attribute's embeddings. `catalogue` holds the attributes of every item.
+ * The item vectors as a sum of tables: a row for each item (its embedding if items are tied) plus the mean embedding of
+ * each attribute. `catalogue` has the attributes of every item.
  */
 export function composedItemVectors(
   graph: Graph,

@@ -6,8 +6,8 @@ import { type Program, storedTensors } from "../graph/program.js";
 const BYTES_PER_ELEMENT = 4;
 
 /**
- * Throws ERR_CONFIG where the tensors that a Program keeps between runs (weights, optimizer state) need more memory
- * than there is: the system may promise more than it has, and then ends the process without a word.
+ * Throws ERR_CONFIG if the stored tensors of a Program (weights and optimizer state) need more memory than there is.
+ * Without this check, the system may grant more memory than it has and later kill the process without an error message.
  */
 export function checkMemory(program: Program, available = totalMemory()): void {
   const tensors = storedTensors(program).map(({ name, shape }) => ({
@@ -23,7 +23,7 @@ export function checkMemory(program: Program, available = totalMemory()): void {
   );
 }
 
-/** Of the machine, or of the container. */
+/** Bytes of memory of the container, if it has a limit, or else of the machine. */
 function totalMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();

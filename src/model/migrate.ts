@@ -1,9 +1,9 @@
 import type { StoredFormat } from "../data/stored_format.js";
 
 /**
- * The format of `config.json` in a model folder. A change of it, such as a new configuration key, is a new version with a
- * migration: what the key is to be for models that were saved without it, so that they compute what they did. The same
- * migrations stand in native/serve/config.cc, and test/fixtures has a model of every version.
+ * The format of `config.json` in a model folder. Every change, such as a new configuration key, is a new version with a
+ * migration from the version before. The migration gives a new key the value with which older models compute what they
+ * always did. native/serve/config.cc has the same migrations, and test/fixtures a model of every version.
  */
 export const MODEL_FORMAT: StoredFormat = {
   name: "shortlist-model",

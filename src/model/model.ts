@@ -32,41 +32,41 @@ import { parseTrainingRecord, type TrainingRecord } from "./training_record.js";
 const DESCRIPTION = "config.json";
 const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
-/** What training writes into a model folder besides the model: its metrics, and the models of single passes. */
+/** Files that training writes into a model folder besides the model: metrics, and the models of single epochs. */
 export const METRICS = "metrics.jsonl";
 const PASS_FOLDER = /^pass-\d+$/;
 
-/** The folder of the model after pass `pass` (from 1), inside the model folder. */
+/** Name of the subfolder with the model of one epoch (from 1). */
 export function passFolder(pass: number): string {
   return `pass-${pass}`;
 }
 
-/** What a model knows besides its Program and weights. */
+/** A model without its Program and weights. */
 export interface ModelDescription extends Encoding {
-  /** The configuration that it was trained with. */
+  /** The configuration that the model was trained with. */
   readonly config: ModelConfig;
-  /** How the weights came to be. */
+  /** How the model was trained. */
   readonly training: TrainingRecord;
 }
 
 /**
- * A trained network, ready to run: its inference Program over its weights. It owns its store, and its engine unless it
- * was given one. Any number of runs may be in flight at once.
+ * A trained network, ready to run: its inference Program and its weights. It owns its store and, unless it was given a
+ * shared one, its engine. Any number of runs may be in flight at the same time.
  */
 export class Model implements Disposable {
-  /** What it knows besides its Program and weights: configuration, schema, vocabularies, statistics. */
+  /** The configuration, schema, vocabularies and statistics. */
   readonly description: ModelDescription;
-  /** The inference Program with all outputs; `run` selects those that it is asked for. */
+  /** The inference Program with all its outputs. `run` computes only those that it is asked for. */
   readonly program: Program;
-  /** Where it runs. */
+  /** The engine that runs the model. */
   readonly engine: Engine;
-  /** The weights. */
+  /** The store that holds the weights. */
   readonly store: TensorStore;
   readonly #executors = new Map<string, Executor>();
   readonly #ownsEngine: boolean;
   #closed = false;
 
-  /** `close` closes an engine that is "owned", and leaves a "shared" one open. */
+  /** `close` also closes an engine that is "owned", and leaves a "shared" one open. */
   constructor(
     description: ModelDescription,
     program: Program,
@@ -82,8 +82,9 @@ export class Model implements Disposable {
   }
 
   /**
-   * Runs the part of the inference Program that these outputs need: `user_vector` [samples, width], `items` and `score`
-   * [samples, top], `log_partition` [samples], `rank` [samples]. ERR_INPUT where an input is missing or does not fit.
+   * Runs the part of the inference Program that computes the given outputs: `user_vector` [samples, width], `items` and
+   * `score` [samples, top], `log_partition` [samples], `rank` [samples]. Throws ERR_INPUT if an input is missing or
+   * does not fit.
    */
   async run(outputs: readonly string[], inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
     this.checkOpen();
@@ -96,19 +97,19 @@ export class Model implements Disposable {
     return executor.run(inputs, dims);
   }
 
-  /** The vocabulary of what is recommended. */
+  /** The vocabulary of the items that the model recommends. */
   get items(): Vocabulary {
     return itemVocabulary(this.description);
   }
 
-  /** Throws ERR_EXECUTOR once the model is closed. */
+  /** Throws ERR_EXECUTOR if the model is closed. */
   checkOpen(): void {
     if (this.#closed) throw new ShortlistError("ERR_EXECUTOR", "The model is closed: open it again");
   }
 
   /**
-   * Frees the weights, and the threads of the model's own engine: at once, or after the runs that are in flight, which
-   * are finished. Whatever is asked of the model afterwards is ERR_EXECUTOR.
+   * Frees the weights and, if the model owns its engine, the engine's threads. Runs in flight finish first. Every later
+   * call throws ERR_EXECUTOR.
    */
   close(): void {
     this.#closed = true;
@@ -118,13 +119,13 @@ export class Model implements Disposable {
     if (this.#ownsEngine) this.engine.close();
   }
 
-  /** `close`, at the end of a block that has the model with `using`. */
+  /** Calls `close` at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }
 }
 
-/** Throws ERR_OPTION unless `model` is a model, such as `openModel` gives, and ERR_EXECUTOR once it is closed. */
+/** Throws ERR_OPTION unless `model` is a `Model`, and ERR_EXECUTOR if it is closed. */
 export function expectModel(model: unknown): void {
   if (model instanceof Model) {
     model.checkOpen();
@@ -143,24 +144,21 @@ const MODEL: FolderKind = {
   description: DESCRIPTION,
 };
 
-/** `work` with the folder of a model to write, once it is clear that it can be written; see `withOutputFolder`. */
+/** Checks that a model can be written to `path`, locks the folder, and runs `work` with it; see `withOutputFolder`. */
 export function withModelFolder<T>(path: string, work: (folder: string) => Promise<T>): Promise<T> {
   return withOutputFolder(path, MODEL, work);
 }
 
-/** What `saveModel` takes. */
+/** Options of `saveModel`. */
 export interface SaveModelOptions {
-  /**
-   * Stops the writing between files and pieces of them: the folder is as it was, and it rejects with the signal's
-   * reason.
-   */
+  /** Stops the writing, which rejects with the signal's reason. The folder stays as it was. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv`. It appears
- * whole or not at all and replaces an older model only when it is complete. ERR_DIVERGED where a weight is not finite,
- * ERR_BUSY where somebody else is writing that folder.
+ * Writes a model folder: `config.json`, `program.json`, `model.safetensors` and `vocabulary/<feature>.tsv`. The folder
+ * appears only when it is complete, and then replaces an older model. Throws ERR_DIVERGED if a weight is not finite,
+ * and ERR_BUSY if another process is writing the folder.
  */
 export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
   checkOptions("saveModel", options, { signal: true } satisfies Record<keyof SaveModelOptions, true>);
@@ -172,8 +170,8 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
 }
 
 /**
- * `saveModel` for who is in `withModelFolder`. The members of the folder that `keep` names (`pass-<n>`,
- * `metrics.jsonl`) stay in it.
+ * `saveModel` for callers inside `withModelFolder`, which have already locked the folder. Members of the folder that
+ * are listed in `keep`, such as `metrics.jsonl`, stay in it.
  */
 export async function writeModel(
   model: Model,
@@ -201,7 +199,7 @@ export async function writeModel(
         shape,
         data: () => storedChunks(model.store, name, countElements(shape, {})),
       }));
-      // The training is left out of what the id covers: the same weights are the same file, however they came to be.
+      // The id does not depend on the training record: equal weights give equal files, however they were trained.
       const contents = createHash("sha256").update(JSON.stringify({ ...encoding, members }));
       const id = await writeSafetensors(join(temporary, WEIGHTS), weights, {}, contents, signal);
       const { name, version } = MODEL_FORMAT;
@@ -213,16 +211,16 @@ export async function writeModel(
   );
 }
 
-/** What training wrote into a model folder besides the model: the names of passes and metrics. */
+/** Returns the names of the files and subfolders that training wrote into a model folder besides the model. */
 export async function trainingMembers(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => name === METRICS || PASS_FOLDER.test(name));
 }
 
-/** How `openModel` opens a model. Without `engine` it has an engine of its own, which the other options describe. */
+/** Options of `openModel`. Without `engine` the model gets an engine of its own, which the other options configure. */
 export interface OpenModelOptions extends EngineOptions {
   /** An engine that several models share. It stays open when a model is closed. */
   readonly engine?: Engine | undefined;
-  /** Stops the reading between files and pieces of them; it rejects with the signal's reason. */
+  /** Stops the reading, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -233,8 +231,9 @@ const OPEN_MODEL_OPTIONS: Readonly<Record<keyof OpenModelOptions, true>> = {
 };
 
 /**
- * Opens a model folder and checks that its parts fit each other: what does not is ERR_MODEL with the file's name. An
- * engine that is given beside options of one, or that is no engine, is ERR_OPTION; one that is closed is ERR_EXECUTOR.
+ * Opens a model folder and checks that its parts fit each other. Throws ERR_MODEL, with the name of the file, if they
+ * do not; ERR_OPTION if `engine` is not an engine or is given together with options of an engine; and ERR_EXECUTOR if
+ * `engine` is closed.
  */
 export async function openModel(folder: string, options: OpenModelOptions = {}): Promise<Model> {
   checkOptions("openModel", options, OPEN_MODEL_OPTIONS);
@@ -276,7 +275,7 @@ function checkEngine(engine: unknown, own: EngineOptions): void {
   }
 }
 
-/** All of a model folder but the weights. */
+/** Reads a model folder without its weights. */
 export function readModel(folder: string, signal?: AbortSignal): Promise<ModelParts> {
   return readFolder(folder, DESCRIPTION, (members) => readParts(folder, members, signal), signal);
 }
@@ -291,13 +290,13 @@ async function readParts(folder: string, members: FolderReader, signal: AbortSig
   return { description, program: await readProgram(folder, members) };
 }
 
-/** Brings the weights of a model back to those that were saved in a folder. */
+/** Replaces the weights of a model by those saved in a folder. */
 export async function restoreWeights({ program, store }: Model, folder: string, signal?: AbortSignal): Promise<void> {
   const weights = await readFolder(folder, DESCRIPTION, (members) => readWeights(members, program, signal), signal);
   for (const { name, data } of weights) store.write(name, data);
 }
 
-/** The tensors of `model.safetensors` that the Program keeps, each checked against it. */
+/** Reads the stored tensors of the Program from `model.safetensors`, and checks their dtypes and shapes. */
 async function readWeights(members: FolderReader, program: Program, signal?: AbortSignal) {
   const path = members.path(WEIGHTS);
   const { tensors, metadata } = await readSafetensors(path, "ERR_MODEL", members.source(WEIGHTS), signal);
@@ -315,7 +314,7 @@ async function readWeights(members: FolderReader, program: Program, signal?: Abo
   });
 }
 
-/** Each vocabulary has a token for every row of its table. */
+/** Throws ERR_MODEL unless each table has one row for each token of its vocabulary. */
 function checkTables(folder: string, description: ModelDescription, program: Program): void {
   const rows = new Map(storedTensors(program).map(({ name, shape }) => [name, shape[0]]));
   const expected = new Map([...description.vocabularies].map(([name, { size }]) => [`embedding.${name}`, size]));
@@ -331,7 +330,7 @@ function checkTables(folder: string, description: ModelDescription, program: Pro
   }
 }
 
-/** `config.json` and the vocabularies of a model folder. */
+/** Reads `config.json` and the vocabularies of a model folder. */
 async function readDescription(
   folder: string,
   members: FolderReader,
@@ -350,14 +349,14 @@ async function readDescription(
   return { ...description, vocabularies };
 }
 
-/** The JSON object of a `config.json`. */
+/** Parses the JSON object in a `config.json`. */
 export function parseHead(bytes: Uint8Array, path: string): JsonObject {
   const head = parseStrictJson(bytes, path, "ERR_MODEL") as JsonObject | null;
   if (typeof head === "object" && head !== null && !Array.isArray(head)) return head;
   throw new ShortlistError("ERR_MODEL", `${path}: Expected a JSON object`);
 }
 
-/** What a `config.json` of any version of the format says, checked. */
+/** Parses and checks a `config.json` of any version of the format. */
 export function parseDescription(
   stored: JsonObject,
   path: string,
@@ -382,7 +381,7 @@ export function parseDescription(
   return { config: parseConfig(head["config"], path), schema, numbers, maxLineBytes, training };
 }
 
-/** `program.json` of a model folder. */
+/** Reads `program.json` of a model folder. */
 async function readProgram(folder: string, members: FolderReader): Promise<Program> {
   const bytes = await members.read(PROGRAM).catch((error) => failToRead(folder, PROGRAM, error));
   const value = parseStrictJson(bytes, members.path(PROGRAM), "ERR_MODEL");

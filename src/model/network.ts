@@ -11,20 +11,25 @@ import { type Dropouts, NO_DROPOUTS } from "./dropouts.js";
 import { attributeTable, table, teaches } from "./tables.js";
 
 export interface NetworkOptions {
-  /** What training leaves out. */
+  /** Dropouts of the training network (default: none). */
   readonly drop?: Dropouts;
-  /** The features of users have a row for each user of a batch, not for each sample (`shareUsers` of its batches). */
+  /**
+   * Whether features of users have one row for each user of a batch instead of one for each sample (`shareUsers` of the
+   * batch options).
+   */
   readonly shareUsers?: boolean;
   /**
-   * The LSTM's input has a row for each distinct item of a batch, not for each position (`shareItems` of its batches).
+   * Whether the LSTM's input has one row for each distinct item of a batch instead of one for each position
+   * (`shareItems` of the batch options).
    */
   readonly shareItems?: boolean;
 }
 
 /**
- * What training computes once for several samples or steps: what depends on a user alone, unless each sample drops
- * other features, and what the LSTM reads of an item, unless it is other things beside the item or each position drops
- * some of it.
+ * What training may compute once for several samples or positions.
+ *
+ * - `shareUsers`: what depends on the user alone. Not possible with dropout, which differs from sample to sample.
+ * - `shareItems`: the LSTM's input. Only possible if that input is the item embedding alone, without dropout.
  */
 export function sharedRows(config: ModelConfig): { readonly shareUsers: boolean; readonly shareItems: boolean } {
   const { batching, dropout, userDropout, history, attributes, embeddingDropout, lastClick } = config;
@@ -34,19 +39,23 @@ export function sharedRows(config: ModelConfig): { readonly shareUsers: boolean;
   };
 }
 
-/** The options of the batches that a configuration trains on. */
+/** The batch options that a configuration trains with. */
 export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOptions, "clicks" | "seed"> {
   const { window, windows, batchSize, batching } = config;
   return { window, windows, batchSize, batching, ...sharedRows(config) };
 }
 
 /**
- * Tensors of the network are named `layer.part`; only inputs have no dot, so a feature may have any name.
+ * Adds the recall network up to the user vector to a graph (docs/math.md#the-network), and returns the user vector
+ * [samples, userVectorWidth]. The schema determines the features.
  *
- * The recall network (docs/math.md#the-network), up to the user vector: the clicked items through an LSTM, read at its
- * last state or its maximum over time (or their mean), item attributes beside them or averaged over the window, user
- * features looked up; all concatenated, then the hidden ReLU layers and the user vector [samples, userVectorWidth].
- * Which features there are is the schema's say.
+ * - The clicked items go through the LSTM, which is read at its last timestep or at its maximum over time; or their
+ * embeddings are averaged.
+ * - Item attributes are added to the item embeddings, averaged over the window, or both.
+ * - User features are looked up.
+ * - The concatenation of all these goes through the hidden ReLU layers.
+ *
+ * Tensors of the network are named `layer.part`. Inputs have no dot in their names, so a feature may have any name.
  */
 export function userVector(
   graph: Graph,
@@ -92,7 +101,7 @@ export function userVector(
   });
 }
 
-/** The features in the order of the log's columns, the clicks' attributes at the place of the clicks. */
+/** The features in the order of the log's columns. Item attributes take the place of the clicks column. */
 function featureOrder(schema: Schema) {
   const [item, ...attributes] = itemFeatures(schema);
   const clicksColumn = schema.columns.findIndex(({ kind }) => kind === "clicks");
@@ -106,7 +115,7 @@ function featureOrder(schema: Schema) {
   };
 }
 
-/** The window of positions that each sample pools over. */
+/** The range of positions that each sample pools over. */
 function window(graph: Graph) {
   return {
     start: graph.tensor("sample_start") ?? graph.input("sample_start", "int32", ["samples"]),
@@ -114,7 +123,7 @@ function window(graph: Graph) {
   };
 }
 
-/** What the layers above read of the clicked items: [samples, width] each. */
+/** The tensors [samples, width] that the layers above read of the clicked items. */
 function itemHistory(
   graph: Graph,
   config: ModelConfig,
@@ -149,7 +158,10 @@ function itemHistory(
   return config.lastClick ? [pooled, rangeLast(graph, "history.click", { input, ...window(graph) })] : [pooled];
 }
 
-/** The embedding of each position's item and, where the sequence has them, its attributes: [positions, width]. */
+/**
+ * The embedding of each position's item plus, if `attributes` is not "pooled", those of its attributes: [positions,
+ * width].
+ */
 function clickEmbedding(graph: Graph, config: ModelConfig, encoding: Encoding, item: Tensor): Tensor {
   if (config.attributes === "pooled") return item;
   const attributes = itemFeatures(encoding.schema).slice(1);
@@ -166,7 +178,7 @@ function clickEmbedding(graph: Graph, config: ModelConfig, encoding: Encoding, i
     }, item);
 }
 
-/** Ranges of one position each. */
+/** One range for each position, of that position alone. */
 function eachPosition(graph: Graph, encoding: Encoding) {
   const like = graph.tensor(encoding.schema.click[0]!.name)!;
   return {

@@ -28,19 +28,21 @@ import { trainingDropouts } from "./dropouts.js";
 import { composedItemVectors, composesItems, type ItemVectors, itemVectors } from "./item_vectors.js";
 import { sharedRows, userVector } from "./network.js";
 
-/** A Program with the start values of the tensors that it keeps between runs. */
+/** A Program with the initial values of its stored tensors, which keep their values between runs. */
 export interface InitializedProgram {
   readonly program: Program;
   readonly initializers: ReadonlyMap<string, Initializer>;
 }
 
-/** Rows of the item table before the first item: `<unk>` is never a target, a negative or a recommendation. */
+/**
+ * Number of rows of the item table before the first item: `<unk>` is never a target, a negative or a recommendation.
+ */
 const SKIP_ROWS = 1;
 
 /**
- * What a saved model computes, by output: `user_vector` [samples, width]; `items`, `score` [samples, top] and
- * `log_partition` [samples], the best items without the excluded ones; `rank` [samples] of `target`. Each command
- * selects the outputs that it needs.
+ * The Program of a saved model. Its outputs are `user_vector` [samples, width]; the best items that are not excluded,
+ * as `items` and `score` [samples, top], with `log_partition` [samples]; and the `rank` [samples] of `target`. Each
+ * command selects the outputs that it needs.
  */
 export function inferenceProgram(config: ModelConfig, encoding: Encoding): InitializedProgram {
   const graph = new Graph();
@@ -64,9 +66,9 @@ export function inferenceProgram(config: ModelConfig, encoding: Encoding): Initi
 export const UNIT_ROWS = "unit.rows";
 
 /**
- * The nearest of some unit vectors by inner product: for each of `rows` [samples], `items` and `similarity`
- * [samples, top], itself left out. `offsets` [samples + 1] counts from 0. The vectors [vectors, width] are the constant
- * `UNIT_ROWS`, to be written to the store.
+ * A Program that finds the nearest neighbours among unit vectors by inner product. For each of `rows` [samples] it
+ * returns `items` and `similarity` [samples, top], without the row itself. `offsets` [samples + 1] is 0, 1, 2, …. The
+ * vectors [vectors, width] are the constant `UNIT_ROWS`, which the caller writes to the store.
  */
 export function similarityProgram(vectors: number, width: number): InitializedProgram {
   const graph = new Graph();
@@ -80,14 +82,17 @@ export function similarityProgram(vectors: number, width: number): InitializedPr
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 
-/** The noise distribution q over the items: what negatives are drawn from. */
+/** The noise distribution q over the items, from which negatives are drawn. */
 export interface Noise {
-  /** q(i); q(<unk>) = 0 */
+  /** q(i) for each item id i; q(<unk>) = 0. */
   readonly distribution: Float64Array;
   readonly aliasTable: AliasTable;
 }
 
-/** The item vectors of a model that composes them, to be stored as its `output.weight`: output `weight`. */
+/**
+ * A Program that computes the item vectors of a model from the tables that they are composed of. Its output `weight` is
+ * to be stored as `output.weight`. Undefined if the model does not compose its item vectors.
+ */
 export function itemVectorsProgram(
   config: CatalogueConfig,
   encoding: Encoding,
@@ -103,8 +108,8 @@ export function itemVectorsProgram(
 }
 
 /**
- * One training step: forward, backward, optimizer. Its output is the batch's `loss` []. `catalogue` holds the
- * attributes of every item.
+ * The Program of one training step: forward, backward and optimizer. Its output is the batch's `loss`, a scalar.
+ * `catalogue` has the attributes of every item.
  */
 export function trainingProgram(
   config: CatalogueConfig,
@@ -144,7 +149,7 @@ export function trainingProgram(
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 
-/** The gradients with the dense ones clipped together. */
+/** Returns the gradients with all dense ones scaled down together to a joint norm of at most `limit`. */
 function clipped(graph: Graph, found: ReadonlyMap<Tensor, Gradient>, limit: number): ReadonlyMap<Tensor, Gradient> {
   if (limit === 0) return found;
   const dense = [...found].flatMap(([parameter, gradient]) =>
@@ -165,9 +170,9 @@ function optimizerInputs(graph: Graph): OptimizerInputs {
 }
 
 /**
- * Applies the lazy decay of the output table (`l2Output`) to all its rows, up to `step`. It is to be run before
- * anything but training reads the table; undefined where there is no such decay. `rows` holds every row, `count` their
- * number.
+ * A Program that applies the outstanding lazy decay (`l2Output`) to all rows of the output table, as of step `step`.
+ * Run it before anything but training reads the table. Its inputs `rows` and `count` are all row numbers and their
+ * number. Undefined if the configuration has no such decay.
  */
 export function flushDecayProgram(config: ModelConfig, items: number): Program | undefined {
   if (!config.l2Output || config.l2 === 0) return undefined;
@@ -242,7 +247,7 @@ function lossOf(
   return lossOp(graph, "loss.samples", { user, weight, bias, target, negatives, logNoise });
 }
 
-/** Stands in for q(<unk>) = 0, whose logarithm is never read. */
+/** Stands in for q(<unk>) = 0, so that its logarithm, which is never read, is finite. */
 const MIN_PROBABILITY = 1e-30;
 
 function decays(config: ModelConfig, parameter: Tensor): boolean {

@@ -1,7 +1,7 @@
 import type { Turns } from "../data/turns.js";
 import { ShortlistError } from "../errors.js";
 
-/** A sparse matrix: row i has values[j] in the columns indices[j], for j from offsets[i] to offsets[i + 1] − 1. */
+/** A sparse matrix by rows: row i has values[j] in column indices[j], for j from offsets[i] to offsets[i + 1] − 1. */
 export interface SparseRows {
   readonly columns: number;
   /** [rows + 1] */
@@ -11,15 +11,18 @@ export interface SparseRows {
 }
 
 export interface RidgeProblem {
-  /** [rows, columns]. Column 0 is the intercept: it is not penalised. */
+  /** X [rows, columns]. Column 0 is the intercept, which has no penalty. */
   readonly features: SparseRows;
-  /** [rows] from 0 on, not all 0. */
+  /** [rows] Non-negative weights of the rows, not all 0. */
   readonly weights: Float64Array;
-  /** Columns of the targets. */
+  /** Number of columns of the targets. */
   readonly width: number;
-  /** The targets [count, width] of rows `first` and on, a block at a time: they need not exist as a whole. */
+  /**
+   * Returns the targets [count, width] of `count` rows from row `first` on. They are read block by block, so that not
+   * all of them need to be in memory.
+   */
   readonly targets: (first: number, count: number) => Float32Array;
-  /** λ, above 0. */
+  /** The ridge penalty λ > 0. */
   readonly penalty: number;
 }
 
@@ -28,13 +31,14 @@ const MOST_ITERATIONS = 500;
 const TOLERANCE = 1e-4;
 
 /**
- * Weighted ridge regression of several targets at once (docs/math.md#new-items): B [columns, width] that minimises
+ * Weighted ridge regression of several targets at once (docs/math.md#new-items). Returns B [columns, width] that
+ * minimises
  *
  *     Σ_i weights_i · ‖y_i − x_i·B‖² + λ · ‖B without its row 0‖²
  *
- * by conjugate gradients on the normal equations (Xᵀ·W·X + λ·I) · B = Xᵀ·W·Y with their diagonal as preconditioner,
- * until every column's residual is 10⁻⁴ of its right-hand side. Time and memory go by the non-zeros, never by columns².
- * The event loop turns meanwhile.
+ * Conjugate gradients on the normal equations (Xᵀ·W·X + λ·I) · B = Xᵀ·W·Y, preconditioned by their diagonal, run until
+ * every column's residual is at most 10⁻⁴ of its right-hand side. Time and memory are proportional to the number of
+ * non-zero elements, not to columns². The event loop can run in between.
  */
 export async function ridgeRegression(problem: RidgeProblem, turns: Turns): Promise<Float64Array> {
   const { features, weights, width, penalty } = problem;
@@ -71,7 +75,7 @@ export async function ridgeRegression(problem: RidgeProblem, turns: Turns): Prom
   return solution;
 }
 
-/** x·B for one row of features: [width]. */
+/** Returns x·B for one row of features: [width]. */
 export function predictRow(features: SparseRows, row: number, coefficients: Float64Array, width: number): Float64Array {
   const prediction = new Float64Array(width);
   addProduct(prediction, features, row, coefficients);

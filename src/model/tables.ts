@@ -3,15 +3,15 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { embeddingTable } from "../layers/embedding.js";
 import type { ModelConfig } from "./config.js";
 
-/** The embeddings of a feature: [values, width]. */
+/** The embedding table of a feature: [values, width]. */
 export function table(graph: Graph, config: ModelConfig, encoding: Encoding, feature: string): Tensor {
   const { size } = encoding.vocabularies.get(feature)!;
   return embeddingTable(graph, feature, size, widthOf(config, encoding, feature), config.embeddingDeviation);
 }
 
 /**
- * The embeddings of an item attribute that are added to those of items, [values, width]: for "history" to what it
- * reads, for "output" to item vectors of their own. The same table each time it is asked for.
+ * An embedding table of an item attribute, [values, width], whose rows are added to vectors of items: with "history" to
+ * the embeddings of clicked items, with "output" to the item vectors. Later calls return the same table.
  */
 export function attributeTable(
   graph: Graph,
@@ -28,15 +28,15 @@ export function attributeTable(
   return graph.tensor(name) ?? graph.parameter(name, [rows, width], { kind: "normal", standardDeviation });
 }
 
-/** How wide a feature's embeddings are: those of tied items are as wide as the user vector. */
+/** The embedding width of a feature. Tied items have the width of the user vector. */
 function widthOf(config: ModelConfig, { schema }: Encoding, feature: string): number {
   if (config.tiedItems && feature === schema.click[0]!.name) return config.userVectorWidth;
   const { embeddingWidths, defaultEmbeddingWidth } = config;
-  // A feature may be called "constructor", which every object seems to have.
+  // A feature may be called "constructor", which every object inherits.
   return Object.hasOwn(embeddingWidths, feature) ? embeddingWidths[feature]! : defaultEmbeddingWidth;
 }
 
-/** Whether an attribute is read, and has another value than `<unk>`. */
+/** Whether the network reads an attribute, and the attribute has values other than `<unk>`. */
 export function teaches(config: ModelConfig, { vocabularies }: Encoding, attribute: string): boolean {
   return !config.exclude.includes(attribute) && vocabularies.get(attribute)!.size > 1;
 }

@@ -1,41 +1,40 @@
 import { ShortlistError } from "../errors.js";
 
-/** How well targets are ranked, from 0 to 1 (docs/math.md#evaluation). */
+/** How well targets are ranked; each metric is from 0 to 1 (docs/math.md#evaluation). */
 export interface RankingMetrics {
-  /** The share of users whose target is among the first K, by K. */
+  /** For each K, the fraction of users whose target has a rank of at most K. */
   readonly hitRate: Readonly<Record<string, number>>;
-  /** The mean of 1 / log₂(1 + rank) of the targets among the first K, and 0 of the others, by K. */
+  /** For each K, the mean of 1 / log₂(1 + rank) over all users, where ranks above K contribute 0. */
   readonly ndcg: Readonly<Record<string, number>>;
-  /** The mean of 1 / rank; 0 of a miss. */
+  /** Mean of 1 / rank over all users, where a miss contributes 0. */
   readonly mrr: number;
 }
 
 /**
- * What `config.json` of a model folder keeps under "training": how the weights came to be. Each is there where it is
- * known.
+ * The member "training" of `config.json` in a model folder: how the model was trained. Unknown members are undefined.
  */
 export interface TrainingRecord {
-  /** The name of the preset. */
+  /** Name of the preset. */
   readonly preset?: string | undefined;
-  /** The seed of everything random. */
+  /** Seed of all random numbers. */
   readonly seed?: number | undefined;
-  /** Passes over the dataset, the last one perhaps in part. */
+  /** Number of epochs that were run; not an integer if the last one is incomplete. */
   readonly passes?: number | undefined;
-  /** Steps that were run. */
+  /** Number of steps that were run. */
   readonly steps?: number | undefined;
-  /** Samples of all steps. */
+  /** Number of samples over all steps. */
   readonly samples?: number | undefined;
-  /** Mean loss per sample in the last pass. */
+  /** Mean loss per sample in the last epoch. */
   readonly loss?: number | undefined;
-  /** "last": each user's last click was held out from training, where the user has at least two. */
+  /** "last" if the last click of each user with at least two clicks was held out from training. */
   readonly heldOut?: typeof LAST_CLICKS | undefined;
-  /** Of the pass whose model it is, where it was evaluated. */
+  /** The evaluation of the epoch whose weights the model has. Undefined if that epoch was not evaluated. */
   readonly validation?: RankingMetrics | undefined;
-  /** Items that the model was extended with; they were never trained on. */
+  /** Number of items that the model was extended with. They were never trained on. */
   readonly extendedItems?: number | undefined;
 }
 
-/** Says in a training record that each user's last click was held out. */
+/** Value of `heldOut` if each user's last click was held out. */
 export const LAST_CLICKS = "last";
 
 type Kind = "text" | "number" | "count" | "last" | "metrics";
@@ -61,8 +60,8 @@ const EXPECTATIONS: Readonly<Record<Kind, string>> = {
 };
 
 /**
- * Reads "training" of a `config.json`, which may be missing: members of other names are left out. ERR_MODEL names what
- * is wrong.
+ * Parses the member "training" of a `config.json`. The member may be missing, and its unknown members are ignored.
+ * Throws ERR_MODEL that says what is wrong.
  */
 export function parseTrainingRecord(value: unknown, path: string): TrainingRecord {
   if (value === undefined) return {};

@@ -4,18 +4,18 @@ import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
 import type { Model } from "../model/model.js";
 
-/** Looked at between two looks at the clock. */
+/** Number of users that are processed between two looks at the clock. */
 const USERS_AT_ONCE = 1024;
 
-/** Whether the network reads who a user is: it has the feature, and its vocabulary knows somebody. */
+/** Whether the network distinguishes users by id: it reads the feature, and its vocabulary has at least one id. */
 export function readsUserIds({ description }: Model): boolean {
   const { vocabularies, config } = description;
   return (vocabularies.get(USER_ID)?.size ?? 0) > 1 && !config.exclude.includes(USER_ID);
 }
 
 /**
- * Whether the model knows the id of user u of these clicks, or some value of its clicks; the shortlist of others is
- * what everybody of the same features gets.
+ * Returns a function that says whether the model knows user u of these clicks: the user's id, or any value of the
+ * user's clicks. Unknown users get the same shortlist as all unknown users with the same features.
  */
 export function isKnownUser(model: Model, clicks: Clicks): (user: number) => boolean {
   const { clickOffsets, itemFeatures } = clicks;
@@ -27,7 +27,10 @@ export function isKnownUser(model: Model, clicks: Clicks): (user: number) => boo
   };
 }
 
-/** Says how many users of a log the model does not know, of those that are asked for (all unless given). */
+/**
+ * Warns with the number of users of a log that the model does not know, among those for whom `isAsked` holds (default:
+ * all).
+ */
 export async function warnOfUnknown(
   log: Log,
   { users }: Clicks,
@@ -49,7 +52,7 @@ export async function warnOfUnknown(
   );
 }
 
-/** Whether some value of the clicks start … end − 1 is known. */
+/** Whether any value of the clicks start … end − 1 is in the vocabulary. */
 function hasKnownValue({ ids, offsets }: ItemValues, start: number, end: number): boolean {
   const last = offsets ? offsets[end]! : end;
   for (let i = offsets ? offsets[start]! : start; i < last; i++) if (ids[i] !== 0) return true;

@@ -14,21 +14,24 @@ import { isKnownUser, readsUserIds, warnOfUnknown } from "./known.js";
 import { recommendClicks, type Shortlist } from "./recommend.js";
 import { notFinite } from "./scores.js";
 
-/** What all functions that mine lists take. */
+/** Options of all functions that mine lists. */
 export interface MineOptions {
-  /** The length of the lists, 30 unless given. */
+  /** Length of each list (default 30). */
   readonly top?: number | undefined;
-  /** Stops between lists; the iteration rejects with the signal's reason. */
+  /** Stops the iteration between two lists; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const MINE_OPTIONS: Readonly<Record<keyof MineOptions, true>> = { top: true, signal: true };
 
-/** What `mineUsers` takes; the options of a log are those of `log`. */
+/** Options of `mineUsers`. The inherited log options apply to `log`. */
 export interface MineUsersOptions extends MineOptions, ReportedLogOptions {
-  /** File of user ids, one a line; all users of the training log unless given. */
+  /** A file of user ids, one per line (default: all users of the training log). */
   readonly users?: string | undefined;
-  /** Log, or path of a click log, with the users' histories and features; without it every feature but the user id is `<unk>`. */
+  /**
+   * A log, or the path of a click log, with the histories and features of the users. Without it, users have no history,
+   * and every feature but the user id is `<unk>`.
+   */
   readonly log?: Log | undefined;
 }
 
@@ -40,9 +43,9 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
 };
 
 /**
- * Gives shortlists of users, from the user id alone (the original's infer_user) or from the histories of a log.
- * ERR_OPTION where the model knows no user by id, or none of those that are asked for. Errors of a log are those of
- * `readLog`.
+ * Yields shortlists of users: from the histories in a log or, without a log, from the user ids alone (like infer_user
+ * of the original example). Throws ERR_OPTION if the model reads no user ids or none of the requested users is found,
+ * and the errors of `readLog`.
  */
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
@@ -76,7 +79,7 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
   yield* recommendClicks(model, await usersWithoutClicks(model, ids, turns), ids, { top, signal });
 }
 
-/** Throws ERR_OPTION where none of the users that are wanted is found; says how many are. */
+/** Throws ERR_OPTION if none of the requested users is found, and warns if some are not. */
 function checkFound(
   wanted: readonly string[],
   isFound: (user: string) => boolean,
@@ -92,7 +95,7 @@ function checkFound(
   onWarning?.(`${holder} ${wanted.length - missing.length} ${such}, not "${missing[0]}"`);
 }
 
-/** Throws ERR_OPTION unless lists can be made of user ids alone. */
+/** Throws ERR_OPTION unless the model can make shortlists from user ids alone. */
 function checkReadsUserIds(model: Model): void {
   if (readsUserIds(model)) return;
   const { vocabularies, config } = model.description;
@@ -104,7 +107,7 @@ function checkReadsUserIds(model: Model): void {
   throw new ShortlistError("ERR_OPTION", `${problem}. Give a log with the users' histories (--log)`);
 }
 
-/** Users of whom only the id is known: no clicks, every other feature missing. */
+/** Users of whom only the id is known. They have no clicks, and all other features are missing. */
 async function usersWithoutClicks(model: Model, ids: readonly string[], turns: Turns): Promise<Clicks> {
   const { schema, vocabularies, numbers } = model.description;
   const userColumns = schema.columns.filter(({ kind }) => kind === "categorical");
@@ -135,17 +138,17 @@ async function usersWithoutClicks(model: Model, ids: readonly string[], turns: T
   };
 }
 
-/** An item with its popularity. */
+/** An item and its popularity. */
 export interface PopularItem {
-  /** The item's token. */
+  /** Token of the item. */
   readonly item: string;
-  /** How often it was clicked in what the model was trained on. */
+  /** Number of training clicks on the item. */
   readonly clicks: number;
-  /** Its share of all clicks on known items. */
+  /** Fraction of all training clicks on known items that are on this one. */
   readonly share: number;
 }
 
-/** Gives the most clicked items of what the model was trained on, by falling clicks and then by rising id. */
+/** Yields the items with the most training clicks, most clicks first. Ties are ordered by id. */
 export async function* minePopular(model: Model, options: MineOptions = {}): AsyncGenerator<PopularItem> {
   checkOptions("minePopular", options, MINE_OPTIONS);
   expectModel(model);
@@ -165,23 +168,23 @@ export async function* minePopular(model: Model, options: MineOptions = {}): Asy
   }
 }
 
-/** The nearest items of an item. */
+/** An item and the items most similar to it. */
 export interface SimilarItems {
-  /** The item's token. */
+  /** Token of the item. */
   readonly item: string;
-  /** The nearest items by falling cosine, the item itself left out. */
+  /** The most similar items, most similar first, without the item itself. The similarity is the cosine. */
   readonly similar: readonly { readonly item: string; readonly similarity: number }[];
 }
 
-/** What `mineSimilar` takes. */
+/** Options of `mineSimilar`. */
 export interface MineSimilarOptions extends MineOptions {
-  /** A file of items, one a line; all items unless given. */
+  /** A file of items, one per line (default: all items). */
   readonly items?: string | undefined;
 }
 
 /**
- * Gives the nearest items of each item by the cosine of their output weights: items that the same users would watch
- * next. ERR_OPTION where the model does not know an item, ERR_DIVERGED where a similarity is not finite.
+ * Yields, for each item, the items with the most similar output weights by cosine: those that the same users would
+ * watch next. Throws ERR_OPTION if the model does not know an item, and ERR_DIVERGED if a similarity is not finite.
  */
 export async function* mineSimilar(model: Model, options: MineSimilarOptions = {}): AsyncGenerator<SimilarItems> {
   checkOptions("mineSimilar", options, { ...MINE_OPTIONS, items: true } satisfies Record<
@@ -239,7 +242,7 @@ export async function* mineSimilar(model: Model, options: MineSimilarOptions = {
 
 const ITEMS_AT_ONCE = 256;
 
-/** Divides the rows of a matrix by their norms; zero rows stay zero. */
+/** Divides each row of a matrix by its norm, in place. Zero rows stay zero. */
 function normalizeRows(matrix: Float32Array, width: number): Float32Array {
   for (let row = 0; row < matrix.length; row += width) {
     const values = matrix.subarray(row, row + width);
@@ -249,7 +252,7 @@ function normalizeRows(matrix: Float32Array, width: number): Float32Array {
   return matrix;
 }
 
-/** The lines of a file that are not empty. */
+/** The non-empty lines of a file. */
 async function readTokens(path: string): Promise<string[]> {
   const text = await readText(path);
   if (text.includes("\0")) throw new ShortlistError("ERR_FILE", `${path}: Expected text without NUL bytes`);

@@ -9,7 +9,7 @@ import { isKnownUser, warnOfUnknown } from "./known.js";
 import { checkScores, notFinite } from "./scores.js";
 import { watchedItems } from "./watched.js";
 
-/** What `recommend` takes; the options of a log are those of its log. */
+/** Options of `recommend`. The inherited log options apply to its log. */
 export interface RecommendOptions extends ReportedLogOptions, ShortlistOptions {}
 
 const SHORTLIST_OPTIONS: Readonly<Record<keyof ShortlistOptions, true>> = {
@@ -19,42 +19,43 @@ const SHORTLIST_OPTIONS: Readonly<Record<keyof ShortlistOptions, true>> = {
 };
 const RECOMMEND_OPTIONS: Readonly<Record<keyof RecommendOptions, true>> = { ...LOG_OPTIONS, ...SHORTLIST_OPTIONS };
 
-/** How shortlists are made of histories. */
+/** Options for making shortlists. */
 export interface ShortlistOptions {
-  /** Length of the shortlist: 30 unless given. */
+  /** Length of each shortlist (default 30). */
   readonly top?: number | undefined;
-  /** Let items compete that the user has watched (default false). */
+  /** Keeps items on the shortlist that the user has already watched (default false). */
   readonly keepWatched?: boolean | undefined;
-  /** Stops between users; the iteration rejects with the signal's reason. */
+  /** Stops the iteration between two users; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** An item of a shortlist. */
 export interface RecommendedItem {
-  /** The item's token. */
+  /** Token of the item. */
   readonly item: string;
-  /** w·u + b of the item and the user (docs/math.md#the-network). */
+  /** w·u + b for the item and the user (docs/math.md#the-network). */
   readonly score: number;
-  /** exp(score) / Σ exp(score) over all items. */
+  /** exp(score) / Σ exp(score), with the sum over all items. */
   readonly probability: number;
 }
 
-/** What a user may watch next. */
+/** The items that a user may want next. */
 export interface Shortlist {
-  /** The user's token, or the number of the line where the log has no `user_id`. */
+  /** Token of the user; the line number if the log has no column `user_id`. */
   readonly user: string;
   /**
-   * False where the model knows neither the user's id nor any value of the clicks: the list is what everybody of the
-   * same features gets. There only then.
+   * `false` if the model knows neither the user's id nor any value of the clicks, so that the list is the same for all
+   * unknown users with these features; otherwise undefined.
    */
   readonly known?: false;
-  /** The best first; fewer than asked for where there are no more items. */
+  /** The items, best first. There are fewer than requested if the catalogue has no more. */
   readonly items: readonly RecommendedItem[];
 }
 
 /**
- * A shortlist for each line of a log, in order: what the user may click after the line's last click. A user without
- * clicks gets what the other features tell. ERR_DIVERGED where scores are not finite.
+ * Yields a shortlist for each line of a log, in order: the items that the user may click next. For a user without
+ * clicks it depends on the other features alone. Throws ERR_DIVERGED if scores are not finite, and the errors of
+ * `readLog`.
  */
 export async function* recommend(model: Model, log: Log, options: RecommendOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("recommend", options, RECOMMEND_OPTIONS);
@@ -64,7 +65,7 @@ export async function* recommend(model: Model, log: Log, options: RecommendOptio
   yield* recommendClicks(model, clicks, userIds, options);
 }
 
-/** `recommend` for clicks that are encoded already; `userIds` [users]. */
+/** `recommend` for clicks that are already encoded. `userIds` has a token for each user. */
 export async function* recommendClicks(
   model: Model,
   clicks: Clicks,

@@ -1,8 +1,8 @@
 import { ShortlistError } from "../errors.js";
 
 /**
- * Throws ERR_DIVERGED where a sample has a score that is NaN or +∞, as its log partition [samples] tells: such a user
- * has no shortlist, and the target no rank. `nameOf` names the user of a sample.
+ * Throws ERR_DIVERGED if a sample has a score of NaN or +∞, for then it has no shortlist and its target no rank. Such a
+ * score shows as a log partition that is not finite. `nameOf` names the user of a sample.
  */
 export function checkScores(logPartition: ArrayLike<number>, nameOf: (sample: number) => string): void {
   for (let sample = 0; sample < logPartition.length; sample++) {
@@ -10,7 +10,7 @@ export function checkScores(logPartition: ArrayLike<number>, nameOf: (sample: nu
   }
 }
 
-/** ERR_DIVERGED for what a model computes; `subject` is such as "The vector of x is". */
+/** Returns ERR_DIVERGED for a result of the model. `subject` is a phrase such as "The vector of x is". */
 export function notFinite(subject: string): ShortlistError {
   return new ShortlistError(
     "ERR_DIVERGED",

@@ -6,7 +6,10 @@
 
 type Matrix = Float32Array | Float64Array;
 
-/** [1; u] of each user: [users, width + 1], so that [1; u]·[b; w] is the score. `users` [users, width]. */
+/**
+ * The vectors [1; u] of all users: [users, width + 1]. Their inner product with [b; w] is the score. `users` is
+ * [users, width].
+ */
 export function userVectors(users: Matrix, width: number): Float64Array {
   const rows = users.length / width;
   const vectors = new Float64Array(rows * (width + 1));
@@ -17,7 +20,7 @@ export function userVectors(users: Matrix, width: number): Float64Array {
   return vectors;
 }
 
-/** [b; w] of each item: [items, width + 1]. `weight` [items, width], `bias` [items]. */
+/** The vectors [b; w] of all items: [items, width + 1]. `weight` is [items, width], `bias` [items]. */
 export function itemVectors(weight: Matrix, bias: Matrix): Float64Array {
   const rows = bias.length;
   const width = weight.length / rows;
@@ -30,20 +33,21 @@ export function itemVectors(weight: Matrix, bias: Matrix): Float64Array {
 }
 
 /**
- * ṽ = [v; √(m² − ‖v‖²)] with m² = `largest`, which is that of all items unless these are only some: [items, width + 1].
+ * The transformed item vectors ṽ = [v; √(m² − ‖v‖²)]: [items, width + 1]. m² = `largest` is the maximum of ‖v‖² over
+ * all items; give it if `items` are only some of them.
  */
 export function simpleLshItems(items: Matrix, width: number, largest = largestSquare(items, width)): Float64Array {
   return append(items, width, (r) => Math.sqrt(largest - squaredNorm(items, r, width)));
 }
 
-/** max ‖v‖² */
+/** The maximum of ‖v‖² over the items. */
 export function largestSquare(items: Matrix, width: number): number {
   let largest = 0;
   for (let r = 0; r < items.length / width; r++) largest = Math.max(largest, squaredNorm(items, r, width));
   return largest;
 }
 
-/** ũ = [u; 0] / ‖u‖: [users, width + 1]. A zero vector stays zero. */
+/** The transformed user vectors ũ = [u; 0] / ‖u‖: [users, width + 1]. Zero vectors stay zero. */
 export function simpleLshUsers(users: Matrix, width: number): Float64Array {
   const vectors = append(users, width, () => 0);
   for (let r = 0; r < users.length / width; r++) {

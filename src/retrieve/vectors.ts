@@ -11,21 +11,24 @@ import { isKnownUser, warnOfUnknown } from "./known.js";
 import { notFinite } from "./scores.js";
 import { itemVectors, largestSquare, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
 
-/** What `writeUserVectors` takes. */
+/** Options of `writeUserVectors`. */
 export interface UserVectorOptions extends VectorOptions, ReportedLogOptions {}
 
-/** What `writeItemVectors` takes. */
+/** Options of `writeItemVectors`. */
 export interface VectorOptions {
-  /** The file to write. */
+  /** Path of the file to write. */
   readonly output: string;
-  /** "text" (default): token, tab, v0,v1,… a line. "npy": float32 [rows, width], tokens in `<output>.tokens.txt`. */
+  /**
+   * "text" (default): each line is a token, a tab and the elements separated by commas. "npy": a float32 array [rows,
+   * width], with the tokens of its rows in `<output>.tokens.txt`.
+   */
   readonly format?: "text" | "npy" | undefined;
   /**
-   * "simple_lsh" (default): the cosine order of items for a user is the order of their scores. "none": [1; u] and [b;
-   * w], whose inner product is the score.
+   * "simple_lsh" (default): for each user, the order of items by cosine is their order by score. "none": [1; u] for
+   * users and [b; w] for items, whose inner product is the score.
    */
   readonly transform?: "simple_lsh" | "none" | undefined;
-  /** Stops the work: nothing is written, and it rejects with the signal's reason. */
+  /** Stops the work, which rejects with the signal's reason. Nothing is written then. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,25 +48,28 @@ function checkVectorOptions(what: string, options: VectorOptions, names: OptionN
   checkChoice("transform", transform, ["simple_lsh", "none"]);
 }
 
-/** What was written. */
+/** Result of writing vectors. */
 export interface VectorReport {
-  /** The number of vectors. */
+  /** Number of vectors. */
   readonly count: number;
-  /** The elements of each vector. */
+  /** Number of elements of each vector. */
   readonly width: number;
 }
 
-/** Vectors that are made a few at a time, so that neither memory nor the event loop has to hold all. */
+/**
+ * Vectors that are computed a few at a time, so that they are never all in memory and the event loop can run in
+ * between.
+ */
 interface VectorRows {
   readonly tokens: readonly string[];
   readonly width: number;
-  /** [count, width] */
+  /** Returns the vectors of `count` rows from row `first` on: [count, width]. */
   read(first: number, count: number): Float64Array;
 }
 
 /**
- * Writes the vector of each line's user: what the user may click after the line's last click is near it
- * (docs/math.md#retrieval). ERR_DIVERGED where a vector is not finite; errors of the log are those of `readLog`.
+ * Writes a vector for the user of each line. Items that the user may click next are near it (docs/math.md#retrieval).
+ * Throws ERR_DIVERGED if a vector is not finite, and the errors of `readLog`.
  */
 export async function writeUserVectors(model: Model, log: Log, options: UserVectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
@@ -96,8 +102,8 @@ async function writeVectorsOfUsers(model: Model, log: Log, options: UserVectorOp
 }
 
 /**
- * Writes the vector of each item, in id order, `<unk>` left out (docs/math.md#retrieval). ERR_DIVERGED where one is not
- * finite.
+ * Writes the vector of each item in the order of ids, without `<unk>` (docs/math.md#retrieval). Throws ERR_DIVERGED if
+ * a vector is not finite.
  */
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);
@@ -124,7 +130,7 @@ async function writeVectorsOfItems(model: Model, options: VectorOptions): Promis
   );
 }
 
-/** The largest squared norm; ERR_DIVERGED where a vector is not finite, before anything is written. */
+/** Returns the largest squared norm. Throws ERR_DIVERGED if a vector is not finite, before anything is written. */
 async function survey({ tokens, width, read }: VectorRows, { signal }: VectorOptions): Promise<number> {
   const turns = new Turns(signal);
   let largest = 0;
@@ -138,7 +144,7 @@ async function survey({ tokens, width, read }: VectorRows, { signal }: VectorOpt
   return largest;
 }
 
-/** The vectors as `options.transform` says; SIMPLE-LSH has one more column. */
+/** Returns the vectors after the transform of the options. SIMPLE-LSH adds a column. */
 function transformed(
   plain: VectorRows,
   options: VectorOptions,
@@ -148,7 +154,7 @@ function transformed(
   return { ...plain, width: plain.width + 1, read: (first, count) => simpleLsh(plain.read(first, count)) };
 }
 
-/** The files that are written: of npy, the tokens of its rows have one of their own. */
+/** Paths of the files to write. For npy, the tokens of the rows are in a second file. */
 function pathsOf({ output, format }: VectorOptions): string[] {
   return format === "npy" ? [output, `${output}.tokens.txt`] : [output];
 }
@@ -171,7 +177,7 @@ async function writeVectors(rows: VectorRows, options: VectorOptions): Promise<V
   return { count: tokens.length, width };
 }
 
-/** Nine significant digits hold any float32 exactly. */
+/** Nine significant digits represent every float32 exactly. */
 function formatFloat32(value: number): string {
   return String(Number(Math.fround(value).toPrecision(9)));
 }
@@ -180,7 +186,7 @@ const ROWS_AT_ONCE = 64;
 
 type ChunkWriter = (first: number, count: number) => string | Uint8Array;
 
-/** Writes a head and `count` rows, some at a time. */
+/** Returns a function that writes a head and then `count` rows, some at a time. */
 function chunkWriter(head: string | Buffer, count: number, turns: Turns, chunk: ChunkWriter): OutputFile["write"] {
   return async (file) => {
     await file.writeFile(head);
@@ -195,7 +201,7 @@ function bytesOf(values: Float64Array): Uint8Array {
   return new Uint8Array(Float32Array.from(values).buffer);
 }
 
-/** The head of a NumPy file, version 1.0: magic, header length, a Python dict padded to 64 bytes. */
+/** The header of a NumPy file, version 1.0: magic, header length, and a Python dict padded to 64 bytes. */
 function npyHead(rows: number, columns: number): Buffer {
   const dict = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${columns}), }`;
   const headerBytes = Math.ceil((10 + dict.length + 1) / 64) * 64 - 10;

@@ -1,19 +1,22 @@
 import type { Clicks } from "../data/clicks.js";
 
-/** The excluded items of some samples: those of sample s are ids[offsets[s]] … ids[offsets[s + 1] − 1]. */
+/**
+ * The items that are excluded from the shortlists of some samples: those of sample s are ids[offsets[s]] …
+ * ids[offsets[s + 1] − 1].
+ */
 export interface ExcludedItems {
   readonly ids: Int32Array;
   readonly offsets: Int32Array;
 }
 
 export interface WatchedOptions {
-  /** Leave the last click out: it is the target (default false). */
+  /** Ignores the last click of each user, which is the target (default false). */
   readonly withoutLast?: boolean;
-  /** Exclude nothing (default false). */
+  /** Excludes nothing (default false). */
   readonly none?: boolean;
 }
 
-/** The distinct items that users `first` … `first + count − 1` have clicked, without `<unk>`. */
+/** The distinct items that each of the users `first` … `first + count − 1` has clicked, without `<unk>`. */
 export function watchedItems(
   clicks: Clicks,
   first: number,

@@ -1,26 +1,29 @@
 import { checkWholeNumber } from "../errors.js";
 
-/** Passes without a better result after which training stops, unless given. */
+/** Default number of epochs in a row without a better result after which training stops. */
 export const DEFAULT_PATIENCE = 2;
 
-/** What early stopping remembers of the passes so far: plain data. */
+/** What early stopping remembers of the epochs so far. Plain data. */
 export interface EarlyStoppingState {
-  /** Passes that were judged. */
+  /** Number of epochs that were judged. */
   readonly passes: number;
-  /** The best of them, from 1; 0 before the first. */
+  /** Number of the best epoch, from 1; 0 before the first. */
   readonly bestPass: number;
-  /** The criterion of the best pass: larger is better. Undefined before the first. */
+  /** Criterion of the best epoch; larger is better. Undefined before the first epoch. */
   readonly bestCriterion?: number | undefined;
 }
 
-/** Remembers which pass is the best, and says when too many passes in a row were no better. */
+/**
+ * Remembers which epoch is the best, and decides when training should stop because too many epochs in a row were no
+ * better.
+ */
 export class EarlyStopping {
   readonly #patience: number;
   #state: EarlyStoppingState = { passes: 0, bestPass: 0 };
 
   /**
-   * Training stops after `patience` passes without a better one; 0 never stops it. ERR_OPTION unless it is a whole
-   * number.
+   * Training stops after `patience` epochs in a row that are not better than the best; 0 never stops it. Throws
+   * ERR_OPTION unless `patience` is a non-negative integer.
    */
   constructor(patience = DEFAULT_PATIENCE) {
     checkWholeNumber("patience", patience, 0);
@@ -31,13 +34,14 @@ export class EarlyStopping {
     return this.#state;
   }
 
-  /** Goes on from what another one remembered. */
+  /** Continues from the state of another instance. */
   restore(state: EarlyStoppingState): void {
     this.#state = { ...state };
   }
 
   /**
-   * Takes the criterion of the next pass, larger is better; says whether it is better than that of every pass before.
+   * Takes the criterion of the next epoch (larger is better), and returns whether it is better than that of every
+   * earlier epoch.
    */
   judge(criterion: number): boolean {
     const { passes, bestPass, bestCriterion = Number.NEGATIVE_INFINITY } = this.#state;
@@ -49,7 +53,7 @@ export class EarlyStopping {
     return isBest;
   }
 
-  /** Whether patience is over. */
+  /** Whether training should stop. */
   get isOver(): boolean {
     return this.#state.passes - this.#state.bestPass >= this.#patience;
   }

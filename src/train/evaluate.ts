@@ -19,21 +19,21 @@ import { PopularityRanking, rankingMetrics } from "./metrics.js";
 import { countTrainedTargets } from "./trained_targets.js";
 import { TransitionRanking } from "./transitions.js";
 
-/** What is measured, and among which items. */
+/** Options for ranking the items of users. */
 export interface RankingOptions {
-  /** The lengths K of the shortlist: 10, 50, 100, 200 unless given. */
+  /** Shortlist lengths K to measure (default 10, 50, 100 and 200). */
   readonly tops?: readonly number[] | undefined;
-  /** Let items compete that the user has watched (default false). */
+  /** Keeps items in the ranking that the user has already watched (default false). */
   readonly keepWatched?: boolean | undefined;
-  /** Stops the work; it rejects with the signal's reason. */
+  /** Stops the evaluation, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What `evaluate` takes; the options of a log are those of its log. */
+/** Options of `evaluate`. The inherited log options apply to its log. */
 export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {
   /**
-   * The dataset that the model was trained on: measures the baseline of counted transitions too, without the last
-   * clicks where training held them out.
+   * The dataset that the model was trained on. If given, the baseline of item-to-item transitions is measured as well;
+   * its counts leave out the last clicks if training held them out.
    */
   readonly baselines?: Dataset | undefined;
 }
@@ -54,31 +54,41 @@ function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): voi
   for (const top of tops) checkWholeNumber("tops", top, 1);
 }
 
-/** How well a model ranks the last clicks of users (docs/math.md#evaluation), beside baselines that learn nothing. */
+/**
+ * How well a model ranks the last clicks of users (docs/math.md#evaluation), compared with baselines without learning.
+ */
 export interface Evaluation extends RankingMetrics {
-  /** The users that were evaluated. */
+  /** Number of users that were evaluated. */
   readonly users: number;
-  /** Users whose target is an item that the model does not know: misses. */
+  /** Number of users whose target is not in the model's vocabulary. They count as misses. */
   readonly unknownTargets: number;
-  /** Users whose target stands in their history, which no shortlist without the watched items holds: misses. */
+  /**
+   * Number of users whose target is in their own history, so that it cannot be on a shortlist without watched items.
+   * They count as misses.
+   */
   readonly watchedTargets: number;
-  /** Users whose target was trained on (`countTrainedTargets`), if the training dataset is there. */
+  /**
+   * Number of users whose target was also a training target (`countTrainedTargets`). Undefined if the training dataset
+   * is not given.
+   */
   readonly trainedTargets?: number;
-  /** Share of all items that stand on some user's shortlist of this length. */
+  /** For each K, the fraction of all items that are on the shortlist of length K of at least one user. */
   readonly coverage: Record<string, number>;
-  /** What ranking all items by their clicks in the training log gives, those held out from training left out. */
+  /** Metrics of ranking all items by their number of training clicks, held-out clicks excluded. */
   readonly popularity: RankingMetrics;
   /**
-   * What ranking them by the transitions counted in the training dataset gives (`TransitionRanking`), if that is there.
+   * Metrics of ranking all items by the transitions in the training dataset (`TransitionRanking`). Undefined if the
+   * training dataset is not given.
    */
   readonly transitions?: RankingMetrics;
 }
 
 /**
- * Leave-last-out on a log: the last click of each user is the target, the clicks before it the history. All items are
- * ranked, without those that the user has watched. A hit is what a shortlist of `recommend` holds: a target that the
- * model does not know, or that the user has watched before, is a miss, and one of the baselines too. ERR_DATASET where
- * the dataset of the baselines has other items than the model, ERR_DIVERGED where scores are not finite.
+ * Evaluates a model on a log by leave-last-out: the last click of each user is the target, and the clicks before it are
+ * the history. All items are ranked, except those that the user has already watched. A target counts as a hit if
+ * `recommend` would put it on the shortlist. A target that the model does not know, or that the user has watched
+ * before, is a miss for the model and for the baselines. Throws ERR_DATASET if the dataset of the baselines has other
+ * items than the model, and ERR_DIVERGED if scores are not finite.
  */
 export async function evaluate(model: Model, log: Log, options: EvaluateOptions = {}): Promise<Evaluation> {
   checkOptions("evaluate", options, EVALUATE_OPTIONS);
@@ -95,20 +105,20 @@ export async function evaluate(model: Model, log: Log, options: EvaluateOptions 
   });
 }
 
-/** The clicks of its dataset that a model was trained on. */
+/** The clicks of the dataset that the model was trained on. */
 function trainingClicksOf({ description }: Model, { clicks }: Dataset): Clicks {
   return description.training.heldOut === LAST_CLICKS ? holdOutLastClicks(clicks) : clicks;
 }
 
-/** Whom to evaluate. */
+/** Users to evaluate. */
 export interface EvaluationSet {
   /** The last click of each user is the target. */
   readonly clicks: Clicks;
-  /** Users of fewer clicks are left out: 1 unless given. */
+  /** Users with fewer clicks are left out (default 1). */
   readonly minClicks?: number | undefined;
 }
 
-/** Ids must mean the same items in both. */
+/** Throws ERR_DATASET unless ids mean the same items in the model and in the dataset. */
 function checkItems(model: Model, dataset: Dataset): void {
   if (model.items.extends(itemVocabulary(dataset))) return;
   throw new ShortlistError(
@@ -117,7 +127,7 @@ function checkItems(model: Model, dataset: Dataset): void {
   );
 }
 
-/** Reads a log to evaluate on; ERR_LOG where no line's last click is known. */
+/** Reads a log to evaluate on. Throws ERR_LOG if no user's last click is a known item. */
 export async function encodeTestLog(
   log: Log,
   encoding: Encoding,
@@ -151,13 +161,13 @@ export function hasNewTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean 
 
 export interface EvaluateClicksOptions extends RankingOptions {
   /**
-   * What the model was trained on: measures the baseline of counted transitions, and counts targets that were trained
-   * on.
+   * The clicks that the model was trained on. If given, the baseline of item-to-item transitions is measured, and
+   * targets that were also training targets are counted.
    */
   readonly trainingClicks?: Clicks | undefined;
 }
 
-/** `evaluate` for a log that is read and encoded already. */
+/** `evaluate` for a log that is already read and encoded. */
 export async function evaluateClicks(
   model: Model,
   { clicks, minClicks = 1 }: EvaluationSet,
@@ -225,7 +235,7 @@ export async function evaluateClicks(
   };
 }
 
-/** The items that a user clicked before the last click. */
+/** The items that a user clicked before the last click, oldest first. */
 function historyOf({ itemFeatures, clickOffsets }: Clicks, user: number): Int32Array {
   return itemFeatures[0]!.ids.subarray(clickOffsets[user]!, clickOffsets[user + 1]! - 1);
 }

@@ -5,70 +5,70 @@ import type { ModelConfig } from "../model/config.js";
 import { ProfileSums, type TrainingProfile } from "./profile.js";
 import { learningRateAt } from "./schedule.js";
 
-/** Progress of training, after each step. */
+/** Progress of training after a step. */
 export interface TrainingState {
-  /** The number of the pass, from 1. */
+  /** Number of the epoch, from 1. */
   readonly pass: number;
-  /** The passes of the configuration. */
+  /** Number of epochs of the configuration. */
   readonly passes: number;
-  /** The steps that were run. */
+  /** Number of steps that were run. */
   readonly step: number;
-  /** The steps of the whole training. */
+  /** Number of steps of the whole training. */
   readonly steps: number;
-  /** Mean loss per sample in this pass so far. */
+  /** Mean loss per sample in this epoch so far. */
   readonly loss: number;
-  /** Speed since training began. */
+  /** Samples per second since training began. */
   readonly samplesPerSecond: number;
-  /** The seconds that the steps which are left will take at this speed. */
+  /** Seconds that the remaining steps will take at the mean speed so far. */
   readonly secondsLeft: number;
 }
 
 /**
- * What a pass did so far. `step`, `samples` and `seconds` count from the start of training, saving and evaluation left
- * out.
+ * Result of an epoch so far. `step`, `samples` and `seconds` count from the start of training, without saving and
+ * evaluation.
  */
 export interface TrainedPass {
-  /** The number of the pass, from 1. */
+  /** Number of the epoch, from 1. */
   readonly pass: number;
-  /** Share of the pass that was run: 1 unless it was left before its end. */
+  /** Fraction of the epoch that was run: 1 at its end. */
   readonly part: number;
-  /** The steps that were run. */
+  /** Number of steps that were run. */
   readonly step: number;
-  /** The samples that were trained on, each as often as it was. */
+  /** Number of samples over all steps. A sample counts once for each epoch. */
   readonly samples: number;
-  /** The seconds in the training loop. */
+  /** Seconds spent in training steps. */
   readonly seconds: number;
   /** Learning rate of the last step. */
   readonly learningRate: number;
-  /** Mean loss per sample in this pass. */
+  /** Mean loss per sample in this epoch. */
   readonly loss: number;
-  /** Speed in this pass. */
+  /** Samples per second in this epoch. */
   readonly samplesPerSecond: number;
 }
 
-/** Where training stands, between two steps: plain data, all that the loop needs to go on. */
+/** How far training has come, between two steps. Plain data, and all that the loop needs to continue. */
 export interface TrainingPosition {
-  /** Steps that were run. */
+  /** Number of steps that were run. */
   readonly step: number;
-  /** The pass of the next step, from 1. */
+  /** Epoch of the next step, from 1. */
   readonly pass: number;
-  /** The batch of the next step, from 0 in its pass. */
+  /** Batch of the next step, from 0 within its epoch. */
   readonly batch: number;
-  /** Samples of the steps that were run. */
+  /** Number of samples of the steps that were run. */
   readonly samples: number;
   /** Seconds that these steps took. */
   readonly seconds: number;
-  /** Sums over the steps of the pass that has begun; zeros between two passes. */
+  /** Sums over the steps of the current epoch so far; zeros between two epochs. */
   readonly passSums: PassSums;
 }
 
-/** Sums over the steps of a pass. */
+/** Sums over steps of one epoch. */
 export interface PassSums {
-  /** Sum of the samples' losses. */
+  /** Sum of the losses of all samples. */
   readonly loss: number;
-  /** Samples of these steps. */
+  /** Number of samples. */
   readonly samples: number;
-  /** Seconds that these steps took. */
+  /** Seconds that the steps took. */
   readonly seconds: number;
 }
 
@@ -77,13 +77,13 @@ const NO_SUMS: PassSums = { loss: 0, samples: 0, seconds: 0 };
 export interface TrainingLoopOptions {
   readonly config: ModelConfig;
   readonly seed: number;
-  /** Steps to run in all; the learning rate falls over so many. */
+  /** Number of steps of the whole training, over which the learning-rate schedule extends. */
   readonly steps: number;
-  /** Sum up what instructions cost (default false); the executor must time them. */
+  /** Adds up the cost of every instruction (default false). The executor must measure their time. */
   readonly profile?: boolean | undefined;
-  /** Stops between calls of the engine with the signal's reason. */
+  /** Stops training between two engine calls; `run` rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Called for every step, some steps at a time. */
+  /** Called once for each step. Steps run several at a time, so calls come in bursts. */
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
 }
 
@@ -92,7 +92,7 @@ export interface TrainingLoopOptions {
  */
 const SECONDS_A_CALL = 0.03;
 
-/** Runs the steps of training in order, and keeps count of them. */
+/** Runs the training steps in order and keeps their counts. */
 export class TrainingLoop {
   readonly #executor: Executor;
   readonly #batches: TrainingBatches;
@@ -116,7 +116,7 @@ export class TrainingLoop {
     return this.#step >= this.#options.steps;
   }
 
-  /** Where the time of the steps so far went; undefined unless asked for. */
+  /** The time profile of the steps so far. Undefined without the option `profile`. */
   get profile(): TrainingProfile | undefined {
     return this.#profile?.take(this.#seconds, this.#executor.profile!);
   }
@@ -133,7 +133,10 @@ export class TrainingLoop {
     };
   }
 
-  /** Goes on from a position; ERR_OPTION where a pass of its training has another number of batches. */
+  /**
+   * Continues from a position. Throws ERR_OPTION if the position is not one of this training, for example because its
+   * epochs have another number of batches.
+   */
   restore({ step, pass, batch, samples, seconds, passSums }: TrainingPosition): void {
     const { batchesPerPass } = this.#batches;
     if (step !== (pass - 1) * batchesPerPass + batch || batch >= batchesPerPass || step > this.#options.steps) {
@@ -149,8 +152,8 @@ export class TrainingLoop {
   }
 
   /**
-   * Runs `most` steps, or those that are left in this pass, or in training. ERR_DIVERGED where a loss is not finite.
-   * What it resolves to tells of the whole pass, also where the pass takes several calls.
+   * Runs up to `most` steps, but not beyond the current epoch or the end of training. The result describes the current
+   * epoch from its first step, also when the epoch takes several calls. Throws ERR_DIVERGED if a loss is not finite.
    */
   async run(most = Number.POSITIVE_INFINITY): Promise<TrainedPass> {
     const { batchesPerPass } = this.#batches;
@@ -226,7 +229,7 @@ export class TrainingLoop {
   }
 }
 
-/** ERR_DIVERGED with the way out. */
+/** Returns ERR_DIVERGED with advice on what to change. */
 export function diverged(problem: string, { learningRate }: ModelConfig): ShortlistError {
   return new ShortlistError(
     "ERR_DIVERGED",

@@ -1,9 +1,9 @@
 import type { RankingMetrics } from "../model/training_record.js";
 
 /**
- * HitRate@K, NDCG@K and MRR of one target a user, over all users. `ranks[i]` is the target's rank among all candidates
- * (1 is best; half ranks where candidates tie, see `target_rank`; +∞ is a miss). A single target's NDCG is
- * 1 / log₂(1 + rank) within the first K.
+ * HitRate@K, NDCG@K and MRR with one target per user, averaged over all users. `ranks[i]` is the rank of user i's
+ * target among all candidates, from 1. Ties give the mean of the tied ranks (see `target_rank`), and +∞ is a miss. The
+ * NDCG of a single target within the first K is 1 / log₂(1 + rank).
  */
 export function rankingMetrics(ranks: ArrayLike<number>, tops: readonly number[]): RankingMetrics {
   const hitRate: Record<string, number> = {};
@@ -26,20 +26,23 @@ export function rankingMetrics(ranks: ArrayLike<number>, tops: readonly number[]
   return { hitRate, ndcg, mrr: reciprocal / users };
 }
 
-/** The ranking metrics of something that has others beside them. */
+/** The ranking metrics of an object that also has other members. */
 export function rankingOf({ hitRate, ndcg, mrr }: RankingMetrics): RankingMetrics {
   return { hitRate, ndcg, mrr };
 }
 
 /**
- * Ranks a target by the items' counts, the way `target_rank` ranks it by score: the baseline that a model must beat.
+ * Ranks a target by item counts, in the way in which `target_rank` ranks it by score. It is the baseline that a model
+ * must beat.
  */
 export class PopularityRanking {
   readonly #counts: ArrayLike<number>;
-  /** Counts of the candidates, falling. */
+  /** Counts of all candidates, largest first. */
   readonly #sorted: Float64Array;
 
-  /** `counts[0]` is `<unk>`'s and no candidate. */
+  /**
+   * `counts[id]` is the number of clicks on item `id`. `counts[0]`, that of `<unk>`, is not used: it is no candidate.
+   */
   constructor(counts: ArrayLike<number>) {
     this.#counts = counts;
     this.#sorted = Float64Array.from({ length: counts.length - 1 }, (_, i) => counts[i + 1]!)
@@ -47,7 +50,10 @@ export class PopularityRanking {
       .reverse();
   }
 
-  /** Mid-rank of `target` without the `excluded` items (distinct ids); +∞ for `<unk>`. */
+  /**
+   * Returns the rank of `target`, with ties averaged, among all items but the `excluded` ones (distinct ids); +∞ for
+   * `<unk>`.
+   */
   rank(target: number, excluded: Iterable<number>): number {
     if (target === 0) return Number.POSITIVE_INFINITY;
     const count = this.#counts[target]!;
@@ -61,7 +67,7 @@ export class PopularityRanking {
     return 1 + higher + equal / 2;
   }
 
-  /** How many candidates have a count above `limit`. */
+  /** Returns the number of candidates whose count is above `limit`. */
   #firstAtMost(limit: number): number {
     let [low, high] = [0, this.#sorted.length];
     while (low < high) {

@@ -3,35 +3,35 @@ import type { DimSizes } from "../graph/dims.js";
 import { namesIn, type Program } from "../graph/program.js";
 import { instructionCosts } from "../ops/cost.js";
 
-/** Where the time of a training run went. */
+/** Time spent in each part of a training. */
 export interface TrainingProfile {
-  /** The steps that were run. */
+  /** Number of steps that were run. */
   readonly steps: number;
-  /** Seconds in the training loop. */
+  /** Seconds spent in training steps. */
   readonly seconds: number;
   /** Seconds spent waiting for batches. */
   readonly secondsWaited: number;
-  /** The instructions in the Program's order. */
+  /** The instructions, in the order of the Program. */
   readonly instructions: readonly InstructionProfile[];
 }
 
-/** What an instruction took, summed over all steps. */
+/** Cost of one instruction, summed over all steps. */
 export interface InstructionProfile {
-  /** The op's name. */
+  /** Name of the op. */
   readonly op: string;
-  /** The names of the tensors that it computes. */
+  /** Names of the tensors that the instruction computes. */
   readonly outputs: readonly string[];
-  /** How often it was run: once a step. */
+  /** Number of times that it was run: once per step. */
   readonly calls: number;
-  /** The seconds that it took. */
+  /** Seconds that it took. */
   readonly seconds: number;
-  /** The floating-point operations that it cannot avoid; a multiply-add counts as two. */
+  /** Floating-point operations that the computation needs at least; a multiply-add counts as two. */
   readonly flops: number;
-  /** The bytes that it cannot avoid to read or write, each once a step. */
+  /** Bytes that must be read or written at least, each once per step. */
   readonly bytes: number;
 }
 
-/** Adds up what the instructions of some steps cost: the sizes differ from batch to batch. */
+/** Adds up the costs of the instructions over steps. The sizes differ from batch to batch. */
 export class ProfileSums {
   readonly #program: Program;
   readonly #flops: Float64Array;
@@ -57,7 +57,7 @@ export class ProfileSums {
     this.#secondsWaited += secondsWaited;
   }
 
-  /** `instructionSeconds` is the executor's profile. */
+  /** Returns the profile. `instructionSeconds` is the profile of the executor. */
   take(seconds: number, instructionSeconds: readonly number[]): TrainingProfile {
     const instructions = this.#program.instructions.map(({ op, outputs }, i) => ({
       op,

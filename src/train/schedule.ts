@@ -1,8 +1,8 @@
 import type { ModelConfig } from "../model/config.js";
 
 /**
- * The learning rate of step `step` (from 0) out of `steps`: a linear rise over the first `warmupSteps`, then half a
- * cosine that ends at `finalLearningRate` of the full rate (Loshchilov & Hutter 2017).
+ * The learning rate of step `step` (from 0) of `steps`: it rises linearly over the first `warmupSteps` steps, then
+ * falls along half a cosine to `finalLearningRate` times the full rate (Loshchilov & Hutter 2017).
  */
 export function learningRateAt(
   step: number,

@@ -18,35 +18,40 @@ import { openTrainingData, type TrainingData } from "./training_data.js";
 import { TrainingNetwork, type TrainingTensor } from "./training_network.js";
 import { checkValidation, criterionOf, type Validation } from "./validation.js";
 
-/** The options of a log are those of `validation` and `testLog`. */
+/** Options of `TrainingSession.open`. The inherited log options apply to the logs of `validation` and `testLog`. */
 export interface SessionOptions extends EngineOptions, ReportedLogOptions {
-  /** Dataset folder. */
+  /** Folder of the dataset to train on. */
   readonly dataset: string;
-  /** "default" unless given. */
+  /** Name of the preset to start from (default "default"). */
   readonly preset?: string | undefined;
-  /** Configuration keys that differ from the preset's. */
+  /** Configuration keys that replace those of the preset. */
   readonly config?: Partial<ModelConfig> | undefined;
-  /** The same as `key=value` texts; they win. */
+  /** Configuration keys as `key=value` strings, as on the command line. They replace those of `config`. */
   readonly set?: readonly string[] | undefined;
-  /** Stop after this many steps. */
+  /** Number of steps after which training ends (default: all steps of `config.epochs` epochs). */
   readonly steps?: number | undefined;
-  /** 1 unless given. The same seed gives the same model, bit for bit, on any number of threads. */
+  /**
+   * Seed of all random numbers (default 1). The same seed gives the same model, bit for bit, on any number of threads.
+   */
   readonly seed?: number | undefined;
   /**
-   * What passes are compared by, with NDCG@10: each user's last click, which is held out from training, or the last
-   * clicks of a log. Without it, the last pass counts as the best.
+   * The clicks on which each epoch is evaluated, by NDCG@10: the last click of each user, held out from training, or
+   * the last clicks in a log. Without validation, the last epoch counts as the best.
    */
   readonly validation?: Validation | undefined;
   /**
-   * Stop after so many passes without a better NDCG@10 (default 2; 0: never). Needs `validation`. Early stopping does
-   * not change the learning-rate schedule, which covers all passes of the configuration.
+   * Number of epochs in a row without a better NDCG@10 after which training stops (default 2; 0 disables early
+   * stopping). Needs `validation`. Early stopping does not change the learning-rate schedule, which covers all
+   * configured epochs.
    */
   readonly patience?: number | undefined;
-  /** Log, or path of a click log, to evaluate the finished model on: the last click of each user is the target. */
+  /**
+   * A log, or the path of a click log, to evaluate the finished model on. The target is the last click of each user.
+   */
   readonly testLog?: Log | undefined;
-  /** Time every instruction (default false). */
+  /** Measures the time of every instruction (default false). */
   readonly profile?: boolean | undefined;
-  /** Called for every step, some steps at a time. */
+  /** Called once for each step. Steps run several at a time, so calls come in bursts. */
   readonly onProgress?: ((state: TrainingState) => void) | undefined;
 }
 
@@ -66,52 +71,52 @@ export const SESSION_OPTIONS: Readonly<Record<keyof SessionOptions, true>> = {
   ...LOG_OPTIONS,
 };
 
-/** How a pass compares with those before it. */
+/** Result of comparing an epoch with those before it. */
 export interface PassJudgement {
-  /** The evaluation on the validation clicks, where `validation` is given. */
+  /** The evaluation on the validation clicks. Undefined without `validation`. */
   readonly validation?: Evaluation;
-  /** The seconds that this evaluation took. */
+  /** Seconds that this evaluation took. */
   readonly evaluationSeconds?: number;
-  /** Whether no pass before was as good; without `validation` the last one is. */
+  /** Whether this epoch is better than all before it. Without `validation`, always true. */
   readonly best: boolean;
 }
 
 /**
- * All that a session of the same dataset, configuration and seed needs to go on where another one is: plain data, and
- * the tensors, which are read from the session's store when they are asked for.
+ * Everything that a session of the same dataset, configuration and seed needs to continue where this one is. It is
+ * plain data, except that each tensor is read from this session's store when its `read` is called.
  */
 export interface SessionState {
-  /** The whole configuration. */
+  /** The configuration, with every key set and "auto" resolved. */
   readonly config: CatalogueConfig;
-  /** The seed of everything random. */
+  /** Seed of all random numbers. */
   readonly seed: number;
-  /** Steps of the whole training: the learning rate depends on them. */
+  /** Number of steps of the whole training, on which the learning-rate schedule depends. */
   readonly steps: number;
-  /** How far training is. */
+  /** How far training has come. */
   readonly position: TrainingPosition;
-  /** What early stopping knows of the passes so far. */
+  /** What early stopping remembers of the epochs so far. */
   readonly earlyStopping: EarlyStoppingState;
-  /** What a model that is saved now says of its training. */
+  /** The training record that a model saved now would contain. */
   readonly record: TrainingRecord;
-  /** What the model of the best pass says of its training. */
+  /** The training record of the model of the best epoch. */
   readonly bestRecord: TrainingRecord;
-  /** Every tensor that the training Program keeps between steps. */
+  /** All tensors that the training Program keeps between steps. */
   readonly tensors: readonly TrainingTensor[];
 }
 
 /**
- * Training, one part after another: it owns the weights, the optimizer's state, the position, the configuration and the
- * model over the same weights. `train` is a session that is run pass by pass. One call at a time; once `run` or
- * `restore` has failed, the session can only be closed.
+ * A training that can be run in parts. The session owns the weights, the optimizer state, the position, the
+ * configuration, and a model over the same weights. `train` runs a session epoch by epoch. Wait for each call's promise
+ * before the next call. After `run` or `restore` has failed, the session can only be closed.
  */
 export class TrainingSession {
-  /** The whole configuration. */
+  /** The configuration, with every key set and "auto" resolved. */
   readonly config: CatalogueConfig;
-  /** The seed of everything random. */
+  /** Seed of all random numbers. */
   readonly seed: number;
-  /** Steps of the whole training. */
+  /** Number of steps of the whole training. */
   readonly steps: number;
-  /** Where it trains. */
+  /** The engine that runs the training and the model. */
   readonly engine: Engine;
   readonly #data: TrainingData;
   readonly #signal: AbortSignal | undefined;
@@ -120,9 +125,12 @@ export class TrainingSession {
   readonly #earlyStopping: EarlyStopping;
   #record: TrainingRecord;
   #bestRecord: TrainingRecord = {};
-  /** The step whose weights the model shows. */
+  /** Number of the step after which the model was last brought up to date with the weights; −1 for none. */
   #modelStep = -1;
-  /** Why the session cannot be used, or cannot be trained any further, if that is so. */
+  /**
+   * Completes "The session …" in the error of a call: why the session cannot be used at all (`#unusable`), or cannot be
+   * trained further (`#ended`). Undefined if it can.
+   */
   #unusable: string | undefined;
   #ended: string | undefined;
 
@@ -143,8 +151,9 @@ export class TrainingSession {
   }
 
   /**
-   * Opens the dataset and makes a network with its start values. ERR_OPTION, ERR_CONFIG and ERR_DATASET say what does
-   * not fit; ERR_FILE and ERR_LOG what is wrong with the logs to evaluate on.
+   * Opens the dataset and creates a network with its initial weights. Throws ERR_OPTION, ERR_CONFIG or ERR_DATASET if
+   * an option, the configuration or the dataset does not fit, and ERR_FILE or ERR_LOG if a log to evaluate on cannot be
+   * used.
    */
   static async open(options: SessionOptions): Promise<TrainingSession> {
     checkSessionOptions(options);
@@ -163,29 +172,33 @@ export class TrainingSession {
     }
   }
 
-  /** The model over the session's weights. It shows the last pass that has ended, and is closed with the session. */
+  /**
+   * A model over the session's weights. It shows the state at the end of the last finished epoch, and is closed
+   * together with the session.
+   */
   get model(): Model {
     return this.#network.model;
   }
 
-  /** How far training is. */
+  /** How far training has come. */
   get position(): TrainingPosition {
     return this.#loop.position;
   }
 
-  /** Whether all steps were run, or patience is over. */
+  /** Whether training is finished: all steps are run, or early stopping ended it. */
   get done(): boolean {
     return this.#loop.done || this.#earlyStopping.isOver;
   }
 
-  /** Where the time of the steps so far went; undefined unless `profile` was asked for. */
+  /** The time profile of the steps so far. Undefined without the option `profile`. */
   get profile(): TrainingProfile | undefined {
     return this.#loop.profile;
   }
 
   /**
-   * Trains to the end of the pass, or for `steps` steps where these end earlier. Resolves to what the pass did so far.
-   * ERR_DIVERGED where a loss or, after the pass, a weight is not finite; ERR_OPTION where no step is left.
+   * Trains to the end of the current epoch, or for `steps` steps if the epoch has more left. The result describes the
+   * current epoch from its first step. Throws ERR_DIVERGED if a loss, or at the end of the epoch a weight, is not
+   * finite, and ERR_OPTION if no step is left.
    */
   async run(options: { readonly steps?: number | undefined } = {}): Promise<TrainedPass> {
     checkOptions("TrainingSession.run", options, { steps: true });
@@ -209,8 +222,9 @@ export class TrainingSession {
   }
 
   /**
-   * Compares the pass that has just ended with those before it: by NDCG@10 on the validation clicks, or, without
-   * validation, as better than all before. Early stopping counts it. ERR_OPTION inside a pass.
+   * Compares the epoch that has just ended with those before it: by NDCG@10 on the validation clicks or, without
+   * validation, as better than all before. Call it once for each epoch, since early stopping counts the calls. Throws
+   * ERR_OPTION in the middle of an epoch.
    */
   async judge(): Promise<PassJudgement> {
     if (!this.#isBetweenPasses) throw new ShortlistError("ERR_OPTION", "Expected a pass to have ended but it has not");
@@ -224,9 +238,9 @@ export class TrainingSession {
   }
 
   /**
-   * Evaluates the model as it is now on the clicks that `validation` or `testLog` named; the latter beside the baseline
-   * of counted transitions. ERR_OPTION where the session was opened without them. Later steps are what they are without
-   * it.
+   * Evaluates the current model on the clicks of the option `validation` or `testLog`. The evaluation on the test log
+   * includes the baseline of item-to-item transitions. Does not affect later steps. Throws ERR_OPTION if the session
+   * was opened without that option.
    */
   async evaluate(on: "validation" | "test"): Promise<Evaluation> {
     checkChoice("on", on, ["validation", "test"]);
@@ -240,8 +254,8 @@ export class TrainingSession {
   }
 
   /**
-   * Writes the model as it is now, as `saveModel` does. Later steps are what they are without it. ERR_DIVERGED where a
-   * weight is not finite, ERR_BUSY where somebody else is writing that folder.
+   * Writes the current model to a folder, as `saveModel` does. Does not affect later steps. Throws ERR_DIVERGED if a
+   * weight is not finite, and ERR_BUSY if another process is writing that folder.
    */
   async save(folder: string): Promise<void> {
     checkPath("folder", folder);
@@ -249,7 +263,8 @@ export class TrainingSession {
   }
 
   /**
-   * `save` for who is in `withModelFolder`. The members of the folder that `keep` names stay in it.
+   * `save` for callers inside `withModelFolder`, which have already locked the folder. Members of the folder that are
+   * listed in `keep` stay in it.
    *
    * @internal
    */
@@ -259,7 +274,9 @@ export class TrainingSession {
     await this.#withModel(() => writeModel(model, folder, keep, this.#signal));
   }
 
-  /** All that another session of the same dataset, configuration and seed needs to go on from here. */
+  /**
+   * Returns everything that another session of the same dataset, configuration and seed needs to continue from here.
+   */
   state(): SessionState {
     this.#checkTrainable();
     return {
@@ -275,8 +292,8 @@ export class TrainingSession {
   }
 
   /**
-   * Goes on where another session is: copies its tensors and its position. ERR_OPTION where that one has another
-   * configuration, seed or number of steps, or another dataset, as far as its tensors show that.
+   * Continues where another session is, by copying its tensors and its position. Throws ERR_OPTION if that session has
+   * another configuration, seed or number of steps, or another dataset, as far as its tensors show.
    */
   async restore(state: SessionState): Promise<void> {
     checkSame(this.state(), state);
@@ -291,8 +308,8 @@ export class TrainingSession {
   }
 
   /**
-   * Brings the model back to the best pass, whose model `save` wrote to `folder`, to be saved or evaluated. Training
-   * cannot go on from there: the optimizer's state is that of the last pass.
+   * Restores the weights of the best epoch from `folder`, where `save` wrote its model, so that they can be saved or
+   * evaluated. Training cannot continue afterwards, since the optimizer state is that of the last epoch.
    */
   async returnToBest(folder: string): Promise<void> {
     this.#ended = "has the weights of an earlier pass, from which training cannot go on";
@@ -301,14 +318,14 @@ export class TrainingSession {
     this.#modelStep = this.position.step;
   }
 
-  /** Frees the weights, the executors and the engine. Whatever is asked of the session afterwards is ERR_EXECUTOR. */
+  /** Frees the weights, the executors and the engine. Every later call throws ERR_EXECUTOR. */
   close(): void {
     this.#unusable = "is closed";
     this.#network.close();
     this.engine.close();
   }
 
-  /** Whether the last step that was run is the last one of its pass, or of all. */
+  /** Whether the last step that was run ended an epoch or the training. */
   get #isBetweenPasses(): boolean {
     const { step, batch } = this.position;
     return step > 0 && (batch === 0 || this.#loop.done);
@@ -323,7 +340,7 @@ export class TrainingSession {
     if (this.#ended) throw new ShortlistError("ERR_EXECUTOR", `The session ${this.#ended}`);
   }
 
-  /** `work` with the model as it is after the last step. */
+  /** Runs `work` with the model brought up to date with the last step. */
   #withModel<T>(work: () => Promise<T>): Promise<T> {
     const { step } = this.position;
     return this.#exclusively(undefined, () =>
@@ -332,8 +349,8 @@ export class TrainingSession {
   }
 
   /**
-   * `work` while nothing else is asked of the session, which cannot be used afterwards where `work` fails and `failure`
-   * is given.
+   * Runs `work` and refuses every other call meanwhile. If `work` fails and `failure` is given, the session cannot be
+   * used afterwards, and `failure` completes "The session …" in the error of later calls.
    */
   async #exclusively<T>(failure: string | undefined, work: () => Promise<T>): Promise<T> {
     this.#checkUsable();
@@ -366,7 +383,7 @@ function checkSessionOptions(options: SessionOptions): void {
   checkWholeNumber("patience", patience, 0);
 }
 
-/** Throws ERR_OPTION unless a session can go on where another one is. */
+/** Throws ERR_OPTION unless a session with the state `own` can continue from the state `other`. */
 function checkSame(own: SessionState, other: SessionState): void {
   const settings = ({ config, seed, steps, tensors }: SessionState) =>
     JSON.stringify({ config, seed, steps, tensors: tensors.map(({ read: _, ...tensor }) => tensor) });
@@ -378,7 +395,10 @@ function checkSame(own: SessionState, other: SessionState): void {
   );
 }
 
-/** The name of a constant that differs: constants follow from the dataset and the configuration. */
+/**
+ * Returns the name of a constant that differs between two sessions. Constants are computed from the dataset and the
+ * configuration, so a difference shows that the datasets differ.
+ */
 function tensorThatDiffers(own: readonly TrainingTensor[], other: readonly TrainingTensor[]): string | undefined {
   const differs = own.find(({ role, read }, i) => role === "constant" && !sameValues(read(), other[i]!.read()));
   return differs && `"${differs.name}"`;

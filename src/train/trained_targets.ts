@@ -1,16 +1,21 @@
 import { type Clicks, USER_ID, userIdsOf } from "../data/clicks.js";
 import { Turns } from "../data/turns.js";
 
-/** A target is found by so many clicks, itself the last; a user with fewer by all of them, from the first one on. */
+/**
+ * Number of last clicks that are compared, the target included. A user with fewer clicks is compared by all of them.
+ */
 const COMPARED = 8;
-/** Users whose id is unknown are told apart by their features and clicks, of which there must be so many. */
+/**
+ * Fewest clicks with which users of unknown id are compared. Such users are told apart by their features and clicks
+ * alone.
+ */
 const FEWEST_OF_UNKNOWN_USER = 3;
 const FILTER_BITS = 20;
 
 /**
- * How many users of `test` have a target, their last click, that training reads as a click of the same user after the
- * same clicks: what a model has learnt is no test of it. Users are the same where their known ids are, or where these
- * are unknown all their features.
+ * Counts the users of `test` whose target, their last click, also occurs in the training clicks as a click of the same
+ * user after the same clicks. The model has been trained on such a target, so it does not test the model. Two users are
+ * the same if their known ids are equal or, for unknown ids, if all their features are equal.
  */
 export async function countTrainedTargets(test: Clicks, training: Clicks, signal?: AbortSignal): Promise<number> {
   const turns = new Turns(signal);
@@ -48,7 +53,7 @@ export async function countTrainedTargets(test: Clicks, training: Clicks, signal
   return trained.reduce((sum, flag) => sum + flag, 0);
 }
 
-/** Whether the clicks start … end − 1 of a user of training end like all clicks of user `user` of the test. */
+/** Whether the clicks start … end − 1 of a training user end with the same clicks as all clicks of test user `user`. */
 function sameClicks(test: Clicks, user: number, trainingIds: Int32Array, start: number, end: number): boolean {
   const [testStart, testEnd] = [test.clickOffsets[user]!, test.clickOffsets[user + 1]!];
   const length = Math.min(COMPARED, testEnd - testStart);
@@ -65,7 +70,7 @@ function sameUser(a: Clicks, userOfA: number, b: Clicks, userOfB: number): boole
   });
 }
 
-/** [users] equal for users that are the same. */
+/** [users] A hash of each user's identity: equal for users that are the same. */
 function userKeys(clicks: Clicks): Int32Array {
   const { users, userFeatures } = clicks;
   const ids = userIdsOf(clicks);
@@ -75,7 +80,7 @@ function userKeys(clicks: Clicks): Int32Array {
   });
 }
 
-/** Of the clicks before `end` that are compared. */
+/** Returns a hash of a user and of the clicks before `end` that are compared. */
 function hashOf(user: number, ids: Int32Array, start: number, end: number): number {
   const from = Math.max(start, end - COMPARED);
   let hash = mix(user, end - from);
@@ -83,7 +88,7 @@ function hashOf(user: number, ids: Int32Array, start: number, end: number): numb
   return hash >>> 0;
 }
 
-/** FNV-1a by whole numbers, its high bits stirred. */
+/** One step of the FNV-1a hash on a whole number, with the high bits mixed into the low ones. */
 function mix(hash: number, value: number): number {
   const product = Math.imul(hash ^ value, 0x01000193);
   return product ^ (product >>> 15);

@@ -8,51 +8,54 @@ import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
 import { type PassJudgement, SESSION_OPTIONS, type SessionOptions, TrainingSession } from "./session.js";
 
-/** The options of a log are those of `validation` and `testLog`. */
+/** Options of `train`. The inherited log options apply to the logs of `validation` and `testLog`. */
 export interface TrainOptions extends SessionOptions {
-  /** Model folder to write. */
+  /** Folder to write the model to. */
   readonly output: string;
-  /** Called after every pass, one that `steps` cuts short included. */
+  /** Called after every epoch, also after one that `steps` cut short. */
   readonly onPass?: ((result: PassResult) => void) | undefined;
 }
 
 const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = { ...SESSION_OPTIONS, output: true, onPass: true };
 
-/** What a pass did, and how it compares with those before it. */
+/** Result of an epoch, compared with those before it. */
 export interface PassResult extends TrainedPass, PassJudgement {}
 
-/** What a training did. */
+/** Result of a training. */
 export interface TrainReport {
-  /** Training speed; saving and evaluation do not count. */
+  /** Samples per second while training. Saving and evaluation do not count. */
   readonly samplesPerSecond: number;
-  /** Seconds in the training loop. */
+  /** Seconds spent in training steps. Saving and evaluation do not count. */
   readonly seconds: number;
-  /** The samples that were trained on, each as often as it was. */
+  /** Number of samples over all steps. A sample counts once for each epoch. */
   readonly samples: number;
-  /** The steps that were run. */
+  /** Number of steps that were run. */
   readonly steps: number;
-  /** Passes that were run, the last one perhaps in part. */
+  /** Number of epochs that were begun. The last one may be incomplete. */
   readonly passes: number;
-  /** Mean loss per sample in the last pass. */
+  /** Mean loss per sample in the last epoch. */
   readonly loss: number;
-  /** The threads of the kernels. */
+  /** Number of threads of the kernels. */
   readonly threads: number;
-  /** The instruction set of the kernels. */
+  /** Instruction set of the kernels. */
   readonly isa: string;
-  /** The evaluation of the best pass, whose model was kept, where `validation` was given. */
+  /** The evaluation of the best epoch, whose model was kept. Undefined without `validation`. */
   readonly validation?: Evaluation & { readonly pass: number };
-  /** The evaluation on `testLog`, where that was given. */
+  /** The evaluation on `testLog`. Undefined without it. */
   readonly evaluation?: Evaluation;
-  /** Where the time went, if `profile` asked for it. */
+  /** The time profile of the training. Undefined without `profile`. */
   readonly profile?: TrainingProfile;
 }
 
 /**
- * Trains a model on a dataset and writes it, also after every pass (`pass-<n>` in its folder). With `validation` every
- * pass is evaluated, and the model of the one with the best NDCG@10 is kept. `metrics.jsonl` there holds a JSON object
- * a pass: `pass`, `step`, `samples`, `seconds`, `learningRate`, `loss`, `samplesPerSecond` (`TrainedPass`), and with
- * `validation` `hitRate`, `ndcg`, `mrr`, `evaluationSeconds`. Its errors are those of a session; ERR_BUSY where
- * somebody else is writing the folder.
+ * Trains a model on a dataset and writes it to `output`. The model of each finished epoch is also written, to a
+ * subfolder of its own. With `validation`, every epoch is evaluated and the final model is that of the epoch with the
+ * best NDCG@10.
+ *
+ * `metrics.jsonl` in the folder has one JSON object for each epoch, with the members of `TrainedEpoch` except `part`
+ * and, with `validation`, `hitRate`, `ndcg`, `mrr` and `evaluationSeconds`.
+ *
+ * Throws the errors of `TrainingSession.open` and `run`, and ERR_BUSY if another process is writing the folder.
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
   checkOptions("train", options, TRAIN_OPTIONS);
@@ -74,7 +77,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   });
 }
 
-/** Runs, saves and judges passes until all steps are run or patience is over. */
+/** Trains, saves and evaluates epoch after epoch, until all steps are run or early stopping ends the training. */
 async function runPasses(
   session: TrainingSession,
   folder: string,
@@ -119,7 +122,7 @@ function isWhole({ part }: TrainedPass): boolean {
   return part === 1;
 }
 
-/** A line of metrics.jsonl. */
+/** Returns the object that metrics.jsonl gets for an epoch. */
 function metricsOf({ validation, evaluationSeconds, best: _best, part: _part, ...trained }: PassResult) {
   return { ...trained, ...(validation && { ...rankingOf(validation), evaluationSeconds }) };
 }

@@ -9,16 +9,16 @@ import { type EvaluationSet, encodeTestLog } from "./evaluate.js";
 import { countTrainedTargets } from "./trained_targets.js";
 import { openValidation, type Validation } from "./validation.js";
 
-/** What a session learns from, and what it is evaluated on. */
+/** The clicks that a session trains on, and those that it is evaluated on. */
 export interface TrainingData {
   readonly dataset: Dataset;
-  /** The dataset's clicks, without those that are held out. */
+  /** The clicks of the dataset, without those that are held out. */
   readonly clicks: Clicks;
   /** Whether each user's last click is held out from training. */
   readonly heldOut: boolean;
-  /** What the passes are compared by. */
+  /** The clicks on which each epoch is evaluated. */
   readonly validation?: EvaluationSet | undefined;
-  /** What the finished model is evaluated on. */
+  /** The clicks on which the finished model is evaluated. */
   readonly test?: EvaluationSet | undefined;
 }
 
@@ -28,9 +28,9 @@ export interface TrainingDataOptions extends ReportedLogOptions {
 }
 
 /**
- * Reads the logs to evaluate on, and checks that the dataset can be learnt from with this configuration. ERR_DATASET
- * where it holds nothing to learn or to hold out, ERR_CONFIG where the configuration needs times that it does not have;
- * errors of logs are those of `openValidation` and `encodeTestLog`. Targets that are trained on are a warning.
+ * Reads the logs to evaluate on, and checks that this configuration can be trained on the dataset. Throws ERR_DATASET
+ * if there is nothing to learn or to hold out, ERR_CONFIG if the configuration needs click times that the dataset
+ * lacks, and the errors of `openValidation` and `encodeTestLog`. Warns if evaluation targets are also training targets.
  */
 export async function openTrainingData(
   dataset: Dataset,
@@ -51,7 +51,7 @@ export async function openTrainingData(
   return { dataset, clicks, heldOut, validation: validation?.evaluationSet, test };
 }
 
-/** The network learns what follows a history: a user with a single click tells it next to nothing. */
+/** Throws ERR_DATASET unless some user has a click that can be predicted from an earlier one. */
 function checkFollowing({ folder }: Dataset, clicks: Clicks, heldOut: boolean): void {
   if (hasFollowingClick(clicks)) return;
   throw new ShortlistError(
@@ -73,7 +73,9 @@ async function warnOfTrainedTargets(
   );
 }
 
-/** A network that learns from the age of examples needs clicks with times that differ. */
+/**
+ * Throws ERR_CONFIG if the configuration uses the age of examples but the clicks have no times, or all the same time.
+ */
 function checkTimes({ exampleAge }: ModelConfig, { folder, clicks: { times } }: Dataset): void {
   if (!exampleAge || (times && times.earliest < times.latest)) return;
   const problem = !times

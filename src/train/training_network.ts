@@ -25,28 +25,36 @@ import type { TrainingData } from "./training_data.js";
 /** A tensor that training keeps between steps. */
 export interface TrainingTensor extends StoredTensor {
   /**
-   * `parameter` and `optimizer_state` change with every step; a `constant` follows from the dataset and the
-   * configuration.
+   * Tensors of the roles `parameter` and `optimizer_state` change with every step. A `constant` is computed from the
+   * dataset and the configuration.
    */
   readonly role: Role;
-  /** Copies `count` elements out, from element `offset` on: all of them unless given. */
+  /** Returns a copy of `count` elements from element `offset` on (default: all elements). */
   read(offset?: number, count?: number): TensorData;
 }
 
 /**
- * Training state: the weights and what the optimizer knows of them, the executors that change them, and the inference
- * model over the same store. The model sees what training writes once `bringUpToDate` has run.
+ * Training state: the weights and the optimizer state, the executors that change them, and the inference model over the
+ * same store. The model shows the trained weights once `bringUpToDate` has run.
  */
 export class TrainingNetwork {
   /** Runs training steps. */
   readonly executor: Executor;
   readonly model: Model;
-  /** Applies the L2 decay that `l2Output` leaves until a row is next updated; undefined without such decay. */
+  /**
+   * Applies the outstanding lazy L2 decay (`l2Output`) to all rows. Undefined if the configuration has no such decay.
+   */
   readonly #flushDecay: Executor | undefined;
-  /** Computes the item vectors from the tables that training keeps instead of them; undefined where it keeps none. */
+  /**
+   * Computes the item vectors from the tables that they are composed of. Undefined if item vectors are trained
+   * directly.
+   */
   readonly #composeItems: Executor | undefined;
 
-  /** Makes the tensors, with their start values. ERR_CONFIG where they need more memory than there is. */
+  /**
+   * Creates the tensors and fills them with their initial values. Throws ERR_CONFIG if they need more memory than there
+   * is.
+   */
   constructor(
     engine: Engine,
     { dataset, clicks, heldOut }: TrainingData,
@@ -76,8 +84,8 @@ export class TrainingNetwork {
   }
 
   /**
-   * Every tensor that the training Program keeps between steps: together with the position, all that later steps depend
-   * on.
+   * All tensors that the training Program keeps between steps. Together with the position they determine all later
+   * steps.
    */
   get tensors(): readonly TrainingTensor[] {
     const { store } = this.model;
@@ -90,7 +98,7 @@ export class TrainingNetwork {
     }));
   }
 
-  /** Copies in what other sessions of the same Program have in these tensors; constants stay as they are. */
+  /** Copies the values of these tensors from another session of the same Program. Skips constants. */
   write(tensors: readonly TrainingTensor[]): void {
     for (const { name, role, shape, read } of tensors) {
       if (role === "constant") continue;
@@ -102,9 +110,9 @@ export class TrainingNetwork {
   }
 
   /**
-   * Makes the model what training has reached after `step` steps: applies decay that is still outstanding, and computes
-   * item vectors that training keeps in parts. ERR_DIVERGED where a weight, or what the optimizer knows of it, is not
-   * finite.
+   * Brings the model up to date with the weights after `step` steps: applies outstanding lazy decay, and computes the
+   * item vectors if they are composed of several tables. Throws ERR_DIVERGED if a weight or a number of the optimizer
+   * state is not finite.
    */
   async bringUpToDate(step: number): Promise<void> {
     const { store, description } = this.model;
@@ -125,8 +133,8 @@ export class TrainingNetwork {
   }
 
   /**
-   * `work` with the model as after `step` steps, for a step inside a pass: outstanding decay is applied for it and
-   * taken back afterwards, so that later steps are bit for bit what they would have been without it.
+   * Runs `work` with the model brought up to date in the middle of an epoch. Outstanding decay is applied before and
+   * undone afterwards, so that later steps give bit for bit what they would have given without this call.
    */
   async whileUpToDate<T>(step: number, work: () => Promise<T>): Promise<T> {
     const { store } = this.model;
@@ -150,21 +158,21 @@ export class TrainingNetwork {
 
 const ELEMENTS_AT_ONCE = 1 << 20;
 
-/** Makes room in the store for the tensors of a Program and fills those that are new. */
+/** Allocates the tensors of a Program that the store does not have yet, and fills them. Returns the Program. */
 function initialize(store: TensorStore, { program, initializers }: InitializedProgram, seed: number): Program {
   checkMemory(program);
   initializeStore(store, program, initializers, seed);
   return program;
 }
 
-/** The item vocabulary counts what is left once the last clicks of the dataset are held out. */
+/** Returns the encoding with an item vocabulary whose counts do not include the held-out last clicks. */
 function withoutLastClicks(encoding: Encoding, { clicks }: TrainingData["dataset"]): Encoding {
   const items = itemVocabulary(encoding);
   const counted = items.withCounts(countsWithoutLastClicks(clicks, items.counts));
   return { ...encoding, vocabularies: new Map([...encoding.vocabularies, [encoding.schema.click[0]!.name, counted]]) };
 }
 
-/** Items are drawn by how often they were clicked. */
+/** The distribution that negatives are drawn from: item counts to the power of `noisePower`. */
 function noiseOf(encoding: Encoding, config: ModelConfig): Noise {
   const power = config.negatives === "batch" ? 1 : config.noisePower;
   const distribution = noiseDistribution(itemVocabulary(encoding).counts, power);

@@ -3,36 +3,39 @@ import { IntList } from "../data/int_list.js";
 import { Turns } from "../data/turns.js";
 import { checkOptions } from "../errors.js";
 
-/** A step from a click to the one `gap` places after it counts 1 / gap. */
+/** Longest distance between two clicks that counts as a transition. A transition over `gap` clicks counts 1 / gap. */
 const LONGEST_GAP = 3;
-/** What 1 / gap is counted in, so that counts are whole numbers and equal ones tie: sixths. */
+/** Counts are stored in units of 1/6, so that 1, 1/2 and 1/3 are whole numbers and equal counts tie exactly. */
 const COUNTED_IN = 6;
-/** Clicks of a history that are read, the most recent ones; each weighs `DECAY` times the one after it. */
+/**
+ * Number of most recent clicks of a history that the score reads. Each weighs `DECAY` times as much as the next newer
+ * one.
+ */
 const HISTORY = 10;
 const DECAY = 0.8;
-/** How strongly the popularity of an item is divided out. */
+/** Exponent of the popularity by which scores are divided. */
 const POPULARITY_POWER = 0.3;
 
 /**
- * Ranks a target by item-to-item transitions counted in a training log, the way `target_rank` ranks it by score: a
- * baseline that knows the order of clicks but learns nothing.
+ * Ranks a target by item-to-item transitions counted in a training log, in the way in which `target_rank` ranks it by
+ * score. It is a baseline that uses the order of clicks but learns nothing.
  *
  *     count(a → b) = Σ 1 / gap over the training clicks b that follow a click a of the same user by 1, 2 or 3 places
  *     score(j) = Σ_{d < 10} .8^d · count(h_d → j) / popularity(j)^.3
  *
- * where h_d is the history's click d places before the most recent one. `<unk>` keeps its place among the clicks but is
- * neither source nor target of a step.
+ * h_d is the click of the history d places before the most recent one. A click on `<unk>` counts as a place, but there
+ * are no transitions from or to it.
  */
 export class TransitionRanking {
   readonly #items: number;
-  /** [items + 1] where the pairs of each source begin. */
+  /** [items + 1] Index of the first transition from each item, in `#targets` and `#counts`. */
   readonly #offsets: Float64Array;
-  /** [pairs] each source's distinct targets, and what is counted to them. */
+  /** [transitions] The distinct targets of each source item, and the count of each transition in units of 1/6. */
   readonly #targets: Int32Array;
   readonly #counts: Int32Array;
   /** [items] popularity^−.3 */
   readonly #scale: Float64Array;
-  /** [items] zeros between calls of `rank`. */
+  /** [items] Scores of the current call of `rank`; all zeros between calls. */
   readonly #scores: Float64Array;
 
   private constructor(clicks: Clicks, items: number, { offsets, targets, counts }: Transitions) {
@@ -47,8 +50,8 @@ export class TransitionRanking {
   }
 
   /**
-   * Counts the clicks of a training dataset; `items` is the size of its item vocabulary, `<unk>` included. The signal
-   * stops the counting, which rejects with its reason.
+   * Counts the transitions in the clicks of a training dataset. `items` is the size of its item vocabulary, including
+   * `<unk>`. If the signal stops the counting, it rejects with the signal's reason.
    */
   static async count(
     clicks: Clicks,
@@ -61,8 +64,8 @@ export class TransitionRanking {
   }
 
   /**
-   * Mid-rank of `target` after `history` (item ids, oldest first) without the `excluded` items (distinct ids); +∞ for
-   * `<unk>`. All items without a transition from the history tie.
+   * Returns the rank of `target`, with ties averaged, after `history` (item ids, oldest first), among all items but the
+   * `excluded` ones (distinct ids); +∞ for `<unk>`. Items without a transition from the history all tie with score 0.
    */
   rank(target: number, history: Int32Array, excluded: Iterable<number>): number {
     if (target === 0) return Number.POSITIVE_INFINITY;
@@ -84,7 +87,7 @@ export class TransitionRanking {
     return 1 + higher + equal / 2;
   }
 
-  /** Sets the scores; gives the items whose score is not 0, each once. */
+  /** Computes the scores, and returns the items whose score is not 0, each once. */
   #score(history: Int32Array): number[] {
     const scores = this.#scores;
     const reached: number[] = [];
@@ -104,15 +107,15 @@ export class TransitionRanking {
 }
 
 interface Transitions {
-  /** [items + 1] where the pairs of each source begin. */
+  /** [items + 1] Index of the first transition from each source item. */
   readonly offsets: Float64Array;
-  /** [pairs] each source's distinct targets. */
+  /** [transitions] The distinct targets of each source item. */
   readonly targets: Int32Array;
-  /** [pairs] what is counted, in sixths. */
+  /** [transitions] The counts, in units of 1/6. */
   readonly counts: Int32Array;
 }
 
-/** Counts one source at a time, so that memory goes to distinct pairs only. */
+/** Counts the transitions of one source item at a time, so that memory is needed for distinct transitions only. */
 async function countTransitions(
   { clicks, itemFeatures, clickOffsets }: Clicks,
   items: number,
@@ -146,7 +149,7 @@ async function countTransitions(
   return { offsets, targets: targets.take(), counts: counts.take() };
 }
 
-/** [clicks] how many of the next `LONGEST_GAP` clicks are the same user's. */
+/** [clicks] The number of clicks among the next `LONGEST_GAP` that are of the same user. */
 function countFollowers(clickOffsets: Int32Array, clicks: number): Uint8Array {
   const followers = new Uint8Array(clicks).fill(LONGEST_GAP);
   for (let user = 1; user < clickOffsets.length; user++) {
@@ -156,7 +159,7 @@ function countFollowers(clickOffsets: Int32Array, clicks: number): Uint8Array {
   return followers;
 }
 
-/** The clicks of item i are clicksOf[starts[i]] … clicksOf[starts[i + 1] − 1], in order. */
+/** Groups the clicks by item: those on item i are clicksOf[starts[i]] … clicksOf[starts[i + 1] − 1], in order. */
 function clicksBySource(ids: Int32Array, items: number) {
   const starts = new Int32Array(items + 1);
   for (const id of ids) starts[id + 1]!++;

@@ -5,21 +5,24 @@ import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { ShortlistError } from "../errors.js";
 import { type Evaluation, type EvaluationSet, encodeTestLog, hasKnownTarget, hasNewTarget } from "./evaluate.js";
 
-/** What the passes of a training are compared by: each user's last click, or the last clicks of a log of its own. */
+/**
+ * The clicks on which the epochs of a training are compared: held-out clicks of the dataset, or the last clicks of a
+ * separate log.
+ */
 export type Validation = HeldOutValidation | LogValidation;
 
-/** Each user's last click is held out from training, of users with at least two, and is the target. */
+/** The last click of each user with at least two clicks is held out from training and is the target. */
 export interface HeldOutValidation {
   readonly heldOut: "last-clicks";
 }
 
-/** The last click of each user of a log is the target; nothing is learnt from that log. */
+/** The last click of each user of this log is the target. The network is not trained on this log. */
 export interface LogValidation {
   /** A log, or the path of a click log. */
   readonly log: Log;
 }
 
-/** Throws ERR_OPTION unless `value` says what to validate on. */
+/** Throws ERR_OPTION unless `value` is a `Validation`. */
 export function checkValidation(value: unknown): void {
   const { heldOut, log, ...others } = (typeof value === "object" && value !== null ? value : {}) as Record<
     string,
@@ -36,7 +39,7 @@ export function checkValidation(value: unknown): void {
   );
 }
 
-/** What a session trains on, and what its passes are evaluated on. */
+/** The clicks that a session trains on, and those on which its epochs are evaluated. */
 export interface ValidationData {
   readonly trainingClicks: Clicks;
   /** Whether the last clicks of the dataset are held out from training. */
@@ -45,8 +48,8 @@ export interface ValidationData {
 }
 
 /**
- * Reads what `validation` names. ERR_DATASET or ERR_LOG where no target is known, or where every target stands in its
- * user's history, so that no pass could be better than another; errors of a log are those of `readLog`.
+ * Reads the validation clicks. Throws ERR_DATASET or ERR_LOG if no target is a known item, or if every known target is
+ * already in its user's history, so that all epochs would score alike. Throws the errors of `readLog` for a log.
  */
 export async function openValidation(
   validation: Validation,
@@ -75,7 +78,7 @@ export async function openValidation(
 const NO_NEW_TARGET =
   "There is nothing to validate on: every last click that is known stands in its user's history, which no shortlist holds. Train without validation, and evaluate with --keep-watched";
 
-/** What passes are compared by: larger is better. */
+/** The number by which epochs are compared; larger is better. */
 export function criterionOf({ ndcg }: Evaluation): number {
   return ndcg["10"]!;
 }
