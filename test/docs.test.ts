@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
@@ -74,6 +75,13 @@ function withoutCode(text: string): string {
   return text.replace(/^( *)(```|~~~)[\s\S]*?^\1\2/gm, "");
 }
 
+/** The targets of a Markdown file's links. */
+function linksOf(file: string): string[] {
+  const text = withoutCode(readFileSync(join(root, file), "utf8")).replace(/`[^`\n]*`/g, "");
+  const links = [...text.matchAll(/\]\(\s*<?([^)\s>]+)>?[^)]*\)/g), ...text.matchAll(/(?:src|href)="([^"]+)"/g)];
+  return links.map(([, target]) => target!);
+}
+
 /** Why a link from a file leads nowhere. */
 function problemOf(target: string, from: string): string | undefined {
   if (/^[a-z]+:/.test(target)) return target.startsWith("https://") ? undefined : "expected https";
@@ -93,14 +101,32 @@ test("anchors are those that GitHub makes of headings", () => {
 test("every link of a Markdown file leads to a file, and to a heading of it", () => {
   const broken: string[] = [];
   for (const file of filesOf([".md"])) {
-    const text = withoutCode(readFileSync(join(root, file), "utf8")).replace(/`[^`\n]*`/g, "");
-    const links = [...text.matchAll(/\]\(\s*<?([^)\s>]+)>?[^)]*\)/g), ...text.matchAll(/(?:src|href)="([^"]+)"/g)];
-    for (const [, target] of links) {
-      const problem = problemOf(target!, file);
+    for (const target of linksOf(file)) {
+      const problem = problemOf(target, file);
       if (problem) broken.push(`${file}: ${target}: ${problem}`);
     }
   }
   assert.equal(broken, []);
+});
+
+test("every link of a Markdown file of the npm package leads to a file of the package", () => {
+  const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    shell: process.platform === "win32",
+  });
+  const [{ files }] = JSON.parse(packed) as [{ files: { path: string }[] }];
+  const paths = new Set(files.map(({ path }) => path));
+  const missing: string[] = [];
+  for (const file of [...paths].filter((path) => path.endsWith(".md"))) {
+    for (const target of linksOf(file).filter((link) => !/^[a-z]+:|^#/.test(link))) {
+      const path = join(dirname(file), decodeURIComponent(target.split("#")[0]!));
+      if (!paths.has(path)) missing.push(`${file}: ${target}`);
+    }
+  }
+  assert.ok(paths.has("README.md"));
+  assert.equal(missing, []);
 });
 
 test("every page of docs that code or a page names is there, with the heading", () => {

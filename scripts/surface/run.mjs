@@ -51,7 +51,7 @@ function typedoc(...options) {
   run(tool("typedoc"), ["--options", join(here, "typedoc.json"), "--logLevel", "Warn", ...options]);
 }
 
-/** Files that the package must have: what `npm install` builds the addon from, what is imported, and what its pages name. */
+/** Files that the package must have: the sources of the addon, the entries, and the pages that a reader begins with. */
 function requiredFiles() {
   const { bin, exports } = JSON.parse(read("package.json"));
   const entries = Object.values(exports).flatMap((entry) =>
@@ -74,9 +74,12 @@ function requiredFiles() {
   ];
 }
 
-/** Files that it must not have: tests, measurements, what was built for one machine, and the reference, which is generated. */
+/**
+ * Files that the package must not have: tests, the code of benchmarks, what was built for one machine, and the generated
+ * API reference.
+ */
 const UNWANTED =
-  /^(test|bench|build[^/]*|node_modules|\.[^/]*)\/|^docs\/api\/|^scripts\/(?!sources\.mjs$)|\.node$|\.tsbuildinfo$/;
+  /^(test|bench(?!\/(README\.md|results\.(md|svg))$)|build[^/]*|node_modules|\.[^/]*)\/|^docs\/api\/|^scripts\/(?!sources\.mjs$)|\.node$|\.tsbuildinfo$/;
 
 /** Compiles consumer.ts with the packed package installed, by both versions of the compiler, its declarations included. */
 function checkDeclarations(tarball, folder) {
