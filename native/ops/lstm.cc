@@ -1,31 +1,34 @@
-// An LSTM over runs of steps; formulas in src/ops/lstm.ts. h is the hidden width, σ the sigmoid, ∘ elementwise; run r
-// is steps run_offsets[r] … run_offsets[r + 1] − 1, from zero state; step s reads x = input[position[s]]; optional
-// peepholes p.
+// LSTM over sequences, and its gradient; formulas and their source in src/ops/lstm.ts. h is the hidden width, σ the
+// sigmoid, ∘ the elementwise product, p the optional peepholes. Sequence r has the timesteps run_offsets[r] …
+// run_offsets[r + 1] − 1 and starts from zero state. Timestep s reads x = input[position[s]].
 //
 // forward   [i f g o] = x·W + b + h₋·R;  i = σ(i + p_i∘c₋), f = σ(f + p_f∘c₋), g = tanh(g),
-//           c = f∘c₋ + i∘g, o = σ(o + p_o∘c), h = o∘tanh(c).      output, gates (activated) and cell are =
-// gradient  back-propagation through time: d [4h], the gradient by the gates before activation, runs backwards. With
-// D[p] the
-//           sum of d over the steps that read position p, in step order: input_gradient = D·Wᵀ, input_weight_gradient =
-//           Σ xᵀ·D, bias_gradient = Σ D; recurrent_weight_gradient = Σ h₋ᵀ·d, peepholes: Σ d_i∘c₋, Σ d_f∘c₋, Σ d_o∘c.
-//           All are =
+//           c = f∘c₋ + i∘g, o = σ(o + p_o∘c), h = o∘tanh(c).  Outputs: h, the activated gates, c.
+// gradient  Back-propagation through time. d [4h] is the gradient by the gates before activation, D[p] the sum of d
+//           over the timesteps that read input row p, in order. input_gradient = D·Wᵀ, input_weight_gradient = Σ xᵀ·D,
+//           bias_gradient = Σ D, recurrent_weight_gradient = Σ h₋ᵀ·d; peepholes: Σ d_i∘c₋, Σ d_f∘c₋, Σ d_o∘c.
 //
-// Nothing aliases. A run is a chain, so runs go side by side: they are sorted by falling length and cut into groups,
-// and the runs that are still active at step t are always the first ones of their group.
+// Outputs are overwritten. Nothing aliases.
 //
-// Forward, a register tile is kRunsPerTile runs × the four gates of one vector of units; R is packed once, in panels of
-// [h, 4, kLanes], 16 KiB at h = 64 and 16 lanes. A group's gates are activated once all its tiles are done, a run at a
-// time, and tanh(c) of all its units after that: the instructions of such a function wait for each other, so what
-// counts is how many vectors are under way at once. Backward, step t of a group is one pass over the gates and one
-// product d·Rᵀ; after some 250 rows of d come the products that they enter, while they are still in the L2 cache: [x |
-// h₋ | 1]ᵀ·d, summed for a slab of groups, and d·Wᵀ. Groups are dealt out to shares in turn, so that each has long runs
-// and short ones. A slab is of two shares and the last slabs are of one: with these, threads end together.
+// The timesteps of a sequence depend on each other, so sequences are computed in parallel. They are sorted by falling
+// length and cut into groups. The sequences of a group that are active at timestep t are therefore its first ones.
 //
-// What is bound by memory is what is written once a step and read again: gates, 1 KiB a step. So neither x·W nor d is
-// stored for a step that reads a row of the input alone (all of them in isolated windows): a group projects such rows
-// for some steps at a time, which stay in the nearest cache. Rows that several steps read (an item that many users
-// watched, a position of several runs) are projected once, all of them in one product, and so are their gradients: D is
-// summed first, from d stored row by row.
+// Forward. A register tile is kRunsPerTile sequences × the four gates of one vector of units. R is packed once, into
+// panels [h, 4, kLanes] (16 KiB at h = 64 and 16 lanes). In each timestep a group computes all its tiles; then, one
+// sequence after the other, it activates the gates of all units and computes tanh(c) of all units. The instructions of
+// an activation function wait for each other, so its speed depends on how many independent vectors are in flight.
+//
+// Gradient. In each timestep a group makes one pass over its gates and one product d·Rᵀ. The rows of d are collected;
+// up to kRowsPerProduct of them, still in the L2 cache, enter two products: [x | h₋ | 1]ᵀ·d, which is summed over a
+// slab of groups, and d·Wᵀ. Groups are assigned to shares in turn, so that each share has long and short sequences. The
+// first slabs are two shares and the last slabs are one: small slabs at the end let the threads finish together.
+//
+// Memory traffic is dominated by per-timestep buffers that are written and read again, mainly the gates (1 KiB for each
+// timestep at h = 64). So x·W and d are not stored for timesteps that are the only ones to read their input row, which
+// in isolated windows are all of them: a group projects such rows for kStepsAtOnce timesteps at a time, into a buffer
+// that stays in cache. Shared rows are those that several timesteps read: an item that many users watched, or a
+// position of several sequences. They are projected once, in one product. Their gradients are computed once as well,
+// from D, for which d is stored.
 
 #include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
@@ -37,7 +40,7 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// 24 accumulators of 32 registers, or 12 of 16.
+// A tile has four accumulators for each sequence: 24 of 32 vector registers, or 12 of 16.
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define SHORTLIST_32_REGISTERS 1
 const int kRunsPerTile = 6;
@@ -46,20 +49,20 @@ const int kRunsPerTile = 6;
 const int kRunsPerTile = 3;
 #endif
 
-// Whole tiles: few enough for many groups, many enough that the weights, which are read once a step, are worth their
-// way from the L2 cache. The group of the longest runs bounds them all, so where there are few runs, groups are
-// smaller: 45 runs of up to 100 steps, h = 128, two threads of AVX2: 1.4 times as fast.
-const int64_t kRunsForward = 2 * kRunsPerTile;  // to a group
+// Sequences in a group. Larger groups amortise reading the weights from L2 in every timestep; smaller groups balance
+// the threads better, because the group of the longest sequences takes the longest. Below kManyRuns sequences a group
+// has kRunsOfFew: 1.4× as fast on 45 sequences of up to 100 timesteps, h = 128, two AVX2 threads.
+const int64_t kRunsForward = 2 * kRunsPerTile;  // whole tiles
 const int64_t kRunsBackward = 12;
 const int64_t kRunsOfFew = 6;
 static_assert(kRunsOfFew <= kRunsForward && kRunsOfFew <= kRunsBackward, "buffers are as large as groups of many runs");
 const int64_t kManyRuns = 96;
-const int64_t kRowsPerProduct = 256;  // of d, at most
+const int64_t kRowsPerProduct = 256;  // rows of d in one product, at most: half a MiB with x and h₋ at h = 64
 const int64_t kMostShares = 32;
-const int64_t kMostSlabs = 18;   // 14 of two shares and 4 of one come out even on 1, 2, 4, 8 and 16 threads
-const int64_t kStepsAtOnce = 4;  // that a group projects: 48 KiB at most at h = 64
+const int64_t kMostSlabs = 18;   // 14 of two shares and 4 of one divide evenly among 1, 2, 4, 8 and 16 threads
+const int64_t kStepsAtOnce = 4;  // timesteps that a group projects at once: 48 KiB at most at h = 64
 
-// Whether products read pairs of numbers (vector.h).
+// Whether the operands of products are pairs of bfloat16 numbers (vector.h).
 SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
 
 SHORTLIST_INLINE vf rounded(vf x, bool bf16) { return bf16 ? round_to_bf16(x) : x; }
@@ -73,7 +76,7 @@ SHORTLIST_INLINE void copy_row(float* to, const float* from, int64_t count, bool
 
 bool is_bf16(const Call& call) { return text_attribute_is(call, "precision", "bf16"); }
 
-// The slots that both directions share, counted from the first of them.
+// The slots that both ops have, numbered from the first of them.
 enum Operand {
   kInput,
   kInputWeight,
@@ -116,10 +119,10 @@ Peepholes peepholes_of(const Call& call, int first) {
           call.input(first + kPeepholeOutput).f32()};
 }
 
-// The rows of the input that several steps read, rising.
+// The input rows that several timesteps read, in rising order.
 struct SharedRows {
   int32_t* row;    // [count]
-  int32_t* place;  // [rows of the input] of each among them; -1 where one step reads it, kUnread where none does
+  int32_t* place;  // [rows of the input] its index in `row`; −1 if only one timestep reads it, kUnread if none does
   int64_t count;
 };
 
@@ -132,7 +135,7 @@ SharedRows find_shared_rows(const Call& call, const Tensor& position, int64_t ro
     int32_t& place = shared.place[position.i32()[s]];
     place += place < 0;
   }
-  for (int64_t p = 0; p < rows; ++p) {  // without branches, which would be mispredicted
+  for (int64_t p = 0; p < rows; ++p) {  // no branches: they would often be mispredicted
     const bool is_shared = shared.place[p] >= 0;
     shared.place[p] = is_shared ? static_cast<int32_t>(shared.count) : shared.place[p];
     shared.row[shared.count] = static_cast<int32_t>(p);
@@ -141,7 +144,7 @@ SharedRows find_shared_rows(const Call& call, const Tensor& position, int64_t ro
   return shared;
 }
 
-// [shared rows, columns] of the input.
+// The shared rows of the input: [shared rows, columns].
 Tensor gather_shared_rows(const Call& call, const Tensor& input, const SharedRows& shared) {
   Tensor gathered = input;
   gathered.rows = shared.count;
@@ -153,7 +156,7 @@ Tensor gather_shared_rows(const Call& call, const Tensor& input, const SharedRow
   return gathered;
 }
 
-// The runs by falling length, equal ones in their order.
+// The sequences sorted by falling length; the sort is stable.
 struct Runs {
   const int32_t* offsets;
   const int32_t* order;
@@ -172,7 +175,7 @@ Runs sort_runs(const Call& call, const Tensor& run_offsets) {
     const int32_t length = offsets[r + 1] - offsets[r];
     longest = length > longest ? length : longest;
   }
-  // Counting sort; next[longest − length] is where the next run of that length goes.
+  // Counting sort; next[longest − length] is the place of the next sequence with that length.
   int32_t* next = int_scratch(call, longest + 2);
   int32_t* order = int_scratch(call, count);
   for (int32_t i = 0; i < longest + 2; ++i) next[i] = 0;
@@ -194,10 +197,10 @@ void check_forward(const Call& call) {
   check_operands(call, 0);
 }
 
-// Elements of a row of h₋ in the memory that products read, a row for each run: numbers, or pairs of them in bfloat16.
+// Elements of a sequence's h₋ as products read it: float32 numbers, or pairs of bfloat16 numbers.
 SHORTLIST_INLINE int64_t state_elements(int64_t width, bool bf16) { return in_pairs(bf16) ? (width + 1) / 2 : width; }
 
-// Number j of such a row on, `count` of them or a vector.
+// Stores the first `count` lanes of x, at most all, as numbers j, j + 1, … of such a row.
 SHORTLIST_INLINE void store_state_upto(float* row, int64_t j, vf x, int64_t count, bool bf16) {
   if (in_pairs(bf16)) {
     store_bf16_upto(row, j, x, count);
@@ -206,8 +209,8 @@ SHORTLIST_INLINE void store_state_upto(float* row, int64_t j, vf x, int64_t coun
   }
 }
 
-// h₋·R of kRows runs, the vector of units of each gate that the panel is of: from `state` [kRows, elements] to [kRows]
-// of [4, kLanes], `to_stride` apart.
+// h₋·R of kRows sequences, for the vector of units that the panel belongs to. `state` is h₋ [kRows, elements]. The
+// result of a sequence is [4 gates, kLanes]; results are `to_stride` elements apart.
 template <int kRows, bool kDots>
 void tile(int64_t elements, const float* state, int64_t stride, const float* panel, float* to, int64_t to_stride) {
   vf sum[kRows][4] = {};
@@ -217,19 +220,19 @@ void tile(int64_t elements, const float* state, int64_t stride, const float* pan
   });
 }
 
-// One step of one run.
+// The operands of one timestep of one sequence.
 struct Step {
-  float* sums;              // [vectors of units, 4, kLanes] h₋·R; o takes its gate's place
+  float* sums;              // [vectors of units, 4, kLanes] h₋·R; the last gate's sums are replaced by o
   const float* projection;  // [4h] x·W + b
-  float* cell_state;        // [h, whole vectors] c₋, then c
-  float* state;             // [state_elements(h)] h, for products
+  float* cell_state;        // [h rounded up to whole vectors] in: c₋, out: c
+  float* state;             // [state_elements(h)] h, for the products of the next timestep
   float* gates;             // [4h]
   float* cell;              // [h] c
   float* output;            // [h] h
   bool bf16;
 };
 
-// Units `begin` to `end` − 1.
+// Activates units `begin` to `end` − 1; with kWhole they are whole vectors.
 template <bool kWhole>
 SHORTLIST_INLINE void activate(int64_t h, int64_t begin, int64_t end, const Peepholes& peepholes, const Step& step) {
   const auto left = [&](int64_t j) __attribute__((always_inline)) { return kWhole ? kLanes : h - j; };
@@ -293,8 +296,7 @@ SHORTLIST_INLINE GateTile gate_tile_of(int64_t rows, bool bf16) {
   return GateTiles<false>::of[rows - 1];
 }
 
-// R by vectors of units, into panels of [state_elements(h), 4 gates, kLanes]; units past the last get zeros, and so
-// does what a pair lacks.
+// Packs R into a panel [state_elements(h), 4 gates, kLanes] for each vector of units, padded with zeros.
 void pack_gates(const Tensor& weight, bool bf16, float* to) {
   const int64_t h = weight.rows, numbers = in_pairs(bf16) ? 2 : 1;
   for (int64_t j = 0; j < h; j += kLanes) {
@@ -308,7 +310,7 @@ void pack_gates(const Tensor& weight, bool bf16, float* to) {
   }
 }
 
-// What the groups share.
+// The operands that all groups share.
 struct Forward {
   const Call& call;
   Tensor input;
@@ -317,7 +319,7 @@ struct Forward {
   Tensor shared_projection;  // [shared rows, 4h]
   PackedMatrix input_weight;
   const float* bias;              // [4h] or nullptr
-  const float* recurrent_weight;  // by pack_gates
+  const float* recurrent_weight;  // packed by pack_gates
   Runs runs;
   int64_t h;
   bool bf16;
@@ -328,8 +330,9 @@ struct Forward {
     return round_up(kRunsForward * (2 * stride() + 5 * units() + kStepsAtOnce * (input.columns + 4 * h)), 16);
   }
 
-  // x·W + b of the runs from `begin` on, `count` of them, in step t and those after it: where it lies. Of rows that one
-  // step reads it is made here, in `own` [rows, 4h] by way of x [rows, width of input].
+  // Finds x·W + b of sequences `begin` to `begin + count − 1` for kStepsAtOnce timesteps from t on, and sets pointers
+  // to it. For rows that only one timestep reads it is computed here: into `own` [rows, 4h], from a copy of the rows in
+  // x [rows, width of input].
   void project(int64_t begin, int64_t count, int64_t t, float* x, float* own,
                const float* (*projection)[kRunsForward]) const {
     int64_t rows = 0;
@@ -349,15 +352,16 @@ struct Forward {
     multiply_packed(rows, 0, 4 * h, {x, input.columns, 1}, input_weight, own, 4 * h, epilogue);
   }
 
-  // Runs `begin` … `end` − 1, one group.
+  // Computes one group: sequences `begin` to `end` − 1.
   void run(int64_t begin, int64_t end, float* buffer) const {
     float* const sums = buffer;
     float* const cell_state = sums + kRunsForward * 4 * units();
-    float* state = cell_state + kRunsForward * units();  // twice [runs, stride]: h₋ and h change places
+    float* state = cell_state + kRunsForward * units();  // h₋ and h, [sequences, stride] each; swapped every timestep
     float* state_to = state + kRunsForward * stride();
     float* const x = state_to + kRunsForward * stride();
     float* const own = x + kRunsForward * kStepsAtOnce * input.columns;
-    for (float* row = state; in_pairs(bf16) && row < x; row += stride()) row[stride() - 1] = 0;  // what a pair lacks
+    // The last pair is incomplete if h is odd.
+    for (float* row = state; in_pairs(bf16) && row < x; row += stride()) row[stride() - 1] = 0;
     for (int64_t j = 0; j < (end - begin) * units(); ++j) cell_state[j] = 0;
     const Tensor &gates = call.output(kGates), &cell = call.output(kCell), &output = call.output(kOutput);
     const Peepholes peepholes = peepholes_of(call, 0);
@@ -402,7 +406,7 @@ PackedMatrix pack_weight(const Call& call, const Matrix& weight, int64_t rows, i
   return packed;
 }
 
-// [shared rows, 4h] x·W + b.
+// x·W + b of the shared rows: [shared rows, 4h].
 Tensor project_shared_rows(const Call& call, const SharedRows& shared) {
   const Tensor x = gather_shared_rows(call, call.input(kInput), shared);
   const Tensor& weight = call.input(kInputWeight);
@@ -438,7 +442,7 @@ void forward(const Call& call) {
                            bf16};
   float* const buffers = float_scratch(call, worker_count(call) * forward.buffer_elements());
   const int64_t runs = forward.runs.count, per_group = forward.runs.per_group(kRunsForward);
-  parallel_in_order(call, (runs + per_group - 1) / per_group, [&](int64_t group) {  // longest runs first
+  parallel_in_order(call, (runs + per_group - 1) / per_group, [&](int64_t group) {  // longest sequences first
     const int64_t begin = group * per_group, end = begin + per_group < runs ? begin + per_group : runs;
     forward.run(begin, end, buffers + this_worker() * forward.buffer_elements());
   });
@@ -479,20 +483,20 @@ void check_gradient(const Call& call) {
   }
 }
 
-// One step of one run, backwards.
+// The operands of the gradient of one timestep of one sequence.
 struct StepBack {
-  const float* output_gradient;  // the loss's own
-  const float* dh;               // from the next step, through R
-  float* dc;                     // this step's, without the part through h; then the step's before
+  const float* output_gradient;  // the gradient by h, without the part from the next timestep
+  const float* dh;               // the part of it from the next timestep, through R
+  float* dc;                     // in: the gradient by c without the part through h; out: the same for c₋
   const float* gates;
   const float* output;  // h
-  const float* cell;    // c, where there are peepholes
-  const float* before;  // c₋, or nullptr at a run's start
-  float* d;             // [4h] for the product of this step
-  float* d_kept;        // [4h] the same, for those of many
-  float* d_shared;      // [4h] not rounded, where other steps read the same row; or nullptr
+  const float* cell;    // c; read if there are peepholes
+  const float* before;  // c₋, or nullptr at the first timestep
+  float* d;             // [4h] d, for the product d·Rᵀ of this timestep
+  float* d_kept;        // [4h] d, for the products of many timesteps
+  float* d_shared;      // [4h] d, not rounded, if the timestep reads a shared row; else nullptr
   bool bf16;
-  float* peephole_sum;  // [3, h], where there are peepholes: += their gradients
+  float* peephole_sum;  // [3, h] += the gradients of the peepholes, if there are any
 };
 
 template <bool kWhole>
@@ -503,7 +507,7 @@ SHORTLIST_INLINE void step_back(int64_t h, int64_t j, int64_t end, const Peephol
     const vf i = load_upto(gates, left), f = load_upto(gates + h, left);
     const vf g = load_upto(gates + 2 * h, left), o = load_upto(gates + 3 * h, left);
     const vf before = step.before ? load_upto(step.before + j, left) : vf{};
-    // h = o·tanh(c), so o·(1 − tanh²(c)) = o − h·(h / o), and 0 where tanh(c) is ±1; σ is never 0.
+    // From h = o·tanh(c): o·(1 − tanh²(c)) = o − h·(h / o), which is exactly 0 if tanh(c) is ±1. o = σ(…) is never 0.
     const vf output = load_upto(step.output + j, left);
     const vf dh = load_upto(step.output_gradient + j, left) + load_upto(step.dh + j, left);
     const vf d_output = dh * output * (1.0f - o);
@@ -538,19 +542,19 @@ SHORTLIST_INLINE void step_back(int64_t h, const Peepholes& peepholes, const Ste
   step_back<false>(h, whole, h, peepholes, step);
 }
 
-// The steps that read shared rows, by row and then by step.
+// The timesteps that read shared rows, sorted by row and then by timestep.
 struct SharedSteps {
-  int32_t* place;    // [steps] of each, or −1
-  int32_t* offsets;  // [shared rows + 1] where each row's begin
+  int32_t* place;    // [timesteps] its index among them, or −1 if it reads no shared row
+  int32_t* offsets;  // [shared rows + 1] where the timesteps of each row begin
   int64_t count;
 };
 
 SharedSteps sort_shared_steps(const Call& call, const Tensor& position, const SharedRows& shared) {
   SharedSteps sorted = {int_scratch(call, position.rows), int_scratch(call, shared.count + 2), 0};
   const auto shared_row = [&](int64_t step) { return shared.place[position.i32()[step]]; };
-  // A stable counting sort; next[r + 1] is where the next step of row r goes, and in the end where those of r + 1
-  // begin. Steps that read a row alone (r = −1) are counted along: so there are no branches, which would be
-  // mispredicted.
+  // A stable counting sort. next[r + 1] is the place of the next timestep of row r; at the end it is where the
+  // timesteps of row r + 1 begin. Timesteps without a shared row are counted as r = −1, which avoids a branch that
+  // would often be mispredicted.
   int32_t* const next = sorted.offsets;
   for (int64_t r = 0; r < shared.count + 2; ++r) next[r] = 0;
   for (int64_t s = 0; s < position.rows; ++s) ++next[shared_row(s) + 2];
@@ -565,25 +569,26 @@ SharedSteps sort_shared_steps(const Call& call, const Tensor& position, const Sh
   return sorted;
 }
 
-// What a slab of groups gives: [x | h₋ | 1]ᵀ·d, x and 1 only of steps that read a row alone, and the gradients of the
-// peepholes.
+// The gradients of the weights over a slab of groups: [x | h₋ | 1]ᵀ·d, and the peepholes'. For timesteps that read
+// shared rows, x and 1 are left out: `add_shared_rows` adds their part.
 struct Slab {
   float* weight;    // [rows, 4h]
   float* peephole;  // [3, h]
 };
 
+// The operands that all slabs share.
 struct Backward {
   Tensor input, output_gradient, output, gates, cell, input_gradient;
   const int32_t* position;
   SharedSteps shared_steps;
-  Tensor shared_d;  // [shared steps, 4h] to be written, by place
+  Tensor shared_d;  // [shared timesteps, 4h] d, by SharedSteps::place; written by `run`
   Peepholes peepholes;
   Runs runs;
   PackedMatrix input_weight;      // Wᵀ
   PackedMatrix recurrent_weight;  // Rᵀ
   int64_t h;
-  int64_t above;        // width of x in the rows of `read`
-  int64_t weight_rows;  // of [x | h₋ | 1]ᵀ·d
+  int64_t above;        // width of x
+  int64_t weight_rows;  // rows of [x | h₋ | 1]ᵀ·d
   int64_t d_stride, read_stride;
   bool bf16;
 
@@ -592,21 +597,22 @@ struct Backward {
            (in_pairs(bf16) ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
-  // The groups of shares `first` to `first + count − 1`: of every `shares` groups, those at these places.
+  // Computes one slab: shares `first` to `first + count − 1`. Group g belongs to share g mod `shares`.
   void run(int64_t first, int64_t count, int64_t shares, const Slab& slab, float* buffer) const {
     float* const own_d = buffer;                                          // [rows, 4h]
-    float* const read = own_d + kRowsPerProduct * d_stride;               // [rows] of x, h₋, 1
+    float* const read = own_d + kRowsPerProduct * d_stride;               // [rows] of [x | h₋ | 1]
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
-    float* const step_d = input_gradients + kRowsPerProduct * above;      // [runs, 4h] of one step
-    float* const dh = step_d + kRunsBackward * d_stride;                  // [runs, h]
-    float* const dc = dh + kRunsBackward * h;                             // [runs, h]
+    float* const step_d = input_gradients + kRowsPerProduct * above;      // [sequences, 4h] d of one timestep
+    float* const dh = step_d + kRunsBackward * d_stride;                  // [sequences, h]
+    float* const dc = dh + kRunsBackward * h;                             // [sequences, h]
     float* const strips =
         in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
     int32_t row_of[kRowsPerProduct];
-    // Rows of d from the first on are of steps that read a row alone, those up to the last of the others.
+    // Rows 0 … alone − 1 of own_d belong to timesteps that are the only readers of their input row. Rows others …
+    // kRowsPerProduct − 1 belong to timesteps that read shared rows.
     int64_t alone = 0, others = kRowsPerProduct;
     bool written = false;
-    // Rows `from` on of the slab's weight, `count` of them, gain [x | h₋ | 1]ᵀ·d of rows `begin` to `end` − 1 of d.
+    // Adds rows `from` to `from + count − 1` of [x | h₋ | 1]ᵀ·d, over rows `begin` to `end − 1` of d, to the slab's.
     const auto add_weight_gradient = [&](int64_t begin, int64_t end, int64_t from, int64_t count) {
       if (begin == end) return;
       Epilogue epilogue;
@@ -658,7 +664,7 @@ struct Backward {
             if (t > 1) prefetch_row(output.row(s - 2), h);
           }
           const int32_t shared_step = shared_steps.place[s];
-          // Where h₋ = 0, a shared row adds to no sum here.
+          // A shared row at the first timestep, where h₋ = 0, adds nothing to the slab's sums.
           const bool kept = shared_step < 0 || t > 0;
           const int64_t row = shared_step < 0 ? alone++ : kept ? --others : 0;
           float* const d = step_d + i * d_stride;
@@ -714,7 +720,7 @@ void gradient(const Call& call) {
   backward.bf16 = is_bf16(call);
   backward.above = input.columns;
   backward.weight_rows = input.columns + h + 1;
-  // Strides that are no multiple of 1 KiB, which would lay rows over each other in the cache.
+  // Strides that are not a multiple of 1 KiB, because rows would then compete for a few sets of the L1 cache.
   backward.d_stride = round_up(4 * h, 16) + 16;
   backward.read_stride = round_up(backward.weight_rows, 16) + 16;
 
@@ -726,7 +732,7 @@ void gradient(const Call& call) {
   const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
   float* partial = float_scratch(call, slabs * slab_elements);
   float* buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
-  parallel_in_order(call, slabs, [&](int64_t slab) {  // the first have the longest runs
+  parallel_in_order(call, slabs, [&](int64_t slab) {  // the first ones have the longest sequences
     float* own = partial + slab * slab_elements;
     const int64_t first = slab < pairs ? 2 * slab : slab + pairs, count = slab < pairs ? 2 : 1;
     backward.run(first, count, shares, {own, own + weight_elements},
@@ -764,7 +770,7 @@ void gradient(const Call& call) {
   });
   if (shared.count == 0) return;
 
-  // D of the shared rows, and what becomes of it.
+  // The part of the shared rows: D, and the products that it enters.
   Tensor sums = backward.shared_d;
   sums.rows = shared.count;
   sums.data = float_scratch(call, shared.count * sums.columns);

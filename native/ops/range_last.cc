@@ -1,10 +1,13 @@
 // The last row of each range.
 //
-// forward   output[s] = input[end[s] − 1], 0 for an empty range
-// gradient  input_gradient[end[s] − 1] = Σ_s output_gradient[s] in sample order, 0 elsewhere.       All outputs are =
+// forward   output[s] = input[end[s] − 1]; 0 for an empty range
+// gradient  input_gradient[end[s] − 1] = Σ_s output_gradient[s] in sample order; other rows are 0
 //
-// The gradient's samples mostly end at rising rows (prefixes of runs, or runs one after the other): then each block of
-// samples clears and writes the rows up to its own ends, on all threads. Otherwise one thread adds them in order.
+// Outputs are overwritten. Nothing aliases.
+//
+// In most batches the ranges end at rising rows, because samples are prefixes of one sequence, or belong to consecutive
+// sequences. The gradient then runs on all threads: each block of samples clears and writes the rows up to its ends.
+// Otherwise one thread adds the samples in order.
 
 #include "native/ops/row_units.h"
 

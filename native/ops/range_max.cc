@@ -1,17 +1,19 @@
-// Maximum over ranges of rows, per column.
+// Maximum over ranges of rows, for each column.
 //
-// forward   output[s, c] = max input[r, c] over start[s] ≤ r < end[s], index[s, c] the first r that has it; an empty
-//           range gives 0 and −1. A NaN at a range's start stays, later ones lose (as in src/ops/range_max.ts).
-// gradient  input_gradient[index[s, c], c] = Σ_s output_gradient[s, c] in sample order, 0 elsewhere.
-//           All outputs are =, alias nothing.
+// forward   output[s, c] = max input[r, c] over start[s] ≤ r < end[s]; index[s, c] = the first r with that value. An
+//           empty range gives 0 and −1. NaN is kept if it is in the first row of the range, and ignored elsewhere (as
+//           in src/ops/range_max.ts).
+// gradient  input_gradient[index[s, c], c] = Σ_s output_gradient[s, c] in sample order; other elements are 0.
 //
-// Forward: a strip of columns stays in registers while the rows pass. Samples of one run are prefixes of it, so a
-// sample that starts where the one before it does and ends no earlier goes on from that one's maximum.
+// Outputs are overwritten. Nothing aliases.
 //
-// The gradient is cut between samples whose rows all lie before those of every later one: isolated windows, or the
-// samples of one run. What lies between two cuts is one thread's; a sample whose rows are all new writes them once, by
-// comparing. Where there are too few cuts, the columns are split as well: each element is summed by one thread in
-// sample order.
+// Forward. A strip of columns stays in registers over all rows of a range. Samples of one sequence are prefixes of it,
+// so a sample that starts at the same row as the one before it, and ends no earlier, continues from that one's maximum.
+//
+// Gradient. The samples are divided into units of consecutive samples (row_units.h) such that no row belongs to two
+// units: isolated windows, or the samples of a sequence. One thread computes a unit. A sample whose rows no earlier
+// sample has written writes each of them once, without reading them. If there are too few units for the threads, their
+// columns are divided as well. In any case one thread sums an element, in sample order.
 
 #include "native/ops/row_units.h"
 
@@ -42,7 +44,7 @@ SHORTLIST_INLINE void find_largest(const Call& call, int64_t first, int64_t last
   const int32_t* end = call.input(kEnd).i32();
   vf best[vectors] = {};
   vi from[vectors] = {};
-  int64_t begun = -1, r = 0;  // they hold the maximum of rows begun … r − 1
+  int64_t begun = -1, r = 0;  // `best` and `from` are those of rows begun … r − 1
   for (int64_t s = first; s < last; ++s) {
     if (start[s] != begun || end[s] < r || r == begun) {
       begun = r = start[s];
@@ -86,7 +88,7 @@ void check_gradient(const Call& call) {
   check_ids(call, call.input(kIndex), call.input(kLike).rows, -1);
 }
 
-// The first and one past the last row that each sample's index names; [rows, 0) where it names none.
+// The range of rows [low, high) that contains the `index` of each sample; [rows, 0) if its range was empty.
 void find_spans(const Call& call, int32_t* low, int32_t* high) {
   const Tensor& index = call.input(kIndex);
   const int32_t rows = static_cast<int32_t>(call.input(kLike).rows);
@@ -125,7 +127,7 @@ void gradient(const Call& call) {
   find_spans(call, low, high);
   const RowUnits units = row_units(call, low, high, index.rows, input_gradient.rows);
   for_each_unit(call, units, input_gradient, [&](int64_t unit, int64_t first, int64_t last) {
-    int64_t reach = units.row[unit];  // rows before it are written
+    int64_t reach = units.row[unit];  // rows before this one have been written
     for (int64_t s = units.sample[unit]; s < units.sample[unit + 1]; ++s) {
       if (low[s] >= high[s]) continue;
       const int32_t* to = index.i32() + s * index.stride;

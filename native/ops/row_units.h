@@ -3,32 +3,34 @@
 #include "native/ops/operands.h"
 #include "native/simd/vector.h"
 
-// Gradients by rows that samples give something to: split between threads where no sample's rows lie on both sides.
+// Divides gradients of rows among threads. A sample contributes to a range of rows. Consecutive samples form a unit,
+// and units are cut where the rows of all samples before the cut lie before those of all samples after it.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kRowsPerUnit = 128;  // at least
-const int64_t kFewUnits = 4;       // that are split by columns, too
-const int64_t kColumnsPerChunk = 16;
+const int64_t kRowsPerUnit = 128;     // at least, so that a unit costs more than handing it to a thread
+const int64_t kFewUnits = 4;          // fewer units than this are divided by columns as well
+const int64_t kColumnsPerChunk = 16;  // one cache line, so that no two threads write the same line
 
-// Samples [sample[u], sample[u + 1]) name no rows but [row[u], row[u + 1]), which no other unit's do.
+// Unit u consists of samples sample[u] … sample[u + 1] − 1. They contribute only to rows row[u] … row[u + 1] − 1, to
+// which no other unit contributes.
 struct RowUnits {
   int64_t count;
   int32_t* sample;
   int32_t* row;
 };
 
-// Sample s names rows in [low[s], high[s]), none where high[s] ≤ low[s].
+// Sample s contributes to rows in [low[s], high[s]); to none if high[s] ≤ low[s].
 inline RowUnits row_units(const Call& call, const int32_t* low, const int32_t* high, int64_t samples, int64_t rows) {
   const int64_t most = rows / kRowsPerUnit + 1;
   RowUnits units = {1, int_scratch(call, most + 1), int_scratch(call, most + 1)};
   units.sample[0] = units.row[0] = 0;
-  int32_t reach = 0;  // past the rows of all samples so far
+  int32_t reach = 0;  // one past the last row of all samples so far
   for (int64_t s = 0; s < samples; ++s) {
     if (low[s] >= high[s]) continue;
-    while (low[s] < units.row[units.count - 1]) --units.count;  // it reaches back
+    while (low[s] < units.row[units.count - 1]) --units.count;  // it contributes to earlier units: join them
     if (low[s] >= reach && reach - units.row[units.count - 1] >= kRowsPerUnit) {
       units.sample[units.count] = static_cast<int32_t>(s);
       units.row[units.count++] = reach;
@@ -40,7 +42,7 @@ inline RowUnits row_units(const Call& call, const int32_t* low, const int32_t* h
   return units;
 }
 
-// Calls body(unit, first, last) for each unit and columns [first, last) of it, on all threads.
+// Calls body(unit, first, last) for each unit and each chunk of its columns [first, last), on all threads.
 template <class Body>
 SHORTLIST_INLINE void for_each_unit(const Call& call, const RowUnits& units, const Tensor& rows, const Body& body) {
   const int64_t each = units.count < kFewUnits && rows.rows > kRowsPerUnit ? kColumnsPerChunk : rows.columns;
@@ -51,7 +53,7 @@ SHORTLIST_INLINE void for_each_unit(const Call& call, const RowUnits& units, con
   });
 }
 
-// rows[from … to), columns [first, last), = 0.
+// Sets columns [first, last) of rows [from, to) to 0.
 SHORTLIST_INLINE void clear_rows(const Tensor& rows, int64_t from, int64_t to, int64_t first, int64_t last) {
   for (int64_t r = from; r < to; ++r) {
     for (int64_t c = first; c < last; c += kLanes) store_upto(rows.row(r) + c, vf{}, last - c);
