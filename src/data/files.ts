@@ -8,7 +8,7 @@ import { hiddenNameFor } from "./hidden_names.js";
 import { isSwapLink, moveFile, stagedMembers, swapMembers } from "./swap.js";
 import { whileUnfinished } from "./unfinished.js";
 
-/** ERR_FILE with the reason that the operating system gave. */
+/** Returns ERR_FILE with the reason of the operating system. */
 export function fileError(action: string, path: string, cause: unknown): ShortlistError {
   if (cause instanceof ShortlistError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
@@ -30,12 +30,12 @@ export function fileError(action: string, path: string, cause: unknown): Shortli
   return new ShortlistError("ERR_FILE", `Cannot ${action} ${path}: ${reason ?? message}`, { cause });
 }
 
-/** Whether an error of the operating system has this code, e.g. ENOENT. */
+/** Whether this is an error of the operating system with this code, such as ENOENT. */
 export function hasCode(error: unknown, code: string): boolean {
   return (error as NodeJS.ErrnoException | undefined)?.code === code;
 }
 
-/** Whether there is a file or folder of this name. */
+/** Whether a file or folder has this path. */
 export function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
@@ -43,7 +43,10 @@ export function exists(path: string): Promise<boolean> {
   );
 }
 
-/** The text of a file that a person may have written, without a byte order mark; ERR_FILE where it is no UTF-8 text. */
+/**
+ * Reads a text file that may have been written by hand, without its byte order mark. Throws ERR_FILE unless it is
+ * UTF-8.
+ */
 export async function readText(path: string): Promise<string> {
   let bytes: Buffer;
   try {
@@ -59,7 +62,7 @@ export async function readText(path: string): Promise<string> {
   );
 }
 
-/** A text as JSON; an error of `code` that begins with `path` where it is none. */
+/** Parses JSON. Throws an error of `code` that starts with `path`. */
 export function parseJson(text: string, path: string, code: ErrorCode): unknown {
   try {
     return JSON.parse(text);
@@ -68,23 +71,23 @@ export function parseJson(text: string, path: string, code: ErrorCode): unknown 
   }
 }
 
-/** A value as the text of a JSON file that people read. */
+/** Formats a value as the text of a JSON file for people to read. */
 export function formatJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 const PIPE_WAIT_MS = 20;
 
-/** A file to write: its path, and what writes it. */
+/** A file to write, and the function that writes its contents. */
 export interface OutputFile {
   readonly path: string;
   readonly write: (file: FileHandle) => Promise<void>;
 }
 
 /**
- * Writes a file under a hidden name beside `path` and renames it at the end, so that `path` is never half written:
- * after an error it is what it was before. A link stays a link and what it leads to is replaced; a file that is there
- * keeps its mode. Devices and pipes are written to. Missing parent folders are made.
+ * Writes a file under a hidden name beside `path` and renames it at the end, so that `path` is never incomplete and is
+ * unchanged after an error. If `path` is a link, the file that it leads to is replaced. The mode of an existing file is
+ * kept, devices and pipes are written to directly, and missing parent folders are created.
  */
 export async function replaceFile(path: string, write: OutputFile["write"]): Promise<void> {
   const undoParents = await makeParents(path);
@@ -108,7 +111,8 @@ export async function replaceFile(path: string, write: OutputFile["write"]): Pro
 }
 
 /**
- * `replaceFile` for files of one folder that belong together: their names lead to the old ones, or all to the new ones.
+ * `replaceFile` for several files of one folder that belong together. At every moment all names lead to the old files
+ * or all to the new ones.
  */
 export async function replaceFiles(files: readonly OutputFile[]): Promise<void> {
   const destinations = await Promise.all(files.map(({ path }) => destinationOf(path)));
@@ -138,11 +142,11 @@ export async function replaceFiles(files: readonly OutputFile[]): Promise<void> 
   }
 }
 
-/** Where a file output goes: the end of its links, and whether that is a regular file, or free for one. */
+/** Follows the links of an output path. `isFile` is false for devices and pipes, which are written to directly. */
 export async function destinationOf(path: string): Promise<{ readonly target: string; readonly isFile: boolean }> {
   let target = resolve(path);
   for (let links = 0; links < 40; links++) {
-    // A descriptor of a process, such as /dev/stdout: it is written to, wherever it leads.
+    // A descriptor of a process, such as /dev/stdout, is written to, wherever it leads.
     if (/^\/(?:proc\/[^/]+|dev)\/fd\/\d+$/.test(target)) return { target, isFile: false };
     const link = await readlink(target).catch(() => undefined);
     if (link === undefined || isSwapLink(link, basename(target))) break;
@@ -152,7 +156,9 @@ export async function destinationOf(path: string): Promise<{ readonly target: st
   return { target, isFile: found === undefined || found.isFile() || found.isDirectory() };
 }
 
-/** Writes a new file with the mode of `like`; false where its folder takes no new file but `like` can be written. */
+/**
+ * Writes a new file with the mode of `like`. Returns false if its folder takes no new files but `like` can be written.
+ */
 async function writeNew(path: string, like: string, write: OutputFile["write"]): Promise<boolean> {
   const before = await stat(like).catch(() => undefined);
   if (before?.isDirectory()) throw Object.assign(new Error(), { code: "EISDIR", syscall: "open" });
@@ -194,7 +200,7 @@ async function writeAndClose(file: FileHandle, write: OutputFile["write"]): Prom
   }
 }
 
-/** Opens a named pipe once somebody reads it; a plain open would wait in a thread, which no signal ends. */
+/** Opens a named pipe once it has a reader. A plain `open` would wait in a thread, which no signal can end. */
 async function openPipe(path: string): Promise<FileHandle> {
   for (;;) {
     const probe = await open(path, constants.O_WRONLY | constants.O_NONBLOCK).catch((error) => {
@@ -212,14 +218,14 @@ export function isWritable(path: string): Promise<boolean> {
   );
 }
 
-/** Makes what was renamed in a folder last; there are file systems on which folders cannot be synced. */
+/** Makes the renames in a folder durable. Some file systems cannot sync folders; that is ignored. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r").catch(() => undefined);
   await folder?.sync().catch(() => undefined);
   await folder?.close();
 }
 
-/** Makes the parent folders; the result removes those that were made, as far as they are empty. */
+/** Creates the parent folders. The returned function removes those that were created and are empty. */
 export async function makeParents(path: string): Promise<() => void> {
   const parent = resolve(dirname(path));
   const first = await mkdir(parent, { recursive: true }).catch((error) => {
@@ -231,7 +237,7 @@ export async function makeParents(path: string): Promise<() => void> {
   });
 }
 
-/** Errors of the operating system become ERR_FILE; programming errors and our own stay what they are. */
+/** Turns errors of the operating system into ERR_FILE, and returns all other errors unchanged. */
 export function asFileError(action: string, path: string, error: unknown): unknown {
   return (error as NodeJS.ErrnoException | undefined)?.syscall ? fileError(action, path, error) : error;
 }

@@ -2,7 +2,7 @@ import { ShortlistError } from "../errors.js";
 
 const MAX_LENGTH = 2 ** 31 - 1;
 
-/** An Int32Array that grows; its elements are counted by int32 offsets, so it ends at 2³¹ − 1. */
+/** A growing Int32Array. Since int32 offsets count its elements, it holds at most 2³¹ − 1 of them. */
 export class IntList {
   #values: Int32Array;
   #length = 0;
@@ -28,12 +28,12 @@ export class IntList {
     this.#length = 0;
   }
 
-  /** The elements in an array of their own. */
+  /** Returns a copy of the elements. */
   toArray(): Int32Array {
     return this.#values.slice(0, this.#length);
   }
 
-  /** The elements without a copy where the capacity was right; the list must not be used after it. */
+  /** Returns the elements, without a copy if the capacity was exact. The list must not be used afterwards. */
   take(): Int32Array {
     return this.#length === this.#values.length ? this.#values : this.toArray();
   }

@@ -1,12 +1,12 @@
 import type { ErrorCode } from "../errors.js";
 import { exists, parseJson, readText, replaceFile } from "./files.js";
 
-/** A file of JSON values, one a line, that grows: whenever it is looked at, it holds whole lines. */
+/** A file that grows by one JSON value per line. At every moment it holds whole lines only. */
 export class JsonLines {
   readonly #path: string;
   readonly #lines: string[];
 
-  /** `values` are the lines that are there already; the file is written when the first one is added. */
+  /** `values` are the lines that the file already has. The file is first written when a line is added. */
   constructor(path: string, values: readonly unknown[] = []) {
     this.#path = path;
     this.#lines = values.map((value) => JSON.stringify(value));
@@ -18,7 +18,10 @@ export class JsonLines {
   }
 }
 
-/** The values of such a file, none where there is no file; an error of `code` names the line that is no JSON. */
+/**
+ * Reads the values of such a file; none if there is no file. Throws an error of `code` that names the line if one is
+ * not JSON.
+ */
 export async function readJsonLines(path: string, code: ErrorCode): Promise<unknown[]> {
   if (!(await exists(path))) return [];
   const lines = (await readText(path)).split("\n").filter((line) => line !== "");

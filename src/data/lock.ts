@@ -8,10 +8,10 @@ import { fileError, hasCode } from "./files.js";
 import { lockNameOf } from "./hidden_names.js";
 import { whileUnfinished } from "./unfinished.js";
 
-/** The lock inside an output folder whose parent takes no files. */
+/** Name of the lock file inside an output folder, used if no file can be created beside the folder. */
 export const LOCK_INSIDE = ".output.lock";
 
-/** What a lock file says about who holds it. */
+/** The content of a lock file: who holds the lock. */
 interface Holder {
   readonly pid: number;
   readonly host: string;
@@ -20,17 +20,17 @@ interface Holder {
 }
 
 /**
- * The right to write an output: as long as it is held, every other run that wants to write it is refused with ERR_BUSY.
- * The operating system ends it together with the process, so nothing has to be cleaned up after a kill.
+ * The right to write an output. While it is held, other processes that want to write the same output fail with
+ * ERR_BUSY. The operating system releases it when the process ends, so nothing needs to be cleaned up after a kill.
  *
- * What is locked is a hidden file beside the output (inside it where the folder around it takes no files), which says
- * who holds it, and an output folder itself, so that other ways to it (another mount, another user) lead to the same
- * lock. Where there are no such locks, as without the addon, nothing is locked.
+ * Two things are locked. The first is a hidden file beside the output (or inside it, if no file can be created beside
+ * it), which says who holds the lock. The second is the output folder itself, so that other paths to it (another mount,
+ * another user) lead to the same lock. If the system has no such locks, or the addon is missing, nothing is locked.
  */
 export class Lock {
   readonly #handles: readonly FileHandle[];
   readonly #finish: (() => void) | undefined;
-  /** Whether it keeps others away. */
+  /** Whether it keeps other processes away. */
   readonly isReal: boolean;
 
   private constructor(handles: readonly FileHandle[], finish: (() => void) | undefined) {
@@ -39,7 +39,7 @@ export class Lock {
     this.isReal = finish !== undefined;
   }
 
-  /** Locks the output at `target`, which messages call `name`. */
+  /** Locks the output at `target`. Messages call it `name`. Throws ERR_BUSY if another process holds the lock. */
   static async acquire(target: string, name: string): Promise<Lock> {
     const files = [join(dirname(target), lockNameOf(basename(target))), join(target, LOCK_INSIDE)];
     const folder = await lockAt(target, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -76,7 +76,7 @@ export class Lock {
   }
 }
 
-/** A locked handle; "held" where somebody else has the lock; undefined where there is no folder to lock. */
+/** Returns a locked handle; "held" if another process has the lock; undefined if there is no folder to lock. */
 async function lockAt(path: string, flags: number): Promise<FileHandle | "held" | "unsupported" | undefined> {
   for (;;) {
     const handle = await open(path, flags, 0o666).catch((error) => {
@@ -88,7 +88,7 @@ async function lockAt(path: string, flags: number): Promise<FileHandle | "held" 
     if (outcome === "locked") {
       const [mine, there] = [await handle.stat(), await stat(path).catch(() => undefined)];
       if (mine.ino === there?.ino && mine.dev === there.dev) return handle;
-      // Its holder has removed or replaced it meanwhile.
+      // The process that held the lock has removed or replaced the file meanwhile.
       await handle.close();
       continue;
     }

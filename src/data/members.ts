@@ -10,28 +10,28 @@ import { ID_KEY } from "./safetensors.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /**
- * Model and dataset folders hold several files that belong together. Their description (config.json, dataset.json) has
- * the `id` of the whole, which the metadata of the safetensors file repeat, and in `members` the sha256 of every other
- * file. A reader checks them, so it never takes files of two versions for one while the folder is replaced.
+ * Consistency of model and dataset folders, whose files belong together. The description (config.json or dataset.json)
+ * has an `id` of the whole, which the metadata of the safetensors file repeat, and the sha256 of each other file in
+ * `members`. Readers check both, so they never mix files of two versions while the folder is being replaced.
  */
 
-/** sha256 in hexadecimal digits, by path inside the folder ("vocabulary/item.tsv"). */
+/** sha256 in hexadecimal by path inside the folder, such as "vocabulary/item.tsv". */
 export type Digests = Readonly<Record<string, string>>;
 
-/** What a description says of the other members; a folder that an older version wrote has neither. */
+/** The members of a description that identify the other files. Folders of older versions have neither. */
 export interface MemberIds {
   readonly id?: unknown;
   readonly members?: unknown;
 }
 
-/** The folder of the vocabularies, inside a model or dataset folder. */
+/** Subfolder of the vocabularies in a model or dataset folder. */
 export const VOCABULARY = "vocabulary";
 
 export function vocabularyFile(feature: string): string {
   return `${VOCABULARY}/${feature}.tsv`;
 }
 
-/** The digests of these files of a folder. */
+/** Returns the digests of these files of a folder. */
 export async function digestsOf(folder: string, names: readonly string[], signal?: AbortSignal): Promise<Digests> {
   const digests: Record<string, string> = {};
   for (const name of names) {
@@ -45,16 +45,16 @@ export async function digestsOf(folder: string, names: readonly string[], signal
   return digests;
 }
 
-/** Reads that begin anew because the folder was replaced meanwhile; each finds a newer version. */
+/** Limit of readings that start again because the folder was replaced meanwhile. */
 const MAX_READS = 100;
-/** Reads that wait for somebody who seems to be replacing the folder. */
+/** Limit of waits for a process that seems to be replacing the folder. */
 const MAX_WAITS = 10;
 const WAIT_MS = 20;
 
 /**
- * Calls `read` with a reader of one version of the folder, and again where it failed and the folder was replaced
- * meanwhile. `description` names the file that holds the id of the whole. The signal ends the waiting; `read` looks at
- * it itself.
+ * Calls `read` with a reader of one version of the folder, and calls it again if it failed and the folder was replaced
+ * meanwhile. `description` is the name of the file with the id of the whole. The signal ends the waiting; `read` must
+ * check it itself.
  */
 export async function readFolder<T>(
   folder: string,
@@ -83,12 +83,15 @@ export async function readFolder<T>(
   }
 }
 
-/** The members of one version of a folder. */
+/** Reads the members of one version of a folder. */
 export class FolderReader {
   readonly #folder: string;
   readonly #description: string;
   readonly #handle: FileHandle | undefined;
-  /** The folder, by its handle where the system has such paths: it stays the same when the folder is replaced. */
+  /**
+   * The path of the folder through its handle, if the system has such paths. It leads to the same folder even after the
+   * folder is replaced.
+   */
   readonly #source: string;
   readonly #before: string;
   #ids: { readonly id: string; readonly members: Digests; readonly code: ErrorCode } | undefined;
@@ -108,7 +111,7 @@ export class FolderReader {
   }
 
   static async open(folder: string, description: string): Promise<FolderReader> {
-    // Before the folder is opened: what is replaced between the two counts as changed.
+    // Taken before the folder is opened, so that a replacement between the two counts as a change.
     const before = await versionOf(folder, description);
     const handle = await open(folder, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0)).catch(() => undefined);
     const byHandle = `/proc/self/fd/${handle?.fd}`;
@@ -116,17 +119,20 @@ export class FolderReader {
     return new FolderReader(folder, description, handle, source, before);
   }
 
-  /** What messages call a member. */
+  /** Path of a member for messages. */
   path(name: string): string {
     return join(this.#folder, name);
   }
 
-  /** Where to read a member. */
+  /** Path from which to read a member. */
   source(name: string): string {
     return join(this.#source, name);
   }
 
-  /** From now on members are checked against what the description says; ERR_… of `code` where it says it wrongly. */
+  /**
+   * Makes the reader check members against the `id` and `members` of the description. Throws an error of `code` if
+   * these are malformed.
+   */
   expect({ id, members }: MemberIds, code: ErrorCode): void {
     if (id === undefined && members === undefined) return;
     const isDigest = (value: unknown) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
@@ -140,12 +146,12 @@ export class FolderReader {
     this.#ids = { id: id as string, members: digests as Digests, code };
   }
 
-  /** Whether the description says which members belong to it. */
+  /** Whether members are checked against the description. */
   get checksIds(): boolean {
     return this.#ids !== undefined;
   }
 
-  /** The bytes of a member, checked. */
+  /** Reads a member and checks its digest. */
   async read(name: string): Promise<Buffer> {
     const bytes = await readFile(this.source(name));
     if (this.#ids) {
@@ -173,7 +179,7 @@ export class FolderReader {
     );
   }
 
-  /** Whether the folder's name leads to another version now. */
+  /** Whether the path of the folder now leads to another version. */
   async hasChanged(): Promise<boolean> {
     return (await versionOf(this.#folder, this.#description)) !== this.#before;
   }
@@ -183,7 +189,7 @@ export class FolderReader {
   }
 }
 
-/** A vocabulary of a folder: "vocabulary/item.tsv". */
+/** Reads a vocabulary of a folder, such as "vocabulary/item.tsv". */
 export async function readVocabulary(members: FolderReader, name: string): Promise<Vocabulary> {
   const bytes = await members.read(name).catch((error) => {
     if (error instanceof ShortlistError) throw error;
@@ -193,7 +199,7 @@ export async function readVocabulary(members: FolderReader, name: string): Promi
   return Vocabulary.parse(bytes, members.path(name));
 }
 
-/** Tells versions of a folder apart: the folder and its description, which is written last. */
+/** Identifies a version of a folder by the folder and its description, which is written last. */
 async function versionOf(folder: string, description: string): Promise<string> {
   const [at, file] = await Promise.all(
     [folder, join(folder, description)].map((path) => stat(path, { bigint: true }).catch(() => undefined)),

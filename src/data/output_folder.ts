@@ -10,27 +10,26 @@ import { LOCK_INSIDE, Lock } from "./lock.js";
 import { cannotRename, settleMembers, stagedMembers, swapMembers } from "./swap.js";
 import { whileUnfinished } from "./unfinished.js";
 
-/** What may be in a folder that a command writes. */
+/** A kind of folder that commands write. */
 export interface FolderKind {
-  /** "model", "dataset" … */
+  /** The word for it in messages: "model", "dataset" and so on. */
   readonly name: string;
-  /** Of the error where the folder holds something else. */
+  /** Code of the error if the folder holds something else. */
   readonly code: ErrorCode;
-  /** Whether a name is of a part of it. */
+  /** Whether a file or subfolder of this name belongs to such a folder. */
   readonly owns: (name: string) => boolean;
-  /** The member that the others are checked by. */
+  /** Name of the member against which readers check the others. */
   readonly description?: string;
-  /** Whether other things may be in the folder; they stay. */
+  /** Whether the folder may have other contents, which then stay. */
   readonly isShared?: boolean;
 }
 
-/** Stands for the members when they are replaced inside their folder. */
+/** Stands for all members in the hidden name under which they are replaced inside their folder. */
 const MEMBERS = "members";
 
 /**
- * Calls `work` with the folder that `path` leads to, after all that writing it needs was checked: that it may be
- * replaced, that it can be written, and that nobody else is writing it (ERR_BUSY). What killed runs left of it is
- * removed.
+ * Calls `work` with the folder that `path` leads to, after checking that it can be replaced and written, and locking
+ * it. Throws ERR_BUSY if another process is writing it. Removes what killed processes left.
  */
 export async function withOutputFolder<T>(
   path: string,
@@ -38,7 +37,7 @@ export async function withOutputFolder<T>(
   work: (folder: string) => Promise<T>,
 ): Promise<T> {
   checkPath("output", path);
-  // A link to a folder stays a link, also where it leads to nothing yet.
+  // A link to a folder stays a link, even if the folder does not exist yet.
   const target = await realpath(path).catch(async () => (await destinationOf(path)).target);
   const undoParents = await makeParents(target);
   let lock: Lock | undefined;
@@ -58,7 +57,7 @@ export async function withOutputFolder<T>(
   }
 }
 
-/** `work` under the lock of these output files, after what killed runs left of them was removed. */
+/** Calls `work` while these output files are locked. Removes what killed processes left. */
 export async function withOutputFiles<T>(paths: readonly string[], work: () => Promise<T>): Promise<T> {
   checkPaths("output", paths);
   const locks: Lock[] = [];
@@ -82,7 +81,7 @@ export async function withOutputFiles<T>(paths: readonly string[], work: () => P
   }
 }
 
-/** Hidden names are cut, so that they do not show whether the name itself is too long. */
+/** Checks that the name is not too long. Hidden names are cut, so writing them would not show it. */
 async function checkName(target: string): Promise<void> {
   await lstat(target).catch((error) => {
     if (!hasCode(error, "ENOENT")) throw error;
@@ -112,7 +111,9 @@ function isOwn(owns: FolderKind["owns"]): FolderKind["owns"] {
   return (name) => name === MEMBERS || owns(name);
 }
 
-/** Tries what writing will do: hidden names beside a folder that can be renamed, and inside one that is there. */
+/**
+ * Tests what writing will do: create hidden names beside the folder if it can be renamed, and inside it if it exists.
+ */
 async function checkWritable(target: string): Promise<void> {
   const inside = (await exists(target)) ? [join(target, MEMBERS)] : [];
   const beside = (await canBeRenamed(target)) ? [target] : [];
@@ -123,10 +124,12 @@ async function checkWritable(target: string): Promise<void> {
   }
 }
 
-// ---- leftovers --------------------------------------------------------------------------------------------------------
+// ---- leftovers
+// --------------------------------------------------------------------------------------------------------
 
 /**
- * Without an exchange a folder is away for a moment; whoever is killed in it leaves the old one under a hidden name.
+ * Without an exchange of names, the folder is missing for a moment while it is replaced. If the process was killed
+ * then, the old folder is under a hidden name and is restored.
  */
 async function restoreReplaced(target: string, lock: Lock): Promise<void> {
   if (!lock.isReal || (await exists(target))) return;
@@ -136,8 +139,8 @@ async function restoreReplaced(target: string, lock: Lock): Promise<void> {
 }
 
 /**
- * Removes what killed runs left. Nobody else is writing this output, so all that is hidden beside and inside it is
- * theirs.
+ * Removes what killed processes left. Since no other process is writing this output, everything hidden beside and
+ * inside it is a leftover.
  */
 async function removeLeftovers(target: string, { owns }: FolderKind): Promise<void> {
   await removeBeside(target);
@@ -158,13 +161,14 @@ async function removeHidden(folder: string, name: string): Promise<void> {
   await rm(join(folder, name), { recursive: true, force: true });
 }
 
-// ---- replacing --------------------------------------------------------------------------------------------------------
+// ---- replacing
+// --------------------------------------------------------------------------------------------------------
 
 /**
- * Writes a folder under a hidden name and lets it take the place of `target` in one step; the caller keeps others away.
- * The members that `keep` holds stay. Where a folder stays where it is, because of such members or because it cannot be
- * renamed, its members are replaced instead, in one step too. After an error in `write` nothing has changed; where the
- * last step fails, the finished folder stays under a name that the error says.
+ * Writes a folder under a hidden name and puts it in the place of `target` in one atomic step. The caller must hold the
+ * lock. Members for which `keep` is true stay. With such members, or if the folder cannot be renamed, the other members
+ * are replaced inside the folder instead, also in one step. If `write` fails, nothing has changed. If the last step
+ * fails, the finished folder stays under a name that the error tells.
  */
 export async function replaceFolder<T>(
   target: string,
@@ -188,7 +192,7 @@ export async function replaceFolder<T>(
     });
     await syncFolder(staging);
     try {
-      // Again, as the work may have taken hours.
+      // Checked again, because `work` may have taken hours.
       if (await exists(target)) await checkReplaceable(target, target, kind);
       if (inside) await replaceMembers(target, hidden, kind, keep);
       else await takePlace(hidden, target, kind, keep);
@@ -202,12 +206,12 @@ export async function replaceFolder<T>(
   }
 }
 
-/** While a folder is filled. */
+/** Extra permissions while a folder is filled. */
 const OWNER_MAY_ALL = 0o700;
 
 /**
- * Gives a folder the owner, group and mode of another one; what is then made in it gets the group, where that passes it
- * on.
+ * Gives a folder the owner, group and mode of another one. Files that are then created in it get the group if the
+ * folder is set to pass it on.
  */
 async function takeAfter(folder: string, like: string, besides = 0): Promise<void> {
   const { uid, gid, mode } = await stat(like);
@@ -249,7 +253,7 @@ async function takePlace(
     await rm(replaced, { recursive: true, force: true });
   } catch (error) {
     if (!cannotRename(error)) throw error;
-    // It cannot be renamed after all, for a reason that only trying shows.
+    // It cannot be renamed, for a reason that only trying reveals.
     const inside = hiddenNameFor(join(target, MEMBERS));
     const finish = whileUnfinished(() => rmSync(inside, { recursive: true, force: true }));
     try {
@@ -262,7 +266,7 @@ async function takePlace(
   }
 }
 
-/** Keeps a finished folder whose last step failed, under a name that the error says. */
+/** Keeps a finished folder whose last step failed, under a name that the error tells. */
 async function rescue(staging: string, target: string, inside: boolean, cause: unknown): Promise<unknown> {
   const name = `finished-${randomBytes(4).toString("hex")}`;
   const rescued = inside ? join(target, name) : `${target}.${name}`;
@@ -273,7 +277,10 @@ async function rescue(staging: string, target: string, inside: boolean, cause: u
   });
 }
 
-/** Whether a folder, if there is one, can be renamed, as far as can be told without trying, and nobody stands in it. */
+/**
+ * Whether a folder can be renamed, as far as this can be known without trying; true if it does not exist. False if it
+ * is the current directory.
+ */
 async function canBeRenamed(target: string): Promise<boolean> {
   const found = await lstat(target).catch(() => undefined);
   if (!found) return true;

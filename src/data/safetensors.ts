@@ -6,13 +6,13 @@ import { fileError, replaceFile } from "./files.js";
 import { parseStrictJson } from "./strict_json.js";
 
 /**
- * The safetensors format (https://huggingface.co/docs/safetensors): 8 bytes little-endian length of the header, the
- * header as JSON (name → dtype, shape, byte range), then the tensors back to back.
+ * The safetensors format (https://huggingface.co/docs/safetensors): the length of the header in 8 bytes, little-endian;
+ * the header as JSON, which maps names to dtype, shape and byte range; then the tensors without gaps.
  */
 const DTYPES = { float32: "F32", int32: "I32", uint32: "U32", float64: "F64" } as const;
 /**
- * Bits an element, of all dtypes of the format: a file may hold tensors that nobody asks for.
- * native/core/safetensors.cc has the same.
+ * Bits per element of every dtype of the format, since a file may hold tensors that are not read.
+ * native/core/safetensors.cc has the same table.
  */
 const DTYPE_BITS: ReadonlyMap<unknown, number> = new Map([
   ...([
@@ -37,7 +37,8 @@ export interface StoredTensor {
 }
 
 /**
- * A tensor to write: an array, or a function that gives its elements in chunks, so that it need not exist as a whole.
+ * A tensor to write. `data` is an array, or a function that returns the elements in chunks, so that they need not be in
+ * memory all at once.
  */
 export interface TensorToWrite {
   readonly name: string;
@@ -48,17 +49,17 @@ export interface TensorToWrite {
 
 export interface SafetensorsEntry {
   readonly name: string;
-  /** Undefined for a dtype of the format that Shortlist has no use for. */
+  /** Undefined for a dtype that Shortlist does not use. */
   readonly dtype: TensorDtype | undefined;
   readonly shape: readonly number[];
-  /** First byte, counted from the start of the file. */
+  /** Position of the first byte in the file. */
   readonly position: number;
   readonly bytes: number;
 }
 
 export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
-  /** In the order of the file. */
+  /** The tensors, in the order of the file. */
   readonly entries: readonly SafetensorsEntry[];
 }
 
@@ -67,14 +68,14 @@ const MAX_HEADER_BYTES = 100_000_000;
 const OPENING_BRACE = 0x7b;
 const PIECE_BYTES = 64 * 1024 * 1024;
 
-/** The metadata key of the id that every member of a model or dataset folder shares. */
+/** Metadata key of the id that all members of a model or dataset folder share. */
 export const ID_KEY = "id";
 const ID_DIGITS = 64;
 
 /**
- * Writes the tensors in the given order; the same tensors give the same bytes. The file appears whole or not at all.
- * With `contents`, a sha256 of what the id covers besides the tensors, the tensors are added to it, and its hex digest
- * becomes the file's `id` in the metadata and is returned. The signal is looked at between pieces.
+ * Writes tensors to a file, in the given order. The same tensors give the same bytes, and the file appears only when it
+ * is complete. `contents` is a sha256 of everything else that the id covers. If it is given, the tensors are added to
+ * it, and its hex digest is stored as `id` in the metadata and returned. The signal is checked between pieces.
  */
 export async function writeSafetensors(
   path: string,
@@ -116,7 +117,10 @@ export async function writeSafetensors(
   return id;
 }
 
-/** The length of the header and the header, padded. Its metadata are last, so that their values can change in place. */
+/**
+ * Returns the length of the header and the padded header. The metadata come last, so that a value can be overwritten in
+ * place.
+ */
 function formatHeader(
   path: string,
   tensors: readonly TensorToWrite[],
@@ -145,8 +149,8 @@ function formatHeader(
 }
 
 /**
- * Every tensor of a file (of the dtypes above) by name, each in memory of its own; anything wrong with the file is an
- * error of `code`. It is read from `source`, where that is another way to the file than the path that messages name.
+ * Reads all tensors of a file that have one of the dtypes above, each into its own memory. Throws an error of `code` if
+ * the file is not valid. `source` is the path to read if it differs from `path`, which messages show.
  */
 export async function readSafetensors(
   path: string,
@@ -171,7 +175,7 @@ export async function readSafetensors(
   return withFile(path, code, source, read, signal);
 }
 
-/** What a file holds and where, without reading the tensors. */
+/** Reads the names, dtypes, shapes and positions of the tensors, without their elements. */
 export async function readSafetensorsHeader(path: string, code: ErrorCode = "ERR_FILE"): Promise<SafetensorsHeader> {
   return withFile(path, code, path, (file) => readHeader(file, path, code));
 }
@@ -185,7 +189,7 @@ async function withFile<T>(
 ): Promise<T> {
   let file: FileHandle | undefined;
   try {
-    // A named pipe is refused, not waited for.
+    // With O_NONBLOCK a named pipe is refused instead of waited for.
     file = await open(source, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     return await read(file);
   } catch (error) {
@@ -254,7 +258,7 @@ function parseEntry(name: string, value: unknown, dataStart: number, path: strin
   return { name, dtype, shape, position: dataStart + begin, bytes };
 }
 
-/** Sorts the entries by place; the data have neither gaps nor overlaps, and end with the file. */
+/** Sorts the entries by position, and checks that the data have neither gaps nor overlaps and end with the file. */
 function checkLayout(
   entries: SafetensorsEntry[],
   dataStart: number,
@@ -295,7 +299,7 @@ function countElements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Writes from `position` on, or where the file stands. */
+/** Writes at `position`, or at the current position of the file. */
 async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number, signal?: AbortSignal): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     signal?.throwIfAborted();
@@ -305,7 +309,7 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number, 
   }
 }
 
-/** Fills `bytes` from `position` on; fewer bytes only where the file ends. */
+/** Fills `bytes` from `position` on. Returns the number of bytes read, which is smaller only at the end of the file. */
 async function readFully(file: FileHandle, bytes: Uint8Array, position: number, signal?: AbortSignal): Promise<number> {
   let done = 0;
   while (done < bytes.length) {

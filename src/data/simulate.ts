@@ -7,19 +7,19 @@ import { replaceFile } from "./files.js";
 import { type FolderKind, replaceFolder, withOutputFolder } from "./output_folder.js";
 import { Turns } from "./turns.js";
 
-/** What `simulate` takes. */
+/** Options of `simulate`. */
 export interface SimulateOptions {
-  /** The folder for train.tsv, test.tsv and infer.tsv. */
+  /** Folder to write train.tsv, test.tsv and infer.tsv to. */
   readonly output: string;
-  /** How many users there are, 10000 unless given. */
+  /** Number of users (default 10000). */
   readonly users?: number | undefined;
-  /** How many items there are, 5000 unless given; at least 50. */
+  /** Number of items, at least 50 (default 5000). */
   readonly items?: number | undefined;
-  /** The mean of the users' clicks, 30 unless given; activity is log-normal. */
+  /** Mean number of clicks per user (default 30). The numbers of clicks have a log-normal distribution. */
   readonly meanClicks?: number | undefined;
-  /** The seed, 1 unless given. The same seed and sizes give the same logs. */
+  /** Random seed (default 1). The same seed and sizes give the same logs. */
   readonly seed?: number | undefined;
-  /** Stops the work: nothing is written, and it rejects with the signal's reason. */
+  /** Stops the work, which rejects with the signal's reason. Nothing is written then. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -32,15 +32,15 @@ const SIMULATE_OPTIONS: Readonly<Record<keyof SimulateOptions, true>> = {
   signal: true,
 };
 
-/** Where `simulate` wrote its logs. */
+/** Result of `simulate`. */
 export interface SimulatedLogs {
-  /** The path of the log to train on. */
+  /** Path of the log to train on. */
   readonly train: string;
-  /** The path of the log with one more click of each user, to evaluate on. */
+  /** Path of the log to evaluate on. It has one more click of each user. */
   readonly test: string;
-  /** The path of the log to recommend for. */
+  /** Path of the log to recommend for. */
   readonly infer: string;
-  /** The clicks of train.tsv. */
+  /** Number of clicks in train.tsv. */
   readonly clicks: number;
 }
 
@@ -51,29 +51,31 @@ const CITIES = 5;
 const PHONES = 12;
 const SUCCESSORS = 3;
 const MIN_CLICKS = 3;
-/** The logs are put together in memory. */
+/** Limit of the number of clicks, since the logs are built in memory. */
 const MOST_CLICKS = 30_000_000;
-/** Popularity falls as 1 / (rank + shift)^exponent. */
+/** Popularity is proportional to 1 / (rank + shift)^exponent. */
 const POPULARITY = { shift: 5, exponent: 1.1 };
-/** Deviation of the logarithm of a user's clicks. */
+/** Standard deviation of the logarithm of the number of clicks of a user. */
 const ACTIVITY_SPREAD = 0.9;
 const NULL_SHARE = 0.03;
 /**
- * How often the next click follows habit, not taste; and how often habit follows the last click, not the one before.
+ * `share`: probability that the next click follows habit instead of taste. `last`: probability that habit follows the
+ * last click instead of the one before it.
  */
 const HABIT = { share: 0.5, last: 0.75 };
 const TRIES = 20;
 
-/** The streams of draws, as the last counter word: adding draws to one moves no other. */
+/** Streams of random numbers, as the last counter word. More draws in one stream do not change the other. */
 const DRAWS = { items: 1, user: 2 };
 
 /**
- * Writes click logs with a structure that can be learnt and is known: train.tsv, test.tsv (the same users and clicks
- * and one more, held out) and infer.tsv (test.tsv without the held-out clicks), in the default schema.
+ * Writes click logs with a known structure that a model can learn, in the default schema: train.tsv; test.tsv with the
+ * same users and clicks plus one held-out click each; and infer.tsv, which is test.tsv without the held-out clicks.
  *
- * Users like one to three of eight genres, which categories and tags reveal; where they live and their phone hint at
- * them. Within a genre popularity is heavy-tailed. Often the next click is one of three fixed successors of the last
- * item or the one before: only a model that knows the order can tell. Nobody clicks an item twice.
+ * Each user likes one to three of eight genres, which the categories and tags of items reveal, and of which the user's
+ * province and phone are hints. Popularity within a genre is heavy-tailed. About half of all clicks are one of three
+ * fixed successors of the last item or the one before it, which only a model that knows the order of clicks can learn.
+ * Nobody clicks an item twice.
  */
 export async function simulate(options: SimulateOptions): Promise<SimulatedLogs> {
   checkOptions("simulate", options, SIMULATE_OPTIONS);
@@ -142,17 +144,17 @@ async function writeLines(path: string, lines: readonly string[], signal: AbortS
   });
 }
 
-/** The items; index 0 is the most popular one. */
+/** The simulated items. Item 0 is the most popular one. */
 interface Catalogue {
   readonly items: number;
-  /** `item:category:tag_tag` */
+  /** [items] Each item as the text `item:category:tag_tag`. */
   readonly texts: readonly string[];
   readonly genres: readonly Genre[];
-  /** [items × SUCCESSORS] the likeliest first. */
+  /** [items × SUCCESSORS] The successors of each item, most likely first. */
   readonly successors: Int32Array;
 }
 
-/** The items of a genre, and the table that draws from them by popularity. */
+/** The items of a genre, and an alias table that draws them by popularity. */
 interface Genre {
   readonly items: Int32Array;
   readonly popularity: AliasTable;
@@ -171,7 +173,7 @@ async function makeCatalogue(items: number, seed: number, turns: Turns): Promise
     for (let s = 0; s < SUCCESSORS; s++) {
       let next = item;
       for (let tries = 0; next === item && tries < TRIES; tries++) {
-        // Mostly in the genre and whatever its popularity, so that habit brings the tail to light.
+        // Successors are mostly of the same genre, regardless of popularity, so that habit leads to rare items too.
         const pool = random.uniform() < 0.8 ? genres[genreOf[item]!]!.items : undefined;
         next = pool ? pool[random.below(pool.length)]! : random.below(items);
       }
@@ -182,14 +184,14 @@ async function makeCatalogue(items: number, seed: number, turns: Turns): Promise
   return { items, texts, genres, successors };
 }
 
-/** The items' texts and genres [items]. */
+/** Draws the texts and genres of all items. */
 async function drawItems(items: number, seed: number, random: RandomStream, turns: Turns) {
   const names = new KeyedPermutation(items, seed);
   const tags = Math.min(2000, Math.max(4 * GENRES, Math.round(items / 5)));
   const genreOf = new Int32Array(items);
   const texts: string[] = [];
   for (let item = 0; item < items; item++) {
-    // The first items visit every genre, so that none is empty.
+    // The first items get one genre each, so that no genre is empty.
     const genre = item < GENRES ? item : random.below(GENRES);
     const second = random.uniform() < 0.3 ? random.below(GENRES) : genre;
     genreOf[item] = genre;
@@ -197,7 +199,7 @@ async function drawItems(items: number, seed: number, random: RandomStream, turn
     const itemTags = new Set<number>();
     for (let left = 1 + random.below(4); left > 0; left--) {
       const tagGenre = random.uniform() < 0.7 ? genre : second;
-      // The square makes a genre's first tags the common ones.
+      // The square makes the first tags of a genre more common.
       const rank = Math.floor(random.uniform() ** 2 * Math.floor(tags / GENRES));
       itemTags.add(tagGenre + GENRES * rank);
     }
@@ -213,12 +215,12 @@ function drawByTaste({ genres }: Catalogue, random: RandomStream, genre: number)
   return items[random.word() < popularity.threshold[column]! ? column : popularity.alias[column]!]!;
 }
 
-/** The user's fields before and after the clicks, and the items clicked. */
+/** Returns the user's fields before and after the clicks, and the clicked items. */
 function simulateUser(catalogue: Catalogue, user: number, meanClicks: number, seed: number) {
   const random = new RandomStream(seed, STREAMS.simulate, [user, 0, DRAWS.user]);
   const tastes = Array.from({ length: 1 + random.below(3) }, () => random.below(GENRES));
   const orNull = (token: string) => (random.uniform() < NULL_SHARE ? "NULL" : token);
-  /** One of `count`, more often than not one whose number hints at the main taste. */
+  /** Draws one of `count` values; half of the time, one whose number reveals the user's main taste. */
   const hint = (count: number) => {
     const candidate = random.below(count);
     if (random.uniform() < 0.5) return candidate;
@@ -230,7 +232,7 @@ function simulateUser(catalogue: Catalogue, user: number, meanClicks: number, se
   const before = fields.join("\t");
   const after = orNull(`m${hint(PHONES)}`);
 
-  // exp(normal) has mean exp(spread² / 2). At most half of the catalogue, so that there is always something new.
+  // The mean of exp(normal) is exp(spread² / 2). Users click at most half of the catalogue, so that new items remain.
   const activity = (meanClicks / Math.exp(ACTIVITY_SPREAD ** 2 / 2)) * Math.exp(ACTIVITY_SPREAD * random.normal());
   const length = Math.min(Math.max(MIN_CLICKS, Math.round(activity)), catalogue.items >> 1);
   const watched = new Set<number>();

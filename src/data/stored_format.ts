@@ -1,28 +1,29 @@
 import { type ErrorCode, ShortlistError } from "../errors.js";
 
 /**
- * Folders outlive the versions that wrote them. The JSON that describes one says the version of its format; whatever opens it
- * brings it up to date in memory, so that all other code knows the current version alone.
+ * The format of a stored folder. A folder may be opened by a later version of Shortlist than the one that wrote it. The
+ * JSON that describes the folder contains the version of its format, and `migrate` brings it up to date in memory when
+ * it is read, so that all other code deals with the current version only.
  */
 export interface StoredFormat {
-  /** `"format"` of the JSON. */
+  /** Value of `"format"` in the JSON. */
   readonly name: string;
-  /** The version that is written. */
+  /** The current version, which is written. */
   readonly version: number;
   readonly code: ErrorCode;
-  /** How a folder of a newer version is made anew: "train the model again". */
+  /** How to recreate a folder of a newer version, such as "train the model again". */
   readonly remake: string;
-  /** What has changed since version 1, by rising version. */
+  /** All changes since version 1, by rising version. */
   readonly migrations: readonly Migration[];
 }
 
-/** One change of a format: a member that a version adds to an object of the JSON, or calls by another name. */
+/** One change of a format: a member of an object of the JSON was added or renamed. */
 export interface Migration {
-  /** The version that has it; those before it do not. */
+  /** The first version with this change. */
   readonly version: number;
-  /** The name of the object, such as "config". */
+  /** Name of the object, such as "config". */
   readonly object: string;
-  /** The member, as it is called before this version where it is renamed. */
+  /** Name of the member; its old name if it was renamed. */
   readonly member: string;
   readonly change: { readonly added: unknown } | { readonly renamed: string };
 }
@@ -31,9 +32,9 @@ export interface Migration {
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * The description of a folder as the format's current version has it. What a version adds has, in older folders, the value of
- * its migration. An error of the format's code says where the format or version is another one, or where an object has a
- * member of a later version than its own.
+ * Brings the description of a folder up to date. A member that was added since the folder was written gets the value of
+ * the migration. Throws an error of the format's code if the format is another one, the version is not known, or an
+ * object has a member of a later version than its own.
  */
 export function migrate(head: JsonObject, format: StoredFormat, path: string): JsonObject {
   const version = versionOf(head, format, path);
@@ -69,7 +70,7 @@ function apply(
   path: string,
 ): JsonObject {
   const before = head[object];
-  // Whoever reads the object says what is wrong with it.
+  // The code that reads the object reports what is wrong with it.
   if (typeof before !== "object" || before === null || Array.isArray(before)) return head;
   const { [member]: value, ...others } = before as JsonObject;
   const name = "renamed" in change ? change.renamed : member;

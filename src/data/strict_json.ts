@@ -1,13 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import { type ErrorCode, ShortlistError } from "../errors.js";
 
-/** A value may lie inside this many arrays and objects. */
+/** Largest number of arrays and objects that a value may be nested in. */
 const MAX_DEPTH = 64;
 
 /**
- * The JSON of a file that a program wrote, read as strictly as native/core/json.cc does (docs/formats.md): UTF-8
- * without a byte order mark, each name once in an object, numbers that a float64 holds, no lone surrogates, no value
- * inside more than 64 others. Anything else is an error of `code` that begins with `where`.
+ * Parses the JSON of a file that a program wrote, as strictly as native/core/json.cc (docs/formats.md): UTF-8 without a
+ * byte order mark, no name twice in an object, no numbers outside the range of float64, no lone surrogates, and no
+ * value nested in more than 64 others. Throws an error of `code` that starts with `where`.
  */
 export function parseStrictJson(bytes: Uint8Array, where: string, code: ErrorCode): unknown {
   const fail = (problem: string, cause?: unknown): never => {
@@ -26,9 +26,9 @@ export function parseStrictJson(bytes: Uint8Array, where: string, code: ErrorCod
   return value;
 }
 
-/** What is wrong with a text that JSON.parse takes; undefined where nothing is. */
+/** Returns what is wrong with a text that JSON.parse accepts; undefined if nothing is. */
 function findProblem(text: string): string | undefined {
-  /** The names so far of each object that is open; undefined stands for an array. */
+  /** The names so far of each enclosing object; undefined for an enclosing array. */
   const open: (Set<string> | undefined)[] = [];
   let nameFollows = false;
   for (let at = 0; at < text.length; ) {
@@ -66,7 +66,7 @@ function findProblem(text: string): string | undefined {
   return undefined;
 }
 
-/** The place behind the closing quote. */
+/** Returns the index after the closing quote. */
 function endOfString(text: string, at: number): number {
   while (text[at] !== '"') at += text[at] === "\\" ? 2 : 1;
   return at + 1;
@@ -77,7 +77,7 @@ function isScalar(c: string): boolean {
   return (c >= "0" && c <= "9") || (c >= "a" && c <= "z") || c === "-" || c === "+" || c === "." || c === "E";
 }
 
-/** Whether every surrogate has its other half (String.prototype.isWellFormed). */
+/** Whether every surrogate is part of a pair (String.prototype.isWellFormed). */
 function isWellFormed(text: string): boolean {
   return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
 }

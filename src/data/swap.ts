@@ -16,26 +16,30 @@ import { exchange } from "../platform/files.js";
 import { isPartial } from "./hidden_names.js";
 
 /**
- * Several members of a folder are replaced in one step, while the folder stays what it is. They are written to `new`
- * inside a hidden folder of it. Then each of their names becomes a link through `current`, a link to `old`, so nothing
- * has changed yet; `current` is renamed to lead to `new`, which is the one step; and the members take the places of the
- * links. At every moment all names lead to the old members, or all to the new ones, also after a kill: `settleMembers`
- * does the rest.
+ * Replaces several members of a folder in one atomic step, without replacing the folder itself:
+ *
+ * 1. The new members are written to `new` inside a hidden subfolder, whose `current` is a link to `old`.
+ * 2. Each member moves to `old`, and a link through `current` takes its place. All names still lead to the old members.
+ * 3. `current` is replaced by a link to `new` with one rename. Now all names lead to the new members.
+ * 4. The new members take the places of the links.
+ *
+ * So all names lead to the old members or all to the new ones, at every moment and also after a kill. `settleMembers`
+ * completes an interrupted swap.
  */
 const OLD = "old";
 const NEW = "new";
 const CURRENT = "current";
 const NEXT = "next";
 
-/** Where the new members are written. */
+/** The folder inside the hidden folder to which new members are written. */
 export function stagedMembers(hidden: string): string {
   return join(hidden, NEW);
 }
 
 /**
- * Puts what is in `stagedMembers(hidden)` into the folder around `hidden`; `removed` names members that go. `last` is
- * the member that readers check the others by. Everything is synchronous, so that nothing else that this process does,
- * such as ending on a signal, comes between. `hidden` is left for the caller to remove.
+ * Moves the members in `stagedMembers(hidden)` to the folder around `hidden`, and removes the members in `removed`.
+ * Readers check all members against the one called `last`, which is therefore replaced last. All of it is synchronous,
+ * so that nothing else in this process, such as ending on a signal, can interrupt it. The caller removes `hidden`.
  */
 export function swapMembers(folder: string, hidden: string, removed: readonly string[], last?: string): void {
   const names = readdirSync(stagedMembers(hidden)).sort((a, b) => Number(a === last) - Number(b === last));
@@ -59,19 +63,19 @@ export function swapMembers(folder: string, hidden: string, removed: readonly st
   }
 }
 
-/** Whether the text of a link is of one that stands for the member `name` during a swap. */
+/** Whether a link with this text stands for the member `name` during a swap. */
 export function isSwapLink(text: string, name: string): boolean {
   const [hidden, ...rest] = text.split(sep);
   return isPartial(hidden!) && rest.join(sep) === join(CURRENT, name);
 }
 
 /**
- * Puts the members that `current` leads to in the places of the links: after the swap, or after one that was stopped.
+ * Replaces the links by the members that `current` leads to, at the end of a swap or after one that was interrupted.
  */
 export function settleMembers(folder: string, hidden: string): void {
   const current = join(hidden, CURRENT);
   if (!isThere(current)) return;
-  // One of them may be gone already: killed while `hidden` was removed.
+  // One of the two may be gone, if the process was killed while it removed `hidden`.
   const versions = [OLD, NEW].map((version) => join(hidden, version)).filter(isThere);
   for (const name of new Set(versions.flatMap((version) => readdirSync(version)))) {
     const member = join(folder, name);
@@ -83,7 +87,7 @@ export function settleMembers(folder: string, hidden: string): void {
   }
 }
 
-/** Makes `current` and tries whether names can be exchanged here, on two folders that nobody reads yet. */
+/** Creates `current`, and tests on two folders that nobody reads yet whether this file system can exchange names. */
 function canSwap(hidden: string): boolean {
   const [old, fresh] = [join(hidden, OLD), join(hidden, NEW)];
   try {
@@ -94,7 +98,10 @@ function canSwap(hidden: string): boolean {
   return exchange(old, fresh) && exchange(old, fresh);
 }
 
-/** Without an exchange: file by file, folders stay where they are, the last name last. */
+/**
+ * Replaces members one file at a time, without moving folders, if the system cannot exchange names. The last name is
+ * replaced last.
+ */
 function replaceOneByOne(from: string, folder: string, names: readonly string[]): void {
   for (const name of names) {
     const [source, target] = [join(from, name), join(folder, name)];
@@ -112,7 +119,8 @@ function replaceOneByOne(from: string, folder: string, names: readonly string[])
 }
 
 /**
- * Renames a file over another one; where that one cannot be renamed, such as a mounted file, its contents are replaced.
+ * Renames a file over another one. If that one cannot be replaced, as it is a mount point for instance, its contents
+ * are overwritten.
  */
 export function moveFile(from: string, to: string): void {
   try {
@@ -125,13 +133,14 @@ export function moveFile(from: string, to: string): void {
 }
 
 /**
- * Whether the system says that a name cannot be renamed: it is a mount point, or its folder belongs to somebody else.
+ * Whether the error says that a name cannot be renamed, because it is a mount point or its folder belongs to somebody
+ * else.
  */
 export function cannotRename(error: unknown): boolean {
   return ["EBUSY", "EXDEV", "EPERM", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
-/** Whether there is something of this name, be it a link that leads nowhere. */
+/** Whether there is anything with this name, even a dangling link. */
 function isThere(path: string): boolean {
   try {
     lstatSync(path);

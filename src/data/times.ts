@@ -1,46 +1,52 @@
 import { ShortlistError } from "../errors.js";
 
-/** When clicks happened. */
+/** The times of all clicks. */
 export interface ClickTimes {
-  /** The time of each click as in the log, [clicks]; NaN where it is missing. */
+  /** [clicks] The time of each click as in the log; NaN if missing. */
   readonly values: Float64Array;
-  /** The earliest time that is not far off; NaN where no click has a time. */
+  /** The earliest time, outliers excluded; NaN if no click has a time. */
   readonly earliest: number;
-  /** The latest time that is not far off; NaN where no click has a time. */
+  /** The latest time, outliers excluded; NaN if no click has a time. */
   readonly latest: number;
-  /** The clicks whose time is so far from the others that it stands for something else, such as 0 for a missing one. */
+  /** Number of clicks with an outlier as their time, such as 0 written for a missing time. */
   readonly farOff: number;
 }
 
-/** So many times of clicks tell which are far off; fewer are all believed. */
+/** Fewest times with which outliers are looked for. With fewer, all times count. */
 const ENOUGH = 20;
-/** Times that are looked at to find where most of them lie. */
+/** Number of times that are sampled to find where most of them are. */
 const SAMPLE = 1 << 16;
-/** Far off is a time that is so many times the width of most times away from them. */
+/** A time is an outlier if its distance from most times is more than this many times their width. */
 const FAR = 10;
 
 /**
- * Times with their range. Two kinds of times are far off where there are enough others: one or two values of at most 0
- * (0 and −1 stand for missing times) that are further from the earliest of the others than that is from the latest; and
- * what is further from the middle 98 % of the times than ten times their width.
+ * Finds the range of the times without outliers. If there are enough times, two kinds are outliers:
+ *
+ * - one or two distinct values of at most 0 (such as 0 and −1 for a missing time), if they are further from the
+ *   earliest
+ * other time than that is from the latest;
+ * - times that are further from the middle 98 % of the times than ten times the width of these.
  */
 export function clickTimes(values: Float64Array): ClickTimes {
-  const signs = markersOf(values);
-  const most = middleOf(values, signs);
+  const markers = markersOf(values);
+  const most = middleOf(values, markers);
   let [earliest, latest] = [Number.NaN, Number.NaN];
   const widen = (time: number) => {
     if (!(earliest <= time)) earliest = time;
     if (!(latest >= time)) latest = time;
   };
-  for (const time of values) if (time >= most.low && time <= most.high && !signs.includes(time)) widen(time);
+  for (const time of values) if (time >= most.low && time <= most.high && !markers.includes(time)) widen(time);
   const span = latest - earliest;
-  for (const time of signs) if (!(earliest - time > span)) widen(time);
+  for (const time of markers) if (!(earliest - time > span)) widen(time);
   let farOff = 0;
   for (const time of values) if (time < earliest || time > latest) farOff++;
   return { values, earliest, latest, farOff };
 }
 
-/** The values of at most 0 that may stand for missing times: one or two, beside enough others. */
+/**
+ * Returns the values of at most 0 that may mean a missing time: at most two distinct values among enough positive
+ * times.
+ */
 function markersOf(values: Float64Array): number[] {
   const found = new Set<number>();
   let positive = 0;
@@ -52,7 +58,10 @@ function markersOf(values: Float64Array): number[] {
   return positive < ENOUGH ? [] : [...found];
 }
 
-/** What is within reach of the middle 98 % of the times; everything where they are few, or mostly the same. */
+/**
+ * Returns the range around the middle 98 % of the times outside of which times are outliers. It is unlimited if there
+ * are few times, or if most are the same.
+ */
 function middleOf(values: Float64Array, markers: readonly number[]): { readonly low: number; readonly high: number } {
   const stride = Math.ceil(values.length / SAMPLE);
   const sample = new Float64Array(Math.ceil(values.length / Math.max(1, stride)));
@@ -69,29 +78,29 @@ function middleOf(values: Float64Array, markers: readonly number[]): { readonly 
   return { low: first - reach, high: last + reach };
 }
 
-/** How the times of a log keep to the oldest click first. */
+/** Clicks of a log whose times are out of order (the oldest click should come first). */
 export interface OrderReport {
-  /** Lines with a click that is older than the one before it. */
+  /** Number of lines with a click that is older than the one before it. */
   readonly lines: number;
-  /** Such clicks. */
+  /** Number of such clicks. */
   readonly clicks: number;
-  /** File and line of the first. */
+  /** File and line of the first such line. */
   readonly first: string;
 }
 
-/** Clicks that go back in time make a share of at least this in a log that holds the newest click first … */
+/** If at least this fraction of the clicks is older than the one before, the log has the newest click first … */
 const REVERSED = 0.9;
-/** … and so many clicks tell: one user's clocks may disagree. */
+/** … provided that at least this many pairs were compared, since a few may just have clocks that disagree. */
 const TELLING = 10;
 
-/** Watches the order of clicks while a log is read. */
+/** Checks the order of clicks while a log is read. */
 export class ClickOrder {
   #compared = 0;
   #lines = 0;
   #clicks = 0;
   #first = "";
 
-  /** The times of a line, NaN where missing; `at` gives its file and line. */
+  /** Adds the times of one line; NaN where missing. `at` returns its file and line. */
   add(times: readonly number[], at: () => string): void {
     const before = this.#clicks;
     let previous = Number.NaN;
@@ -106,7 +115,8 @@ export class ClickOrder {
   }
 
   /**
-   * Throws ERR_LOG where (nearly) all clicks go back in time; undefined where none does. `lines` are those of the log.
+   * Returns what is out of order; undefined if nothing is. Throws ERR_LOG if (nearly) all clicks are. `lines` is the
+   * number of lines of the log.
    */
   report(files: readonly string[], lines: number): OrderReport | undefined {
     if (this.#lines === 0) return undefined;

@@ -2,42 +2,44 @@ import { ShortlistError } from "../errors.js";
 
 const FIRST_TOKENS = 512;
 const MAX_TOKENS = 2 ** 29;
-/** Chunks of bytes double, up to the largest. */
+/** The chunks that hold the bytes double in size, up to the largest size. */
 const [FIRST_CHUNK, LARGEST_CHUNK] = [2 ** 12, 2 ** 24];
 const [FNV_START, FNV_PRIME] = [0x811c9dc5, 0x01000193];
 
 /**
- * Numbers tokens 0, 1, 2, … in the order in which they are added. It holds their bytes outside of JavaScript's heap and
- * up to 2²⁹ of them; a Map ends at 2²⁴ entries.
+ * Numbers tokens 0, 1, 2, … in the order in which they are added. Their bytes are outside of JavaScript's heap. It
+ * holds up to 2²⁹ tokens, while a Map is limited to 2²⁴ entries.
  */
 export class TokenTable {
   #size = 0;
-  /** Open addressing: 1 + the index of a token, from the place that its hash says; at least two places a token. */
+  /**
+   * Hash table with open addressing and at least two places per token. An entry is 1 + the index of a token; 0 is free.
+   */
   #places = new Int32Array(2 * FIRST_TOKENS);
-  /** Of each token: its hash, and where its UTF-8 bytes are. */
+  /** For each token: its hash, and the chunk and range of its UTF-8 bytes. */
   #hashes = new Int32Array(FIRST_TOKENS);
   #chunkOf = new Int32Array(FIRST_TOKENS);
   #starts = new Int32Array(FIRST_TOKENS);
   #ends = new Int32Array(FIRST_TOKENS);
   readonly #chunks: Buffer[] = [];
-  /** Bytes used of the last chunk. */
+  /** Number of bytes used in the last chunk. */
   #used = 0;
-  /** The token that is looked up: its bytes, how many they are, and their hash. */
+  /** The token of the current lookup: its bytes, their number, and their hash. */
   #bytes = Buffer.allocUnsafe(1024);
   #length = 0;
   #hash = 0;
 
-  /** Tokens held. */
+  /** Number of tokens. */
   get size(): number {
     return this.#size;
   }
 
-  /** The index of a token; −1 where it is not held. */
+  /** Returns the index of a token; −1 if there is no such token. */
   find(token: string): number {
     return this.#places[this.#look(token)]! - 1;
   }
 
-  /** The index of a token, which is added where it is not held. */
+  /** Returns the index of a token, after adding it if it is new. */
   add(token: string): number {
     let place = this.#look(token);
     if (this.#places[place] !== 0) return this.#places[place]! - 1;
@@ -56,7 +58,7 @@ export class TokenTable {
     return this.#chunks[this.#chunkOf[index]!]!.toString("utf8", this.#starts[index], this.#ends[index]);
   }
 
-  /** Looks a token up: its bytes, their hash (FNV-1a, its bits mixed), and where it stands among the places. */
+  /** Sets the token of the current lookup (its bytes and their FNV-1a hash with mixed bits), and returns its place. */
   #look(token: string): number {
     const bytes = this.#roomFor(token.length);
     let length = token.length;
@@ -78,13 +80,13 @@ export class TokenTable {
     return this.#placeOf();
   }
 
-  /** `#bytes` with room for so many UTF-16 units. */
+  /** Returns `#bytes` after making room for a string of this many UTF-16 units. */
   #roomFor(units: number): Buffer {
     if (3 * units > this.#bytes.length) this.#bytes = Buffer.allocUnsafe(6 * units);
     return this.#bytes;
   }
 
-  /** Where the token that is looked up stands among the places, or would stand. */
+  /** The place in the hash table of the token of the current lookup, or the free place where it belongs. */
   #placeOf(): number {
     const [places, hashes, hash] = [this.#places, this.#hashes, this.#hash];
     const mask = places.length - 1;
@@ -96,7 +98,7 @@ export class TokenTable {
     return place;
   }
 
-  /** Whether token `index` has the bytes of the one that is looked up. */
+  /** Whether token `index` equals the token of the current lookup. */
   #isAt(index: number): boolean {
     const [bytes, length, start] = [this.#bytes, this.#length, this.#starts[index]!];
     if (this.#ends[index]! - start !== length) return false;
@@ -139,7 +141,7 @@ export class TokenTable {
   }
 }
 
-/** A table of these tokens. */
+/** Returns a table with the given tokens. */
 export function tableOf(tokens: Iterable<string>): TokenTable {
   const table = new TokenTable();
   for (const token of tokens) table.add(token);
@@ -152,11 +154,11 @@ function doubled(values: Int32Array): Int32Array<ArrayBuffer> {
   return larger;
 }
 
-/** How often each token was seen. */
+/** Counts how often each token occurs. */
 export class TokenCounts {
   readonly #tokens = new TokenTable();
   #counts = new Float64Array(FIRST_TOKENS);
-  /** Values that were missing. */
+  /** Number of missing values. */
   unknown = 0;
 
   add(token: string | null, times: number): void {
@@ -173,29 +175,29 @@ export class TokenCounts {
     this.#counts[index]! += times;
   }
 
-  /** Different tokens. */
+  /** Number of distinct tokens. */
   get size(): number {
     return this.#tokens.size;
   }
 
-  /** Of the most frequent token; 0 where there is none. */
+  /** Count of the most frequent token; 0 without tokens. */
   get highest(): number {
     return this.#counts.reduce((a, b) => Math.max(a, b), 0);
   }
 
-  /** The tokens that were seen more than `limit` times. */
+  /** Yields the tokens that occur more than `limit` times. */
   *above(limit: number): Generator<readonly [token: string, count: number]> {
     for (let index = 0; index < this.size; index++) {
       if (this.#counts[index]! > limit) yield [this.#tokens.token(index), this.#counts[index]!];
     }
   }
 
-  /** Tokens that were seen more than `limit` times. */
+  /** Number of distinct tokens that occur more than `limit` times. */
   sizeAbove(limit: number): number {
     return this.#counts.reduce((size, count) => size + (count > limit ? 1 : 0), 0);
   }
 
-  /** Values that are missing, or of tokens that were seen at most `limit` times. */
+  /** Number of values that are missing or whose token occurs at most `limit` times. */
   below(limit: number): number {
     return this.#counts.reduce((sum, count) => sum + (count > limit ? 0 : count), this.unknown);
   }

@@ -1,17 +1,14 @@
 import { setImmediate } from "node:timers/promises";
 
-/** Milliseconds for which work may hold the event loop. */
+/** Milliseconds for which work may block the event loop. */
 const LONGEST = 5;
 
-/**
- * Lets the event loop turn now and then during work that has nothing to wait for: `if (turns.isDue) await
- * turns.take();`.
- */
+/** Lets the event loop run now and then during long synchronous work: `if (turns.isDue) await turns.take();`. */
 export class Turns {
   readonly #signal: AbortSignal | undefined;
   #started = performance.now();
 
-  /** The signal ends the work at the next turn, with its reason. */
+  /** If the signal is aborted, `take` throws its reason. */
   constructor(signal?: AbortSignal) {
     this.#signal = signal;
   }

@@ -1,7 +1,8 @@
 const pending = new Set<() => void>();
 
 /**
- * Keeps a synchronous clean-up in mind, for a process that is stopped meanwhile. What comes back ends that and runs it.
+ * Registers a synchronous clean-up for the case that the process is stopped. The returned function unregisters it and
+ * runs it.
  */
 export function whileUnfinished(cleanUp: () => void): () => void {
   pending.add(cleanUp);
@@ -11,11 +12,11 @@ export function whileUnfinished(cleanUp: () => void): () => void {
 }
 
 /**
- * Removes what calls that still run have written in part, and their locks, so that a process that was asked to stop
- * leaves only whole results. The calls cannot go on: end the process after it.
+ * Removes what unfinished calls have partly written, and their locks, so that a process that was asked to stop leaves
+ * only whole results. These calls cannot continue: end the process afterwards.
  */
 export function removeUnfinished(): void {
-  // The newest first: a lock goes after what was written under it.
+  // Newest first, so that a lock is removed after what was written under it.
   for (const cleanUp of [...pending].reverse()) attempt(cleanUp);
   pending.clear();
 }
@@ -24,6 +25,6 @@ function attempt(cleanUp: () => void): void {
   try {
     cleanUp();
   } catch {
-    // Gone already, or not ours to remove any more.
+    // It is already gone, or no longer ours to remove.
   }
 }

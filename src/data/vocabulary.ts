@@ -5,13 +5,13 @@ import { fileError, replaceFile } from "./files.js";
 import { type TokenCounts, TokenTable, tableOf } from "./token_table.js";
 import type { Turns } from "./turns.js";
 
-/** The token of id 0: every value that a vocabulary does not hold. */
+/** The token of id 0, which stands for all values that a vocabulary does not hold. */
 export const UNKNOWN = "<unk>";
 
-/** What no line of a vocabulary file can hold. */
+/** Characters that no line of a vocabulary file can contain. */
 const NO_TOKEN = /[\t\n\0]/;
 
-/** Click logs hold no such values, but other sources may. */
+/** Throws ERR_VOCABULARY unless a token can be stored. Click logs contain no such values, but other sources may. */
 function checkToken(token: string): void {
   if (token !== "" && token !== UNKNOWN && !NO_TOKEN.test(token)) return;
   throw new ShortlistError(
@@ -20,14 +20,17 @@ function checkToken(token: string): void {
   );
 }
 
-/** The values of one feature that are told apart, in id order; id 0 is `<unk>`. */
+/** The known values (tokens) of one feature. A token's id is its index; id 0 is `<unk>`. */
 export class Vocabulary {
   #size: number;
-  /** The file that it was read from, `token ⇥ count` lines: as long as nobody asks, it is kept as no more than that. */
+  /**
+   * The `token ⇥ count` lines of the file that it was read from. They are parsed only when tokens, ids or counts are
+   * needed.
+   */
   #lines: Buffer | undefined;
   #tokens: readonly string[] | undefined;
   #counts: Float64Array | undefined;
-  /** Each token at its id. */
+  /** Maps tokens to ids. */
   #ids: TokenTable | undefined;
 
   constructor(tokens: readonly string[], counts: Float64Array) {
@@ -43,8 +46,8 @@ export class Vocabulary {
   }
 
   /**
-   * Keeps the values that appear more than `appearLimit` times, by falling count, then by the bytes of the token. The
-   * others, and those that were missing from the start, are counted with `<unk>`.
+   * Keeps the values that appear more than `appearLimit` times, most frequent first, and ties by the bytes of the
+   * token. All others, and missing values, are counted for `<unk>`.
    *
    * @internal
    */
@@ -63,8 +66,8 @@ export class Vocabulary {
   }
 
   /**
-   * Gets ready what `tokens` and `idOf` otherwise make when they are asked for the first time, without holding the
-   * event loop for long.
+   * Prepares what `tokens` and `idOf` would otherwise prepare at their first use, without blocking the event loop for
+   * long.
    *
    * @internal
    */
@@ -86,32 +89,32 @@ export class Vocabulary {
     this.#ids ??= table;
   }
 
-  /** Tokens, `<unk>` included. */
+  /** Number of tokens, including `<unk>`. */
   get size(): number {
     return this.#size;
   }
 
-  /** [size] */
+  /** [size] The tokens by id. */
   get tokens(): readonly string[] {
     this.#tokens ??= readTokens(this.#lines!);
     return this.#tokens;
   }
 
   /**
-   * [size] how often each appears in the training log; that of `<unk>` sums everything that was filtered. Read anew
-   * from a file's lines each time.
+   * [size] How often each token appears in the training log; for `<unk>`, the sum over all values that were left out.
+   * If the vocabulary was read from a file, each access parses the counts again.
    */
   get counts(): Float64Array {
     return this.#counts ?? readCounts(this.#lines!, this.size);
   }
 
-  /** The id of a token; 0 for null and for a token that is not held. */
+  /** Returns the id of a token; 0 for null and for unknown tokens. */
   idOf(token: string | null): number {
     this.#ids ??= tableOf(this.tokens);
     return token === null ? 0 : Math.max(0, this.#ids.find(token));
   }
 
-  /** The token of an id; ERR_VOCABULARY where there is no such id. */
+  /** Returns the token of an id. Throws ERR_VOCABULARY if there is no such id. */
   token(id: number): string {
     const token = this.tokens[id];
     if (token === undefined) {
@@ -120,7 +123,7 @@ export class Vocabulary {
     return token;
   }
 
-  /** This vocabulary with more tokens behind the others, of count 0. */
+  /** Returns a copy with more tokens at the end, each with count 0. */
   append(tokens: readonly string[]): Vocabulary {
     for (const token of tokens) checkToken(token);
     const counts = new Float64Array(this.size + tokens.length);
@@ -128,12 +131,15 @@ export class Vocabulary {
     return new Vocabulary([...this.tokens, ...tokens], counts);
   }
 
-  /** The same tokens with other counts [size]. */
+  /** Returns a copy with other counts [size]. */
   withCounts(counts: Float64Array): Vocabulary {
     return new Vocabulary(this.tokens, counts);
   }
 
-  /** Whether this is the other vocabulary, perhaps with tokens of count 0 appended: ids mean the same. */
+  /**
+   * Whether this is the other vocabulary, or that vocabulary with tokens of count 0 appended, so that all its ids mean
+   * the same here.
+   */
   extends(other: Vocabulary): boolean {
     return (
       other.tokens.every((token, id) => token === this.tokens[id]) &&
@@ -142,7 +148,8 @@ export class Vocabulary {
   }
 
   /**
-   * Reads `token ⇥ count` lines in id order; ERR_VOCABULARY where they are malformed (docs/formats.md#vocabularies).
+   * Reads a vocabulary file with `token ⇥ count` lines in the order of ids (docs/formats.md#vocabularies). Throws
+   * ERR_VOCABULARY if it is malformed.
    */
   static async read(path: string): Promise<Vocabulary> {
     try {
@@ -155,7 +162,7 @@ export class Vocabulary {
     }
   }
 
-  /** `read` for the bytes of a vocabulary file; `path` opens the messages. */
+  /** Parses the bytes of a vocabulary file. Error messages start with `path`. */
   static parse(bytes: Buffer, path: string): Vocabulary {
     const fail = (line: number, expected: string, received: string): never => {
       throw new ShortlistError("ERR_VOCABULARY", `${path}:${line}: Expected ${expected} but received ${received}`);
@@ -170,7 +177,10 @@ export class Vocabulary {
     return vocabulary;
   }
 
-  /** Writes `token ⇥ count` lines in id order. ERR_VOCABULARY where a token is empty or holds a tab, newline or NUL. */
+  /**
+   * Writes a vocabulary file with `token ⇥ count` lines in the order of ids. Throws ERR_VOCABULARY if a token is empty
+   * or contains a tab, newline or NUL.
+   */
   async write(path: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkOptions("Vocabulary.write", options, { signal: true });
     const { signal } = options;
@@ -201,11 +211,14 @@ export class Vocabulary {
 
 const [TAB, NEWLINE, ZERO] = [9, 10, 48];
 
-/** Small, so that decoding one takes a moment; far below 2²⁹ characters, where a string ends. */
+/**
+ * Target size of a piece of lines. Decoding one takes only a moment, and it is far below the maximum length of a string
+ * (2²⁹ characters).
+ */
 const PIECE_BYTES = 2 ** 16;
 const TOKENS_AT_ONCE = 1024;
 
-/** Whole lines at a time. */
+/** Cuts the lines into pieces of whole lines. */
 function* piecesOf(lines: Buffer): Generator<Buffer> {
   for (let start = 0; start < lines.length; ) {
     const end = lines.indexOf(NEWLINE, Math.min(lines.length - 1, start + PIECE_BYTES)) + 1;
@@ -214,7 +227,7 @@ function* piecesOf(lines: Buffer): Generator<Buffer> {
   }
 }
 
-/** Adds the tokens of some lines. */
+/** Appends the tokens of a piece of lines. */
 function readPiece(piece: Buffer, tokens: string[]): void {
   for (const line of piece.toString("utf8", 0, piece.length - 1).split("\n"))
     tokens.push(line.slice(0, line.indexOf("\t")));
@@ -238,7 +251,7 @@ function readCounts(lines: Buffer, size: number): Float64Array {
   return counts;
 }
 
-/** Checks a vocabulary's lines without making strings of them; returns how many there are. */
+/** Checks the lines of a vocabulary without making strings of them, and returns their number. */
 function checkLines(bytes: Buffer, fail: (line: number, expected: string, received: string) => never): number {
   let lines = 0;
   for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines++;
@@ -254,7 +267,7 @@ function checkLines(bytes: Buffer, fail: (line: number, expected: string, receiv
   }
   const starts = new Uint32Array(lines);
   const hashes = new Int32Array(lines);
-  /** Open addressing: 1 + the line of a token, from the place that its hash says. */
+  /** Hash table with open addressing. An entry is 1 + the line of the token; 0 is free. */
   const table = new Int32Array(2 ** Math.ceil(Math.log2(2 * lines + 1)));
   for (let line = 0, at = 0; line < lines; line++) {
     starts[line] = at;
@@ -277,7 +290,7 @@ function checkLines(bytes: Buffer, fail: (line: number, expected: string, receiv
     for (; table[place] !== 0; place = (place + 1) & (table.length - 1)) {
       const other = table[place]! - 1;
       if (hashes[other] !== hash) continue;
-      // With its tab, so that no token is the beginning of another.
+      // Compares with the tab, so that a prefix of a token is not equal to it.
       const [length, from] = [tokenEnd + 1 - start, starts[other]!];
       if (bytes.subarray(from, from + length).equals(bytes.subarray(start, start + length))) {
         fail(line + 1, "each token once", `${token()} again`);
@@ -289,8 +302,8 @@ function checkLines(bytes: Buffer, fail: (line: number, expected: string, receiv
 }
 
 /**
- * q [counts]: q(i) = count(i)^power / Σ count^power with q(`<unk>`) = 0. Power 1 is the original's, 0.75
- * word2vec's (docs/math.md#vocabulary-and-noise).
+ * The noise distribution q [counts]: q(i) = count(i)^power / Σ count^power, q(`<unk>`) = 0. The original example has
+ * power 1, word2vec 0.75 (docs/math.md#vocabulary-and-noise).
  */
 export function noiseDistribution(counts: ArrayLike<number>, power: number): Float64Array {
   if (!Number.isFinite(power)) {
@@ -312,7 +325,7 @@ export function noiseDistribution(counts: ArrayLike<number>, power: number): Flo
   return noise;
 }
 
-/** The order of two strings' UTF-8 bytes. It differs from that of UTF-16 units above U+D7FF only. */
+/** Compares two strings by their UTF-8 bytes. This differs from the order of UTF-16 units only above U+D7FF. */
 export function compareBytes(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
@@ -322,7 +335,7 @@ export function compareBytes(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** Surrogates stand for code points above every other unit. */
+/** Surrogates encode code points above those of all other UTF-16 units. */
 function rank(unit: number): number {
   return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }

@@ -4,122 +4,130 @@ import type { Dtype, Program } from "../graph/program.js";
 import type { TensorData } from "../ops/op.js";
 import type { RandomValues } from "../random/initial_values.js";
 
-/** What a tensor store needs to know to make room for a tensor. */
+/** Name, dtype and shape of a tensor in a store. */
 export interface StoredTensor {
-  /** Its name. */
+  /** Name of the tensor. */
   readonly name: string;
-  /** What its elements are. */
+  /** Type of its elements. */
   readonly dtype: Dtype;
-  /** Its axes, at most two, rows first. */
+  /** Sizes of its axes, at most two, rows first. */
   readonly shape: readonly number[];
 }
 
 /**
- * The tensors that live between runs: parameters, constants and optimizer state. Several executors may share a store,
- * so that evaluation reads the very weights that training writes.
+ * Tensors that persist between runs: parameters, constants and optimizer state. Several executors may use one store, so
+ * that evaluation reads the same weights that training writes.
  */
 export interface TensorStore extends Disposable {
-  /** The tensors that it has room for. */
+  /** The tensors in the store. */
   readonly tensors: readonly StoredTensor[];
-  /** Makes room for a tensor, filled with zeros. Throws where the name is taken. */
+  /** Creates a tensor, filled with zeros. Throws ERR_EXECUTOR if the name is taken. */
   define(tensor: StoredTensor): void;
-  /** Copies `values` in, from element `offset` on. */
+  /** Copies `values` into a tensor, from element `offset` on. */
   write(name: string, values: TensorData, offset?: number): void;
-  /** Copies `count` elements out (all from `offset` on by default). */
+  /** Returns a copy of `count` elements from element `offset` on (default: all of them). */
   read(name: string, offset?: number, count?: number): TensorData;
-  /** Fills a float32 tensor with random values: the same bits in every engine's store. */
+  /** Fills a float32 tensor with random values, which are the same bits in the store of every engine. */
   fill(name: string, random: RandomValues): void;
   /**
-   * Frees the tensors: after the runs that are in flight, and once the executors over the store are closed as well.
-   * What is asked of it or of them afterwards is ERR_EXECUTOR.
+   * Frees the tensors, after the runs in flight, and once all executors over the store are closed too. Every later call
+   * of the store or its executors throws ERR_EXECUTOR.
    */
   close(): void;
-  /** The first element that is NaN or infinite; −1 where there is none. */
+  /** Returns the index of the first NaN or infinity; −1 if there is none. */
   firstNotFinite(name: string): number;
 }
 
-/** The inputs of a run by name, each row-major. */
+/** Inputs of a run by name, each row-major. */
 export type RunInputs = Readonly<Record<string, TensorData>>;
-/** The outputs of a run by name, each row-major. */
+/** Outputs of a run by name, each row-major. */
 export type RunOutputs = Record<string, TensorData>;
 
-/** Which batches `runSteps` runs. */
+/** The batches that `runSteps` runs. */
 export interface StepsOptions {
-  /** The pass of the batches, from 0. */
+  /** The epoch, from 0. */
   readonly pass: number;
-  /** The first batch. */
+  /** The first batch, from 0 within the epoch. */
   readonly index: number;
-  /** Batches to run: all of one pass. */
+  /** Number of batches, all within one epoch. */
   readonly steps: number;
-  /** The Program's inputs that no batch has, which are scalars: one element for all steps, or one for each. */
+  /**
+   * The inputs of the Program that are not in the batches. They are scalars: one element for all steps, or one per
+   * step.
+   */
   readonly scalars: Readonly<Record<string, TensorData>>;
 }
 
-/** Arrays of one element a step. */
+/** Result of `runSteps`. Each array has one element per step. */
 export interface StepsResult {
-  /** The outputs that are scalars. */
+  /** The scalar outputs of the Program. */
   readonly outputs: Readonly<Record<string, TensorData>>;
-  /** The batches' dims. */
+  /** The dims of the batches. */
   readonly dims: Readonly<Record<string, ArrayLike<number>>>;
-  /** Seconds, over all steps, for which there was no batch to go on with. */
+  /** Seconds spent waiting for batches, over all steps. */
   readonly secondsWaited: number;
 }
 
 /**
- * Runs one Program over a store. Runs may be asked for while others are in flight: those of Programs that change no
- * stored tensor go on side by side; one that does has its store to itself and is executed in the order of the calls. A
- * refused run has changed nothing. The native engine computes at most one run per processor and store at once, on the
- * threads of libuv's pool: four, unless the environment variable UV_THREADPOOL_SIZE says otherwise.
+ * Runs one Program over a store. Several runs may be started at once. Runs of Programs that change no stored tensor
+ * execute concurrently; a run that changes one has the store to itself, in the order of the calls. A refused run
+ * changes nothing. The native engine executes at most one run per processor and store at once, on the threads of
+ * libuv's pool: four, unless the environment variable UV_THREADPOOL_SIZE says otherwise.
  */
 export interface Executor extends Disposable {
-  /** What it runs. */
+  /** The Program that it runs. */
   readonly program: Program;
   /**
-   * Runs every instruction once. `inputs` holds an array for each input of the Program (row-major, of the length that its
-   * shape has for `dims`; others are ignored), `dims` a size for each of its dims. Resolves to the outputs by name.
-   * Rejects with ERR_INPUT where an input is missing, has the wrong length or holds an id or range out of bounds.
+   * Runs every instruction once. `inputs` has a row-major array for each input of the Program, whose length follows
+   * from its shape and `dims`; other arrays are ignored. `dims` has the size of each dim. Resolves to the outputs by
+   * name. Throws ERR_INPUT if an input is missing, has the wrong length, or has an id or range that is out of bounds.
    */
   run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs>;
   /**
-   * `run` for consecutive training batches, in one call. Where it rejects, the steps before the refused one were run.
-   * Batches of the native engine's own are built ahead, while it computes.
+   * Runs the Program once for each of several consecutive training batches, in one call. If a step is refused, the
+   * steps before it were still run. Batches of the same native engine are built ahead while it computes.
    */
   runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult>;
-  /** Seconds spent in each instruction, in order, over all runs since profiling was switched on. */
+  /** Seconds spent in each instruction, over all runs. Undefined without the option `profile`. */
   readonly profile: readonly number[] | undefined;
-  /** What runs is finished; whatever is asked for afterwards is ERR_EXECUTOR. `using` calls it at its block's end. */
+  /**
+   * Lets runs in flight finish, and makes every later call throw ERR_EXECUTOR. Called at the end of a `using` block.
+   */
   close(): void;
 }
 
-/** What `createExecutor` takes. */
+/** Options of `createExecutor`. */
 export interface ExecutorOptions {
-  /** Time each instruction (default false). */
+  /** Measures the time of each instruction (default false). */
   readonly profile?: boolean;
 }
 
 export const EXECUTOR_OPTIONS: Readonly<Record<keyof ExecutorOptions, true>> = { profile: true };
 
-/** Where Programs run: the native engine or the TypeScript reference. */
+/** Runs Programs: the native engine, or the reference engine in TypeScript. */
 export interface Engine extends Disposable {
-  /** Which of the two it is. */
+  /** Which of the two engines it is. */
   readonly kind: "native" | "reference";
-  /** The threads of its kernels. */
+  /** Number of threads of its kernels. */
   readonly threads: number;
-  /** The instruction set of the kernels, e.g. "avx2"; "typescript" for the reference. */
+  /** Instruction set of its kernels, such as "avx2"; "typescript" for the reference engine. */
   readonly isa: string;
-  /** A store without tensors, for the executors of this engine. */
+  /** Creates an empty store for executors of this engine. */
   createStore(): TensorStore;
-  /** Training batches that `runSteps` of this engine's executors takes best. The clicks must not change as long as they are used. */
+  /**
+   * Creates training batches that this engine's `runSteps` handles fastest. The clicks must not change while the
+   * batches are in use.
+   */
   createTrainingBatches(options: TrainingBatchOptions): TrainingBatches;
   /**
-   * Gets a Program ready to run over a store, which has every tensor that the Program keeps. The Program may come from
-   * anywhere: ERR_PROGRAM where an operand does not fit its op, ERR_EXECUTOR where the store is another engine's or lacks a
-   * tensor.
+   * Prepares a Program to run over a store, which must have all stored tensors of the Program. The Program may come
+   * from anywhere: throws ERR_PROGRAM if an operand does not fit its op, and ERR_EXECUTOR if the store belongs to
+   * another engine or lacks a tensor.
    */
   createExecutor(program: Program, store: TensorStore, options?: ExecutorOptions): Executor;
   /**
-   * Ends the threads: after the runs that are in flight, and once its executors are closed as well. What is asked of it
-   * or of them afterwards is ERR_EXECUTOR.
+   * Ends the threads, after the runs in flight, and once all executors are closed too. Every later call of the engine
+   * or its executors throws ERR_EXECUTOR.
    */
   close(): void;
 }

@@ -8,15 +8,15 @@ export type { Engine, Executor, RunInputs, RunOutputs, StoredTensor, TensorStore
 export { availableIsas, createNativeEngine } from "./native.js";
 export { createReferenceEngine } from "./reference.js";
 
-/** Which engine runs Programs, and with what. */
+/** Options of `createEngine`. */
 export interface EngineOptions extends NativeEngineOptions {
-  /** "native" (default) or "reference" */
+  /** Which engine to create: "native" (default) or "reference". */
   readonly executor?: "native" | "reference" | undefined;
 }
 
 /**
- * The engine that Programs run on. Nothing falls back silently: where the addon cannot be loaded, ERR_EXECUTOR says
- * why.
+ * Creates an engine. Throws ERR_EXECUTOR with the reason if the addon cannot be loaded; it never falls back to the
+ * reference engine silently.
  */
 export function createEngine(options: EngineOptions = {}): Engine {
   checkOptions("createEngine", options, ENGINE_OPTIONS);
@@ -25,12 +25,12 @@ export function createEngine(options: EngineOptions = {}): Engine {
   return executor === "native" ? createNativeEngine(native) : createReferenceEngine({ ops: OPS });
 }
 
-/** The options of `EngineOptions` among others. */
+/** Picks the options of `EngineOptions` out of a larger object. */
 export function engineOptionsOf({ executor, threads, isa }: EngineOptions): EngineOptions {
   return { executor, threads, isa };
 }
 
-/** What makes another engine like this one. */
+/** Returns options that create another engine like this one. */
 export function engineLike({ kind, threads, isa }: Engine): EngineOptions {
   return kind === "native" ? { executor: kind, threads, isa } : { executor: kind };
 }

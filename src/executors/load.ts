@@ -41,7 +41,7 @@ export interface NativeExecutorHandle {
 
 export type NativeBatchesHandle = TrainingBatches;
 
-/** What an operand slot of a native op takes. */
+/** The operands that a slot of a native op takes. */
 export interface NativeSlot {
   readonly name: string;
   readonly dtype: Dtype;
@@ -56,7 +56,7 @@ export interface NativeOp {
   readonly outputs: readonly NativeSlot[];
 }
 
-/** What native/node exports. */
+/** The exports of native/node. */
 export interface Addon {
   version(): string;
   availableIsas(): string[];
@@ -72,7 +72,7 @@ export interface Addon {
   ) => NativeExecutorHandle;
 }
 
-/** The native engine's addon; ERR_EXECUTOR that names the ways out where it cannot be loaded. */
+/** Loads the addon of the native engine. Throws ERR_EXECUTOR with possible solutions if it cannot be loaded. */
 export function loadAddon(path?: string): Addon {
   try {
     return requireAddon(path) as Addon;

@@ -21,22 +21,22 @@ import {
 import { loadAddon, type NativeBatchesHandle, type NativeExecutorHandle, type NativeStoreHandle } from "./load.js";
 import { checkSteps, runStepByStep } from "./steps.js";
 
-/** What the native engine runs with. */
+/** Options of the native engine. */
 export interface NativeEngineOptions {
-  /** Threads of the kernels; SHORTLIST_THREADS, else all processors, unless given. */
+  /** Number of threads of the kernels (default: SHORTLIST_THREADS, or else the number of processors). */
   readonly threads?: number | undefined;
-  /** Instruction set of the kernels; SHORTLIST_ISA, else the best that the processor has, unless given. */
+  /** Instruction set of the kernels (default: SHORTLIST_ISA, or else the best one of this processor). */
   readonly isa?: string | undefined;
 }
 
 const MAX_THREADS = 1024;
 
-/** The instruction sets that this processor has kernels for, the best first. */
+/** The instruction sets that this processor has and that there are kernels for, best first. */
 export function availableIsas(): string[] {
   return loadAddon().availableIsas();
 }
 
-/** The engine of C++ kernels: one Node-API call a run, off the JavaScript thread. */
+/** Creates the engine with C++ kernels. Each run is one Node-API call and computes outside of the JavaScript thread. */
 export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
   checkOptions("createNativeEngine", options, { threads: true, isa: true });
   const threads = threadCount(options.threads);
@@ -131,7 +131,7 @@ class NativeStore implements TensorStore {
   }
 }
 
-/** Batches that a thread of their own builds ahead for `runSteps`. */
+/** Batches for `runSteps`, which a background thread builds ahead. */
 class NativeBatches implements TrainingBatches {
   readonly handle: NativeBatchesHandle;
   readonly samplesPerPass: number;

@@ -27,20 +27,20 @@ import {
 } from "./executor.js";
 import { runStepByStep } from "./steps.js";
 
-/** What the reference engine knows and computes with. */
+/** Options of the reference engine. */
 export interface ReferenceOptions {
   /** The ops that Programs may use, by name. */
   readonly ops: ReadonlyMap<string, Op>;
   /**
-   * What float32 tensors are held in: "float32" (default) rounds as the native engine does, "float64" is for gradient
-   * checks.
+   * Type in which float32 tensors are held. "float32" (default) rounds like the native engine; "float64" is for
+   * gradient checks.
    */
   readonly precision?: "float32" | "float64";
 }
 
 /**
- * The engine that says what a Program means: it interprets the ops' reference kernels, in TypeScript, one after
- * another.
+ * Creates the engine that defines what Programs mean. It runs the reference kernels of the ops in TypeScript, one
+ * instruction after the other.
  */
 export function createReferenceEngine(options: ReferenceOptions): Engine {
   checkOptions("createReferenceEngine", options, { ops: true, precision: true });
@@ -91,7 +91,7 @@ function allocate(dtype: TensorSpec["dtype"], elements: number, precision: Preci
   }
 }
 
-/** Whether an array given from outside may stand for a tensor of this dtype. */
+/** Whether an array from the caller can be a tensor of this dtype. */
 function holds(values: TensorData, dtype: TensorSpec["dtype"]): boolean {
   switch (dtype) {
     case "float32":
@@ -105,7 +105,7 @@ function holds(values: TensorData, dtype: TensorSpec["dtype"]): boolean {
 
 class ReferenceStore implements TensorStore {
   readonly precision: Precision;
-  /** Undefined once it is closed. */
+  /** Undefined once the store is closed. */
   #tensors: Map<string, { tensor: StoredTensor; data: TensorData }> | undefined = new Map();
 
   constructor(precision: Precision) {
@@ -186,7 +186,7 @@ class ReferenceExecutor implements Executor {
   readonly #seconds: number[] | undefined;
   #closed = false;
 
-  /** `checkEngine` throws once the engine is closed. */
+  /** `checkEngine` throws if the engine is closed. */
   constructor(
     program: Program,
     store: ReferenceStore,
@@ -278,7 +278,7 @@ class ReferenceExecutor implements Executor {
   }
 }
 
-/** Adds the instruction's number to what its check refuses. */
+/** Adds the number of the instruction to the error of its check. */
 function inInstruction(index: number, check: () => void): void {
   try {
     check();

@@ -21,7 +21,7 @@ export function checkSteps(batches: TrainingBatches, options: StepsOptions): voi
   );
 }
 
-/** `Executor.runSteps` by one run after another. */
+/** `Executor.runSteps` as one `run` per step. */
 export async function runStepByStep(
   executor: Executor,
   batches: TrainingBatches,

@@ -9,21 +9,21 @@ import type { ModelConfig } from "../model/config.js";
 import type { RankingMetrics } from "../model/training_record.js";
 import type { Settings } from "./space.js";
 
-/** A trial, trained with the passes of a rung: a line of trials.jsonl. */
+/** The result of training one trial in one rung: a line of trials.jsonl. */
 export interface Trial {
-  /** The number of the trial, from 1. */
+  /** Number of the trial, from 1. */
   readonly trial: number;
-  /** The number of the rung, from 1. */
+  /** Number of the rung, from 1. */
   readonly rung: number;
-  /** The passes that it was to be trained with. */
+  /** Number of epochs of this rung. */
   readonly passes: number;
-  /** What was drawn for it. */
+  /** The settings that were drawn for the trial. */
   readonly settings: Settings;
-  /** The seconds that it took, evaluation included. */
+  /** Seconds that it took, including evaluation. */
   readonly seconds: number;
-  /** The metrics of its best pass on the held-out clicks; undefined where it failed. */
+  /** Metrics of its best epoch on the held-out clicks. Undefined if the trial failed. */
   readonly validation?: RankingMetrics & { readonly pass: number };
-  /** Why it failed. */
+  /** Error message if the trial failed. */
   readonly failed?: string;
 }
 
@@ -31,18 +31,18 @@ const SEARCH = "search.json";
 const TRIALS = "trials.jsonl";
 const TABLE = "table.md";
 const BEST = "best.json";
-/** Holds the model of the trial that runs. */
+/** Subfolder for the model of the running trial. */
 const WORK = "work";
 
 const KIND: FolderKind = {
   name: "search",
   code: "ERR_OPTION",
   owns: (name) => [SEARCH, TRIALS, TABLE, BEST, WORK].includes(name),
-  // Whether it holds a search, and which, is looked at when it is opened.
+  // Whether the folder holds a search, and which one, is checked when it is opened.
   isShared: true,
 };
 
-/** The folder of a search: what is searched (search.json), its trials as they end, and what they say so far. */
+/** The folder of a search. It has the search (search.json), the finished trials, and their summary. */
 export class SearchFolder {
   readonly trials: Trial[];
   readonly #folder: string;
@@ -54,12 +54,15 @@ export class SearchFolder {
     this.#lines = new JsonLines(join(folder, TRIALS), trials);
   }
 
-  /** `work` in the folder of the search at `path`, which nobody else can write meanwhile. */
+  /** Calls `work` with the folder of the search at `path`, locked against other processes. */
   static locked<T>(path: string, work: (folder: string) => Promise<T>): Promise<T> {
     return withOutputFolder(path, KIND, work);
   }
 
-  /** Opens a new folder, or that of the same search; ERR_OPTION where it holds another search or something else. */
+  /**
+   * Opens a new folder or continues the same search. Throws ERR_OPTION if the folder holds another search or anything
+   * else.
+   */
   static async open(folder: string, search: Readonly<Record<string, unknown>>): Promise<SearchFolder> {
     const path = join(folder, SEARCH);
     if (await exists(path)) checkSame(folder, parseJson(await readText(path), path, "ERR_OPTION"), search);
@@ -69,7 +72,7 @@ export class SearchFolder {
     return new SearchFolder(folder, (await readJsonLines(join(folder, TRIALS), "ERR_OPTION")) as Trial[]);
   }
 
-  /** Where the model of a trial is written while it runs. */
+  /** Folder for the model of the running trial. */
   get work(): string {
     return join(this.#folder, WORK);
   }
@@ -83,7 +86,7 @@ export class SearchFolder {
     await this.#lines.add(trial);
   }
 
-  /** Writes table.md, and best.json where there is a best trial. */
+  /** Writes table.md, and best.json if a trial has succeeded. */
   async summarize(best: ModelConfig | undefined): Promise<void> {
     await replaceFile(join(this.#folder, TABLE), (file) => file.writeFile(formatTrials(this.trials)));
     if (!best) return;
@@ -115,7 +118,7 @@ async function checkEmpty(folder: string): Promise<void> {
   );
 }
 
-/** The best first, by NDCG@10 on validation, then fewer passes, then the earlier one; failed trials last. */
+/** Sorts trials, best first: by NDCG@10 on validation, then by fewer epochs, then by number. Failed trials are last. */
 export function rankTrials(trials: readonly Trial[]): Trial[] {
   const gain = ({ validation }: Trial) => validation?.ndcg["10"] ?? Number.NEGATIVE_INFINITY;
   return [...trials].sort((a, b) => {
@@ -124,7 +127,7 @@ export function rankTrials(trials: readonly Trial[]): Trial[] {
   });
 }
 
-/** table.md */
+/** Returns the text of table.md. */
 function formatTrials(trials: readonly Trial[]): string {
   const cell = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value)).replaceAll("|", "\\|");
   const rows = rankTrials(trials).map(({ trial, rung, passes, settings, seconds, validation, failed }) => [

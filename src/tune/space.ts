@@ -3,23 +3,26 @@ import { ShortlistError } from "../errors.js";
 import { checkSetting } from "../model/config.js";
 import { RandomStream, STREAMS } from "../random/philox.js";
 
-/** One of `values`, or a number from `min` to `max`: uniform, or its logarithm is. */
+/**
+ * The distribution of a configuration key: one of `values`, or a number from `min` to `max`, of which either the value
+ * or its logarithm is uniform.
+ */
 export type Choice =
   | { readonly values: readonly unknown[] }
   | { readonly min: number; readonly max: number; readonly scale: "linear" | "log"; readonly integer: boolean };
 
-/** What may be drawn, by configuration key; that of a map entry is dotted. */
+/** What to draw for each configuration key. Entries of a map have a dot: `embeddingWidths.item`. */
 export type SearchSpace = Readonly<Record<string, Choice>>;
 
-/** Configuration keys of a trial, as they were drawn. */
+/** The configuration keys that were drawn for a trial, with their values. */
 export type Settings = Readonly<Record<string, unknown>>;
 
-/** Numbers are drawn with so many significant digits. */
+/** Number of significant digits of drawn numbers. */
 const DIGITS = 4;
-/** Draws after which the space counts as used up. */
+/** Number of repeated draws after which all settings of the space count as drawn. */
 const TRIES = 1000;
 
-/** Throws ERR_OPTION unless `space` is what `parseSpace` gives. */
+/** Throws ERR_OPTION unless `space` has the form that `parseSpace` returns. */
 export function checkSpace(space: unknown): void {
   const isChoice = (choice: unknown) =>
     isObject(choice) && (Array.isArray(choice["values"]) || (Number.isFinite(choice["min"]) && "scale" in choice));
@@ -30,19 +33,23 @@ export function checkSpace(space: unknown): void {
   );
 }
 
-/** Reads a search space from a JSON file; see `parseSpace`. */
+/** Reads a search space from a JSON file; see `parseSpace`. Throws ERR_CONFIG or ERR_FILE. */
 export async function readSpace(path: string): Promise<SearchSpace> {
   return parseSpace(parseJson(await readText(path), path, "ERR_CONFIG"), path);
 }
 
 /**
- * Checks a search space that is written as plain data:
+ * Checks a search space given as plain data:
  *
- *     { "loss": ["nce", "sampled_softmax"], "embeddingWidths.item": [32, 64],
- *       "learningRate": { "min": 0.0005, "max": 0.02, "scale": "log" }, "draws": { "min": 32, "max": 1024, "integer": true } }
+ *     {
+ *       "loss": ["nce", "sampled_softmax"],
+ *       "embeddingWidths.item": [32, 64],
+ *       "learningRate": { "min": 0.0005, "max": 0.02, "scale": "log" },
+ *       "draws": { "min": 32, "max": 1024, "integer": true }
+ *     }
  *
- * The scale is "linear" unless given. `passes` is no key of a space: the search itself decides them. `source` opens the
- * messages of ERR_CONFIG.
+ * The default scale is "linear". The number of epochs cannot be searched, since the rungs of the search determine it.
+ * Throws ERR_CONFIG with a message that starts with `source`.
  */
 export function parseSpace(value: unknown, source = "space"): SearchSpace {
   const fail = (problem: string): never => {
@@ -89,8 +96,8 @@ function parseChoice(candidate: unknown, fail: (expected: string) => never): Cho
 }
 
 /**
- * `trials` different settings; fewer where the space has no more. The same seed gives the same ones, and those of fewer
- * trials are the first ones.
+ * Draws `trials` distinct settings; fewer if the space has no more. The same seed gives the same settings, and more
+ * trials extend the list of fewer.
  */
 export function drawTrials(space: SearchSpace, trials: number, seed: number): Settings[] {
   const drawn = new Map<string, Settings>();

@@ -21,19 +21,19 @@ type TrainingOptions =
   | "signal"
   | "onProgress";
 
-/** What `tune` takes. */
+/** Options of `tune`. */
 export interface TuneOptions extends Pick<TrainOptions, TrainingOptions> {
-  /** What is searched, as `parseSpace` or `readSpace` gives it. */
+  /** The search space, from `parseSpace` or `readSpace`. */
   readonly space: SearchSpace;
-  /** Folder to write, or to go on in. */
+  /** Folder to write. If it holds the same search, that search continues. */
   readonly output: string;
-  /** Settings to start with: 16 unless given. */
+  /** Number of settings in the first rung (default 16). */
   readonly trials?: number | undefined;
-  /** Rungs after the first: 2 unless given. The last one has the configuration's passes. */
+  /** Number of rungs after the first (default 2). The last rung trains with the configuration's number of epochs. */
   readonly halvings?: number | undefined;
-  /** Each rung keeps the best 1/eta of the one before and trains eta times the passes: 2 unless given. */
+  /** Each rung keeps the best 1/eta of the trials before and trains them with eta times as many epochs (default 2). */
   readonly eta?: number | undefined;
-  /** Seconds for all trials, those of earlier runs in this folder included; no limit unless given. */
+  /** Limit of the seconds for all trials, including those of earlier calls with this folder (default: no limit). */
   readonly budgetSeconds?: number | undefined;
   /** Called after every trial that was run. */
   readonly onTrial?: ((trial: Trial, progress: TuneProgress) => void) | undefined;
@@ -59,41 +59,42 @@ const TUNE_OPTIONS: Readonly<Record<keyof TuneOptions, true>> = {
   isa: true,
 };
 
-/** Where the search stands. */
+/** Progress of a search. */
 export interface TuneProgress {
-  /** The number of rungs. */
+  /** Number of rungs. */
   readonly rungs: number;
-  /** The trials of this rung, those that are done already included. */
+  /** Number of trials of this rung, including those that are already done. */
   readonly trials: number;
-  /** The seconds of all trials so far, those of earlier runs included. */
+  /** Seconds of all trials so far, including those of earlier calls with this folder. */
   readonly secondsSpent: number;
 }
 
-/** What a search found. */
+/** Result of a search. */
 export interface TuneReport {
-  /** The best by NDCG@10 on validation: what it was chosen by, so measure it on other clicks. */
+  /** The best trial by NDCG@10 on validation. Since it was chosen by this number, measure it again on other clicks. */
   readonly best: Trial;
-  /** The whole configuration of the best. */
+  /** The configuration of the best trial. */
   readonly config: ModelConfig;
-  /** All trials, the best first. */
+  /** All trials, best first. */
   readonly trials: readonly Trial[];
-  /** The seconds of all trials. */
+  /** Seconds of all trials. */
   readonly seconds: number;
-  /** Whether trials were left out because the budget would not have held them. */
+  /** Whether trials were left out because they would have exceeded the budget. */
   readonly outOfBudget: boolean;
 }
 
 /**
- * Searches a configuration by random search with successive halving (Jamieson & Talwalkar 2016): the first rung trains
- * `trials` drawn settings with few passes, each further one trains the best 1/eta anew, with eta times the passes.
- * Judged by NDCG@10 on each user's last click, held out from training. `output` holds `search.json`, a line a trial in
- * `trials.jsonl`, and after every trial `table.md` and `best.json`, a configuration. The same search in the same folder
- * goes on where it was interrupted.
+ * Searches for the best configuration by random search with successive halving (Jamieson & Talwalkar 2016). The first
+ * rung trains `trials` drawn settings with few epochs. Each further rung trains the best 1/eta again from the start,
+ * with eta times as many epochs. The criterion is NDCG@10 on each user's last click, which is held out from training.
  *
- * Each rung has an equal share of the budget, and what earlier rungs left of theirs. A trial is not begun where it is
- * expected to pass that: by the mean of the trials before it, failed ones left out, in the first rung (the very first
- * is always begun), by its own time in the rung before, times the passes, in the others. A trial that has begun is
- * finished.
+ * `output` holds `search.json`, a line for each trial in `trials.jsonl` and, updated after every trial, `table.md` and
+ * the configuration `best.json`. The same search in the same folder continues where it was interrupted.
+ *
+ * Each rung may use an equal share of the budget, plus what earlier rungs left of theirs. A trial starts only if it is
+ * expected to stay within that. In the first rung, the expected time is the mean of the successful trials so far (the
+ * first trial always starts); in later rungs, it is proportional to the trial's own time in the rung before. A trial
+ * that has started is finished.
  */
 export async function tune(options: TuneOptions): Promise<TuneReport> {
   checkOptions("tune", options, TUNE_OPTIONS);
@@ -159,7 +160,7 @@ class Search {
     return { best, config, trials, seconds, outOfBudget };
   }
 
-  /** The trials of a rung that are done, now or in an earlier run. */
+  /** Returns the finished trials of a rung, which were run now or by an earlier call. */
   async #runRung(rung: number, trials: readonly number[]): Promise<Trial[]> {
     const limit = (this.#budget * rung) / this.#passes.length;
     const finished: Trial[] = [];
@@ -240,7 +241,7 @@ interface Plan {
   readonly trials: number;
   readonly halvings: number;
   readonly eta: number;
-  /** Of each rung. */
+  /** Number of epochs of each rung. */
   readonly passes: readonly number[];
 }
 
@@ -268,14 +269,14 @@ function planOf(options: TuneOptions): Plan {
   return { trials, halvings, eta, passes };
 }
 
-/** What is searched is not fixed as well. */
+/** Throws ERR_OPTION if a key of the space is also set to a fixed value. */
 function checkNotSet(set: readonly string[], searched: readonly string[]): void {
   const both = set.find((assignment) => searched.includes(assignment.slice(0, assignment.indexOf("="))));
   if (both)
     throw new ShortlistError("ERR_OPTION", `Expected what the space searches not to be set but received ${both}`);
 }
 
-/** What tells whether a search goes on with the same dataset. */
+/** Identifies the dataset of a search, to check that a continued search has the same one. */
 async function sizesOf(folder: string, signal: AbortSignal | undefined) {
   const dataset = await openDataset(folder, { signal });
   const { users, clicks } = dataset.clicks;

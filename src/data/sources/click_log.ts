@@ -9,14 +9,15 @@ import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, u
 import type { Click, LogRow, LogSource, RowBinding, Token } from "./source.js";
 
 const CHUNK_BYTES = 1024 * 1024;
-/** Read between two looks at the clock. */
+/** Number of bytes that are parsed between two looks at the clock. */
 const SLICE_BYTES = 16 * 1024;
 const KEPT_CLICKS = 1 << 20;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
- * A click log in a file or pipe: UTF-8, one user a line, columns between tabs, `\n` or `\r\n`, clicks between `;`,
- * their fields between `:`, several values of a field between `_`. Its rows are its lines.
+ * Returns a source for a click log in a file or pipe: UTF-8, one user per line, columns separated by tabs, lines ended
+ * by `\n` or `\r\n`, clicks separated by `;`, fields of a click by `:`, and values of a multi-valued field by `_`
+ * (docs/click_log.md). Each line is a row.
  */
 export function clickLog(path: string): LogSource {
   return {
@@ -52,7 +53,7 @@ export function clickLog(path: string): LogSource {
   };
 }
 
-/** Logs of one reading share a parser, and with it the clicks that it has seen. */
+/** All logs of one reading share a parser, because it caches the clicks that it has parsed. */
 const parsers = new WeakMap<RowBinding, LineParser>();
 
 function parserFor(binding: RowBinding): LineParser {
@@ -65,10 +66,13 @@ function tooLong({ maxLineBytes }: RowBinding): string {
   return `Expected at most ${maxLineBytes} bytes in a line (--max-line-bytes) but received more`;
 }
 
-/** What is wrong with a line; the sink adds file and line. */
+/** Describes what is wrong with a line. The sink adds the file and line. */
 class BadLine extends Error {}
 
-/** Nothing is opened for it: a pipe that is opened and closed again breaks its writer. */
+/**
+ * Returns the size of a file; 0 for a pipe. It does not open the path, because opening and closing a pipe breaks its
+ * writer.
+ */
 async function sizeOf(path: string): Promise<number> {
   const found = await stat(path).catch((error) => {
     throw fileError("read the click log", path, error);
@@ -78,8 +82,8 @@ async function sizeOf(path: string): Promise<number> {
 }
 
 /**
- * The bytes of a log. The memory of a chunk is used again for the next one. Where `copy` names a path, what is no
- * regular file is copied there, and read from there once the copy is there.
+ * Yields the bytes of a log. Each chunk is in the same memory as the one before. If `copy` is given, a log that is not
+ * a regular file is copied there, and a later call reads that copy.
  */
 async function* chunksOf(
   path: string,
@@ -116,7 +120,7 @@ async function* fileChunks(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** A pipe may wait for its writer for long. It is waited for as events are, so that a signal can end it. */
+/** Reads a pipe without blocking a thread while its writer is slow, so that a signal can end the reading. */
 async function* pipeChunks(path: string, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
   const pipe = new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), readable: true });
   const stop = () => pipe.destroy();
@@ -131,20 +135,22 @@ async function* pipeChunks(path: string, signal: AbortSignal | undefined): Async
 }
 
 /**
- * Cuts chunks into lines; holds at most `maxLineBytes` of an unfinished one. A line that is longer is given as
- * undefined, as soon as that is known. A byte order mark at the start of a line is left out: files that begin with one
- * may have been joined.
+ * Cuts chunks into lines. It holds at most `maxLineBytes` bytes of an unfinished line; a longer line is passed on as
+ * undefined as soon as its length is exceeded. A byte order mark at the start of any line is removed, because files
+ * that begin with one may have been concatenated.
  */
 class LineSplitter {
   readonly #maxLineBytes: number;
   readonly #onLine: (bytes: Buffer | undefined, number: number) => void;
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
-  /** Lines that have ended. */
+  /** Number of complete lines. */
   #lines = 0;
-  /** Whether the line that has not ended was given as too long. */
+  /** Whether the unfinished line was already passed on as too long. */
   #tooLong = false;
-  /** An empty line is held back until another one follows: at the end of a file it is no line. */
+  /**
+   * Number of an empty line that is passed on only when another line follows: at the end of a file it is not a line.
+   */
   #emptyLine = 0;
 
   constructor(maxLineBytes: number, onLine: (bytes: Buffer | undefined, number: number) => void) {
@@ -168,7 +174,7 @@ class LineSplitter {
   #keep(piece: Buffer): void {
     if (piece.length === 0 || this.#tooLong) return;
     this.#pieceBytes += piece.length;
-    // One byte more than is allowed: it may be the \r of \r\n.
+    // One byte more than allowed, since it may be the \r of \r\n.
     if (this.#pieceBytes <= this.#maxLineBytes + 1) {
       this.#pieces.push(Buffer.from(piece));
       return;
@@ -198,17 +204,20 @@ class LineSplitter {
   }
 }
 
-/** Whether bytes begin as a file of gzip or zstd does. */
+/** Whether bytes start like a gzip or zstd file. */
 function isCompressed(bytes: Buffer): boolean {
   return (bytes[0] === 0x1f && bytes[1] === 0x8b) || bytes.subarray(0, 4).equals(Buffer.of(0x28, 0xb5, 0x2f, 0xfd));
 }
 
-/** Turns the bytes of a line into a row, after the schema. */
+/** Parses the bytes of a line into a row, according to the schema. */
 class LineParser {
   readonly #schema: Schema;
   readonly #withoutClicks: boolean;
   readonly #missing: ReadonlySet<string>;
-  /** By the last 7 bits of a word's first character: a bit for each length, 31 for all longer ones. */
+  /**
+   * A quick test for words that mean a missing value. The entry at the last 7 bits of a word's first character has a
+   * bit for each length of such words, and bit 31 for all longer ones.
+   */
   readonly #missingLengths = new Uint32Array(128);
   readonly #categorical: readonly number[];
   readonly #numbers: readonly number[];
@@ -216,9 +225,9 @@ class LineParser {
   readonly #clicks: number;
   readonly #clickForm: string;
   readonly #itemFeatures: readonly ItemFeature[];
-  /** The field of a click that is its time, or −1. */
+  /** Index of the field of a click that is its time; −1 without times. */
   readonly #time: number;
-  /** Clicks that were seen, by their text without the time: most clicks of a log are repeats. */
+  /** Clicks that were parsed, by their text without the time. Most clicks of a log are repeats. */
   readonly #seen = new Map<string, Click>();
 
   constructor({ schema, withoutClicks }: RowBinding) {
@@ -286,7 +295,7 @@ class LineParser {
     return { clicks, times };
   }
 
-  /** The text of a click without its time, and the time. */
+  /** Returns the text of a click without its time, and the time. */
   #cutTime(text: string, index: number): [rest: string, time: number] {
     const fields = text.split(":");
     const { click } = this.#schema;
@@ -301,7 +310,7 @@ class LineParser {
     return [rest, time];
   }
 
-  /** `rest` is the click's text without its time. */
+  /** Parses a click. `rest` is its text without the time. */
   #parseClick(rest: string, text: string, index: number): Click {
     const key = own(rest);
     const fields = key.split(":");
@@ -320,7 +329,7 @@ class LineParser {
     this.#fail(this.#clicks, `${this.#clickForm}${item} for click ${index + 1}`, quote(text));
   }
 
-  /** Names the first field that is bad. */
+  /** Throws an error that names the first bad field. */
   #failBytes(bytes: Buffer, isBad: (field: Buffer) => boolean, expected: string): never {
     let start = 0;
     for (let column = 0; ; column++) {
@@ -331,7 +340,10 @@ class LineParser {
     }
   }
 
-  /** Most tokens are told from the words for a missing value by their first character and length: no hash is needed. */
+  /**
+   * Returns null for a word that means a missing value. The first character and the length rule out most tokens,
+   * without a hash.
+   */
   #toToken(text: string): Token {
     if (text.length === 0) return null;
     const lengths = this.#missingLengths[text.charCodeAt(0) & 127]!;
@@ -345,13 +357,14 @@ class LineParser {
   }
 }
 
-/** NaN where the text is no decimal number. */
+/** Returns NaN unless the text is a decimal number. */
 function numberOf(text: string): number {
   return NUMBER.test(text) ? Number(text) : Number.NaN;
 }
 
 /**
- * A copy of a long part of a line: V8 would keep the whole line alive for it (parts below 13 characters are copies).
+ * Copies a long part of a line, since V8 would keep the whole line in memory for it. (Parts of less than 13 characters
+ * are copies anyway.)
  */
 function own(part: string): string {
   return part.length < 13 ? part : Buffer.from(part).toString();

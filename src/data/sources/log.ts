@@ -5,12 +5,12 @@ import type { LogSource } from "./source.js";
 /** A log: a source of rows, or the path of a click log. */
 export type Log = LogSource | string;
 
-/** The source that a log is. */
+/** Returns the source of a log. */
 export function sourceOf(log: Log): LogSource {
   return typeof log === "string" ? clickLog(log) : log;
 }
 
-/** Throws ERR_OPTION unless `value` can be a log. */
+/** Throws ERR_OPTION unless `value` is a path or has the members of a log source. */
 export function checkLog(name: string, value: unknown): void {
   if (typeof value === "string") {
     checkPath(name, value);
@@ -22,7 +22,7 @@ export function checkLog(name: string, value: unknown): void {
   throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a path or a log source but received ${String(value)}`);
 }
 
-/** `checkLog` for each of a list. */
+/** Throws ERR_OPTION unless `values` is a list of logs. */
 export function checkLogs(name: string, values: unknown): void {
   if (!Array.isArray(values)) {
     throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a list of logs but received ${String(values)}`);

@@ -6,57 +6,60 @@ import { Turns } from "../turns.js";
 import { checkLogs, type Log, sourceOf } from "./log.js";
 import type { LogRow, LogSource, RowSink } from "./source.js";
 
-/** What every function that reads a log takes. */
+/** Options of every function that reads a log. */
 export interface LogOptions {
-  /** "fail" (the default) throws at the first row that cannot be used, "skip" counts and lists them. */
+  /** "fail" (default) throws ERR_LOG at the first row that cannot be used. "skip" counts such rows and reports them. */
   readonly onBadLine?: "fail" | "skip" | undefined;
   /**
-   * Longest line that is read: a broken file must not fill the memory. Unless given, that of the dataset, which a model
-   * keeps, and 16 MiB where a dataset is made.
+   * Longest line in bytes, so that a broken file cannot fill the memory. The default is that of the dataset, which
+   * models keep; 16 MiB when a dataset is prepared.
    */
   readonly maxLineBytes?: number | undefined;
-  /** Called with what looks wrong and does not stop the work, such as clicks that go back in time or unknown users. */
+  /**
+   * Called with a message if something looks wrong but does not stop the work, such as clicks that go back in time, or
+   * unknown users.
+   */
   readonly onWarning?: ((message: string) => void) | undefined;
-  /** Stops the work; it rejects with the signal's reason. */
+  /** Stops the work, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What functions take that read a log on the way to something else. */
+/** Options of functions that read a log as part of something else. */
 export interface ReportedLogOptions extends LogOptions {
-  /** Called once the log is read: how many lines there were, and which ones were left out. */
+  /** Called once the log is read, with the number of lines and those that were skipped. */
   readonly onReport?: ((report: LogReport) => void) | undefined;
 }
 
-/** What `readLog` takes. */
+/** Options of `readLog`. */
 export interface ReadLogOptions extends ReportedLogOptions {
-  /** The form of the log. */
+  /** Schema of the log. */
   readonly schema: Schema;
-  /** Take users whose column of clicks is missing: their history is empty. Otherwise such a row cannot be used. */
+  /** Accepts rows without clicks, as users with an empty history (default: such a row cannot be used). */
   readonly withoutClicks?: boolean | undefined;
   /**
-   * Folder for copies of what can be read only once, such as a pipe: the first reading writes them, the next one reads
-   * them. Without it such a log is read and gone.
+   * Folder for copies of logs that can be read only once, such as pipes. The first reading writes a copy, the next one
+   * reads it. Without this folder, such a log can be read only once.
    */
   readonly copies?: string | undefined;
-  /** Called now and then with the bytes read so far and the bytes of all logs. */
+  /** Called now and then with the number of bytes read so far and the total of all logs. */
   readonly progress?: ((bytes: number, totalBytes: number) => void) | undefined;
 }
 
-/** What was found in logs: how much of them could be read. A line is a row, which is a user. */
+/** Result of reading logs. A line is a row of a log and describes one user. */
 export interface LogReport {
-  /** The name without folders, usable lines and skipped lines of each log. */
+  /** Name without folders, number of usable lines and number of skipped lines of each log. */
   readonly files: readonly { readonly name: string; readonly lines: number; readonly skipped: number }[];
-  /** The usable lines, each a user. */
+  /** Number of usable lines. */
   readonly lines: number;
-  /** The clicks of the usable lines. */
+  /** Number of clicks in usable lines. */
   readonly clicks: number;
-  /** The usable lines of users without clicks. */
+  /** Number of usable lines without clicks. */
   readonly withoutClicks: number;
-  /** The lines that were left out. */
+  /** Number of skipped lines. */
   readonly skipped: number;
-  /** What was wrong with the first 20 lines that were left out. */
+  /** Error messages of the first 20 skipped lines. */
   readonly badLines: readonly string[];
-  /** How many clicks are older than the one before them, if there are any. */
+  /** Clicks that are older than the one before them. Undefined if there are none. */
   readonly unordered?: OrderReport | undefined;
 }
 
@@ -67,7 +70,7 @@ const BASIC_LOG_OPTIONS: Readonly<Record<keyof LogOptions, true>> = {
   signal: true,
 };
 export const LOG_OPTIONS: Readonly<Record<keyof ReportedLogOptions, true>> = { ...BASIC_LOG_OPTIONS, onReport: true };
-/** The options of `readLog`. */
+/** Names of the options of `readLog`. */
 export const READ_LOG_OPTIONS: Readonly<Record<keyof ReadLogOptions, true>> = {
   ...LOG_OPTIONS,
   schema: true,
@@ -76,16 +79,16 @@ export const READ_LOG_OPTIONS: Readonly<Record<keyof ReadLogOptions, true>> = {
   progress: true,
 };
 
-/** A history of about a million clicks. */
+/** Enough for a history of about a million clicks. */
 export const DEFAULT_MAX_LINE_BYTES = 16 * 1024 * 1024;
-/** A line becomes a string, and Node's strings end at 2²⁹ characters. */
+/** Lines become strings, and the longest string in Node has 2²⁹ characters. */
 const LARGEST_MAX_LINE_BYTES = 2 ** 28;
 const LISTED_BAD_LINES = 20;
 
 /**
- * Reads logs row by row, one after another. A row that cannot be used is ERR_LOG with log, row and field; so are logs
- * without any usable row, and those whose times say that they hold the newest click first. Each log is opened once, so
- * a pipe is as good as a file.
+ * Reads logs row by row, one after the other. Throws ERR_LOG with log, row and field if a row cannot be used, if a log
+ * has no usable row, or if the times show that the newest click comes first. Each log is opened only once, so a pipe
+ * works as well as a file.
  */
 export async function readLog(
   logs: readonly Log[],
@@ -108,7 +111,7 @@ export async function readLog(
   return reading.end(sources.map(({ name }) => name));
 }
 
-/** Counts what is read, and decides what becomes of rows that cannot be used. */
+/** Counts what is read, and handles rows that cannot be used. */
 class Reading {
   readonly #options: ReadLogOptions;
   readonly #totalBytes: number;
@@ -128,7 +131,7 @@ class Reading {
     this.#turns = new Turns(options.signal);
   }
 
-  /** What takes the rows of the next source. */
+  /** Returns the sink for the rows of the next source. */
   begin(source: LogSource): RowSink {
     const { onBadLine = "fail", progress } = this.#options;
     const file = { name: source.label, lines: 0, skipped: 0 };
@@ -192,13 +195,13 @@ function describeUnordered({ lines, clicks, first }: OrderReport, all: number): 
   return `clicks go back in time in ${lines} of ${all} lines, ${clicks} clicks in all (the first: ${first}): the oldest click comes first`;
 }
 
-/** The options of `ReportedLogOptions` among others. */
+/** Picks the options of `ReportedLogOptions` out of a larger object. */
 export function logOptionsOf(options: ReportedLogOptions): ReportedLogOptions {
   const { onBadLine, maxLineBytes, onWarning, signal, onReport } = options;
   return { onBadLine, maxLineBytes, onWarning, signal, onReport };
 }
 
-/** Throws ERR_OPTION unless logs can be read with these options. */
+/** Throws ERR_OPTION if a value of these options is impossible. */
 export function checkLogOptions({ onBadLine, maxLineBytes }: LogOptions): void {
   if (onBadLine !== undefined) checkChoice("onBadLine", onBadLine, ["fail", "skip"]);
   if (!isMaxLineBytes(maxLineBytes)) {
@@ -209,7 +212,7 @@ export function checkLogOptions({ onBadLine, maxLineBytes }: LogOptions): void {
   }
 }
 
-/** Whether this is undefined or an allowed longest line. */
+/** Whether this is undefined or an allowed value of `maxLineBytes`. */
 export function isMaxLineBytes(value: unknown): value is number | undefined {
   const isAllowed = (bytes: number) => Number.isSafeInteger(bytes) && bytes >= 1 && bytes <= LARGEST_MAX_LINE_BYTES;
   return value === undefined || (typeof value === "number" && isAllowed(value));

@@ -1,73 +1,76 @@
 import type { Schema } from "../schema.js";
 
 /**
- * A value of a log as text, without tab, newline or NUL; null stands for a missing one. What a source stores as "", as
- * `<unk>` or as a word that the schema counts as missing is to be null.
+ * A value of a log as text without tab, newline and NUL; null if it is missing. Sources must return null for "",
+ * `<unk>` and every word that the schema declares as missing.
  */
 export type Token = string | null;
 
 /**
- * One click without its time: a token for each item feature of the schema, a list for a multi-valued one (never empty).
+ * A click without its time: a token for each item feature of the schema, or a non-empty list of tokens for a
+ * multi-valued feature.
  */
 export type Click = readonly (Token | readonly Token[])[];
 
-/** One row of a log, a user, as the schema has it: whatever the source stores, values have these types. */
+/** A row of a log, which describes one user. All sources return values of these types. */
 export interface LogRow {
-  /** The token of the column named `user_id` (whatever its kind); undefined where the schema has none. */
+  /** Token of the column named `user_id` (of any kind). Undefined if the schema has no such column. */
   readonly userId: Token | undefined;
-  /** Of the categorical user features, in schema order. */
+  /** Values of the categorical user features, in schema order. */
   readonly tokens: readonly Token[];
-  /** Of the number features, in schema order: kept as float32, which must hold them; NaN where missing. */
+  /** Values of the number features, in schema order; NaN if missing. They must be in the range of float32. */
   readonly numbers: readonly number[];
   /**
-   * Oldest first, at least one unless `withoutClicks`. Equal clicks are mostly the same object, so that work on one can
-   * be kept.
+   * The clicks, oldest first; at least one unless `withoutClicks` is true. Equal clicks should be the same object,
+   * since the lookup of a click is cached by object.
    */
   readonly clicks: readonly Click[];
-  /** Of each click, NaN where missing; empty where the schema has no time. */
+  /** Times of the clicks; NaN if missing. Empty if the schema has no time. */
   readonly times: readonly number[];
 }
 
-/** What rows are read for. All sources of one reading get the same object. */
+/** How rows are to be read. All sources of one reading get the same object. */
 export interface RowBinding {
   readonly schema: Schema;
   /** Whether a row without clicks is a user without a history. Otherwise such a row cannot be used. */
   readonly withoutClicks: boolean;
-  /** Longest line in bytes, of a source that holds lines of text. */
+  /** Longest line in bytes, for sources that consist of text lines. */
   readonly maxLineBytes: number;
 }
 
-/** What takes the rows of one source, in their order. Rows are numbered from 1, those that cannot be used included. */
+/** Receives the rows of one source in order. Rows are numbered from 1, including those that cannot be used. */
 export interface RowSink {
-  /** Takes a row. */
+  /** Receives a row. */
   row(row: LogRow, number: number): void;
-  /** Takes what is wrong with a row that cannot be used: "field 2 (age): Expected a number but received "x"". */
+  /** Receives the problem of a row that cannot be used, such as: field 2 (age): Expected a number but received "x". */
   bad(number: number, problem: string): void;
-  /** Says that so much more was read, in what `LogSource.size` counts. */
+  /** Reports that this much more was read, in the unit of `LogSource.size`. */
   progress(amount: number): void;
-  /** Lets the event loop turn, where the work has held it for long; to be awaited every few thousand clicks. */
+  /**
+   * Returns a promise if the event loop was blocked for long. Call it every few thousand clicks and await the result.
+   */
   pause(): Promise<void> | undefined;
 }
 
 /**
- * Rows of a log that can be read again and again, each time the same. A click log in a file is one (`clickLog`);
- * whatever gives rows of these types can be another.
+ * A log that can be read repeatedly, with the same rows each time. `clickLog` returns one for a file; other sources of
+ * such rows can implement it too.
  */
 export interface LogSource {
-  /** What messages call it, such as the path of a file. */
+  /** Name in messages, such as the path of a file. */
   readonly name: string;
-  /** Its name without folders, which reports and datasets keep. */
+  /** Name without folders, for reports and datasets. */
   readonly label: string;
   /**
-   * How much there is to read, for progress: bytes, or rows; 0 where that is unknown. ERR_FILE where it cannot be read.
+   * Amount to read, in bytes or rows, for progress reports; 0 if unknown. Throws ERR_FILE if the log cannot be read.
    */
   size(): Promise<number>;
-  /** Where a row is, for messages: "log.tsv:12". */
+  /** Returns the place of a row for messages, such as "log.tsv:12". */
   where(row: number): string;
   /**
-   * Gives all rows to `sink`, from the first on. Each `Click` is to be one object for equal clicks as far as that is
-   * cheap. Where what it holds can be read only once, such as a pipe, it writes a copy to the path `copy`, if that is
-   * given, and reads that copy when it is called again with it. What stops it is the signal, or what the sink throws.
+   * Pushes all rows to `sink`. Equal clicks should be the same object as far as that is cheap. If the log can be read
+   * only once, as a pipe, it also writes a copy to the path `copy`, if given, and reads that copy in later calls with
+   * the same path. Stops with the reason of the signal, or with whatever the sink throws.
    */
   read(
     binding: RowBinding,
