@@ -147,7 +147,7 @@ test("every page of docs that code or a page names is there, with the heading", 
 
 test("docs/click_log.md has every word for a missing value, a schema that can be, and the text of an error", async () => {
   const text = read("../docs/click_log.md");
-  const listed = /what programs\s+write: ([\s\S]*?)\. A list/.exec(text)![1]!;
+  const listed = /what programs\s+write:\s+([\s\S]*?)\. A list/.exec(text)![1]!;
   assert.equal(
     [...listed.matchAll(/`([^`]+)`/g)].map(([, word]) => word),
     [...DEFAULT_MISSING],
