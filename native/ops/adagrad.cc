@@ -1,5 +1,5 @@
 // AdaGrad (Duchi, Hazan & Singer 2011), in place: a += g²; θ −= η·g / (√a + ε), or η·g / √(a + ε) with epsilon_inside.
-// adagrad_rows: the rows that the batch touched (row_terms.h); other rows have g = 0 and stay.
+// adagrad_rows updates the rows that the batch used (row_terms.h). Other rows have g = 0, so they do not change.
 
 #include "native/ops/elementwise.h"
 #include "native/ops/row_terms.h"
@@ -20,7 +20,7 @@ struct Rule {
     const vf g = load_upto(gradient, left);
     const vf a = madd(g, g, load_upto(accumulator, left));
     store_upto(accumulator, a, left);
-    // A lane past the end has a = 0; its quotient is never stored.
+    // In lanes past the end a is 0; their quotient may be NaN and is not stored.
     store_upto(parameter, load_upto(parameter, left) - rate * g / (square_root(a + inside) + outside), left);
   }
 };

@@ -1,6 +1,6 @@
 // Adam (Kingma & Ba 2015, algorithm 1), in place, t = step + 1:
 //   m = β₁m + (1 − β₁)g;  v = β₂v + (1 − β₂)g²;  θ −= η · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
-// adam_rows: the rows that the batch touched (row_terms.h); the moments of other rows do not decay.
+// adam_rows updates the rows that the batch used (row_terms.h); the moments of other rows do not decay.
 
 #include "native/ops/elementwise.h"
 #include "native/ops/row_terms.h"

@@ -1,4 +1,4 @@
-// output = left + right, elementwise.       output is =, and may be left or right
+// output = left + right, elementwise. The output is overwritten and may be left or right.
 
 #include "native/ops/elementwise.h"
 

@@ -1,11 +1,12 @@
-// The gradient of the losses over a target and some draws (nce, paddle_nce, sampled_softmax). With
-// e[s, j] = loss_gradient[s] · logit_gradient[s, j], candidate j of sample s being its target (0) or draw j − 1:
+// The gradient of the losses over a target and drawn negatives (nce, paddle_nce, sampled_softmax). Candidate 0 of a
+// sample is its target, candidate j its draw j − 1. With e[s, j] = loss_gradient[s] · logit_gradient[s, j]:
 //
 //   user_gradient[s] = Σ_j e[s, j] · weight[candidate j]    target_scale[s] = e[s, 0]
 //   own draws:     negative_scale[s, d] = e[s, 1 + d]
 //   shared draws:  negative_rows[d] = Σ_s e[s, 1 + d] · user[s],  negative_bias[d] = Σ_s e[s, 1 + d]
 //
-// All outputs are =, alias nothing. Own draws are gathered rows, bound by memory; shared draws are matrix products.
+// Outputs are overwritten. Nothing aliases. With own draws, reading random rows of the weight takes most of the time;
+// shared draws are matrix products.
 
 #include "native/ops/candidates.h"
 
@@ -41,7 +42,7 @@ void check_gradient(const Call& call) {
   }
 }
 
-// to [width] = first · weight[target] + Σ_d scale[d] · weight[draws[d]], in order; strips of columns stay in registers.
+// to [width] = first · weight[target] + Σ_d scale[d] · weight[draws[d]], in order. Strips of columns stay in registers.
 SHORTLIST_INLINE void sum_candidates(const Tensor& weight, int32_t target, float first, const int32_t* draws,
                                      const float* scale, int64_t count, float* to) {
   for_each_strip(0, weight.columns, [&](auto vectors, int64_t c, int64_t left) {
@@ -87,7 +88,7 @@ void own_draws(const Call& call, const Operands& o) {
   });
 }
 
-// e is never made: loss_gradient scales the users on one side of the products, and their gradients on the other.
+// e is never computed: loss_gradient scales the users before one product, and the user gradients after the other.
 void shared_draws(const Call& call, const Operands& o) {
   const int64_t samples = o.user.rows, width = o.weight.columns;
   float* const users = float_scratch(call, samples * width);

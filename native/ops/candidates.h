@@ -4,12 +4,13 @@
 #include "native/ops/operands.h"
 #include "native/simd/math.h"
 
-// What the three losses over a target and some draws share (nce, paddle_nce, sampled_softmax): their operands, and the
-// scores of all candidates. Draws are [samples, draws], each sample its own, or [draws], one set for the batch.
+// What the losses over a target and drawn negatives share (nce, paddle_nce, sampled_softmax): their operands, and the
+// scores of all candidates. Draws are [samples, draws], with own draws for each sample, or [draws], one set for the
+// batch.
 //
-// Own draws: a sample's candidates are gathered rows, four dot products at a time; bound by memory, so rows ahead are
-// prefetched, those of the next samples too. Shared draws: the rows are gathered once and the scores are one matrix
-// product.
+// Own draws: the candidates of a sample are random rows of the weight, and their scores are computed four at a time.
+// Reading the rows takes most of the time, so they are prefetched, also those of the next samples. Shared draws: the
+// rows are gathered once, and the scores are one matrix product.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -28,8 +29,8 @@ const SlotType kCandidateInputs[] = {float32("user", 2),
 const SlotType kCandidateOutputs[] = {float32("loss", 1), float32("logit_gradient", 2), kNoSlot};
 
 const int64_t kSamplesPerBlock = 16;
-const int64_t kPrefetchAhead = 16;  // candidates of a sample; so many of a sample ahead are prefetched
-const int64_t kSamplesAhead = 2;
+const int64_t kPrefetchAhead = 16;  // candidates: the distance within a sample, and the number for a later sample
+const int64_t kSamplesAhead = 2;    // the distance of that later sample
 
 // Checks the operands that the losses and their gradient share.
 SHORTLIST_INLINE void check_drawn(const Call& call, const Tensor& user, const Tensor& weight, const Tensor& target,
@@ -44,7 +45,7 @@ SHORTLIST_INLINE void check_drawn(const Call& call, const Tensor& user, const Te
   check_ids(call, negatives, weight.rows);
 }
 
-// With one draw and as many samples as draws both forms are [1, 1] and mean the same.
+// Whether all samples share their draws. For one sample and one draw both forms are [1, 1] and mean the same.
 SHORTLIST_INLINE bool are_shared(const Tensor& negatives, int64_t samples, int64_t draws) {
   return !is_shape(negatives, samples, draws);
 }
@@ -58,7 +59,7 @@ SHORTLIST_INLINE void check_candidates(const Call& call) {
   if (call.has(kBias)) expect(call, is_shape(call.input(kBias), weight.rows, 1), "bias [items]");
 }
 
-// [draws, width] the rows of shared draws.
+// The rows of shared draws: [draws, width].
 SHORTLIST_INLINE float* gather_draws(const Call& call, const Tensor& weight, const Tensor& negatives) {
   const int64_t width = weight.columns;
   float* const rows = float_scratch(call, negatives.rows * width);
@@ -71,13 +72,13 @@ SHORTLIST_INLINE float* gather_draws(const Call& call, const Tensor& weight, con
   return rows;
 }
 
-// The first candidates of a sample to come.
+// Prefetches the rows of the first candidates of a later sample.
 SHORTLIST_INLINE void prefetch_candidates(const Tensor& weight, int32_t target, const int32_t* draws, int64_t count) {
   prefetch_row(weight.row(target), weight.columns);
   for (int64_t d = 0; d < kPrefetchAhead && d < count; ++d) prefetch_row(weight.row(draws[d]), weight.columns);
 }
 
-// to[0] = weight[target]·user, to[1 + d] = weight[draws[d]]·user, for `count` draws.
+// to[0] = weight[target] · user; to[1 + d] = weight[draws[d]] · user for each of `count` draws.
 SHORTLIST_INLINE void score_rows(const Tensor& weight, const float* user, int32_t target, const int32_t* draws,
                                  int64_t count, float* to) {
   const int64_t width = weight.columns;
@@ -104,17 +105,16 @@ SHORTLIST_INLINE void score_rows(const Tensor& weight, const float* user, int32_
   }
 }
 
-// One sample's candidates, the target first, when its loss is computed. `logit` is its row of logit_gradient: the
-// scores w·u + b come in, their gradients go out. `noise` holds log(k·q) of each.
+// The candidates of one sample, the target first.
 struct Candidates {
-  float* logit;
-  const float* noise;
+  float* logit;        // in: the scores w·u + b; out: the gradient of the loss by them
+  const float* noise;  // log(k·q) of each
   const int32_t* draws;
   int32_t target;
   int64_t count;  // 1 + draws
 };
 
-// Scores all candidates of all samples, then calls float loss(Candidates) for each sample and stores it.
+// Computes the scores of all candidates, calls float loss(const Candidates&) for each sample, and stores its result.
 template <class Loss>
 SHORTLIST_INLINE void for_each_sample(const Call& call, const Loss& loss) {
   const Tensor& user = call.input(kUser);

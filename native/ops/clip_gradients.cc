@@ -1,9 +1,10 @@
-// Gradients clipped by their joint norm (Pascanu, Mikolov & Bengio 2013).
+// Clips gradients by their joint norm (Pascanu, Mikolov & Bengio 2013).
 //
-// n = √Σ gᵢ² over the elements of all gradients; output = gradient · min(1, limit / n), as they are where n is no
-// number. Each output is =, and may be its gradient.
+// n = √Σ gᵢ² over the elements of all gradients; output = gradient · min(1, limit / n). If n is NaN, gradients are not
+// changed. Each output is overwritten and may be its gradient.
 //
-// Squares are summed in float64 block by block, the blocks in order, so the threads do not matter.
+// Squares are summed in float64, within blocks and then over the blocks in order, so the bits do not depend on the
+// number of threads.
 
 #include "native/ops/elementwise.h"
 
@@ -41,7 +42,7 @@ double sum_of_squares(const Call& call, const Tensor& gradient, double* sums) {
 
 void clip(const Call& call) {
   const Slot& gradients = call.inputs[0];
-  int64_t most = 1;  // blocks of a gradient
+  int64_t most = 1;  // the largest number of blocks of a gradient
   for (int32_t i = 0; i < gradients.count; ++i) {
     const int64_t blocks = gradients.tensors[i].rows / rows_per_block(gradients.tensors[i]) + 1;
     most = blocks > most ? blocks : most;

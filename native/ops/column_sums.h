@@ -6,7 +6,8 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// to [columns] = the sums of a matrix's columns: of fixed blocks of rows, then of those, in order.
+// to [columns] = the sums of the matrix's columns. Blocks of rows are summed first and then their sums, both in order,
+// so the bits do not depend on the number of threads.
 SHORTLIST_INLINE void column_sums(const Call& call, const Tensor& matrix, float* to) {
   const int64_t rows_per_block = 128, width = matrix.columns;
   const int64_t blocks = (matrix.rows + rows_per_block - 1) / rows_per_block;

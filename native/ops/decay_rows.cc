@@ -1,9 +1,9 @@
-// L2 decay of table rows under AdaGrad, made up for when a row is touched; formula in src/ops/decay_rows.ts.
+// Lazy L2 decay of table rows under AdaGrad: applied when a row is next used; formula in src/ops/decay_rows.ts.
 //
 // parameter[row] *= max(0, 1 − η·λ / d)^Δt,  last_step[row] = step, both in place, for rows[0 … count).
 //
-// The power has a whole exponent that is one for the row, so it is made by squaring: two products for each bit of Δt,
-// over vectors, the same bits in every lane. Rows are distinct: blocks of them run in parallel.
+// Δt is a whole number and the same for the whole row, so the power is computed by repeated squaring, with at most two
+// products for each bit of Δt. Rows are distinct, so blocks of them are updated in parallel.
 
 #include "native/ops/elementwise.h"
 #include "native/ops/operands.h"

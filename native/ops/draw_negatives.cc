@@ -1,12 +1,12 @@
-// Draws from the noise distribution, with replacement, by an alias table (Walker 1977; Vose 1991) and Philox 4×32-10
-// (Salmon et al., SC 2011).
+// Draws items from the noise distribution, with replacement, by an alias table (Walker 1977; Vose 1991) and Philox
+// 4×32-10 (Salmon et al., SC 2011).
 //
-// negatives[s, d]: words w, v = 2(d mod 2), 2(d mod 2) + 1 of the block with counter (⌊d/2⌋, s, step, 0) and key
-// (seed, 1); c = ⌊w · items / 2³²⌋; the draw is c where v < threshold[c], else alias[c]. Shared draws: s = 0, rank 1.
-// negatives is =. A draw depends on (seed, step, s, d) alone.
+// For negatives[s, d], w and v are words 2(d mod 2) and 2(d mod 2) + 1 of the block with counter (⌊d/2⌋, s, step, 0)
+// and key (seed, 1). With c = ⌊w · items / 2³²⌋, the draw is c if v < threshold[c], else alias[c]. Shared draws have s
+// = 0 and rank 1. The output is overwritten. A draw depends on seed, step, s and d alone.
 //
-// A block gives a pair of draws; pairs are numbered sample by sample and come in groups: the words of all first, a
-// vector of counters at a time, then the table's entries, which lie anywhere and are prefetched.
+// A Philox block gives a pair of draws. Pairs are numbered sample by sample and computed in groups of kPairs: first the
+// words of all pairs, in vectors, then their table entries, which are at random addresses and are prefetched.
 
 #include "native/ops/operands.h"
 #include "native/ops/philox_blocks.h"
@@ -15,7 +15,7 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int kPairs = kPhiloxBlocks;  // of draws at a time
+const int kPairs = kPhiloxBlocks;
 const int64_t kPairsPerChunk = 32 * kPairs;
 const uint32_t kStream = 1;
 
@@ -42,8 +42,8 @@ void draw(const Call& call) {
   const bool shared = flag_attribute(call, "shared");
   const int64_t draws = shared ? negatives.rows : negatives.columns;
   const int64_t samples = shared ? 1 : negatives.rows;
-  const int64_t between = shared ? negatives.stride : 1;  // elements from draw to draw
-  const int64_t pairs = (draws + 1) / 2;                  // of a sample
+  const int64_t between = shared ? negatives.stride : 1;  // elements from one draw to the next
+  const int64_t pairs = (draws + 1) / 2;                  // pairs of a sample
   parallel_blocks(call, samples * pairs, kPairsPerChunk, [&](int64_t begin, int64_t end) {
     int64_t next_sample = begin / pairs, next_pair = begin % pairs;
     for (int64_t first = begin; first < end; first += kPairs) {

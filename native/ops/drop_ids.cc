@@ -1,9 +1,9 @@
-// Ids replaced by 0, <unk>, at random.
+// Replaces ids by 0, which is <unk>, at random.
 //
-// output[i] = ids[i] where word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key
-// (seed, 5) is at least rate · 2³², else 0.                                               output is =
+// output[i] = ids[i] if word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key (seed,
+// 5) is at least rate · 2³², else 0. The output is overwritten.
 //
-// One id a sample: too few to share out or to vectorise.
+// There is one id for each sample, which is too little work for threads or vectors.
 
 #include "native/core/philox.h"
 #include "native/ops/dropout.h"

@@ -1,9 +1,10 @@
 // Dropout (Srivastava et al. 2014) by Philox 4×32-10.
 //
-// output(r, c) = input(r, c) / (1 − rate) where word ⌊c / B⌋ of the block with counter (c mod B, r, step, site) and key
-// (seed, 5) is at least rate · 2³², else 0; B = ⌈columns / 4⌉.             output is =, and may be the input
+// With B = ⌈columns / 4⌉: output(r, c) = input(r, c) / (1 − rate) if word ⌊c / B⌋ of the block with counter
+// (c mod B, r, step, site) and key (seed, 5) is at least rate · 2³², else 0. The output is overwritten and may be the
+// input.
 //
-// The words of 16 blocks side by side are those of four spans of 16 columns, so nothing is shuffled.
+// Word w of 16 consecutive blocks belongs to 16 consecutive columns, so vectors of words need no permutation.
 
 #include "native/ops/dropout.h"
 #include "native/ops/philox_blocks.h"

@@ -2,7 +2,7 @@
 
 #include "native/ops/operands.h"
 
-// What dropouts of elements and of ids share: input slots, attributes, and what is kept.
+// What `dropout` (of elements) and `drop_ids` share: input slots, attributes, and the condition for keeping an element.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -19,7 +19,7 @@ void check_dropout(const Call& call) {
   whole_attribute(call, "site", 0, UINT32_MAX);
 }
 
-// The word from which on an element is kept.
+// An element is kept if its random word is at least this.
 SHORTLIST_INLINE uint32_t keep_above(double rate) { return static_cast<uint32_t>(rate * 4294967296.0 + 0.5); }
 
 }  // namespace

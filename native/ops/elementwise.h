@@ -7,9 +7,8 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// Calls body(row, column, left) for every vector of a [rows, columns] tensor, on all threads: the vector starts at
-// `column` and has min(left, kLanes) elements. A flat tensor counts as one long row (row 0), the caller's strides with
-// it.
+// Calls body(row, column, left) for every vector of a [rows, columns] tensor, on all threads. The vector starts at
+// `column` and has min(left, kLanes) elements.
 template <class Body>
 SHORTLIST_INLINE void for_each_vector(const Call& call, int64_t rows, int64_t columns, const Body& body) {
   const int64_t kElementsPerBlock = 8192;
@@ -28,7 +27,8 @@ SHORTLIST_INLINE void for_each_vector(const Call& call, int64_t rows, int64_t co
   });
 }
 
-// The same for tensors that all have `like`'s shape; `flat` where each of them is.
+// The same for tensors of `like`'s shape. If `flat`, which requires that is_flat is true of all of them, they are
+// treated as one row, row 0.
 template <class Body>
 SHORTLIST_INLINE void for_each_vector(const Call& call, const Tensor& like, bool flat, const Body& body) {
   if (flat) {

@@ -1,8 +1,6 @@
-// Table rows by id.
+// Table rows by id: output[i] = table[ids[i]]. The output is overwritten. Nothing aliases.
 //
-// output[i] = table[ids[i]]                                        output is =, aliases nothing; n = 0 does nothing
-//
-// Bound by memory: one random table row an id, so rows ahead are prefetched.
+// Reading a random table row for each id takes most of the time, so rows are prefetched.
 
 #include "native/ops/operands.h"
 #include "native/simd/vector.h"

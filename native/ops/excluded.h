@@ -2,8 +2,8 @@
 
 #include "native/ops/scores.h"
 
-// The items that are no candidates of a sample, for top_n and target_rank: sorted, so that they can be taken out of
-// each tile of scores as it passes. (To look each candidate up instead took top_n a third longer.)
+// The items that each sample excludes, for top_n and target_rank. They are sorted, so that a cursor can overwrite their
+// scores in one tile after the other. (Looking up each candidate instead made top_n a third slower.)
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -14,11 +14,11 @@ struct Excluded {
   const int32_t* offsets;
 };
 
-// Rising. Heap sort: no recursion, no worst case.
+// Sorts keys in rising order. Heapsort: it needs no recursion and has no quadratic worst case.
 template <class Key>
 SHORTLIST_INLINE void sort_keys(Key* keys, int64_t count) {
   for (int64_t unsorted = count / 2 + count; unsorted > 1;) {
-    // First the heap is built from the middle down, then its largest is moved behind it, again and again.
+    // The first count / 2 rounds build the heap; each of the others moves its largest key to the end.
     --unsorted;
     const bool building = unsorted >= count;
     const int64_t size = building ? count : unsorted;
@@ -48,7 +48,7 @@ SHORTLIST_INLINE Excluded excluded_of(const Call& call, const Tensor& excluded, 
   return {items, offset};
 }
 
-// The excluded items of a tile's samples, met in rising order of items.
+// The next excluded items of the samples of a tile, as the tiles pass in rising order of items.
 struct ExcludedCursor {
   const int32_t* items;
   int64_t next[kSamplesPerTile];
@@ -71,8 +71,8 @@ struct ExcludedCursor {
     }
   }
 
-  // Overwrites the scores of excluded items, except those of the samples' `kept` items (nullptr: none), with `score`:
-  // one that the op never counts.
+  // Overwrites the scores of excluded items in a tile with `score`, which the op never counts. An item that equals the
+  // sample's `kept` item keeps its score; `kept` may be nullptr.
   SHORTLIST_INLINE void take_out(float* tile, int64_t first_item, int64_t tile_items, int64_t samples,
                                  const int32_t* kept, float score) {
     for (int64_t c = 0; c < samples; ++c) {

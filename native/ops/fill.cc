@@ -1,4 +1,4 @@
-// output = value, every element.       output is =
+// Sets every element of the output to `value`.
 
 #include "native/ops/operands.h"
 

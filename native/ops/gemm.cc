@@ -1,25 +1,26 @@
-// Matrix product, register-blocked in the manner of BLIS (Van Zee & van de Geijn 2015).
+// Matrix products, register-blocked in the manner of BLIS (Van Zee & van de Geijn 2015):
 //
-//   C [m, n] (= | +=) A [m, k] · B [k, n], then biases and ReLU in the last block of k.    C aliases nothing
+//   C [m, n] (= | +=) A [m, k] · B [k, n]; biases and ReLU are applied with the last block of k
 //
-// A tile is kTileRows × kTileColumns sums, the most that the registers hold: rows of A by a panel of B, kTileColumns
-// columns wide (tile.h, for what bounds it).
+// A tile is kTileRows × kTileColumns sums in registers (tile.h). It multiplies rows of A by a panel, which is one block
+// of k (at most kDepth) of kTileColumns columns of B.
 //
-// A chunk of work is a block of C: for each block of k (kDepth) and each of its panels it packs the panel into memory
-// that stays in the L1 cache and goes through its rows of A, which are read where they lie, along a row or (Aᵀ of a
-// weight gradient) across. So there is one fork and join to a product. Where there are few rows, packing would cost 20
-// % at 50, and whole panels of B are read where they lie, from the L2 cache. Where there are so many that chunk after
-// chunk would pack the same panels again (15 % of the time of 2048³), all of B is packed before, with a fork and join
-// of its own. Rows of A are packed where that pays: where they meet many panels, or lie a multiple of 4 KiB apart, all
-// on one set of the cache.
+// A chunk of work is a block of C. For each block of k and each panel, it packs the panel into memory that stays in the
+// L1 cache and multiplies its rows of A by it. A is read in place, along its rows, or across them for Aᵀ of a weight
+// gradient. So a product needs one fork and join of the threads. There are three exceptions:
+// - With few rows, whole panels of B are read in place, from the L2 cache. Packing would cost 20 % at 50 rows.
+// - With many rows, every chunk would pack the same panels again (15 % of the time of 2048³). Then all of B is packed
+//   first, with a fork and join of its own.
+// - Rows of A are packed if they are multiplied by many panels, or if they are a multiple of 4 KiB apart, so that they
+//   compete for the same sets of the cache.
 //
-// Operands in bfloat16 are rounded as they are packed. On avx512_bf16 (native/core/cpu.cc says where that is chosen)
-// they are packed two to a lane, A always in strips, and a tile takes half as many steps, each a VDPBF16PS: for the
-// loops, k is then half as long. Elsewhere they are multiplied as float32: the same products, and nothing is gained or
-// lost in time but the copies (5 %).
+// bfloat16 operands are rounded when they are packed. With avx512_bf16 (native/core/cpu.cc says when it is used) they
+// are packed as pairs, two to a lane, and A is always packed. A tile then takes half as many steps, each a VDPBF16PS.
+// Other instruction sets multiply the rounded numbers as float32. That gives the same products; it saves no time, and
+// packing costs 5 %.
 //
-// Threads share out blocks of C, and k among them only by slabs: an element is the same sum in whatever block it is
-// (gemm.h).
+// Threads divide C among them, and k only in slabs (gemm.h). So an element is the same sum in whatever block of C it
+// is.
 
 #include "native/ops/gemm.h"
 
@@ -27,34 +28,42 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kDepth = 256;                     // a panel of 32 KiB at most; even, so that pairs are not cut
-const int64_t kRowsInPlace = 64;                // of a chunk, at most, for which B is not packed
-const int64_t kFarElements = int64_t{1} << 19;  // of C: 2 MiB
-const int64_t kFewRepacked =
-    int64_t{1} << 18;  // elements that chunks pack again, for which B is not packed before them;
-const int64_t kFewRepackedAlone = int64_t{1} << 16;  // and on one thread, which has no fork and join to pay
+// The largest block of k: a panel of at most 32 KiB. Even, so that blocks do not cut pairs.
+const int64_t kDepth = 256;
+// A chunk with at most so many rows reads B in place.
+const int64_t kRowsInPlace = 64;
+// With more elements (2 MiB) C does not fit the caches.
+const int64_t kFarElements = int64_t{1} << 19;
+// B is packed first if the chunks would otherwise pack more than so many elements again. On one thread packing first
+// pays earlier, because there is no fork and join.
+const int64_t kFewRepacked = int64_t{1} << 18;
+const int64_t kFewRepackedAlone = int64_t{1} << 16;
+// Steps of a tile between two prefetches of a far C.
 const int64_t kStepsPerPrefetch = 64;
-const int64_t kFlopsPerChunk = 400000;  // some 3 µs
+// The least work of a chunk, about 3 µs, and the number of chunks for each thread, for load balance.
+const int64_t kFlopsPerChunk = 400000;
 const int64_t kChunksPerThread = 4;
-const int64_t kMostRows = 32 * kTileRows;  // of a chunk
+// Bounds of a chunk. It has at least kFewestRows rows, or twice as many if m exceeds kFewRows, because every chunk of
+// rows packs its columns of B again.
+const int64_t kMostRows = 32 * kTileRows;
 const int64_t kMostColumns = 64 * kTileColumns;
 const int64_t kFewRows = 8 * kTileRows;
-const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;  // for which columns are packed again
+const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;
 const int64_t kMostSlabs = 16;
 
-// Blocks of k: equal ones of an even length, none longer than kDepth. Depends on k alone.
+// The length of a block of k. Blocks have equal, even lengths of at most kDepth, which depend on k alone.
 int64_t depth_of(int64_t k) {
   const int64_t blocks = (k + kDepth - 1) / kDepth;
   return blocks == 0 ? 2 : round_up((k + blocks - 1) / blocks, 2);
 }
 
-// Steps of a tile for `depth` of k.
+// The number of steps that a tile takes for `depth` elements of k: with kDots a step multiplies pairs.
 template <bool kDots>
 SHORTLIST_INLINE int64_t steps_of(int64_t depth) {
   return kDots ? (depth + 1) / 2 : depth;
 }
 
-// Slabs of k that are multiplied side by side: for sums that are long beside the size of C.
+// The length of a slab of k; k if it is not cut. The condition and the reason are at `multiply` in gemm.h.
 int64_t slab_of(int64_t m, int64_t n, int64_t k) {
   const int64_t shortest = m * n <= 16384 ? 256 : m * n <= 131072 ? 1024 : k;
   const int64_t slab = (k + kMostSlabs - 1) / kMostSlabs;
@@ -69,10 +78,10 @@ struct TileOutput {
   const float* column_bias;
   const float* row_bias;
   bool relu;
-  bool far;  // C is too large for the caches
+  bool far;  // whether C does not fit the caches
 };
 
-// Stores the first `columns` columns of a tile's sums.
+// Applies the epilogue to a tile's sums and stores their first `columns` columns.
 template <int kRows>
 SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out, int64_t columns) {
   const auto each = [](const auto& body) __attribute__((always_inline)) { for_each_vector<kRows, kTileVectors>(body); };
@@ -96,10 +105,10 @@ SHORTLIST_INLINE void finish_tile(vf (*sum)[kTileVectors], const TileOutput& out
   each([&](int i, int j) __attribute__((always_inline)) { store_upto(place(i, j), sum[i][j], left(j)); });
 }
 
-// One tile of `kRows` ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. Where C is far, the tile
-// below is asked for.
+// Computes one tile of kRows ≤ kTileRows rows. The columns of step p of B are at b + p·b_stride. With kFar the elements
+// of the next tile, below this one, are prefetched.
 //
-// Not inlined: in the midst of a caller GCC 12 leaves some of its sums in memory.
+// Not inlined, because GCC 12 would keep some of the sums in memory.
 template <int kRows, Layout kLayout, bool kDots, bool kFar = false>
 __attribute__((noinline)) void tile(int64_t k, const float* __restrict a, int64_t a_stride, const float* __restrict b,
                                     int64_t b_stride, const TileOutput& out) {
@@ -108,13 +117,14 @@ __attribute__((noinline)) void tile(int64_t k, const float* __restrict a, int64_
   if (!kFar) {
     multiply_add<kRows, kTileVectors, kLayout, kDots>(k, a, a_stride, b, b_stride, sum);
   } else {
-    // Where C is far A often is as well: what a row of the tile below begins with is asked for, and the rest follows.
+    // If C does not fit the caches, A often does not, either. Prefetching the start of each row of the next tile is
+    // enough: the processor's own prefetcher then follows the row.
 #pragma GCC unroll 16
     for (int i = kRows; i < 2 * kRows && kLayout == kAlong; ++i) {
       __builtin_prefetch(a + i * a_stride, 0, 3);
       __builtin_prefetch(a + i * a_stride + 16, 0, 3);
     }
-    // Of C a few lines at a time: more would keep the lines of A waiting.
+    // C is prefetched a few lines at a time, because more would delay the lines of A.
     const int64_t slices = (k + kStepsPerPrefetch - 1) / kStepsPerPrefetch;
     const float* below = out.c + kRows * out.stride;
     for (int64_t p = 0; p < k; p += kStepsPerPrefetch) {
@@ -137,7 +147,7 @@ typedef void (*Tile)(int64_t, const float*, int64_t, const float*, int64_t, cons
 
 template <Layout kLayout, bool kDots>
 struct Tiles {
-  // By rows, 1 … kTileRows.
+  // The tiles with 1 … kTileRows rows.
   static constexpr Tile of[] = {
       tile<1, kLayout, kDots>,  tile<2, kLayout, kDots>,  tile<3, kLayout, kDots>,  tile<4, kLayout, kDots>,
 #if defined(__AVX2__) || defined(__aarch64__)
@@ -158,22 +168,23 @@ SHORTLIST_INLINE int64_t tile_width(int64_t columns_left) {
   return columns_left < kTileColumns ? columns_left : kTileColumns;
 }
 
-// The matrix from (row, column) on.
+// The part of a matrix that begins at (row, column).
 SHORTLIST_INLINE Matrix part_of(const Matrix& matrix, int64_t row, int64_t column) {
   const float* data = matrix.data + row * matrix.row_stride + column * matrix.column_stride;
   return {data, matrix.row_stride, matrix.column_stride, matrix.bf16};
 }
 
-// The first kLanes steps of kLanes rows, `stride` apart, as steps: those past `steps`, and the lanes of rows past
-// `rows`, are 0.
+// Loads a square of kLanes rows × kLanes steps and transposes it: square[p] is step p of all rows. Steps from `steps`
+// on and rows from `rows` on are 0.
 SHORTLIST_INLINE void load_transposed(const float* from, int64_t stride, int64_t rows, int64_t steps, vf* square) {
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) square[i] = i < rows ? load_upto(from + i * stride, steps) : vf{};
   transpose(square);
 }
 
-// depth × columns ≤ kWidth of a matrix into a panel [depth, kWidth], or of pairs [⌈depth / 2⌉, kWidth]; columns past
-// the last, and what an odd depth lacks of a pair, hold zeros. Columns that lie along are transposed by squares.
+// Packs depth × columns elements of a matrix into a panel [depth, kWidth], or of pairs [⌈depth / 2⌉, kWidth], where
+// columns ≤ kWidth. Missing columns, and the second half of an incomplete pair, are 0. If the elements of a column are
+// consecutive in memory, squares of them are transposed.
 template <int kWidth, bool kDots>
 void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
   const int kRowsPerStep = kDots ? 2 : 1;
@@ -213,14 +224,14 @@ void pack_panel(int64_t depth, int64_t columns, const Matrix& from, float* to) {
   }
 }
 
-// Where the panel of the columns from `column` on begins, of the block of `depth` steps of k from p on: the blocks lie
-// one behind the other, each with all its panels.
+// The panel that begins at `column`, for the block of k that begins at p and has `depth` elements. A packed matrix is a
+// list of blocks of k, each of which is a list of panels.
 template <bool kDots>
 SHORTLIST_INLINE float* panel_at(const PackedMatrix& packed, int64_t p, int64_t depth, int64_t column) {
   return packed.data + steps_of<kDots>(p) * round_up(packed.n, kTileColumns) + column * steps_of<kDots>(depth);
 }
 
-// Panels [first, last) of every block of k.
+// Packs panels [first, last) of every block of k.
 template <bool kDots>
 void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int64_t last) {
   const int64_t depth = depth_of(packed.k);
@@ -235,7 +246,7 @@ void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int
   }
 }
 
-// Columns of B by panels of kTileColumns, `between` elements apart, whose steps of k are `stride` apart.
+// Panels of B, packed or in place. They are `between` elements apart, and the steps of a panel are `stride` apart.
 struct Panels {
   const float* data;
   int64_t stride;
@@ -246,10 +257,10 @@ SHORTLIST_INLINE Panels packed_panels(const float* data, int64_t steps) {
   return {data, kTileColumns, steps * kTileColumns};
 }
 
-// Columns of B that stay in the L1 cache together: where k is short, rows of A are read once for several panels.
+// The number of columns of B that fit the L1 cache together. If k is short, rows of A are read once for several panels.
 SHORTLIST_INLINE int64_t columns_at_once(int64_t steps) { return (steps > 0 ? kDepth / steps : 1) * kTileColumns; }
 
-// C's rows × columns from the steps of one block of k. Where A is packed, strips are `steps` · kStripWidth apart.
+// Computes a rows × columns part of C over one block of k. With kStrip, the strips of A are steps · kStripWidth apart.
 template <Layout kLayout, bool kDots = false>
 SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t steps, const float* a, int64_t stride,
                                     const Panels& b, const TileOutput& block) {
@@ -274,7 +285,7 @@ SHORTLIST_INLINE void multiply_rows(int64_t rows, int64_t columns, int64_t steps
   }
 }
 
-// The same with A where it lies.
+// The same with A in place.
 void multiply_panels(int64_t rows, int64_t columns, int64_t depth, const Matrix& a, const Panels& b,
                      const TileOutput& out) {
   if (a.column_stride == 1) {
@@ -291,7 +302,7 @@ SHORTLIST_INLINE bool packs_rows(const Matrix& a, const Matrix& b, int64_t colum
   return a.bf16 || multiplies_pairs(a, b) || columns >= 512 || (on_one_set && columns >= 128);
 }
 
-// A's rows × depth into strips of kTileRows rows.
+// Packs rows × depth elements of A into strips of kTileRows rows.
 template <bool kDots>
 void pack_strips(int64_t rows, int64_t depth, const Matrix& a, float* to) {
   const Matrix transposed = {a.data, a.column_stride, a.row_stride, a.bf16};
@@ -301,7 +312,8 @@ void pack_strips(int64_t rows, int64_t depth, const Matrix& a, float* to) {
   }
 }
 
-// A panel of B is all but empty where it has few columns, so squares of A are transposed: a vector is kLanes rows of C.
+// multiply_few for kColumns columns. Squares of A are transposed, so that a vector holds kLanes rows of one column of
+// C; a tile would waste most lanes of its panel.
 template <int kColumns>
 void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const PackedMatrix& b, float* c,
                       int64_t c_stride, const float* row_bias) {
@@ -317,7 +329,7 @@ void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const Pa
         const int64_t steps = block - q < kLanes ? block - q : kLanes;
         const float* const from = a.data + row * a.row_stride + p + q;
         for (int i = 0; i < kLanes; ++i)
-          __builtin_prefetch(from + (m + i) * a.row_stride, 0, 2);  // the rows multiplied next
+          __builtin_prefetch(from + (m + i) * a.row_stride, 0, 2);  // the rows of the next block of items
         vf square[kLanes];
         load_transposed(from, a.row_stride, rows, steps, square);
 #pragma GCC unroll 16
@@ -343,7 +355,7 @@ void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int
   pack_panels<false>(packed, b, first, last);
 }
 
-// C where k = 0.
+// Computes C if k = 0.
 void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Epilogue& epilogue) {
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < columns; ++j) {
@@ -355,7 +367,7 @@ void fill_empty(int64_t m, int64_t columns, float* c, int64_t c_stride, const Ep
   }
 }
 
-// What the tiles of the columns from `column` on do with the first, the last or another block of k.
+// The output of the tiles from `column` on, for the first, the last or another block of k.
 SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue& epilogue, int64_t column, bool first,
                                       bool last, bool far) {
   return {c + column,
@@ -368,7 +380,7 @@ SHORTLIST_INLINE TileOutput output_of(float* c, int64_t c_stride, const Epilogue
           far};
 }
 
-// multiply_packed where k > 0; with kDots a strip of A's rows at a time.
+// multiply_packed for k > 0. With kDots the rows of A are packed, one strip at a time.
 template <bool kDots>
 void multiply_packed_panels(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b,
                             float* c, int64_t c_stride, const Epilogue& epilogue) {
@@ -396,7 +408,7 @@ void multiply_packed_panels(int64_t m, int64_t first_column, int64_t columns, co
   }
 }
 
-// Columns of a block of k: packed into `to`, or read where they lie if few rows need them.
+// Panels of B for one block of k: packed into `to`, or in place if few rows need them.
 template <bool kDots>
 SHORTLIST_INLINE Panels panels_of(int64_t rows, int64_t columns, int64_t depth, const Matrix& b, float* to) {
   if (rows <= kRowsInPlace && columns % kTileColumns == 0 && b.column_stride == 1 && !b.bf16 && !kDots) {
@@ -409,15 +421,15 @@ SHORTLIST_INLINE Panels panels_of(int64_t rows, int64_t columns, int64_t depth, 
   return packed_panels(to, steps);
 }
 
-// B as it lies, or packed where `packed` is given: then its columns from first_column on.
+// The columns of B that a chunk needs: `matrix`, or if `packed` is not nullptr, its columns from first_column on.
 struct Columns {
   Matrix matrix;
   const PackedMatrix* packed;
   int64_t first_column;
 };
 
-// C [rows, columns] (= | +=) A [rows, k]·B [k, columns], `depth` of k at a time; B by panels, packed as they are needed
-// if it is not. A is packed into `strips`, if there are any.
+// C [rows, columns] (= | +=) A [rows, k] · B [k, columns] on one thread, `depth` elements of k at a time. Panels of B
+// are packed when they are needed, unless B is packed already. A is packed into `strips` if it is not nullptr.
 template <bool kDots>
 void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, const Matrix& a, const Columns& b,
                     float* c, int64_t c_stride, const Epilogue& epilogue, bool far, float* strips) {
@@ -450,8 +462,8 @@ void multiply_block(int64_t rows, int64_t columns, int64_t k, int64_t depth, con
   multiply_block<false>(rows, columns, k, depth, a, b, c, c_stride, epilogue, far, strips);
 }
 
-// Rows and columns of a chunk's block of C, so that there are some chunks for each thread where there is work for them.
-// (Elements of C do not depend on the block that they are in.) Columns are halved first: each is then packed once.
+// The rows and columns of a chunk. Blocks are halved until there are enough chunks for all threads, or too little work.
+// Columns are halved first, because every chunk of rows packs its columns again. (The bits of C do not depend on this.)
 struct Blocks {
   int64_t rows;
   int64_t columns;
@@ -556,8 +568,8 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
     multiply_block(rows, columns, steps, depth, part_of(a, row, begin), own_columns, to, to_stride, own, far,
                    strips ? strips + this_worker() * buffer : nullptr);
   };
-  parallel(call, slabs * down * across, multiply_chunk,
-           across > 1);  // in order where a lower last row of blocks is many chunks
+  // In order if the last row of blocks, which may be lower than the others, is several chunks.
+  parallel(call, slabs * down * across, multiply_chunk, across > 1);
   if (!partial) return;
   parallel_blocks(call, m, 4096 / n + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

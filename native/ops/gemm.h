@@ -3,76 +3,81 @@
 #include "native/core/kernel.h"
 #include "native/ops/tile.h"
 
-// Matrix product. C (= | +=) A·B in the manner of BLIS (Van Zee & van de Geijn 2015), see gemm.cc.
+// Matrix products C (= | +=) A·B; gemm.cc describes how they are computed.
 //
-// Every element of C is one chain of multiply-adds over k, rising, cut into blocks that depend on k alone. So its bits
-// depend on its row of A, its column of B and k: not on its place, the other rows and columns, or the threads. A score
-// computed alone equals the same score computed among a million. (Only long sums into a small C, which is what the
-// gradient of a weight is, are cut into slabs first: see `multiply`.)
+// An element of C is a sum over k in rising order, cut into blocks that depend on k alone. So its bits depend only on
+// its row of A, its column of B and k, and not on other rows and columns, its place or the number of threads. A score
+// that is computed alone equals the same score computed among a million. There is one exception: for long sums into a
+// small C, such as the gradient of a weight, `multiply` cuts k into slabs, depending on m, n and k.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// Rows that the scans of items (scores.h) work on at a time: whole tiles.
+// Rows of the blocks in which items are scanned (scores.h): whole tiles.
 constexpr int kRowsPerBlock = 72 / kTileRows * kTileRows;
 
 }  // namespace
 
-// Element (i, j) is data[i·row_stride + j·column_stride], and one of the strides is 1; a transpose swaps them.
+// Element (i, j) is data[i·row_stride + j·column_stride]. One of the strides is 1. Swapping them transposes the matrix.
 struct Matrix {
   const float* data;
   int64_t row_stride;
   int64_t column_stride;
-  bool bf16 =
-      false;  // elements count as rounded to bfloat16; those of the other operand have to be too, if it does not say so
+  // The product rounds the elements to bfloat16. If only one operand has this flag, the elements of the other one must
+  // be bfloat16 numbers already.
+  bool bf16 = false;
 };
 
-// What happens to C's elements.
+// What is done with the elements of C, in this order.
 struct Epilogue {
   bool accumulate = false;             // C += instead of C =
-  const float* column_bias = nullptr;  // [n], added at the end
-  const float* row_bias = nullptr;     // [m]
-  bool relu = false;                   // max(0, ·) last of all; NaN stays NaN
+  const float* column_bias = nullptr;  // [n], added to each row
+  const float* row_bias = nullptr;     // [m], added to each column
+  bool relu = false;                   // max(0, ·); NaN stays NaN
 };
 
-// B [k, n] in panels of kTileColumns columns, the last padded with zeros.
+// B [k, n], packed in panels of kTileColumns columns; the last panel is padded with zeros.
 struct PackedMatrix {
-  float* data;  // packed_elements(k, n), 64-byte aligned
+  float* data;  // packed_elements(k, n) elements, 64-byte aligned
   int64_t k;
   int64_t n;
-  bool bf16 = false;  // rounded as they are packed; A's elements have to be bfloat16 numbers then
+  bool bf16 = false;  // elements are rounded to bfloat16 when they are packed; those of A must be rounded already
 };
 
+// The number of elements of a packed matrix [k, n].
 int64_t packed_elements(int64_t k, int64_t n);
+// Packs B on the calling thread.
 void pack(const PackedMatrix& packed, const Matrix& b);
-// The same on all threads.
+// Packs B on all threads.
 void pack(const Call& call, const PackedMatrix& packed, const Matrix& b);
 
-// C [m, columns] (= | +=) A·B[:, first_column …]; `first_column` is a multiple of kTileColumns. On the calling
-// thread; A is not rounded.
+// C [m, columns] (= | +=) A [m, k] · B[:, first_column … first_column + columns − 1], on the calling thread.
+// `first_column` is a multiple of kTileColumns. A.bf16 is ignored.
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                      int64_t c_stride, const Epilogue& epilogue);
 
-// Columns of B that are few: C's rows are then better made kLanes at a time than one by one.
+// Up to so many columns, a product is faster with kLanes rows of C in the lanes of a vector than with its columns.
 constexpr int64_t kFewColumns = kLanes / 4;
 
-// The `columns` ≤ kFewColumns, at least one, of C = A·B[:, first_column …] + row_bias: the same bits as
-// multiply_packed, and columns from there up to kLanes become 0. A's rows lie along and are not rounded.
+// C = A·B[:, first_column …] + row_bias for 1 to kFewColumns columns, with the same bits as multiply_packed. Columns
+// `columns` to kLanes − 1 of C become 0. A.column_stride is 1 and A.bf16 is ignored. `row_bias` may be nullptr.
 void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                   int64_t c_stride, const float* row_bias);
 
-// Elements of A [rows, k] packed, a block of k at a time.
+// The number of elements that A [rows, k] takes if it is packed one block of k at a time.
 int64_t strip_elements(int64_t rows, int64_t k);
 
-// C [m, n] (= | +=) A [m, k]·B [k, n] on the calling thread, with strip_elements(m, k) of memory at `strips`, 64-byte
-// aligned, or nullptr where no operand is bf16.
+// C [m, n] (= | +=) A [m, k] · B [k, n] on the calling thread. `strips` is memory for strip_elements(m, k) elements,
+// 64-byte aligned; nullptr if no operand is bf16.
 void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
                     const Epilogue& epilogue, float* strips);
 
-// C [m, n] (= | +=) A [m, k]·B [k, n] on all threads; C aliases neither. k = 0 gives zeros (and biases). Where
-// k ≥ 2048 and m·n ≤ 2¹⁷, or k ≥ 512 and m·n ≤ 2¹⁴, k is cut into at most 16 slabs whose products are made side by side
-// and added in order. Takes scratch memory of the size of B where m is large, and for those slabs.
+// C [m, n] (= | +=) A [m, k] · B [k, n] on all threads. C aliases neither. With k = 0 the product is 0.
+//
+// If k ≥ 2048 and m·n ≤ 2¹⁷, or k ≥ 512 and m·n ≤ 2¹⁴, C is too small for all threads. Then k is cut into at most 16
+// slabs, whose products are computed in parallel and added in order. Slabs take scratch memory, and so does a packed
+// copy of B if m is large.
 void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
               int64_t c_stride, const Epilogue& epilogue);
 

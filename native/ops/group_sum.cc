@@ -1,6 +1,5 @@
-// Sums of consecutive rows.
-//
-// output[g] = Σ input[r], offsets[g] ≤ r < offsets[g + 1], in row order; 0 for a group without rows      output is =
+// Sums of the rows of each group: output[g] = Σ input[r] over offsets[g] ≤ r < offsets[g + 1], in row order; 0 for a
+// group without rows. The output is overwritten.
 
 #include "native/ops/range_sums.h"
 

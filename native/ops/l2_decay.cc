@@ -1,4 +1,4 @@
-// output = gradient + l2 · parameter.       output is =, and may be the gradient
+// L2 regularisation: output = gradient + l2 · parameter. The output is overwritten and may be the gradient.
 
 #include "native/ops/elementwise.h"
 

@@ -1,16 +1,19 @@
 // A fully connected layer over the concatenation of its inputs, and its gradients; formulas in src/ops/linear.ts.
 //
 // linear                  output [rows, out] = activation([x₀ | x₁ | y₀[group] …] · weight + bias)
-// relu_gradient           gradient = output_gradient where output > 0, else 0       may write output_gradient in place
-// linear_input_gradient   gradientᵢ [rows, widthᵢ] = output_gradient · weightᵢᵀ, of group inputs group_gradient ·
-// weightᵢᵀ linear_weight_gradient  gradient [Σ width, out] = [x₀ | x₁ …]ᵀ · output_gradient, of group inputs yᵀ ·
-// group_gradient linear_bias_gradient    gradient [out] = Σ_r output_gradient[r]
+// relu_gradient           gradient = output_gradient where output > 0, else 0; it may be output_gradient itself
+// linear_input_gradient   gradientᵢ [rows, widthᵢ] = output_gradient · weightᵢᵀ;
+//                         for group inputs [groups, widthᵢ] = group_gradient · weightᵢᵀ
+// linear_weight_gradient  gradient [Σ width, out] = [x₀ | x₁ …]ᵀ · output_gradient;
+//                         for the rows of group inputs [y₀ | …]ᵀ · group_gradient
+// linear_bias_gradient    gradient [out] = Σ_r output_gradient[r]
 //
-// All outputs are =; but for relu_gradient they alias nothing. No rows: zeros for the weight and the bias.
+// Outputs are overwritten. Except in relu_gradient, nothing aliases. Without rows, the gradients of weight and bias are
+// 0.
 //
-// Inputs that are neighbouring column blocks of one buffer, which is how the executor lays a concatenation out, are one
-// matrix and one product; other inputs add their products one after the other. Group inputs are multiplied once a
-// group; each row starts with its group's product.
+// The plan stores the parts of a concatenation as adjacent columns of one buffer if it can; such inputs are one matrix
+// and need one product. The products of other inputs are added one after the other. Group inputs are multiplied once
+// for each group, and each row starts from the product of its group.
 
 #include "native/ops/column_sums.h"
 #include "native/ops/gemm.h"
@@ -20,15 +23,15 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// Neighbouring inputs of one kind, as one matrix `columns` wide, and the rows of the weight that it meets.
+// Inputs that are adjacent columns of one buffer, as one matrix.
 struct Span {
   const Tensor* first;
-  int64_t columns;
-  int64_t weight_row;
-  bool grouped;
+  int64_t columns;     // the sum of the inputs' widths
+  int64_t weight_row;  // the first row of the weight that the span is multiplied by
+  bool grouped;        // whether they are group inputs
 };
 
-// The inputs in the order in which they are concatenated, span by span.
+// Enumerates all inputs as spans, in the order in which they are concatenated.
 class Spans {
  public:
   Spans(const Call& call, const Slot& own, const Slot& grouped)
@@ -57,7 +60,8 @@ class Spans {
   int64_t weight_row_ = 0;
 };
 
-// Σ of the widths of all inputs, each with `rows` or `groups` rows, where `order` has a letter for each.
+// Checks that `order` has a letter for each input, that inputs have `rows` rows and group inputs `groups` rows. Returns
+// the sum of all widths.
 int64_t check_inputs(const Call& call, const Slot& own, const Slot& grouped, int64_t rows, int64_t groups) {
   const char* const order = text_attribute(call, "order");
   int64_t width = 0, count[2] = {0, 0};
@@ -102,7 +106,7 @@ void check_forward(const Call& call) {
   check_precision(call);
 }
 
-// to [rows, out] = each row's group of products [groups, out].
+// Copies to each row of `to` [rows, out] the row of its group in `products` [groups, out].
 void copy_groups(const Call& call, const float* products, const Tensor& offsets, const Tensor& to) {
   const int32_t* const group = group_of_each(call, offsets);
   parallel_blocks(call, to.rows, 4096 / (to.columns + 1) + 1, [&](int64_t begin, int64_t end) {
@@ -178,7 +182,7 @@ void relu_gradient_run(const Call& call) {
 
 enum InputGradientInput { kOutputGradient, kGradientWeight, kLike, kGroupGradient, kGroupLike };
 
-// The gradients by the output, of rows and of groups: as wide as each other and as `out`. Returns the number of groups.
+// Checks that the gradients by the output, for rows and for groups, are `out` wide. Returns the number of groups.
 int64_t check_gradients(const Call& call, const Tensor& output_gradient, int group_gradient, const Slot& grouped,
                         int64_t out) {
   expect(call, output_gradient.columns == out, "output_gradient as wide as weight");

@@ -1,4 +1,5 @@
-// output = Σ input / n; 0 for n = 0.       gradient: input_gradient[i] = output_gradient / n.       Both are =
+// Mean of n elements: output = Σ input / n; 0 if n = 0. Gradient: input_gradient[i] = output_gradient / n. Outputs are
+// overwritten.
 
 #include "native/ops/total.h"
 

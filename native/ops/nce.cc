@@ -1,7 +1,7 @@
 // Noise-contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012) over a target and k draws.
 //
 // s' = w·u + b − log(k·q);  loss = −log σ(s'₀) − Σ log σ(−s');  ∂loss/∂s'₀ = −σ(−s'₀), ∂loss/∂s'_d = σ(s'_d).
-// Both outputs are =, alias nothing. candidates.h has the scores; here each sample's row is one pass of vectors.
+// Outputs are overwritten. Nothing aliases. candidates.h computes the scores s and calls the loss of each sample.
 
 #include "native/ops/candidates.h"
 
@@ -14,7 +14,7 @@ float nce_loss(const Candidates& candidates) {
   float first = 0;
   for (int64_t j = 0; j < candidates.count; j += kLanes) {
     const int64_t left = candidates.count - j;
-    // The target's sign is turned: every lane is then −log σ(−x), with gradient σ(x).
+    // With the target's sign reversed, the loss of every lane is −log σ(−x), with gradient σ(x).
     vf x = load_upto(candidates.logit + j, left) - load_upto(candidates.noise + j, left);
     if (j == 0) x[0] = -x[0];
     vf loss = softplus(x), gradient = sigmoid(x);

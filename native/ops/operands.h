@@ -2,7 +2,7 @@
 
 #include "native/core/kernel.h"
 
-// Shape predicates for checks.
+// Shape predicates for checks, and scratch memory of a type.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -16,7 +16,7 @@ SHORTLIST_INLINE bool is_shape(const Tensor& tensor, int64_t rows, int64_t colum
 
 SHORTLIST_INLINE bool same_shape(const Tensor& a, const Tensor& b) { return is_shape(a, b.rows, b.columns); }
 
-// Rows lie one behind the other, so the tensor can be read as a list of elements.
+// Whether rows are contiguous, so that the tensor can be read as a list of elements.
 SHORTLIST_INLINE bool is_flat(const Tensor& tensor) { return tensor.rows <= 1 || tensor.stride == tensor.columns; }
 
 SHORTLIST_INLINE float* float_scratch(const Call& call, int64_t count) {
@@ -26,7 +26,7 @@ SHORTLIST_INLINE int32_t* int_scratch(const Call& call, int64_t count) {
   return static_cast<int32_t*>(scratch(call, count));
 }
 
-// [offsets' end] the group of each element: g where offsets[g] ≤ i < offsets[g + 1].
+// The group of each element, [last offset]: group[i] = g for offsets[g] ≤ i < offsets[g + 1].
 inline const int32_t* group_of_each(const Call& call, const Tensor& offsets) {
   const int32_t* offset = offsets.i32();
   const int64_t groups = offsets.rows - 1;

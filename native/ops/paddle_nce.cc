@@ -1,7 +1,7 @@
 // NCE as PaddlePaddle v0.11 computes it (NCELayer), over a target and k draws; formulas in src/ops/paddle_nce.ts.
 //
 // o = σ(s), s = w·u + b, β = k·q:  loss = log(o + β) + log(1 + e⁻ˢ) for the target, log(1 + o/β) for each draw;
-// ∂loss/∂s = −β(1 − o)/(o + β) for the target, o(1 − o)/(o + β) for a draw. Both outputs are =, alias nothing.
+// ∂loss/∂s = −β(1 − o)/(o + β) for the target, o(1 − o)/(o + β) for a draw. Outputs are overwritten. Nothing aliases.
 
 #include "native/ops/candidates.h"
 

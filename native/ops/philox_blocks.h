@@ -8,8 +8,8 @@ namespace {
 
 const int kPhiloxBlocks = 16;
 
-// The words of kPhiloxBlocks blocks of Philox 4×32-10 (native/core/philox.h) with counters (first[i], second[i], third,
-// fourth) and key (seed, stream): a lane a block.
+// words[w][i] = word w of the Philox 4×32-10 block (native/core/philox.h) with the counter (first[i], second[i], third,
+// fourth) and the key (seed, stream). Each lane of a vector computes one block.
 SHORTLIST_INLINE void philox_blocks(const uint32_t first[kPhiloxBlocks], const uint32_t second[kPhiloxBlocks],
                                     uint32_t third, uint32_t fourth, uint32_t seed, uint32_t stream,
                                     uint32_t words[4][kPhiloxBlocks]) {

@@ -7,9 +7,10 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// output[g] = Σ input[r], offsets[g] ≤ r < offsets[g + 1], in row order; 0 for a group without rows. `output` is =
+// output[g] = Σ input[r] over offsets[g] ≤ r < offsets[g + 1], in row order; 0 for a group without rows. The output is
+// overwritten.
 //
-// Groups are as long as they are, so chunks of work are narrow: one group with all the rows is still some chunks.
+// Groups may have any length. Chunks are narrow, so that even a single group with all rows is divided among threads.
 inline void sum_ranges(const Call& call, const Tensor& input, const int32_t* offsets, const Tensor& output) {
   const int64_t groups_per_chunk = 16, columns_per_chunk = 64;
   const int64_t across = (output.columns + columns_per_chunk - 1) / columns_per_chunk;

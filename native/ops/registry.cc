@@ -1,7 +1,7 @@
-// The table of native ops, once for each instruction set.
+// The table of native ops; compiled once for each instruction set.
 //
-// An instruction set that differs from another one in how it multiplies matrices, and in nothing else, is compiled with
-// SHORTLIST_BASE_ISA: it has products of its own, and all other ops from that one.
+// An instruction set that differs from another one only in how it multiplies matrices is compiled with
+// SHORTLIST_BASE_ISA, the name of the other one: it has its own products and takes all other ops from there.
 
 #include "native/core/kernel.h"
 

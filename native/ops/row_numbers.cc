@@ -1,4 +1,4 @@
-// Consecutive numbers: output[i] = first + i, as many as `like` has rows.                          output is =
+// Consecutive numbers, as many as `like` has rows: output[i] = first + i.
 
 #include "native/ops/operands.h"
 

@@ -3,15 +3,18 @@
 #include "native/ops/operands.h"
 #include "native/simd/vector.h"
 
-// The sparse gradient of a table: terms {ids, rows, offsets?, scale?}, and the places of each distinct id as
-// `sort_rows` gives them. Element j of a term adds scale[j] · rows[r(j)] to row ids[j]; the terms' elements are
-// numbered one term after the other. See "Row terms" in docs/ops.md.
+// The sparse gradient of a table, as row terms ("Row terms" in docs/ops.md): terms {ids, rows, offsets?, scale?}, and
+// the places of each distinct id, which `sort_rows` computes. Element j of a term adds scale[j] · rows[r(j)] to the
+// gradient of table row ids[j]. The elements of all terms are numbered consecutively.
 //
-// The sorted elements are cut into chunks of one size, so that a row with most of the batch's ids is not one thread's.
-// A segment within a chunk is summed and applied in one pass; one that crosses from chunk to chunk leaves a part in
-// each, and those are added in order afterwards. Rows lie anywhere: table, state and term rows ahead are prefetched, to
-// the second-level cache. To the first level, for reading or for writing, they took 1.5 times as long (80,000 rows of
-// 256 bytes of two tables of 256 MB, one thread, AVX-512 Xeon: 14 to 20 ms against 9 to 14).
+// A segment is the elements of one table row, in the sorted order. The sorted elements are cut into chunks of equal
+// size, so that the segment of a row that holds most of the ids is divided among threads. A segment within one chunk is
+// summed and applied at once. A segment that crosses chunks has a partial sum in each of them; these are added in order
+// afterwards.
+//
+// Rows of the table, its state and the terms are at random addresses, so they are prefetched, to the L2 cache.
+// Prefetching to the L1 cache, for reading or for writing, took 1.5 times as long (80,000 rows of 256 bytes of two
+// tables of 256 MB, one thread, AVX-512 Xeon: 14 to 20 ms against 9 to 14).
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -19,25 +22,25 @@ namespace {
 
 const int32_t kMostTerms = 16;
 const int64_t kElementsPerChunk = 256;
-const int64_t kTermsAhead = 24;  // elements whose term row is prefetched
-const int64_t kRowsAhead = 12;   // distinct rows
+const int64_t kTermsAhead = 24;  // prefetch distance of term rows, in elements
+const int64_t kRowsAhead = 12;   // prefetch distance of table rows, in distinct rows
 
-// Input slots from `order` on, as every *_rows op has them.
+// The input slots from `order` on, which are the same in every op with row terms.
 #define SHORTLIST_ROW_TERM_SLOTS                                                                              \
   int32("order", 1), int32("rows", 1), int32("segments", 1), int32("count", 0), list(int32("ids", kAnyRank)), \
       list(float32("term_rows", kAnyRank)), optional(list(int32("term_offsets", 1))),                         \
       optional(list(float32("term_scale", kAnyRank)))
 enum RowSlot { kOrder, kRows, kSegments, kCount, kIds, kTermRows, kTermOffsets, kTermScale, kRowSlots };
 
-// One term. Row r of `rows` read as [elements / width, width] starts at `rows + r / per_row · stride + r % per_row ·
-// width`.
+// One term. Its rows are `rows` read as [elements / width, width]: row r starts at
+// rows + r / per_row · stride + r % per_row · width.
 struct Term {
-  int64_t end;  // one past its last element, in the numbering of all terms
+  int64_t end;  // one past its last element, in the numbering over all terms
   const float* rows;
   int64_t stride;
   int64_t per_row;
-  uint32_t ids_per_row;   // without offsets
-  const int32_t* row_of;  // with offsets: r(j)
+  uint32_t ids_per_row;   // without offsets: r(j) = j / ids_per_row
+  const int32_t* row_of;  // with offsets: r(j) = row_of[j]
   const float* scale;     // or nullptr
 };
 
@@ -54,7 +57,7 @@ struct RowTerms {
 bool has_offsets(char letter) { return letter == 'o' || letter == 'b'; }
 bool has_scale(char letter) { return letter == 's' || letter == 'b'; }
 
-// Checks the slots from `first` on against a table [rows, width].
+// Checks the row term slots, which begin at input slot `first`, against a table [rows, width].
 void check_row_terms(const Call& call, int first, const Tensor& table) {
   const Slot* slots = call.inputs + first;
   const char* letters = text_attribute(call, "terms");
@@ -130,7 +133,7 @@ RowTerms row_terms(const Call& call, int first, int64_t width) {
   return all;
 }
 
-// What the elements at order[begin …] of a chunk add: scale · row.
+// The rows and scales of the elements of one chunk: element p adds scale[p] · row[p].
 struct Sources {
   const float* row[kElementsPerChunk];
   float scale[kElementsPerChunk];
@@ -153,7 +156,8 @@ SHORTLIST_INLINE void find_sources(const RowTerms& all, int64_t begin, int64_t e
   }
 }
 
-// sum [width, rounded up to 16] = Σ scale · row over elements [from, to) of a chunk of `count`, in order; 0 past width.
+// sum [width] = Σ scale · row over elements [from, to) of a chunk with `count` elements, in order. Elements of `sum`
+// beyond `width`, up to a whole vector, become 0.
 SHORTLIST_INLINE void sum_sources(const Sources& sources, int64_t from, int64_t to, int64_t count, int64_t width,
                                   float* sum) {
   for_each_strip(0, width, [&](auto vectors, int64_t c, int64_t left) {
@@ -169,7 +173,7 @@ SHORTLIST_INLINE void sum_sources(const Sources& sources, int64_t from, int64_t 
   });
 }
 
-// The segment that holds the element at order[p]: the last one that begins at p or before.
+// The segment that contains sorted element p: the last one that begins at p or before.
 SHORTLIST_INLINE int64_t segment_of(const RowTerms& all, int64_t p) {
   int64_t low = 0, high = all.count;
   while (high - low > 1) {
@@ -179,24 +183,26 @@ SHORTLIST_INLINE int64_t segment_of(const RowTerms& all, int64_t p) {
   return low;
 }
 
-// Inlined by force: GCC 12 takes a function that only prefetches for one without effect, and leaves out calls of it.
-// Without these prefetches adagrad_rows took twice as long (84,000 ids of 1 M × 64, two threads, AVX2, EPYC Genoa).
+// Always inlined, because GCC 12 removes calls of a function that only prefetches. Without these prefetches
+// adagrad_rows took twice as long (84,000 ids of a table of 1 M rows, width 64; two AVX2 threads; EPYC Genoa).
 template <int count>
 SHORTLIST_INLINE void prefetch_tables(const Tensor* const (&tables)[count], int64_t row) {
   for (const Tensor* table : tables) prefetch_row(table->row(row), table->columns);
 }
 
-// Calls update(row, gradient) for every distinct row, on all threads. `tables` are the parameter and what else has a
-// row of its width for each of its rows.
+// Calls update(row, gradient) for every distinct table row, on all threads. `tables` are the parameter and the state
+// tensors of the same shape; their rows are prefetched.
 template <int count, class Update>
 SHORTLIST_INLINE void for_each_row(const Call& call, int first, const Tensor* const (&tables)[count],
                                    const Update& update) {
   const RowTerms all = row_terms(call, first, tables[0]->columns);
   const int64_t width = all.width, padded = (width + 15) / 16 * 16, n = all.segments[all.count];
   const int64_t chunks = (n + kElementsPerChunk - 1) / kElementsPerChunk;
-  float* heads = float_scratch(call, chunks * padded);  // of the segment that began in an earlier chunk
-  float* sums = float_scratch(call, chunks * padded);   // in the end, of the segment that goes on in the next one:
-  int32_t* crossing = int_scratch(call, chunks);        // its number, or −1
+  // For each chunk: the partial sum of the segment that began in an earlier chunk; the partial sum of the segment that
+  // continues in the next chunk; and the number of that segment, or −1.
+  float* heads = float_scratch(call, chunks * padded);
+  float* sums = float_scratch(call, chunks * padded);
+  int32_t* crossing = int_scratch(call, chunks);
   parallel_blocks(call, n, kElementsPerChunk, [&](int64_t begin, int64_t end) {
     const int64_t chunk = begin / kElementsPerChunk;
     float* sum = sums + chunk * padded;

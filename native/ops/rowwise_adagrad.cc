@@ -1,5 +1,5 @@
-// AdaGrad with one number of state a row (FBGEMM's row-wise AdaGrad), in place, for the rows that the batch touched:
-// a += mean(g²) of the row; θ −= η·g / (√a + ε).
+// AdaGrad with one element of state for each row (FBGEMM's row-wise AdaGrad), in place, for the rows that the batch
+// used (row_terms.h): a += mean of g² over the row; θ −= η·g / (√a + ε).
 
 #include "native/ops/row_terms.h"
 

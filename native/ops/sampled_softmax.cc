@@ -1,7 +1,8 @@
 // Sampled softmax (Jean et al. 2015): cross-entropy over a target and k draws, without the draws that equal the target.
 //
-// s' = w·u + b − log(k·q);  loss = log Σ exp(s') − s'₀;  ∂loss/∂s'_j = exp(s'_j) / Σ exp(s') − [j = 0], and 0 where a
-// draw is left out. Both outputs are =, alias nothing. Three passes over a sample's row, which stays in cache.
+// s' = w·u + b − log(k·q);  loss = log Σ exp(s') − s'₀;  ∂loss/∂s'_j = exp(s'_j) / Σ exp(s') − [j = 0], and 0 for a
+// draw that is left out. Outputs are overwritten. Nothing aliases. The three loops over a sample's row find it in the
+// cache.
 
 #include "native/ops/candidates.h"
 
@@ -24,7 +25,7 @@ float softmax_loss(const Candidates& candidates) {
     store_upto(logit + j, x, left);
   }
   const float target = logit[0];
-  // Finite, so that −∞ − most is −∞ and not NaN.
+  // `most` must be finite, so that −∞ − most is −∞ and not NaN.
   float most = largest_lane(best);
   most = most > -3.4e38f ? most : -3.4e38f;
   vf sum = vf{};

@@ -1,6 +1,6 @@
-// Row terms as a whole tensor: output = base + Σ terms (row_terms.h), base 0 where it is left out.
+// Adds row terms (row_terms.h) to a whole tensor: output = base + Σ terms; without a base, Σ terms.
 //
-// output is =, and may be the base. Of `table` only the shape is read.
+// The output is overwritten and may be the base. Only the shape of `table` is used.
 
 #include "native/ops/elementwise.h"
 #include "native/ops/row_terms.h"

@@ -4,9 +4,9 @@
 #include "native/ops/operands.h"
 #include "native/simd/math.h"
 
-// Scores w·u + b of all items for all samples, a tile at a time, for the ops that scan the items (softmax, top_n,
-// target_rank). A tile is [items, samples]: the rows of the weight are read where they lie, once for a block of
-// samples, the users are packed once, and every pass over a tile works on a vector of samples, one lane a sample.
+// Scores w·u + b of all items for all samples, for the ops that scan the items (softmax, top_n, target_rank). Scores
+// are computed in tiles [items, samples]: rows of the weight are read in place, once for each block of samples; the
+// users are packed once. Loops over a tile have one sample in each lane of a vector.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -21,8 +21,9 @@ struct Scorer {
   Tensor weight;
   const float* bias;  // [items] or nullptr
 
-  // Scores of items [first, first + items) for samples from `first_sample`, a multiple of kTileColumns, on. Columns
-  // past the last sample, up to a whole vector, hold scores of a user of zeros, or 0.
+  // Writes the scores of items [first, first + items) for samples [first_sample, first_sample + samples) to `to`, whose
+  // rows are `stride` apart. `first_sample` is a multiple of kTileColumns. Columns beyond the last sample, up to a
+  // whole vector, become 0 or the scores of a user vector of zeros.
   SHORTLIST_INLINE void tile(int64_t first, int64_t items, int64_t first_sample, int64_t samples, float* to,
                              int64_t stride) const {
     if (samples <= kFewColumns) {
@@ -49,14 +50,14 @@ SHORTLIST_INLINE Scorer scorer_of(const Call& call, const Tensor& user, const Te
   return {users, weight, bias.count > 0 ? bias.tensors[0].f32() : nullptr};
 }
 
-// log Σ exp(score) of each sample of a tile's columns, as the largest score so far and the sum over it.
+// log Σ exp(score) of the samples of a tile, computed online: the largest score so far, and Σ exp(score − largest).
 struct Partition {
   float most[kSamplesPerTile];
   float sum[kSamplesPerTile];
 
   SHORTLIST_INLINE void clear() {
     for (int64_t c = 0; c < kSamplesPerTile; ++c) {
-      most[c] = kLowest;  // finite, so that −∞ − most is −∞
+      most[c] = kLowest;  // finite, so that −∞ − most is −∞ and not NaN
       sum[c] = 0;
     }
   }
@@ -74,7 +75,7 @@ struct Partition {
   }
 };
 
-// log Σ exp from `stripes` parts of one sample, `between` elements apart, in order.
+// log Σ exp(score) of one sample, from the parts of all stripes, which are `between` elements apart, in order.
 SHORTLIST_INLINE float log_partition_of(const float* most, const float* sum, int64_t stripes, int64_t between) {
   float best = kLowest;
   for (int64_t i = 0; i < stripes; ++i) best = most[i * between] > best ? most[i * between] : best;
@@ -85,7 +86,7 @@ SHORTLIST_INLINE float log_partition_of(const float* most, const float* sum, int
   return best + logarithm(total)[0];
 }
 
-// The items from `first` on, cut into stripes of whole tiles.
+// The items from `first` on, divided into stripes of whole tiles.
 struct Stripes {
   int64_t first;
   int64_t items;             // one past the last
@@ -99,6 +100,7 @@ struct Stripes {
   }
 };
 
+// At most `most` stripes. They depend on the arguments alone, and not on the number of threads.
 SHORTLIST_INLINE Stripes stripes_of(int64_t first, int64_t items, int64_t most) {
   if (first >= items) return {items, items, kItemsPerTile, 0};
   const int64_t tiles = (items - first + kItemsPerTile - 1) / kItemsPerTile;

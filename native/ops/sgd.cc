@@ -1,4 +1,4 @@
-// Stochastic gradient descent: θ −= η·g, in place. sgd_rows: the rows that the batch touched (row_terms.h).
+// Stochastic gradient descent: θ −= η·g, in place. sgd_rows updates the rows that the batch used (row_terms.h).
 
 #include "native/ops/elementwise.h"
 #include "native/ops/row_terms.h"

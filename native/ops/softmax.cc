@@ -1,13 +1,15 @@
-// Exact cross-entropy over all items from skip_rows on; scores x = w·u + b are never materialised.
+// Exact cross-entropy over all items from skip_rows on. The scores x = w·u + b of all items are never stored at once.
 //
 // forward   log_partition[s] = log Σ_i exp(x[s, i]);  loss[s] = log_partition[s] − x[s, target[s]]
-// gradient  e[s, i] = loss_gradient[s] · (exp(x[s, i] − log_partition[s]) − [i = target[s]]);  user_gradient =
-// e·weight,
-//           weight_gradient = eᵀ·user, bias_gradient[i] = Σ_s e[s, i]; rows before skip_rows gain 0.
-//           All outputs are =, alias nothing.
+// gradient  With e[s, i] = loss_gradient[s] · (exp(x[s, i] − log_partition[s]) − [i = target[s]]):
+//           user_gradient = e · weight, weight_gradient = eᵀ · user, bias_gradient[i] = Σ_s e[s, i]. The gradients of
+//           rows before skip_rows are 0.
 //
-// Both run over tiles of [items, samples] (scores.h). The items are cut into stripes, by their number alone, and a
-// stripe is worked on by one thread; what the stripes give to a sample is summed in their order.
+// Outputs are overwritten. Nothing aliases.
+//
+// Both compute scores in tiles of [items, samples] (scores.h). The items are divided into stripes, depending on their
+// number alone, and one thread at a time works on a stripe. The contributions of the stripes to a sample are summed in
+// order.
 
 #include "native/ops/scores.h"
 
@@ -16,7 +18,7 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kMostStripes = 32;
-// The gradient's tiles span all samples, this many at a time: 72 × 1024 scores are 288 KiB.
+// The gradient's tiles have the samples of a slab as columns: 72 × 1024 scores are 288 KiB, which fit the L2 cache.
 const int64_t kSamplesPerSlab = 1024;
 
 enum Input { kUser, kWeight, kBias, kTarget };
@@ -83,7 +85,8 @@ void check_gradient(const Call& call) {
   check_ids(call, call.input(kGradientTarget), weight.rows, skipped_rows(call));
 }
 
-// Turns a tile of scores into e, and gives the sum of each row. `log_partition` and `by` are padded with +∞ and 0.
+// Replaces a tile of scores by e. `by` is loss_gradient. Both `by` and `log_partition` are padded to whole vectors,
+// with 0 and +∞, so that e is 0 there.
 void scores_to_gradients(float* tile, int64_t stride, int64_t items, int64_t samples, const float* log_partition,
                          const float* by, int64_t first_item, const int32_t* target) {
   for (int64_t i = 0; i < items; ++i) {

@@ -1,13 +1,16 @@
-// The rows that a batch touches, each with the places of its ids: the order in which sparse gradients are summed.
+// The distinct table rows that a batch uses, with the places of their ids: the order in which sparse gradients are
+// summed.
 //
-// The concatenation of all ids (N in all, read flat) is sorted stably. rows[0 … count) are the distinct ids, rising;
-// ids equal to rows[i] stand at order[segments[i] … segments[i + 1]) of the concatenation, in rising order. Elements of
-// rows past count are 0, of segments N. All outputs are =, alias nothing.
+// The concatenation of all ids (N of them) is sorted stably. rows[0 … count) are the distinct ids, rising. The ids
+// equal to rows[i] are at places order[segments[i] … segments[i + 1]) of the concatenation, in rising order. Elements
+// of `rows` from `count` on are 0; elements of `segments` after `count` are N. Outputs are overwritten. Nothing
+// aliases.
 //
-// A least-significant-digit radix sort of (id, place): the bits of the largest id in passes of one size, at most 11
-// bits each (two passes up to four million rows, one up to 2048). The ids are cut into chunks by their number alone;
-// every chunk counts its digits, and then knows where its ids go: behind those of the chunks before it. The last pass
-// writes `order`; then each chunk, from the first run that begins in it on, writes its rows and segments.
+// The algorithm is a radix sort of pairs (id, place), least significant digit first. The bits of the largest id are
+// divided into equal digits of at most 11 bits: one pass for up to 2048 rows, two for up to four million. The ids are
+// cut into chunks, depending on N alone. Each chunk counts its digits, and from the counts of all chunks follows where
+// its ids go. The last pass writes `order`. Then each chunk writes `rows` and `segments` for the segments that begin in
+// it.
 
 #include "native/ops/operands.h"
 
@@ -32,7 +35,7 @@ int64_t id_count(const Call& call) {
   return count;
 }
 
-// Rows are the ids, and 0 past the last of them.
+// `rows` holds ids, and 0 after the last of them.
 void promise_sorted(const Call& call, int64_t count) {
   promise(call.output(kOrder), 0, count - 1);
   promise(call.output(kSegments), 0, count);
@@ -57,7 +60,7 @@ void check_sort(const Call& call) {
   promise_sorted(call, count);
 }
 
-// The ids one behind the other: where they lie, if they do.
+// All ids in one array: the input itself if it is one flat tensor, else a copy.
 const uint32_t* flatten(const Call& call, int64_t n) {
   const Slot& ids = call.inputs[0];
   if (ids.count == 1 && is_flat(ids.tensors[0])) return ids.tensors[0].u32();
@@ -82,13 +85,13 @@ struct Sort {
     parallel(call, chunks, [&](int64_t k) { body(k, k * chunk, k * chunk + chunk < n ? k * chunk + chunk : n); });
   }
 
-  // One stable pass by the digit at `shift` of id(i): calls put(i, place it goes to).
+  // One stable pass by the `bits` bits of id(i) from bit `shift` on: calls put(i, new place of element i).
   template <class Id, class Put>
   SHORTLIST_INLINE void pass(int shift, int bits, const Id& id, const Put& put) const {
     const int64_t digits = int64_t{1} << bits;
     const uint32_t mask = static_cast<uint32_t>(digits - 1);
-    uint32_t* next =
-        static_cast<uint32_t*>(scratch(call, (chunks + 1) * digits));  // [chunks, digits], then a row of sums
+    // next[chunk, digit] is where the chunk's next id with this digit goes; a row of sums over the chunks follows.
+    uint32_t* next = static_cast<uint32_t*>(scratch(call, (chunks + 1) * digits));
     uint32_t* sums = next + chunks * digits;
     for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
       uint32_t* count = next + k * digits;
@@ -96,7 +99,7 @@ struct Sort {
       for (int64_t i = begin; i < end; ++i) ++count[id(i) >> shift & mask];
     });
     for (int64_t d = 0; d < digits; ++d) sums[d] = 0;
-    for (int64_t k = 0; k < chunks; ++k) {  // counts become the ids of the digit in the chunks before
+    for (int64_t k = 0; k < chunks; ++k) {  // replaces each count by the sum of the counts of the chunks before
       uint32_t* count = next + k * digits;
       for (int64_t d = 0; d < digits; ++d) {
         const uint32_t before = sums[d];
@@ -160,7 +163,7 @@ void sort(const Call& call) {
 
   int32_t* rows = call.output(kRows).i32();
   int32_t* segments = call.output(kSegments).i32();
-  int32_t* first_row = int_scratch(call, sort.chunks + 1);  // rows that begin before the chunk
+  int32_t* first_row = int_scratch(call, sort.chunks + 1);  // the number of segments that begin before each chunk
   sort.for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
     int32_t begun = begin == 0;
     for (int64_t i = begin == 0 ? 1 : begin; i < end; ++i) begun += sorted[i] != sorted[i - 1];
@@ -174,7 +177,7 @@ void sort(const Call& call) {
   }
   segments[0] = 0;
   sort.for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
-    // Whole runs: from the first that begins in the chunk to the end of the last one.
+    // From the first segment that begins in the chunk to the end of the last one, which may be in a later chunk.
     while (begin > 0 && begin < n && sorted[begin] == sorted[begin - 1]) ++begin;
     int64_t row = first_row[k] - 1;
     for (int64_t i = begin; i < n; ++i) {

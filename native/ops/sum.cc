@@ -1,4 +1,4 @@
-// output = Σ input.       gradient: input_gradient[i] = output_gradient.       Both are =
+// Sum of all elements: output = Σ input. Gradient: input_gradient[i] = output_gradient. Outputs are overwritten.
 
 #include "native/ops/total.h"
 

@@ -1,12 +1,12 @@
-// The rank of each sample's target among all items by w·u + b:
+// The rank of each sample's target among all items, by score w·u + b:
 //
-// rank[s] = 1 + (candidates with a higher score) + ½ (other candidates with an equal one), +∞ where target < skip_rows
-// or the target's own score is not finite. A candidate whose score is NaN counts as higher, so that such numbers never
-// make a rank better. Candidates are the rows from skip_rows on without the sample's excluded items; the target is
-// never excluded. rank is =, aliases nothing.
+// rank[s] = 1 + (number of candidates with a higher score) + ½ (number of other candidates with an equal score). It is
+// +∞ if target < skip_rows or the target's score is not finite. A candidate with a NaN score counts as higher, so that
+// NaN never improves a rank. Candidates are the rows from skip_rows on, without the sample's excluded items; the target
+// is never excluded. The output is overwritten. Nothing aliases.
 //
-// Scores are counted a tile at a time, a vector of samples at once (scores.h). Equality is exact: the target's own
-// score, computed first, has the same bits as in its tile (gemm.h).
+// Scores are computed in tiles and counted for a vector of samples at once (scores.h). Equality is exact, because the
+// target's score, which is computed first, has the same bits as in its tile (gemm.h).
 
 #include "native/ops/excluded.h"
 #include "native/ops/scores.h"
@@ -62,7 +62,7 @@ void find_rank(const Call& call) {
         vi more = load(above + c), as_much = load(same + c);
         for (int64_t r = 0; r < items; ++r) {
           const vf other = load(tile + r * kSamplesPerTile + c);
-          more -= ~(other <= score);  // a true lane is −1; so is one of NaN
+          more -= ~(other <= score);  // −1 in lanes where other > score or one of them is NaN
           as_much -= other == score;
         }
         store(above + c, more);
@@ -76,7 +76,7 @@ void find_rank(const Call& call) {
         rank[s] = __builtin_inff();
         continue;
       }
-      int64_t above = 0, same = -1;  // without the target itself
+      int64_t above = 0, same = -1;  // the target itself is among the equal ones
       for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
         above += higher[stripe * padded + s];
         same += equal[stripe * padded + s];

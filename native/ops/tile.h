@@ -3,14 +3,15 @@
 #include "native/core/tensor.h"
 #include "native/simd/vector.h"
 
-// The inner loop of every product: a register tile of rows × vectors of sums.
+// The inner loop of every matrix product: a register tile of rows × vectors of sums.
 //
-// What counts in it is instructions. With the core to itself a tile does as many multiply-adds as there are units for
-// them, whatever else it does; but where another program runs on the core's other half, each gets half of the
-// instructions that can start in a cycle: 3 of 6, which is 42 in the 14 cycles that 28 multiply-adds of AVX-512 take.
-// So most elements are multiplied from memory without being loaded, and steps go by four, at addresses that need no
-// arithmetic: a step of 14 × 2 vectors takes 40 instructions, 36 from a packed strip. At 52, as a plain loop has it, a
-// tile runs at 0.8 of that speed beside a busy neighbour, and as fast alone. (Emerald Rapids, L1-resident operands.)
+// The loop is written to execute few instructions. On a core of its own, the multiply-add units limit it, whatever else
+// it executes. But on shared servers another program often runs on the core's other hardware thread. Each then gets
+// half of the instructions that the core can start: 3 of 6 in a cycle, or 42 in the 14 cycles that 28 multiply-adds of
+// AVX-512 take. So most elements of A are memory operands of multiply-adds, without an instruction that loads them, and
+// the loop is unrolled by four, with addresses that need no arithmetic. One step of a tile of 14 × 2 vectors takes 40
+// instructions, or 36 if A is packed. A plain loop takes 52: it is as fast alone, but has 0.8 of the speed beside a
+// busy neighbour (Emerald Rapids, operands in the L1 cache).
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -20,7 +21,7 @@ SHORTLIST_INLINE constexpr int64_t round_up(int64_t n, int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
-// The tile of a matrix product, kTileRows × kTileColumns sums: as many as the registers hold.
+// The tile of gemm.cc: kTileRows × kTileColumns sums, as many as the registers hold.
 #if defined(__AVX512F__)
 constexpr int kTileRows = 14, kTileVectors = 2;
 #elif defined(__AVX2__)
@@ -32,8 +33,8 @@ constexpr int kTileRows = 4, kTileVectors = 2;
 #endif
 constexpr int kTileColumns = kTileVectors * kLanes;
 
-// How the rows lie: along, element (i, p) at a[i·stride + p]; across, at a[p·stride + i]; or across in a strip, whose
-// stride is known: kStripWidth.
+// Where element (i, p) of A is. kAlong: a[i·stride + p]. kAcross: a[p·stride + i]. kStrip: packed, as kAcross with the
+// stride kStripWidth, which is known at compile time.
 enum Layout { kAlong, kAcross, kStrip };
 constexpr int kStripWidth = static_cast<int>(round_up(kTileRows, kLanes));
 
@@ -47,8 +48,8 @@ SHORTLIST_INLINE void for_each_vector(const Body& body) {
   }
 }
 
-// Elements are numbers, or with kDots pairs of them. (Further lambdas in the loop below would leave its sums in memory:
-// GCC 12.)
+// An element is a float32 number, or with kDots a pair of bfloat16 numbers. (A function, because with one more lambda
+// in the loop below GCC 12 keeps its sums in memory.)
 template <bool kDots>
 SHORTLIST_INLINE vf splat_element(const float* element) {
   return kDots ? splat_pair(element) : splat(*element);
@@ -64,17 +65,18 @@ SHORTLIST_INLINE void add_elements(vf& c, Element a, vf b) {
   }
 }
 
-// sums[i][j] += Σ a(i, p) · b(p, j), p rising from 0 to k − 1; vector j of step p is at b + p·b_stride + j·kLanes. With
-// kDots an element is a pair of numbers in bfloat16 (vector.h), and a · b their dot product.
+// sums[i][j] += Σ a(i, p) · b(p, j), p rising from 0 to k − 1. Vector j of step p is at b + p·b_stride + j·kLanes. With
+// kDots a · b is the dot product of two pairs (vector.h).
 //
-// An empty asm hides a value from GCC 12, which would otherwise keep more sums of addresses than there are registers.
+// The empty asm statements hide values from GCC 12, which would otherwise keep more precomputed addresses than there
+// are registers.
 template <int kRows, int kVectors, Layout kLayout, bool kDots = false>
 SHORTLIST_INLINE void multiply_add(int64_t k, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
                                    vf (*sums)[kVectors]) {
-  vf sum[kRows][kVectors];  // of its own: if the caller's array lies in memory, these still stay in registers
+  vf sum[kRows][kVectors];  // a copy, which stays in registers even if the caller's array is in memory
   for_each_vector<kRows, kVectors>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = sums[i][j]; });
   int64_t stride = kLayout == kStrip ? kStripWidth : a_stride;
-  // Rows that lie along: two to a pointer, of which the first is multiplied from memory.
+  // With kAlong there is one pointer for two rows; the elements of the first one are memory operands.
   const int kPointers = kLayout == kAlong ? (kRows + 1) / 2 : 1;
   const float* row[kPointers];
 #pragma GCC unroll 16
@@ -86,7 +88,7 @@ SHORTLIST_INLINE void multiply_add(int64_t k, const float* a, int64_t a_stride, 
     return kLayout == kAlong ? row[i / 2] + i % 2 * stride + p : row[0] + (kLayout == kStrip ? p * kStripWidth : 0) + i;
   };
   const auto step = [&](int p) __attribute__((always_inline)) {
-    // The shorter side is kept in registers.
+    // Loads the shorter side into registers once: elements of A, or vectors of B.
     if (kRows < kVectors) {
       vf element[kRows];
 #pragma GCC unroll 16

@@ -1,13 +1,16 @@
-// The best items of each sample by w·u + b, exactly: falling by score, equals by rising id, without the sample's
-// excluded items and rows before skip_rows; −1 and −∞ where there are too few. log_partition[s] = log Σ exp(score) over
-// all rows from skip_rows on. All outputs are =, alias nothing. A NaN score is never listed.
+// The items with the highest scores w·u + b for each sample, exactly. They are sorted by falling score, and equal
+// scores by rising id. Excluded items of the sample, rows before skip_rows and NaN scores are left out. Missing items
+// are −1 with score −∞. log_partition[s] = log Σ exp(score) over all rows from skip_rows on. Outputs are overwritten.
+// Nothing aliases.
 //
-// Scores come in tiles of [items, samples] (scores.h). Each sample collects what beats its threshold, and where its
-// list is full, keeps the best `top` of it and raises the threshold to the last of them; a vector of samples is
-// compared with its thresholds at once, and almost always none is beaten. (A heap in place of the list took three times
-// as long: 48 against 15 ms for 16 samples, 200,000 items and top 200.) Few samples share their items in stripes, many
-// are worked on block by block. The order of candidates is total, so the cut does not show in the result;
-// log_partition's sum is taken stripe by stripe, and stripes depend on the numbers of items and samples alone.
+// Scores are computed in tiles of [items, samples] (scores.h). Each sample has a list of the items that exceeded its
+// threshold. When the list is full, it is reduced to the best `top` items, and the threshold rises to the last of them.
+// A whole vector of samples is compared with its thresholds at once, and almost always none is exceeded. (A heap
+// instead of the list took three times as long: 48 against 15 ms for 16 samples, 200,000 items and top 200.)
+//
+// Blocks of samples are computed in parallel; if there are few blocks, the items are divided into stripes as well. The
+// order of candidates is total, so the selection does not depend on the stripes. log_partition is summed stripe by
+// stripe, and the stripes depend only on the numbers of items, samples and `top`.
 
 #include <string.h>
 
@@ -19,8 +22,9 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kWantedChunks = 32;
-const int64_t kTilesPerStripe =
-    16;  // at least, and so many items for each of `top`: a stripe begins without a threshold
+// A stripe has at least so many tiles, and at least kItemsPerTop items for each of `top`, because it starts without a
+// threshold.
+const int64_t kTilesPerStripe = 16;
 const int64_t kItemsPerTop = 64;
 
 enum Input { kUser, kWeight, kBias, kExcluded, kExcludedOffsets };
@@ -37,7 +41,8 @@ void check_top(const Call& call) {
   promise(call.output(kItems), -1, weight.rows - 1);
 }
 
-// A candidate as one number, smaller for better: the score's bits, turned so that they fall as it rises, then the item.
+// A candidate as one number, which is smaller for a better candidate: the bits of the score, mapped so that they fall
+// when the score rises, then the item.
 SHORTLIST_INLINE uint64_t key_of(float score, int32_t item) {
   const float positive_zero = score + 0.0f;  // −0 and 0 are equal
   uint32_t bits;
@@ -54,9 +59,9 @@ SHORTLIST_INLINE float score_of(uint64_t key) {
   return score;
 }
 
-// Moves the `top` smallest of keys[0 … count) to the front, the largest of them last. Keys are distinct. Quickselect by
-// the median of three, its partition without branches (they would be mispredicted every other time); should that not
-// settle, a sort does.
+// Moves the `top` smallest of keys[0 … count) to the front, with the largest of them last. Keys are distinct.
+// Quickselect with the median of three as its pivot. The partition has no branches, as every other one would be
+// mispredicted. If 64 rounds are not enough, the rest is sorted.
 void select_best(uint64_t* keys, int64_t count, int64_t top) {
   int64_t low = 0, high = count - 1;
   const int64_t at = top - 1;
@@ -85,14 +90,14 @@ void select_best(uint64_t* keys, int64_t count, int64_t top) {
   }
 }
 
-// What the samples of a tile's columns have collected.
+// The lists of the samples of a tile.
 struct Selection {
   uint64_t* keys;  // [samples of the tile, capacity]
   int64_t top;
   int64_t capacity;
   int64_t size[kSamplesPerTile];
-  // A score enters where it is not ≤ its threshold: NaN lets all in (nothing was left out yet), +∞ none (no such
-  // sample).
+  // A score enters the list unless it is ≤ the threshold. The threshold is NaN, so that all scores enter, until the
+  // list was full for the first time. It is +∞ for columns without a sample.
   float threshold[kSamplesPerTile];
 
   SHORTLIST_INLINE void start(int64_t samples) {
@@ -102,7 +107,7 @@ struct Selection {
     }
   }
 
-  // Drops all but the best `top`.
+  // Reduces the list to the best `top` items and sets the threshold, if there are as many.
   void prune(int64_t column) {
     if (size[column] < top) return;
     uint64_t* own = keys + column * capacity;
@@ -117,7 +122,8 @@ struct Selection {
       for (int64_t c = 0; c < samples; c += kLanes) {
         const vf score = load(row + c);
         const vi beaten = ~(score <= load(threshold + c)) & (score == score);
-        // Bit by bit: a branch for each lane would be mispredicted at the start of a stripe, where many enter.
+        // Iterates over set bits: a branch for each lane would be mispredicted at the start of a stripe, where many
+        // scores enter.
         for (uint32_t bits = lane_bits(beaten); bits != 0; bits &= bits - 1) {
           const int64_t lane = c + __builtin_ctz(bits);
           keys[lane * capacity + size[lane]] = key_of(row[lane], static_cast<int32_t>(first_item + i));
@@ -181,7 +187,7 @@ void find_top(const Call& call) {
   parallel_blocks(call, samples, 4, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       log_partition[s] = log_partition_of(most + s, sum + s, stripes.count, padded);
-      uint64_t* own = lists + s * stripes.count * top;  // free by now
+      uint64_t* own = lists + s * stripes.count * top;  // the lists are no longer needed
       int64_t size = 0;
       for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
         const uint64_t* from = best + (stripe * padded + s) * top;

@@ -6,7 +6,8 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// The sum of all elements, in order, in float64. On the calling thread: it is used for a number a sample.
+// The sum of all elements, in order, in float64. It runs on the calling thread, because its inputs are small: one
+// number for each sample.
 SHORTLIST_INLINE double total(const Tensor& tensor) {
   double sum = 0;
   for (int64_t r = 0; r < tensor.rows; ++r) {
