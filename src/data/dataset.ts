@@ -314,7 +314,8 @@ function fail(folder: string, problem: string): never {
   throw new ShortlistError("ERR_DATASET", `${folder}: ${problem}. ${WAY_OUT}`);
 }
 
-const DATASET: FolderKind = {
+/** What a dataset folder holds. */
+export const DATASET: FolderKind = {
   name: "dataset",
   code: "ERR_DATASET",
   owns: (name) => [DESCRIPTION, VOCABULARY, CLICKS].includes(name),
@@ -347,7 +348,7 @@ async function readDescription(folder: string, members: FolderReader): Promise<D
   const description = migrate(json, DATASET_FORMAT, join(folder, DESCRIPTION)) as unknown as Description;
   if (!isMaxLineBytes(description.max_line_bytes)) fail(folder, `${DESCRIPTION} has an impossible max_line_bytes`);
   try {
-    return { ...description, schema: parseStoredSchema(description.schema, DESCRIPTION) };
+    return { ...description, schema: parseStoredSchema(description.schema, DESCRIPTION, "ERR_DATASET") };
   } catch (error) {
     return fail(folder, (error as Error).message);
   }

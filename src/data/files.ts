@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
-import { constants, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import { constants, openSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { access, type FileHandle, mkdir, open, readFile, readlink, stat } from "node:fs/promises";
+import { Socket } from "node:net";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type ErrorCode, ShortlistError } from "../errors.js";
@@ -50,7 +51,7 @@ export function exists(path: string): Promise<boolean> {
 export async function readText(path: string): Promise<string> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    bytes = (await stat(path)).isFIFO() ? await readPipe(path) : await readFile(path);
     if (isUtf8(bytes)) return new TextDecoder().decode(bytes);
   } catch (error) {
     throw fileError("read", path, error);
@@ -74,6 +75,29 @@ export function parseJson(text: string, path: string, code: ErrorCode): unknown 
 /** Formats a value as the text of a JSON file for people to read. */
 export function formatJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/**
+ * The bytes of a named pipe. A plain open would wait for the pipe's writer in a thread, which no signal ends; this one
+ * waits as for any other event, until `signal` ends it.
+ */
+export async function* pipeChunks(path: string, signal?: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  const pipe = new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), readable: true });
+  const stop = () => pipe.destroy();
+  signal?.addEventListener("abort", stop);
+  try {
+    yield* pipe;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    pipe.destroy();
+    signal?.throwIfAborted();
+  }
+}
+
+async function readPipe(path: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of pipeChunks(path)) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 const PIPE_WAIT_MS = 20;

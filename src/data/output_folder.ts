@@ -57,9 +57,17 @@ export async function withOutputFolder<T>(
   }
 }
 
-/** Calls `work` while these output files are locked. Removes what killed processes left. */
-export async function withOutputFiles<T>(paths: readonly string[], work: () => Promise<T>): Promise<T> {
+/**
+ * Calls `work` while these output files are locked. Removes what killed processes left. Refuses a file that belongs to a
+ * folder of one of `kinds`, since replacing it would break that folder.
+ */
+export async function withOutputFiles<T>(
+  paths: readonly string[],
+  kinds: readonly FolderKind[],
+  work: () => Promise<T>,
+): Promise<T> {
   checkPaths("output", paths);
+  for (const path of paths) await checkNoMember(path, kinds);
   const locks: Lock[] = [];
   const undo: (() => void)[] = [];
   try {
@@ -78,6 +86,19 @@ export async function withOutputFiles<T>(paths: readonly string[], work: () => P
   } finally {
     for (const lock of locks) await lock.release();
     for (const undoParents of undo) undoParents();
+  }
+}
+
+async function checkNoMember(path: string, kinds: readonly FolderKind[]): Promise<void> {
+  const { target } = await destinationOf(path);
+  // A member is a file of the folder itself or of a folder in it.
+  for (const member of [target, dirname(target)]) {
+    const folder = dirname(member);
+    for (const { name, code, owns, description } of kinds) {
+      if (!owns(basename(member)) || description === undefined || !(await exists(join(folder, description)))) continue;
+      const problem = `it is a part of the ${name} ${folder}`;
+      throw new ShortlistError(code, `Refused to replace ${path}: ${problem}. Choose another output file`);
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { nearestName, ShortlistError } from "../errors.js";
+import { type ErrorCode, nearestName, ShortlistError } from "../errors.js";
 import { parseJson, readText } from "./files.js";
 
 /** A tab-separated column of a click log. Exactly one column is of kind "clicks". */
@@ -52,6 +52,9 @@ export interface Schema {
   readonly missing?: readonly string[] | undefined;
 }
 
+/** Fields of one or two blanks, or of a no-break space or byte order mark alone: empty fields that were padded or joined. */
+const BLANKS = [" ", "  ", "\u00a0", "\ufeff"];
+
 /**
  * What common programs write for a missing value: SQL, Hive, MySQL and PostgreSQL, Python, pandas, R, JSON, JavaScript,
  * C, Go and spreadsheets.
@@ -59,6 +62,7 @@ export interface Schema {
 export const DEFAULT_MISSING: readonly string[] = [
   ...["NULL", "null", "(null)", "\\N", "None", "nil", "<nil>", "undefined"],
   ...["nan", "NaN", "NAN", "-nan", "NaT", "NA", "<NA>", "N/A", "n/a", "#N/A"],
+  ...BLANKS,
 ];
 
 /** Lines of the form `user_id ⇥ province ⇥ city ⇥ item:category:tag_tag;… ⇥ phone`. */
@@ -163,7 +167,7 @@ export async function readSchema(path: string): Promise<Schema> {
  * `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
-  const schema = parseStoredSchema(value, source);
+  const schema = parseStoredSchema(value, source, "ERR_CONFIG");
   const taken = itemFeatures(schema).find(({ name, multiple }) => multiple && RESERVED_MULTIPLE.has(name));
   if (taken) {
     throw new ShortlistError(
@@ -174,10 +178,13 @@ export function parseSchema(value: unknown, source = "schema"): Schema {
   return { missing: DEFAULT_MISSING, ...schema };
 }
 
-/** Checks the schema of a stored dataset or model. `missing` may be absent: older versions knew only `NULL`. */
-export function parseStoredSchema(value: unknown, source: string): Schema {
+/**
+ * Checks the schema of a stored dataset or model. `missing` may be absent: older versions knew only `NULL`. Throws an
+ * error of `code` with a message that starts with `source`.
+ */
+export function parseStoredSchema(value: unknown, source: string, code: ErrorCode): Schema {
   const fail = (where: string, expected: string, received: unknown): never => {
-    throw new ShortlistError("ERR_CONFIG", `${source}: Expected ${expected}${where} but received ${format(received)}`);
+    throw new ShortlistError(code, `${source}: Expected ${expected}${where} but received ${format(received)}`);
   };
   const checkObject = (candidate: unknown, where: string, keys: readonly string[]): Record<string, unknown> => {
     if (typeof candidate !== "object" || candidate === null || Array.isArray(candidate)) {
@@ -187,7 +194,7 @@ export function parseStoredSchema(value: unknown, source: string): Schema {
       if (keys.includes(key)) continue;
       const near = nearestName(key, keys);
       const hint = near ? `Did you mean "${near}"?` : `Known keys: ${keys.join(", ")}`;
-      throw new ShortlistError("ERR_CONFIG", `${source}: Unknown key "${key}"${where}. ${hint}`);
+      throw new ShortlistError(code, `${source}: Unknown key "${key}"${where}. ${hint}`);
     }
     return candidate as Record<string, unknown>;
   };
@@ -198,9 +205,9 @@ export function parseStoredSchema(value: unknown, source: string): Schema {
     const name = typeof candidate === "string" ? candidate : fail(where, "a name", candidate);
     if (!NAME.test(name)) fail(where, "a name of lower-case letters, digits and _ that begins with a letter", name);
     if (RESERVED.has(name) || name.endsWith("_offsets")) {
-      throw new ShortlistError("ERR_CONFIG", `${source}: The name "${name}"${where} is reserved: choose another one`);
+      throw new ShortlistError(code, `${source}: The name "${name}"${where} is reserved: choose another one`);
     }
-    if (taken.has(name)) throw new ShortlistError("ERR_CONFIG", `${source}: The name "${name}"${where} is there twice`);
+    if (taken.has(name)) throw new ShortlistError(code, `${source}: The name "${name}"${where} is there twice`);
     taken.add(name);
     return name;
   };

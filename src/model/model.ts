@@ -137,7 +137,8 @@ export function expectModel(model: unknown): void {
   );
 }
 
-const MODEL: FolderKind = {
+/** What a model folder holds. */
+export const MODEL: FolderKind = {
   name: "model",
   code: "ERR_MODEL",
   owns: (name) => [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, METRICS].includes(name) || PASS_FOLDER.test(name),
@@ -363,7 +364,7 @@ export function parseDescription(
   format = MODEL_FORMAT,
 ): Omit<ModelDescription, "vocabularies"> {
   const head = migrate(stored, format, path);
-  const schema = parseStoredSchema(head["schema"], path);
+  const schema = parseStoredSchema(head["schema"], path, "ERR_MODEL");
   const statistics = (head["numbers"] ?? {}) as Record<string, NumberStatistics>;
   const numbers = new Map<string, NumberStatistics>();
   for (const { name, kind } of userFeatures(schema)) {

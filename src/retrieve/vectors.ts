@@ -1,12 +1,13 @@
 import { NextClickBatches } from "../data/batches.js";
 import { encodeUsers } from "../data/clicks.js";
+import { DATASET } from "../data/dataset.js";
 import { type OutputFile, replaceFiles } from "../data/files.js";
 import { withOutputFiles } from "../data/output_folder.js";
 import type { Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkPath, type OptionNames } from "../errors.js";
-import { expectModel, type Model } from "../model/model.js";
+import { expectModel, MODEL, type Model } from "../model/model.js";
 import { isKnownUser, warnOfUnknown } from "./known.js";
 import { notFinite } from "./scores.js";
 import { itemVectors, largestSquare, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
@@ -74,7 +75,7 @@ interface VectorRows {
 export async function writeUserVectors(model: Model, log: Log, options: UserVectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
   expectModel(model);
-  return withOutputFiles(pathsOf(options), () => writeVectorsOfUsers(model, log, options));
+  return withOutputFiles(pathsOf(options), [MODEL, DATASET], () => writeVectorsOfUsers(model, log, options));
 }
 
 async function writeVectorsOfUsers(model: Model, log: Log, options: UserVectorOptions): Promise<VectorReport> {
@@ -108,7 +109,7 @@ async function writeVectorsOfUsers(model: Model, log: Log, options: UserVectorOp
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);
   expectModel(model);
-  return withOutputFiles(pathsOf(options), () => writeVectorsOfItems(model, options));
+  return withOutputFiles(pathsOf(options), [MODEL, DATASET], () => writeVectorsOfItems(model, options));
 }
 
 async function writeVectorsOfItems(model: Model, options: VectorOptions): Promise<VectorReport> {

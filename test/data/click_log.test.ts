@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { DEFAULT_MISSING, DEFAULT_SCHEMA, parseSchema } from "../../src/data/schema.js";
+import { DEFAULT_MISSING, DEFAULT_SCHEMA, parseSchema, readSchema } from "../../src/data/schema.js";
 import { type ReadLogOptions, readLog } from "../../src/data/sources/read_log.js";
 import type { LogRow } from "../../src/data/sources/source.js";
 import { expectError, failureOf, withFolder } from "./temporary.js";
@@ -144,6 +144,16 @@ test("a pipe whose writer does not come is given up on a signal", async () => {
     setTimeout(() => controller.abort(reason), 50);
     const reading = readLog([pipe], { schema: DEFAULT_SCHEMA, signal: controller.signal }, () => {});
     assert.is(await failureOf(reading), reason);
+  });
+});
+
+test("a schema may come through a pipe", async () => {
+  await withFolder(async (folder) => {
+    const pipe = join(folder, "schema");
+    execFileSync("mkfifo", [pipe]);
+    const text = JSON.stringify({ columns: [{ name: "clicks" }], click: [{ name: "item" }] });
+    spawn("sh", ["-c", 'printf "%s" "$1" > "$2"', "sh", text, pipe]);
+    assert.equal((await readSchema(pipe)).click, [{ name: "item", multiple: false }]);
   });
 });
 

@@ -21,7 +21,7 @@ import * as assert from "uvu/assert";
 import { openDataset, prepareDataset } from "../../src/data/dataset.js";
 import { hiddenNameFor, isPartial } from "../../src/data/hidden_names.js";
 import { Lock } from "../../src/data/lock.js";
-import { replaceFolder, withOutputFiles, withOutputFolder } from "../../src/data/output_folder.js";
+import { type FolderKind, replaceFolder, withOutputFiles, withOutputFolder } from "../../src/data/output_folder.js";
 import { openModel, saveModel } from "../../src/model/model.js";
 import { writeItemVectors } from "../../src/retrieve/vectors.js";
 import { train } from "../../src/train/trainer.js";
@@ -384,6 +384,26 @@ test("where the last step fails, finished work stays under a name that the error
   assert.is(readFileSync(target, "utf8"), "in the way");
 });
 
+test("an output file never replaces a part of a folder that it would break", async () => {
+  const kind: FolderKind = {
+    name: "model",
+    code: "ERR_MODEL",
+    owns: (name) => ["config.json", "weights", "vocabulary"].includes(name),
+    description: "config.json",
+  };
+  mkdirSync(join(at("whole"), "vocabulary"), { recursive: true });
+  for (const name of ["config.json", "weights", "vocabulary/item.tsv"]) writeFileSync(join(at("whole"), name), name);
+  symlinkSync(join(at("whole"), "weights"), at("vectors_link"));
+  const write = (path: string) => withOutputFiles([path], [kind], async () => writeFileSync(path, "vectors"));
+  for (const path of [join(at("whole"), "weights"), join(at("whole"), "vocabulary/item.tsv"), at("vectors_link")]) {
+    await expectError(write(path), "ERR_MODEL", `Refused to replace ${path}: it is a part of the model`);
+  }
+  assert.is(readFileSync(join(at("whole"), "weights"), "utf8"), "weights");
+  await write(join(at("whole"), "vectors.npy"));
+  mkdirSync(at("no_model"));
+  await write(join(at("no_model"), "weights"));
+});
+
 test("leftovers of killed runs go with the next run of that name, and only of that name", async () => {
   mkdirSync(at("clean"));
   const [file, other] = [join(at("clean"), "v.npy"), join(at("clean"), "w.npy")];
@@ -391,13 +411,13 @@ test("leftovers of killed runs go with the next run of that name, and only of th
   mkdirSync(join(hiddenNameFor(file), "new"), { recursive: true });
   writeFileSync(hiddenNameFor(other), "half");
   writeFileSync(join(at("clean"), ".v.npy.lock"), "{");
-  await withOutputFiles([file], async () => undefined);
+  await withOutputFiles([file], [], async () => undefined);
   const left = readdirSync(at("clean"));
   assert.is(left.length, 1);
   assert.ok(isPartial(left[0]!) && left[0]!.startsWith(".w.npy."));
   const lock = await Lock.acquire(file, file);
   await expectError(
-    withOutputFiles([file], async () => undefined),
+    withOutputFiles([file], [], async () => undefined),
     "ERR_BUSY",
     "v.npy",
   );

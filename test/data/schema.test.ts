@@ -85,7 +85,11 @@ test("what counts as missing: a list of words; stored schemas without one know o
   const columns = [{ name: "clicks" }];
   assert.equal(parseSchema({ columns, click, missing: [] }).missing, []);
   assert.equal([...missingWords(parseSchema({ columns, click, missing: ["-", "n.a."] }))], ["", "<unk>", "-", "n.a."]);
-  const stored = parseStoredSchema({ columns: [{ name: "clicks", kind: "clicks" }], click }, "dataset.json");
+  const stored = parseStoredSchema(
+    { columns: [{ name: "clicks", kind: "clicks" }], click },
+    "dataset.json",
+    "ERR_DATASET",
+  );
   assert.equal([...missingWords(stored)], ["", "<unk>", "NULL"]);
   for (const missing of ["NULL", null, [1], ["a\tb"], ["a\nb"], ["a\0"], { NULL: true }]) {
     assert.match(
@@ -93,6 +97,14 @@ test("what counts as missing: a list of words; stored schemas without one know o
       'Expected a list of words without tab, newline or NUL for "missing"',
     );
   }
+});
+
+test("what is wrong with a stored schema has the code of the folder that holds it", async () => {
+  const parse = async (value: unknown) => parseStoredSchema(value, "config.json", "ERR_MODEL");
+  await expectError(parse([]), "ERR_MODEL", "config.json: Expected an object");
+  await expectError(parse({ columns: [{ name: "clicks", kid: 1 }], click }), "ERR_MODEL", 'Unknown key "kid"');
+  const twice = [{ name: "clicks" }, { name: "clicks" }];
+  await expectError(parse({ columns: twice, click }), "ERR_MODEL", 'The name "clicks" in columns[1] is there twice');
 });
 
 test("names what is wrong", () => {

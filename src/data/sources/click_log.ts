@@ -1,10 +1,8 @@
 import { isUtf8 } from "node:buffer";
-import { constants, openSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { Socket } from "node:net";
 import { basename } from "node:path";
 import { ShortlistError } from "../../errors.js";
-import { exists, fileError } from "../files.js";
+import { exists, fileError, pipeChunks } from "../files.js";
 import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "../schema.js";
 import type { Click, LogRow, LogSource, RowBinding, Token } from "./source.js";
 
@@ -117,20 +115,6 @@ async function* fileChunks(path: string): AsyncGenerator<Buffer> {
     }
   } finally {
     await file.close();
-  }
-}
-
-/** Reads a pipe without blocking a thread while its writer is slow, so that a signal can end the reading. */
-async function* pipeChunks(path: string, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
-  const pipe = new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), readable: true });
-  const stop = () => pipe.destroy();
-  signal?.addEventListener("abort", stop);
-  try {
-    yield* pipe;
-  } finally {
-    signal?.removeEventListener("abort", stop);
-    pipe.destroy();
-    signal?.throwIfAborted();
   }
 }
 
