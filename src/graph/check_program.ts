@@ -11,10 +11,15 @@ import {
 import { type Instruction, type Operand, operandNames, type Program, STORED_ROLES, tensorsByName } from "./program.js";
 
 /**
- * Checks that a Program, which may come from anywhere, is one that a `Graph` could have built: every operand has the
- * dtype and rank of its slot, and running the shape rules again gives every output. Integers, which ops follow as
- * indices, are neither stored nor changed by other runs; a tensor that is updated in place is no other operand of its
- * instruction; all other results are tensors of the run. Throws ERR_PROGRAM that names the instruction and the operand.
+ * Checks that a Program, which may come from anywhere, is one that a `Graph` could have built. Throws ERR_PROGRAM that
+ * names the instruction and the operand unless
+ *
+ * - every operand has the dtype and rank of its slot, and the shape rules give the shapes of all outputs;
+ * - int32 operands, which ops follow as indices, are inputs, constants or computed in the run: nothing else can change
+ *   them
+ * after they are checked;
+ * - a tensor that is updated in place is no other operand of its instruction;
+ * - all other results are temporaries or outputs.
  */
 export function checkProgram(program: Program, ops: ReadonlyMap<string, GraphOp>): void {
   const tensors = tensorsByName(program);
@@ -72,7 +77,7 @@ class InstructionCheck {
       const value = this.#instruction.attributes[name];
       if (value === undefined) this.#fail(`Missing attribute "${name}"`);
       if (typeof value === typeof fallback && (typeof value !== "number" || Number.isFinite(value))) continue;
-      // The size of an output may be a dim's name.
+      // The size of an output may be a dim instead of a number.
       const dims = typeof fallback === "number" && typeof value === "string" ? dimNames(value) : [];
       if (dims.length > 0 && dims.every((dim) => this.#program.dims.includes(dim))) continue;
       this.#fail(`Expected attribute "${name}" to be a ${typeof fallback} but received ${JSON.stringify(value)}`);

@@ -1,18 +1,19 @@
 import { ShortlistError } from "../errors.js";
 
 /**
- * One axis of a shape: a number, or a linear expression over sizes that are known only at run time, in canonical text:
- * `"samples"`, `"5*samples"`, `"5*samples+tags+1"` (names in code-unit order, the constant last).
+ * The size of one axis of a shape: a number, or a linear expression of sizes that are known only at run time.
+ * Expressions have a canonical form, such as `"samples"`, `"5*samples"` or `"5*samples+tags+1"`: names sorted by their
+ * code units, and the constant last.
  */
 export type Dim = number | string;
 
-/** Sizes of the named dims of one run, e.g. `{ samples: 256, positions: 2610 }`. */
+/** The sizes of the named dims in one run, such as `{ samples: 256, positions: 2610 }`. */
 export type DimSizes = Readonly<Record<string, number>>;
 
 const CONSTANT = "";
 const TERM = /^(?:(\d+)\*)?([a-z_][a-z0-9_]*)$|^(\d+)$/;
 
-/** Whether a text can name a dim. */
+/** Whether a text can be the name of a dim. */
 export function isDimName(text: string): boolean {
   return /^[a-z_][a-z0-9_]*$/.test(text);
 }
@@ -27,7 +28,7 @@ function parse(dim: Dim): Terms {
     }
     return dim === 0 ? terms : terms.set(CONSTANT, dim);
   }
-  // A Program that was read from a file may hold anything here.
+  // A Program from a file may have a value of any type here.
   for (const text of String(dim).split("+")) {
     const match = typeof dim === "string" ? TERM.exec(text) : null;
     if (!match) {
@@ -65,7 +66,7 @@ export function multiplyDim(dim: Dim, factor: number): Dim {
   return format(new Map([...parse(dim)].map(([name, value]) => [name, value * factor])));
 }
 
-/** One less: the groups that `n + 1` offsets delimit. */
+/** Returns the dim minus one: the number of groups that `n + 1` offsets delimit. */
 export function decrementDim(dim: Dim): Dim {
   const terms = parse(dim);
   const constant = terms.get(CONSTANT) ?? 0;
@@ -82,12 +83,12 @@ export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, axis) => sameDim(dim, b[axis]!));
 }
 
-/** The names that a dim needs a size for. */
+/** The names that occur in a dim. */
 export function dimNames(dim: Dim): string[] {
   return [...parse(dim).keys()].filter((name) => name !== CONSTANT);
 }
 
-/** The number that a dim stands for in a run with these sizes. */
+/** The value of a dim in a run with these sizes. */
 export function evaluateDim(dim: Dim, sizes: DimSizes): number {
   if (typeof dim === "number") return dim;
   let sum = 0;
@@ -101,7 +102,7 @@ export function evaluateDim(dim: Dim, sizes: DimSizes): number {
   return sum;
 }
 
-/** Elements of a tensor of this shape in a run with these sizes; a scalar `[]` has one. */
+/** Number of elements of a tensor of this shape in a run with these sizes. A scalar `[]` has one. */
 export function countElements(shape: readonly Dim[], sizes: DimSizes): number {
   return shape.reduce<number>((count, dim) => count * evaluateDim(dim, sizes), 1);
 }

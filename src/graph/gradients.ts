@@ -4,70 +4,72 @@ import type { Graph, GraphOp, Node, Tensor } from "./graph.js";
 import { type Attribute, STORED_ROLES } from "./program.js";
 
 /**
- * One term of a table's gradient: row `ids[j]` gains `scale[j] · rows[r(j)]`, where `rows` is [m, width] and r(j) is
- * the row whose range `offsets[r] ≤ j < offsets[r + 1]` holds j; without `offsets`, r(j) = ⌊j / (ids per row)⌋.
- * No row is copied: an embedding lookup's term is its ids and the gradient of its output.
+ * One term of the gradient of a table: for each j, row `ids[j]` of the gradient gains `scale[j] · rows[r(j)]`. `rows`
+ * is [m, width], and r(j) is the row with `offsets[r] ≤ j < offsets[r + 1]`, or ⌊j / (ids per row)⌋ without `offsets`.
+ * No row is copied: the term of an embedding lookup consists of its ids and the gradient of its output.
  */
 export interface RowTerm {
-  /** The rows of the table that gain something, int32, of any shape. */
+  /** The rows of the table that have a gradient, int32, of any shape. */
   readonly ids: Tensor;
-  /** What they gain, read as [m, width]. */
+  /** The gradients, read as [m, width]. */
   readonly rows: Tensor;
-  /** Where the ids of each of the m rows begin, int32 [m + 1]. */
+  /** Index of the first id of each of the m rows, int32 [m + 1]. */
   readonly offsets?: Tensor;
-  /** A factor for each id, of as many elements; 1 where it is left out. */
+  /** A factor for each id (default 1). */
   readonly scale?: Tensor;
 }
 
-/** A parameter's gradient: a tensor of its shape, or terms for the rows that the batch touched. */
+/** The gradient of a parameter: a tensor of its shape, or row terms for the rows that the batch reads. */
 export type Gradient =
   | { readonly kind: "dense"; readonly tensor: Tensor }
   | { readonly kind: "rows"; readonly terms: readonly RowTerm[] };
 
-/** One application of an op, as its gradient rule reads it. */
+/** An application of an op, for its gradient rule. */
 export interface GradientContext {
-  /** The graph that the rule adds its instructions to. */
+  /** The graph to which the rule adds its instructions. */
   readonly graph: Graph;
-  /** The name of the application's first output, which names the tensors that the rule adds. */
+  /** Name of the first output. The names of the tensors that the rule adds start with it. */
   readonly name: string;
   /** All attributes of the application. */
   readonly attributes: Readonly<Record<string, Attribute>>;
-  /** The tensor of an input slot that is filled. */
+  /** Returns the tensor of an input slot that is not empty. */
   input(slot: string): Tensor;
-  /** The tensors of an input slot that takes a list. */
+  /** Returns the tensors of an input slot that takes a list. */
   list(slot: string): readonly Tensor[];
-  /** The tensor of an input slot that may be empty. */
+  /** Returns the tensor of an input slot, or undefined if the slot is empty. */
   optional(slot: string): Tensor | undefined;
-  /** The tensor of an output slot. */
+  /** Returns the tensor of an output slot. */
   output(slot: string): Tensor;
-  /** The gradient of the loss by an output; ERR_GRAPH where the loss does not depend on it. */
+  /** Returns the gradient of the loss by an output. Throws ERR_GRAPH if the loss does not depend on it. */
   outputGradient(slot: string): Tensor;
-  /** Whether the gradient by an input is wanted. */
+  /** Whether the gradient by an input is needed. */
   needed(slot: string): boolean;
 }
 
-/** Gradients by input slot: dense tensors (a list for a list slot, with holes where not needed) or row terms. */
+/**
+ * The gradient by an input slot: a tensor, a list of tensors for a list slot (undefined where not needed), or row
+ * terms.
+ */
 export type SlotGradient = Tensor | readonly (Tensor | undefined)[] | { readonly rows: readonly RowTerm[] };
 
-/**
- * Adds the instructions of an op's gradient to the graph, and gives the gradients by the inputs that it has one for.
- */
+/** Adds the instructions of an op's gradient to the graph, and returns the gradient by each input that has one. */
 export type GradientRule = (context: GradientContext) => Record<string, SlotGradient | undefined>;
 
-/** How several gradients of one tensor become one. `gradients` is given it because a graph knows no op. */
+/** How gradients of one tensor are added. It is passed to `gradients` because graphs do not know any op. */
 export interface GradientSums {
-  /** The op that sums two tensors of one shape: inputs `left` and `right`, output `output`. */
+  /** The op that adds two tensors of the same shape: inputs `left` and `right`, output `output`. */
   readonly add: GraphOp;
-  /** Sums row terms, and `base` where there is one, into a tensor of the table's shape. */
+  /** Adds row terms and `base`, if given, to a tensor of the table's shape. */
   scatterAdd(graph: Graph, name: string, table: Tensor, terms: readonly RowTerm[], base: Tensor | undefined): Tensor;
 }
 
 /**
- * Adds the instructions that compute the gradient of a loss by each of `parameters`, source to source: the nodes are
- * walked backwards and each op's rule adds its own gradient instructions. `seeds` holds the gradient of the loss by the
- * tensors where the walk starts (for a scalar loss, itself: a tensor that holds 1). Row terms stay row terms where all
- * that reads a parameter gives them; a table that is computed, or read as a matrix as well, has a dense gradient. A
- * parameter that the seeds do not depend on has no entry in the result.
+ * Adds the instructions that compute the gradient of a loss by each of `parameters` (source-to-source automatic
+ * differentiation). It visits the nodes backwards, and the gradient rule of each op adds instructions. `seeds` has the
+ * gradient of the loss by the tensors where it starts: for a scalar loss, the loss itself and a tensor with value 1.
+ *
+ * The gradient of a table stays row terms if all ops that read the table return row terms. It becomes dense if the
+ * table is computed, or read as a matrix as well. Parameters that the seeds do not depend on are not in the result.
  */
 export function gradients(
   graph: Graph,
@@ -103,7 +105,7 @@ export function gradients(
     );
   };
 
-  /** Whatever reads `table` has been walked past. */
+  /** All nodes that read `table` have been visited. */
   const makeDense = (table: Tensor) => {
     const terms = rows.get(table);
     if (!terms) return;
@@ -151,7 +153,7 @@ function inputTensors(node: Node): Tensor[] {
   return Object.values(node.inputs).flat() as Tensor[];
 }
 
-/** The tensors through which the loss depends on `sources`, the sources themselves included. */
+/** The sources, and all tensors that depend on them. */
 function reachableFrom(nodes: readonly Node[], sources: readonly Tensor[]): Set<Tensor> {
   const reachable = new Set(sources);
   for (const node of nodes) {

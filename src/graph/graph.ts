@@ -4,31 +4,31 @@ import type { GradientRule } from "./gradients.js";
 import type { Attribute, Dtype, Instruction, Operand, Program, Role, TensorSpec } from "./program.js";
 import { STORED_ROLES } from "./program.js";
 
-/** A tensor of a graph that is being built. It stands for numbers that a run computes, and holds none itself. */
+/** A tensor of a graph. It describes values that a run will compute, and has none itself. */
 export interface Tensor {
-  /** Its name, which no other tensor of the graph has. */
+  /** Name of the tensor, unique in its graph. */
   readonly name: string;
-  /** What its elements are. */
+  /** Type of its elements. */
   readonly dtype: Dtype;
-  /** Its axes, at most two, rows first; `[]` is a scalar. */
+  /** Sizes of its axes, at most two, rows first; `[]` is a scalar. */
   readonly shape: readonly Dim[];
-  /** How it comes to be, and how long it lives. */
+  /** How the tensor gets its values, and how long it keeps them. */
   readonly role: Role;
 }
 
-/** What fills one slot of an op: a tensor, or a list of them where the slot takes several. */
+/** The operand of one slot of an op: a tensor, or a list of tensors if the slot takes several. */
 export type TensorOperand = Tensor | readonly Tensor[];
 
-/** Operands by slot; a slot that the op can do without may be undefined. */
+/** Operands by slot. Those of optional slots may be undefined. */
 export type OptionalOperands = Readonly<Record<string, TensorOperand | undefined>>;
 
 /** Attributes of an instruction by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /**
- * The start value of a stored tensor: zeros, one value, normal numbers with mean 0 and a standard deviation, uniform
- * numbers from −limit to limit, or values [elements]. Random numbers depend on the seed and on the tensor's name alone,
- * so adding a tensor changes no other.
+ * The initial values of a stored tensor: zeros, one constant, normal with mean 0 and a standard deviation, uniform from
+ * −limit to limit, or the given values [elements]. Random values depend only on the seed and on the tensor's name, so
+ * adding a tensor does not change others.
  */
 export type Initializer =
   | { readonly kind: "zeros" }
@@ -37,43 +37,43 @@ export type Initializer =
   | { readonly kind: "uniform"; readonly limit: number }
   | { readonly kind: "values"; readonly values: Float32Array | Int32Array | Uint32Array };
 
-/** What a graph needs to know of an op; `Op` adds what executors need. */
+/** What a graph needs to know about an op. `Op` adds what executors need. */
 export interface GraphOp {
-  /** Its name in Programs. */
+  /** Name of the op in Programs. */
   readonly name: string;
-  /** What each input slot takes. */
+  /** The operand that each input slot takes. */
   readonly inputs: Readonly<Record<string, InputSlot>>;
   /** The output slots, the main one first. */
   readonly outputs: readonly string[];
-  /** The default of every attribute, which also tells its type. */
+  /** The default of each attribute, which also defines its type. */
   readonly attributes: Readonly<Record<string, Attribute>>;
-  /** The shape of every output slot that this application has; a list where the slot is variadic. */
+  /** Returns the shape of each output slot of this application, or a list of shapes for a slot with a list. */
   shapes(operands: ShapeOperands): Record<string, OutputShape | readonly OutputShape[]>;
-  /** Adds the instructions of its gradient to a graph; an op without one can only be where no gradient passes. */
+  /** Adds the instructions of the gradient to a graph. An op without it must not be on the path of a gradient. */
   readonly gradient?: GradientRule;
 }
 
-/** What an op takes in one of its input slots. */
+/** The operands that an input slot takes. */
 export interface InputSlot {
-  /** The dtype that the operand must have. */
+  /** Required dtype. */
   readonly dtype: Dtype;
-  /** The number of axes that the operand must have; left out where any number will do. */
+  /** Required number of axes (default: any number). */
   readonly rank?: number;
-  /** Whether the slot may be left empty (default false). */
+  /** Whether the slot may be empty (default false). */
   readonly optional?: boolean;
   /** Whether the slot takes a list of tensors (default false). */
   readonly variadic?: boolean;
 }
 
-/** The dtype and shape of an output, or the in-place tensor that it is. */
+/** The dtype and shape of an output, or the tensor that is updated in place. */
 export type OutputShape = { readonly dtype: Dtype; readonly shape: readonly Dim[] } | { readonly inPlace: Tensor };
 
 /**
- * The operands and attributes of one application of an op, as its shape rule reads them. What does not fit is
- * ERR_GRAPH.
+ * The operands and attributes of an application of an op, for its shape rule. Throws ERR_GRAPH if something does not
+ * fit.
  */
 export class ShapeOperands {
-  /** The op's name, which opens every message. */
+  /** Name of the op, with which all messages start. */
   readonly op: string;
   readonly #inputs: Readonly<Record<string, TensorOperand>>;
   readonly #attributes: Readonly<Record<string, Attribute>>;
@@ -88,22 +88,22 @@ export class ShapeOperands {
     this.#attributes = attributes;
   }
 
-  /** Whether an input slot is filled. */
+  /** Whether an input slot has an operand. */
   has(slot: string): boolean {
     return this.#inputs[slot] !== undefined;
   }
 
-  /** The tensor of a slot that takes one and is filled. */
+  /** Returns the tensor of a slot that takes one tensor and is not empty. */
   input(slot: string): Tensor {
     return this.#inputs[slot] as Tensor;
   }
 
-  /** The tensors of a slot that takes a list; none where it is empty. */
+  /** Returns the tensors of a slot that takes a list; an empty list if the slot is empty. */
   list(slot: string): readonly Tensor[] {
     return (this.#inputs[slot] as readonly Tensor[] | undefined) ?? [];
   }
 
-  /** The value of an attribute, its default where it was not given. */
+  /** Returns the value of an attribute, or its default. */
   attribute<T extends Attribute>(name: string): T {
     return this.#attributes[name] as T;
   }
@@ -114,7 +114,7 @@ export class ShapeOperands {
     if (!sameShape(tensor.shape, expected)) this.failShape(slot, formatShape(expected), tensor);
   }
 
-  /** Throws ERR_GRAPH: `expected` says which shape the slot takes, `tensor` has another one. */
+  /** Throws ERR_GRAPH because `tensor` does not have the shape that `expected` describes. */
   failShape(slot: string, expected: string, tensor: Tensor): never {
     throw new ShortlistError(
       "ERR_GRAPH",
@@ -128,22 +128,22 @@ export class ShapeOperands {
   }
 }
 
-/** One application of an op in a graph, with its tensors. It becomes an instruction of the Program. */
+/** An application of an op in a graph. It becomes an instruction of the Program. */
 export interface Node {
-  /** The op that is applied. */
+  /** The op. */
   readonly op: GraphOp;
-  /** Its operands by input slot. */
+  /** The operands by input slot. */
   readonly inputs: Readonly<Record<string, TensorOperand>>;
-  /** What it computes by output slot; a tensor that it updates in place stands there as well. */
+  /** The results by output slot, including tensors that are updated in place. */
   readonly outputs: Readonly<Record<string, Tensor | readonly Tensor[]>>;
-  /** All its attributes, those that were not given with their defaults. */
+  /** The attributes, including defaults. */
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
 /**
- * Builds a Program: define tensors, apply ops to them, ask for `gradients`, name the outputs, `toProgram`. Tensor names
- * are unique, and an op's outputs are named after the name given to `apply`. Whatever does not fit is ERR_GRAPH, at the
- * call that adds it.
+ * Builds a Program: define tensors, apply ops to them, add `gradients`, mark outputs, and call `toProgram`. Tensor
+ * names are unique, and the outputs of an op are named after the name given to `apply`. The call that adds something
+ * that does not fit throws ERR_GRAPH.
  */
 export class Graph {
   readonly #tensors = new Map<string, Tensor>();
@@ -156,49 +156,49 @@ export class Graph {
     return this.#nodes;
   }
 
-  /** Defines a tensor that each run is given; its shape may name dims, whose sizes each run is given too. */
+  /** Defines a tensor that is passed to each run. The sizes of dims in its shape are passed to each run too. */
   input(name: string, dtype: Dtype, shape: readonly Dim[]): Tensor {
     return this.#define({ name, dtype, shape, role: "input" });
   }
 
-  /** Defines a float32 tensor that is trained: it lives in a store and is saved with the model. */
+  /** Defines a float32 tensor that is trained. It is stored between runs and saved with the model. */
   parameter(name: string, shape: readonly number[], initializer: Initializer): Tensor {
     this.#initializers.set(name, initializer);
     return this.#define({ name, dtype: "float32", shape, role: "parameter" });
   }
 
-  /** Defines a tensor that lives in a store and never changes, such as an alias table. */
+  /** Defines a stored tensor that never changes, such as an alias table. */
   constant(name: string, dtype: Dtype, shape: readonly number[], initializer: Initializer): Tensor {
     this.#initializers.set(name, initializer);
     return this.#define({ name, dtype, shape, role: "constant" });
   }
 
-  /** Defines a tensor that lives in a store between steps but is no part of a model, such as Adam's moments. */
+  /** Defines a tensor that is stored between steps but is not part of the model, such as a moment of Adam. */
   optimizerState(name: string, shape: readonly number[], initializer: Initializer, dtype: Dtype = "float32"): Tensor {
     this.#initializers.set(name, initializer);
     return this.#define({ name, dtype, shape, role: "optimizer_state" });
   }
 
-  /** The start values of the stored tensors, by name, as `initializeStore` takes them. */
+  /** The initial values of the stored tensors by name, for `initializeStore`. */
   get initializers(): ReadonlyMap<string, Initializer> {
     return this.#initializers;
   }
 
-  /** The tensor of this name, if there is one. */
+  /** Returns the tensor with this name, or undefined. */
   tensor(name: string): Tensor | undefined {
     return this.#tensors.get(name);
   }
 
   /**
-   * Applies an op whose output slots hold one tensor each, and gives these by slot. Checks that every operand is there
-   * with the dtype and rank that the op asks for, and runs the op's shape rule. The first output is called `name`, the
-   * others `name.slot`, with a number behind it where the name is taken.
+   * Applies an op whose output slots have one tensor each, and returns these tensors by slot. Checks that all operands
+   * are given with the dtype and rank that the op requires, and runs the op's shape rule. The first output is named
+   * `name`, the others `name.slot`, with a number appended if the name is taken.
    */
   apply(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes = {}): Record<string, Tensor> {
     return this.#append(op, name, inputs, attributes).outputs as Record<string, Tensor>;
   }
 
-  /** `apply` for an op whose output slots are lists, whose members are called `name.0`, `name.1`, … */
+  /** `apply` for an op whose output slots are lists. Their tensors are named `name.0`, `name.1` and so on. */
   applyLists(
     op: GraphOp,
     name: string,
@@ -208,7 +208,7 @@ export class Graph {
     return this.#append(op, name, inputs, attributes).outputs as Record<string, readonly Tensor[]>;
   }
 
-  /** Marks a computed tensor as an output of the Program, which each run hands back under this name. */
+  /** Marks a computed tensor as an output of the Program with this name. Every run returns it. */
   output(name: string, tensor: Tensor): void {
     if (tensor.role !== "temporary") {
       throw new ShortlistError(
@@ -228,8 +228,8 @@ export class Graph {
   }
 
   /**
-   * The Program of everything that the outputs and the in-place updates need, in the order in which it was applied.
-   * An output's tensor takes the output's name.
+   * Returns the Program of all nodes that the outputs and the in-place updates need, in the order in which they were
+   * applied. Output tensors take the names of the outputs.
    */
   toProgram(): Program {
     const outputNames = new Map([...this.#outputs].map(([name, tensor]) => [tensor.name, name]));
@@ -327,7 +327,8 @@ export class Graph {
 }
 
 /**
- * The operands that are there, each of which has the dtype and rank that the op asks for; what has not is ERR_GRAPH.
+ * Returns the given operands after checking that all required ones are there with the right dtype and rank. Throws
+ * ERR_GRAPH otherwise.
  */
 export function checkInputs(op: GraphOp, inputs: OptionalOperands): Record<string, TensorOperand> {
   const present: Record<string, TensorOperand> = {};

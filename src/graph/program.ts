@@ -1,63 +1,68 @@
 import { ShortlistError } from "../errors.js";
 import { type Dim, dimNames, isDimName } from "./dims.js";
 
-/** What the elements of a tensor are. */
+/** Type of the elements of a tensor. */
 export type Dtype = "float32" | "int32" | "uint32";
 
 /**
- * How a tensor comes to be and how long it lives: `parameter` is trained, `constant` is saved with the model but never
- * changes (noise distribution, alias table), `optimizer_state` lives between steps but is not part of a model, `input`
- * is given to each run, `temporary` lives within one run, `output` is handed back by it.
+ * How a tensor gets its values, and how long it keeps them:
+ *
+ * - `parameter`: trained, and saved with the model.
+ * - `constant`: stored between runs but never changed, such as the noise distribution and its alias table.
+ * - `optimizer_state`: stored between steps, but not part of the model.
+ * - `input`: passed to each run.
+ * - `temporary`: exists within one run.
+ * - `output`: returned by each run.
  */
 export type Role = "parameter" | "constant" | "optimizer_state" | "input" | "temporary" | "output";
 
-/** Roles whose tensors live in a tensor store, between runs. */
+/** Roles of tensors that are in a tensor store between runs. */
 export const STORED_ROLES: ReadonlySet<Role> = new Set<Role>(["parameter", "constant", "optimizer_state"]);
 
 /** A tensor of a Program. */
 export interface TensorSpec {
-  /** Its name, which no other tensor of the Program has. */
+  /** Name of the tensor, unique in its Program. */
   readonly name: string;
-  /** What its elements are. */
+  /** Type of its elements. */
   readonly dtype: Dtype;
-  /** At most two axes, rows first; `[]` is a scalar. Stored tensors have numbers only. */
+  /** Sizes of its axes, at most two, rows first; `[]` is a scalar. Shapes of stored tensors consist of numbers. */
   readonly shape: readonly Dim[];
-  /** How it comes to be, and how long it lives. */
+  /** How the tensor gets its values, and how long it keeps them. */
   readonly role: Role;
 }
 
-/** What fills one named slot of an op: a tensor's name, or a list of names where the slot takes several. */
+/** The operand of one slot of an op: the name of a tensor, or a list of names if the slot takes several. */
 export type Operand = string | readonly string[];
 
 /** The value of an attribute of an instruction. */
 export type Attribute = number | boolean | string;
 
-/** One step of a Program: an op applied to tensors. docs/ops.md lists the ops. */
+/** An op applied to tensors. docs/ops.md lists the ops. */
 export interface Instruction {
-  /** The op's name. */
+  /** Name of the op. */
   readonly op: string;
-  /** Its operands by input slot. */
+  /** Operands by input slot. */
   readonly inputs: Readonly<Record<string, Operand>>;
-  /** What it writes by output slot. */
+  /** Results by output slot. */
   readonly outputs: Readonly<Record<string, Operand>>;
-  /** Every attribute of the op. */
+  /** The value of every attribute of the op. */
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
 /**
- * Everything the engine computes, as plain data: which tensors there are and which ops turn which into which, in order.
- * An instruction may write a `parameter` or `optimizer_state` in place; every other tensor is written exactly once.
+ * Everything that the engine computes, as plain data: tensors, and the ops that compute them, in order. An instruction
+ * may update a `parameter` or `optimizer_state` in place. Every other tensor is written exactly once.
  */
 export interface Program {
-  /** Tells the JSON of a Program from other JSON. */
+  /** Identifies the JSON of a Program. */
   readonly format: "shortlist-program";
-  /** The version of the format. */
+  /** Version of the format. */
   readonly version: 1;
-  /** The names of the sizes that each run is given. */
+  /** Names of the sizes that are passed to each run. */
   readonly dims: readonly string[];
-  /** Every tensor that an instruction names. */
+  /** All tensors that instructions refer to. */
   readonly tensors: readonly TensorSpec[];
-  /** What is computed, in order. */
+  /** The instructions, in the order in which they run. */
   readonly instructions: readonly Instruction[];
 }
 
@@ -74,12 +79,15 @@ export function tensorsByName(program: Program): Map<string, TensorSpec> {
   return new Map(program.tensors.map((tensor) => [tensor.name, tensor]));
 }
 
-/** The tensors that live in a store; their shapes are numbers. */
+/** The tensors that are in a store between runs. Their shapes consist of numbers. */
 export function storedTensors(program: Program): readonly (TensorSpec & { readonly shape: readonly number[] })[] {
   return program.tensors.filter(({ role }) => STORED_ROLES.has(role)) as never;
 }
 
-/** A Program as JSON, a line for each tensor and instruction, so that two of them can be compared line by line. */
+/**
+ * Formats a Program as JSON with one line for each tensor and instruction, so that two Programs can be compared by
+ * lines.
+ */
 export function formatProgram(program: Program): string {
   const lines = (items: readonly unknown[]) => items.map((item) => `    ${JSON.stringify(item)}`).join(",\n");
   return `{
@@ -100,8 +108,9 @@ const DTYPES: readonly string[] = ["float32", "int32", "uint32"];
 const ROLES: readonly string[] = ["parameter", "constant", "optimizer_state", "input", "temporary", "output"];
 
 /**
- * Reads a Program from JSON. ERR_PROGRAM where it does not hang together: unknown dtypes, roles or dims, undefined
- * operands, a temporary that is read before it is written or written twice. `checkProgram` holds it against the ops.
+ * Parses a Program from JSON. Throws ERR_PROGRAM if it is inconsistent: unknown dtypes, roles or dims, undefined
+ * operands, or a temporary that is read before it is written or is written twice. `checkProgram` checks it against the
+ * ops.
  */
 export function parseProgram(text: string): Program {
   let value: unknown;
@@ -114,8 +123,8 @@ export function parseProgram(text: string): Program {
 }
 
 /**
- * Checks that plain data is a Program that hangs together: known dtypes, roles and dims, every operand defined, every
- * temporary written before it is read and written once. Op names and operand slots are the executors' to check.
+ * Checks that plain data is a consistent Program: known dtypes, roles and dims; every operand defined; every temporary
+ * written before it is read, and written once. Executors check op names and operand slots.
  */
 export function toProgram(value: unknown): Program {
   const fail = (message: string): never => {
@@ -178,8 +187,8 @@ export function toProgram(value: unknown): Program {
 }
 
 /**
- * The part of a Program that some of its outputs need: other outputs, the instructions that only they needed and the
- * tensors that nothing refers to any more are left out. Instructions that write parameters or optimizer state stay.
+ * Returns the part of a Program that computes some of its outputs, without the other outputs and the instructions and
+ * tensors that only they need. Instructions that write parameters or optimizer state stay.
  */
 export function selectOutputs(program: Program, outputs: readonly string[]): Program {
   const specs = tensorsByName(program);

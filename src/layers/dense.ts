@@ -5,11 +5,13 @@ export interface DenseOptions {
   readonly width: number;
   readonly activation: "none" | "relu";
   readonly precision: Precision;
-  /** As of `linear`. */
+  /** As in `linear`. */
   readonly groupOffsets?: Tensor | undefined;
 }
 
-/** A fully connected layer over concatenated inputs: weights N(0, 1/√fan_in), biases 0 at the start. */
+/**
+ * A fully connected layer over the concatenation of its inputs. Initial weights are N(0, 1/√fan_in), initial biases 0.
+ */
 export function dense(graph: Graph, name: string, inputs: readonly Tensor[], options: DenseOptions): Tensor {
   const fanIn = inputs.reduce((sum, { shape }) => sum + (shape[1] as number), 0);
   const weight = graph.parameter(`${name}.weight`, [fanIn, options.width], {

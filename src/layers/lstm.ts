@@ -2,11 +2,11 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { lstm, type Precision } from "../ops/index.js";
 
 export interface LstmLayerInputs {
-  /** [rows, in]: of positions, or of what several of them have in common */
+  /** [rows, in] The inputs, one row per position or, if items are shared, per distinct item. */
   readonly input: Tensor;
-  /** [steps] the row that each step reads */
+  /** [timesteps] The row that each timestep reads. */
   readonly position: Tensor;
-  /** [runs + 1] where each run's steps begin */
+  /** [sequences + 1] Index of the first timestep of each sequence. */
   readonly runOffsets: Tensor;
 }
 
@@ -18,8 +18,8 @@ export interface LstmLayerOptions {
 }
 
 /**
- * An LSTM over runs: [steps, width] hidden states. Weights N(0, 1/√width), biases and peepholes 0 at the start but for
- * the forget gate's bias.
+ * An LSTM layer. Returns its hidden states [timesteps, width]. Initial weights are N(0, 1/√width); biases and peepholes
+ * are 0, except for the forget gate's bias.
  */
 export function lstmLayer(graph: Graph, name: string, inputs: LstmLayerInputs, options: LstmLayerOptions): Tensor {
   const { width } = options;
@@ -27,8 +27,8 @@ export function lstmLayer(graph: Graph, name: string, inputs: LstmLayerInputs, o
   const normal = { kind: "normal", standardDeviation: 1 / Math.sqrt(width) } as const;
   const inputWeight = graph.parameter(`${name}.input_weight`, [inputs.input.shape[1] as number, gates], normal);
   const recurrentWeight = graph.parameter(`${name}.recurrent_weight`, [width, gates], normal);
-  const startBias = new Float32Array(gates).fill(options.forgetBias, width, 2 * width);
-  const bias = graph.parameter(`${name}.bias`, [gates], { kind: "values", values: startBias });
+  const initialBias = new Float32Array(gates).fill(options.forgetBias, width, 2 * width);
+  const bias = graph.parameter(`${name}.bias`, [gates], { kind: "values", values: initialBias });
   const peephole = (gate: string) => graph.parameter(`${name}.peephole_${gate}`, [width], { kind: "zeros" });
   const operands = {
     ...inputs,

@@ -8,7 +8,7 @@ const ATTRIBUTES = { epsilon: 1e-6, epsilon_inside: false };
 /**
  * AdaGrad (Duchi et al. 2011; docs/math.md#optimizers), in place:
  *
- *     a += g²,   θ −= η·g / (√a + ε);   with `epsilon_inside` θ −= η·g / √(a + ε), as PaddlePaddle has it.
+ *     a += g²,   θ −= η·g / (√a + ε);   with `epsilon_inside`, as in PaddlePaddle, θ −= η·g / √(a + ε).
  */
 const rule: UpdateRule = {
   name: "adagrad",
@@ -29,17 +29,17 @@ const rule: UpdateRule = {
   },
 };
 
-/** `adagrad` of a whole parameter. */
+/** Updates a whole parameter. */
 export const adagradOp = denseOp(rule);
 
-/** `adagrad` for the rows of a table that the batch touched. */
+/** Updates the rows of a table that have a gradient. */
 export const adagradRowsOp = rowsOp(rule);
 
-/** What `adagrad` reads and updates. */
+/** Operands of `adagrad`. */
 export interface AdagradInputs {
   /** The parameter, of any shape. */
   readonly parameter: Tensor;
-  /** Sums of the squared gradients, of the parameter's shape. */
+  /** The sum of squared gradients of each element, of the parameter's shape. */
   readonly accumulator: Tensor;
   /** The gradient of the loss by the parameter, of its shape. */
   readonly gradient: Tensor;
@@ -47,11 +47,11 @@ export interface AdagradInputs {
   readonly learningRate: Tensor;
 }
 
-/** How `adagrad` and `adagradRows` keep the divisor away from 0. */
+/** Options of `adagrad` and `adagradRows`. */
 export interface AdagradOptions {
-  /** ε, 1e-6 unless given. */
+  /** ε, which keeps the divisor away from 0 (default 1e-6). */
   readonly epsilon?: number;
-  /** Adds ε inside the root, as PaddlePaddle does, instead of to the root (default false). */
+  /** Adds ε inside the square root, as PaddlePaddle does, instead of to the root (default false). */
   readonly epsilonInside?: boolean;
 }
 
@@ -63,16 +63,18 @@ function attributesOf(what: string, options: AdagradOptions) {
   return { epsilon, epsilon_inside: epsilonInside };
 }
 
-/** Updates the parameter and its accumulator by the gradient, in place. */
+/**
+ * Updates a parameter and its accumulator in place, by a dense gradient (Duchi et al. 2011; docs/math.md#optimizers).
+ */
 export function adagrad(graph: Graph, name: string, inputs: AdagradInputs, options: AdagradOptions = {}): void {
   const { learningRate, ...operands } = inputs;
   graph.apply(adagradOp, name, { ...operands, learning_rate: learningRate }, attributesOf("adagrad", options));
 }
 
-/** What `adagradRows` reads and updates: row terms in place of the dense gradient. */
+/** Operands of `adagradRows`: row terms instead of a dense gradient. */
 export type AdagradRowsInputs = Omit<AdagradInputs, "gradient"> & RowGradientInputs;
 
-/** `adagrad` by row terms, for the rows that the batch touched. */
+/** Updates the rows of a table that have a gradient, and their accumulators, in place, by row terms. */
 export function adagradRows(graph: Graph, name: string, inputs: AdagradRowsInputs, options: AdagradOptions = {}): void {
   const { learningRate, sorted, terms, ...operands } = inputs;
   const rows = rowTermOperands({ sorted, terms });

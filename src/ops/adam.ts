@@ -6,8 +6,8 @@ import { denseOp, rowsOp, type UpdateRule } from "./update_rule.js";
 const ATTRIBUTES = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
 /**
- * Adam (Kingma & Ba 2015; docs/math.md#optimizers), in place, t = step + 1 (step counts the steps made before this
- * one):
+ * Adam (Kingma & Ba 2015; docs/math.md#optimizers), in place. t = step + 1, where `step` is the number of steps before
+ * this one:
  *
  *     m = β₁ m + (1 − β₁) g,   v = β₂ v + (1 − β₂) g²,   θ −= η · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε).
  */
@@ -34,16 +34,16 @@ const rule: UpdateRule = {
   },
 };
 
-/** `adam` of a whole parameter. */
+/** Updates a whole parameter. */
 export const adamOp = denseOp(rule);
 
 /**
- * `adam` for the rows of a table that the batch touched: other rows keep their moments as they are ("lazy"), while the
- * bias correction counts all steps.
+ * Updates the rows of a table that have a gradient. The moments of other rows do not decay ("lazy" Adam), but the bias
+ * correction counts all steps.
  */
 export const adamRowsOp = rowsOp(rule);
 
-/** What `adam` reads and updates. */
+/** Operands of `adam`. */
 export interface AdamInputs {
   /** The parameter, of any shape. */
   readonly parameter: Tensor;
@@ -55,17 +55,17 @@ export interface AdamInputs {
   readonly gradient: Tensor;
   /** The learning rate, a scalar. */
   readonly learningRate: Tensor;
-  /** The number of steps made before this one, a uint32 scalar. */
+  /** The number of steps before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
-/** The constants of `adam` and `adamRows`. */
+/** Options of `adam` and `adamRows`. */
 export interface AdamOptions {
-  /** The decay of the first moment, 0.9 unless given. */
+  /** Decay rate of the first moment (default 0.9). */
   readonly beta1?: number;
-  /** The decay of the second moment, 0.999 unless given. */
+  /** Decay rate of the second moment (default 0.999). */
   readonly beta2?: number;
-  /** ε, 1e-8 unless given. */
+  /** ε, which keeps the divisor away from 0 (default 1e-8). */
   readonly epsilon?: number;
 }
 
@@ -82,15 +82,18 @@ function attributesOf(what: string, options: AdamOptions) {
   return { beta1, beta2, epsilon };
 }
 
-/** Updates the parameter and its moments by the gradient, in place (Kingma & Ba 2015; docs/math.md#optimizers). */
+/** Updates a parameter and its moments in place, by a dense gradient (Kingma & Ba 2015; docs/math.md#optimizers). */
 export function adam(graph: Graph, name: string, inputs: AdamInputs, options: AdamOptions = {}): void {
   graph.apply(adamOp, name, stateOf(inputs), attributesOf("adam", options));
 }
 
-/** What `adamRows` reads and updates: row terms in place of the dense gradient. */
+/** Operands of `adamRows`: row terms instead of a dense gradient. */
 export type AdamRowsInputs = Omit<AdamInputs, "gradient"> & RowGradientInputs;
 
-/** `adam` by row terms, for the rows that the batch touched; the other rows keep their moments as they are. */
+/**
+ * Updates the rows of a table that have a gradient, and their moments, in place, by row terms. Other rows and their
+ * moments do not change ("lazy" Adam).
+ */
 export function adamRows(graph: Graph, name: string, inputs: AdamRowsInputs, options: AdamOptions = {}): void {
   const { sorted, terms, ...state } = inputs;
   const rows = rowTermOperands({ sorted, terms });

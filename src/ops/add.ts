@@ -1,7 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { Op } from "./op.js";
 
-/** output = left + right, of one shape. The gradients of a tensor that is read twice meet here. */
+/** output = left + right, of one shape. It adds the gradients of a tensor that several ops read. */
 export const addOp: Op = {
   name: "add",
   inputs: { left: { dtype: "float32" }, right: { dtype: "float32" } },
@@ -24,7 +24,7 @@ export const addOp: Op = {
   },
 };
 
-/** left + right. */
+/** Returns left + right. */
 export function add(graph: Graph, name: string, left: Tensor, right: Tensor): Tensor {
   return graph.apply(addOp, name, { left, right })["output"]!;
 }

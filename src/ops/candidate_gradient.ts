@@ -4,27 +4,28 @@ import type { Graph, GraphOp, OutputShape, ShapeOperands, Tensor } from "../grap
 import { type Cost, type CostCall, checkIds, type KernelCall, type Op } from "./op.js";
 
 /*
- * The losses over a few candidates a sample, `nce`, `paddle_nce` and `sampled_softmax`, score a sample's target and its
- * draws by w·u + b and differ only in the loss of these scores. Each saves the gradient of its loss by the scores,
- * `logit_gradient` [samples, 1 + draws], and one op carries that on to user, weight and bias.
+ * The losses over a few candidates per sample: `nce`, `paddle_nce` and `sampled_softmax`. All three score the target
+ * and the draws of a sample by w·u + b and differ only in the loss of these scores. Each saves the gradient of its loss
+ * by the scores, `logit_gradient` [samples, 1 + draws], from which one op computes the gradients by user, weight and
+ * bias.
  */
 
-/** The candidates of one sample; candidate 0 is its target. */
+/** The candidates of one sample. Candidate 0 is the target. */
 export interface SampleCandidates {
   readonly items: readonly number[];
-  /** w·u + b of each. */
+  /** The score w·u + b of each candidate. */
   readonly scores: readonly number[];
-  /** log(k·q) of each: how often the item is expected among the draws of a sample. */
+  /** log(k·q) for each candidate: the logarithm of its expected number among the k draws. */
   readonly logExpected: readonly number[];
 }
 
-/** A sample's loss, and its derivative by the score of each candidate. */
+/** The loss of one sample, and its derivative by the score of each candidate. */
 export interface SampleLoss {
   readonly loss: number;
   readonly gradient: readonly number[];
 }
 
-/** The op of a loss that is a sum over samples of `lossOf` their candidates. */
+/** Creates the op of a loss that applies `lossOf` to the candidates of each sample. */
 export function candidateLossOp(name: string, lossOf: (candidates: SampleCandidates) => SampleLoss): Op {
   return {
     name,
@@ -70,7 +71,7 @@ function lossShapes(operands: ShapeOperands): Record<string, OutputShape> {
   };
 }
 
-/** Checks user, weight, target and negatives; the number of draws. */
+/** Checks the shapes of user, weight, target and negatives, and returns the number of draws. */
 function checkCandidates(operands: ShapeOperands): Dim {
   const [samples, width] = operands.input("user").shape;
   const negatives = operands.input("negatives");
@@ -82,7 +83,7 @@ function checkCandidates(operands: ShapeOperands): Dim {
   return draws;
 }
 
-/** Row terms for the target's row and for each draw's. */
+/** The gradient by the weight and the bias consists of row terms, for the rows of the target and of the draws. */
 const lossGradientRule: GradientRule = ({ graph, name, input, optional, output, outputGradient, needed }) => {
   const [user, target, negatives] = [input("user"), input("target"), input("negatives")];
   const gradients = graph.apply(candidateGradientOp, `${name}.user_gradient`, {
@@ -121,7 +122,7 @@ function checkCandidateIds(call: KernelCall): void {
   checkIds(call, "negatives", call.input("weight").rows);
 }
 
-/** The ids of sample s: its target, then its draws. */
+/** The item ids of the candidates of sample s: its target, then its draws. */
 function candidatesOf(call: KernelCall, s: number): number[] {
   const { data, shape } = call.input("negatives");
   const draws = shape.at(-1)!;
@@ -129,7 +130,7 @@ function candidatesOf(call: KernelCall, s: number): number[] {
   return [call.input("target").data[s]!, ...data.subarray(first, first + draws)];
 }
 
-/** w·u + b for sample s and an item; no bias counts as 0. */
+/** Returns w·u + b for sample s and an item. Without a bias operand, b is 0. */
 export function logit(call: KernelCall, s: number, item: number): number {
   const [user, weight] = [call.input("user"), call.input("weight")];
   const width = user.columns;
@@ -138,7 +139,7 @@ export function logit(call: KernelCall, s: number, item: number): number {
   return sum;
 }
 
-/** log(k · q(item)) */
+/** Returns log(k · q(item)). */
 function logExpectedOf(call: KernelCall, item: number): number {
   return Math.log(call.input("negatives").shape.at(-1)!) + call.input("log_noise").data[item]!;
 }
@@ -152,20 +153,22 @@ function lossCost(call: CostCall): Cost {
   };
 }
 
-/** Rows of the weight that are read: one for each target and draw. */
+/** Number of weight rows that are read: one for each target and draw. */
 function candidateRows(call: CostCall): number {
   const [target, negatives] = [call.input("target"), call.input("negatives")];
   return target.rows + negatives.rows * negatives.columns;
 }
 
 /**
- * With e[s, j] = loss_gradient[s] · logit_gradient[s, j], the gradient by the score of candidate j of sample s:
+ * The gradients of the losses over draws. e[s, j] = loss_gradient[s] · logit_gradient[s, j] is the gradient by the
+ * score of candidate j of sample s:
  *
- *     user_gradient[s] = Σⱼ e[s, j] · weight[idⱼ]      target_scale[s] = e[s, 0]      negative_scale[s, d] = e[s, 1 + d]
+ *     user_gradient[s] = Σⱼ e[s, j] · weight[idⱼ],   target_scale[s] = e[s, 0],   negative_scale[s, d] = e[s, 1 + d].
  *
- * weight row target[s] gains target_scale[s] · user[s], row negatives[s, d] gains negative_scale[s, d] · user[s], and
- * the bias gains the scales. Draws that the batch shares are summed over the samples at once, in sample order:
- * negative_rows[d] = Σₛ e[s, 1 + d] · user[s] and negative_bias[d] = Σₛ e[s, 1 + d].
+ * Row target[s] of the weight's gradient gains target_scale[s] · user[s], and row negatives[s, d] gains
+ * negative_scale[s, d] · user[s]. The gradient of the bias gains the scales. Draws that all samples share are first
+ * summed over the samples, in their order: negative_rows[d] = Σₛ e[s, 1 + d] · user[s] and negative_bias[d] = Σₛ
+ * e[s, 1 + d].
  */
 export const candidateGradientOp: Op = {
   name: "candidate_gradient",
@@ -236,23 +239,23 @@ export const candidateGradientOp: Op = {
   },
 };
 
-/** What the losses over draws read: `nce`, `paddleNce` and `sampledSoftmax`. */
+/** Operands of the losses over draws: `nce`, `paddleNce` and `sampledSoftmax`. */
 export interface CandidateLossInputs {
-  /** The user vectors, [samples, width]. */
+  /** The user vectors [samples, width]. */
   readonly user: Tensor;
-  /** The item vectors, [items, width]. */
+  /** The item vectors [items, width]. */
   readonly weight: Tensor;
-  /** The items' biases, [items]; 0 where they are left out. */
+  /** The item biases [items] (default 0). */
   readonly bias?: Tensor | undefined;
-  /** The item of each sample, int32 [samples]. */
+  /** The target item of each sample, int32 [samples]. */
   readonly target: Tensor;
-  /** The draws, int32 [samples, draws], or [draws] for draws that the batch shares. */
+  /** The negatives: int32 [samples, draws], or [draws] if all samples share them. */
   readonly negatives: Tensor;
-  /** The logarithm of the noise distribution, [items]. */
+  /** The logarithm of the noise distribution [items]. */
   readonly logNoise: Tensor;
 }
 
-/** The loss of each sample [samples] by one of the three ops. */
+/** Returns the loss of each sample [samples] by one of the three ops. */
 export function applyCandidateLoss(graph: Graph, op: GraphOp, name: string, inputs: CandidateLossInputs): Tensor {
   const { logNoise, ...rest } = inputs;
   return graph.apply(op, name, { ...rest, log_noise: logNoise })["loss"]!;

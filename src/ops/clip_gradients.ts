@@ -2,11 +2,11 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import type { Op } from "./op.js";
 
 /**
- * Clips gradients by their joint norm (Pascanu et al. 2013): with n = √Σ gᵢ² over the elements of all of them,
+ * Clips gradients by their joint norm (Pascanu et al. 2013). With n = √Σ gᵢ² over the elements of all gradients,
  *
  *     outputᵢ = gradientᵢ · min(1, limit / n).
  *
- * A norm that is no number leaves them as they are, so that what is wrong stays visible.
+ * If the norm is NaN, the gradients are unchanged, so that the problem stays visible.
  */
 export const clipGradientsOp: Op = {
   name: "clip_gradients",
@@ -35,7 +35,7 @@ export const clipGradientsOp: Op = {
   },
 };
 
-/** The gradients, scaled down together where their joint norm is above `limit`. */
+/** Returns the gradients, all scaled down by one factor if their joint norm is above `limit`. */
 export function clipGradients(
   graph: Graph,
   name: string,

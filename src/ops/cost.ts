@@ -3,7 +3,7 @@ import { type Instruction, operandNames, type Program, tensorsByName } from "../
 import { OPS } from "./index.js";
 import type { Cost } from "./op.js";
 
-/** The work that each instruction of a Program cannot avoid, for a run with these sizes. */
+/** The least work of each instruction of a Program, for a run with these sizes. */
 export function instructionCosts(program: Program, dims: DimSizes): Cost[] {
   const specs = tensorsByName(program);
   const sizes = (name: string) => {

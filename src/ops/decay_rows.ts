@@ -4,12 +4,12 @@ import { checkIds, type KernelCall, type Op, refuse, refuseComputed, sortThatMad
 import type { SortedRows } from "./sort_rows.js";
 
 /**
- * Lazy L2 decay of a table under AdaGrad, applied when a row is touched (docs/math.md#l2-decay): since a row's
- * accumulator a does not change while nothing touches it, the decay of the Δt steps since then is
+ * Lazy L2 decay of a table under AdaGrad (docs/math.md#l2-decay): decay is applied to a row only when the row is next
+ * updated. Since the row's accumulator a did not change in the Δt steps since then, their joint decay is exactly
  *
  *     θ ← θ · max(0, 1 − η·λ / d)^Δt,   d = √a + ε, or √(a + ε) with epsilon_inside;   last_step ← step.
  *
- * Only rows[0 … count) change, in place. Put it before the op that reads the rows.
+ * It updates only the rows rows[0 … count), in place. Apply it before the op that reads these rows.
  */
 export const decayRowsOp: Op = {
   name: "decay_rows",
@@ -72,29 +72,29 @@ function checkDistinct(call: KernelCall): void {
   });
 }
 
-/** What `decayRows` reads and updates. */
+/** Operands of `decayRows`. */
 export interface DecayRowsInputs {
   /** The table, [rows, width] or [rows]. */
   readonly parameter: Tensor;
-  /** AdaGrad's accumulator of the table, of its shape. */
+  /** AdaGrad's accumulator for the table, of the same shape. */
   readonly accumulator: Tensor;
   /** The step up to which each row has decayed, uint32 [rows]. */
   readonly lastStep: Tensor;
-  /** The distinct rows to decay: those of `sortRows`, or a list of one's own. */
+  /** The distinct rows to decay, from `sortRows` or any other list. */
   readonly touched: Pick<SortedRows, "rows" | "count">;
   /** The learning rate, a scalar. */
   readonly learningRate: Tensor;
-  /** The number of steps made before this one, a uint32 scalar. */
+  /** The number of steps before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
-/** How much `decayRows` decays, and the ε of the AdaGrad that updates the table. */
+/** Options of `decayRows`. ε is that of the AdaGrad that updates the table. */
 export interface DecayRowsOptions {
-  /** λ of the decay. */
+  /** The decay λ. */
   readonly l2: number;
   /** ε of AdaGrad. */
   readonly epsilon: number;
-  /** Whether AdaGrad adds ε inside the root. */
+  /** Whether AdaGrad adds ε inside the square root. */
   readonly epsilonInside: boolean;
 }
 
@@ -104,7 +104,7 @@ const DECAY_ROWS_OPTIONS: Readonly<Record<keyof DecayRowsOptions, true>> = {
   epsilonInside: true,
 };
 
-/** Applies the L2 decay that the touched rows have missed, in place (docs/math.md#l2-decay). */
+/** Applies the outstanding L2 decay to some rows of a table, in place (docs/math.md#l2-decay). */
 export function decayRows(graph: Graph, name: string, inputs: DecayRowsInputs, options: DecayRowsOptions): void {
   checkOptions("decayRows", options, DECAY_ROWS_OPTIONS);
   const { lastStep, touched, learningRate, ...rest } = inputs;

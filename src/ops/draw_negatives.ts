@@ -5,14 +5,14 @@ import { checkWhole } from "./numerics.js";
 import { checkIds, type Op, promise } from "./op.js";
 
 /**
- * Draws from a noise distribution with replacement, by an alias table (Walker 1977; Vose 1991; docs/math.md#draws):
- * draw d of sample s in a step takes words 2(d mod 2) and 2(d mod 2) + 1, called w and v, of the Philox 4×32-10 block
- * with counter (⌊d / 2⌋, s, step, 0) and key (seed, 1):
+ * Draws items from a noise distribution, with replacement, by an alias table (Walker 1977; Vose 1991;
+ * docs/math.md#draws). Draw d of sample s in a step uses two words of the Philox 4×32-10 block with counter (⌊d / 2⌋,
+ * s, step, 0) and key (seed, 1): word 2(d mod 2) as w and word 2(d mod 2) + 1 as v.
  *
  *     c = ⌊w · items / 2³²⌋,  draw = v < threshold[c] ? c : alias[c].
  *
- * A draw depends on nothing but its own numbers, so any executor draws it in any order. `target` gives the number of
- * samples only; `shared` draws once for the whole batch, as sample 0.
+ * A draw depends only on these numbers, so executors may compute draws in any order. `target` only defines the number
+ * of samples. With `shared`, all samples get the draws of sample 0.
  */
 export const drawNegativesOp: Op = {
   name: "draw_negatives",
@@ -57,32 +57,32 @@ export const drawNegativesOp: Op = {
   },
 };
 
-/** What `drawNegatives` reads: an alias table, and what a draw depends on. */
+/** Operands of `drawNegatives`. */
 export interface DrawNegativesInputs {
   /** The thresholds of the alias table, uint32 [items]. */
   readonly threshold: Tensor;
   /** The aliases of the alias table, int32 [items]. */
   readonly alias: Tensor;
-  /** The targets, int32 [samples]: they tell the number of samples only. */
+  /** The targets, int32 [samples]. Only their number is used. */
   readonly target: Tensor;
   /** The seed, a uint32 scalar. */
   readonly seed: Tensor;
-  /** The number of steps made before this one, a uint32 scalar. */
+  /** The number of steps before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
-/** How many negatives `drawNegatives` draws. */
+/** Options of `drawNegatives`. */
 export interface DrawNegativesOptions {
-  /** Draws of each sample, or of the batch. */
+  /** Number of draws for each sample, or for the whole batch with `shared`. */
   readonly draws: number;
-  /** One set of draws for the whole batch (default false). */
+  /** Draws once for the whole batch (default false). */
   readonly shared?: boolean;
 }
 
 const DRAW_NEGATIVES_OPTIONS: Readonly<Record<keyof DrawNegativesOptions, true>> = { draws: true, shared: true };
 
 /**
- * Negatives drawn with replacement from a noise distribution, int32 [samples, draws], or [draws] where they are shared.
+ * Returns negatives drawn from a noise distribution with replacement: int32 [samples, draws], or [draws] if `shared`.
  */
 export function drawNegatives(
   graph: Graph,

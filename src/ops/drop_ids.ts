@@ -5,10 +5,10 @@ import { checkRate, checkWhole, keepAbove } from "./numerics.js";
 import { checkIds, type Op, promise } from "./op.js";
 
 /**
- * Replaces ids by 0, `<unk>`, with probability `rate`, so that the table's row 0 learns to stand in for what is
- * unknown. Id i takes word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key (seed, 5),
- * and is kept where that word is at least rate · 2³². `site` tells the dropouts of one step apart; ids from `limit` on
- * are refused.
+ * Replaces ids by 0 (`<unk>`) with probability `rate`, so that row 0 of the table learns to represent unknown values.
+ * Id i uses word i mod 4 of the Philox 4×32-10 block with counter (⌊i / 4⌋, 0, step, site) and key (seed, 5), and is
+ * kept if that word is at least rate · 2³². `site` distinguishes the dropouts of one step. Ids from `limit` on are
+ * refused.
  */
 export const dropIdsOp: Op = {
   name: "drop_ids",
@@ -42,29 +42,29 @@ export const dropIdsOp: Op = {
   cost: (call) => ({ flops: 0, bytes: 8 * call.output("output").rows }),
 };
 
-/** What `dropIds` reads. */
+/** Operands of `dropIds`. */
 export interface DropIdsInputs {
   /** The ids, int32 [n]. */
   readonly ids: Tensor;
   /** The seed, a uint32 scalar. */
   readonly seed: Tensor;
-  /** The number of steps made before this one, a uint32 scalar. */
+  /** The number of steps before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
-/** Which ids `dropIds` drops. */
+/** Options of `dropIds`. */
 export interface DropIdsOptions {
-  /** Share of ids that become 0, below 1. */
+  /** Probability with which an id becomes 0, below 1. */
   readonly rate: number;
-  /** Different for every dropout of a Program. */
+  /** A number that differs between all dropouts of a Program. */
   readonly site: number;
-  /** Rows of the table that the ids are for. */
+  /** Number of rows of the table that the ids refer to. */
   readonly limit: number;
 }
 
 const DROP_IDS_OPTIONS: Readonly<Record<keyof DropIdsOptions, true>> = { rate: true, site: true, limit: true };
 
-/** The ids, int32 [n], some of them replaced by 0, `<unk>`. */
+/** Returns the ids, int32 [n], some of them replaced by 0 (`<unk>`). */
 export function dropIds(graph: Graph, name: string, inputs: DropIdsInputs, options: DropIdsOptions): Tensor {
   checkOptions("dropIds", options, DROP_IDS_OPTIONS);
   return graph.apply(dropIdsOp, name, { ...inputs }, { ...options })["output"]!;

@@ -5,10 +5,10 @@ import { checkRate, keepAbove } from "./numerics.js";
 import type { Op } from "./op.js";
 
 /**
- * Dropout (Srivastava et al. 2014; docs/math.md#dropout): an element is set to 0 with probability `rate` and divided by
- * 1 − rate otherwise. With B = ⌈columns / 4⌉, element (r, c) takes word ⌊c / B⌋ of the Philox 4×32-10 block with
- * counter (c mod B, r, step, site) and key (seed, 5), and is kept where that word is at least rate · 2³². `site` tells
- * the dropouts of one step apart. Linear, so the gradient is the same op with the same draws.
+ * Dropout (Srivastava et al. 2014; docs/math.md#dropout): sets an element to 0 with probability `rate`, or else divides
+ * it by 1 − rate. With B = ⌈columns / 4⌉, element (r, c) uses word ⌊c / B⌋ of the Philox 4×32-10 block with counter (c
+ * mod B, r, step, site) and key (seed, 5), and is kept if that word is at least rate · 2³². `site` distinguishes the
+ * dropouts of one step. The op is linear, so its gradient is the same op with the same random numbers.
  */
 export const dropoutOp: Op = {
   name: "dropout",
@@ -54,28 +54,29 @@ export const dropoutOp: Op = {
   },
 };
 
-/** What `dropout` reads. */
+/** Operands of `dropout`. */
 export interface DropoutInputs {
-  /** The matrix to drop elements of, [rows, columns]. */
+  /** The matrix [rows, columns]. */
   readonly input: Tensor;
   /** The seed, a uint32 scalar. */
   readonly seed: Tensor;
-  /** The number of steps made before this one, a uint32 scalar. */
+  /** The number of steps before this one, a uint32 scalar. */
   readonly step: Tensor;
 }
 
-/** Which elements `dropout` drops. */
+/** Options of `dropout`. */
 export interface DropoutOptions {
-  /** Share of elements that become 0, below 1. */
+  /** Probability with which an element becomes 0, below 1. */
   readonly rate: number;
-  /** Different for every dropout of a Program. */
+  /** A number that differs between all dropouts of a Program. */
   readonly site: number;
 }
 
 const DROPOUT_OPTIONS: Readonly<Record<keyof DropoutOptions, true>> = { rate: true, site: true };
 
 /**
- * The input [rows, columns], some of its elements set to 0 and the others scaled up, so that means stay as they are.
+ * Returns the input [rows, columns] with some elements set to 0 and the others scaled up, so that the expected value of
+ * each element is unchanged.
  */
 export function dropout(graph: Graph, name: string, inputs: DropoutInputs, options: DropoutOptions): Tensor {
   checkOptions("dropout", options, DROPOUT_OPTIONS);

@@ -4,13 +4,13 @@ import { checkIds, checkOffsets, type KernelCall, type Op } from "./op.js";
 import { checkRanges, RANGE_INPUTS, rangeSamples } from "./ranges.js";
 
 /**
- * Mean of table rows over ranges of ids:
+ * The mean of table rows over ranges of ids:
  *
- *     output[s] = Σ table[ids[j]] / n,  j in the range of s, n its length; 0 for an empty range.
+ *     output[s] = Σ table[ids[j]] / n,  with j in the range of s and n the range's length; 0 for an empty range.
  *
- * A range [start[s], end[s]) counts ids; with `offsets` it counts groups of ids (the tags of one click each), and group
- * g holds ids offsets[g] … offsets[g + 1] − 1: the mean then runs over all ids of all groups in the range. Ranges may
- * overlap, and groups may be empty.
+ * A range [start[s], end[s]) is a range of ids. With `offsets` it is a range of groups, such as the tags of each click,
+ * and group g consists of the ids offsets[g] … offsets[g + 1] − 1; the mean is over all ids of all groups in the range.
+ * Ranges may overlap, and groups may be empty.
  */
 export const embeddingBagOp: Op = {
   name: "embedding_bag",
@@ -26,7 +26,7 @@ export const embeddingBagOp: Op = {
     const samples = rangeSamples(operands);
     return { output: { dtype: "float32", shape: [samples, operands.input("table").shape[1]!] } };
   },
-  // d table[ids[j]] += d output[s] / n for every s whose range holds j: the sum over s is the same for all ids of a group.
+  // d table[ids[j]] += d output[s] / n for each s whose range has j. The sum over s is the same for all ids of a group.
   gradient: ({ graph, name, input, optional, outputGradient }) => {
     const offsets = optional("offsets");
     const rows = graph.apply(embeddingBagGradientOp, `${name}.rows`, {
@@ -65,7 +65,10 @@ export const embeddingBagOp: Op = {
   },
 };
 
-/** rows[g] = Σ_s output_gradient[s] / n(s) over the samples s whose range holds group g (id g without `offsets`). */
+/**
+ * rows[g] = Σ_s output_gradient[s] / n(s) over the samples s whose range has group g. Without `offsets`, group g is id
+ * g.
+ */
 export const embeddingBagGradientOp: Op = {
   name: "embedding_bag_gradient",
   inputs: {
@@ -105,7 +108,7 @@ export const embeddingBagGradientOp: Op = {
   },
 };
 
-/** Groups of a bag, as a dim: one less than the offsets, or one id a group. */
+/** The number of groups: one less than that of offsets, or one per id without `offsets`. */
 function groupsOf(operands: ShapeOperands) {
   return operands.has("offsets") ? decrementDim(operands.input("offsets").shape[0]!) : operands.input("ids").shape[0]!;
 }
@@ -116,7 +119,7 @@ function checkBagRanges(call: KernelCall): void {
   checkRanges(call, call.has("offsets") ? call.input("offsets").rows - 1 : ids);
 }
 
-/** The ids of sample s, as a half-open range. */
+/** The half-open range of the ids of sample s. */
 function idRange(call: KernelCall, s: number): [number, number] {
   const [from, to] = [call.input("start").data[s]!, call.input("end").data[s]!];
   if (!call.has("offsets")) return [from, to];
@@ -124,21 +127,21 @@ function idRange(call: KernelCall, s: number): [number, number] {
   return [offsets[from]!, offsets[to]!];
 }
 
-/** What `embeddingBag` reads. */
+/** Operands of `embeddingBag`. */
 export interface EmbeddingBagInputs {
-  /** The table, [rows, width]. */
+  /** The table [rows, width]. */
   readonly table: Tensor;
-  /** Rows of the table, int32 [n]. */
+  /** Row numbers of the table, int32 [n]. */
   readonly ids: Tensor;
-  /** The first id of each sample's range, or its first group where there are `offsets`, int32 [samples]. */
+  /** The first id of each sample's range (the first group with `offsets`), int32 [samples]. */
   readonly start: Tensor;
-  /** One past the last of each sample's range, int32 [samples]. */
+  /** The end of each sample's range, exclusive, int32 [samples]. */
   readonly end: Tensor;
-  /** Where the ids of each group begin, int32 [groups + 1]: ranges then count groups instead of ids. */
+  /** Index of the first id of each group, int32 [groups + 1]. If given, ranges are ranges of groups instead of ids. */
   readonly offsets?: Tensor | undefined;
 }
 
-/** The mean of the table's rows that each sample's range of ids names, [samples, width]; 0 for an empty range. */
+/** Returns the mean of the table rows in each sample's range [samples, width]; 0 for an empty range. */
 export function embeddingBag(graph: Graph, name: string, inputs: EmbeddingBagInputs): Tensor {
   return graph.apply(embeddingBagOp, name, { ...inputs })["output"]!;
 }

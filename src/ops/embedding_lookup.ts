@@ -1,7 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import { checkIds, type Op } from "./op.js";
 
-/** Rows of a table: output[i] = table[ids[i]]. */
+/** Reads rows of a table: output[i] = table[ids[i]]. */
 export const embeddingLookupOp: Op = {
   name: "embedding_lookup",
   inputs: { table: { dtype: "float32", rank: 2 }, ids: { dtype: "int32", rank: 1 } },
@@ -10,7 +10,7 @@ export const embeddingLookupOp: Op = {
   shapes: (operands) => ({
     output: { dtype: "float32", shape: [operands.input("ids").shape[0]!, operands.input("table").shape[1]!] },
   }),
-  // d table[ids[i]] += d output[i]: the row term itself, nothing to compute.
+  // d table[ids[i]] += d output[i]: the gradient of the output already is the row term.
   gradient: ({ input, outputGradient }) => ({
     table: { rows: [{ ids: input("ids"), rows: outputGradient("output") }] },
   }),
@@ -28,7 +28,7 @@ export const embeddingLookupOp: Op = {
   },
 };
 
-/** The rows of a table [rows, width] that `ids`, int32 [n], name: [n, width]. */
+/** Returns the rows of a table [rows, width] with the numbers `ids`, int32 [n]: [n, width]. */
 export function embeddingLookup(graph: Graph, name: string, table: Tensor, ids: Tensor): Tensor {
   return graph.apply(embeddingLookupOp, name, { table, ids })["output"]!;
 }

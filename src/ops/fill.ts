@@ -1,7 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { Op } from "./op.js";
 
-/** A constant scalar: with value 1, the gradient of the loss by itself. */
+/** A constant scalar. With value 1 it is the gradient of the loss by itself. */
 export const fillOp: Op = {
   name: "fill",
   inputs: {},
@@ -14,7 +14,7 @@ export const fillOp: Op = {
   cost: () => ({ flops: 0, bytes: 4 }),
 };
 
-/** A scalar that holds `value`. */
+/** Returns a scalar with this value. */
 export function fill(graph: Graph, name: string, value: number): Tensor {
   return graph.apply(fillOp, name, {}, { value })["output"]!;
 }

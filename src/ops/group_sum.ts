@@ -1,7 +1,9 @@
 import { decrementDim } from "../graph/dims.js";
 import { checkOffsets, type Op } from "./op.js";
 
-/** Sums of consecutive rows: output[g] = Σ input[r], offsets[g] ≤ r < offsets[g + 1]; 0 for a group without rows. */
+/**
+ * Sums groups of consecutive rows: output[g] = Σ input[r] over offsets[g] ≤ r < offsets[g + 1]; 0 for an empty group.
+ */
 export const groupSumOp: Op = {
   name: "group_sum",
   inputs: { input: { dtype: "float32", rank: 2 }, offsets: { dtype: "int32", rank: 1 } },

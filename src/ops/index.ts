@@ -71,7 +71,7 @@ export { sum } from "./sum.js";
 export { type TargetRankInputs, targetRank } from "./target_rank.js";
 export { type BestItems, type ScanInputs, type TopNOptions, topN } from "./top_n.js";
 
-/** Every op that a Program may use, by name. */
+/** All ops that Programs can use, by name. */
 export const OPS: ReadonlyMap<string, Op> = new Map(
   [
     embeddingLookupOp,

@@ -2,7 +2,7 @@ import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { Op } from "./op.js";
 
-/** output = gradient + l2 · parameter: the gradient of loss + ½ l2 ‖parameter‖². For dense parameters. */
+/** output = gradient + l2 · parameter, which is the gradient of loss + ½ l2 ‖parameter‖². For dense gradients. */
 export const l2DecayOp: Op = {
   name: "l2_decay",
   inputs: { gradient: { dtype: "float32" }, parameter: { dtype: "float32" } },
@@ -25,7 +25,7 @@ export const l2DecayOp: Op = {
   },
 };
 
-/** What `l2Decay` reads. */
+/** Operands of `l2Decay`. */
 export interface L2DecayInputs {
   /** The gradient of the loss by the parameter, of its shape. */
   readonly gradient: Tensor;
@@ -34,7 +34,8 @@ export interface L2DecayInputs {
 }
 
 /**
- * gradient + l2 · parameter, of the parameter's shape: the gradient of the loss with a penalty of ½ l2 ‖parameter‖².
+ * Returns gradient + l2 · parameter, the gradient of the loss plus a penalty of ½ l2 ‖parameter‖², of the parameter's
+ * shape.
  */
 export function l2Decay(graph: Graph, name: string, inputs: L2DecayInputs, options: { readonly l2: number }): Tensor {
   checkOptions("l2Decay", options, { l2: true });

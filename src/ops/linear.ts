@@ -11,11 +11,12 @@ import { type Cost, type CostCall, checkOffsets, type KernelCall, type Op, type 
  *
  *     output[r] = activation([x₀[r] | x₁[r] | … | y₀[g] | …] · weight + bias),  activation "none" or "relu".
  *
- * xᵢ [rows, widthᵢ], yᵢ [groups, widthᵢ], weight [Σ widthᵢ, out], bias [out]. A group is consecutive rows that have the
- * same y: g is the one with group_offsets[g] ≤ r < group_offsets[g + 1], and its y meets the weight once. The
- * concatenation is never made here: each input meets its own rows of the weight. `order` tells where the inputs stand
- * in it, a letter each: "x" the next of `input`, "g" the next of `group_input`; "" means all of `input` where there is
- * no other. With precision "bf16" the operands of this product and of its gradients' are rounded to bfloat16.
+ * Shapes: xᵢ [rows, widthᵢ], yᵢ [groups, widthᵢ], weight [Σ widthᵢ, out], bias [out]. A group consists of consecutive
+ * rows with the same y: g is the group with group_offsets[g] ≤ r < group_offsets[g + 1], and its y is multiplied by the
+ * weight only once. The concatenation is never stored: each input is multiplied by its own rows of the weight. The
+ * attribute `order` has a letter for each input in the concatenation: "x" for the next of `input`, "g" for the next of
+ * `group_input`. "" means all of `input`, if there are no group inputs. With precision "bf16" the operands of this
+ * product and of those of its gradient are rounded to bfloat16.
  */
 export const linearOp: Op = {
   name: "linear",
@@ -46,8 +47,8 @@ export const linearOp: Op = {
     checkPrecision(operands);
     return { output: { dtype: "float32", shape: [rows, weight.shape[1]!] } };
   },
-  // With d = d output (where output > 0, for relu) and D[g] = Σ d over the rows of group g: dX = d Wᵀ, dY = D Wᵀ,
-  // dW = Xᵀ d for the rows of X and Yᵀ D for those of Y, d bias = Σ rows of d, or of D.
+  // With d = d output (only where output > 0, for relu) and D[g] = Σ d over the rows of group g: dX = d Wᵀ, dY = D Wᵀ,
+  // dW = Xᵀ d for the rows of X and Yᵀ D for those of Y, and d bias = Σ d over all rows, or Σ D over all groups.
   gradient: ({ graph, name, attributes, input, list, optional, output, outputGradient, needed }) => {
     let gradient = outputGradient("output");
     if (attributes["activation"] === "relu") {
@@ -134,8 +135,8 @@ export const reluGradientOp: Op = {
 };
 
 /**
- * gradientᵢ = output_gradient · weightᵢᵀ and group_gradientᵢ = group_gradient · weightᵢᵀ, one output for each input of
- * the layer (`like`, `group_like` give their widths only), `order` as in `linear`.
+ * gradientᵢ = output_gradient · weightᵢᵀ and group_gradientᵢ = group_gradient · weightᵢᵀ, with one output for each
+ * input of the layer. `like` and `group_like` only define the widths. `order` is as in `linear`.
  */
 export const linearInputGradientOp: Op = {
   name: "linear_input_gradient",
@@ -182,8 +183,8 @@ export const linearInputGradientOp: Op = {
 };
 
 /**
- * gradient = [x₀ | x₁ | …]ᵀ · output_gradient, for the rows of group inputs y yᵀ · group_gradient; `order` as in
- * `linear`.
+ * gradient = [x₀ | x₁ | …]ᵀ · output_gradient; for the rows of a group input y it is yᵀ · group_gradient. `order` is as
+ * in `linear`.
  */
 export const linearWeightGradientOp: Op = {
   name: "linear_weight_gradient",
@@ -243,7 +244,7 @@ export const linearBiasGradientOp: Op = {
   cost: (call) => elementwiseCost(call.input("output_gradient"), 1),
 };
 
-/** Row `i` of a times row `j` of b, both of the same width and rounded. */
+/** Inner product of row `i` of a and row `j` of b, which have the same width, after rounding. */
 function dot(a: Value, i: number, b: Value, j: number, round: (x: number) => number): number {
   let sum = 0;
   for (let c = 0; c < a.columns; c++) sum += round(a.data[i * a.columns + c]!) * round(b.data[j * b.columns + c]!);
@@ -252,7 +253,7 @@ function dot(a: Value, i: number, b: Value, j: number, round: (x: number) => num
 
 type Slots = readonly [own: string, grouped: string];
 
-/** Letters of the inputs, in the order in which they are concatenated. */
+/** The letters of the inputs, in the order of the concatenation. */
 function orderOf(
   call: { attribute<T extends Attribute>(name: string): T; list(slot: string): readonly unknown[] },
   own: string,
@@ -260,7 +261,7 @@ function orderOf(
   return call.attribute<string>("order") || "x".repeat(call.list(own).length);
 }
 
-/** The sum of the widths of all inputs, where `order` has a letter for each. */
+/** Returns the sum of the widths of all inputs. Refuses an `order` that does not have a letter for each input. */
 function checkOrder(operands: ShapeOperands, ...[own, grouped]: Slots): number {
   const letters = [...orderOf(operands, own)];
   const count = (letter: string) => letters.filter((other) => other === letter).length;
@@ -280,7 +281,7 @@ function expectWidths(operands: ShapeOperands, slot: string, rows: Dim): void {
   }
 }
 
-/** Whether there are group inputs; where there are, `group_gradient` is as wide as `output_gradient`. */
+/** Whether there are group inputs. If so, `group_gradient` must be as wide as `output_gradient`. */
 function checkGroupGradient(operands: ShapeOperands, grouped: string): boolean {
   if (operands.has("group_gradient") !== operands.has(grouped))
     operands.fail("Expected group_gradient beside group inputs");
@@ -290,7 +291,7 @@ function checkGroupGradient(operands: ShapeOperands, grouped: string): boolean {
   return true;
 }
 
-/** The inputs in the order in which they are concatenated. */
+/** The inputs, in the order of the concatenation. */
 function inOrder(call: KernelCall, ...[own, grouped]: Slots): { readonly value: Value; readonly grouped: boolean }[] {
   const [x, g] = [call.list(own).values(), call.list(grouped).values()];
   return [...orderOf(call, own)].map((letter) => {
@@ -299,7 +300,7 @@ function inOrder(call: KernelCall, ...[own, grouped]: Slots): { readonly value: 
   });
 }
 
-/** [rows] the group of each row; empty where there are no groups. */
+/** [rows] The group of each row; all 0 without groups. */
 function groupOfRow(call: KernelCall, rows: number): Int32Array {
   const group = new Int32Array(rows);
   if (!call.has("group_offsets")) return group;
@@ -316,7 +317,10 @@ function widthsOf(call: CostCall, ...slots: Slots): readonly number[] {
   return slots.map((slot) => call.list(slot).reduce((sum, { columns }) => sum + columns, 0));
 }
 
-/** Of products of `own` columns a row and `grouped` ones a group with their rows of a weight `out` wide. */
+/**
+ * Cost of multiplying inputs by a weight of width `out`: inputs of total width `own` with one row per row, and of total
+ * width `grouped` with one row per group.
+ */
 function productCost(rows: number, groups: number, out: number, [own, grouped]: readonly number[]): Cost {
   const products = rows * own! + groups * grouped!;
   return { flops: 2 * products * out, bytes: 4 * (products + (rows + groups) * out + (own! + grouped!) * out) };
@@ -327,13 +331,13 @@ function elementwiseCost(value: { readonly rows: number; readonly columns: numbe
   return { flops: elements, bytes: 4 * passes * elements };
 }
 
-/** What `linear` does besides the product. */
+/** Options of `linear`. */
 export interface LinearOptions {
-  /** "none" (default) or "relu" */
+  /** Activation of the output: "none" (default) or "relu". */
   readonly activation?: "none" | "relu";
-  /** "float32" (default) or "bf16" */
+  /** Precision of the product's operands: "float32" (default) or "bf16". */
   readonly precision?: Precision;
-  /** int32 [groups + 1]: consecutive rows share those inputs that have one row for each group. */
+  /** The range of rows of each group, int32 [groups + 1], for inputs that have one row for each group. */
   readonly groupOffsets?: Tensor | undefined;
 }
 
@@ -344,8 +348,9 @@ const LINEAR_OPTIONS: Readonly<Record<keyof LinearOptions, true>> = {
 };
 
 /**
- * `activation`([x₀ | x₁ | …] · weight + bias), [rows, out], for inputs xᵢ [rows, widthᵢ], a weight [Σ widthᵢ, out] and
- * a bias [out]. An input may also have one row for each group of rows (`groupOffsets`).
+ * Returns `activation`([x₀ | x₁ | …] · weight + bias), [rows, out], for inputs xᵢ [rows, widthᵢ], a weight
+ * [Σ widthᵢ, out] and a bias [out] (default 0). With `groupOffsets`, inputs may also have one row for each group of
+ * rows.
  */
 export function linear(
   graph: Graph,

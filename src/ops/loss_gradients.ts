@@ -5,7 +5,7 @@ import { fill } from "./fill.js";
 import { scatterAdd } from "./scatter_add.js";
 import { sortRows } from "./sort_rows.js";
 
-/** What `gradients` puts gradients together with. */
+/** Adds gradients for `gradients`, which does not know any op. */
 export const GRADIENT_SUMS: GradientSums = {
   add: addOp,
   scatterAdd: (graph, name, table, terms, base) => {
@@ -14,7 +14,10 @@ export const GRADIENT_SUMS: GradientSums = {
   },
 };
 
-/** The gradients of a scalar loss by each of `parameters`; one that the loss does not depend on has no entry. */
+/**
+ * Returns the gradient of a scalar loss by each of `parameters`. Parameters that the loss does not depend on are not in
+ * the result.
+ */
 export function lossGradients(graph: Graph, loss: Tensor, parameters: readonly Tensor[]): Map<Tensor, Gradient> {
   return gradients(graph, new Map([[loss, fill(graph, `${loss.name}.gradient`, 1)]]), parameters, GRADIENT_SUMS);
 }

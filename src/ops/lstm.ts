@@ -19,15 +19,17 @@ const LSTM_INPUTS: Record<string, InputSlot> = {
 };
 
 /**
- * LSTM over ranges of steps (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; peepholes: Gers &
- * Schmidhuber 2000; docs/math.md#lstm). Gate order i, f, g, o; step s reads x = input[position[s]]:
+ * An LSTM over sequences of timesteps (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; peepholes: Gers &
+ * Schmidhuber 2000; docs/math.md#lstm). Gates are in the order i, f, g, o. Timestep s reads x = input[position[s]]; h₋
+ * and c₋ are the hidden state and the cell of the timestep before:
  *
  *     i = σ(x Wᵢ + h₋ Rᵢ + pᵢ∘c₋ + bᵢ)   f = σ(x W_f + h₋ R_f + p_f∘c₋ + b_f)   g = tanh(x W_g + h₋ R_g + b_g)
  *     c = f∘c₋ + i∘g                     o = σ(x Wₒ + h₋ Rₒ + pₒ∘c + bₒ)        h = o∘tanh(c)
  *
- * Run r is steps run_offsets[r] … run_offsets[r + 1] − 1, and starts from h₋ = c₋ = 0. Runs may be empty. `output`
- * holds h, `gates` the activated i, f, g, o and `cell` c: the gradient reads all three. Peepholes: all three or none.
- * With precision "bf16" the operands of the products are rounded to bfloat16: x, h₋, W and R here.
+ * Sequence r consists of the timesteps run_offsets[r] … run_offsets[r + 1] − 1 and starts with h₋ = c₋ = 0; it may be
+ * empty. `output` is h, `gates` the activated i, f, g, o, and `cell` c; the gradient reads all three. Either all three
+ * peepholes are given or none. With precision "bf16" the operands of the products (x, h₋, W, R) are rounded to
+ * bfloat16.
  */
 export const lstmOp: Op = {
   name: "lstm",
@@ -115,15 +117,16 @@ export const lstmOp: Op = {
 };
 
 /**
- * Back-propagation through time: within a run, last step first, with d the gradient by the value before activation:
+ * Back-propagation through time, from the last timestep of each sequence to the first. d is the gradient by the values
+ * before their activation, and h₋, c₋, d₊ are of the timestep before and after:
  *
  *     dh += d₊ Rᵀ        dₒ = dh∘tanh(c)∘o(1 − o)      dc += dh∘o∘(1 − tanh²c) + dₒ∘pₒ
  *     dᵢ = dc∘g∘i(1 − i)    d_f = dc∘c₋∘f(1 − f)    d_g = dc∘i∘(1 − g²)    dc₋ = dc∘f + dᵢ∘pᵢ + d_f∘p_f
  *     dR = Σ h₋ᵀ d    dpᵢ = Σ dᵢ∘c₋    dp_f = Σ d_f∘c₋    dpₒ = Σ dₒ∘c
- *     with D[p] = Σ d over the steps that read position p:    dx = D Wᵀ    dW = Σ xᵀ D    db = Σ D
+ *     with D[p] = Σ d over the timesteps that read position p:    dx = D Wᵀ    dW = Σ xᵀ D    db = Σ D
  *
- * A position that no step reads gets 0. With precision "bf16" x, h₋, W, R, d in its products and D are rounded to
- * bfloat16.
+ * The gradient of a position that no timestep reads is 0. With precision "bf16", x, h₋, W, R, D and, in products, d are
+ * rounded to bfloat16.
  */
 export const lstmGradientOp: Op = {
   name: "lstm_gradient",
@@ -186,7 +189,7 @@ export const lstmGradientOp: Op = {
           [d[gate], d[gate + h], d[gate + 2 * h], d[gate + 3 * h]] = [dInput, dForget, dCandidate, dOutput];
           dc[j] = dc[j]! * f + dInput * pi!(j) + dForget * pf!(j);
         }
-        // The next dh is d Rᵀ.
+        // The next dh starts with d Rᵀ.
         for (let k = 0; k < h; k++) {
           dh[k] = 0;
           for (let n = 0; n < 4 * h; n++) dh[k]! += round(d[s * 4 * h + n]!) * round(recurrent[k * 4 * h + n]!);
@@ -243,12 +246,12 @@ export const lstmGradientOp: Op = {
   },
 };
 
-/** Steps that need the recurrent product: all but the first of each run, whose h₋ is 0. */
+/** Number of timesteps that need the recurrent product: all but the first of each sequence, whose h₋ is 0. */
 function recurrentSteps(call: CostCall, steps: number): number {
   return Math.max(0, steps - (call.input("run_offsets").rows - 1));
 }
 
-/** Checks the operands that both directions share; the width h of the hidden state. */
+/** Checks the operands that both directions have, and returns the width h of the hidden state. */
 function checkLstm(operands: ShapeOperands): number {
   checkPrecision(operands);
   const weight = operands.input("recurrent_weight");
@@ -270,7 +273,7 @@ function checkRuns(call: KernelCall): void {
   checkOffsets(call, "run_offsets", call.input("position").rows);
 }
 
-/** [positions, 4h] x·W + b of each position. */
+/** [positions, 4h] The projection x·W + b of each position. */
 function project(call: KernelCall): Float64Array {
   const [input, weight] = [call.input("input"), call.input("input_weight")];
   const round = rounding(call);
@@ -287,49 +290,49 @@ function project(call: KernelCall): Float64Array {
   return projection;
 }
 
-/** A peephole weight by index; 0 where there are none. */
+/** Returns a function from index to peephole weight; all 0 without peepholes. */
 function peephole(call: KernelCall, slot: string): (j: number) => number {
   if (!call.has(slot)) return () => 0;
   const { data } = call.input(slot);
   return (j) => data[j]!;
 }
 
-/** Calls `visit` for every step of every run, in order; `first` where it starts a run. */
+/** Calls `visit` for every timestep of every sequence, in order. `first` is true for the first one of a sequence. */
 function forEachStep(runOffsets: ArrayLike<number>, visit: (step: number, first: boolean) => void): void {
   for (let r = 0; r + 1 < runOffsets.length; r++) {
     for (let s = runOffsets[r]!; s < runOffsets[r + 1]!; s++) visit(s, s === runOffsets[r]);
   }
 }
 
-/** What `lstm` reads: inputs and weights for a hidden state of width h. */
+/** Operands of `lstm`, for a hidden state of width h. */
 export interface LstmInputs {
-  /** The inputs, [positions, in]. */
+  /** The inputs [positions, in]. */
   readonly input: Tensor;
-  /** The weights of the inputs, [in, 4h], gates in the order i, f, g, o. */
+  /** The input weights [in, 4h], with gates in the order i, f, g, o. */
   readonly inputWeight: Tensor;
-  /** The biases of the gates, [4h]; 0 where they are left out. */
+  /** The gate biases [4h] (default 0). */
   readonly bias?: Tensor | undefined;
-  /** The weights of the hidden state, [h, 4h]. */
+  /** The recurrent weights [h, 4h]. */
   readonly recurrentWeight: Tensor;
-  /** The row of the inputs that each step reads, int32 [steps]. */
+  /** The row of the inputs that each timestep reads, int32 [timesteps]. */
   readonly position: Tensor;
-  /** Where the steps of each run begin, int32 [runs + 1]. */
+  /** Index of the first timestep of each sequence, int32 [sequences + 1]. */
   readonly runOffsets: Tensor;
-  /** The peephole weights of the input gate, [h]; all three are given, or none for an LSTM without peepholes. */
+  /** The peephole weights of the input gate [h]. Give all three peepholes, or none for an LSTM without peepholes. */
   readonly peepholeInput?: Tensor | undefined;
-  /** The peephole weights of the forget gate, [h]. */
+  /** The peephole weights of the forget gate [h]. */
   readonly peepholeForget?: Tensor | undefined;
-  /** The peephole weights of the output gate, [h]. */
+  /** The peephole weights of the output gate [h]. */
   readonly peepholeOutput?: Tensor | undefined;
 }
 
-/** How `lstm` computes its products. */
+/** Options of `lstm`. */
 export interface LstmOptions {
-  /** "float32" (default) or "bf16" */
+  /** Precision of the operands of products: "float32" (default) or "bf16". */
   readonly precision?: Precision;
 }
 
-/** The hidden state after each step, [steps, h] (docs/math.md#lstm). */
+/** Returns the hidden state after each timestep, [timesteps, h] (docs/math.md#lstm). */
 export function lstm(graph: Graph, name: string, inputs: LstmInputs, options: LstmOptions = {}): Tensor {
   checkOptions("lstm", options, { precision: true } satisfies Record<keyof LstmOptions, true>);
   const { inputWeight, recurrentWeight, runOffsets, peepholeInput, peepholeForget, peepholeOutput, ...rest } = inputs;

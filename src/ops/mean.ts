@@ -1,7 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { Op } from "./op.js";
 
-/** The mean of all elements; 0 for none. */
+/** The mean of all elements; 0 without elements. */
 export const meanOp: Op = {
   name: "mean",
   inputs: { input: { dtype: "float32" } },
@@ -27,7 +27,7 @@ export const meanOp: Op = {
   },
 };
 
-/** Every element gets output_gradient / n. */
+/** Sets every element to output_gradient / n. */
 export const meanGradientOp: Op = {
   name: "mean_gradient",
   inputs: { output_gradient: { dtype: "float32", rank: 0 }, input: { dtype: "float32" } },
@@ -44,7 +44,7 @@ export const meanGradientOp: Op = {
   },
 };
 
-/** The mean of all elements, a scalar; 0 where there are none. */
+/** Returns the mean of all elements, a scalar; 0 without elements. */
 export function mean(graph: Graph, name: string, input: Tensor): Tensor {
   return graph.apply(meanOp, name, { input })["output"]!;
 }

@@ -3,12 +3,13 @@ import { applyCandidateLoss, type CandidateLossInputs, candidateLossOp } from ".
 import { sigmoid, softplus } from "./numerics.js";
 
 /**
- * Noise-contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012; docs/math.md#losses), k draws from the noise
- * q:
+ * Noise-contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012; docs/math.md#losses) with k draws from the
+ * noise distribution q:
  *
- *     s' = w·u + b − log(k·q),   loss = −log σ(s'₀) − Σ_d log σ(−s'_d),   ∂loss/∂s₀ = σ(s'₀) − 1,  ∂loss/∂s_d = σ(s'_d).
+ *     s' = w·u + b − log(k·q),   loss = −log σ(s'₀) − Σ_d log σ(−s'_d),
+ *     ∂loss/∂s₀ = σ(s'₀) − 1,   ∂loss/∂s_d = σ(s'_d).
  *
- * Candidate 0 is the target. The correction is subtracted: the score itself then learns log p(item | user).
+ * Candidate 0 is the target. Because log(k·q) is subtracted, the score itself learns log p(item | user).
  */
 export const nceOp = candidateLossOp("nce", ({ scores, logExpected }) => {
   const corrected = scores.map((score, j) => score - logExpected[j]!);
@@ -19,7 +20,7 @@ export const nceOp = candidateLossOp("nce", ({ scores, logExpected }) => {
   };
 });
 
-/** The NCE loss of each sample, [samples] (docs/math.md#losses). */
+/** Returns the NCE loss of each sample, [samples] (docs/math.md#losses). */
 export function nce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
   return applyCandidateLoss(graph, nceOp, name, inputs);
 }

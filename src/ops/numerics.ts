@@ -1,7 +1,10 @@
 import type { ShapeOperands } from "../graph/graph.js";
 import type { KernelCall } from "./op.js";
 
-/** What the operands of a matrix product are rounded to before it; sums are float32 (here float64) in any case. */
+/**
+ * The precision to which operands of matrix products are rounded. Sums are float32 in any case (float64 in the
+ * reference).
+ */
 export type Precision = "float32" | "bf16";
 
 export function checkPrecision(operands: ShapeOperands): void {
@@ -10,7 +13,7 @@ export function checkPrecision(operands: ShapeOperands): void {
   }
 }
 
-/** Rounds an operand of a product as the call's attribute `precision` says. */
+/** Returns the function that rounds operands of products, according to the attribute `precision`. */
 export function rounding(call: KernelCall): (x: number) => number {
   return call.attribute("precision") === "bf16" ? toBf16 : (x) => x;
 }
@@ -18,7 +21,7 @@ export function rounding(call: KernelCall): (x: number) => number {
 const FLOAT = new Float32Array(1);
 const BITS = new Uint32Array(FLOAT.buffer);
 
-/** The nearest bfloat16 (float32 with 8 significant bits), ties to even. */
+/** Rounds to the nearest bfloat16 (a float32 with 8 significant bits), ties to even. */
 export function toBf16(x: number): number {
   if (Number.isNaN(x)) return x;
   FLOAT[0] = x;
@@ -26,19 +29,19 @@ export function toBf16(x: number): number {
   return FLOAT[0]!;
 }
 
-/** log(1 + eˣ) = −log σ(−x), without overflow. */
+/** Returns log(1 + eˣ) = −log σ(−x), without overflow. */
 export function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
-/** σ(x) = 1 / (1 + e⁻ˣ), without overflow. */
+/** Returns σ(x) = 1 / (1 + e⁻ˣ), without overflow. */
 export function sigmoid(x: number): number {
   if (x >= 0) return 1 / (1 + Math.exp(-x));
   const power = Math.exp(x);
   return power / (1 + power);
 }
 
-/** log Σ exp(xᵢ), without overflow: the maximum is taken out first. −∞ for none. */
+/** Returns log Σ exp(xᵢ); −∞ without values. The maximum is subtracted first, to avoid overflow. */
 export function logSumExp(values: Iterable<number>): number {
   const all = [...values];
   const maximum = all.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -46,21 +49,21 @@ export function logSumExp(values: Iterable<number>): number {
   return maximum + Math.log(all.reduce((sum, x) => sum + Math.exp(x - maximum), 0));
 }
 
-/** Checks the attribute `rate` of a dropout. */
+/** Checks the attributes `rate` and `site` of a dropout. */
 export function checkRate(operands: ShapeOperands): void {
   const rate = operands.attribute<number>("rate");
   if (!(rate >= 0 && rate <= 1 - 2 ** -32)) operands.fail(`Expected rate from 0 to below 1 but received ${rate}`);
   checkWhole(operands, "site", 0, 2 ** 32 - 1);
 }
 
-/** The attribute, a whole number of `least` to `most`. */
+/** Returns an attribute that must be a whole number from `least` to `most`. */
 export function checkWhole(operands: ShapeOperands, name: string, least: number, most = 2 ** 31 - 1): number {
   const value = operands.attribute<number>(name);
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
   return operands.fail(`Expected ${name} of ${least} to ${most} but received ${value}`);
 }
 
-/** A dropout keeps what draws a word of at least this. */
+/** A dropout keeps an element if its random word is at least this. */
 export function keepAbove(rate: number): number {
   return Math.round(rate * 2 ** 32);
 }

@@ -2,107 +2,107 @@ import { ShortlistError } from "../errors.js";
 import type { GraphOp } from "../graph/graph.js";
 import type { Attribute, Dtype } from "../graph/program.js";
 
-/** The elements of a float32 tensor; float64 in a reference engine of that precision. */
+/** Elements of a float32 tensor. They are float64 in a reference engine of that precision. */
 export type FloatArray = Float32Array | Float64Array;
-/** The elements of an int32 or a uint32 tensor. */
+/** Elements of an int32 or uint32 tensor. */
 export type IntegerArray = Int32Array | Uint32Array;
-/** The elements of a tensor, row-major. */
+/** Elements of a tensor, row-major. */
 export type TensorData = FloatArray | IntegerArray;
 
-/** What is known of the numbers of an int32 tensor before they are computed. */
+/** What is known of the values of an int32 tensor before they are computed. */
 export interface Bounds {
-  /** No number is below this. */
+  /** The values are at least this. */
   readonly lowest: number;
-  /** No number is above this. */
+  /** The values are at most this. */
   readonly highest: number;
-  /** Whether number i is lowest + i. */
+  /** Whether value i is lowest + i. */
   readonly consecutive: boolean;
 }
 
 /**
- * A tensor with its numbers, as a reference kernel sees it: a matrix [rows, columns], row-major. A tensor of one axis
- * has one column, a scalar one row and one column.
+ * A tensor with its values, for a reference kernel: a matrix [rows, columns], row-major. A tensor with one axis has one
+ * column; a scalar has one row and one column.
  */
 export interface Value {
-  /** The tensor's name, for messages. */
+  /** Name of the tensor, for messages. */
   readonly name: string;
-  /** What the elements are. */
+  /** Type of its elements. */
   readonly dtype: Dtype;
-  /** The shape in this run. */
+  /** Shape in this run. */
   readonly shape: readonly number[];
-  /** The size of the first axis, 1 where there is none. */
+  /** Size of the first axis; 1 for a scalar. */
   readonly rows: number;
-  /** The size of the second axis, 1 where there is none. */
+  /** Size of the second axis; 1 for tensors with fewer axes. */
   readonly columns: number;
   /** The elements [rows × columns]. */
   readonly data: TensorData;
   /**
-   * Whether it is given to the run, as an input or a constant is, rather than computed in it. Checks read only such
-   * ones.
+   * Whether the values exist before the run, as those of inputs and constants, instead of being computed in it. Checks
+   * can read only such values.
    */
   readonly given: boolean;
-  /** What the op that computes it has promised. */
+  /** The bounds that the op that computes the values has promised. */
   bounds?: Bounds;
-  /** The instruction that computes it. */
+  /** The instruction that computes the values. */
   maker?: KernelCall;
 }
 
-/** The operands of one instruction in one run. */
+/** The operands of an instruction in a run. */
 export interface KernelCall {
-  /** The op's name. */
+  /** Name of the op. */
   readonly op: string;
-  /** Whether an input or output slot is filled. */
+  /** Whether an input or output slot has an operand. */
   has(slot: string): boolean;
-  /** The tensor of an input slot. */
+  /** Returns the tensor of an input slot. */
   input(slot: string): Value;
-  /** The tensors of an input slot: none where it is empty, one where it takes one. */
+  /** Returns the tensors of an input slot: none if it is empty, one if it takes one. */
   list(slot: string): readonly Value[];
-  /** The tensor of an output slot. */
+  /** Returns the tensor of an output slot. */
   output(slot: string): Value;
-  /** The tensors of an output slot. */
+  /** Returns the tensors of an output slot. */
   outputList(slot: string): readonly Value[];
-  /** The value of an attribute. */
+  /** Returns the value of an attribute. */
   attribute<T extends Attribute>(name: string): T;
 }
 
-/** The work that an instruction cannot avoid. */
+/** The least work that an instruction can take. */
 export interface Cost {
   /** Floating-point operations; a multiply-add counts as two. */
   readonly flops: number;
-  /** Bytes that are read or written, each once. */
+  /** Bytes that are read or written, each counted once. */
   readonly bytes: number;
 }
 
-/** The sizes of an instruction's operands, for counting its work. */
+/** The sizes of an instruction's operands, for its cost. */
 export interface CostCall {
-  /** Whether an input or output slot is filled. */
+  /** Whether an input or output slot has an operand. */
   has(slot: string): boolean;
-  /** The rows and columns of an input slot's tensor. */
+  /** Returns the rows and columns of the tensor of an input slot. */
   input(slot: string): { readonly rows: number; readonly columns: number };
-  /** The rows and columns of each tensor of an input slot. */
+  /** Returns the rows and columns of each tensor of an input slot. */
   list(slot: string): readonly { readonly rows: number; readonly columns: number }[];
-  /** The rows and columns of an output slot's tensor. */
+  /** Returns the rows and columns of the tensor of an output slot. */
   output(slot: string): { readonly rows: number; readonly columns: number };
-  /** The value of an attribute. */
+  /** Returns the value of an attribute. */
   attribute<T extends Attribute>(name: string): T;
 }
 
 /**
- * An op: its operands, shape rule and gradient rule (`GraphOp`), and what it means (`reference`).
- * The native kernel of the same name in `native/ops` is held against `reference`.
+ * An op: its operands, shape rule and gradient rule (`GraphOp`), and its reference kernel, which defines the results.
+ * Tests compare the native kernel of the same name in `native/ops` with it.
  */
 export interface Op extends GraphOp {
   /**
-   * Refuses ids and ranges out of bounds, and indices of which nothing is known. Promises what the op's own int32
-   * outputs will hold: an output without a promise is refused as an index. Every instruction's check runs, in order,
-   * before the first kernel does, so a refused run has changed nothing.
+   * Throws ERR_INPUT if an id or range is out of bounds, and ERR_PROGRAM for an index of which nothing is known.
+   * Promises bounds for the op's own int32 outputs; an output without a promise cannot serve as an index. The checks of
+   * all instructions run, in order, before the first kernel, so that a refused run changes nothing.
    */
   readonly check?: (call: KernelCall) => void;
   /**
-   * The textbook: plain loops, sums in float64. Every output is overwritten (`=`) unless the op updates it in place.
+   * The reference kernel: plain loops, and sums in float64. It overwrites every output that is not updated in place.
    */
   readonly reference: (call: KernelCall) => void;
-  /** The work that it cannot avoid for operands of these sizes. */
+  /** Returns the least work for operands of these sizes. */
   readonly cost: (call: CostCall) => Cost;
 }
 
@@ -114,18 +114,18 @@ export function refuseComputed(call: KernelCall, { name }: Value, what: string):
   refuse(call, `Expected ${what} in ${name} but nothing is known of what it will hold`, "ERR_PROGRAM");
 }
 
-/** What an int32 output will hold, for the checks of the instructions that read it. */
+/** Promises bounds of an int32 output, for the checks of the instructions that read it. */
 export function promise(call: KernelCall, slot: string, lowest: number, highest: number): void {
   if (lowest <= highest) call.output(slot).bounds = { lowest, highest, consecutive: false };
 }
 
-/** An output will hold first, first + 1, … */
+/** Promises that an output will hold first, first + 1, …. */
 export function promiseConsecutive(call: KernelCall, slot: string, first: number): void {
   const output = call.output(slot);
   output.bounds = { lowest: first, highest: first + output.rows - 1, consecutive: true };
 }
 
-/** Every id of `slot` (of each tensor, where the slot is a list) lies in `first` to `limit − 1`. */
+/** Refuses ids of `slot` (of each tensor, if the slot takes a list) that are not from `first` to `limit − 1`. */
 export function checkIds(call: KernelCall, slot: string, limit: number, first = 0): void {
   for (const ids of call.list(slot)) checkIdsValue(call, ids, limit, first);
 }
@@ -146,7 +146,7 @@ function checkIdsValue(call: KernelCall, ids: Value, limit: number, first: numbe
   }
 }
 
-/** Offsets are given, start at 0, never fall and end at `limit`. */
+/** Refuses offsets that are computed, do not start with 0, fall, or do not end with `limit`. */
 export function checkOffsets(call: KernelCall, slot: string, limit: number): void {
   checkOffsetsValue(call, call.input(slot), limit);
 }
@@ -166,7 +166,7 @@ export function checkOffsetsValue(call: KernelCall, offsets: Value, limit: numbe
   }
 }
 
-/** The `sort_rows` instruction that has this tensor as its output `slot`. */
+/** Returns the `sort_rows` instruction whose output `slot` is this tensor, or undefined. */
 export function sortThatMade(value: Value, slot: string): KernelCall | undefined {
   const { maker } = value;
   return maker?.op === "sort_rows" && maker.output(slot) === value ? maker : undefined;

@@ -3,27 +3,27 @@ import { applyCandidateLoss, type CandidateLossInputs, candidateLossOp } from ".
 import { sigmoid, softplus } from "./numerics.js";
 
 /**
- * NCE as PaddlePaddle v0.11 computes it (`NCELayer`; docs/math.md#losses): the model's unnormalised probability is a
+ * NCE as in PaddlePaddle v0.11 (`NCELayer`; docs/math.md#losses), where the model's unnormalised probability is a
  * sigmoid. With s = w·u + b, o = σ(s) and β = k·q:
  *
  *     loss = −log(o / (o + β)) for the target  −  Σ_d log(β / (o + β)) over the draws,
  *     ∂loss/∂s₀ = −β (1 − o) / (o + β),   ∂loss/∂s_d = o (1 − o) / (o + β).
  *
- * It ranks as `nce` does, though its scores are not log probabilities.
+ * Items can be ranked by its scores as by those of `nce`, but they are not log probabilities.
  */
 export const paddleNceOp = candidateLossOp("paddle_nce", ({ scores, logExpected }) => {
   let loss = 0;
   const gradient = scores.map((score, j) => {
     const beta = Math.exp(logExpected[j]!);
     const [o, rest] = [sigmoid(score), sigmoid(-score)];
-    // −log o is taken from the score: o itself vanishes where the score is very negative.
+    // −log o is computed from the score, because o itself underflows for very negative scores.
     loss += j === 0 ? Math.log(o + beta) + softplus(-score) : Math.log1p(o / beta);
     return ((j === 0 ? -beta : o) * rest) / (o + beta);
   });
   return { loss, gradient };
 });
 
-/** PaddlePaddle's NCE loss of each sample, [samples] (docs/math.md#losses). */
+/** Returns PaddlePaddle's NCE loss of each sample, [samples] (docs/math.md#losses). */
 export function paddleNce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
   return applyCandidateLoss(graph, paddleNceOp, name, inputs);
 }

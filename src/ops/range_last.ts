@@ -40,7 +40,7 @@ export const rangeLastOp: Op = {
   },
 };
 
-/** input_gradient[end[s] − 1] = Σ output_gradient[s], in sample order; an empty range adds nothing. */
+/** input_gradient[end[s] − 1] = Σ output_gradient[s], summed in the order of samples. Empty ranges add nothing. */
 export const rangeLastGradientOp: Op = {
   name: "range_last_gradient",
   inputs: {
@@ -78,17 +78,17 @@ export const rangeLastGradientOp: Op = {
   },
 };
 
-/** What `rangeLast` reads. */
+/** Operands of `rangeLast`. */
 export interface RangeLastInputs {
-  /** The rows, [n, width]. */
+  /** The rows [n, width]. */
   readonly input: Tensor;
   /** The first row of each sample's range, int32 [samples]. */
   readonly start: Tensor;
-  /** One past the last row of each sample's range, int32 [samples]. */
+  /** The end of each sample's range, exclusive, int32 [samples]. */
   readonly end: Tensor;
 }
 
-/** The last row of each sample's range, [samples, width]; 0 for an empty range. */
+/** Returns the last row of each sample's range, [samples, width]; 0 for an empty range. */
 export function rangeLast(graph: Graph, name: string, inputs: RangeLastInputs): Tensor {
   return graph.apply(rangeLastOp, name, { ...inputs })["output"]!;
 }

@@ -3,11 +3,11 @@ import { checkIds, type Op, promise } from "./op.js";
 import { checkRanges, RANGE_INPUTS, rangeSamples } from "./ranges.js";
 
 /**
- * Maximum over ranges of rows, per column, and the row that it stands in:
+ * The maximum of each column over ranges of rows, and the row of that maximum:
  *
  *     output[s, c] = max input[r, c],  start[s] ≤ r < end[s];   index[s, c] = the first such r.
  *
- * An empty range gives 0 and −1. Ranges may overlap (prefixes of one run do).
+ * For an empty range they are 0 and −1. Ranges may overlap, as prefixes of one sequence do.
  */
 export const rangeMaxOp: Op = {
   name: "range_max",
@@ -59,7 +59,7 @@ export const rangeMaxOp: Op = {
   },
 };
 
-/** input_gradient[index[s, c], c] = Σ output_gradient[s, c], in sample order; index −1 adds nothing. */
+/** input_gradient[index[s, c], c] = Σ output_gradient[s, c], summed in the order of samples. Index −1 adds nothing. */
 export const rangeMaxGradientOp: Op = {
   name: "range_max_gradient",
   inputs: {
@@ -95,17 +95,17 @@ export const rangeMaxGradientOp: Op = {
   },
 };
 
-/** What `rangeMax` reads. */
+/** Operands of `rangeMax`. */
 export interface RangeMaxInputs {
-  /** The rows, [n, width]. */
+  /** The rows [n, width]. */
   readonly input: Tensor;
   /** The first row of each sample's range, int32 [samples]. */
   readonly start: Tensor;
-  /** One past the last row of each sample's range, int32 [samples]. */
+  /** The end of each sample's range, exclusive, int32 [samples]. */
   readonly end: Tensor;
 }
 
-/** The maximum over each sample's range of rows, column by column, [samples, width]; 0 for an empty range. */
+/** Returns the maximum of each column over each sample's range of rows, [samples, width]; 0 for an empty range. */
 export function rangeMax(graph: Graph, name: string, inputs: RangeMaxInputs): Tensor {
   return graph.apply(rangeMaxOp, name, { ...inputs })["output"]!;
 }

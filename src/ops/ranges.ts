@@ -3,7 +3,7 @@ import type { InputSlot, ShapeOperands } from "../graph/graph.js";
 import { type KernelCall, refuse, refuseComputed, type Value } from "./op.js";
 
 /*
- * What ops over ranges share: sample s has the rows start[s] … end[s] − 1 of some tensor. Ranges may be empty and may
+ * Operands of ops over ranges: sample s has the rows start[s] … end[s] − 1 of some tensor. Ranges may be empty and may
  * overlap.
  */
 
@@ -12,14 +12,14 @@ export const RANGE_INPUTS = {
   end: { dtype: "int32", rank: 1 },
 } satisfies Record<string, InputSlot>;
 
-/** Shape rule of the ranges, as many ends as starts: how many they are. */
+/** Shape rule of the ranges: there must be as many ends as starts. Returns their number. */
 export function rangeSamples(operands: ShapeOperands): Dim {
   const samples = operands.input("start").shape[0]!;
   operands.expectShape("end", [samples]);
   return samples;
 }
 
-/** Refuses a range that does not lie within `limit` rows. */
+/** Refuses ranges that are not within `limit` rows. */
 export function checkRanges(call: KernelCall, limit: number): void {
   const [start, end] = [call.input("start"), call.input("end")];
   if (start.rows === 0) return;

@@ -2,7 +2,7 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { checkWhole } from "./numerics.js";
 import { type Op, promiseConsecutive, refuse } from "./op.js";
 
-/** Consecutive numbers, one for each row of `like`: output[i] = first + i. Of `like` only the shape is read. */
+/** Consecutive numbers, one for each row of `like`: output[i] = first + i. Only the shape of `like` is used. */
 export const rowNumbersOp: Op = {
   name: "row_numbers",
   inputs: { like: { dtype: "int32", rank: 1 } },
@@ -24,7 +24,7 @@ export const rowNumbersOp: Op = {
   cost: (call) => ({ flops: 0, bytes: 4 * call.output("output").rows }),
 };
 
-/** The numbers first, first + 1, …, one for each row of `like`, int32 [n]. */
+/** Returns the numbers first, first + 1, …, one for each row of `like`: int32 [n]. */
 export function rowNumbers(graph: Graph, name: string, like: Tensor, first = 0): Tensor {
   return graph.apply(rowNumbersOp, name, { like }, { first })["output"]!;
 }

@@ -15,10 +15,11 @@ import {
 import { elementsOf, type SortedRows, sortIds } from "./sort_rows.js";
 
 /*
- * What the `_rows` optimizers share: the gradient of a table as row terms (`RowTerm`), summed for each row that the
- * batch touched. Table row ids[j] gains scale[j] · rows[r(j)]; r(j) is the row with offsets[r] ≤ j < offsets[r + 1], or
- * ⌊j / (ids per row)⌋ without offsets. The attribute `terms` has a letter for each term: `p` plain, `o` with offsets,
- * `s` with scale, `b` with both; `term_offsets` and `term_scale` list those only.
+ * The gradient of a table as row terms (`RowTerm`), which the `_rows` optimizers sum for each row that has a gradient.
+ * Row ids[j] of the table gains scale[j] · rows[r(j)], where r(j) is the row with offsets[r] ≤ j < offsets[r + 1], or
+ * ⌊j / (ids per row)⌋ without offsets. The attribute `terms` has a letter for each term: `p` for a plain one, `o` with
+ * offsets, `s` with scale, `b` with both. The lists `term_offsets` and `term_scale` have entries only for terms with
+ * them.
  */
 
 export const ROW_TERM_INPUTS: Record<string, InputSlot> = {
@@ -37,15 +38,15 @@ const LETTERS = /^[posb]*$/;
 const hasOffsets = (letter: string) => letter === "o" || letter === "b";
 const hasScale = (letter: string) => letter === "s" || letter === "b";
 
-/** A table's gradient and the result of sorting its ids. */
+/** The gradient of a table, and the result of sorting its ids. */
 export interface RowGradientInputs {
-  /** `sortRows` of the terms' ids, in the order of the terms. */
+  /** The result of `sortRows` for the ids of all terms, in the order of the terms. */
   readonly sorted: SortedRows;
-  /** The terms, as `gradients` gives them. */
+  /** The terms, as `gradients` returns them. */
   readonly terms: readonly RowTerm[];
 }
 
-/** The operands and attribute that hold `terms`. */
+/** Returns the operands and the attribute that represent row terms. */
 export function rowTermOperands({ sorted, terms }: RowGradientInputs) {
   const letter = ({ offsets, scale }: RowTerm) => (offsets ? (scale ? "b" : "o") : scale ? "s" : "p");
   const present = (tensors: readonly (Tensor | undefined)[]) => tensors.filter((tensor) => tensor !== undefined);
@@ -64,7 +65,10 @@ export function rowTermOperands({ sorted, terms }: RowGradientInputs) {
   };
 }
 
-/** Shape rule of the row terms: as many of each operand as `terms` says, rows as wide as the table in slot `table`. */
+/**
+ * Shape rule of row terms: there must be as many operands of each kind as the attribute `terms` says, and rows must be
+ * as wide as the table in slot `table`.
+ */
 export function checkRowTermShapes(operands: ShapeOperands, table = "parameter"): void {
   const letters = [...operands.attribute<string>("terms")];
   if (!LETTERS.test(letters.join(""))) operands.fail(`Expected terms of p, o, s, b but received "${letters.join("")}"`);
@@ -132,8 +136,8 @@ export function checkRowTerms(call: KernelCall, table = "parameter"): void {
 const SORTED = ["order", "rows", "segments", "count"] as const;
 
 /**
- * `order`, `rows`, `segments` and `count` are of these ids: the outputs of one `sort_rows` of the very same tensors, or
- * given, with the numbers that it would give.
+ * Refuses `order`, `rows`, `segments` and `count` unless they are the result of sorting these ids: either the outputs
+ * of one `sort_rows` of the same tensors, or given to the run with the values that it would compute.
  */
 function checkSorted(call: KernelCall): void {
   const maker = sortThatMade(call.input("order"), "order");
@@ -167,7 +171,7 @@ function checkSorted(call: KernelCall): void {
   }
 }
 
-/** Calls `update` with each row that the batch touched and the sum of its terms, in rising order of rows. */
+/** Calls `update` for each row that has a gradient, in rising order, with the sum of its terms. */
 export function forEachTouchedRow(
   call: KernelCall,
   update: (row: number, gradient: Float64Array) => void,
@@ -187,7 +191,7 @@ export function forEachTouchedRow(
   }
 }
 
-/** What each id of a term adds: `scale` times row `row` of `rows`. */
+/** Returns what each id of a term contributes: `scale` times row `row` of `rows`. */
 function contributionsOf(term: Term, width: number): { rows: Value; row: number; scale: number }[] {
   const { ids, rows, offsets, scale } = term;
   const idsPerRow = (ids.data.length * width) / rows.data.length;
@@ -198,7 +202,10 @@ function contributionsOf(term: Term, width: number): { rows: Value; row: number;
   });
 }
 
-/** `tables` counts the table-sized operands that a row's update reads and writes: the parameter and its state. */
+/**
+ * `tables` is the number of table-sized operands that the update of a row reads and writes: the parameter and its
+ * state.
+ */
 export function rowTermCost(call: CostCall, flopsPerElement: number, tables: number, table = "parameter"): Cost {
   const [parameter, order] = [call.input(table), call.input("order")];
   const elements = order.rows * parameter.columns;

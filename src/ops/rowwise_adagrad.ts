@@ -12,12 +12,12 @@ import {
 } from "./row_terms.js";
 
 /**
- * AdaGrad with one accumulator a row, as FBGEMM's row-wise AdaGrad (docs/math.md#optimizers): for each row that the
- * batch touched, in place,
+ * AdaGrad with one accumulator per row, like the row-wise AdaGrad of FBGEMM (docs/math.md#optimizers). For each row
+ * that has a gradient, in place:
  *
  *     a += mean(g²),   θ −= η·g / (√a + ε).
  *
- * A table's optimizer state is then rows, not rows × width.
+ * The optimizer state of a table then has one number per row instead of one per element.
  */
 export const rowwiseAdagradRowsOp: Op = {
   name: "rowwise_adagrad_rows",
@@ -53,7 +53,7 @@ export const rowwiseAdagradRowsOp: Op = {
   cost: (call) => rowTermCost(call, 5, 1),
 };
 
-/** Row-wise AdaGrad by row terms; `accumulator` is [rows], `epsilon` 1e-6 by default. */
+/** Row-wise AdaGrad by row terms. `accumulator` is [rows]; the default of `epsilon` is 1e-6. */
 export function rowwiseAdagradRows(
   graph: Graph,
   name: string,

@@ -16,9 +16,9 @@ const BASE_INPUTS: Record<string, InputSlot> = {
 };
 
 /**
- * Row terms as a whole tensor: output = base + Σ terms, of `table`'s shape; `base` is 0 where it is left out, and of
- * `table` only the shape is read. For tables whose gradient must be dense: one that is computed, or one that is read as
- * a matrix as well as by rows.
+ * Converts row terms to a dense tensor: output = base + Σ terms, of the shape of `table`. The default of `base` is 0,
+ * and only the shape of `table` is used. For tables whose gradient must be dense: those that are computed, or that are
+ * read as a matrix as well as by rows.
  */
 export const scatterAddOp: Op = {
   name: "scatter_add",
@@ -52,13 +52,13 @@ export const scatterAddOp: Op = {
 };
 
 export interface ScatterAddInputs extends RowGradientInputs {
-  /** The table, [rows, width] or [rows]: only its shape is read. */
+  /** The table, [rows, width] or [rows]. Only its shape is used. */
   readonly table: Tensor;
-  /** What the terms are added to, of the table's shape; 0 where it is left out. */
+  /** A tensor of the table's shape to which the terms are added (default 0). */
   readonly base?: Tensor | undefined;
 }
 
-/** `base`, or 0 where there is none, plus the sum of each row's terms: a tensor of the table's shape. */
+/** Returns `base` plus the sum of all terms, of the table's shape. */
 export function scatterAdd(graph: Graph, name: string, inputs: ScatterAddInputs): Tensor {
   const { sorted, terms, ...operands } = inputs;
   const rows = rowTermOperands({ sorted, terms });

@@ -2,7 +2,7 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { type RowGradientInputs, rowTermOperands } from "./row_terms.js";
 import { denseOp, rowsOp, type UpdateRule } from "./update_rule.js";
 
-/** Gradient descent: θ −= η·g, in place. */
+/** Gradient descent, in place: θ −= η·g. */
 const rule: UpdateRule = {
   name: "sgd",
   state: [],
@@ -18,13 +18,13 @@ const rule: UpdateRule = {
   },
 };
 
-/** `sgd` of a whole parameter. */
+/** Updates a whole parameter. */
 export const sgdOp = denseOp(rule);
 
-/** `sgd` for the rows of a table that the batch touched. */
+/** Updates the rows of a table that have a gradient. */
 export const sgdRowsOp = rowsOp(rule);
 
-/** What `sgd` reads and updates. */
+/** Operands of `sgd`. */
 export interface SgdInputs {
   /** The parameter, of any shape. */
   readonly parameter: Tensor;
@@ -34,13 +34,13 @@ export interface SgdInputs {
   readonly learningRate: Tensor;
 }
 
-/** Updates the parameter by the gradient, in place: θ −= η·g. */
+/** Updates a parameter in place, by a dense gradient: θ −= η·g. */
 export function sgd(graph: Graph, name: string, inputs: SgdInputs): void {
   const { learningRate, ...operands } = inputs;
   graph.apply(sgdOp, name, { ...operands, learning_rate: learningRate });
 }
 
-/** `sgd` by row terms, for the rows that the batch touched. */
+/** Updates the rows of a table that have a gradient, in place, by row terms. */
 export function sgdRows(graph: Graph, name: string, inputs: Omit<SgdInputs, "gradient"> & RowGradientInputs): void {
   const { learningRate, sorted, terms, ...operands } = inputs;
   const rows = rowTermOperands({ sorted, terms });

@@ -12,11 +12,11 @@ const SOFTMAX_INPUTS: Record<string, InputSlot> = {
 };
 
 /**
- * Exact cross-entropy over the items from `skip_rows` on (1 leaves out `<unk>`; docs/math.md#losses):
+ * Exact cross-entropy over the items from `skip_rows` on (docs/math.md#losses). `skip_rows` = 1 leaves out `<unk>`.
  *
  *     loss[s] = log Σᵢ exp(wᵢ·u + bᵢ) − (w·u + b)_target.
  *
- * `log_partition` is the first term. A step costs samples × items.
+ * `log_partition` is the first term. The work is proportional to samples × items.
  */
 export const softmaxOp: Op = {
   name: "softmax",
@@ -68,8 +68,12 @@ export const softmaxOp: Op = {
 };
 
 /**
- * With p = exp(wᵢ·u + bᵢ − log_partition) and e[s, i] = loss_gradient[s] · (p − [i = target]):
- * user_gradient[s] = Σᵢ e wᵢ,  weight_gradient[i] = Σₛ e uₛ,  bias_gradient[i] = Σₛ e; rows before `skip_rows` get 0.
+ * The gradients of `softmax`. With p = exp(wᵢ·u + bᵢ − log_partition) and e[s, i] = loss_gradient[s] · (p −
+ * [i = target]):
+ *
+ *     user_gradient[s] = Σᵢ e wᵢ,   weight_gradient[i] = Σₛ e uₛ,   bias_gradient[i] = Σₛ e.
+ *
+ * The gradients of rows before `skip_rows` are 0.
  */
 export const softmaxGradientOp: Op = {
   name: "softmax_gradient",
@@ -142,25 +146,28 @@ function itemsOf(call: KernelCall): number[] {
   return Array.from({ length: Math.max(0, call.input("weight").rows - skipped) }, (_, i) => i + skipped);
 }
 
-/** What `softmax` reads. */
+/** Operands of `softmax`. */
 export interface SoftmaxInputs {
-  /** The user vectors, [samples, width]. */
+  /** The user vectors [samples, width]. */
   readonly user: Tensor;
-  /** The item vectors, [items, width]. */
+  /** The item vectors [items, width]. */
   readonly weight: Tensor;
-  /** The items' biases, [items]; 0 where they are left out. */
+  /** The item biases [items] (default 0). */
   readonly bias?: Tensor | undefined;
-  /** The item of each sample, int32 [samples]. */
+  /** The target item of each sample, int32 [samples]. */
   readonly target: Tensor;
 }
 
-/** Which items `softmax` takes for candidates. */
+/** Options of `softmax`. */
 export interface SoftmaxOptions {
-  /** Items before this one are no candidates (default 0). */
+  /** Number of items at the start that are no candidates, such as 1 for `<unk>` (default 0). */
   readonly skipRows?: number;
 }
 
-/** The exact cross-entropy of each sample, [samples], over all items from row `skipRows` on (docs/math.md#losses). */
+/**
+ * Returns the exact cross-entropy of each sample, [samples], over all items from row `skipRows` on
+ * (docs/math.md#losses).
+ */
 export function softmax(graph: Graph, name: string, inputs: SoftmaxInputs, options: SoftmaxOptions = {}): Tensor {
   checkOptions("softmax", options, { skipRows: true } satisfies Record<keyof SoftmaxOptions, true>);
   return graph.apply(softmaxOp, name, { ...inputs }, { skip_rows: options.skipRows ?? 0 })["loss"]!;

@@ -4,13 +4,12 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { type Op, promise, type Value } from "./op.js";
 
 /**
- * Groups equal ids, so that each table row is updated once by the sum of its terms. With e the concatenation of all ids
- * (N of them), `order` sorts e stably, `rows[0 … count)` are the distinct ids, rising, and those equal to rows[i] stand
- * at
+ * Groups equal ids, so that each table row is updated once, by the sum of its terms. e is the concatenation of all N
+ * ids. `order` sorts e stably, `rows[0 … count)` are the distinct ids in rising order, and the ids equal to rows[i] are
  *
- *     e[order[j]],  segments[i] ≤ j < segments[i + 1],  in rising order.
+ *     e[order[j]]  with  segments[i] ≤ j < segments[i + 1],  in rising order of order[j].
  *
- * Past `count`, rows are 0 and segments N.
+ * From `count` on, rows are 0 and segments are N.
  */
 export const sortRowsOp: Op = {
   name: "sort_rows",
@@ -31,7 +30,7 @@ export const sortRowsOp: Op = {
     promise(call, "order", 0, n - 1);
     promise(call, "segments", 0, n);
     promise(call, "count", 0, n);
-    // Rows are the ids, and 0 past the last of them.
+    // Rows are the ids, and 0 after the last of them.
     const ids = call.list("ids").filter(({ data }) => data.length > 0);
     const bounds = ids.map((value) => (value.given ? givenBounds(value) : value.bounds));
     if (bounds.includes(undefined)) return;
@@ -45,7 +44,7 @@ export const sortRowsOp: Op = {
   cost: (call) => ({ flops: 0, bytes: 4 * 4 * call.output("order").rows }),
 };
 
-/** The outputs of `sort_rows` for ids that are given as one list. */
+/** Returns the outputs of `sort_rows` for one list of ids. */
 export function sortIds(ids: readonly number[]) {
   const order = ids.map((_, i) => i).sort((a, b) => ids[a]! - ids[b]! || a - b);
   const rows = new Array<number>(ids.length).fill(0);
@@ -69,7 +68,7 @@ function givenBounds({ data }: Value): { readonly lowest: number; readonly highe
   return { lowest, highest };
 }
 
-/** The elements of a shape, as a dim: at most one of its axes is known only at run time. */
+/** The number of elements of a shape, as a dim. At most one of the axes may be known only at run time. */
 export function elementsOf(shape: readonly Dim[]): Dim {
   const [rows = 1, columns = 1] = shape;
   if (typeof columns === "number") return multiplyDim(rows, columns);
@@ -77,20 +76,21 @@ export function elementsOf(shape: readonly Dim[]): Dim {
   throw new ShortlistError("ERR_GRAPH", `Expected a shape with one run-time axis but received ${formatShape(shape)}`);
 }
 
-/** The result of `sortRows` for N ids: what the `_rows` optimizers read beside the terms. */
+/** The result of `sortRows` for N ids, which the `_rows` optimizers read. */
 export interface SortedRows {
-  /** The ids' places in the order of the ids, equals in the order of their places, int32 [N]. */
+  /** The indices of the ids in rising order of the ids; those of equal ids in rising order. int32 [N]. */
   readonly order: Tensor;
-  /** The distinct ids, rising, int32 [N]; 0 past `count`. */
+  /** The distinct ids in rising order, int32 [N]; 0 from `count` on. */
   readonly rows: Tensor;
-  /** Where the places of each distinct id begin in `order`, int32 [N + 1]; N past `count`. */
+  /** Where the indices of each distinct id start in `order`, int32 [N + 1]; N from `count` on. */
   readonly segments: Tensor;
   /** The number of distinct ids, an int32 scalar. */
   readonly count: Tensor;
 }
 
 /**
- * Sorts the ids of a gradient's row terms, in the order of the terms. Tables with the same ids may share the result.
+ * Sorts the ids of row terms, given in the order of the terms. Tables whose terms have the same ids may share the
+ * result.
  */
 export function sortRows(graph: Graph, name: string, ids: readonly Tensor[]): SortedRows {
   const { order, rows, segments, count } = graph.apply(sortRowsOp, name, { ids });

@@ -1,7 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { Op } from "./op.js";
 
-/** The sum of all elements; 0 for none. */
+/** The sum of all elements; 0 without elements. */
 export const sumOp: Op = {
   name: "sum",
   inputs: { input: { dtype: "float32" } },
@@ -27,7 +27,7 @@ export const sumOp: Op = {
   },
 };
 
-/** Every element gets output_gradient. */
+/** Sets every element to output_gradient. */
 export const sumGradientOp: Op = {
   name: "sum_gradient",
   inputs: { output_gradient: { dtype: "float32", rank: 0 }, input: { dtype: "float32" } },
@@ -44,7 +44,7 @@ export const sumGradientOp: Op = {
   },
 };
 
-/** The sum of all elements, a scalar; 0 where there are none. */
+/** Returns the sum of all elements, a scalar; 0 without elements. */
 export function sum(graph: Graph, name: string, input: Tensor): Tensor {
   return graph.apply(sumOp, name, { input })["output"]!;
 }

@@ -13,13 +13,14 @@ import {
 } from "./top_n.js";
 
 /**
- * The target's rank among the items from `skip_rows` on, by w·u + b, ties by mid-rank (docs/math.md#evaluation):
+ * The rank of the target by w·u + b among the items from `skip_rows` on. Tied items get the mean of their ranks
+ * (docs/math.md#evaluation):
  *
  *     rank = 1 + |{candidates with a higher score}| + ½ |{other candidates with an equal one}|.
  *
- * Excluded items are no candidates, but the target always is one. A target below `skip_rows`, or whose score is not
- * finite, is a miss: +∞. A candidate whose score is NaN counts as higher, so that such numbers never make a rank
- * better.
+ * Excluded items are no candidates, but the target always is one. If the target is below `skip_rows` or its score is
+ * not finite, the rank is +∞, a miss. A candidate whose score is NaN counts as higher, so that NaN never improves a
+ * rank.
  */
 export const targetRankOp: Op = {
   name: "target_rank",
@@ -53,14 +54,14 @@ export const targetRankOp: Op = {
   cost: scanCost,
 };
 
-/** What `targetRank` reads. */
+/** Operands of `targetRank`. */
 export interface TargetRankInputs extends ScanInputs {
-  /** The item of each sample whose rank is wanted, int32 [samples]. */
+  /** The target item of each sample, int32 [samples]. */
   readonly target: Tensor;
 }
 
 /**
- * The rank of each sample's target, [samples]: 1 for the best, ties by mid-rank, +∞ for a miss
+ * Returns the rank of each sample's target, [samples]: 1 for the best, the mean rank for ties, and +∞ for a miss
  * (docs/math.md#evaluation).
  */
 export function targetRank(

@@ -5,7 +5,7 @@ import { logit } from "./candidate_gradient.js";
 import { checkWhole, logSumExp } from "./numerics.js";
 import { type Cost, type CostCall, checkIds, checkOffsets, type KernelCall, type Op, promise } from "./op.js";
 
-/** What scanning all items takes: `top_n` and `target_rank` share it. */
+/** The input slots of ops that score all items: `top_n` and `target_rank`. */
 export const SCAN_INPUTS: Record<string, InputSlot> = {
   user: { dtype: "float32", rank: 2 },
   weight: { dtype: "float32", rank: 2 },
@@ -15,12 +15,12 @@ export const SCAN_INPUTS: Record<string, InputSlot> = {
 };
 
 /**
- * The best items from `skip_rows` on by w·u + b, falling, equals by rising id, without those that the sample excludes
- * (excluded[excluded_offsets[s] … excluded_offsets[s + 1])) and those whose score is NaN. Where there are fewer than
- * `top`, −1 with score −∞ fills up.
+ * The items with the highest scores w·u + b among those from `skip_rows` on, best first, and ties by rising id. Items
+ * are left out if the sample excludes them (excluded[excluded_offsets[s] … excluded_offsets[s + 1])) or if their score
+ * is NaN. If fewer than `top` remain, the rest is filled with item −1 and score −∞.
  *
- * log_partition[s] = log Σᵢ exp(wᵢ·u + bᵢ) over all items from `skip_rows` on, excluded ones too: score − log_partition
- * is the log probability of an item. It is not finite where some score is NaN or +∞.
+ * log_partition[s] = log Σᵢ exp(wᵢ·u + bᵢ) over all items from `skip_rows` on, including excluded ones, so that score −
+ * log_partition is the log probability of an item. It is not finite if a score is NaN or +∞.
  */
 export const topNOp: Op = {
   name: "top_n",
@@ -75,7 +75,7 @@ export function checkScanIds(call: KernelCall): void {
   checkOffsets(call, "excluded_offsets", call.input("excluded").rows);
 }
 
-/** Every item from `skip_rows` on with its score for sample s, in rising order of ids. */
+/** Returns all items from `skip_rows` on with their scores for sample s, in rising order of ids. */
 export function scan(call: KernelCall, s: number): { item: number; score: number }[] {
   const scanned = [];
   for (let item = call.attribute<number>("skip_rows"); item < call.input("weight").rows; item++) {
@@ -97,33 +97,33 @@ export function scanCost(call: CostCall): Cost {
   };
 }
 
-/** What `topN` reads: it scores every item for every sample. */
+/** Operands of `topN`, which scores every item for every sample. */
 export interface ScanInputs {
-  /** The user vectors, [samples, width]. */
+  /** The user vectors [samples, width]. */
   readonly user: Tensor;
-  /** The item vectors, [items, width]. */
+  /** The item vectors [items, width]. */
   readonly weight: Tensor;
-  /** The items' biases, [items]; 0 where they are left out. */
+  /** The item biases [items] (default 0). */
   readonly bias?: Tensor | undefined;
-  /** The items that are no candidates, sample after sample, int32 [n]. */
+  /** The items that each sample excludes, one sample after the other, int32 [n]. */
   readonly excluded: Tensor;
-  /** Where each sample's excluded items begin, int32 [samples + 1]. */
+  /** Index of the first excluded item of each sample, int32 [samples + 1]. */
   readonly excludedOffsets: Tensor;
 }
 
-/** How many items `topN` gives, and which are candidates. */
+/** Options of `topN`. */
 export interface TopNOptions {
-  /** Items of each sample: a number, or a dim's name. */
+  /** Number of items for each sample: a number, or the name of a dim. */
   readonly top: Dim;
-  /** Items before this one are no candidates (default 0). */
+  /** Number of items at the start that are no candidates, such as 1 for `<unk>` (default 0). */
   readonly skipRows?: number;
 }
 
-/** What `topN` computes. */
+/** Result of `topN`. */
 export interface BestItems {
-  /** The items by falling score, int32 [samples, top]; −1 where there are fewer than `top`. */
+  /** The items, best first, int32 [samples, top]; −1 after the last one if there are fewer than `top`. */
   readonly items: Tensor;
-  /** Their scores, [samples, top]; −∞ where there is no item. */
+  /** Their scores [samples, top]; −∞ where there is no item. */
   readonly score: Tensor;
   /** The logarithm of the sum of exp(score) over all items, [samples]. */
   readonly logPartition: Tensor;
@@ -131,7 +131,7 @@ export interface BestItems {
 
 const TOP_N_OPTIONS: Readonly<Record<keyof TopNOptions, true>> = { top: true, skipRows: true };
 
-/** The best items of each sample by w·u + b, falling, equals by rising id. */
+/** Returns the items with the highest scores w·u + b for each sample, best first, and ties by rising id. */
 export function topN(graph: Graph, name: string, inputs: ScanInputs, options: TopNOptions): BestItems {
   checkOptions("topN", options, TOP_N_OPTIONS);
   const { excludedOffsets, ...rest } = inputs;

@@ -3,21 +3,21 @@ import type { KernelCall, Op } from "./op.js";
 import { checkRowTermShapes, checkRowTerms, forEachTouchedRow, ROW_TERM_INPUTS, rowTermCost } from "./row_terms.js";
 
 /**
- * An optimizer's rule, which updates each element of a parameter by that element's gradient. Two ops apply it in
- * place: `denseOp` to a whole parameter, whose gradient is a tensor, and `rowsOp` to the rows of a table that the batch
- * touched, whose gradient is row terms.
+ * The update rule of an optimizer, which updates each element of a parameter by the gradient of that element. Two ops
+ * apply it in place: `denseOp` to a whole parameter with a dense gradient, and `rowsOp` to the rows of a table that
+ * have a gradient, which is given as row terms.
  */
 export interface UpdateRule {
-  /** The dense op's name; the other one's is `<name>_rows`. */
+  /** Name of the dense op. That of the other op is `<name>_rows`. */
   readonly name: string;
-  /** Slots of the state, tensors of the parameter's shape that are updated with it. */
+  /** Slots of the optimizer state: tensors of the parameter's shape that are updated with it. */
   readonly state: readonly string[];
-  /** Slots of the numbers that the rule reads. */
+  /** Slots of the scalars that the rule reads. */
   readonly scalars: Readonly<Record<string, InputSlot>>;
   readonly attributes: GraphOp["attributes"];
-  /** Floating-point operations for an element. */
+  /** Floating-point operations per element. */
   readonly flops: number;
-  /** The rule for the tensors of one call: updates element `i` by its gradient. */
+  /** Returns the rule for the tensors of one call: a function that updates element `i` by its gradient. */
   readonly update: (call: KernelCall) => (i: number, gradient: number) => void;
 }
 
@@ -36,7 +36,7 @@ function updatedShapes(rule: UpdateRule, operands: ShapeOperands): Record<string
   return Object.fromEntries(updatedSlots(rule).map((slot) => [slot, { inPlace: operands.input(slot) }]));
 }
 
-/** The op that updates a whole parameter by `gradient`, a tensor of its shape. */
+/** Creates the op that updates a whole parameter by `gradient`, a tensor of its shape. */
 export function denseOp(rule: UpdateRule): Op {
   return {
     name: rule.name,
@@ -61,7 +61,10 @@ export function denseOp(rule: UpdateRule): Op {
   };
 }
 
-/** The op that updates the rows of a table that the batch touched, by the sum of their row terms; other rows stay. */
+/**
+ * Creates the op that updates the rows of a table that have a gradient, by the sum of their row terms. Other rows do
+ * not change.
+ */
 export function rowsOp(rule: UpdateRule): Op {
   return {
     name: `${rule.name}_rows`,

@@ -5,11 +5,11 @@ import type { Optimizer, OptimizerInputs } from "./optimizer.js";
 export interface AdagradOptions {
   readonly epsilon: number;
   readonly epsilonInside: boolean;
-  /** One accumulator a table row instead of one an element. */
+  /** Keeps one accumulator per row of a table instead of one per element. */
   readonly rowwise: boolean;
 }
 
-/** A parameter's accumulator, 0 at the start; the same one each time it is asked for. */
+/** Returns the accumulator of a parameter, whose initial value is 0. Later calls return the same tensor. */
 export function accumulatorOf(graph: Graph, { name }: Tensor, shape: readonly number[]): Tensor {
   const state = `${name}.accumulator`;
   return graph.tensor(state) ?? graph.optimizerState(state, shape, { kind: "zeros" });

@@ -8,7 +8,7 @@ export interface AdamOptions {
   readonly epsilon: number;
 }
 
-/** Adam (Kingma & Ba 2015); rows that a batch does not touch keep their moments as they are ("lazy"). */
+/** Adam (Kingma & Ba 2015). The moments of table rows without a gradient do not decay ("lazy" Adam). */
 export function adamOptimizer({ learningRate, step }: OptimizerInputs, options: AdamOptions): Optimizer {
   const momentsOf = (graph: Graph, { name, shape }: Tensor) => ({
     firstMoment: graph.optimizerState(`${name}.first_moment`, shape as number[], { kind: "zeros" }),

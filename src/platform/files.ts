@@ -1,15 +1,15 @@
 import { getSystemErrorName } from "node:util";
 import { requireAddon } from "./addon.js";
 
-/** What native/node/files.cc exports. */
+/** The exports of native/node/files.cc. */
 interface FileFunctions {
   exchange(a: string, b: string): number;
   lockFile(descriptor: number): number;
 }
 
 /**
- * Lets two names lead to what the other leads to, in one step; false where the system or the file system cannot. Throws
- * the system's error where it can and something else is wrong.
+ * Exchanges what two names lead to, in one atomic step. Returns false if the system or the file system cannot do it,
+ * and throws the system's error if something else is wrong.
  */
 export function exchange(a: string, b: string): boolean {
   const functions = load();
@@ -26,8 +26,8 @@ export function exchange(a: string, b: string): boolean {
 }
 
 /**
- * Locks an open file or folder for this descriptor alone until it is closed, at the latest when the process ends,
- * however it does: "held" where somebody else has the lock, "unsupported" where there are no such locks.
+ * Locks an open file or folder exclusively for this descriptor, until it is closed or the process ends in any way.
+ * Returns "held" if another process has the lock, and "unsupported" if there are no such locks.
  */
 export function lockFile(descriptor: number): "locked" | "held" | "unsupported" {
   const functions = load();
@@ -37,7 +37,7 @@ export function lockFile(descriptor: number): "locked" | "held" | "unsupported" 
   return code === "EAGAIN" || code === "EWOULDBLOCK" ? "held" : "unsupported";
 }
 
-/** Undefined where the addon is not built: the callers have ways of their own then. */
+/** Returns undefined if the addon is not built. Callers then do without it. */
 function load(): FileFunctions | undefined {
   try {
     return requireAddon() as FileFunctions;

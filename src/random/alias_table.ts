@@ -1,7 +1,8 @@
 import { ShortlistError } from "../errors.js";
 
 /**
- * Column c of n, drawn uniformly, is kept where a second uniform word is below threshold[c], else alias[c] is drawn.
+ * An alias table: after drawing column c uniformly, the result is c if another uniform random word is below
+ * threshold[c], or else alias[c].
  */
 export interface AliasTable {
   readonly threshold: Uint32Array;
@@ -11,9 +12,10 @@ export interface AliasTable {
 const FULL = 2 ** 32;
 
 /**
- * The alias table (Walker 1977; Vose 1991; docs/math.md#draws) of non-negative weights [n]. Thresholds are whole
- * numbers, so that every executor draws alike; each column's implied probability is within 2⁻³¹ / n of weight / Σ
- * weights. A column with probability 1 has itself as alias, one of weight 0 threshold 0.
+ * Builds the alias table (Walker 1977; Vose 1991; docs/math.md#draws) of non-negative weights [n]. Thresholds are whole
+ * numbers, so that all executors draw alike. The probability of each column is within 2⁻³¹ / n of weight / Σ weights. A
+ * column with probability 1 has itself as its alias; a column of weight 0 has threshold 0. Throws ERR_OPTION if a
+ * weight is negative or not finite, or if all are 0.
  */
 export function aliasTable(weights: ArrayLike<number>): AliasTable {
   const n = weights.length;
@@ -37,7 +39,7 @@ export function aliasTable(weights: ArrayLike<number>): AliasTable {
 
   const threshold = new Uint32Array(n).fill(FULL - 1);
   const alias = Int32Array.from({ length: n }, (_, i) => i);
-  /** What each column still has to give, in columns: 1 fills it. */
+  /** The probability that is left to each column, in units of 1/n: 1 fills a column. */
   const mass = Float64Array.from({ length: n }, (_, i) => (weights[i]! / sum) * n);
   const light = new Int32Array(n);
   const heavy = new Int32Array(n);
@@ -46,10 +48,13 @@ export function aliasTable(weights: ArrayLike<number>): AliasTable {
     if (mass[i]! < 1) light[lights++] = i;
     else heavy[heavies++] = i;
   }
-  /** What rounding has taken so far, in [−½, ½), goes to the next threshold: else the last donor would bear the sum. */
+  /**
+   * The accumulated rounding error, in [−½, ½), which is added to the next threshold. Without it, the last donor would
+   * bear the sum of all errors.
+   */
   let carry = 0;
-  // The mass left equals the columns left but for rounding: when no heavy column is left, the light ones miss 1 by
-  // rounding only and fill themselves, and none of weight 0 can be among them.
+  // Apart from rounding errors, the remaining mass equals the number of remaining columns. So when no heavy column is
+  // left, each light one lacks 1 by a rounding error only and fills itself, and none of weight 0 is among them.
   while (lights > 0 && heavies > 0) {
     const column = light[--lights]!;
     const donor = heavy[heavies - 1]!;

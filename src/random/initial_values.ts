@@ -1,7 +1,8 @@
 import { philox, STREAMS } from "./philox.js";
 
 /**
- * Random start values of a tensor. native/core/initial_values.cc has the same, operation by operation: the bits agree.
+ * Random initial values of a tensor. native/core/initial_values.cc computes them by the same operations, so the bits
+ * are equal.
  */
 export interface RandomValues {
   /** Uniform in [−scale, scale), or normal with mean 0 and standard deviation `scale`. */
@@ -10,13 +11,14 @@ export interface RandomValues {
   readonly scale: number;
   /** The seed, a whole number of 32 bits. */
   readonly seed: number;
-  /** A whole number of 32 bits that tells tensors of the same seed apart. */
+  /** A whole number of 32 bits that distinguishes the tensors of one seed. */
   readonly tensor: number;
 }
 
 /**
- * Writes elements [offset, offset + values.length) of a tensor; `offset` is a multiple of 4. Element i takes word i mod
- * 4 of the Philox block ⌊i/4⌋ of its tensor; normals come in pairs (Box & Muller 1958).
+ * Writes the elements offset … offset + values.length − 1 of a tensor to `values`; `offset` must be a multiple of 4.
+ * Element i uses word i mod 4 of the Philox block ⌊i/4⌋ of its tensor. Normal numbers are computed in pairs (Box &
+ * Muller 1958).
  */
 export function randomValues({ kind, scale, seed, tensor }: RandomValues, values: Float32Array, offset = 0): void {
   const words = new Uint32Array(4);
@@ -41,13 +43,13 @@ export function randomValues({ kind, scale, seed, tensor }: RandomValues, values
   }
 }
 
-/** In (0, 1), exactly. */
+/** Converts a random word to a number in (0, 1), exactly. */
 function unit(word: number): number {
   return (word + 0.5) / 2 ** 32;
 }
 
-// The language's own log, sin and cos differ between platforms in the last bit; +, −, ×, / and √ do not. Both functions are
-// exact to some 10⁻¹², and what is made of them is rounded to float32.
+// The log, sin and cos of JavaScript and C++ differ between platforms in the last bit; +, −, ×, / and √ do not. These
+// functions have an error of about 10⁻¹², and their results are rounded to float32.
 
 const LN_2 = Math.LN2;
 const HALF_PI = Math.PI / 2;
@@ -55,7 +57,7 @@ const SQRT_2 = Math.SQRT2;
 const float = new Float64Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** log x = e·log 2 + log m with m in [√½, √2): 2·artanh((m − 1)/(m + 1)) by its series. */
+/** log x = e·log 2 + log m with m in [√½, √2), where log m = 2·artanh((m − 1)/(m + 1)) by its series. */
 function logarithm(x: number): number {
   float[0] = x;
   let exponent = (bits[1]! >>> 20) - 1023;
@@ -71,7 +73,10 @@ function logarithm(x: number): number {
   return exponent * LN_2 + 2 * s * series;
 }
 
-/** cos and sin of `turns` whole turns, in [0, 1): from the nearest quarter by Taylor's series. */
+/**
+ * Sets `to` to the cos and sin of an angle of `turns` whole turns, from 0 to 1: Taylor's series around the nearest
+ * quarter turn.
+ */
 function turn(turns: number, to: [number, number]): void {
   const quarter = Math.floor(4 * turns + 0.5);
   const x = (4 * turns - quarter) * HALF_PI;

@@ -1,8 +1,8 @@
 import { ShortlistError } from "../errors.js";
 
 /**
- * The second key word of everything that draws random numbers: draws of different streams never depend on one another.
- * The first key word is the seed. The native executors use the same numbers.
+ * The second key word of each user of random numbers, so that their numbers are independent. The first key word is the
+ * seed. The native engine uses the same numbers.
  */
 export const STREAMS = { negatives: 1, initial_values: 2, shuffle: 3, simulate: 4, dropout: 5, tune: 6 } as const;
 
@@ -11,7 +11,7 @@ const MULTIPLIER_1 = 0xcd9e8d57;
 const KEY_STEP_0 = 0x9e3779b9;
 const KEY_STEP_1 = 0xbb67ae85;
 
-/** ⌊a · b / 2³²⌋ for a, b in [0, 2³²), exactly: no partial product passes 2³². */
+/** Returns ⌊a · b / 2³²⌋ for a, b in [0, 2³²). The result is exact, since all intermediate values are below 2³². */
 export function multiplyHigh(a: number, b: number): number {
   const [aLow, aHigh, bLow, bHigh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
   const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
@@ -19,8 +19,8 @@ export function multiplyHigh(a: number, b: number): number {
 }
 
 /**
- * Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): the four random words that
- * belong to a counter of four words and a key of two, written to `output` [4].
+ * Philox 4×32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Writes the four random words
+ * for a counter of four words and a key of two words to `output` [4].
  */
 export function philox(
   output: Uint32Array,
@@ -60,8 +60,8 @@ export function checkSeed(seed: number): void {
 }
 
 /**
- * Random numbers one after another: word j is word j mod 4 of the Philox block with counter (⌊j/4⌋, ...words) and key
- * (seed, stream). Different `words` (a user, a tensor) give independent sequences.
+ * A sequence of random numbers. Word j is word j mod 4 of the Philox block with counter (⌊j/4⌋, ...words) and key
+ * (seed, stream). Different `words` (of a user or a tensor) give independent sequences.
  */
 export class RandomStream {
   readonly #seed: number;
@@ -79,7 +79,7 @@ export class RandomStream {
     this.#words = words;
   }
 
-  /** Uniform over [0, 2³²). */
+  /** Uniform in [0, 2³²). */
   word(): number {
     if (this.#used === 4) {
       const [word1, word2, word3] = this.#words;
@@ -89,17 +89,17 @@ export class RandomStream {
     return this.#block[this.#used++]!;
   }
 
-  /** Uniform over [0, 1), in steps of 2⁻³². */
+  /** Uniform in [0, 1), in steps of 2⁻³². */
   uniform(): number {
     return this.word() / 2 ** 32;
   }
 
-  /** Uniform over 0 … n − 1 for n ≤ 2³², as ⌊word · n / 2³²⌋ (one word; its bias is below n / 2³²). */
+  /** Uniform in 0 … n − 1 for n ≤ 2³², as ⌊word · n / 2³²⌋. It uses one word; its bias is below n / 2³². */
   below(n: number): number {
     return n === 2 ** 32 ? this.word() : multiplyHigh(this.word(), n);
   }
 
-  /** Standard normal (Box & Muller 1958): a pair from two words, given out one by one. */
+  /** Standard normal (Box & Muller 1958). Two words give a pair, which is returned one by one. */
   normal(): number {
     const spare = this.#spareNormal;
     this.#spareNormal = undefined;
