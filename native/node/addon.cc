@@ -1,6 +1,6 @@
-// The Node-API binding: types and counts are checked here, the rest in native/core, native/data and native/train.
-// src/executors/native.ts and src/platform/files.ts are its callers. Native errors become JavaScript errors with a
-// `code` of src/errors.ts.
+// The Node-API binding. It checks the types and counts of arguments; native/core, native/data and native/train check
+// the rest. Its callers are src/executors/native.ts and src/platform/files.ts. Native errors become JavaScript errors
+// with a `code` of src/errors.ts.
 
 #include <napi.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 Napi::Value version(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), SHORTLIST_VERSION); }
 
-// Nothing is static: each environment (the main one, every worker thread) gets its own classes and states.
+// Nothing is static: each environment (of the main thread and of every worker thread) gets its own classes and state.
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::Function::New<version>(env, "version"));
   define_kernels(env, exports);

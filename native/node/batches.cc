@@ -81,7 +81,7 @@ Napi::Value NativeBatches::batches_per_pass(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(batcher_->batches_per_pass()));
 }
 
-// (pass, index): {dims, inputs}
+// Arguments: (epoch, index). Returns {dims, inputs}.
 Napi::Value NativeBatches::batch(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const int64_t pass = size_argument(info, 0, "pass"), index = size_argument(info, 1, "batch");

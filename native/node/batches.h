@@ -10,7 +10,8 @@
 
 namespace shortlist {
 
-// Training batches of clicks, whose arrays it shares with JavaScript: they must be neither changed nor transferred.
+// The JavaScript class of training batches. It reads the clicks from the arrays of JavaScript, without a copy; they
+// must not be changed or transferred while it exists.
 class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
  public:
   static const napi_type_tag kTag;
@@ -18,7 +19,7 @@ class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
 
   static Napi::Function define(Napi::Env env);
 
-  // (clicks, options): src/data/clicks.ts, Clicks; src/data/batches.ts, TrainingBatchOptions
+  // Arguments: (clicks, options), of types Clicks (src/data/clicks.ts) and TrainingBatchOptions (src/data/batches.ts).
   explicit NativeBatches(const Napi::CallbackInfo& info);
 
   const std::shared_ptr<Batcher>& batcher() const { return batcher_; }
@@ -31,7 +32,7 @@ class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
   Napi::Value batch(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Batcher> batcher_;
-  std::vector<Napi::ObjectReference> kept_;  // the arrays of the clicks
+  std::vector<Napi::ObjectReference> kept_;  // keeps the arrays of the clicks alive
 };
 
 }  // namespace shortlist

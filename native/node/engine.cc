@@ -44,7 +44,7 @@ Napi::Value NativeEngine::isa(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), opened(info.Env()).isa());
 }
 
-// Ends the threads once no executor needs them: the executors must be closed as well, and runs in flight finish first.
+// The threads end when the last executor of the engine is closed as well and its runs have finished.
 Napi::Value NativeEngine::close(const Napi::CallbackInfo& info) {
   state_->device.reset();
   return info.Env().Undefined();

@@ -8,9 +8,9 @@
 
 namespace shortlist {
 
-// What an engine runs on, as its executors see it. Used on the JavaScript thread only.
+// The part of an engine that its executors share. Used on the JavaScript thread only.
 struct EngineState {
-  std::shared_ptr<CpuDevice> device;  // nullptr once it is closed
+  std::shared_ptr<CpuDevice> device;  // nullptr after the engine was closed
 };
 
 class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
@@ -20,7 +20,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
 
   static Napi::Function define(Napi::Env env);
 
-  // (threads, isa)
+  // Arguments: (threads, isa).
   explicit NativeEngine(const Napi::CallbackInfo& info);
 
   const std::shared_ptr<EngineState>& state() const { return state_; }

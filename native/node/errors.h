@@ -9,13 +9,13 @@
 
 namespace shortlist {
 
-// The JavaScript error with this message and the `code` of src/errors.ts that belongs to `status`.
+// A JavaScript error with this message, whose `code` is the one of src/errors.ts for `status`.
 Napi::Error to_js(Napi::Env env, Status status, const std::string& message);
 
-// Throws ERR_INPUT: an argument has the wrong type.
+// Throws ERR_INPUT, for an argument of the wrong type.
 [[noreturn]] void fail(Napi::Env env, const std::string& message);
 
-// Calls `body` and throws its native errors as JavaScript errors.
+// Calls `body` and converts native errors that it throws to JavaScript errors.
 template <class Body>
 auto guarded(Napi::Env env, const Body& body) -> decltype(body()) {
   try {

@@ -41,7 +41,7 @@ void NativeExecutor::expect_open(Napi::Env env) const {
   if (!store_->store) throw to_js(env, Status::executor, "The store is closed");
 }
 
-// (inputs, dims): a promise of the outputs
+// Arguments: (inputs, dims). Returns a promise of the outputs by name.
 Napi::Value NativeExecutor::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   expect_open(env);
@@ -68,7 +68,7 @@ Napi::Value NativeExecutor::run(const Napi::CallbackInfo& info) {
   return (new RunWork(env, store_, executor_, std::move(prepared)))->start_or_wait();
 }
 
-// (batches, pass, index, steps, scalars): a promise of {outputs, dims, secondsWaited}
+// Arguments: (batches, epoch, index, steps, scalars). Returns a promise of {outputs, dims, secondsWaited}.
 Napi::Value NativeExecutor::run_steps(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   expect_open(env);
@@ -88,7 +88,7 @@ Napi::Value NativeExecutor::run_steps(const Napi::CallbackInfo& info) {
   return (new StepsWork(env, store_, std::move(kept), loop_, std::move(steps)))->start_or_wait();
 }
 
-// Makes the loop one over these batches, unless it is that already.
+// Creates a step loop over these batches, unless the current one uses them already.
 void NativeExecutor::use_batches(Napi::Env env, const Napi::Value& batches) {
   const NativeBatches* native = unwrap<NativeBatches>(env, batches);
   if (loop_ && batches_.Value() == batches) return;
@@ -96,7 +96,7 @@ void NativeExecutor::use_batches(Napi::Env env, const Napi::Value& batches) {
   batches_ = Napi::Persistent(batches.As<Napi::Object>());
 }
 
-// Ends the thread that builds batches and lets go of engine and store; runs in flight finish.
+// Ends the thread that builds batches and releases the engine and the store. Runs in flight finish first.
 Napi::Value NativeExecutor::close(const Napi::CallbackInfo& info) {
   loop_.reset();
   batches_.Reset();
@@ -104,7 +104,7 @@ Napi::Value NativeExecutor::close(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Seconds by instruction; undefined where it is not asked for
+// Returns the seconds spent in each instruction; undefined if the executor does not profile.
 Napi::Value NativeExecutor::profile(const Napi::CallbackInfo& info) {
   expect_open(info.Env());
   const std::vector<double> seconds = executor_->profile();

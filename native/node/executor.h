@@ -15,7 +15,7 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
  public:
   static Napi::Function define(Napi::Env env);
 
-  // (engine, store, program as JSON, profile)
+  // Arguments: (engine, store, program as JSON text, profile).
   explicit NativeExecutor(const Napi::CallbackInfo& info);
 
  private:
@@ -29,8 +29,8 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
 
   std::shared_ptr<EngineState> engine_;
   std::shared_ptr<StoreState> store_;
-  std::shared_ptr<Executor> executor_;  // nullptr once it is closed
-  // The batches that were used last, whose clicks the loop reads.
+  std::shared_ptr<Executor> executor_;  // nullptr after it was closed
+  // The batches of the last call of runSteps: the step loop reads their clicks.
   Napi::ObjectReference batches_;
   std::shared_ptr<StepLoop> loop_;
 };

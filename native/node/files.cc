@@ -1,5 +1,5 @@
-// What Node lacks of the operating system's files: the exchange of two names in one step, and locks that end with their
-// holder. src/platform/files.ts is the only caller. Each call returns 0 or the system's error number.
+// File operations that Node lacks: the atomic exchange of two names, and locks that end with the process that holds
+// them. src/platform/files.ts is the only caller. Each function returns 0 or the error number of the operating system.
 
 #include "native/node/files.h"
 
@@ -33,14 +33,15 @@ int exchange_names(const char* a, const char* b) {
 
 Napi::Error type_error(Napi::Env env, const char* message) { return Napi::TypeError::New(env, message); }
 
-// (path, path): both names lead to what the other led to
+// Arguments: (path, path). Exchanges what the two names refer to, atomically.
 Napi::Value exchange(const Napi::CallbackInfo& info) {
   if (!info[0].IsString() || !info[1].IsString()) throw type_error(info.Env(), "Expected two paths");
   const std::string a = info[0].As<Napi::String>().Utf8Value(), b = info[1].As<Napi::String>().Utf8Value();
   return Napi::Number::New(info.Env(), exchange_names(a.c_str(), b.c_str()));
 }
 
-// (descriptor): takes an exclusive lock on an open file or folder, which closing it ends; EWOULDBLOCK where it is taken
+// Arguments: (descriptor). Takes an exclusive lock on an open file or folder; closing the descriptor ends it. Returns
+// EWOULDBLOCK if another process or descriptor has the lock.
 Napi::Value lock_file(const Napi::CallbackInfo& info) {
   if (!info[0].IsNumber()) throw type_error(info.Env(), "Expected a file descriptor");
   const int result = flock(info[0].As<Napi::Number>().Int32Value(), LOCK_EX | LOCK_NB);

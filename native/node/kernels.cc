@@ -27,7 +27,7 @@ Napi::Array slots_of(Napi::Env env, const SlotType* slots) {
   return list;
 }
 
-// What the operand slots of each op take: {name, inputs, outputs}.
+// Returns {name, inputs, outputs} for each op, with the types of its operand slots.
 Napi::Value native_ops(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array ops = Napi::Array::New(env);

@@ -4,7 +4,7 @@
 
 namespace shortlist {
 
-// Adds availableIsas and ops to the exports: what the kernels of this processor are.
+// Adds to the exports `availableIsas`, the instruction sets that this machine can run, and `ops`, the native ops.
 void define_kernels(Napi::Env env, Napi::Object exports);
 
 }  // namespace shortlist

@@ -11,7 +11,7 @@
 
 namespace shortlist {
 
-// Reads members of a plain object. Throws ERR_INPUT, naming the member, for one of another type.
+// Reads the members of a plain object. Functions throw ERR_INPUT, with the name of the member, if it has another type.
 class ObjectReader {
  public:
   ObjectReader(Napi::Env env, const Napi::Value& value, const char* what);
@@ -20,16 +20,16 @@ class ObjectReader {
   int64_t size(const char* name) const;
   double number(const char* name) const;
   std::string text(const char* name) const;
-  // Whether it is this string.
+  // Whether the member is this string.
   bool is(const char* name, const char* text) const;
-  // A boolean; false where it is left out.
+  // A boolean member; false if it is missing.
   bool flag(const char* name) const;
   ObjectReader object(const char* name) const { return ObjectReader(env_, object_.Get(name), name); }
   // An array of objects.
   std::vector<ObjectReader> list(const char* name) const;
-  // A typed array of this dtype and at least this many elements, which `kept` keeps alive.
+  // A typed array with this dtype and at least so many elements. A reference in `kept` keeps it alive.
   InputArray array(const char* name, Dtype dtype, int64_t elements, std::vector<Napi::ObjectReference>* kept) const;
-  // The same for a Float64Array, which no tensor is.
+  // The same for a Float64Array; there is no Dtype for it.
   const double* doubles(const char* name, int64_t elements, std::vector<Napi::ObjectReference>* kept) const;
 
  private:

@@ -9,7 +9,7 @@
 
 namespace shortlist {
 
-// One run with given inputs; resolves to the outputs by name.
+// One run of an executor with given inputs. The promise resolves to the outputs by name.
 class RunWork : public Work {
  public:
   RunWork(Napi::Env env, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor,
@@ -20,7 +20,7 @@ class RunWork : public Work {
   Napi::Value result(Napi::Env env) override;
 
  private:
-  // A copy, so that the memory of the run is free for the next one before JavaScript gets to see the outputs.
+  // A copy of an output, so that the memory of the run is free for the next one before JavaScript receives the outputs.
   struct Output {
     std::string name;
     Dtype dtype;

@@ -8,7 +8,7 @@
 namespace shortlist {
 namespace {
 
-// {name: typed array}
+// The columns as an object {name: typed array}.
 Napi::Object object_of(Napi::Env env, const std::vector<StepLoop::Column>& columns) {
   Napi::Object object = Napi::Object::New(env);
   for (const StepLoop::Column& column : columns) {
@@ -21,7 +21,7 @@ Napi::Object object_of(Napi::Env env, const std::vector<StepLoop::Column>& colum
 
 }  // namespace
 
-// Alone even where the Program only reads: a loop runs one call at a time.
+// It has the store for itself even if the Program only reads it, because only one call at a time may run a step loop.
 StepsWork::StepsWork(Napi::Env env, std::shared_ptr<StoreState> store, Napi::ObjectReference batches,
                      std::shared_ptr<StepLoop> loop, StepLoop::Steps steps)
     : Work(env, "shortlist.steps", std::move(store), true),

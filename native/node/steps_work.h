@@ -7,10 +7,11 @@
 
 namespace shortlist {
 
-// Steps over consecutive batches; resolves to {outputs, dims, secondsWaited} (src/executors/executor.ts, StepsResult).
+// Training steps over consecutive batches. The promise resolves to {outputs, dims, secondsWaited}: StepsResult in
+// src/executors/executor.ts.
 class StepsWork : public Work {
  public:
-  // `batches` is the JavaScript object whose clicks the loop reads; it is kept alive.
+  // `batches` is the JavaScript object whose clicks the loop reads; the reference keeps it alive.
   StepsWork(Napi::Env env, std::shared_ptr<StoreState> store, Napi::ObjectReference batches,
             std::shared_ptr<StepLoop> loop, StepLoop::Steps steps);
 

@@ -69,14 +69,14 @@ void NativeStore::expect_idle(Napi::Env env, const char* what) const {
   throw to_js(env, Status::executor, "Expected no run in flight while the store is " + std::string(what));
 }
 
-// Frees the tensors at once, or after the runs that are in flight.
+// Frees the tensors when the runs in flight have finished.
 Napi::Value NativeStore::close(const Napi::CallbackInfo& info) {
   state_->store.reset();
   state_->report_bytes(info.Env());
   return info.Env().Undefined();
 }
 
-// (name, dtype, shape)
+// Arguments: (name, dtype, shape).
 Napi::Value NativeStore::define_tensor(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string name = string_argument(info, 0, "name");
@@ -87,7 +87,7 @@ Napi::Value NativeStore::define_tensor(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// (name, values, offset)
+// Arguments: (name, values, offset).
 Napi::Value NativeStore::write(const Napi::CallbackInfo& info) {
   const std::string name = string_argument(info, 0, "name");
   const InputArray values = array_of(info.Env(), info[1], name);
@@ -97,7 +97,7 @@ Napi::Value NativeStore::write(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// (name, offset, count): count undefined reads to the end
+// Arguments: (name, offset, count). Returns a new typed array; without a count, up to the end of the tensor.
 Napi::Value NativeStore::read(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string name = string_argument(info, 0, "name");
@@ -109,7 +109,7 @@ Napi::Value NativeStore::read(const Napi::CallbackInfo& info) {
     const bool to_end = info[2].IsUndefined() && offset <= stored.elements;
     const int64_t count = to_end ? stored.elements - offset : size_argument(info, 2, "count");
     store.read(name, nullptr, offset, 0);
-    if (count > stored.elements - offset) store.read(name, nullptr, offset, count);  // throws
+    if (count > stored.elements - offset) store.read(name, nullptr, offset, count);  // throws the error
     void* data;
     const Napi::Value values = new_array(env, stored.dtype, count, &data);
     store.read(name, data, offset, count);
@@ -117,7 +117,7 @@ Napi::Value NativeStore::read(const Napi::CallbackInfo& info) {
   });
 }
 
-// (name, kind, scale, seed, tensor)
+// Arguments: (name, kind, scale, seed, tensor): RandomValues in native/core/initial_values.h.
 Napi::Value NativeStore::fill(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string name = string_argument(info, 0, "name"), kind = string_argument(info, 1, "kind");
@@ -131,7 +131,7 @@ Napi::Value NativeStore::fill(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// (name)
+// Arguments: (name). Returns Store::first_not_finite.
 Napi::Value NativeStore::first_not_finite(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string name = string_argument(info, 0, "name");

@@ -12,17 +12,16 @@ namespace shortlist {
 
 class Work;
 
-// A store, whose turn it is to run over it (work.h), and what the binding knows about its use. Used on the JavaScript
-// thread only.
+// A store and the queue of works over it (work.h). Used on the JavaScript thread only.
 struct StoreState {
-  std::shared_ptr<Store> store = std::make_shared<Store>();  // nullptr once it is closed
-  int runs = 0;                                              // in flight on other threads
-  bool is_alone = false;                                     // the one run in flight is one that is to be alone
+  std::shared_ptr<Store> store = std::make_shared<Store>();  // nullptr after it was closed
+  int runs = 0;                                              // works in flight on other threads
+  bool is_alone = false;                                     // whether the one in flight needs the store for itself
   std::deque<Work*> waiting;
   int64_t reported_bytes = 0;
 
   // Tells JavaScript's garbage collector how large the store is. Called when an executor starts to use the store: the
-  // arrays that filled it are garbage by then, and with so much memory in use they are collected at once.
+  // arrays that filled it are garbage by then, and under this memory pressure they are collected at once.
   void report_bytes(Napi::Env env);
 };
 

@@ -52,7 +52,7 @@ void Work::Execute() {
   }
 }
 
-// Deletes this at its end, as AsyncWorker's own does.
+// Deletes this work at its end, as AsyncWorker::OnWorkComplete does.
 void Work::OnWorkComplete(Napi::Env env, napi_status) {
   const std::shared_ptr<StoreState> store = std::move(store_);
   --store->runs;
@@ -69,7 +69,7 @@ void Work::OnWorkComplete(Napi::Env env, napi_status) {
   }
 }
 
-// False where the environment is being torn down and runs no JavaScript: nobody waits for the result any more.
+// Settles the promise. Returns false if the environment is being torn down and runs no more JavaScript.
 bool Work::try_settle(Napi::Env env) {
   try {
     const Napi::HandleScope scope(env);
@@ -80,7 +80,7 @@ bool Work::try_settle(Napi::Env env) {
         deferred_.Resolve(result(env));
       }
     } catch (const Napi::Error& error) {
-      deferred_.Reject(error.Value());  // no room for the outputs
+      deferred_.Reject(error.Value());  // no memory for the outputs
     }
     return true;
   } catch (...) {

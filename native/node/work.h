@@ -10,21 +10,21 @@
 
 namespace shortlist {
 
-// Work over a store: waits for its turn, is computed off the JavaScript thread, and settles its promise. Works that
-// only read the store are computed side by side, at most one for each processor, so that Node's own work finds a thread
-// of libuv's pool soon; work that writes is alone. They start in the order in which they came.
+// Work over a store. It waits for its turn, is computed on a thread of libuv's pool, and settles its promise. Works
+// start in the order in which they arrive. Those that only read the store are concurrent; there is at most one for each
+// processor, so that Node's own work soon finds a free thread in the pool. Work that writes has the store for itself.
 class Work : public Napi::AsyncWorker {
  public:
-  // `is_alone`: whether nothing else may run over the store meanwhile.
+  // `is_alone`: whether the work needs the store for itself.
   Work(Napi::Env env, const char* name, std::shared_ptr<StoreState> store, bool is_alone);
 
-  // Starts, or joins the store's queue. From here on the work deletes itself.
+  // Starts the work or appends it to the store's queue. From then on it deletes itself.
   Napi::Promise start_or_wait();
 
  protected:
-  // Off the JavaScript thread; an exception rejects the promise.
+  // Called on a thread of the pool. An exception rejects the promise.
   virtual void compute() = 0;
-  // On the JavaScript thread, after `compute` has succeeded: what the promise resolves to.
+  // Called on the JavaScript thread after `compute` has succeeded. Returns what the promise resolves to.
   virtual Napi::Value result(Napi::Env env) = 0;
 
  private:

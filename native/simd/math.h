@@ -2,21 +2,22 @@
 
 #include "native/simd/vector.h"
 
-// Elementary functions of a vector, without branches or tables. A lane's result depends on that lane alone, so the tail
-// of a loop (load_first, store_first) gets the same bits as a whole vector. NaN gives NaN.
+// Elementary functions of vectors, without branches or tables. The result in a lane depends on that lane alone, so the
+// tail of a loop (load_first, store_first) gets the same bits as whole vectors. NaN gives NaN.
 //
-// Edges:
-//   exponential         x ≤ −104 gives 0, x ≥ 88.73 gives +∞; denormal results are rounded like others
-//   logarithm           0 gives −∞, below 0 NaN, +∞ gives +∞; denormals are handled
-//   logarithm_1p        x ≥ 0
-//   sigmoid             below x = −87, where the result would be denormal soon, 1.6·10⁻³⁸
-//   hyperbolic_tangent  ±1 past |x| = 9.01; never beyond
+// Domains and limits:
+//   exponential         0 for x ≤ −104, +∞ for x ≥ 88.73; denormal results are not flushed to 0
+//   logarithm           −∞ for 0, NaN for x < 0, +∞ for +∞; denormal x are allowed
+//   logarithm_1p        for x ≥ 0 only
+//   sigmoid             1.6·10⁻³⁸ for x < −87, just before results would be denormal
+//   hyperbolic_tangent  ±1 for |x| > 9.01, and never beyond ±1
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// Largest errors in units in the last place, against float64. test/native/math.cc holds every instruction set to them.
+// The largest errors in units in the last place (ULP), compared with float64. test/native/math.cc tests them on every
+// instruction set.
 constexpr float kExponentialUlp = 1.1f;
 constexpr float kLogarithmUlp = 0.9f;
 constexpr float kLogarithm1pUlp = 1.3f;
@@ -24,11 +25,11 @@ constexpr float kSigmoidUlp = 2.5f;
 constexpr float kSoftplusUlp = 2.0f;
 constexpr float kHyperbolicTangentUlp = 5.9f;
 
-// eˣ = 2ⁿ·eʳ with n = round(x / ln 2) and |r| ≤ ln 2 / 2, eʳ by a polynomial of degree 7 (Cephes expf); −104 ≤ x ≤ 89,
-// or |x| ≤ 87 where 2ⁿ is to be kNormal.
+// eˣ for −104 ≤ x ≤ 89, or with kNormal for |x| ≤ 87, where 2ⁿ is a normal number. eˣ = 2ⁿ·eʳ with n = round(x / ln 2)
+// and |r| ≤ ln 2 / 2; eʳ is a polynomial of degree 7 (Cephes expf).
 template <bool kNormal = false>
 SHORTLIST_INLINE vf exponential_in_range(vf x) {
-  // Adding 1.5·2²³ leaves the rounded quotient in the low bits.
+  // Adding 1.5·2²³ rounds the quotient to a whole number, which is then in the low bits.
   const vf shifted = madd(x, splat(1.44269504088896341f), splat(12582912.0f));
   const vf n = shifted - 12582912.0f;
   vf r = madd(n, splat(-0.693359375f), x);
@@ -43,9 +44,8 @@ SHORTLIST_INLINE vf exponential_in_range(vf x) {
 #if defined(__AVX512F__)
   return scale_by_power(p, n);
 #else
-  if (kNormal)
-    return p * bits(wrapping_sum(bits(shifted) << 23, splat(0x3f800000)));  // of NaN, `shifted` holds any bits
-  // 2ⁿ in two factors, so that n from −150 to 128 neither overflows nor loses denormals.
+  if (kNormal) return p * bits(wrapping_sum(bits(shifted) << 23, splat(0x3f800000)));  // wraps if x is NaN
+  // 2ⁿ as two factors, so that neither overflows nor is denormal for n from −150 to 128.
   const vi exponent = bits(shifted) - 0x4b400000;
   const vi half = exponent >> 1;
   return p * bits((half + 127) << 23) * bits((exponent - half + 127) << 23);
@@ -54,12 +54,11 @@ SHORTLIST_INLINE vf exponential_in_range(vf x) {
 
 SHORTLIST_INLINE vf exponential(vf x) { return exponential_in_range(larger(splat(-104.0f), smaller(splat(89.0f), x))); }
 
-// log x = e·ln 2 + log m with m in [√½, √2), log m = f − f²/2 + f³·P(f), f = m − 1 (Cephes logf).
+// ln x = e·ln 2 + ln m with x = m·2ᵉ and m in [√½, √2); ln m = f − f²/2 + f³·P(f) with f = m − 1 (Cephes logf).
 SHORTLIST_INLINE vf logarithm(vf x) {
   const vi tiny = x < 1.17549435e-38f;
   const vf scaled = tiny ? x * 8388608.0f : x;
-  // The exponent, with the mantissa's range moved to √½ … √2. Below 0 the differences wrap around (the result is NaN
-  // there).
+  // The exponent e, for a mantissa in [√½, √2). For x < 0 the differences wrap around; the result is NaN anyway.
   const vi shift = wrapping_difference(bits(scaled), splat(0x3f3504f3)) >> 23;
   const vf f = bits(wrapping_difference(bits(scaled), shift << 23)) - 1.0f;
   const vf e = to_float(shift) - (tiny ? splat(23.0f) : splat(0.0f));
@@ -82,7 +81,7 @@ SHORTLIST_INLINE vf logarithm(vf x) {
   return x >= 0.0f ? result : splat(__builtin_nanf(""));
 }
 
-// log(1 + x), x ≥ 0: the logarithm of the rounded sum, and what the rounding lost to first order.
+// ln(1 + x) for x ≥ 0: the logarithm of the rounded sum, plus a first-order correction for the rounding.
 SHORTLIST_INLINE vf logarithm_1p(vf x) {
   const vf sum = 1.0f + x;
   const vf lost = x - (sum - 1.0f);
@@ -95,12 +94,13 @@ SHORTLIST_INLINE vf sigmoid(vf x) {
   return reciprocal(1.0f + exponential_in_range<true>(-larger(splat(-87.0f), smaller(splat(87.0f), x))));
 }
 
-// log(1 + eˣ) = −log σ(−x), without overflow.
+// ln(1 + eˣ) = −ln σ(−x), without overflow.
 SHORTLIST_INLINE vf softplus(vf x) { return larger(splat(0.0f), x) + logarithm_1p(exponential(-magnitude(x))); }
 
-// x·P(x²)/Q(x²) with P and Q of degree 4 in x², fitted to the least largest relative error over |x| ≤ 9.01 (2·10⁻⁸
-// before rounding). Past that the quotient exceeds 1, at 9.5 by more than rounding can lose: so the result is ±1 from
-// there on. Half as many instructions as by way of eˣ, and as exact near 0 as elsewhere.
+// tanh x = x·P(x²)/Q(x²) with P and Q of degree 4 in x². They minimise the largest relative error over |x| ≤ 9.01,
+// which is 2·10⁻⁸ before rounding. For larger |x| the quotient exceeds 1, so the result is clamped to ±1; |x| is
+// clamped to 9.5, where the quotient exceeds 1 by more than any rounding error. This takes half as many instructions as
+// a formula with eˣ, and has the same relative accuracy near 0.
 SHORTLIST_INLINE vf hyperbolic_tangent(vf x) {
   x = larger(splat(-9.5f), smaller(splat(9.5f), x));
   const vf square = x * x;

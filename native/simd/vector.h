@@ -10,9 +10,10 @@
 
 #include "native/core/tensor.h"
 
-// One vector of float32, `kLanes` wide, and one of int32: the widest registers of the instruction set that the file is
-// compiled for. Arithmetic is the compiler's own (+ - * / on vectors); what has no operator is a function below.
-// Comparisons give masks (vi, all bits set where true); `mask ? a : b` picks lane by lane.
+// Vectors of kLanes numbers, in the widest registers of the instruction set that the file is compiled for: vf holds
+// float32, vi int32. The operators + - * / are those of the compiler's vector extension; other operations are functions
+// below. Comparisons give masks of type vi, with all bits of a lane set if it is true; `mask ? a : b` selects lane by
+// lane.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -36,7 +37,7 @@ typedef uint64_t vq __attribute__((vector_size(4 * kLanes)));
 typedef float vf_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 typedef int32_t vi_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
-// x − 0 is x for every x, −0 and NaN included, so these are plain broadcasts.
+// x in all lanes. x − 0 is x for every x, also for −0 and NaN, so these compile to plain broadcasts.
 SHORTLIST_INLINE vf splat(float x) { return x - vf{}; }
 SHORTLIST_INLINE vi splat(int32_t x) { return x - vi{}; }
 
@@ -45,7 +46,8 @@ SHORTLIST_INLINE vi load(const int32_t* from) { return *reinterpret_cast<const v
 SHORTLIST_INLINE void store(float* to, vf x) { *reinterpret_cast<vf_unaligned*>(to) = x; }
 SHORTLIST_INLINE void store(int32_t* to, vi x) { *reinterpret_cast<vi_unaligned*>(to) = x; }
 
-// The first `count` < kLanes elements, the other lanes 0; nothing past them is touched.
+// Load or store the first `count` < kLanes lanes, without access to the memory after them. Loading sets other lanes to
+// 0.
 #if defined(__AVX512F__)
 SHORTLIST_INLINE __mmask16 first_lanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
 SHORTLIST_INLINE vf load_first(const float* from, int64_t count) {
@@ -94,7 +96,7 @@ SHORTLIST_INLINE void store_first(int32_t* to, vi x, int64_t count) {
 }
 #endif
 
-// One step of a loop over `count` elements: a whole vector where that many are left, else the first few of one.
+// Load or store a whole vector if at least kLanes elements are left, else the first `count` lanes.
 SHORTLIST_INLINE vf load_upto(const float* from, int64_t count) {
   return count >= kLanes ? load(from) : load_first(from, count);
 }
@@ -116,18 +118,19 @@ SHORTLIST_INLINE void store_upto(int32_t* to, vi x, int64_t count) {
   }
 }
 
-// A number known while compiling, as an argument.
+// A compile-time number as a function argument.
 template <int number>
 struct Fixed {
   static constexpr int value = number;
 };
 
-// Vectors of columns that a kernel keeps in registers at a time.
+// The number of vectors in the widest strip: so many fit the registers together with a kernel's other values.
 constexpr int kStripVectors = kLanes == 16 ? 4 : 8;
 
-// Calls body(Fixed<vectors>, column, left) for strips of columns [first, last), from left to right, each with the most
-// of 8 (of 16 lanes 4), 4, 2 or 1 vectors that fit. Vectors are whole but for the last, where it is a strip of its own:
-// of that only `left` columns are there if left < kLanes.
+// A strip is a few vectors of neighbouring columns, which a kernel keeps in registers. Calls body(Fixed<vectors>,
+// column, left) for strips that cover columns [first, last), from left to right. A strip has kStripVectors, 4, 2 or 1
+// vectors, as many as fit. Only the last vector may be incomplete: it is a strip of its own, with left < kLanes
+// columns.
 template <class Body>
 SHORTLIST_INLINE void for_each_strip(int64_t first, int64_t last, const Body& body) {
   int64_t c = first;
@@ -143,7 +146,7 @@ SHORTLIST_INLINE void for_each_strip(int64_t first, int64_t last, const Body& bo
   for (; c < last; c += kLanes) body(Fixed<1>(), c, last - c);
 }
 
-// Vector i of a strip.
+// Load or store vector i of a strip.
 template <int vectors>
 SHORTLIST_INLINE vf load_strip(const float* from, int i, int64_t left) {
   return vectors > 1 ? load(from + i * kLanes) : load_upto(from, left);
@@ -157,8 +160,8 @@ SHORTLIST_INLINE void store_strip(float* to, int i, vf x, int64_t left) {
   }
 }
 
-// Calls body(column, left) for each vector of columns [0, width), from left to right; strips of several are unrolled.
-// Give it an always_inline body: for those `left` is then known while compiling.
+// Calls body(column, left) for each vector of columns [0, width), from left to right, and unrolls strips. `body` should
+// be always_inline: `left` is then a compile-time constant for whole vectors.
 template <class Body>
 SHORTLIST_INLINE void for_each_vector_in(int64_t width, const Body& body) {
   for_each_strip(
@@ -169,9 +172,10 @@ SHORTLIST_INLINE void for_each_vector_in(int64_t width, const Body& body) {
       });
 }
 
-// Asks for row elements [0, width) before they are read, from caches that hold more than the nearest: random rows of a
-// large table come faster so (AVX-512 Xeon, 256-byte rows of 256 MB, two threads: 23 GB/s against 18). Four lines a
-// turn: a loop that turns for each line made the mean of such rows 1.2 times as slow (AVX2, EPYC Genoa).
+// Prefetches elements [0, width) of a row, to the L2 cache. For random rows of a large table that is faster than
+// prefetching to L1 (23 GB/s against 18 with 256-byte rows of a table of 256 MB; two threads, AVX-512 Xeon). The loop
+// is unrolled to four cache lines: with one line a round the mean of such rows was 1.2 times as slow (AVX2, EPYC
+// Genoa).
 SHORTLIST_INLINE void prefetch_row(const float* row, int64_t width) {
   int64_t c = 0;
   for (; c + 64 <= width; c += 64) {
@@ -181,20 +185,20 @@ SHORTLIST_INLINE void prefetch_row(const float* row, int64_t width) {
     __builtin_prefetch(row + c + 48, 0, 2);
   }
   for (; c < width; c += 16) __builtin_prefetch(row + c, 0, 2);
-  if (width % 16 > 1) __builtin_prefetch(row + width - 1, 0, 2);  // rows may straddle lines
+  if (width % 16 > 1) __builtin_prefetch(row + width - 1, 0, 2);  // rows need not begin at the start of a cache line
 }
 
-// The first `count` lanes of x; the others are `rest`.
+// The first `count` lanes of x, and `rest` in the others.
 SHORTLIST_INLINE vf keep_upto(vf x, int64_t count, float rest) {
   for (int lane = 0; count < kLanes && lane < kLanes; ++lane) x[lane] = lane < count ? x[lane] : rest;
   return x;
 }
 
-// a·b + c, fused where the instruction set has it (the compiler contracts it; there is no other flag that lets it).
+// a·b + c, fused if the instruction set can: compilers contract it by default. No flag relaxes other arithmetic.
 SHORTLIST_INLINE vf madd(vf a, vf b, vf c) { return a * b + c; }
 
-// The same with c's register kept, for kernels that fill the registers with sums: in a long loop body GCC 12 otherwise
-// takes the forms that overwrite a factor, and copies and spills.
+// c += a·b, always in c's register, for kernels that fill the registers with sums. In long loop bodies GCC 12 otherwise
+// chooses instructions that overwrite a factor, and has to copy and spill registers.
 SHORTLIST_INLINE void add_product(vf& c, vf a, vf b) {
 #if defined(__FMA__)
   asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
@@ -205,8 +209,7 @@ SHORTLIST_INLINE void add_product(vf& c, vf a, vf b) {
 #endif
 }
 
-// The same for one element a, which AVX-512 multiplies from where it lies: no instruction loads it into a register
-// first.
+// c += *a · b. With AVX-512, *a is a memory operand of the multiply-add: no instruction loads it first.
 SHORTLIST_INLINE void add_product(vf& c, const float* a, vf b) {
 #if defined(__AVX512F__)
   asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*a));
@@ -215,7 +218,7 @@ SHORTLIST_INLINE void add_product(vf& c, const float* a, vf b) {
 #endif
 }
 
-// a > b ? a : b and a < b ? a : b: NaN in `b` is kept, NaN in `a` gives b.
+// larger = a > b ? a : b, smaller = a < b ? a : b. If a or b is NaN, the result is b.
 #if defined(__AVX512F__)
 SHORTLIST_INLINE vf larger(vf a, vf b) { return (vf)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b); }
 SHORTLIST_INLINE vf smaller(vf a, vf b) { return (vf)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b); }
@@ -232,7 +235,7 @@ SHORTLIST_INLINE vf smaller(vf a, vf b) { return a < b ? a : b; }
 
 SHORTLIST_INLINE vf bits(vi x) { return (vf)x; }
 SHORTLIST_INLINE vi bits(vf x) { return (vi)x; }
-// Modulo 2³²: the operators' own results are undefined where they overflow.
+// Modulo 2³²; with the operators + and −, signed overflow would be undefined behaviour.
 SHORTLIST_INLINE vi wrapping_sum(vi a, vi b) { return (vi)((vu)a + (vu)b); }
 SHORTLIST_INLINE vi wrapping_difference(vi a, vi b) { return (vi)((vu)a - (vu)b); }
 SHORTLIST_INLINE vf magnitude(vf x) { return bits(bits(x) & 0x7fffffff); }
@@ -241,7 +244,7 @@ SHORTLIST_INLINE vf to_float(vi x) { return __builtin_convertvector(x, vf); }
 
 SHORTLIST_INLINE vf square_root(vf x) {
 #if defined(__AVX512F__)
-  return (vf)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);  // the plain one warns in GCC 12's own header
+  return (vf)_mm512_maskz_sqrt_ps(0xffff, (__m512)x);  // _mm512_sqrt_ps gives a warning in GCC 12's own header
 #elif defined(__AVX2__)
   return (vf)_mm256_sqrt_ps((__m256)x);
 #elif defined(__x86_64__)
@@ -253,10 +256,10 @@ SHORTLIST_INLINE vf square_root(vf x) {
 #endif
 }
 
-// 1 / x, x normal and its reciprocal too; at most 1 unit in the last place off.
+// 1 / x, within 1 ULP. x and 1 / x must be normal numbers.
 SHORTLIST_INLINE vf reciprocal(vf x) {
 #if defined(__AVX512F__)
-  // A division takes 10 times as long as this estimate of 14 bits, doubled by one step of Newton's.
+  // An estimate with 14 bits and one step of Newton's method, which doubles them: a tenth of the time of a division.
   const vf estimate = (vf)_mm512_maskz_rcp14_ps(0xffff, (__m512)x);
   return madd(estimate, 1.0f - x * estimate, estimate);
 #else
@@ -264,7 +267,7 @@ SHORTLIST_INLINE vf reciprocal(vf x) {
 #endif
 }
 
-// x / y, y normal and its reciprocal too; at most 1 unit in the last place off, and ±1 where x = ±y.
+// x / y, within 1 ULP, and exactly ±1 if x = ±y. y and 1 / y must be normal numbers.
 SHORTLIST_INLINE vf quotient(vf x, vf y) {
 #if defined(__AVX512F__)
   const vf inverse = reciprocal(y), estimate = x * inverse;
@@ -274,24 +277,24 @@ SHORTLIST_INLINE vf quotient(vf x, vf y) {
 #endif
 }
 
-// The nearest bfloat16 (the upper half of a float32), ties to even; NaN stays NaN.
+// Rounds to bfloat16, which is the upper half of a float32: to nearest, ties to even. NaN stays NaN.
 SHORTLIST_INLINE vf round_to_bf16(vf x) {
   const vi odd = (bits(x) >> 16) & 1;
   const vf rounded = bits(wrapping_sum(bits(x), odd + 0x7fff) & static_cast<int32_t>(0xffff0000u));
   return x == x ? rounded : x;
 }
 
-// Numbers in bfloat16 two to a lane, for dot products.
+// Whether products use pairs: two bfloat16 numbers in a 32-bit lane, as operands of dot products.
 #if defined(__AVX512BF16__) || defined(SHORTLIST_BF16_DOTS)
 constexpr bool kBf16Dots = true;
 #else
 constexpr bool kBf16Dots = false;
 #endif
 
-// Lane by lane [low, high], both rounded to bfloat16.
+// Pairs [low, high], lane by lane, both rounded to bfloat16.
 SHORTLIST_INLINE vf bf16_pairs(vf low, vf high) {
 #if defined(__AVX512BF16__)
-  vi lanes;  // of 16 bits: those of `low` are 0 … 15, those of `high` follow
+  vi lanes;  // indices of 16-bit lanes: `low` has 0 … 15, `high` has 16 … 31
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) lanes[i] = i | (kLanes + i) << 16;
   return (vf)_mm512_permutexvar_epi16((__m512i)lanes, (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low));
@@ -300,7 +303,8 @@ SHORTLIST_INLINE vf bf16_pairs(vf low, vf high) {
 #endif
 }
 
-// The first `count` elements of x, or all of them, rounded to bfloat16, to elements `column` and on of `row`.
+// Rounds the first `count` lanes of x, at most all, to bfloat16 and stores them in `row`, an array of bfloat16 numbers,
+// from index `column` on.
 SHORTLIST_INLINE void store_bf16_upto(float* row, int64_t column, vf x, int64_t count) {
 #if defined(__AVX512BF16__)
   const vs rounded = (vs)_mm512_cvtneps_pbh((__m512)x);
@@ -316,14 +320,15 @@ SHORTLIST_INLINE void store_bf16_upto(float* row, int64_t column, vf x, int64_t 
   }
 }
 
-// One lane in all lanes: as a number it might be a signalling NaN, which arithmetic would change.
+// One pair in all lanes. As a float32 it could be a signalling NaN, which arithmetic would change, so it is copied as
+// int.
 SHORTLIST_INLINE vf splat_pair(const float* from) {
   int32_t pair;
   __builtin_memcpy(&pair, from, sizeof pair);
   return bits(splat(pair));
 }
 
-// c += a's low · b's low + a's high · b's high. Where no instruction does that, two multiply-adds.
+// c += low half of a · low half of b + high half of a · high half of b: one instruction, or two multiply-adds.
 SHORTLIST_INLINE void add_dot(vf& c, vf a, vf b) {
 #if defined(__AVX512BF16__)
   asm("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
@@ -333,7 +338,7 @@ SHORTLIST_INLINE void add_dot(vf& c, vf a, vf b) {
 #endif
 }
 
-// The same for one lane a, from where it lies.
+// The same for the one pair *a, as a memory operand if possible.
 SHORTLIST_INLINE void add_dot(vf& c, const float* a, vf b) {
 #if defined(__AVX512BF16__)
   asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*a));
@@ -343,11 +348,11 @@ SHORTLIST_INLINE void add_dot(vf& c, const float* a, vf b) {
 }
 
 #if defined(__AVX512F__)
-// x·2ⁿ, rounded once; n is whole.
+// x·2ⁿ for whole n, rounded once.
 SHORTLIST_INLINE vf scale_by_power(vf x, vf n) { return (vf)_mm512_maskz_scalef_ps(0xffff, (__m512)x, (__m512)n); }
 #endif
 
-// The 64-bit products of the even lanes.
+// The 64-bit products of the even 32-bit lanes.
 SHORTLIST_INLINE vq multiply_even(vu a, vu b) {
 #if defined(__AVX512F__)
   return (vq)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b);
@@ -362,7 +367,7 @@ SHORTLIST_INLINE vq multiply_even(vu a, vu b) {
 #endif
 }
 
-// Lane by lane, the two halves of the 64-bit product a · b.
+// The low and the high half of the 64-bit products a · b, lane by lane.
 SHORTLIST_INLINE void multiply_wide(vu a, uint32_t b, vu* low, vu* high) {
   const vu factor = b - vu{};
   const vq even = multiply_even(a, factor), odd = multiply_even((vu)((vq)a >> 32), factor);
@@ -370,7 +375,7 @@ SHORTLIST_INLINE void multiply_wide(vu a, uint32_t b, vu* low, vu* high) {
   *high = (vu)((even >> 32) | (odd & 0xffffffff00000000u));
 }
 
-// Lanes of a and b by number: a's are 0 … kLanes − 1, b's follow.
+// Selects lanes of a, numbered 0 … kLanes − 1, and of b, numbered kLanes … 2·kLanes − 1.
 SHORTLIST_INLINE vf pick_lanes(vf a, vf b, vi lanes) {
 #if defined(__clang__)
   vf picked;
@@ -381,7 +386,7 @@ SHORTLIST_INLINE vf pick_lanes(vf a, vf b, vi lanes) {
 #endif
 }
 
-// One round of a transposition: within each 2·kHalf × 2·kHalf block, the two off-diagonal quarters change places.
+// One round of a transposition: exchanges the two off-diagonal quarters of each 2·kHalf × 2·kHalf block.
 template <int kHalf>
 SHORTLIST_INLINE void exchange_quarters(vf* row) {
   vi upper, lower;
@@ -400,7 +405,7 @@ SHORTLIST_INLINE void exchange_quarters(vf* row) {
   }
 }
 
-// Lane j of row i becomes lane i of row j, for kLanes rows.
+// Transposes kLanes rows: lane j of row i becomes lane i of row j.
 SHORTLIST_INLINE void transpose(vf* row) {
   exchange_quarters<1>(row);
   exchange_quarters<2>(row);
@@ -408,7 +413,7 @@ SHORTLIST_INLINE void transpose(vf* row) {
   if (kLanes > 8) exchange_quarters<kLanes / 2>(row);
 }
 
-// A mask's lanes as bits, lane 0 the lowest.
+// The lanes of a mask as bits; lane 0 is the lowest bit.
 SHORTLIST_INLINE uint32_t lane_bits(vi mask) {
 #if defined(__AVX512F__)
   return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask);
@@ -423,7 +428,7 @@ SHORTLIST_INLINE uint32_t lane_bits(vi mask) {
 #endif
 }
 
-// Lanes in a fixed tree: halves are added, then quarters, …
+// The sum of all lanes, in a fixed order: the upper half is added to the lower, then the upper quarter, and so on.
 SHORTLIST_INLINE float sum_of_lanes(vf x) {
 #if defined(__AVX512F__)
   __m256 half[2];
