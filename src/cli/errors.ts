@@ -1,9 +1,9 @@
 import { ShortlistError } from "../index.js";
 
-/** How Node says that something does not fit into its memory. */
+/** Messages with which Node reports that something does not fit in memory. */
 const TOO_LARGE = /allocation failed|invalid (typed )?array (buffer )?length|invalid string length|out of memory/i;
 
-/** What went wrong, in a line or in the lines of a message of our own. */
+/** Describes an error in one line, or in the lines of one of our own messages. */
 export function describeError(error: unknown): string {
   if (error instanceof ShortlistError) return error.message;
   const { code, syscall, message = String(error) } = (error ?? {}) as NodeJS.ErrnoException;
@@ -11,7 +11,7 @@ export function describeError(error: unknown): string {
   if (TOO_LARGE.test(message)) return `There is not enough memory for this (${line})`;
   if (syscall) return `The operating system refused ${syscall}: ${line}`;
   const name = error instanceof Error ? error.constructor.name : "value";
-  return `Unexpected ${code ?? name}: ${line}. This is a fault of Shortlist: SHORTLIST_STACK=1 shows where it is`;
+  return `Unexpected ${code ?? name}: ${line}. This is a bug in Shortlist: SHORTLIST_STACK=1 prints the stack trace`;
 }
 
 export function describeOutputError({ code, message }: NodeJS.ErrnoException): string {

@@ -12,12 +12,16 @@ interface Flags extends EngineFlags, LogFlags {
 
 export function evaluateCommand(): Command {
   const command = new Command("evaluate")
-    .description("measure a model: the last click of each line is the target, the clicks before it the history")
+    .description("measure how well a model ranks the last click of each line, given the clicks before it")
     .argument("<model>", "model folder", path)
     .argument("<log>", "click log", path)
-    .option("--top <list>", "lengths of the shortlist", wholeNumbers, [10, 50, 100, 200])
-    .option("--keep-watched", "let items that the user has watched compete", false)
-    .option("--baselines <dataset>", "measure the transitions counted in the training dataset as well", path)
+    .option("--top <list>", "shortlist lengths K to measure", wholeNumbers, [10, 50, 100, 200])
+    .option("--keep-watched", "also rank items that the user has already watched", false)
+    .option(
+      "--baselines <dataset>",
+      "also measure the transitions counted in this dataset, on which the model was trained",
+      path,
+    )
     .option("--json", "print one JSON object", false);
   return withEngineFlags(withLogFlags(command)).action(async (folder: string, log: string, flags: Flags) => {
     const { top, keepWatched, baselines, json, onBadLine, maxLineBytes, ...engine } = flags;
@@ -30,7 +34,7 @@ export function evaluateCommand(): Command {
   });
 }
 
-/** Metrics beside the baselines', as a table. */
+/** Formats the metrics of a model and of the baselines as a table. */
 export function formatEvaluation(evaluation: Evaluation): string {
   const { users, coverage, popularity, transitions, ...model } = evaluation;
   const baselines: [string, RankingMetrics][] = [["popularity", popularity]];
@@ -52,18 +56,15 @@ export function formatEvaluation(evaluation: Evaluation): string {
   return [formatTable(rows), summary, ...notesOf(evaluation)].join("\n");
 }
 
-/** What the numbers hide. */
+/** Explains which targets count as misses, and which do not test the model. */
 function notesOf({ users, unknownTargets, watchedTargets, trainedTargets = 0 }: Evaluation): string[] {
   const notes: [number, string][] = [
     [
       watchedTargets,
-      "stand in the user's history, which no shortlist holds: misses (evaluate --keep-watched counts them)",
+      "are in the user's own history, so that no shortlist has them: misses (evaluate --keep-watched ranks them)",
     ],
     [unknownTargets, "are items that the model does not know: misses"],
-    [
-      trainedTargets,
-      "were trained on, as the same user's clicks after the same clicks: the numbers are no test of the model",
-    ],
+    [trainedTargets, "are also training targets (same user, same clicks before), so that they do not test the model"],
   ];
   return notes.flatMap(([count, what]) => (count > 0 ? [`${count} of ${users} targets ${what}`] : []));
 }

@@ -12,15 +12,15 @@ interface Flags extends LogFlags {
 
 export function extendCommand(): Command {
   const command = new Command("extend")
-    .description("add items that a model was not trained on, by their attributes; nothing is trained")
+    .description("add items to a model by their attributes, without training")
     .argument("<model>", "model folder", path)
-    .argument("<log...>", "click logs that hold the new items with their attributes", paths)
+    .argument("<log...>", "click logs with the new items and their attributes", paths)
     .requiredOption("--dataset <dataset>", "dataset that the model was trained on", path)
     .requiredOption("--output <model>", "model folder to write", path)
-    .option("--boost <x>", "added to the new items' scores: 1 makes them e times as likely", finiteNumber, 1);
+    .option("--boost <x>", "number added to the scores of new items; 1 makes them e times as likely", finiteNumber, 1);
   return withLogFlags(command).action(async (folder: string, logs: string[], flags: Flags) => {
     const { output } = flags;
-    whenStopped(() => `${output} is as it was before.`);
+    whenStopped(() => `${output} is unchanged.`);
     const { added, withoutAttributes } = await extendModelFolder(folder, { logs, ...flags, ...LOG_MESSAGES });
     const without = withoutAttributes > 0 ? `, ${withoutAttributes} of them without known attributes` : "";
     say(`${output}: ${added} new items${without}`);

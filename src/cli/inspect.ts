@@ -5,10 +5,10 @@ import { formatTable, print, widthOf, writeJson } from "./output.js";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
-    .description("show what is in a model (its Program, instruction by instruction) or a dataset")
+    .description("describe a dataset, or a model with all instructions of its Program")
     .argument("<folder>", "model or dataset folder", path)
-    .option("--samples <n>", "batch for which flops and bytes are counted", wholeNumber(1), 256)
-    .option("--training", "show the training step's Program instead of the inference Program", false)
+    .option("--samples <n>", "number of samples for which flops and bytes are counted", wholeNumber(1), 256)
+    .option("--training", "show the Program of a training step instead of the inference Program", false)
     .option("--json", "print one JSON object", false)
     .action(async (folder: string, { json, ...options }: { samples: number; training: boolean; json: boolean }) => {
       const inspection = await inspect(folder, options);
@@ -60,7 +60,7 @@ function formatAttributes(attributes: Readonly<Record<string, unknown>>): string
   return texts.length > 0 ? ` (${texts.join(" ")})` : "";
 }
 
-/** The numbers last, the long text columns to the left. */
+/** Formats a table with the long text column last, after the numbers. */
 function alignLeft(rows: readonly (readonly string[])[]): string {
   const width = (column: number) => widthOf(rows, column);
   return rows

@@ -42,20 +42,20 @@ for (const command of [
 }
 inheritSettings(program);
 
-/** Commands inside of commands treat errors as the program does. */
+/** Makes subcommands handle errors like the program. */
 function inheritSettings(command: Command): void {
   for (const inner of command.commands) inheritSettings(inner.copyInheritedSettings(command));
 }
 
 stopOnSignals();
-// Whoever reads may go (`| head`); anything else is an error, a full disk for one.
+// The reader of a pipe may close it (`| head`). Any other error is reported, such as a full disk.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   removeUnfinished();
   process.exit(error.code === "EPIPE" ? 0 : report(new ShortlistError("ERR_FILE", describeOutputError(error))));
 });
-// There is nobody left to tell.
+// Without standard error there is no way to report anything.
 process.stderr.on("error", () => {});
-// Errors outside of the command's own promise, such as those of a callback.
+// Errors outside of the command's own promise, such as those in a callback.
 process.on("uncaughtException", (error) => {
   removeUnfinished();
   process.exit(report(error));
@@ -67,7 +67,7 @@ try {
   process.exitCode = report(error);
 }
 
-/** Says what went wrong, in one line, and returns the exit code: 2 for wrong usage, 1 for anything else. */
+/** Prints an error in one line, and returns the exit code: 2 for wrong usage, 1 for anything else. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   say(`error: ${describeError(error)}`);

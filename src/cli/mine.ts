@@ -12,7 +12,7 @@ interface Flags extends EngineFlags, LogFlags {
 
 export function mineCommand(): Command {
   const command = new Command("mine").description(
-    "offline mining: shortlists of known users, popular items, similar items (JSON lines)",
+    "mine shortlists of users, popular items or similar items, as JSON lines",
   );
   const add = (sub: Command, mine: (folder: string, flags: Flags) => AsyncIterable<unknown>) => {
     withEngineFlags(
@@ -22,24 +22,24 @@ export function mineCommand(): Command {
   };
   add(
     withLogFlags(new Command("users"))
-      .description("a shortlist for each user, from the user id alone or from real histories")
-      .option("--users <file>", "user ids, one a line (default: all)", path)
-      .option("--log <log>", "click log with the users' histories and features", path),
+      .description("print a shortlist for each user, from the user id alone or from the histories in a log")
+      .option("--users <file>", "file of user ids, one per line (default: all)", path)
+      .option("--log <log>", "click log with the histories and features of the users", path),
     async function* (folder, { top, users, log, onBadLine, maxLineBytes, ...engine }) {
       const logOptions = { onBadLine, maxLineBytes, ...LOG_MESSAGES };
       yield* mineUsers(await openModel(folder, engine), { top, users, log, ...logOptions });
     },
   );
   add(
-    new Command("popular").description("the most clicked items of the training log"),
+    new Command("popular").description("print the most clicked items of the training log"),
     async function* (folder, { top, ...engine }) {
       yield* minePopular(await openModel(folder, engine), { top });
     },
   );
   add(
     new Command("similar")
-      .description("the nearest items of each item, by the cosine of their output weights")
-      .option("--items <file>", "items, one a line (default: all)", path),
+      .description("print the most similar items of each item, by the cosine of their output weights")
+      .option("--items <file>", "file of items, one per line (default: all)", path),
     async function* (folder, { top, items, ...engine }) {
       yield* mineSimilar(await openModel(folder, engine), { top, items });
     },

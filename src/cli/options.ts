@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Validation } from "../index.js";
 
-/** A parser of whole numbers of at least `min`, for commander. */
+/** Returns a commander parser of whole numbers from `min` to `max`. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -14,18 +14,21 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   };
 }
 
-/** The path of a file or folder: anything but an empty text, which would stand for the current folder. */
+/** Parses the path of a file or folder. Refuses an empty text, which would mean the current folder. */
 export function path(text: string): string {
   if (text === "") throw new InvalidArgumentError("Expected a path but received an empty text.");
   return text;
 }
 
-/** `path` for an argument that may be given several times. */
+/** `path` for an argument that can be given several times. */
 export function paths(text: string, before: readonly string[] = []): string[] {
   return [...before, path(text)];
 }
 
-/** What passes are compared by: `last`, or the path of a click log. A log that is named last is given as ./last. */
+/**
+ * Parses what epochs are evaluated on: `last`, or the path of a click log. (A log with the name last is given as
+ * ./last.)
+ */
 export function validation(text: string): Validation {
   if (path(text) === "last") return { heldOut: "last-clicks" };
   if (!existsSync(text)) {
@@ -40,7 +43,7 @@ export function finiteNumber(text: string): number {
   return value;
 }
 
-/** A list of distinct whole numbers, such as `10,50,100`. */
+/** Parses a list of distinct whole numbers, such as `10,50,100`, and sorts it. */
 export function wholeNumbers(text: string): number[] {
   const values = text.split(",").map(wholeNumber(1));
   return [...new Set(values)].sort((a, b) => a - b);
@@ -48,7 +51,7 @@ export function wholeNumbers(text: string): number[] {
 
 const SECONDS = { s: 1, m: 60, h: 3600 };
 
-/** A duration such as `90s`, `30m` or `1.5h`, in seconds. */
+/** Parses a duration such as `90s`, `30m` or `1.5h` to seconds. */
 export function duration(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)([smh])$/.exec(text) ?? [];
   if (!unit) throw new InvalidArgumentError("Expected a duration such as 90s, 30m or 1.5h.");
@@ -57,7 +60,7 @@ export function duration(text: string): number {
 
 export const seedNumber = wholeNumber(0, 2 ** 32 - 1);
 
-/** The flags of every command that reads a click log. */
+/** Flags of all commands that read a click log. */
 export interface LogFlags {
   readonly onBadLine: "fail" | "skip";
   readonly maxLineBytes?: number;
@@ -66,18 +69,18 @@ export interface LogFlags {
 export function withLogFlags(command: Command): Command {
   return command
     .addOption(
-      new Option("--on-bad-line <what>", "stop at a malformed line, or leave it out and list it")
+      new Option("--on-bad-line <what>", "fail at a malformed line, or skip and report it")
         .choices(["fail", "skip"])
         .default("fail"),
     )
     .option(
       "--max-line-bytes <n>",
-      "longest line that is taken for a user's (default: what the dataset was prepared with, else 16777216)",
+      "longest line in bytes (default: as the dataset was prepared, else 16777216)",
       wholeNumber(1),
     );
 }
 
-/** The flags of every command that runs a Program. */
+/** Flags of all commands that run a Program. */
 export interface EngineFlags {
   readonly executor: "native" | "reference";
   readonly threads?: number;
@@ -86,7 +89,7 @@ export interface EngineFlags {
 export function withEngineFlags(command: Command): Command {
   return command
     .addOption(
-      new Option("--executor <kind>", "the native engine, or the TypeScript reference that defines it")
+      new Option("--executor <kind>", "the native engine, or the slow TypeScript engine that defines the results")
         .choices(["native", "reference"])
         .default("native"),
     )

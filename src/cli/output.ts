@@ -3,10 +3,7 @@ import { fstatSync, writeSync } from "node:fs";
 import { type LogReport, ShortlistError } from "../index.js";
 import { describeOutputError } from "./errors.js";
 
-/**
- * Writes lines to standard output without running ahead of a slow reader; a closed pipe (`| head`) ends the process
- * quietly.
- */
+/** Writes lines to standard output at the speed of its reader. A closed pipe (`| head`) ends the process quietly. */
 export class LineWriter {
   #buffer: string[] = [];
   #length = 0;
@@ -27,8 +24,8 @@ export class LineWriter {
 }
 
 /**
- * Writes to standard output. Node takes a write of a part for the whole where standard output is a file, so that a full
- * disk would cut the output without an error: files are written to here.
+ * Writes to standard output. If standard output is a file, Node takes a partial write for a complete one, so that a
+ * full disk would cut the output without an error. Therefore files are written to directly.
  */
 export async function print(text: string): Promise<void> {
   if (!isFile()) {
@@ -43,7 +40,9 @@ export async function print(text: string): Promise<void> {
   }
 }
 
-/** Whether standard output is a file or a device that is no terminal: what Node writes to synchronously. */
+/**
+ * Whether standard output is something to which Node writes synchronously: a file, or a device other than a terminal.
+ */
 function isFile(): boolean {
   const found = fstatSync(process.stdout.fd);
   return found.isFile() || (found.isCharacterDevice() && !process.stdout.isTTY);
@@ -55,7 +54,7 @@ export async function writeJson(value: unknown): Promise<void> {
   await writer.flush();
 }
 
-/** A text table: the first column to the left, the others to the right. */
+/** Formats a table. The first column is aligned to the left, the others to the right. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => widthOf(rows, column));
   return rows
@@ -65,24 +64,24 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
-/** Says which lines of a log were left out, and which users have no clicks. */
+/** Prints which lines of a log were left out, and how many users have no clicks. */
 export function sayReport({ badLines, skipped, withoutClicks }: LogReport): void {
   for (const message of badLines) say(`left out ${message}`);
   if (skipped > badLines.length) say(`left out ${skipped - badLines.length} more lines`);
   if (withoutClicks > 0) say(`${withoutClicks} users without clicks`);
 }
 
-/** The longest cell of a column. */
+/** Length of the longest cell of a column. */
 export function widthOf(rows: readonly (readonly string[])[], column: number): number {
   return rows.reduce((longest, row) => Math.max(longest, row[column]!.length), 0);
 }
 
-/** What looks wrong and does not stop a command. */
+/** Prints a warning about something that looks wrong but does not stop the command. */
 export function warn(message: string): void {
   say(`warning: ${message}`);
 }
 
-/** For every function that reads a click log. */
+/** Log options of every command that reads a click log. */
 export const LOG_MESSAGES = { onReport: sayReport, onWarning: warn };
 
 export function say(line: string): void {

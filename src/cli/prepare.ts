@@ -12,22 +12,22 @@ interface Flags extends LogFlags {
 
 export function prepareCommand(): Command {
   const command = new Command("prepare")
-    .description("count a click log's vocabularies and write it as a dataset folder")
-    .argument("<log...>", "click logs, one user a line", paths)
+    .description("prepare a dataset from click logs: count the vocabularies and encode the clicks")
+    .argument("<log...>", "click logs, one user per line", paths)
     .requiredOption("--output <dataset>", "dataset folder to write", path)
     .option(
       "--feature-appear-limit <n>",
-      "keep the values that appear more often than this; the others become <unk>",
+      "give values that appear more often than this an id; the others become <unk>",
       wholeNumber(0),
       20,
     )
     .option(
       "--schema <file>",
-      "JSON that describes the log's columns (default: user_id, province, city, clicks, phone)",
+      "JSON file that describes the columns of the log (default: user_id, province, city, clicks, phone)",
       path,
     );
   return withLogFlags(command).action(async (logs: string[], { schema, ...flags }: Flags) => {
-    whenStopped(() => `${flags.output} is as it was before.`);
+    whenStopped(() => `${flags.output} is unchanged.`);
     const { report, ...dataset } = await prepareDataset({
       logs,
       ...flags,
@@ -46,7 +46,7 @@ export function prepareCommand(): Command {
   });
 }
 
-/** What the vocabulary of a feature has, and what it leaves out. */
+/** Describes how many values of a feature its vocabulary has, and how many it leaves out. */
 function formatFeature(feature: FeatureCounts, limit: number): string {
   const { name, unit, values, valuesLeftOut, uses, usesLeftOut } = feature;
   const kept = `${name}: ${values - valuesLeftOut} values and <unk>`;
@@ -57,7 +57,7 @@ function formatFeature(feature: FeatureCounts, limit: number): string {
   return `${kept}; left out, as they appear at most ${limit === 1 ? "once" : `${limit} times`}: ${leftOut}`;
 }
 
-/** The range, with dates where the numbers look like seconds or milliseconds. */
+/** Describes the range of times, with dates if the numbers look like seconds or milliseconds. */
 function formatTimes({ earliest, latest }: { readonly earliest: number; readonly latest: number }): string {
   if (Number.isNaN(earliest)) return "are missing in every click";
   const unit = [1, 1000].find((perSecond) => earliest > 1e8 * perSecond && latest < 1e10 * perSecond);

@@ -3,7 +3,7 @@ import type { PassResult, TrainingState } from "../index.js";
 
 const SECONDS_BETWEEN_LINES = 10;
 
-/** Training's progress: a bar on a terminal, a plain line now and then elsewhere. */
+/** Prints the progress of training: a bar on a terminal, or else a line every few seconds. */
 export class TrainingProgress {
   readonly #stream: NodeJS.WriteStream;
   #bar: SingleBar | undefined;
@@ -18,7 +18,7 @@ export class TrainingProgress {
     else this.#printLine(state);
   }
 
-  /** A line with what validation says. */
+  /** Prints a line with the evaluation of an epoch. */
   endPass({ pass, loss, validation, best }: PassResult): void {
     if (!validation) return;
     this.stop();

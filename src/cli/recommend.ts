@@ -11,13 +11,13 @@ interface Flags extends EngineFlags, LogFlags {
 
 export function recommendCommand(): Command {
   const command = new Command("recommend")
-    .description("print a shortlist for each line of a log: what the user may click next")
+    .description("print a shortlist for each line of a log: the items that the user may click next")
     .argument("<model>", "model folder", path)
     .argument("<log>", "click log", path)
     .option("--top <n>", "length of the shortlist", wholeNumber(1), 30)
-    .option("--keep-watched", "let items that the user has watched compete", false)
+    .option("--keep-watched", "also rank items that the user has already watched", false)
     .addOption(
-      new Option("--format <form>", "text is item:probability,item:probability,…")
+      new Option("--format <form>", "output format; text is item:probability,item:probability,…")
         .choices(["jsonl", "text"])
         .default("jsonl"),
     );

@@ -15,15 +15,15 @@ interface Flags {
 export function simulateCommand(): Command {
   return new Command("simulate")
     .description(
-      "write click logs with planted structure: train.tsv, test.tsv (each line ends in the held-out click), infer.tsv",
+      "write click logs with a known structure: train.tsv, test.tsv (each line ends with a held-out click), infer.tsv",
     )
     .requiredOption("--output <dir>", "folder to write", path)
-    .option("--users <n>", "users", wholeNumber(1), 10000)
-    .option("--items <n>", "items", wholeNumber(50), 5000)
-    .option("--mean-clicks <n>", "clicks of a user, on average", wholeNumber(2), 30)
+    .option("--users <n>", "number of users", wholeNumber(1), 10000)
+    .option("--items <n>", "number of items", wholeNumber(50), 5000)
+    .option("--mean-clicks <n>", "mean number of clicks per user", wholeNumber(2), 30)
     .option("--seed <n>", "random seed", seedNumber, 1)
     .action(async (flags: Flags) => {
-      whenStopped(() => `${flags.output} is as it was before.`);
+      whenStopped(() => `${flags.output} is unchanged.`);
       const report = await simulate(flags);
       say(`${flags.output}: ${flags.users} users, ${report.clicks} clicks`);
     });

@@ -4,14 +4,15 @@ import { say } from "./output.js";
 
 let whatStays = () => "Nothing was changed.";
 
-/** Says what a command that is stopped leaves behind, as a sentence. */
+/** Sets the sentence that tells what a stopped command leaves behind. */
 export function whenStopped(describe: () => string): void {
   whatStays = describe;
 }
 
 /**
- * Ends the process on Ctrl-C and its like: what is written in part is removed, one line says what stays, and the exit
- * code is the shell's own (130, 143). Handlers are there for one signal, so a second one ends the process at once.
+ * Ends the process on Ctrl-C and similar signals. It removes what is partly written, prints one line that tells what
+ * stays, and exits with the shell's usual code (130, 143). Handlers run once, so a second signal ends the process at
+ * once.
  */
 export function stopOnSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

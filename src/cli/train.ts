@@ -47,10 +47,10 @@ export function trainCommand(): Command {
     .addOption(
       new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
     )
-    .option("--config <file>", "JSON with configuration keys that differ from the preset's", path)
+    .option("--config <file>", "JSON file with configuration keys that replace those of the preset", path)
     .option(
       "--set <key=value...>",
-      "single configuration keys, such as learningRate=0.01 or embeddingWidths.item=32; flags such as --window win",
+      "single configuration keys, such as learningRate=0.01 or embeddingWidths.item=32; flags such as --window win over them",
       [],
     )
     .option(
@@ -73,22 +73,19 @@ export function trainCommand(): Command {
       ]),
     )
     .addOption(
-      new Option("--batching <kind>", "isolated samples in random order, or users whose samples share work").choices([
-        "shuffled",
-        "shared",
-      ]),
+      new Option(
+        "--batching <kind>",
+        "separate samples in random order, or parts of users whose samples share work",
+      ).choices(["shuffled", "shared"]),
     )
     .addOption(
-      new Option("--precision <kind>", "what the operands of matrix products are rounded to").choices([
-        "float32",
-        "bf16",
-      ]),
+      new Option("--precision <kind>", "precision of the operands of matrix products").choices(["float32", "bf16"]),
     )
-    .option("--batch <n>", "samples in a batch", wholeNumber(1))
+    .option("--batch <n>", "number of samples in a batch", wholeNumber(1))
     .option("--passes <n>", "times to read the dataset", wholeNumber(1))
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
-    .option("--profile", "print where the time went, instruction by instruction", false)
+    .option("--profile", "print the time of each instruction", false)
     .option(
       "--json",
       "print one JSON object with the speed, the loss, the validation of the best pass and the profile",
@@ -142,7 +139,10 @@ export function trainCommand(): Command {
   });
 }
 
-/** The instructions by falling time. GFLOP/s and GB/s count the work that cannot be avoided. */
+/**
+ * Formats the time of each instruction, slowest first. GFLOP/s and GB/s count the least work that an instruction can
+ * take.
+ */
 function formatProfile({ steps, seconds, secondsWaited, instructions }: TrainingProfile): string {
   const share = (part: number) => `${((100 * part) / seconds).toFixed(1)} %`;
   const rate = (amount: number, time: number) => (time > 0 ? (amount / time / 1e9).toFixed(1) : "");

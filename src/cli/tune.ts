@@ -22,34 +22,34 @@ interface Flags extends EngineFlags {
 
 export function tuneCommand(): Command {
   const command = new Command("tune")
-    .description("search a configuration: train drawn ones, keep the best by NDCG@10 on held-out last clicks")
+    .description("search for the best configuration: train random ones and compare NDCG@10 on held-out last clicks")
     .argument("<dataset>", "dataset folder, written by prepare", path)
     .requiredOption(
       "--space <file>",
-      "JSON from configuration keys to lists of values or ranges; see docs/tune.md",
+      "JSON file with the values or range to search for each configuration key; see docs/tune.md",
       path,
     )
     .requiredOption(
       "--output <folder>",
-      "folder for trials.jsonl, table.md and best.json; an interrupted search goes on",
+      "folder for trials.jsonl, table.md and best.json; an interrupted search in it continues",
       path,
     )
     .option("--budget <time>", "time for all trials, such as 90s, 30m or 2h (default: no limit)", duration)
-    .option("--trials <n>", "settings to start with", wholeNumber(1), 16)
+    .option("--trials <n>", "number of random settings in the first rung", wholeNumber(1), 16)
     .option("--halvings <n>", "rungs after the first; the last one has all passes", wholeNumber(0), 2)
     .option("--eta <n>", "each rung keeps the best 1/eta and trains eta times the passes", wholeNumber(2), 2)
     .addOption(
       new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
     )
-    .option("--config <file>", "JSON with configuration keys that differ from the preset's", path)
-    .option("--set <key=value...>", "single configuration keys that stay as they are", [])
+    .option("--config <file>", "JSON file with configuration keys that replace those of the preset", path)
+    .option("--set <key=value...>", "single configuration keys with fixed values", [])
     .option("--passes <n>", "passes of the last rung; shorthand of --set", wholeNumber(1))
     .option("--seed <n>", "random seed of the drawn settings and of every training", seedNumber, 1)
     .option("--json", "print one JSON object with the best trial, its configuration and all trials", false);
   return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
     const { space, config, budget, passes, set, json, ...rest } = flags;
     const progress = new TrainingProgress(process.stderr);
-    whenStopped(() => `Finished trials stay in ${flags.output}: the same command goes on with the search.`);
+    whenStopped(() => `Finished trials stay in ${flags.output}: run the same command again to continue the search.`);
     try {
       const report = await tune({
         ...rest,
@@ -65,7 +65,8 @@ export function tuneCommand(): Command {
         },
       });
       if (json) await writeJson(report);
-      if (report.outOfBudget) say("The budget left trials out: a larger one goes on with them.");
+      if (report.outOfBudget)
+        say("Trials were left out to stay within the budget: run again with a larger one to continue.");
       say(
         `${flags.output}: the best of ${report.trials.length}, ${formatTrial(report.best)}. It was chosen by this NDCG: measure it on other clicks`,
       );

@@ -15,11 +15,11 @@ export function vectorsCommand(): Command {
   command.addCommand(
     withVectorFlags(
       withLogFlags(new Command("users"))
-        .description("[1; u] of each line's user")
+        .description("write the vector [1; u] of the user of each line")
         .argument("<model>", "model folder", path)
         .argument("<log>", "click log", path),
     ).action(async (folder: string, log: string, flags: Flags & LogFlags) => {
-      whenStopped(() => `${flags.output} is as it was before.`);
+      whenStopped(() => `${flags.output} is unchanged.`);
       const { output, format, transform, onBadLine, maxLineBytes, ...engine } = flags;
       const options = { output, format, transform, onBadLine, maxLineBytes, ...LOG_MESSAGES };
       const report = await writeUserVectors(await openModel(folder, engine), log, options);
@@ -28,9 +28,11 @@ export function vectorsCommand(): Command {
   );
   command.addCommand(
     withVectorFlags(
-      new Command("items").description("[b; w] of each item").argument("<model>", "model folder", path),
+      new Command("items")
+        .description("write the vector [b; w] of each item")
+        .argument("<model>", "model folder", path),
     ).action(async (folder: string, { output, format, transform, ...engine }: Flags) => {
-      whenStopped(() => `${output} is as it was before.`);
+      whenStopped(() => `${output} is unchanged.`);
       const report = await writeItemVectors(await openModel(folder, engine), { output, format, transform });
       say(`${output}: ${report.count} vectors of width ${report.width}`);
     }),
@@ -41,12 +43,16 @@ export function vectorsCommand(): Command {
 function withVectorFlags(command: Command): Command {
   return withEngineFlags(
     command
-      .requiredOption("--output <file>", "file to write; for npy the tokens of its rows go to FILE.tokens.txt", path)
-      .addOption(new Option("--format <form>", "text is token, tab, v0,v1,…").choices(["text", "npy"]).default("text"))
+      .requiredOption("--output <file>", "file to write; with npy, the tokens of its rows go to FILE.tokens.txt", path)
+      .addOption(
+        new Option("--format <form>", "output format; text is token, tab, v0,v1,…")
+          .choices(["text", "npy"])
+          .default("text"),
+      )
       .addOption(
         new Option(
           "--transform <name>",
-          "simple_lsh makes cosine order equal to inner-product order (Neyshabur & Srebro 2014)",
+          "simple_lsh makes the order by cosine equal to that by score (Neyshabur & Srebro 2015)",
         )
           .choices(["simple_lsh", "none"])
           .default("simple_lsh"),

@@ -9,7 +9,7 @@ export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[], fea
   for (const { name, unit, values, valuesLeftOut, uses, usesLeftOut } of features) {
     if (values > 0 && values === valuesLeftOut) {
       const lost =
-        name === "user_id" ? "the model will know no user by id (mine users needs --log)" : "it teaches nothing";
+        name === "user_id" ? "the model will know no user by id (mine users needs --log)" : "the feature has no effect";
       doubts.push(`every value of "${name}" is left out, as it appears ${rareness}: ${lost}. ${wayOut}`);
     } else if (unit === "clicks" && usesLeftOut > uses / 2) {
       doubts.push(`most clicks have a value of "${name}" that is left out, as it appears ${rareness}. ${wayOut}`);
@@ -35,9 +35,11 @@ function doubtsOfTimes({ times, clicks }: Clicks): string[] {
   if (!times || clicks < 2) return [];
   const { earliest, latest } = times;
   if (earliest === latest)
-    return [`all clicks have the same time, ${earliest}: it tells nothing of their order or age`];
+    return [`all clicks have the same time, ${earliest}, which tells nothing about their order or age`];
   if (earliest < UNIX_SECONDS || latest < UNITS_APART * earliest) return [];
-  return [`times from ${earliest} to ${latest} are of two units: are some in seconds and others in milliseconds?`];
+  return [
+    `times from ${earliest} to ${latest} seem to be of two units: are some in seconds and others in milliseconds?`,
+  ];
 }
 
 /**
@@ -47,6 +49,6 @@ export function doubtOfSingleClicks(clicks: Clicks): string[] {
   const single = singleClickUsers(clicks);
   if (single <= clicks.users / 2) return [];
   return [
-    `${single} of ${clicks.users} users have a single click, which follows no other: does the log hold all clicks of a user in one line?`,
+    `${single} of ${clicks.users} users have a single click, and no earlier one to predict it from: does each line of the log have all clicks of a user?`,
   ];
 }

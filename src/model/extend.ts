@@ -163,7 +163,7 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
       const { model: result, ...report } = await extendModel(model, { ...rest, dataset: opened });
       extended = result;
       if (report.added === 0) {
-        rest.onWarning?.("the logs hold no item that is new to the model: it is written as it was");
+        rest.onWarning?.("the logs have no item that is new to the model, which is written unchanged");
       }
       const isInPlace = (await realpath(folder)) === target;
       await writeModel(extended, target, isInPlace ? await trainingMembers(target) : [], signal);

@@ -48,7 +48,7 @@ export async function warnOfUnknown(
   }
   if (unknown === 0) return;
   onWarning?.(
-    `${sourceOf(log).name}: The model knows neither the id nor any click of ${unknown} of ${asked} users: they get what everybody of the same features does`,
+    `${sourceOf(log).name}: The model knows neither the id nor any click of ${unknown} of ${asked} users: those with the same features get the same shortlist`,
   );
 }
 

@@ -56,7 +56,7 @@ function checkFollowing({ folder }: Dataset, clicks: Clicks, heldOut: boolean): 
   if (hasFollowingClick(clicks)) return;
   throw new ShortlistError(
     "ERR_DATASET",
-    `${folder}: There is nothing to learn from: no click on a known item follows another click of its user${heldOut ? ", those held out aside" : ""}. A line holds all clicks of a user, oldest first; where items are rare, lower --feature-appear-limit`,
+    `${folder}: There is nothing to learn from: no click on a known item follows another click of its user${heldOut ? " (held-out clicks do not count)" : ""}. A line must have all clicks of a user, oldest first; if items are rare, lower --feature-appear-limit`,
   );
 }
 
@@ -69,7 +69,7 @@ async function warnOfTrainedTargets(
   const trained = await countTrainedTargets(test, training, signal);
   if (trained === 0) return;
   onWarning?.(
-    `${sourceOf(log).name}: ${trained} of ${test.users} targets are trained on, as the same user's clicks after the same clicks: what it measures is no test of the model. Prepare the dataset without them, or hold them out: --validation last, { heldOut: "last-clicks" }`,
+    `${sourceOf(log).name}: ${trained} of ${test.users} targets are trained on (same user, same clicks before), so this log does not test the model. Prepare the dataset without them, or hold them out: --validation last, { heldOut: "last-clicks" }`,
   );
 }
 

@@ -76,7 +76,7 @@ export async function openValidation(
 }
 
 const NO_NEW_TARGET =
-  "There is nothing to validate on: every last click that is known stands in its user's history, which no shortlist holds. Train without validation, and evaluate with --keep-watched";
+  "There is nothing to validate on: every last click on a known item is already in its user's history, so that no shortlist has it. Train without validation, and evaluate with --keep-watched";
 
 /** The number by which epochs are compared; larger is better. */
 export function criterionOf({ ndcg }: Evaluation): number {

@@ -94,14 +94,17 @@ test("where every target was watched nobody hits, neither the model nor the base
   for (const ranking of [kept, kept.popularity, kept.transitions!]) assert.is(ranking.hitRate["200"], 1);
   assert.match(
     succeed("evaluate", at("model"), at("repeats.tsv")),
-    `\n${USERS} of ${USERS} targets stand in the user's`,
+    `\n${USERS} of ${USERS} targets are in the user's own history`,
   );
-  assert.not.match(succeed("evaluate", at("model"), at("repeats.tsv"), "--keep-watched"), "stand in the user's");
+  assert.not.match(
+    succeed("evaluate", at("model"), at("repeats.tsv"), "--keep-watched"),
+    "are in the user's own history",
+  );
 });
 
 test("validation and search refuse targets of which no pass could hit one", async () => {
   await prepare("repeats.tsv", "dataset-repeats");
-  const nothing = "every last click that is known stands in its user's history";
+  const nothing = "every last click on a known item is already in its user's history";
   await expectError(trainSmall("none", { validation: { log: at("repeats.tsv") } }), "ERR_LOG", nothing);
   const dataset = at("dataset-repeats");
   await expectError(trainSmall("none", { dataset, validation: { heldOut: "last-clicks" } }), "ERR_DATASET", nothing);
