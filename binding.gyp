@@ -1,5 +1,5 @@
-# The addon. The kernels are compiled once for each instruction set, as a static library; native/core/cpu.cc refers to the
-# op table of each, which brings the rest of the library in. CMakeLists.txt builds the same from the same source list.
+# Builds the addon. The kernels are compiled once for each instruction set, as static libraries. native/core/cpu.cc refers to
+# the op table of each, so the linker includes them. CMakeLists.txt builds the same from the same list of sources.
 {
   "variables": {
     # -fno-math-errno and -fno-trapping-math change no result, NaN and infinity included. Never -ffast-math.
@@ -60,12 +60,12 @@
           "type": "static_library",
           "sources": ["<!@(node scripts/sources.mjs ops products)"],
           "defines": ["SHORTLIST_ISA=avx512"],
-          # GCC 12 takes the undefined lanes of its own AVX-512 header for a mistake.
+          # GCC 12 warns about intentionally undefined lanes in its own AVX-512 header.
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4"]},
         },
         {
-          # All but its products are those of avx512 (native/ops/registry.cc).
+          # Its products only; all other ops are those of avx512 (native/ops/registry.cc).
           "target_name": "ops_avx512_bf16",
           "type": "static_library",
           "sources": ["<!@(node scripts/sources.mjs products)"],

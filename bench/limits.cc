@@ -1,13 +1,14 @@
-// What this machine can do at most, for benchmarks to be held against. Built and run by bench/limits.ts, once for each
-// instruction set, with the kernels' own vectors and memory:
+// Measures the peak rates of this machine, with which benchmarks are compared. bench/limits.ts builds and runs it once
+// for each instruction set, with the vectors and the memory of the kernels:
 //
 //   limits THREADS
 //
-// prints one JSON object: `flops`, float32 multiply-adds (two flops each) a second from registers; `bf16`, the same for
-// bfloat16 dot products summed in float32 (VDPBF16PS), 0 where the processor has none; `copy`, bytes read and
-// written a second by memcpy between blocks far larger than the caches; `rows`, bytes a second of 256-byte rows read in
-// random order out of a table far larger than the caches, prefetched. Each is the best of several tries, on all
-// threads.
+// It prints one JSON object with these rates per second, each the best of several tries on all threads:
+//   flops  float32 operations of multiply-adds (two each), with operands in registers
+//   bf16   the same for bfloat16 dot products summed in float32 (VDPBF16PS); 0 if the processor has none
+//   copy   bytes that memcpy reads and writes, between blocks far larger than the caches
+//   rows   bytes of 256-byte rows that are read in random order, with prefetching, from a table far larger than the
+//   caches
 
 #include <atomic>
 #include <chrono>
@@ -29,10 +30,10 @@ const double kSeconds = 0.3;
 const int64_t kBlockBytes = int64_t{256} << 20;
 const int64_t kRowElements = 64;
 const int64_t kTableRows = int64_t{4} << 20;  // 1 GiB
-const int64_t kRowsRead = int64_t{1} << 16;   // in one try, each time others
+const int64_t kRowsRead = int64_t{1} << 16;   // rows read in one try; each try reads other rows
 const int64_t kIds = int64_t{1} << 22;
 
-// Seconds from when all threads start `work(thread)` until the last has ended.
+// The time in seconds from the start of work(thread) on all threads until the last one has ended.
 template <class Work>
 double seconds_of(int threads, const Work& work) {
   std::atomic<int> waiting(threads);
@@ -50,7 +51,7 @@ double seconds_of(int threads, const Work& work) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Amount a second of the best of many short tries, for others may want the machine too.
+// The best rate, `amount` per second, of many short tries, because other programs may use the machine at the same time.
 template <class Work>
 double best(int threads, double amount, const Work& work) {
   double rate = 0;
@@ -63,14 +64,14 @@ double best(int threads, double amount, const Work& work) {
   return rate;
 }
 
-// As many chains as hide the latency and still fit the registers.
+// The number of independent chains: enough to hide the latency, few enough for the registers.
 #if defined(__AVX512F__)
 const int kChains = 24;
 #else
 const int kChains = 12;
 #endif
 
-volatile float sink[64];  // so that nothing is left out for having no use
+volatile float sink[64];  // takes results, so that the compiler does not remove their computation
 
 void multiply_adds(int thread, int64_t rounds) {
   vf chains[kChains];

@@ -1,4 +1,4 @@
-# Cross compilation for 64-bit ARM Linux with Debian's g++-aarch64-linux-gnu; what is built runs under qemu-user-static.
+# Cross compilation for 64-bit ARM Linux with Debian's g++-aarch64-linux-gnu. The programs run under qemu-user-static.
 #
 #   cmake -B build-aarch64 -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake && cmake --build build-aarch64 -j
 #   ctest --test-dir build-aarch64

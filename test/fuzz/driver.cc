@@ -1,9 +1,9 @@
-// What libFuzzer does, for compilers without it, and without its feedback: seeded mutations of the files that are
-// given.
+// A replacement of libFuzzer for compilers that lack it, without coverage feedback: it makes seeded mutations of the
+// given files.
 //
 //   fuzz_json [-runs=N] [-max_total_time=SECONDS] [-seed=S] FILE_OR_FOLDER…
 //
-// A run of the same seed makes the same inputs; what is wrong ends the program (build with sanitizers).
+// The same seed makes the same inputs. A failure ends the program, so build with sanitizers.
 
 #include <dirent.h>
 
@@ -53,7 +53,7 @@ const char* const kTokens[] = {"{",
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed * 2 + 1) {}
-  // 0 … below − 1
+  // A random number from 0 to below − 1.
   size_t operator()(size_t below) {
     state_ ^= state_ << 13;
     state_ ^= state_ >> 7;

@@ -8,7 +8,7 @@
 
 #include "native/core/sanitizers.h"
 
-// What ends a harness says which mutation it was: the same seed and number bring it back.
+// When a harness ends with a failure, it prints the mutation: the same seed and number repeat it.
 
 #if defined(SHORTLIST_ADDRESS_SANITIZER)
 extern "C" void __asan_set_death_callback(void (*callback)(void));

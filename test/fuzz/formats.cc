@@ -15,7 +15,7 @@
 namespace shortlist {
 namespace {
 
-// A file that holds the inputs, one after another.
+// A file whose contents are replaced by one input after the other.
 class InputFile {
  public:
   InputFile() : file_(std::tmpfile()) {
@@ -35,7 +35,7 @@ class InputFile {
   std::string path_;
 };
 
-// Every element of every tensor is read.
+// Reads every element of every tensor.
 std::string read_safetensors(std::string_view input) {
   static InputFile file;
   file.write(input);
@@ -48,7 +48,7 @@ std::string read_safetensors(std::string_view input) {
   return "";
 }
 
-// With the part that each output needs.
+// Parses a Program and selects each of its outputs.
 std::string read_program(std::string_view input) {
   const Program program = parse_program(input);
   for (const TensorSpec& tensor : program.tensors) {

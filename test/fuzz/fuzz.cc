@@ -1,4 +1,4 @@
-// One target of libFuzzer: FUZZ_FORMAT names the format. Whatever the input, it is read or refused with an Error.
+// A target of libFuzzer for the format FUZZ_FORMAT: every input must be read, or refused with an Error.
 
 #include <cstddef>
 #include <cstdint>

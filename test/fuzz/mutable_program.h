@@ -11,7 +11,7 @@
 #include "native/core/json.h"
 #include "test/fuzz/random.h"
 
-// A Program that can be changed in the ways that a person who means harm would: structure stays, contents do not.
+// A Program that can be changed as an attacker would: it keeps its structure, with other contents.
 
 namespace shortlist {
 
@@ -30,7 +30,7 @@ std::string joined(const List& list, const Format& format) {
 
 struct MutableTensor {
   std::string name, dtype, role;
-  std::vector<std::string> shape;  // as JSON: 7, "samples+1"
+  std::vector<std::string> shape;  // each size as JSON text: 7, "samples+1"
 };
 
 struct MutableOperand {
@@ -42,7 +42,7 @@ struct MutableOperand {
 struct MutableInstruction {
   std::string op;
   std::vector<MutableOperand> inputs, outputs;
-  std::vector<std::pair<std::string, std::string>> attributes;  // name, value as JSON
+  std::vector<std::pair<std::string, std::string>> attributes;  // name, and value as JSON text
 };
 
 class MutableProgram {
@@ -50,8 +50,8 @@ class MutableProgram {
   std::vector<std::string> dims;
   std::vector<MutableTensor> tensors;
   std::vector<MutableInstruction> instructions;
-  std::map<std::string, int64_t> sizes;               // of dims
-  std::map<std::string, std::vector<double>> values;  // of integer tensors that are given or stored
+  std::map<std::string, int64_t> sizes;               // the size of each dim
+  std::map<std::string, std::vector<double>> values;  // the numbers of integer tensors that are given or stored
 
   static MutableProgram parse(const Json& json) {
     MutableProgram program;
@@ -111,7 +111,7 @@ class MutableProgram {
     }
   }
 
-  // Changes integers of a tensor: indices of rows that are not there, offsets that fall, order that is none.
+  // Changes integers of a tensor: to indices of rows that do not exist, falling offsets, or an invalid order.
   void change_values(Random& random) {
     if (values.empty()) return;
     auto entry = values.begin();
@@ -156,7 +156,7 @@ class MutableProgram {
 
   MutableTensor& some_tensor(Random& random) { return tensors[random.below(tensors.size())]; }
 
-  // An axis of some tensor, or a number near it, or one of those at which kernels change what they do.
+  // The size of an axis of some tensor, or a number near it, or a size at which kernels change their strategy.
   double some_size(Random& random) {
     static const std::vector<double> kSizes = {0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100};
     const MutableTensor& tensor = some_tensor(random);
@@ -197,7 +197,7 @@ class MutableProgram {
     }
   }
 
-  // Another size wherever an axis has it, so that the Program may well stay valid.
+  // Replaces a size by another one in all axes that have it, so that the Program often stays valid.
   void resize(Random& random) {
     const int64_t to = static_cast<int64_t>(some_size(random));
     if (!dims.empty() && random.one_in(2)) {
@@ -229,7 +229,7 @@ class MutableProgram {
     }
   }
 
-  // A tensor, often one of the dtype and number of axes of another.
+  // A tensor, often one with the dtype and rank of another one.
   std::string same_kind(Random& random, const std::string& like) {
     const auto found =
         std::find_if(tensors.begin(), tensors.end(), [&](const MutableTensor& tensor) { return tensor.name == like; });
@@ -291,7 +291,7 @@ class MutableProgram {
     }
   }
 
-  // Has an integer operand computed by an op in front of the instruction.
+  // Inserts an op before an instruction that computes one of its integer operands.
   void compute_integers(Random& random) {
     const size_t at = random.below(instructions.size());
     std::vector<std::string*> found;
@@ -330,7 +330,7 @@ class MutableProgram {
         tensors.push_back({made + part, "int32", "temporary", own});
         maker.outputs.push_back({part, false, {made + part}});
       }
-      // All four, where the instruction reads such, or one of them anywhere.
+      // Replaces all four outputs of sort_rows if the instruction reads such operands, or one of them anywhere.
       const bool all = random.one_in(2);
       if (!all) operand = made + random.pick(kParts);
       for (MutableOperand& other : instructions[at].inputs) {

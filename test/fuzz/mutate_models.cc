@@ -1,9 +1,9 @@
-// Model folders from anywhere: each mutation of a valid one is refused when it is opened, or answers without touching
-// anything but its tensors (see mutate_programs.cc). What changes is the Program, with weights of the shapes and dtypes
-// that it then asks for and any integers, the configuration, the vocabularies, and the weights themselves.
+// Untrusted model folders. Each mutation of a valid folder must be refused when it is opened, or must answer without
+// access to memory outside its tensors (see mutate_programs.cc). Mutations change the Program (with weights of the
+// shapes and dtypes that it then needs, and any integers), the configuration, the vocabularies, and the weights.
 //
 //   mutate_models corpus/models [mutations [seed]]
-//   mutate_models corpus/models only NUMBER SEED     one mutation again; its folder stays
+//   mutate_models corpus/models only NUMBER SEED     repeats one mutation and keeps its folder
 
 #include <stdlib.h>
 
@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const size_t kMostElements = size_t{1} << 16;  // of a tensor whose weights are written
+const size_t kMostElements = size_t{1} << 16;  // larger tensors get no weights
 
 using Files = std::map<std::string, std::string>;  // contents by path in the folder
 
@@ -88,7 +88,7 @@ int32_t some_integer(Random& random, size_t i, size_t count, int kind) {
   }
 }
 
-// The weights that a Program asks for: the old ones where they fit, repeated or cut.
+// The weights that a Program needs: the old ones, repeated or cut to their new sizes.
 std::string weights_for(const MutableProgram& program, const std::map<std::string, Weights>& old, Random& random) {
   std::map<std::string, Weights> tensors;
   for (const MutableTensor& tensor : program.tensors) {
@@ -100,7 +100,7 @@ std::string weights_for(const MutableProgram& program, const std::map<std::strin
       weights.shape.push_back(size);
       elements = std::min(elements * size, kMostElements + 1);
     }
-    if (elements > kMostElements) continue;  // then it is missing
+    if (elements > kMostElements) continue;  // the tensor is missing then
     const auto found = old.find(tensor.name);
     weights.data.resize(4 * elements);
     const int kind = static_cast<int>(random.below(5));
@@ -223,7 +223,7 @@ struct Counts {
   uint64_t refused = 0, answered = 0, faults = 0;
 };
 
-// Opens a folder and asks for a few shortlists, into memory of exactly the size that is asked for.
+// Opens a folder and requests a few shortlists, into memory of exactly their size.
 void ask(const fs::path& folder, Random& random, bool show, Counts* counts) {
   shortlist_model* model = nullptr;
   shortlist_error error;
@@ -295,7 +295,7 @@ int main(int count, char** arguments) {
     current() = {seed, i};
     Random random(seed * 1000003 + i);
     Files files = corpus[i % corpus.size()];
-    if (i >= corpus.size()) mutate(&files, random);  // the first ones are as they are
+    if (i >= corpus.size()) mutate(&files, random);  // the first ones are the valid folders themselves
     for (const auto& [name, contents] : files) {
       const auto before = written.find(name);
       if (before == written.end() || before->second != contents) write_file(folder / name, contents);

@@ -1,8 +1,9 @@
-// Programs from anywhere: each mutation of a valid one is refused before a kernel runs, or runs without touching
-// anything but its tensors. A build with SHORTLIST_EXACT finds out, under the address sanitizer or on guard pages.
+// Untrusted Programs. Each mutation of a valid Program must be refused before a kernel runs, or must run without access
+// to memory outside its tensors. A build with SHORTLIST_EXACT detects such accesses, by the address sanitizer or guard
+// pages.
 //
 //   mutate_programs CASES NETWORKS [mutations [seed [isa]]]     test/cases/corpus.jsonl, networks.jsonl
-//   mutate_programs CASES NETWORKS only NUMBER SEED             one mutation again, with its Program
+//   mutate_programs CASES NETWORKS only NUMBER SEED             repeats one mutation and prints its Program
 
 #include <cstdlib>
 #include <memory>
@@ -19,11 +20,11 @@ using namespace shortlist;
 
 namespace {
 
-const int64_t kMostElements = int64_t{1} << 18;  // of all tensors of a Program that is run
+const int64_t kMostElements = int64_t{1} << 18;  // Programs with more elements in all tensors are not run
 
-const int64_t kMostCaseElements = 3000;  // of all tensors of a case that is taken
+const int64_t kMostCaseElements = 3000;  // cases with more elements in all tensors are not used
 
-// A tensor's numbers: its own integers, repeated or cut to the size that it has now, or random floats.
+// The numbers of a tensor: its own integers, repeated or cut to its new size, or random floats.
 std::vector<uint32_t> numbers_of(const MutableProgram& program, const TensorSpec& spec, int64_t elements,
                                  Random& random) {
   std::vector<uint32_t> bits(static_cast<size_t>(elements));
@@ -102,7 +103,7 @@ void run(const MutableProgram& mutated, const std::shared_ptr<CpuDevice>& device
   ++counts->run;
 }
 
-// The Programs of a corpus, with the integers that they are given.
+// Reads the Programs of a corpus, with their integer operands.
 void read_corpus(const char* path, std::vector<MutableProgram>* programs) {
   for_each_line(path, [&](const Json& json) {
     MutableProgram program = MutableProgram::parse(*json.find("program"));

@@ -5,7 +5,7 @@
 
 namespace shortlist {
 
-// splitmix64 (Steele, Lea & Flood 2014): one sequence a seed, so that a finding has a number that brings it back.
+// splitmix64 (Steele, Lea & Flood 2014). A seed gives always the same sequence, so that a finding can be repeated.
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
@@ -16,7 +16,7 @@ class Random {
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x ^ (x >> 31);
   }
-  // 0 … count − 1; 0 for none.
+  // A random number from 0 to count − 1; 0 if count is 0.
   size_t below(size_t count) { return count == 0 ? 0 : static_cast<size_t>(next() % count); }
   bool one_in(size_t count) { return below(count) == 0; }
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }

@@ -1,5 +1,5 @@
-// `read_formats FORMAT`: reads inputs from stdin, each behind its length in 4 bytes, little-endian, and prints a line
-// for each: "ok" and what was read, or "no" and why. test/data/readers.test.ts holds it against the readers in
+// `read_formats FORMAT` reads inputs from stdin, each preceded by its length in 4 bytes (little-endian). It prints a
+// line for each: "ok" and the value, or "no" and the reason. test/data/readers.test.ts compares it with the readers in
 // TypeScript.
 
 #include <cstdint>

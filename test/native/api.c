@@ -1,7 +1,7 @@
 /*
- * The calls of shortlist.h that examples/recommend.c does not make: `api_check MODEL LINE ROUNDS` with a line of a log
- * in the default schema, and how often each of eight threads asks. test/capi.test.ts runs it. Compiled as C99, so that
- * the header stays C.
+ * Tests the functions of shortlist.h that examples/recommend.c does not call: `api_check MODEL LINE ROUNDS`, where LINE
+ * is a line of a log in the default schema and ROUNDS the number of calls of each of eight threads. test/capi.test.ts
+ * runs it. It is compiled as C99, so that the header stays valid C.
  */
 #include <pthread.h>
 #include <shortlist/shortlist.h>
@@ -21,7 +21,7 @@ static int failures = 0;
 
 enum { TOP = 8, WIDTH = 4096 };
 
-/* Cuts `text` at the next separator; returns what is before it. */
+/* Cuts `text` at the next separator and returns the part before it. */
 static char* cut(char** text, char separator) {
   char* const begin = *text;
   char* const end = begin ? strchr(begin, separator) : NULL;
@@ -30,7 +30,7 @@ static char* cut(char** text, char separator) {
   return begin;
 }
 
-/* The same user as by shortlist_user_set_line, by single calls. */
+/* Builds the same user as shortlist_user_set_line, with calls for single fields. */
 static void build(shortlist_user* user, char* line) {
   static const char* const columns[] = {"user_id", "province", "city", NULL, "phone"};
   for (int i = 0; i < 5; i++) {
@@ -68,7 +68,7 @@ static void check_results(shortlist_model* model, shortlist_user* parsed, shortl
     click[0] = '\t';
     CHECK(!strstr(line, click));
   }
-  /* Every item but <unk>, whose probability is what is left. */
+  /* All items but <unk>, which has the rest of the probability. */
   CHECK(shortlist_user_recommend(parsed, true, items, all, &count, NULL) == SHORTLIST_OK && count == all);
   for (size_t i = 0; i < count; i++) sum += items[i].probability;
   CHECK(sum > 0.5 && sum < 1 + 1e-5);
@@ -106,7 +106,7 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   CHECK(shortlist_user_recommend(user, false, NULL, 1, &count, &error) == SHORTLIST_ERROR_INPUT && count == 0);
   CHECK(shortlist_user_recommend(user, false, &item, 1, NULL, NULL) == SHORTLIST_ERROR_INPUT);
 
-  /* A message that does not fit is cut, between characters. */
+  /* A message that does not fit is truncated between characters. */
   memset(long_name, 0, sizeof long_name);
   for (int i = 0; i < 600; i++) memcpy(long_name + 3 * i, "\xe2\x82\xac", 3);
   CHECK(shortlist_model_open(long_name, 1, &other, &error) == SHORTLIST_ERROR_FILE && !other);
@@ -122,13 +122,13 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   shortlist_user_destroy(NULL);
 }
 
-/* What a thread asks for again and again, and whether it received something else. */
+/* The calls that a thread repeats, with their expected results, and whether one was different. */
 typedef struct work {
   const shortlist_model* model;
-  shortlist_user* shared; /* a user whom all threads ask, or NULL: each then has its own */
+  shortlist_user* shared; /* the user that all threads call, or NULL if each creates its own */
   const char* line;
   long rounds;
-  shortlist_item expected[2][TOP]; /* without and with what was watched */
+  shortlist_item expected[2][TOP]; /* without and with keep_watched */
   int failed;
 } work;
 
@@ -217,7 +217,7 @@ int main(int argc, char** argv) {
   check_threads(model, argv[2], 100, true);
   free(copy);
   shortlist_user_destroy(parsed);
-  /* A user can be asked as long as there is one, although the model is closed. */
+  /* A user remains usable after its model was closed. */
   shortlist_model_close(model);
   CHECK(shortlist_user_set_line(built, argv[2], NULL) == SHORTLIST_OK);
   CHECK(shortlist_user_recommend(built, true, items, TOP, &count, NULL) == SHORTLIST_OK && count == TOP &&

@@ -27,7 +27,7 @@ inline const Json& member(const Json& object, const char* name) {
   return *found;
 }
 
-// What is not finite is written as text.
+// A number of the corpus. Infinities and NaN are written as text.
 inline double number(const Json& json) {
   if (json.is_number()) return json.number();
   const double magnitude = json.string() == "NaN" ? NAN : INFINITY;
@@ -50,7 +50,7 @@ inline double value_of(Dtype dtype, uint32_t bits) {
   return number;
 }
 
-// `unit` times a whole number of `first` … `limit` − 1.
+// `unit` times random whole numbers from `first` to `limit` − 1.
 inline Bits whole_numbers(Dtype dtype, int64_t elements, const Json& fill) {
   const uint32_t kStream = 1000;  // CASE_STREAM
   const int64_t first = static_cast<int64_t>(member(fill, "first").number());
@@ -67,7 +67,7 @@ inline Bits whole_numbers(Dtype dtype, int64_t elements, const Json& fill) {
   return bits;
 }
 
-// The fills of test/cases/fill.ts.
+// The same fills as in test/cases/fill.ts.
 inline Bits filled(Dtype dtype, int64_t elements, const Json& fill) {
   const std::string& kind = member(fill, "kind").string();
   if (kind == "whole") return whole_numbers(dtype, elements, fill);
@@ -84,7 +84,7 @@ inline Bits filled(Dtype dtype, int64_t elements, const Json& fill) {
 
 }  // namespace corpus
 
-// A tensor's elements by what a line gives for it: a fill, or its numbers.
+// The elements of a tensor, from a line's description of it: a fill, or the numbers themselves.
 inline Bits given_bits(Dtype dtype, int64_t elements, const Json& given) {
   if (given.is_object()) return corpus::filled(dtype, elements, given);
   Bits bits;

@@ -1,7 +1,7 @@
-// The kernels of every instruction set that this machine has on the cases of test/cases: results near those of the
-// reference executor, the same bits with 1, 2, 3 and 7 threads, and bad ids refused before anything has changed. Where
-// Node runs, test/ops does more with the same cases. This program needs only their file, so it runs under emulators and
-// sanitizers.
+// Runs the cases of test/cases with the kernels of every instruction set of this machine. Results must be close to
+// those of the reference executor and have the same bits with 1, 2, 3 and 7 threads; bad ids must be refused before
+// anything changes. test/ops tests more with the same cases, but needs Node. This program needs only the file of the
+// cases, so it runs under emulators and sanitizers.
 //
 //   test_cases test/cases/corpus.jsonl test/cases/networks.jsonl
 
@@ -21,10 +21,10 @@ using Tensors = std::map<std::string, Bits>;
 
 // What a tensor must hold after a run.
 struct Expectation {
-  double bound;                // how far each number may be from the one that is expected
-  size_t every;                // of many numbers every so many are listed, counted from the last one
-  std::vector<double> values;  // these
-  double sum;                  // where some are left out: Σ (1 + i mod 31) · xᵢ over all of them
+  double bound;                // the largest difference between a number and the expected one
+  size_t every;                // only each every-th number is listed, counted from the last one
+  std::vector<double> values;  // the listed numbers
+  double sum;                  // if not all are listed: Σ (1 + i mod 31) · xᵢ over all numbers xᵢ
 };
 
 struct Case {
@@ -33,7 +33,7 @@ struct Case {
   std::vector<int64_t> sizes;  // of the Program's dims
   Tensors given;               // inputs and stored tensors
   std::map<std::string, Expectation> expected;
-  std::vector<std::pair<std::string, double>> refused;  // a tensor, and what its last number is replaced by
+  std::vector<std::pair<std::string, double>> refused;  // a tensor, and a last number with which it must be refused
 };
 
 void fail(const std::string& what) { report(__FILE__, __LINE__, what); }
@@ -92,7 +92,8 @@ std::shared_ptr<Store> store_of(const Case& of, const Tensors& given) {
   return store;
 }
 
-// The outputs of a run and the stored tensors after it; of a run that is refused, the latter, and the message.
+// The outputs of a run and the stored tensors after it. If the run is refused, only the stored tensors, and *error is
+// the message.
 Tensors run(const Case& of, const std::shared_ptr<CpuDevice>& device, const Tensors& given, std::string* error) {
   const std::shared_ptr<Store> store = store_of(of, given);
   Executor executor(of.program, store, device, false);
@@ -132,7 +133,7 @@ void check_numbers(const std::string& where, Dtype dtype, const Bits& bits, cons
   }
   for (size_t k = 0; k < expected.values.size(); ++k) {
     const size_t i = bits.size() - 1 - k * expected.every;
-    // As the tensor can hold it: what is exact is written with the digits that float32 needs.
+    // Rounded to the tensor's dtype, because the file has only the digits that float32 needs.
     const double wanted = corpus::value_of(dtype, corpus::bits_of(dtype, expected.values[k]));
     if (near(value(i), wanted, expected.bound)) continue;
     return fail(where + ": expected " + std::to_string(wanted) + " ± " + std::to_string(expected.bound) + " at " +
@@ -171,7 +172,7 @@ void check_case(const Case& of, const std::vector<std::shared_ptr<CpuDevice>>& d
   }
 }
 
-// The case without the instructions of its gradient, which would refuse as well.
+// The case without the instructions of its gradient, which would refuse the ids as well.
 Case without_gradient(const Case& of) {
   std::vector<std::string> outputs;
   for (const Operand& operand : of.program.instructions[0].outputs) {

@@ -6,7 +6,7 @@
 
 #include "native/core/error.h"
 
-// The least that a test needs: CHECK counts failures and goes on, a program returns `failures() > 0`.
+// A minimal test library. CHECK counts and prints failures and continues; a program returns `failures() > 0`.
 
 namespace shortlist {
 
@@ -20,7 +20,7 @@ inline void report(const char* file, int line, const std::string& what) {
   ++failures();
 }
 
-// The message of the Error that `body` throws, with its status; says so where it throws none.
+// The message and the status of the Error that `body` throws, or "no error".
 template <class Body>
 std::string error_of(Status status, const Body& body) {
   try {

@@ -7,7 +7,7 @@
 
 namespace shortlist {
 
-// 50 users with 1 to 23 clicks of an item and of one or two tags, each with a time; item 0 is <unk>.
+// 50 users with 1 to 23 clicks each. A click has an item, one or two tags and a time. Item 0 is <unk>.
 struct ClickLog {
   ClickLog() {
     offsets.push_back(0);

@@ -1,4 +1,4 @@
-// Runs of several threads at once: of one executor and of several, over one store, beside others that change it.
+// Concurrent runs of one executor and of several, over one store, with and without runs that change it.
 
 #include <atomic>
 #include <memory>
@@ -16,7 +16,7 @@ namespace {
 
 const int kRows = 512, kManyRows = 20000, kWidth = 48, kOut = 32, kCallers = 8;
 
-// relu([table[id] | table[id]] · weight): chunks enough that a call shares them out.
+// relu([table[id] | table[id]] · weight), with enough chunks for several threads.
 const char* const kRead = R"({"format":"shortlist-program","version":1,"dims":["samples"],"tensors":[
   {"name":"table","dtype":"float32","shape":[512,48],"role":"parameter"},
   {"name":"weight","dtype":"float32","shape":[96,32],"role":"parameter"},
@@ -30,7 +30,7 @@ const char* const kRead = R"({"format":"shortlist-program","version":1,"dims":["
   {"op":"linear","inputs":{"input":["left","right"],"weight":"weight"},"outputs":{"output":"y"},
    "attributes":{"activation":"relu","precision":"float32","order":""}}]})";
 
-// table[id] alone.
+// table[id].
 const char* const kLookUp = R"({"format":"shortlist-program","version":1,"dims":["samples"],"tensors":[
   {"name":"table","dtype":"float32","shape":[20000,48],"role":"parameter"},
   {"name":"id","dtype":"int32","shape":["samples"],"role":"input"},
@@ -79,7 +79,7 @@ void in_threads(int count, const Body& body) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// Every caller gets what it would get alone, whether it is refused in between or not.
+// Every caller gets the same results as without the others, also if some of its runs are refused.
 void check_readers() {
   const int rounds = 40;
   auto store = new_store();
@@ -107,7 +107,7 @@ void check_readers() {
   CHECK(seconds.size() == 3 && seconds[2] > 0);
 }
 
-// Outputs stay what they are while other runs of the executor go on.
+// Outputs do not change while other runs of the executor are computed.
 void check_outputs_stay() {
   Executor executor(parse_program(kRead), new_store(), std::make_shared<CpuDevice>(2, ""), false);
   const std::vector<int32_t> ids = ids_of(1, 2);
@@ -125,8 +125,8 @@ void check_outputs_stay() {
   }
 }
 
-// Readers see the table before or after an update, never between, and no update is lost. The table is large: an update
-// takes long enough for others to come in between.
+// Readers see the table before or after an update, never in between, and no update is lost. The table is large, so that
+// an update takes long enough for others to start meanwhile.
 void check_writers() {
   const int writers = 2, rounds = 15;
   auto store = std::make_shared<Store>();
@@ -154,7 +154,7 @@ void check_writers() {
   CHECK(run(&reader, {0})[0] == static_cast<float>(-writers * rounds));
 }
 
-// What was needed at the same time once is not kept for ever.
+// States beyond the number of processors are freed after use.
 void check_idle_states() {
   const Plan plan(parse_program(kRead), CpuDevice(1, "").ops());
   CpuDevice device(1, "");

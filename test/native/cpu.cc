@@ -1,5 +1,4 @@
-// A forced instruction set is the one whose kernels run; one that is unknown, or that this processor lacks, is an
-// error.
+// If an instruction set is forced, its kernels run. One that is unknown, or that this processor lacks, is an error.
 
 #include "native/core/cpu.h"
 
@@ -20,7 +19,7 @@ std::string mistake(const std::string& name) {
   return error_of(Status::option, [&] { select_isa(name); });
 }
 
-// The ops that multiply matrices: each instruction set has its own.
+// The ops that multiply matrices: each instruction set has its own kernels for them.
 const std::set<std::string> kProducts = {
 #define SHORTLIST_OP(name)
 #define SHORTLIST_PRODUCT(name) #name,
@@ -57,7 +56,7 @@ int main() {
       CHECK(is_new || kernel->second == isa.name || may_share(isa.name, kernel->second, (*op)->name));
     }
     for (const Isa& other : usable)
-      CHECK_TEXT(select_isa(other.name).name, other.name);  // what is asked for goes first
+      CHECK_TEXT(select_isa(other.name).name, other.name);  // the argument overrides SHORTLIST_ISA
   }
 
   for (const std::string name : {"baseline", "avx2", "avx512", "avx512_bf16", "neon"}) {
@@ -80,6 +79,6 @@ int main() {
   force("AVX2");
   CHECK_TEXT(mistake(""), "Expected an instruction set (" + names + ") but received \"AVX2\"");
   if (failures() == 0)
-    std::printf("usable: %s\n", names.c_str());  // CMakeLists.txt says what an emulated processor has
+    std::printf("usable: %s\n", names.c_str());  // CMakeLists.txt has the expected names for emulated processors
   return failures() > 0;
 }

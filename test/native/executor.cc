@@ -1,5 +1,5 @@
-// The executor with real kernels on every instruction set that this machine has: results, the concatenation that is a
-// view, reuse of memory, growing sizes, and refusals that change nothing.
+// The executor with real kernels on every instruction set of this machine: results, concatenation as a view, reuse of
+// memory, growing sizes, and refused runs, which must change nothing.
 
 #include "native/core/executor.h"
 
@@ -126,7 +126,7 @@ void check_isa(const char* isa) {
   }
   CHECK(executor.profile().size() == 5 && executor.profile()[2] > 0);
 
-  // A refused run has changed nothing, although the update stands before nothing that could refuse.
+  // A refused run has changed nothing.
   Inputs bad(8);
   bad.rate = 1;
   bad.city[5] = kCities;
@@ -193,7 +193,7 @@ void check_refusals() {
         }).rfind("[fill] Expected attribute \"value\" to be a number", 0) == 0);
 }
 
-// What an operand slot takes: programs that a graph could not have built are refused before there is an executor.
+// Programs whose operands do not have the types of their slots are refused when the executor is created.
 void check_slot_types() {
   auto device = std::make_shared<CpuDevice>(1, "");
   auto store = new_store();
@@ -231,7 +231,7 @@ void check_slot_types() {
              "[add] Expected output to be a temporary or an output but received parameter cities (instruction 0)");
 }
 
-// Indices that the ops themselves compute: followed where what is known of them suffices.
+// Indices that ops compute are accepted if the promised bounds are tight enough.
 void check_computed_indices() {
   auto device = std::make_shared<CpuDevice>(1, "");
   const auto refusal = [&](Status status, const std::string& tensors, const std::string& instructions,
@@ -256,7 +256,7 @@ void check_computed_indices() {
   CHECK_TEXT(numbered(Status::program, "\"first\":2147483647"),
              "[row_numbers] Expected first of 0 to 2147483643 (instruction 0)");
 
-  // Offsets are given; a range may be made of consecutive numbers.
+  // Offsets must be given; a range may be made of consecutive numbers.
   const std::string ranges = cities + tensor("start", "temporary", "\"samples\"", "int32") +
                              tensor("end", "temporary", "\"samples\"", "int32") +
                              tensor("y", "output", "\"samples\",3");
@@ -276,7 +276,7 @@ void check_computed_indices() {
           "\"table\":\"cities\",\"ids\":\"like\",\"start\":\"start\",\"end\":\"end\",\"offsets\":\"end\""),
       "[embedding_bag] Expected offsets from 0 to 4 in end but nothing is known of what it will hold (instruction 2)");
 
-  // The sorted rows of other ids, or of fewer of them, are refused.
+  // Rows that were sorted from other ids, or from fewer, are refused.
   const std::string sorted =
       cities + tensor("users", "parameter", "10,5") + tensor("ids", "input", "\"samples\"", "int32") +
       tensor("order", "temporary", "\"samples\"", "int32") + tensor("rows", "temporary", "\"samples\"", "int32") +
@@ -308,7 +308,7 @@ void check_side_by_side() {
   const std::vector<SideBySide> groups = find_side_by_side(parse_program(network()));
   CHECK(groups.size() == 1 && groups[0].width == 8 && groups[0].tensors == (std::vector<int>{7, 8}));
   CHECK(find_side_by_side(parse_program(network("\"input\":[\"u\",\"u\"],\"weight\":\"weight\"")))
-            .empty());  // one place is not two
+            .empty());  // there are two ids but only one place
 }
 
 void check_store() {
@@ -332,7 +332,7 @@ void check_store() {
           store.define("z", Dtype::int32, {int64_t{1} << 40, int64_t{1} << 40});
         }).rfind("Expected \"z\" with fewer", 0) == 0);
 
-  // Lazily zeroed: far more than is touched, and both ends can be.
+  // A large tensor is zeroed lazily. Both of its ends can be accessed.
   store.define("large", Dtype::float32, {int64_t{1} << 20, 64});
   const float one = 1;
   const int64_t last = (int64_t{1} << 26) - 1;
@@ -355,7 +355,7 @@ void check_arena() {
       CHECK(reinterpret_cast<uintptr_t>(blocks.back()) % 64 == 0);
       std::memset(blocks.back(), round, bytes);
     }
-    CHECK(round == 0 || blocks[1] - blocks[0] == 64);  // one block from the second round on
+    CHECK(round == 0 || blocks[1] - blocks[0] == 64);  // from the second round on, all are in one block
     arena.reset();
   }
 }

@@ -12,16 +12,16 @@ using namespace shortlist;
 
 namespace {
 
-// Bytes that `new` has given and not got back, and the most there were.
+// The number of bytes allocated by `new` and not yet deleted, and its maximum.
 size_t allocated = 0, most_allocated = 0;
 
 }  // namespace
 
-// ThreadSanitizer brings these functions itself, so memory is not counted there.
+// ThreadSanitizer defines these functions itself, so memory is not counted there.
 #if !defined(SHORTLIST_THREAD_SANITIZER)
 namespace {
 
-const size_t kPrefix = alignof(std::max_align_t);  // before each block: its size
+const size_t kPrefix = alignof(std::max_align_t);  // bytes before each block, which hold its size
 
 void* allocate(size_t bytes) {
   char* const block = static_cast<char*>(std::malloc(bytes + kPrefix));
@@ -51,7 +51,7 @@ void operator delete[](void* memory, size_t) noexcept { release(memory); }
 
 namespace {
 
-// Bytes of memory that a text needs while it is read, for each of its own; with its end where it is no JSON.
+// The memory that parsing a text takes, in bytes for each byte of the text, whether or not it is JSON.
 double memory_factor(const std::string& text) {
   const size_t before = allocated;
   most_allocated = allocated;
@@ -134,14 +134,14 @@ int main() {
   CHECK(mistake(nested(66)).rfind("JSON: expected at most 64 levels", 0) == 0);
   CHECK(mistake(std::string(1000000, '[')).rfind("JSON: expected at most 64 levels", 0) == 0);
 
-  // Underflow is 0, as in JavaScript; so is a number whose digits alone would not fit.
+  // Underflow gives 0, as in JavaScript, also for a number whose digits without the exponent would overflow.
   CHECK(Json::parse("1e-400").number() == 0 && Json::parse("5e-324").number() > 0 &&
         Json::parse("2e-324").number() == 0);
   CHECK(Json::parse("1" + std::string(400, '0') + "e-400").number() == 1 &&
         Json::parse("0." + std::string(400, '0') + "1e401").number() == 1);
   CHECK(Json::parse("-0").to_size(&size) && size == 0 && Json::parse("1.5e1").to_size(&size) && size == 15);
 
-  // The worst texts: deep or many lists, short strings, objects of one member.
+  // The texts that take the most memory: deep or many lists, short strings, objects with one member.
   const std::string deep = repeated(nested(64) + ",", 1 << 20), names = [] {
     std::string text = "{";
     for (int i = 0; i < 100000; ++i) text += "\"" + std::to_string(i) + "\":0,";

@@ -1,6 +1,6 @@
-// The largest errors that native/simd/math.h states, against float64, over every 499th float32 and the neighbourhoods
-// of the edges: `test_math_<isa> [stride]`; a stride of 1 takes all of them. Linked once with each instruction set's
-// functions.
+// Tests the largest errors that native/simd/math.h states, compared with float64, for every 499th float32 and for the
+// neighbours of special values: `test_math_<isa> [stride]`. A stride of 1 tests every float32. There is one program for
+// each instruction set.
 
 #include <algorithm>
 #include <cmath>
@@ -17,13 +17,13 @@ using namespace shortlist;
 
 namespace {
 
-const int kSkipped = 77;  // as CMakeLists.txt tells ctest
+const int kSkipped = 77;  // SKIP_RETURN_CODE in CMakeLists.txt
 
 struct Exact {
   const char* name;
   double (*of)(double);
   bool from_zero;   // defined for x ≥ 0
-  double smallest;  // a result that would be smaller may be anything from 0 to this
+  double smallest;  // if the exact result is smaller than this, any result from 0 to this is allowed
 };
 
 const Exact kExact[] = {
@@ -35,7 +35,7 @@ const Exact kExact[] = {
     {"hyperbolic_tangent", [](double x) { return std::tanh(x); }, false, 0},
 };
 
-// In units in the last place of `exact`. An overflow counts as 2¹²⁸, the float32 that would come next.
+// The error in units in the last place of `exact`. An overflow counts as 2¹²⁸, which would be the next float32.
 double error_in_ulps(float result, double exact) {
   const double infinity = std::numeric_limits<double>::infinity(), past = 0x1p128;
   if (std::isnan(exact)) return std::isnan(result) ? 0 : infinity;
@@ -56,7 +56,7 @@ void measure(const MathFunction& function, const Exact& exact, const std::vector
   const int64_t count = static_cast<int64_t>(x.size());
   std::vector<float> result(x.size()), shifted(x.size());
   function.run(x.data(), result.data(), count);
-  // In other lanes, and all at the other end of a tail: the bits are the same.
+  // The same numbers in other lanes, whole vectors and tails exchanged, give the same bits.
   function.run(x.data(), shifted.data(), 1);
   function.run(x.data() + 1, shifted.data() + 1, count - 1);
   CHECK(std::memcmp(result.data(), shifted.data(), x.size() * sizeof(float)) == 0);
@@ -68,7 +68,7 @@ void measure(const MathFunction& function, const Exact& exact, const std::vector
   }
 }
 
-// Both signs of zero, denormals, infinity, NaN and each function's edges, with 100 neighbours on each side.
+// Zero, denormals, infinity, NaN and the limits of each function, with both signs and 100 neighbours on each side.
 std::vector<float> special_values() {
   const float infinity = std::numeric_limits<float>::infinity();
   std::vector<float> values = {std::numeric_limits<float>::quiet_NaN()};

@@ -1,4 +1,4 @@
-// Known answers: kat_vectors of Random123 (Salmon et al., SC 2011).
+// The known-answer test vectors of Random123 (kat_vectors; Salmon et al., SC 2011).
 
 #include "native/core/philox.h"
 

@@ -12,7 +12,7 @@ using namespace shortlist;
 
 namespace {
 
-// Adds the batch's items to a counter: out = items as they are looked up in a table.
+// Looks up the batch's items in a table.
 const char* const kProgram = R"({"format":"shortlist-program","version":1,"dims":["positions","samples"],"tensors":[
   {"name":"table","dtype":"float32","shape":[11,2],"role":"parameter"},
   {"name":"item","dtype":"int32","shape":["positions"],"role":"input"},
@@ -43,7 +43,7 @@ int main() {
       const int64_t batches = direct.batches_per_pass();
       for (int round = 0; round < 3; ++round) {
         Prefetch prefetch(batcher, executor);
-        // In order over the end of a pass, then anywhere.
+        // In order across the end of an epoch, then in any order.
         for (const int64_t at : {int64_t{0}, int64_t{1}, batches - 2, batches - 1, batches, batches + 1, int64_t{3},
                                  int64_t{3}, 2 * batches}) {
           const int64_t pass = at / batches, index = at % batches;
@@ -54,7 +54,7 @@ int main() {
           CHECK(outputs.at(executor->plan().outputs()[0]).rows == batch.dims[1].size);
           if (round > 0) prefetch.recycle(std::move(step));
         }
-        // Ended while the thread builds, or sleeps.
+        // It is destroyed while its thread builds a batch, or sleeps.
       }
     }
   }

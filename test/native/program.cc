@@ -100,7 +100,7 @@ int main() {
   CHECK_TEXT(mistake(program_text(x + "," + y, instruction(reads_x, writes_y, "\"a\":null"))),
              "Program: instruction 0 (f) has attribute \"a\" that is no number, flag or text");
 
-  // z needs y and x; other needs v alone; the update of w stays.
+  // z needs y and x; `other` needs only v; the update of w is kept.
   const Program whole = parse_program(
       program_text(x + "," + y + "," + z + "," + w + "," + tensor("v", "input", "\"tags\"") + "," +
                        tensor("other", "output", "\"tags\"") + "," + tensor("rate", "input", ""),

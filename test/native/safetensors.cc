@@ -88,7 +88,8 @@ int main() {
   CHECK_TEXT(mistake("{\"__metadata__\":[]}", ""), "metadata is no object");
   CHECK_TEXT(mistake("{\"__metadata__\":{\"a\":1}}", ""), "metadata \"a\" is no text");
   CHECK_TEXT(mistake(tensor("F31", "[3]", "[0,12]"), data), "tensor \"t\" has an unknown dtype");
-  // Tensors that nobody asks for, of the format's other dtypes; those of less than a byte fill whole ones together.
+  // Tensors of the format's other dtypes, which are read over. Elements of less than a byte must fill whole bytes
+  // together.
   for (const char* dtype : {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"})
     CHECK_TEXT(mistake(tensor(dtype, "[12]", "[0,12]"), data), "no error");
   for (const char* dtype : {"I16", "U16", "F16", "BF16"})
@@ -97,7 +98,7 @@ int main() {
   CHECK_TEXT(mistake(tensor("F6_E2M3", "[16]", "[0,12]"), data), "no error");
   CHECK_TEXT(mistake(tensor("F4", "[23]", "[0,12]"), data),
              "tensor \"t\" has 12 bytes, which its dtype and shape do not fit");
-  // Sizes are numbers of JSON, however they are written.
+  // Sizes are JSON numbers, in any notation.
   CHECK_TEXT(mistake(tensor("F32", "[3.0,1e0,-0]", "[0,0]"), ""), "no error");
   CHECK_TEXT(mistake(tensor("F32", "[0,9007199254740991,2]", "[0,0]"), ""), "no error");
   CHECK_TEXT(mistake(tensor("F32", "[9007199254740991,2,0]", "[0,0]"), ""), "tensor \"t\" has an impossible shape");

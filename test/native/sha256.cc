@@ -1,4 +1,4 @@
-// The test vectors of FIPS 180-4, and every length around those where the padding takes another block.
+// The test vectors of FIPS 180-4, and all lengths up to several blocks, as the padding needs a second block for some.
 
 #include "native/core/sha256.h"
 
@@ -15,7 +15,7 @@ int main() {
                     "opqrstnopqrstu"),
              "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1");
   CHECK_TEXT(sha256(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-  // The digest of the digests of 0 to 200 letters, one after another.
+  // The digest of the concatenated digests of 0 to 200 letters.
   std::string all;
   for (size_t length = 0; length <= 200; ++length) all += sha256(std::string(length, 'x'));
   CHECK_TEXT(sha256(all), "75013a3fd49991ead9d8a57ea80485c088443c3406a0e8fa003ed57144041eb4");

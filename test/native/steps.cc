@@ -1,5 +1,4 @@
-// The step loop without Node: it must do exactly what building each batch and running the Program on it does, bit for
-// bit.
+// The step loop without Node. It must give the same bits as building each batch and running the Program on it.
 
 #include "native/train/steps.h"
 
@@ -21,8 +20,8 @@ namespace {
 
 const int kItems = 11;
 
-// loss = mean of the targets' rows, noise = mean of drawn rows, total −= learning_rate · loss: every output depends on
-// the batch or on a scalar of the step, and `total` on the order of the steps.
+// loss = mean of the targets' rows; noise = mean of drawn rows; total −= learning_rate · loss. Every output depends on
+// the batch or on a scalar of the step, and `total` depends on the order of the steps.
 std::string program_text(int items, const std::string& more_tensors = "") {
   const std::string rows = std::to_string(items);
   const auto tensor = [](const char* name, const char* dtype, const std::string& shape, const char* role) {
@@ -48,7 +47,7 @@ std::string program_text(int items, const std::string& more_tensors = "") {
    "outputs":{"parameter":"total"},"attributes":{}}]})";
 }
 
-// An executor over a store of its own.
+// An executor with its own store.
 struct Training {
   explicit Training(const std::shared_ptr<CpuDevice>& device, int items = kItems)
       : store(std::make_shared<Store>()), executor(make(device, items)) {}
@@ -89,7 +88,7 @@ const uint32_t kSeed = 7;
 uint32_t step_number(int64_t pass, int64_t index) { return static_cast<uint32_t>(1000 * pass + index); }
 float learning_rate(int64_t index) { return 0.5f / static_cast<float>(index + 1); }
 
-// One seed for all steps; of the others one element for each step.
+// The scalars of some steps: the same seed for all of them, and one element for each step of the others.
 struct Scalars {
   Scalars(int64_t pass, int64_t index, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
@@ -98,7 +97,7 @@ struct Scalars {
     }
   }
 
-  // In the order of the Program's inputs; they point into these scalars.
+  // In the order of the Program's inputs. The arrays point into this object.
   std::vector<InputArray> arrays() const& {
     const int64_t count = static_cast<int64_t>(steps.size());
     return {{&kSeed, 1, Dtype::uint32, true},
@@ -116,8 +115,8 @@ StepLoop::Result run(StepLoop* loop, int64_t pass, int64_t index, int64_t count)
   return loop->run(loop->prepare(pass, index, count, scalars.arrays()));
 }
 
-// What a step gives, by a batch that is built here and a run of its own: the loss, the noise and the sizes of the
-// batch's dims.
+// The expected result of a step, from a batch that is built here and a separate run: the loss, the noise and the sizes
+// of the batch's dims.
 struct Step {
   uint32_t loss, noise;
   std::vector<int64_t> dims;
@@ -211,7 +210,7 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Cpu
   CHECK_TEXT(refused(Status::input, 0, 2, {}), "Missing input \"seed\"");
   CHECK_TEXT(refused(Status::input, 0, 2, two.arrays()), "no error");
 
-  // An input that is neither in the batches nor a scalar.
+  // An input that is neither part of a batch nor a scalar.
   const std::string unknown = R"({"name":"unknown","dtype":"float32","shape":["samples"],"role":"input"},)";
   Program program = parse_program(program_text(kItems, unknown));
   StepLoop other(std::make_shared<Batcher>(log.clicks(), batch_options()),
@@ -222,8 +221,8 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Cpu
   CHECK_TEXT(error_of(Status::input, [&] { other.prepare(0, 0, 2, given); }), "Missing input \"unknown\"");
 }
 
-// A table without a row for the last item: where a batch asks for that item, the steps before have been run, and later
-// calls go on.
+// The table has no row for the last item. A batch with that item is refused; the steps before it have been run, and
+// later calls work.
 void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::shared_ptr<CpuDevice>& device) {
   Training one(device, kItems - 1), many(device, kItems - 1);
   Batcher direct(log.clicks(), batch_options());
@@ -243,8 +242,8 @@ void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::sh
   CHECK(refused > 1 && refused < batches);
 }
 
-// Each rank's loop runs its share of every batch: the numbers of samples that the steps of all ranks report add up to
-// those of the batches.
+// The loop of each rank runs its share of every batch. The numbers of samples that the ranks report for a step add up
+// to that of the batch.
 void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<CpuDevice>& device, BatchOptions options) {
   Batcher whole(log.clicks(), options);
   const int64_t batches = whole.batches_per_pass();
@@ -264,7 +263,7 @@ void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<CpuDevice
   }
 }
 
-// Loops on one device share its threads, and each gives what it gives alone.
+// Loops on one device share its threads. Each gives the same results as without the others.
 void loops_share_a_device(const ClickLog& log, const std::shared_ptr<CpuDevice>& device) {
   Training alone(device);
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), batch_options()), alone.executor);

@@ -22,7 +22,7 @@ void count_chunk(void* context, int64_t chunk) {
   static_cast<Counts*>(context)->of[static_cast<size_t>(chunk)].fetch_add(1);
 }
 
-// Each chunk runs once, in parts and in order.
+// Each chunk runs exactly once, with and without in_order.
 bool each_once(Threads* threads, int64_t chunks) {
   Counts counts(chunks);
   for (const bool in_order : {false, true}) threads->run(chunks, in_order, count_chunk, &counts);
@@ -32,7 +32,7 @@ bool each_once(Threads* threads, int64_t chunks) {
   return true;
 }
 
-// The first chunk waits for all others: the rest of its thread's part has to be done by other threads.
+// The first chunk waits for all others, so other threads must run the rest of its thread's part.
 bool helps(Threads* threads) {
   std::atomic<int> others{0};
   threads->run(
@@ -51,7 +51,7 @@ bool helps(Threads* threads) {
   return others == 63;
 }
 
-// Several callers at once, with few chunks and many: each has every chunk of its own run once, and no other caller's.
+// Several callers at once, with few and with many chunks. Each chunk of every caller runs exactly once.
 bool each_once_of_many_callers(Threads* threads, int callers) {
   std::atomic<int> wrong{0};
   std::vector<std::thread> calling;
@@ -64,9 +64,9 @@ bool each_once_of_many_callers(Threads* threads, int callers) {
   return wrong == 0;
 }
 
-// A caller that finds the pool busy goes on alone, and shares the rest of its chunks out once the pool is free.
+// A caller that finds the pool busy starts alone, and uses the pool for its remaining chunks once it is free.
 bool joins_when_free(Threads* threads) {
-  std::atomic<int> at{0};  // 1: the pool is taken; 2: the other caller has begun alone
+  std::atomic<int> at{0};  // 1: the pool is taken; 2: the other caller has started alone
   std::thread other([&] {
     threads->run(
         2, false,
@@ -100,7 +100,7 @@ bool joins_when_free(Threads* threads) {
   return seen.alone > 0 && seen.helped > 0;
 }
 
-// Seconds of processor time that all threads of this process spend while it waits for 200 ms.
+// The processor time, in seconds, that all threads of this process spend while it waits for 200 ms.
 double idle_seconds() {
   const std::clock_t before = std::clock();
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
@@ -130,14 +130,14 @@ int main() {
     CHECK(each_once_of_many_callers(&two, 4) && each_once_of_many_callers(&five, 7));
   }
   {
-    // A pool as large as the machine spins after a job, a larger one does not; both then sleep.
+    // After a job, a pool with as many threads as processors spins for a while; a larger one does not. Both then sleep.
     const int processors = static_cast<int>(std::max(2u, std::thread::hardware_concurrency()));
     Threads fitting(processors), larger(processors + 5);
     CHECK(each_once(&fitting, 64) && each_once(&larger, 64));
     CHECK(idle_seconds() < 0.05);
   }
 
-  // Another caller each time, as with libuv's pool.
+  // A different calling thread each time, as with libuv's pool.
   Threads threads(3);
   for (int i = 0; i < 20; ++i) std::thread([&] { CHECK(each_once(&threads, 100)); }).join();
   return failures() > 0;

@@ -1,4 +1,4 @@
-// The kernels of an instruction set that a build for tests leaves out (CMakeLists.txt, SHORTLIST_ISAS): none.
+// The empty table of kernels of an instruction set that SHORTLIST_ISAS leaves out of the build (CMakeLists.txt).
 
 #include "native/core/kernel.h"
 

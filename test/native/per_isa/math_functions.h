@@ -11,7 +11,7 @@ struct MathFunction {
   float largest_ulp;
 };
 
-// Of the one instruction set that the program is linked with, ended by a nullptr name.
+// The functions of the instruction set that the program is linked with; the list ends with a nullptr name.
 extern const MathFunction math_functions[];
 
 }  // namespace shortlist
