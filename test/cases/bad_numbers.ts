@@ -1,15 +1,15 @@
 import { listName } from "./build_case.js";
 import type { CaseTensor, OpCase } from "./case.js";
 
-/** A number that an op must refuse where it stands as the last one of an operand. */
+/** A number that an op must refuse as the last element of an operand. */
 export interface BadNumber {
   readonly slot: string;
-  /** The operand's name in the case's graph; of a list, the first one's. */
+  /** The operand's name in the case's graph; for a list, the name of its first tensor. */
   readonly tensor: string;
   readonly value: number;
 }
 
-/** By the case's `limits`: −1, and the first number that is too large. */
+/** The bad numbers of a case, from its `limits`: −1, and the smallest number that is too large. */
 export function badNumbers(opCase: OpCase): BadNumber[] {
   return Object.entries(opCase.limits ?? {}).flatMap(([slot, limit]) => {
     const operand = opCase.operands[slot]!;
@@ -20,7 +20,7 @@ export function badNumbers(opCase: OpCase): BadNumber[] {
   });
 }
 
-/** The case with a bad number. */
+/** A copy of the case with a bad number in it. */
 export function withBadNumber(opCase: OpCase, { slot, value }: BadNumber): OpCase {
   const operand = opCase.operands[slot]!;
   const tensors = [operand].flat() as CaseTensor[];

@@ -7,7 +7,7 @@ import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { type CaseTensor, CaseValues, type OpCase } from "./case.js";
 
-/** A graph with its values: what an engine needs to run it. */
+/** A graph and the values of its tensors: everything that an engine needs to run it. */
 export interface BuiltCase {
   readonly program: Program;
   /** Values of the stored tensors (parameters, constants, optimizer state), by name. */
@@ -15,7 +15,7 @@ export interface BuiltCase {
   readonly inputs: Readonly<Record<string, TensorData>>;
 }
 
-/** A store of the engine that holds the case's stored tensors. */
+/** Creates a store with the case's stored tensors. */
 export function storeOf(engine: Engine, { program, stored }: BuiltCase): TensorStore {
   const store = engine.createStore();
   for (const { name, dtype, shape } of storedTensors(program)) {
@@ -25,13 +25,13 @@ export function storeOf(engine: Engine, { program, stored }: BuiltCase): TensorS
   return store;
 }
 
-/** The name of the input that holds the gradient of the loss by the op's first output. */
+/** Name of the input with the gradient of the loss with respect to the op's first output. */
 export const SEED = "result.seed";
 
-/** The name of a list slot's tensor number `i`. */
+/** Name of tensor number `i` of a list slot. */
 export const listName = (slot: string, i: number) => `${slot}.${i}`;
 
-/** Makes every temporary an output of the Program, under its own name. */
+/** Makes every temporary an output of the Program under its own name, so that tests can compare it. */
 export function outputTemporaries(graph: Graph): void {
   for (const tensor of graph.nodes.flatMap((node) => Object.values(node.outputs).flat() as Tensor[])) {
     if (tensor.role === "temporary") graph.output(tensor.name, tensor);
@@ -39,15 +39,18 @@ export function outputTemporaries(graph: Graph): void {
 }
 
 export interface CaseGraph extends BuiltCase {
-  /** What `stored` and `inputs` hold, by name. */
+  /** The tensors of `stored` and `inputs`, by name. */
   readonly given: Readonly<Record<string, CaseTensor>>;
-  /** The op's outputs that are no stored tensors, flat. */
+  /** The op's outputs except stored tensors; lists are flattened. */
   readonly outputs: readonly Tensor[];
-  /** By the name of the parameter. */
+  /** Gradients by the name of the parameter. */
   readonly gradients: ReadonlyMap<string, Gradient>;
 }
 
-/** The case as a graph: its op, and with `gradients` the instructions that differentiate it, every temporary an output. */
+/**
+ * Builds the graph of a case: its op and, with `gradients`, the instructions of its gradient. Every temporary is an
+ * output.
+ */
 export function buildCase(opCase: OpCase, options: { readonly gradients: boolean }): CaseGraph {
   const op = OPS.get(opCase.op)!;
   const graph = new Graph();

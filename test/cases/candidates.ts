@@ -9,7 +9,7 @@ interface Sizes {
   bias?: boolean;
 }
 
-/** The cases of the losses over a target and its draws: `nce`, `paddle_nce` and `sampled_softmax`. */
+/** The cases of a loss over a target and its draws: `nce`, `paddle_nce` or `sampled_softmax`. */
 export function candidateCases(op: string): OpCase[] {
   const loss = (name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase => {
     const { items, width, samples, draws, shared = false, bias = true } = sizes;

@@ -3,41 +3,47 @@ import type { TensorData } from "../../src/ops/op.js";
 import { RandomStream } from "../../src/random/philox.js";
 import { CASE_STREAM, type Fill, fillValues } from "./fill.js";
 
-/** An operand with its numbers; floats are exact in float32. */
+/** An operand with its numbers. Floats are exact in float32. */
 export interface CaseTensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly values: TensorData;
-  /** What the numbers are made of; without it they are written out. */
+  /** How to generate the numbers. If undefined, files contain the numbers themselves. */
   readonly fill?: Fill;
 }
 
 /**
- * One application of one op, as data. `test/ops` checks its gradients, holds native kernels against the reference and
- * expects that bad ids are refused. test/native/cases.cc replays it without Node, from corpus.jsonl. `bench` times it.
+ * One application of one op, as data. `test/ops` checks its gradients, compares native kernels with the reference, and
+ * checks that bad ids are refused. test/native/cases.cc replays it from corpus.jsonl without Node. `bench` times it.
  */
 export interface OpCase {
   readonly op: string;
-  /** What is special about it; unique within the op. */
+  /** What is special about the case; unique within the op. */
   readonly name: string;
-  /** By input slot. */
+  /** The operands by input slot. */
   readonly operands: Readonly<Record<string, CaseTensor | readonly CaseTensor[]>>;
   readonly attributes?: Readonly<Record<string, Attribute>>;
   /** Input slots whose gradient is checked against central differences. */
   readonly differentiate?: readonly string[];
-  /** Rounds on the way (bfloat16), so that central differences say nothing. */
+  /** Whether the op rounds intermediate values (bfloat16), which makes central differences meaningless. */
   readonly rounds?: boolean;
   /**
-   * Slots of ids, ranges and offsets, with the first number that is too large there: it must be refused, as −1 must.
+   * For slots of ids, ranges and offsets, the smallest number that is too large. It must be refused, and so must −1.
    */
   readonly limits?: Readonly<Record<string, number>>;
-  /** How far float32 kernels may be from the reference, in float32 epsilons of the tensor's largest magnitude (default 16). */
+  /**
+   * Tolerance of float32 kernels: the largest difference from the reference, in float32 epsilons of the tensor's
+   * largest magnitude (default 16).
+   */
   readonly tolerance?: number;
-  /** The magnitude of the terms, where they cancel and the results themselves are small (default 0). */
+  /** Magnitude of the summands, for sums that cancel so that the results themselves are small (default 0). */
   readonly magnitude?: number;
-  /** Large enough to be timed; its gradient is checked in its smaller sisters. */
+  /** Whether `bench` times the case. It is too large for a check of its gradient; smaller cases of the op have one. */
   readonly benchmark?: boolean;
-  /** Hundreds of megabytes: timed only, its smaller sisters are checked. Its operands are made when they are asked for. */
+  /**
+   * Whether the case takes hundreds of megabytes. It is then timed only, not checked; smaller cases of the op are. Its
+   * operands are generated when they are needed.
+   */
   readonly large?: boolean;
 }
 
@@ -53,7 +59,7 @@ export function uint32(shape: readonly number[], values: Iterable<number>): Case
   return checked({ dtype: "uint32", shape, values: Uint32Array.from(values) });
 }
 
-/** `start` and `end` of ranges that are written out. */
+/** The operands `start` and `end` for a list of ranges. */
 export function rangeOperands(ranges: readonly (readonly [start: number, end: number])[]) {
   return {
     start: int32(
@@ -67,7 +73,7 @@ export function rangeOperands(ranges: readonly (readonly [start: number, end: nu
   };
 }
 
-/** [lengths + 1]: where each of consecutive groups begins; the last is where they end. */
+/** Offsets [lengths + 1] of consecutive groups of these lengths. */
 export function offsetsOf(lengths: Iterable<number>): number[] {
   const offsets = [0];
   for (const length of lengths) offsets.push(offsets.at(-1)! + length);
@@ -86,17 +92,17 @@ function checked(tensor: CaseTensor): CaseTensor {
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, uint32: Uint32Array };
 
-/** A tensor of the numbers that a fill makes. */
+/** A tensor whose numbers a fill generates. */
 export function filled(dtype: Dtype, shape: readonly number[], fill: Fill): CaseTensor {
   const values = new ARRAYS[dtype](elementCount(shape));
   fillValues(fill, values);
   return { dtype, shape, values, fill };
 }
 
-/** Values for cases by a seed: each tensor is filled with random numbers of its own. */
+/** Generates operands of cases from a seed. Each tensor gets random numbers of its own. */
 export class CaseValues {
   readonly #seed: number;
-  /** Of what is no fill. */
+  /** Random numbers for tensors that are not fills. */
   readonly #random: RandomStream;
   #tensors = 0;
 
@@ -109,23 +115,26 @@ export class CaseValues {
     return filled("float32", shape, { kind: "normal", scale, ...this.#next() });
   }
 
-  /** Uniform over [low, high). */
+  /** A tensor of numbers uniform over [low, high). */
   uniform(shape: readonly number[], low: number, high: number): CaseTensor {
     const [scale, centre] = [(high - low) / 2, (high + low) / 2];
     return filled("float32", shape, { kind: "uniform", scale, centre, ...this.#next() });
   }
 
-  /** Uniform over first … limit − 1. */
+  /** A tensor of integers uniform over first … limit − 1. */
   ids(shape: readonly number[], limit: number, first = 0): CaseTensor {
     return filled("int32", shape, { kind: "whole", first, limit, unit: 1, ...this.#next() });
   }
 
-  /** Halves of −2 to 2, so that sums of a few products are exact in float32 in every order, and equal sums abound. */
+  /**
+   * A tensor of multiples of ½ from −2 to 2. Sums of a few products of them are exact in float32 in every order, and
+   * many sums are equal.
+   */
   halves(shape: readonly number[]): CaseTensor {
     return filled("float32", shape, { kind: "whole", first: -4, limit: 5, unit: 0.5, ...this.#next() });
   }
 
-  /** Zipf's law over 0 … limit − 1: id i has weight 1 / (i + 10). */
+  /** A tensor of ids 0 … limit − 1 by Zipf's law: id i has weight 1 / (i + 10). */
   zipfIds(shape: readonly number[], limit: number): CaseTensor {
     const cumulative = new Float64Array(limit);
     let total = 0;
@@ -139,14 +148,14 @@ export class CaseValues {
     );
   }
 
-  /** `count` ranges, one behind the other, of 1 … `longest` each. */
+  /** `count` consecutive ranges of 1 … `longest` elements each. */
   isolatedRanges(count: number, longest: number): { start: CaseTensor; end: CaseTensor; limit: number } {
     const ends: number[] = [];
     for (let i = 0; i < count; i++) ends.push((ends.at(-1) ?? 0) + 1 + this.#random.below(longest));
     return { start: int32([count], [0, ...ends.slice(0, -1)]), end: int32([count], ends), limit: ends.at(-1) ?? 0 };
   }
 
-  /** `count` ranges within 0 … limit, some of them empty, many of them overlapping. */
+  /** `count` ranges within 0 … limit. Some are empty, and many overlap. */
   ranges(count: number, limit: number): { start: CaseTensor; end: CaseTensor } {
     const ends = Array.from({ length: count }, () =>
       [this.#random.below(limit + 1), this.#random.below(limit + 1)].sort((a, b) => a - b),
@@ -163,13 +172,13 @@ export class CaseValues {
     };
   }
 
-  /** [groups + 1] offsets from 0 to `limit`, some groups empty. */
+  /** Offsets [groups + 1] from 0 to `limit`. Some groups are empty. */
   offsets(groups: number, limit: number): CaseTensor {
     const cuts = this.#list([groups - 1], () => this.#random.below(limit + 1)).sort((a, b) => a - b);
     return int32([groups + 1], [0, ...cuts, limit]);
   }
 
-  /** Which random numbers the next tensor gets; none has those of `#random`. */
+  /** The number of the next tensor, which selects its random numbers; they differ from those of `#random`. */
   #next(): { readonly seed: number; readonly tensor: number } {
     return { seed: this.#seed, tensor: ++this.#tensors };
   }
@@ -179,7 +188,7 @@ export class CaseValues {
   }
 }
 
-/** The first index whose number is above x, of rising numbers. */
+/** Returns the first index whose number is greater than x, for increasing numbers. */
 function firstAbove(rising: Float64Array, x: number): number {
   let [low, high] = [0, rising.length - 1];
   while (low < high) {
@@ -190,7 +199,7 @@ function firstAbove(rising: Float64Array, x: number): number {
   return low;
 }
 
-/** Small numbers, cheap to make, for tables of hundreds of megabytes. */
+/** Small numbers that are cheap to generate, for tables of hundreds of megabytes. */
 export function largeTable(rows: number, width: number): CaseTensor {
   const values = new Float32Array(rows * width);
   for (let i = 0; i < values.length; i++) values[i] = 0.01 * ((i % 31) + 1);
@@ -205,7 +214,7 @@ export interface CaseTerm {
   readonly scale?: CaseTensor;
 }
 
-/** What a `_rows` optimizer reads beside its table and state: the terms and their sorted ids. */
+/** The operands of a `_rows` optimizer other than its table and state: the row terms and their sorted ids. */
 export function termOperands(terms: readonly CaseTerm[]) {
   const ids = terms.flatMap((term) => [...term.ids.values]);
   const order = ids.map((_, i) => i).sort((a, b) => ids[a]! - ids[b]! || a - b);
@@ -236,7 +245,7 @@ export function termLimits(rows: number, { order }: { readonly order: CaseTensor
   return { ids: rows, rows, order: n, segments: n + 1, count: n + 1 };
 }
 
-/** Row terms of every form for a table [rows, width]; duplicate ids within and between the terms. */
+/** Row terms of every kind for a table [rows, width], with duplicate ids within and between terms. */
 export function mixedTerms(values: CaseValues, rows: number, width: number, n: number): CaseTerm[] {
   return [
     { ids: values.ids([n], rows), rows: values.normal([n, width]) },

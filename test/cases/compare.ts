@@ -5,17 +5,23 @@ import type { RunResult } from "./run_case.js";
 
 export const FLOAT32_EPSILON = 2 ** -23;
 
-/** In float32 epsilons: where a case has no tolerance of its own, and for gradients at least, which are sums. */
+/**
+ * Default tolerance in float32 epsilons, for cases that do not state one. Gradients get at least this much, because they
+ * are sums.
+ */
 const TOLERANCE = 16;
 
-/** The largest finite magnitude, or `least`. */
+/** The largest finite magnitude, or `least` if that is larger. */
 export function magnitudeOf(values: TensorData, least = 0): number {
   let largest = least;
   for (const x of values) if (Number.isFinite(x)) largest = Math.max(largest, Math.abs(x));
   return largest;
 }
 
-/** How far each number of a case's outputs and stored tensors may be from the reference's, by name. Integers must be equal. */
+/**
+ * Tolerances of a case's outputs and stored tensors, by name: the largest difference of a number from the reference's.
+ * Integers must be equal.
+ */
 export function boundsOf(
   { tolerance = TOLERANCE, magnitude }: OpCase,
   built: CaseGraph,
@@ -31,7 +37,10 @@ export function boundsOf(
   return bounds;
 }
 
-/** Where two lists of numbers are further apart than `bound`, in words; what is not finite must be equal. */
+/**
+ * Describes where two lists of numbers differ by more than `bound`; undefined if nowhere. Numbers that are not finite
+ * must be equal.
+ */
 export function difference(actual: TensorData, expected: TensorData, bound: number, name: string): string | undefined {
   if (actual.length !== expected.length)
     return `${name}: expected ${expected.length} numbers but received ${actual.length}`;
@@ -43,7 +52,7 @@ export function difference(actual: TensorData, expected: TensorData, bound: numb
   return undefined;
 }
 
-/** The first difference of a run from the reference's, in words; undefined where there is none. */
+/** Describes the first difference between a run and the reference's run; undefined if there is none. */
 export function runDifference(
   opCase: OpCase,
   built: CaseGraph,

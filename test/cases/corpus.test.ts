@@ -14,7 +14,10 @@ const read = (file: URL) =>
     .map((line) => JSON.parse(line) as CorpusCase);
 const stored = read(CORPUS);
 
-/** The reference's exp, log and tanh are the platform's: a last bit may differ, a number that counts may not. */
+/**
+ * The reference uses the platform's exp, log and tanh, whose last bit may differ between platforms. So numbers are
+ * compared with a small tolerance.
+ */
 function assertExpected(actual: Expectation, expected: Expectation, where: string): void {
   assert.is(actual.every, expected.every, where);
   assert.is(actual.values.length, expected.values.length, where);

@@ -10,45 +10,48 @@ import { boundsOf } from "./compare.js";
 import type { Fill } from "./fill.js";
 import { type RunResult, runCase } from "./run_case.js";
 
-/** The files of the cases that native checks replay, a CorpusCase a line: those of ops, and whole networks. */
+/** The files that native checks replay, with a CorpusCase in each line: cases of ops, and whole networks. */
 export const CORPUS = new URL("./corpus.jsonl", import.meta.url);
 export const NETWORKS = new URL("./networks.jsonl", import.meta.url);
 
-/** JSON has no other way to write "NaN", "Infinity" and "-Infinity". */
+/** A number; as JSON has no such numbers, NaN and infinities are the strings "NaN", "Infinity" and "-Infinity". */
 type JsonNumber = number | string;
 
-/** What a tensor must hold after a run. */
+/** The expected contents of a tensor after a run. */
 export interface Expectation {
-  /** How far each number may be from the one that is expected. */
+  /** Tolerance: the largest difference of a number from the expected one. */
   readonly bound: number;
-  /** Of a tensor with many numbers, all of them finite, every so many are written out, counted from the last one. */
+  /**
+   * For a tensor with many numbers, all finite: the distance between the numbers that the file contains, counted from
+   * the last one backwards.
+   */
   readonly every: number;
   readonly values: readonly JsonNumber[];
-  /** Where some are left out: Σ (1 + i mod 31) · xᵢ over all of them, so that none is without a say. */
+  /** If numbers are left out: Σ (1 + i mod 31) · xᵢ over all of them, so that each one is checked. */
   readonly sum?: number;
 }
 
-/** A case as test/native/cases.cc replays it: one line of corpus.jsonl or networks.jsonl. */
+/** A case in the form that test/native/cases.cc replays: one line of corpus.jsonl or networks.jsonl. */
 export interface CorpusCase {
   readonly name: string;
   readonly program: Program;
   /** The sizes of the Program's dims. */
   readonly dims: DimSizes;
-  /** The inputs and stored tensors, by name: what fills them, or their numbers. */
+  /** The inputs and stored tensors by name, as fills or as numbers. */
   readonly given: Readonly<Record<string, Fill | readonly JsonNumber[]>>;
-  /** The outputs and stored tensors after a run. */
+  /** The expected outputs and stored tensors after a run. */
   readonly expected: Readonly<Record<string, Expectation>>;
-  /** Runs that must be refused and change nothing: a tensor, and the number that its last one is replaced by. */
+  /** Runs that must be refused and change nothing: a tensor, and the bad number that replaces its last element. */
   readonly refused: readonly (readonly [tensor: string, value: number])[];
 }
 
-/** A tensor with up to so many numbers is written out. */
+/** The largest number of elements of a tensor that the file contains completely. */
 const MOST_VALUES = 40;
 
-/** Cases whose integers take more characters than this stay out: native checks leave them to test/ops. */
+/** Cases whose integers take more characters than this are left out of the files; only test/ops checks them. */
 const MOST_CHARACTERS = 6000;
 
-/** The cases that native checks replay: those that are checked, not timed, in files of a moderate size. */
+/** The cases that native checks replay: all that `bench` does not time, if their integers do not make the file too large. */
 export async function corpusCases(cases: readonly OpCase[]): Promise<CorpusCase[]> {
   const engine = createReferenceEngine({ ops: OPS });
   const corpus: CorpusCase[] = [];
@@ -69,7 +72,7 @@ export async function corpusCases(cases: readonly OpCase[]): Promise<CorpusCase[
   return corpus;
 }
 
-/** What a Program is given, as it is written down; `given` may hold more. */
+/** The values of a Program's inputs and stored tensors as the file has them. `given` may contain further tensors. */
 export function givenNumbers(program: Program, given: Readonly<Record<string, CaseTensor>>): CorpusCase["given"] {
   return Object.fromEntries(
     program.tensors
@@ -78,14 +81,14 @@ export function givenNumbers(program: Program, given: Readonly<Record<string, Ca
   );
 }
 
-/** A number as it is written down: whole numbers in full, and the float32 itself where it must be met exactly. */
+/** A number as the file has it: whole numbers in full, and exact float32 values where results must be equal. */
 function written(x: number, bound: number): JsonNumber {
   if (!Number.isFinite(x)) return String(x);
   if (Number.isInteger(x)) return x;
   return bound === 0 ? sameFloat(x) : rounded(x, bound);
 }
 
-/** What a run leaves, as it is written down: numbers may be as far from it as `bounds` says. */
+/** The results of a run as the file has them, with the tolerances in `bounds`. */
 export function expectations(
   program: Program,
   dims: DimSizes,
@@ -115,12 +118,15 @@ function expectation(values: TensorData, columns: number, exactBound: number): E
   return { bound, every, values: chosen, sum: rounded(sum, weights * bound) };
 }
 
-/** The weight of element i in a sum: neighbours differ, so that no two can be exchanged unseen. */
+/** Weight of element i in the weighted sum. Neighbours have different weights, so exchanging them changes the sum. */
 function weightOf(i: number): number {
   return 1 + (i % 31);
 }
 
-/** The distance of the numbers that are written out. It has no divisor in common with the columns, so each column is met. */
+/**
+ * The distance between the numbers that the file contains. It has no common divisor with the number of columns, so they
+ * cover every column.
+ */
 function strideOf(elements: number, columns: number): number {
   let stride = Math.ceil(elements / MOST_VALUES) || 1;
   if (stride > 1) while (greatestCommonDivisor(stride, columns) > 1) stride++;
@@ -131,12 +137,12 @@ function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
-/** The number with the fewest digits that is 64 times closer than the bound, so that rounding does not count. */
+/** The number with the fewest digits whose distance from x is at most 1/64 of the bound, so that rounding is negligible. */
 function rounded(x: number, bound: number): number {
   return shortest(x, (short) => Math.abs(short - x) <= bound / 64);
 }
 
-/** The number with the fewest digits whose float32 is `x`. */
+/** The number with the fewest digits that float32 rounds to `x`. */
 function sameFloat(x: number): number {
   return shortest(x, (short) => Math.fround(short) === x);
 }

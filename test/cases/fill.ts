@@ -2,30 +2,30 @@ import { type RandomValues, randomValues } from "../../src/random/initial_values
 import { RandomStream } from "../../src/random/philox.js";
 
 /**
- * How an operand's numbers are made. A case is written down as fills instead of numbers, and test/native/case_corpus.h
- * makes the same bits of them: no function of the language's library takes part, and no sum of products that a compiler
- * could fuse.
+ * How the numbers of an operand are generated. Files of cases contain fills instead of numbers, and
+ * test/native/case_corpus.h generates the same bits from them. So fills use no function of a language's library, and no
+ * sum of products that a compiler could fuse.
  */
 export type Fill =
-  /** Float32, normal with mean 0 and standard deviation `scale`. */
+  /** Float32 numbers, normally distributed with mean 0 and standard deviation `scale`. */
   | (RandomValues & { readonly kind: "normal" })
-  /** Float32, uniform in [−scale, scale), to which `centre` is added once rounded. */
+  /** Float32 numbers, uniform in [−scale, scale), rounded to float32, plus `centre`. */
   | (RandomValues & { readonly kind: "uniform"; readonly centre: number })
-  /** Of any dtype: `unit` times a whole number of `first` … `limit` − 1. */
+  /** Numbers of any dtype: `unit` times a whole number from `first` to `limit` − 1. */
   | {
       readonly kind: "whole";
       readonly first: number;
       readonly limit: number;
       readonly unit: number;
       readonly seed: number;
-      /** Tells tensors of the same seed apart. */
+      /** Number of the tensor. Tensors with the same seed but different numbers get different values. */
       readonly tensor: number;
     };
 
 /** The second key word of the cases' random numbers; `src/random` uses the small ones. */
 export const CASE_STREAM = 1000;
 
-/** Writes the numbers of a fill to `values`. */
+/** Fills `values` with the numbers of a fill. */
 export function fillValues(fill: Fill, values: Float32Array | Int32Array | Uint32Array): void {
   if (fill.kind === "whole") {
     const { first, limit, unit, seed, tensor } = fill;

@@ -12,11 +12,11 @@ import { type CorpusCase, expectations, givenNumbers } from "./corpus.js";
 import { runCase } from "./run_case.js";
 
 /*
- * Whole Programs of small networks, with numbers: a training step, inference, and the decay that is left at the end. Native
- * checks replay them beside the cases of ops, and test/fuzz/mutate_programs.cc starts from both.
+ * Whole Programs of small networks with their numbers: a training step, inference, and the flush of lazy decay. Native
+ * checks replay them in addition to the cases of ops, and test/fuzz/mutate_programs.cc mutates both.
  */
 
-/** Networks that differ in what makes their Programs differ. */
+/** Configurations that together cover the variants of the networks' Programs. */
 const NETWORKS: Readonly<Record<string, Partial<ModelConfig>>> = {
   "softmax, adagrad": { loss: "softmax", optimizer: "adagrad", pooling: "last", lstmLayers: 2 },
   "nce, own draws, decay": { loss: "nce", sharedDraws: false, optimizer: "adagrad", l2: 0.1, l2Output: true },
@@ -45,12 +45,15 @@ const NETWORKS: Readonly<Record<string, Partial<ModelConfig>>> = {
 const ITEMS = 9;
 const SAMPLES = 6;
 
-/** In float32 epsilons of a tensor's largest magnitude: an update divides gradients by roots of small numbers. */
+/**
+ * Tolerance in float32 epsilons of a tensor's largest magnitude. It is large because optimizers divide gradients by roots of
+ * small numbers.
+ */
 const TOLERANCE = 1024;
 
 const engine = createReferenceEngine({ ops: OPS });
 
-/** The Programs of all networks, each with one run of the reference. */
+/** The Programs of all networks, each with the results of one run of the reference. */
 export async function networkCases(): Promise<CorpusCase[]> {
   const cases: CorpusCase[] = [];
   for (const [name, changes] of Object.entries(NETWORKS)) {
@@ -76,7 +79,7 @@ export async function networkCases(): Promise<CorpusCase[]> {
   return cases;
 }
 
-/** A Program with these numbers; stored tensors that have none are filled. */
+/** A Program with these numbers. Stored tensors without numbers are filled. */
 async function networkCase(
   name: string,
   program: Program,
@@ -115,7 +118,7 @@ async function networkCase(
   };
 }
 
-/** Parameters are normal; the state of optimizers is positive; integers are zero. */
+/** Fills of stored tensors: parameters are normally distributed, optimizer state is positive, integers are zero. */
 function start({ dtype, shape, role }: TensorSpec, tensor: number): CaseTensor {
   const sizes = shape as number[];
   if (dtype !== "float32") return { dtype, shape: sizes, values: new Uint32Array(countElements(shape, {})) };

@@ -3,14 +3,14 @@ import { CaseValues, int32, mixedTerms, type OpCase, termLimits, termOperands } 
 /** An op that updates the rows of a table by row terms. */
 export interface RowUpdate {
   readonly op: string;
-  /** Seed of the numbers. */
+  /** Seed of the operands' numbers. */
   readonly seed: number;
-  /** The table, the optimizer's state and the scalars, for a table of this shape. */
+  /** Makes the table, the optimizer's state and the scalars, for a table of this shape. */
   readonly operands: (values: CaseValues, shape: readonly number[]) => OpCase["operands"];
   readonly attributes?: OpCase["attributes"];
 }
 
-/** A case of it with `n` row terms of mixed kinds; `changeId` replaces their ids. */
+/** A case of the op with `n` row terms of mixed kinds. `changeId` maps their ids to others. */
 export function rowUpdate(
   { op, seed, operands, attributes }: RowUpdate,
   name: string,
@@ -35,7 +35,7 @@ export function rowUpdate(
   };
 }
 
-/** The sizes that every such op is tried in. */
+/** The sizes with which every such op is tested. */
 export function rowUpdates(update: RowUpdate): OpCase[] {
   return [
     rowUpdate(update, "odd sizes", [11, 7], 13),

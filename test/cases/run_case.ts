@@ -3,14 +3,14 @@ import { storedTensors } from "../../src/graph/program.js";
 import type { TensorData } from "../../src/ops/op.js";
 import { type BuiltCase, storeOf } from "./build_case.js";
 
-/** What a run leaves, by name. */
+/** Results of a run, by name. */
 export interface RunResult {
   readonly outputs: RunOutputs;
   /** The stored tensors after the run. */
   readonly stored: Readonly<Record<string, TensorData>>;
 }
 
-/** Runs a Program once, on a store of its own. Where the run is refused, its stored tensors must be as they were. */
+/** Runs a Program once, on a new store. If the run is refused, the stored tensors must not have changed. */
 export async function runCase(
   engine: Engine,
   built: BuiltCase,

@@ -10,7 +10,7 @@ export interface ScanSizes {
 }
 
 /**
- * The operands of `top_n` and `target_rank`. Scores are exact in float32, and many of them equal.
+ * Operands of `top_n` and `target_rank`. Scores are exact in float32, and many of them are equal.
  */
 export function scanCase(op: string, name: string, sizes: ScanSizes, extra: Partial<OpCase> = {}): OpCase {
   const { items, width, samples, skipRows = 0, bias = true, excluded = 2 * samples } = sizes;

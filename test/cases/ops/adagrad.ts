@@ -38,7 +38,7 @@ const rows = (
   changeId = (id: number) => id,
 ): OpCase => rowUpdate(ROWS, name, shape, n, extra, changeId);
 
-/** A table far larger than the caches: the update of the bags of `embedding_bag`. */
+/** The update of a table that is far larger than the caches, for the bags of the case of `embedding_bag`. */
 function coldRows(name: string, ids: "uniform" | "zipf"): OpCase {
   const attributes = { epsilon: 1e-6, terms: "p" };
   return {

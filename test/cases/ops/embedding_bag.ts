@@ -44,7 +44,7 @@ function groups(
   };
 }
 
-/** Samples by their ranges over `ids` ids, or over groups of three where `grouped`. */
+/** Operands with ranges over `ids` ids, or, if `grouped`, over groups of three ids. */
 function ranges(
   name: string,
   width: number,
@@ -88,7 +88,7 @@ function coldBags(name: string, ids: "uniform" | "zipf"): OpCase {
   };
 }
 
-/** Bags that follow one another, of 1 to `longest` ids. */
+/** Consecutive bags of 1 to `longest` ids. */
 function raggedBags(
   name: string,
   rows: number,

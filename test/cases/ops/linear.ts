@@ -30,9 +30,9 @@ function linear(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase
 }
 
 interface GroupedSizes extends Omit<Sizes, "rows" | "bias"> {
-  /** Rows of each group. */
+  /** Number of rows of each group. */
   groups: readonly number[];
-  /** Of `widths`: "x" has a row of its own for each row, "g" one a group. */
+  /** Kind of each input, in the order of `widths`: "x" has a row for each row of the output, "g" one for each group. */
   order: string;
 }
 

@@ -2,13 +2,13 @@ import { type CaseTensor, CaseValues, int32, type OpCase, offsetsOf } from "../c
 
 interface Sizes {
   positions: number;
-  /** Of the inputs; `width` unless given. */
+  /** Width of the inputs; default `width`. */
   input?: number;
   width: number;
-  /** Steps of each run. */
+  /** Number of timesteps of each sequence. */
   runs: number[];
   peepholes?: boolean;
-  /** Each step reads a position of its own, in order. */
+  /** Whether timestep i reads position i. */
   isolated?: boolean;
 }
 
@@ -48,7 +48,7 @@ function lstm(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase {
   };
 }
 
-/** Steps of each run, from none to nine. */
+/** Numbers of timesteps of the sequences, from none to nine. */
 const ragged = (runs: number) => Array.from({ length: runs }, (_, run) => (7 * run + (run >> 3)) % 10);
 
 const BF16: Partial<OpCase> = { attributes: { precision: "bf16" }, rounds: true, tolerance: 4096 };
@@ -74,9 +74,10 @@ export const cases: OpCase[] = [
   }),
   lstm("isolated, input wider", { positions: 21, input: 37, width: 17, runs: [9, 12], isolated: true }),
   lstm("isolated, many runs", { positions: 120, input: 6, width: 9, runs: Array(40).fill(3), isolated: true }),
-  // Some positions are read by one step, some by several, some by none; more steps than the products of a group take at once.
+  // Some positions are read by one timestep, some by several, some by none. There are more timesteps than the products of a
+  // group of sequences take at once.
   lstm("a few steps a position", { positions: 400, input: 5, width: 9, runs: Array(14).fill(31) }),
-  // Long runs carry the rounding of a step along.
+  // Long sequences accumulate the rounding errors of their timesteps.
   lstm(
     "a few steps a position, peepholes",
     { positions: 200, width: 6, runs: [90, 3, 80, 0, 41], peepholes: true },
@@ -92,7 +93,7 @@ export const cases: OpCase[] = [
   lstm("ragged runs", { positions: 139, input: 18, width: 16, runs: ragged(60) }),
   lstm("many ragged runs, peepholes", { positions: 300, input: 9, width: 7, runs: ragged(130), peepholes: true }),
   lstm("more positions than steps", { positions: 19, width: 4, runs: [4, 5] }),
-  // A sum that differs in its last bit may be rounded to another bfloat16: 2⁻⁸ of that one term.
+  // A sum that differs in its last bit may round to a different bfloat16, an error of 2⁻⁸ of that term.
   lstm("bf16", { positions: 9, width: 13, runs: [5, 1, 0, 6], peepholes: true }, BF16),
   lstm("bf16, a few steps a position", { positions: 60, input: 5, width: 11, runs: [9, 30, 12, 14] }, BF16),
   lstm("bf16, isolated, odd sizes", { positions: 25, input: 11, width: 13, runs: [9, 4, 12], isolated: true }, BF16),

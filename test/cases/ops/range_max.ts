@@ -15,7 +15,7 @@ function maxima(name: string, rows: number, width: number, samples: number, extr
   };
 }
 
-/** Ranges over `rows` rows, for units of rows in the gradient. */
+/** Operands with ranges over `rows` rows; the gradient is computed in units of several rows. */
 function ranges(name: string, rows: number, width: number, samples: readonly (readonly [number, number])[]): OpCase {
   return {
     ...OP,

@@ -4,7 +4,10 @@ import { type ScanSizes, scanCase } from "../scans.js";
 const rank = (name: string, sizes: ScanSizes, extra: Partial<OpCase> = {}): OpCase =>
   scanCase("target_rank", name, sizes, { ...extra, tolerance: 0 });
 
-/** Weights that are NaN or infinite: a target with such a score is a miss, and NaN of another item counts as higher. */
+/**
+ * Weights that are NaN or infinite. A target whose score is not finite is a miss; another item whose score is NaN counts as
+ * higher.
+ */
 function broken(samples: number): OpCase {
   const items = 200;
   const values = new CaseValues(26);
