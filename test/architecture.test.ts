@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 
-/** ARCHITECTURE.md, "Layout": what each folder of src may import besides itself and errors.ts. */
+/** For each folder of src, what it may import besides itself and errors.ts; the table "Layout" of ARCHITECTURE.md. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   platform: [],
   graph: [],
@@ -62,7 +62,8 @@ test("only the command line prints and exits", () => {
   assert.equal(wrong, []);
 });
 
-// An instruction set with multiplications of its own is compiled from these files alone (native/ops/registry.cc).
+// For an instruction set that differs from another in its multiplications only, just these files are compiled
+// (native/ops/registry.cc).
 test("the products of native/sources.json are the ops that multiply matrices", () => {
   const root = new URL("../", import.meta.url);
   const text = (path: string) => readFileSync(new URL(path, root), "utf8");
@@ -78,7 +79,7 @@ test("the products of native/sources.json are the ops that multiply matrices", (
   );
 });
 
-/** ARCHITECTURE.md, "Layout": what each folder of native may include besides itself; the bindings have doors of their own. */
+/** For each folder of native, what it may include besides itself; the table "Layout" of ARCHITECTURE.md. */
 const NATIVE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   simd: ["core"],
   core: [],

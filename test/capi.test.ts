@@ -70,7 +70,7 @@ test("models that earlier versions saved say what they said", () => {
         found.map(([item]) => item),
         items.map(({ item }) => item),
       );
-      // Probabilities of two items differ by their scores' difference in the exponent.
+      // The ratio of two items' probabilities is the exponential of the difference of their scores.
       found.forEach(([, probability], i) => {
         const ratio = Math.exp(items[i]!.score - items[0]!.score);
         assert.ok(Math.abs(Number(probability) / Number(found[0]![1]) - ratio) < 1e-4, `line ${u + 1}, item ${i + 1}`);

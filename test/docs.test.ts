@@ -45,10 +45,10 @@ test("native/ops/registry.inc and src/ops/index.ts have the same ops", () => {
 });
 
 const root = fileURLToPath(new URL("../", import.meta.url));
-/** What is generated, or not the project's own. */
+/** Files that are generated or foreign. */
 const IS_FOREIGN = /(^|\/)(node_modules|dist|build[^/]*|demo|\.git|__pycache__)(\/|$)|^docs\/api\//;
 
-/** The project's files with one of these extensions, by path. */
+/** Paths of the project's files that have one of these extensions. */
 function filesOf(extensions: readonly string[], folder = ""): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
@@ -58,7 +58,7 @@ function filesOf(extensions: readonly string[], folder = ""): string[] {
   });
 }
 
-/** The anchors of a Markdown text: its headings as GitHub names them. */
+/** The anchors that GitHub gives to the headings of a Markdown text. */
 function anchorsOf(text: string): Set<string> {
   const anchors = new Set<string>();
   for (const [, heading] of withoutCode(text).matchAll(/^#{1,6} +(.+?) *#*$/gm)) {
@@ -82,7 +82,7 @@ function linksOf(file: string): string[] {
   return links.map(([, target]) => target!);
 }
 
-/** Why a link from a file leads nowhere. */
+/** Describes why a link is broken; undefined if it is not. */
 function problemOf(target: string, from: string): string | undefined {
   if (/^[a-z]+:/.test(target)) return target.startsWith("https://") ? undefined : "expected https";
   const [path, anchor] = target.split("#") as [string, string?];

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
-// It imports the package by its name, as who installs it does.
+// The example imports the package by its name, like a user's code.
 test("examples/graph.mjs trains a network of its own, close to the best possible loss", () => {
   const printed = execFileSync(process.execPath, ["examples/graph.mjs"], { cwd: root, encoding: "utf8" });
   const losses = [...printed.matchAll(/^step \d+: loss ([\d.]+)$/gm)].map(([, loss]) => Number(loss));

@@ -7,14 +7,14 @@ import { resolveConfig } from "../src/model/config.js";
 import { Model } from "../src/model/model.js";
 import { inferenceProgram } from "../src/model/programs.js";
 
-// A model whose numbers are small enough to be followed by hand. The vector of a user is the mean of the clicked items'
-// embeddings plus the user's own embedding; the score of an item is the product of its weight with that, plus its bias.
+// A model that is small enough to compute by hand. A user's vector is the mean of the clicked items' embeddings plus
+// the user's own embedding. An item's score is the inner product of its weight with that vector, plus its bias.
 
 export const [A, B, C, D, E] = [1, 2, 3, 4, 5];
 export const ITEMS = ["a", "b", "c", "d", "e"];
 export const [ANN, BOB] = [1, 2];
 
-/** Clicks in the training log. */
+/** Numbers of clicks of the items in the training log. */
 const COUNTS = [5, 3, 3, 1, 0];
 
 const TABLES: Readonly<Record<string, readonly (readonly number[])[]>> = {
@@ -49,7 +49,7 @@ const TABLES: Readonly<Record<string, readonly (readonly number[])[]>> = {
   "output.bias": [[9, 0, 0, 0, 0.5, 1]],
 };
 
-/** Close it after use. */
+/** Creates the model. Close it after use. */
 export function handModel(): Model {
   const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
   const encoding = {
@@ -77,7 +77,7 @@ export function handModel(): Model {
   return new Model({ ...encoding, config, training: {} }, program, engine, store);
 }
 
-/** Clicks of users: each a user id and item ids, the oldest first. */
+/** Makes clicks of users, each given as a user id and item ids, the oldest first. */
 export function clicksOf(users: readonly (readonly [user: number, items: readonly number[]])[]): Clicks {
   const clickOffsets = [0];
   for (const [, items] of users) clickOffsets.push(clickOffsets.at(-1)! + items.length);

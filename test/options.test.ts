@@ -36,7 +36,7 @@ import { OPS } from "../src/ops/index.js";
 import { expectError, failureOf } from "./data/temporary.js";
 import { all, SMALL, ITEMS_ONLY as schema, withSmallModel } from "./small_model.js";
 
-/** A small model, open. */
+/** Runs `work` with a small open model. */
 async function withModel(work: (at: (name: string) => string, model: Model) => Promise<void>): Promise<void> {
   await withSmallModel(async (at) => {
     const model = await openModel(at("model"), { threads: 1 });
@@ -48,7 +48,7 @@ async function withModel(work: (at: (name: string) => string, model: Model) => P
   });
 }
 
-/** `work` with a session that trains a small model, closed after it. */
+/** Runs `work` with a session that trains a small model, and closes the session afterwards. */
 async function withSession(
   at: (name: string) => string,
   signal: AbortSignal | undefined,
@@ -66,7 +66,7 @@ async function withSession(
 
 const isClass = (value: unknown) => typeof value === "function" && /^class\b/.test(String(value));
 
-/** What an entry exports that can be called: functions, constructors, and methods as `Class#method` or `Class.method`. */
+/** The callables that an entry exports: functions, constructors, and methods as `Class#method` or `Class.method`. */
 function callablesOf(entry: object, prefix = ""): Map<string, Callable> {
   const found = new Map<string, Callable>();
   for (const [name, value] of Object.entries(entry)) {
@@ -85,7 +85,7 @@ function callablesOf(entry: object, prefix = ""): Map<string, Callable> {
 
 type Callable = (...values: never[]) => unknown;
 
-/** The text of a function's parameters. */
+/** The source text of a function's parameters. */
 function parametersOf(callable: Callable): string {
   const text = String(callable);
   const start = isClass(callable) ? text.search(/(?<=\bconstructor)\(/) : text.indexOf("(");
@@ -99,7 +99,10 @@ function parametersOf(callable: Callable): string {
 }
 
 const CALLABLES = new Map([...callablesOf(main), ...callablesOf(graphEntry)]);
-/** Takes the options of every error of the language; the others are made by functions that check. */
+/**
+ * Constructors whose options are not checked: `ShortlistError` takes the options of every JavaScript error, and the
+ * others are called only by functions that check theirs.
+ */
 const NOT_OURS = ["ShortlistError", "TrainingSession", "TransitionRanking"];
 
 test("an option that does not exist is an error that names the nearest one, in every function", async () => {
@@ -314,7 +317,7 @@ test("a byte order mark and CRLF are fine in every text that a person writes", a
   });
 });
 
-/** A signal that aborts when it is looked at for the nth time. */
+/** A signal that aborts when it is checked for the nth time. */
 function abortedAtLook(n: number, reason: Error) {
   const controller = new AbortController();
   const counted = { signal: controller.signal, looks: 0 };
@@ -325,12 +328,15 @@ function abortedAtLook(n: number, reason: Error) {
   return counted;
 }
 
-/** Asynchronous and short: they read a file that a person writes, or a vocabulary, run one batch, or copy tensors. */
+/**
+ * Asynchronous calls without a signal, because they are short: they read a small file or a vocabulary, run one batch,
+ * or copy tensors.
+ */
 const SHORT = [
   ...["readConfig", "readSchema", "readSpace", "Vocabulary.read", "Vocabulary#load", "Model#run"],
   "TrainingSession#restore",
 ];
-/** Looks of a call at its signal that are tried. */
+/** Of the moments at which a call checks its signal, how many are tested. */
 const LOOKS = 25;
 
 test("a signal stops every long call with its reason, whenever it is looked at, and nothing is left", async () => {
@@ -390,14 +396,14 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
       const stride = Math.max(1, whole.looks / LOOKS);
       for (let look = 1; look <= whole.looks; look += stride) {
         const { signal } = abortedAtLook(Math.floor(look), reason);
-        // How often a call looks at the clock, and with it at the signal, is not the same each time.
+        // The number of times that a call checks its signal depends on the clock, so it may be smaller this time.
         const failure = await failureOf(call(signal).then(() => Promise.reject(reason)));
         assert.is(failure, reason, `${name}, at look ${look} of ${whole.looks}`);
         if (!signal.aborted || name === "tune") await rm(output, { recursive: true, force: true });
         if (!signal.aborted) await rm(`${output}.tokens.txt`, { force: true });
         const left = (await readdir(at("."))).sort();
         if (name === "train" && left.includes("output")) {
-          // Passes that are finished stay, and so does the model once it is written, before the test log is evaluated on.
+          // Finished epochs remain, and so does the model if it was written before the evaluation on the test log.
           const isMember = (name: string) => /^pass-\d$|^metrics\.jsonl$/.test(name);
           if (!(await readdir(output)).every(isMember)) (await openModel(output, { threads: 1 })).close();
           await rm(output, { recursive: true });

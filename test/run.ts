@@ -1,5 +1,5 @@
-// Runs every test file in a process of its own, so that one that crashes fails alone: `npm test`, or `npm test -- lstm` for
-// the files whose path holds "lstm". The last line is `N passed, N failed`.
+// Runs every test file in a process of its own, so that a crash fails only that file: `npm test`, or `npm test -- lstm`
+// for the files whose path contains "lstm". The last line of the output is `N passed, N failed`.
 
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -44,7 +44,7 @@ async function work(): Promise<void> {
   }
 }
 
-/** One file's counts, read from uvu's summary; a file that crashes or has no summary counts as one failure. */
+/** Reads the counts of a file from uvu's summary. A file that crashes or has no summary counts as one failure. */
 function run(file: string): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ["--import", "tsx", `${folder}${file}`], {

@@ -9,7 +9,7 @@ export const ITEMS_ONLY = parseSchema({
   click: [{ name: "item" }],
 });
 
-/** A folder with `log.tsv` of 700 users and nine items, the `dataset` and a `model` of it. */
+/** Makes a folder with `log.tsv` (700 users, nine items), and a `dataset` and a `model` of it. */
 export async function withSmallModel(work: (at: (name: string) => string) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const at = (name: string) => join(folder, name);

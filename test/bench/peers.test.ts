@@ -5,7 +5,7 @@ import { Peer } from "../../bench/peers/peer.js";
 import { type Circumstances, geometricMean, keepResults, networkGemms, type Result } from "../../bench/peers/report.js";
 import { temporaryFolder } from "../cli/run.js";
 
-/** Answers as peer.py does; work called "bad" cannot be prepared. */
+/** A program with the protocol of peer.py. It fails to prepare work that is called "bad". */
 const FAKE = `
 require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
   const { call, work } = JSON.parse(line);

@@ -6,8 +6,8 @@ import type { RunResult } from "./run_case.js";
 export const FLOAT32_EPSILON = 2 ** -23;
 
 /**
- * Default tolerance in float32 epsilons, for cases that do not state one. Gradients get at least this much, because they
- * are sums.
+ * Default tolerance in float32 epsilons, for cases that do not state one. Gradients get at least this much, because
+ * they are sums.
  */
 const TOLERANCE = 16;
 

@@ -51,7 +51,10 @@ const MOST_VALUES = 40;
 /** Cases whose integers take more characters than this are left out of the files; only test/ops checks them. */
 const MOST_CHARACTERS = 6000;
 
-/** The cases that native checks replay: all that `bench` does not time, if their integers do not make the file too large. */
+/**
+ * The cases that native checks replay: all that `bench` does not time, if their integers do not make the file too
+ * large.
+ */
 export async function corpusCases(cases: readonly OpCase[]): Promise<CorpusCase[]> {
   const engine = createReferenceEngine({ ops: OPS });
   const corpus: CorpusCase[] = [];
@@ -137,7 +140,9 @@ function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
-/** The number with the fewest digits whose distance from x is at most 1/64 of the bound, so that rounding is negligible. */
+/**
+ * The number with the fewest digits whose distance from x is at most 1/64 of the bound, so that rounding is negligible.
+ */
 function rounded(x: number, bound: number): number {
   return shortest(x, (short) => Math.abs(short - x) <= bound / 64);
 }

@@ -1,6 +1,6 @@
-// Writes corpus.jsonl and networks.jsonl, which native checks replay. Each line is a case with the results of the reference.
-// Run it after a change of the cases, of an op's operands, of the network or of the Program format; corpus.test.ts fails when
-// that is necessary:
+// Writes corpus.jsonl and networks.jsonl, which native checks replay. Each line is a case with the results of the
+// reference. Run it after a change of the cases, of an op's operands, of the network or of the Program format;
+// corpus.test.ts fails when that is necessary:
 //
 //   node --import tsx test/cases/export.ts
 

@@ -46,8 +46,8 @@ const ITEMS = 9;
 const SAMPLES = 6;
 
 /**
- * Tolerance in float32 epsilons of a tensor's largest magnitude. It is large because optimizers divide gradients by roots of
- * small numbers.
+ * Tolerance in float32 epsilons of a tensor's largest magnitude. It is large because optimizers divide gradients by
+ * roots of small numbers.
  */
 const TOLERANCE = 1024;
 

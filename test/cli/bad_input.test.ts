@@ -15,7 +15,9 @@ test.before(() => {
   succeed("train", at("dataset"), "--output", at("model"), "--steps", "2");
 });
 
-/** The command fails with one readable message that holds these texts, and leaves nothing in the folder that was not there. */
+/**
+ * Expects that the command fails with one readable message that contains these texts, and adds nothing to the folder.
+ */
 function fails(args: readonly string[], ...texts: string[]): void {
   const before = readdirSync(folder).sort();
   const { status, stdout, stderr } = run(args);

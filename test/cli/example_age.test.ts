@@ -15,7 +15,9 @@ const TRAIN = ["--set", "draws=8", 'exclude=["user_id"]', "--batch", "32", "--pa
 const PERIOD = 1000;
 const LATEST = 1_650_000_000;
 
-/** In the first half of the period everybody watches old items, in the second half new ones. */
+/**
+ * Writes a log in which everybody watches old items in the first half of the period, and new ones in the second half.
+ */
 function lineOf(user: number, timeOf = (t: number) => String(LATEST - PERIOD + t)): string {
   const times = [(user * 379) % PERIOD, (user * 617 + 113) % PERIOD].sort((a, b) => a - b);
   const clicks = times.map(
@@ -48,7 +50,7 @@ interface Shortlist {
   readonly items: readonly { readonly item: string; readonly probability: number }[];
 }
 
-/** What share of the next clicks falls on new items, over all shortlists. */
+/** The probability that the next click is on a new item, averaged over all shortlists. */
 function shareOfNew(text: string): number {
   const shortlists = text
     .trimEnd()

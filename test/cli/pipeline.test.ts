@@ -153,7 +153,7 @@ test("windows and batching: flags are shorthands of --set, and the model reads w
   assert.is(evaluation.users, 600);
 });
 
-/** The elements of a safetensors file. */
+/** Reads the tensors of a safetensors file. */
 function readFloats(bytes: Buffer): Float32Array {
   return new Float32Array(Uint8Array.from(bytes.subarray(8 + Number(bytes.readBigUInt64LE()))).buffer);
 }
@@ -247,7 +247,7 @@ test("recommend leaves watched items out unless asked; text holds what jsonl hol
   );
 });
 
-/** Vectors of a text file, by token. */
+/** Reads the vectors of a text file, by token. */
 function readVectors(path: string): Map<string, number[]> {
   const lines = readFileSync(path, "utf8").trimEnd().split("\n");
   return new Map(lines.map((line) => [line.split("\t")[0]!, line.split("\t")[1]!.split(",").map(Number)]));

@@ -18,7 +18,7 @@ test.before(() => {
   writeFileSync(at("space.json"), '{ "learningRate": [0.001, 0.01] }');
 });
 
-/** One line of error that holds the text; nothing new in the folder. */
+/** Expects an error of one line that contains the text, and no new files in the folder. */
 function fails(status: 1 | 2, text: string | RegExp, ...args: string[]): void {
   const before = readdirSync(folder).sort();
   const result = run(args);

@@ -12,7 +12,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs the command line as a person would. */
+/** Runs the command line in a process of its own. */
 export function run(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -27,14 +27,14 @@ export function run(
   return { status, stdout, stderr };
 }
 
-/** `run` for a command that must succeed: its standard output. */
+/** Runs a command that must succeed, and returns its standard output. */
 export function succeed(...args: string[]): string {
   const { status, stdout, stderr } = run(args);
   if (status !== 0) throw new Error(`shortlist ${args.join(" ")} ended with ${status}:\n${stderr}`);
   return stdout;
 }
 
-/** A folder that goes away with the process. */
+/** Creates a folder that is removed when the process ends. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "shortlist-test-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

@@ -14,7 +14,10 @@ import type { Clicks } from "../../src/data/clicks.js";
 import { clickTimes } from "../../src/data/times.js";
 import { LENGTHS, randomClicks, withTimes } from "./random_clicks.js";
 
-/** One sample as text: user, numbers, history as its clicks (category − 1), target; read back through every range. */
+/**
+ * Reads the samples of a batch back through all its ranges, and describes each as text: its user, the clicks of its
+ * history (the category of a click is its index + 1), its target.
+ */
 function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
   const inputs = batch.inputs as Record<string, Int32Array>;
   const { samples, positions, runs, steps } = batch.dims as Record<string, number>;
@@ -49,7 +52,7 @@ function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
   for (let r = 0; r < runs!; r++)
     assert.ok(inputs["run_offsets"]![r]! < inputs["run_offsets"]![r + 1]!, "no run is empty");
 
-  /** The click at a position, after its features were compared with the log; −1 for `<unk>`. */
+  /** Returns the click at a position, or −1 for `<unk>`, and compares its features with the log. */
   const clickAt = (position: number): number => {
     const click = category![position]! - 1;
     const positionTags = [...tags!.subarray(tagOffsets![position]!, tagOffsets![position + 1]!)];
@@ -80,7 +83,7 @@ function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
   });
 }
 
-/** The definition: one sample for each click whose item is known. */
+/** The samples by definition: one for each click whose item is known. */
 function expectedSamples(clicks: Clicks, window: number, windows: Windows): string[] {
   const samples: string[] = [];
   for (let user = 0; user < clicks.users; user++) {
@@ -100,7 +103,7 @@ function historyOf(start: number, click: number, window: number, windows: Window
   return length === 0 ? [-1] : Array.from({ length }, (_, i) => click - length + i);
 }
 
-/** At least `window`, at most twice as many, so that the history begins at a multiple of `window`. */
+/** Start of the history: it has between `window` and twice as many clicks, and begins at a multiple of `window`. */
 function grown(before: number, window: number): number {
   const beyond = Math.max(0, before - 2 * window);
   return before - Math.ceil(beyond / window) * window;

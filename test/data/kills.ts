@@ -1,5 +1,5 @@
-// Runs the commands that write and kills them: at random moments here, at every rename in outputs.test.ts. By hand, 200 kills of
-// each command: node --import tsx test/data/kills.ts 200
+// Kills commands while they write: here at random moments, in outputs.test.ts at every rename. To kill each command 200
+// times: node --import tsx test/data/kills.ts 200
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -22,7 +22,7 @@ export const SMALL = [
   "batchSize=64",
 ];
 
-/** Two versions of logs, datasets and models: ds0 and ds1, m0 and m1. */
+/** Makes two versions of everything: datasets ds0 and ds1, models m0 and m1. */
 export function makeInputs(folder: string): void {
   const at = (name: string) => join(folder, name);
   succeed("simulate", "--output", at("logs"), "--users", "60", "--items", "50");
@@ -35,15 +35,15 @@ export function makeInputs(folder: string): void {
 
 export interface Writer {
   readonly name: string;
-  /** Writes version 0 or 1 of its output into a folder. */
+  /** Arguments with which the command writes version 0 or 1 of its output into a folder. */
   readonly args: (version: number, out: string) => string[];
-  /** Paths that belong together: all of one version; none where a run goes on with what is there. */
+  /** Paths that must always be of the same version. Empty for a command that continues what an earlier run began. */
   readonly outputs: readonly string[];
-  /** What else holds after a kill. */
+  /** Checks what else must be true after a kill. */
   readonly check?: (out: string) => Promise<void>;
 }
 
-/** `prepare` of a version; the output comes after it. */
+/** Arguments of `prepare` for a version, without the output path at their end. */
 export function prepareArgs(folder: string, version: number): string[] {
   const log = join(folder, `logs/${["train", "test"][version]}.tsv`);
   return ["prepare", log, "--feature-appear-limit", "0", "--output"];
@@ -113,7 +113,7 @@ export function writers(folder: string): Writer[] {
   ];
 }
 
-/** What a folder or file holds, hidden names left out. */
+/** Digest of the contents of a folder or file, without hidden names. */
 export function contentsOf(path: string): string {
   const hash = createHash("sha256");
   const add = (name: string) => {
@@ -139,12 +139,15 @@ export function ended(child: ChildProcess): Promise<{ code: number | null; signa
   return new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
 }
 
-/** Kills a command so many times, at random moments; its outputs are whole each time, and a whole run leaves nothing else. */
+/**
+ * Kills a command `kills` times at random moments, and checks that its outputs are complete each time, and that a
+ * complete run leaves no other files.
+ */
 export async function killAtRandom(writer: Writer, out: string, kills: number): Promise<void> {
   const { name, args, outputs, check } = writer;
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out);
-  // Somebody else's, which stays.
+  // A file of somebody else, which must remain.
   writeFileSync(join(out, "notes.txt"), "");
   let longest = 0;
   const versions = [0, 1].map((version) => {

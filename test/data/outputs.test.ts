@@ -47,7 +47,7 @@ const canMount = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]
 
 test.before(() => makeInputs(folder));
 
-// extend takes the way of prepare, and tune has no output that is replaced as a whole.
+// extend writes in the same way as prepare, and tune has no output that is replaced as a whole.
 for (const { name, args, outputs } of writers(folder).filter(({ name }) => name !== "extend" && name !== "tune")) {
   test(`${name}: killed at any rename or link, the names lead to one whole version, and the next run cleans up`, () => {
     if (!hasStrace) {
@@ -63,12 +63,13 @@ for (const { name, args, outputs } of writers(folder).filter(({ name }) => name 
       return versionIn();
     });
     assert.is.not(versions[0], versions[1]);
-    // One thread for asynchronous calls, and each kind of call alone, as strace counts by thread and kind.
+    // strace counts calls separately for each thread and each kind of call. So there is one thread for asynchronous
+    // calls, and one kind of call is traced at a time.
     const env = { ...process.env, UV_THREADPOOL_SIZE: "1" };
     let now = 1;
     for (const call of ["rename", "renameat2", "symlink"]) {
       for (let n = 1, killed = true; killed; n++) {
-        // Either the version before, or the new one, and in the end the new one.
+        // A killed run leaves the previous version or the new one, and a complete run the new one.
         const next = 1 - now;
         const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:signal=KILL:when=${n}`];
         const command = [process.execPath, main, ...args(next, out)];
@@ -98,7 +99,7 @@ test("readers racing a writer open whole models and datasets, whether folders ar
     for (let n = 0; Date.now() < until; n++) {
       await saveModel(models[n % 2]!, at("live"));
       if (n % 4 === 0) {
-        // As where the folder cannot be renamed: its members are replaced inside it.
+        // As for a folder that cannot be renamed: its members are replaced inside it.
         writeFileSync(at("live/metrics.jsonl"), "");
         await withOutputFolder(at("live"), LIVE, (target) => replaceInside(target, at(`m${n % 2}`)));
       }
@@ -369,7 +370,7 @@ test("where the last step fails, finished work stays under a name that the error
   let rescued = "";
   const write = async (staging: string) => {
     writeFileSync(join(staging, "result"), "hours of work");
-    // Somebody puts a file there meanwhile.
+    // Meanwhile, somebody else creates a file there.
     writeFileSync(target, "in the way");
   };
   const message = await expectError(

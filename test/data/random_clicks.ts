@@ -4,7 +4,9 @@ import { RandomStream, STREAMS } from "../../src/random/philox.js";
 
 const ITEMS = 9;
 
-/** Random users; click c has category c + 1 and the tags 10c + 1 …, so that a position tells which click it is. */
+/**
+ * Random clicks. Click c has category c + 1 and the tags 10c + 1 …, so the features of a position identify its click.
+ */
 export function randomClicks(lengths: readonly number[], unknownShare: number, seed = 1): Clicks {
   const random = new RandomStream(seed, STREAMS.simulate);
   const clickOffsets = [0];
@@ -45,12 +47,12 @@ export function randomClicks(lengths: readonly number[], unknownShare: number, s
   };
 }
 
-/** The same clicks with times, of which some are missing. */
+/** The same clicks with times, some of which are missing. */
 export function withTimes(clicks: Clicks, seed = 1): Clicks {
   const random = new RandomStream(seed, STREAMS.simulate);
   const time = () => (random.uniform() < 0.1 ? Number.NaN : 1.65e9 + 1e6 * random.uniform());
   return { ...clicks, times: clickTimes(Float64Array.from({ length: clicks.clicks }, time)) };
 }
 
-/** Clicks of users. */
+/** Numbers of clicks of the users. */
 export const LENGTHS = [1, 2, 3, 5, 4, 40, 1, 13, 6, 12, 1, 25];

@@ -18,15 +18,15 @@ import { parseDescription, parseHead } from "../../src/model/model.js";
 import { temporaryFolder } from "../cli/run.js";
 import { fixtures } from "../fixtures/fixtures.js";
 
-// The readers in TypeScript and those of libshortlist take or refuse the same inputs: seeded mutations of test/fuzz/corpus.
-// SHORTLIST_MUTATIONS says how many of each format.
+// Checks that the readers in TypeScript and those of libshortlist accept and refuse the same inputs. The inputs are
+// mutations of test/fuzz/corpus by a seed; SHORTLIST_MUTATIONS is their number for each format.
 
 const MUTATIONS = Number(process.env["SHORTLIST_MUTATIONS"] ?? 1500);
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const build = join(root, "build-capi");
 const folder = temporaryFolder();
 
-/** What a reader says of an input: "ok" and what it read, or "no" and why. */
+/** The result of a reader for an input: "ok" and what it read, or "no" and the reason. */
 type Answer = string;
 
 function cmake(...args: string[]): void {
@@ -80,7 +80,7 @@ async function compare(format: string, inputs: readonly Buffer[], read: (input: 
 
 // ---- inputs ---------------------------------------------------------------------------------------------------------
 
-/** 0 … below − 1 */
+/** A random number from 0 to below − 1. */
 type Random = (below: number) => number;
 
 function seeded(seed: number): Random {
@@ -143,7 +143,7 @@ const BYTES = [
   .map((text) => Buffer.from(text))
   .concat([Buffer.of(0xff), Buffer.of(0xc0, 0x80), Buffer.of(0xed, 0xa0, 0x80), Buffer.of(0x80)]);
 
-/** Some bytes changed, left out, put in or repeated. */
+/** Changes, removes, inserts or repeats some bytes. */
 function mutateBytes(input: Buffer, random: Random): Buffer {
   let bytes = Buffer.from(input);
   for (let left = 1 + random(3); left > 0; left--) {
@@ -163,7 +163,7 @@ function mutateBytes(input: Buffer, random: Random): Buffer {
   return bytes;
 }
 
-/** JSON that JavaScript's values cannot express: the text of a value, and members in order, names perhaps twice. */
+/** JSON as text and lists, which can express more than JavaScript's values: notations of numbers, repeated names. */
 type Node = string | { readonly items: Node[] } | { readonly members: [string, Node][] };
 
 function toNode(value: unknown): Node {
@@ -253,7 +253,7 @@ const VALUES = [
     "[0,9007199254740991,2]",
   ]);
 
-/** A part of the JSON replaced, left out, put in twice, renamed or moved. */
+/** Replaces, removes, repeats, renames or moves a part of the JSON. */
 function mutateNode(root: Node, random: Random): void {
   const places: Node[] = [];
   const visit = (node: Node): void => {
@@ -289,7 +289,7 @@ function mutateNode(root: Node, random: Random): void {
   }
 }
 
-/** The JSON of an input, or undefined where it is none: corpora hold what fuzzers found as well. */
+/** Parses an input; undefined if it is not JSON. Corpora also contain inputs that fuzzers found. */
 function parseJson(text: Buffer): unknown {
   try {
     return JSON.parse(text.toString());
@@ -298,7 +298,7 @@ function parseJson(text: Buffer): unknown {
   }
 }
 
-/** Bytes changed, or nodes; an input that is no JSON has its bytes changed. */
+/** Changes bytes or nodes of JSON, and bytes of an input that is not JSON. */
 function mutateJson(text: Buffer, random: Random): Buffer {
   const value = random(3) === 0 ? undefined : parseJson(text);
   if (value === undefined) return mutateBytes(text, random);
@@ -307,7 +307,7 @@ function mutateJson(text: Buffer, random: Random): Buffer {
   return Buffer.from(format(node));
 }
 
-/** The header changed, or the bytes. */
+/** Changes the header of a safetensors file, or its bytes. */
 function mutateSafetensors(file: Buffer, random: Random): Buffer {
   if (random(4) === 0) return mutateBytes(file, random);
   const end = 8 + Number(file.readBigUInt64LE());
@@ -323,7 +323,7 @@ function inputsOf(name: string, mutate: (input: Buffer, random: Random) => Buffe
   return [...seeds, ...Array.from({ length: MUTATIONS }, () => mutate(pick(random, seeds), random))];
 }
 
-/** Each key of each object of a configuration missing, and with every value above. */
+/** Variants of a configuration: for each key of each object, without the key, and with every value of `VALUES`. */
 function everyValue(text: Buffer): Buffer[] {
   const original = JSON.parse(text.toString());
   original.training.heldOut = "last";
@@ -379,7 +379,7 @@ test("vocabularies", () =>
     Vocabulary.parse(input, "x");
   }));
 
-/** What test/fuzz/formats.cc says that it has read. */
+/** Describes what was read as test/fuzz/formats.cc does. */
 function describeConfig(input: Buffer, format: StoredFormat): string {
   const { config, maxLineBytes = DEFAULT_MAX_LINE_BYTES } = parseDescription(parseHead(input, "x"), "x", format);
   return [config.window, config.userVectorWidth, config.windows, maxLineBytes].join(" ");
@@ -460,7 +460,7 @@ function describeLine({ tokens, numbers, clicks }: LogRow): string {
 
 test("lines of click logs", () => {
   const path = join(folder, "log.tsv");
-  // A line as the C library is given it: without the newline, and not the empty one that a log may end with.
+  // The C library is given a line without its newline, and not the empty line that may end a log.
   const inputs = inputsOf("line", mutateBytes)
     .map((line) => line.subarray(0, line.includes(10) ? line.indexOf(10) : line.length))
     .filter((line) => line.length > 0 && line.toString() !== "\r" && line.toString() !== "\ufeff");
@@ -469,7 +469,7 @@ test("lines of click logs", () => {
     const lines: LogRow[] = [];
     const options = { schema: SCHEMA, maxLineBytes: 1000, withoutClicks: true };
     await readLog([path], options, (line) => lines.push(line)).catch((error) => {
-      // A log whose times fall is refused as a whole; its lines are read.
+      // A log whose times decrease is refused as a whole, although each of its lines can be read.
       if (lines.length === 0) throw error;
     });
     return describeLine(lines[0]!);

@@ -79,7 +79,7 @@ test("popularity is a weak baseline, the last item a strong one, tastes show in 
     }
     const falling = (map: ReadonlyMap<string, number>) => [...map].sort((a, b) => b[1] - a[1]).map(([item]) => item);
     const byPopularity = falling(counts);
-    /** Share of users whose held-out item is among the first 10 that they did not click. */
+    /** Share of users whose held-out item is among the first ten items that they have not clicked. */
     const hitRate = (ranking: (history: readonly string[]) => readonly string[]) =>
       tested.filter(({ items }) => {
         const history = items.slice(0, -1);
@@ -96,7 +96,7 @@ test("popularity is a weak baseline, the last item a strong one, tastes show in 
     const ranked = new Map([...successors].map(([item, next]) => [item, falling(next)]));
     const order = hitRate((history) => ranked.get(history.at(-1)!) ?? []);
     assert.ok(order > 3 * popularity, `successors of the last item: HitRate@10 ${order}`);
-    // An order-blind successor model: those of a click in the middle are no better than chance habits.
+    // Recommends the successors of a click in the middle of the history, which ignores what the user clicked last.
     const middle = hitRate((history) => ranked.get(history[Math.floor(history.length / 2)]!) ?? []);
     assert.ok(order > 2 * middle, `successors of a click in the middle: HitRate@10 ${middle}`);
 
@@ -104,7 +104,7 @@ test("popularity is a weak baseline, the last item a strong one, tastes show in 
     const mean = paths.clicks / lengths.length;
     assert.ok(mean > 26 && mean < 34, `mean ${mean}`);
     assert.ok(lengths.at(-1)! > 8 * lengths[lengths.length >> 1]!, "activity is heavy-tailed");
-    // The genre of a category is its number mod 8: most of a user's clicks share few genres.
+    // The genre of a category is its number mod 8. Most clicks of a user belong to a few genres.
     const shares = trained.map(({ categories }) => {
       const genres = new Map<string, number>();
       for (const category of categories) count(genres, String(Number(category.slice(1)) % 8));

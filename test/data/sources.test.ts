@@ -26,14 +26,14 @@ const SCHEMA = parseSchema({
   click: [{ name: "item" }, { name: "time", kind: "time" }, { name: "tags", multiple: true }],
 });
 
-/** A user as a table has it: values with types, and nothing that is text only because a log is. */
+/** A user as a row of a table: typed values instead of text. */
 interface User {
   readonly id: bigint | null;
   readonly age: number | null;
   readonly clicks: readonly { readonly item: number; readonly time: number | null; readonly tags: readonly string[] }[];
 }
 
-/** A log whose rows are objects in memory; it counts how often it is read. */
+/** A log source whose rows are objects in memory. It counts how often it is read. */
 class Table implements LogSource {
   readonly name = "warehouse.users";
   readonly label = "users";
@@ -88,7 +88,7 @@ function users(count: number, first = 0): User[] {
   }));
 }
 
-/** The same users as lines of a click log. */
+/** Formats the same users as lines of a click log. */
 function linesOf(users: readonly User[]): string {
   const clicksOf = ({ clicks }: User) =>
     clicks.map(({ item, time, tags }) => `${item}:${time ?? ""}:${tags.join("_")}`).join(";");

@@ -38,7 +38,7 @@ test("what a version adds or renames is there in older folders, and nothing else
       { version: 3, config: { width: 7, glaze: "sugar", length: 1 }, training: {} },
       { config: { width: 7, glaze: "sugar", length: 1 }, training: {} },
     ],
-    // What is missing or broken is for whoever reads it to say.
+    // Missing or malformed members are left to the code that reads them.
     [
       { version: 1, config: {}, training: 5 },
       { config: { glaze: "none" }, training: 5 },

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { type ErrorCode, ShortlistError } from "../../src/errors.js";
 
-/** Runs `work` with a folder of its own, which is removed after it. */
+/** Runs `work` with a new folder, and removes the folder afterwards. */
 export async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "shortlist-"));
   try {
@@ -14,13 +14,16 @@ export async function withFolder(work: (folder: string) => Promise<void>): Promi
   }
 }
 
-/** Takes the ids out of config.json or dataset.json: a folder as older versions wrote it, whose files can be changed singly. */
+/**
+ * Removes the ids from config.json or dataset.json. Older versions wrote such folders; without ids, tests can change
+ * single files.
+ */
 export async function withoutIds(description: string): Promise<void> {
   const { id: _, members: __, ...rest } = JSON.parse(await readFile(description, "utf8"));
   await writeFile(description, JSON.stringify(rest));
 }
 
-/** The error that `work` rejects with. */
+/** Returns the error with which `work` rejects. */
 export async function failureOf(work: Promise<unknown>): Promise<Error> {
   try {
     await work;
@@ -30,7 +33,7 @@ export async function failureOf(work: Promise<unknown>): Promise<Error> {
   throw new Error("Expected an error but nothing was thrown");
 }
 
-/** Expects a ShortlistError of this code whose message holds (or matches) `message`; gives the message. */
+/** Expects a ShortlistError with this code, whose message contains (or matches) `message`. Returns the message. */
 export async function expectError(work: Promise<unknown>, code: ErrorCode, message: string | RegExp): Promise<string> {
   const error = await failureOf(work);
   if (!(error instanceof ShortlistError)) throw error;

@@ -10,7 +10,7 @@ import { expectError, withFolder } from "./temporary.js";
 
 const DAY = 86_400;
 const START = 1_700_000_000;
-/** A month of clicks, a few in an hour. */
+/** Times of clicks over a month, with a few in each hour. */
 const month = (count = 500) => Array.from({ length: count }, (_, i) => START + ((i * 7919) % (30 * DAY)));
 
 function rangeOf(times: readonly number[]) {

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 
 const script = fileURLToPath(new URL("./ending.ts", import.meta.url));
 
-/** How the process ended, and what it printed. */
+/** Runs a process and returns how it ended and what it printed. */
 function end(how: string): { ended: string; stdout: string; stderr: string } {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", script, how], {
     encoding: "utf8",

@@ -1,4 +1,4 @@
-// A process of at_exit.test.ts: starts runs, then ends in the way that its argument says.
+// The process that at_exit.test.ts starts. It starts runs and then ends in the way that its argument says.
 
 import { createEngine } from "../../src/executors/index.js";
 import { prepare, SLOW_ROWS, slowInputs, slowProgram } from "./programs.js";

@@ -13,7 +13,7 @@ export interface Prepared {
   readonly executor: Executor;
 }
 
-/** An executor on a store of its own that holds small random numbers, the same for every engine. */
+/** Creates an executor with a new store of small random numbers, which are the same for every engine. */
 export function prepare(engine: Engine, program: Program, profile = false): Prepared {
   const store = engine.createStore();
   program.tensors.forEach(({ name, dtype, shape, role }, index) => {
@@ -32,8 +32,8 @@ export function prepare(engine: Engine, program: Program, profile = false): Prep
 const ROWS = 50;
 
 /**
- * Two bags of embeddings side by side, two layers over them, and the gradients of everything: the outputs of the bags and
- * their gradients are lists of matrices, which the native executor lays out as columns of wider ones.
+ * A Program with two concatenated bags of embeddings, two layers on top, and all gradients. The bags' outputs and their
+ * gradients are lists of matrices, which the native executor stores as the columns of wider matrices.
  */
 export function bagProgram(): Program {
   const graph = new Graph();
@@ -77,7 +77,7 @@ export function bagInputs(samples: number): {
   };
 }
 
-/** Some tenths of a second of work. */
+/** A Program that takes some tenths of a second. */
 export function slowProgram(): Program {
   const graph = new Graph();
   let x = graph.input("x", "float32", ["rows", 512]);

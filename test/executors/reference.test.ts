@@ -6,7 +6,7 @@ import { add, embeddingLookup, OPS, sgd } from "../../src/ops/index.js";
 
 const ZEROS = { kind: "zeros" } as const;
 
-/** An update that stands before a lookup: a bad id must stop both. */
+/** An update that precedes a lookup. A bad id in the lookup must prevent both. */
 function example() {
   const graph = new Graph();
   const weight = graph.parameter("weight", [2], ZEROS);

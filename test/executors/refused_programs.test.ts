@@ -1,5 +1,5 @@
-// Programs that come from anywhere: what does not fit an op, and every index that nothing proves, is refused by both engines
-// before a kernel runs.
+// Programs from untrusted sources. Both engines refuse operands that do not fit an op, and indices that are not proven
+// to be in bounds, before any kernel runs.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -30,7 +30,7 @@ const apply = (
   return { op, inputs, outputs, attributes };
 };
 
-/** The error of a run, `CODE: message`; that a refused run has changed nothing is part of it. */
+/** Returns the error of a run as `CODE: message`, and checks that a refused run has changed nothing. */
 async function refusal(
   engine: Engine,
   tensors: readonly TensorSpec[],
@@ -68,7 +68,7 @@ interface Case {
   readonly tensors: readonly TensorSpec[];
   readonly instructions: readonly Instruction[];
   readonly values?: Readonly<Record<string, readonly number[]>>;
-  /** "no error", or what the message of both engines matches */
+  /** A pattern for the messages of both engines, or "no error". */
   readonly expected: RegExp | "no error";
 }
 
@@ -76,12 +76,12 @@ const table = float32("table", [7, 3]);
 const lookup = (ids: string) => apply("embedding_lookup", { table: "table", ids }, { output: "rows" });
 const rows = (n: Dim) => float32("rows", [n, 3], "output");
 
-/** `table[ids]`, with ids that are what the case says. */
+/** A lookup of `table[ids]` with the ids of the case. */
 function lookupCase(ids: TensorSpec, numbers: readonly number[], expected: Case["expected"]): Case {
   return { tensors: [table, ids, rows(4)], instructions: [lookup("ids")], values: { ids: numbers }, expected };
 }
 
-/** Ids that an op makes of `like` [4] before they are read. */
+/** A lookup whose ids are computed by an op from `like` [4]. */
 function computedCase(maker: Instruction, expected: Case["expected"], more: readonly TensorSpec[] = []): Case {
   const tensors = [table, int32("like", [4]), ...more, int32("ids", [4], "temporary"), rows(4)];
   return { tensors, instructions: [maker, lookup("ids")], values: { like: [6, 0, 3, 3] }, expected };
@@ -90,7 +90,7 @@ function computedCase(maker: Instruction, expected: Case["expected"], more: read
 const SORTED = { order: "order", rows: "sorted", segments: "segments", count: "count" };
 const RATE = float32("rate", [], "input");
 
-/** An sgd step by row terms: [1, 0, 1] given as sorted, unless the case changes it. */
+/** An sgd step by row terms with the ids [1, 0, 1]. Their sorted form is an input, which the case may change. */
 function rowsCase(changes: Partial<Case> & Pick<Case, "expected">, shapes: Readonly<Record<string, Shape>> = {}): Case {
   const own = (name: string, shape: Shape) => int32(name, shapes[name] ?? shape);
   return {

@@ -11,7 +11,7 @@ import { trainingProgram } from "../../src/model/programs.js";
 import { aliasTable } from "../../src/random/alias_table.js";
 import { LENGTHS, randomClicks } from "../data/random_clicks.js";
 
-/** Clicks of `randomClicks` and a small network on them; `changes` are keys of its configuration. */
+/** A small network on the clicks of `randomClicks`. `changes` are keys of its configuration. */
 export function trainingCase(
   engine: Engine,
   options: Partial<TrainingBatchOptions> = {},
@@ -82,7 +82,7 @@ export function trainingCase(
   };
 }
 
-/** Scalars for `count` steps from `first` on. */
+/** The scalar inputs of `count` steps from step `first` on. */
 export function scalars(first: number, count: number) {
   return {
     seed: Uint32Array.of(7),

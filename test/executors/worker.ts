@@ -1,4 +1,5 @@
-// A worker thread of worker_thread.test.ts: runs the bag program, then starts slow runs and training steps that nobody waits for.
+// The worker thread that worker_thread.test.ts starts. It runs the bag program, then starts slow runs and training
+// steps without waiting for them.
 
 import { parentPort, workerData } from "node:worker_threads";
 import { createEngine } from "../../src/executors/index.js";

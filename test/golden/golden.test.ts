@@ -1,6 +1,7 @@
 /*
- * Every vector of the golden folder (SHORTLIST_GOLDEN, by default ../shared/golden beside the repository) against every
- * engine. A vector is recognised by its keys; the losses over draws, which have the same keys, by their file's name.
+ * Compares every engine with the golden vectors: inputs and results that other programs computed. They are read from
+ * the folder SHORTLIST_GOLDEN (default ../shared/golden, beside the repository). The kind of a vector is recognised by
+ * its keys; the losses over draws have the same keys and are told apart by the names of their files.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
@@ -51,16 +52,19 @@ function shapeOf(value: Json | undefined): number[] {
   return Array.isArray(value) ? [value.length, ...shapeOf(value[0])] : [];
 }
 
-/** An engine, and how far from PyTorch's float64 it may be, relative to a tensor's largest magnitude. */
+/**
+ * An engine with its tolerances: largest differences from PyTorch's float64 results, relative to a tensor's largest
+ * magnitude.
+ */
 interface Judged {
   readonly name: string;
   readonly engine: () => Engine;
   readonly floats: (values: number[]) => TensorData;
-  /** Of one forward and backward pass. */
+  /** Tolerance for one forward and backward pass. */
   readonly tolerance: number;
   /**
-   * Of parameters after AdaGrad: its first steps are close to η · sign(g), so the rounding of a gradient that is almost 0
-   * shows in full.
+   * Tolerance for parameters after AdaGrad. Its first steps are close to η · sign(g), so the rounding error of a
+   * gradient that is almost 0 has a large effect.
    */
   readonly trainedTolerance: number;
 }
@@ -78,7 +82,9 @@ const ENGINES: Judged[] = [
   { name: "native", engine: () => createNativeEngine({ threads: 2 }), ...float32 },
 ];
 
-/** The instruction sets beside the default one; none where the addon is missing, which fails the native tests above. */
+/**
+ * The instruction sets other than the default one. None if the addon is missing, which the native tests above report.
+ */
 function otherIsas(): string[] {
   try {
     return availableIsas().slice(1);
@@ -90,7 +96,7 @@ for (const isa of otherIsas()) {
   ENGINES.push({ name: `native, ${isa}`, engine: () => createNativeEngine({ threads: 1, isa }), ...float32 });
 }
 
-/** Builds a graph out of a vector's tensors and runs it. */
+/** Builds a graph from a vector's tensors and runs it. */
 class Trial {
   readonly graph = new Graph();
   readonly judged: Judged;
@@ -111,7 +117,7 @@ class Trial {
     return tensor;
   }
 
-  /** Left out where the vector has no such key. */
+  /** Like `parameter`, or undefined if the vector has no such key. */
   optionalParameter(key: string): Tensor | undefined {
     return key in this.#vector ? this.parameter(key) : undefined;
   }
@@ -132,7 +138,10 @@ class Trial {
     return this.graph.input(name, "int32", shapeOf(value));
   }
 
-  /** Differentiates Σ output_grad · output by every parameter, runs, and checks `output` and each `<parameter>_grad`. */
+  /**
+   * Differentiates Σ output_grad · output with respect to every parameter, runs the graph, and checks `output` and each
+   * `<parameter>_grad`.
+   */
   async checkPass(output: Tensor): Promise<void> {
     const value = this.#vector["output_grad"];
     const seed = this.floats("output_grad", shapeOf(value), numbers(value));
@@ -145,12 +154,12 @@ class Trial {
     }
   }
 
-  /** One run on a store of its own. */
+  /** Runs the graph once, on a new store. */
   async run(): Promise<void> {
     await this.session((step) => step());
   }
 
-  /** Runs the graph, as often as `use` asks. */
+  /** Runs the graph on a new store, once for each call that `use` makes of its argument. */
   async session(use: (step: () => Promise<(name: string) => TensorData>) => Promise<unknown>): Promise<void> {
     outputTemporaries(this.graph);
     const engine = this.judged.engine();
@@ -191,7 +200,7 @@ class Trial {
   }
 }
 
-/** A form of vectors: what it is recognised by, and the test. */
+/** A kind of vectors: how to recognise it, and its test. */
 interface Kind {
   readonly name: string;
   matches(vector: Vector, file: string): boolean;
@@ -249,7 +258,7 @@ const lstmKind: Kind = {
   },
 };
 
-/** A loss per sample and the gradients of its mean. */
+/** Checks a loss per sample, and the gradients of its mean. */
 async function checkLoss(
   vector: Vector,
   judged: Judged,
@@ -366,7 +375,10 @@ const networkKind: Kind = {
   },
 };
 
-/** The network (docs/math.md#the-network) with the vector's tiny sizes: history → LSTM → maximum; two ReLU layers; NCE. */
+/**
+ * The network of docs/math.md#the-network with the small sizes of the vector: an LSTM over the history with the maximum
+ * over time, two ReLU layers, NCE.
+ */
 function network(trial: Trial, vector: Vector, parameter: (key: string) => Tensor) {
   const { graph } = trial;
   const batch = vector["batch"] as Vector;
@@ -434,7 +446,7 @@ const simpleLshKind: Kind = {
   },
 };
 
-/** The items of each user by falling inner product, or cosine. */
+/** The items of each user in the order of decreasing inner product or cosine. */
 function order(vectors: { users: Float64Array; items: Float64Array }, width: number, cosine: boolean): number[][] {
   const rows = (matrix: Float64Array) =>
     Array.from({ length: matrix.length / width }, (_, r) => [...matrix.subarray(r * width, (r + 1) * width)]);

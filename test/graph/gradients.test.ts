@@ -13,7 +13,7 @@ import { assertNumbers, denseGradient } from "../ops/harness.js";
 
 const ZEROS = { kind: "zeros" } as const;
 
-/** The gradients of `loss`, dense, by parameter name. */
+/** The gradients of `loss` as dense tensors, by parameter name. */
 async function evaluate(
   graph: Graph,
   loss: Tensor,

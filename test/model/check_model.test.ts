@@ -11,7 +11,7 @@ const MODEL = fileURLToPath(new URL("../fuzz/corpus/models/lstm/", import.meta.u
 
 type Changing = { tensors: TensorSpec[]; instructions: Instruction[] };
 
-/** What opening the model says after its Program has been changed: the same with both engines. */
+/** Returns the error of opening the model after a change of its Program. It must be the same with both engines. */
 async function opened(change: (program: Changing) => void): Promise<string> {
   const said: string[] = [];
   await withFolder(async (parent) => {

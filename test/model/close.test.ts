@@ -167,7 +167,7 @@ test("opening a model and closing it again leaves no memory behind", async () =>
     assert.ok(size > 2 ** 23, `${size} bytes can be seen`);
     const engine = createEngine({ threads: 2 });
     const memory: number[] = [];
-    const kept: unknown[] = []; // what is closed is given back, whether or not it is garbage
+    const kept: unknown[] = []; // keeps references, so that memory is freed by closing and not by garbage collection
     for (let i = 0; i < 20; ++i) {
       using model = await openModel(at("large"), { engine });
       kept.push(model);

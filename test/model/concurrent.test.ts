@@ -8,14 +8,14 @@ import { all, withSmallModel } from "../small_model.js";
 const CALLS = 1000;
 const HEAD = { format: "shortlist-program", version: 1, dims: [] } as const;
 
-/** What each call gives, one after the other. */
+/** The results of calls that are made one after the other. */
 async function inTurn<T>(calls: readonly (() => Promise<T>)[]): Promise<T[]> {
   const results: T[] = [];
   for (const call of calls) results.push(await call());
   return results;
 }
 
-/** Histories of one to five clicks, each that of another user. */
+/** Histories of one to five clicks, of different users. */
 function runs(model: Model): (() => Promise<unknown>)[] {
   return Array.from({ length: CALLS }, (_, i) => {
     const clicks = 1 + (i % 5);

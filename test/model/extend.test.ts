@@ -18,7 +18,7 @@ const SCHEMA = parseSchema({
   click: [{ name: "item" }, { name: "category" }],
 });
 
-/** Eight items of ten clicks each: x1 … x4 of category x, y1 … y4 of category y. */
+/** Eight items with ten clicks each: x1 … x4 have category x, and y1 … y4 category y. */
 const KNOWN = ["x1", "x2", "x3", "x4", "y1", "y2", "y3", "y4"];
 
 async function prepare(folder: string, name: string, lines: readonly string[], schema = SCHEMA): Promise<Dataset> {
@@ -35,7 +35,7 @@ const knownDataset = (folder: string) =>
     Array.from({ length: 10 }, (_, u) => `u${u}\t${KNOWN.map((item) => `${item}:${item[0]}`).join(";")}`),
   );
 
-/** Item rows are 1 in category x and −1 in category y, in every table and column. */
+/** Makes a model in which the rows of items are 1 for category x and −1 for category y, in every table and column. */
 function modelOf(dataset: Dataset): Model {
   const config = resolveConfig("default", {
     userVectorWidth: 2,
@@ -85,7 +85,7 @@ test("by hand: four items a category with weight 10 / (10 + 10) and λ = 1 leave
     const dataset = await knownDataset(folder);
     const model = modelOf(dataset);
     const log = join(folder, "new.tsv");
-    // new2's last click tells its category; "z" is no category that the model knows.
+    // The last click on new2 gives its category. The model does not know the category "z".
     await writeFile(log, "a\tx1:x;new1:x;new2:x\nb\tnew2:y;new3:z;NULL:x\n");
     const {
       model: extended,

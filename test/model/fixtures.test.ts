@@ -14,7 +14,7 @@ import { withFolder } from "../data/temporary.js";
 import { type Answer, answersOf } from "../fixtures/answers.js";
 import { FIXTURES, fixtures } from "../fixtures/fixtures.js";
 
-// Folders that earlier states of Shortlist wrote: each later one opens them, and their models say what they said then.
+// Folders that earlier versions of Shortlist wrote still open, and their models compute the same results.
 
 const expectedOf = (model: string): Answer[] =>
   JSON.parse(readFileSync(model.replace(/model-(v\d+)$/, "expected-$1.json"), "utf8"));
@@ -78,7 +78,7 @@ for (const folder of fixtures("dataset")) {
   test(`${folder.slice(FIXTURES.length)} holds the clicks of its log`, async () => {
     const dataset = await openDataset(folder);
     const { clicks } = await encodeLog([LOG], dataset);
-    deepStrictEqual(dataset.clicks, clicks); // where NaN is NaN
+    deepStrictEqual(dataset.clicks, clicks); // which treats NaN as equal to NaN
     assert.equal(dataset.logs, [{ name: "log.tsv", lines: 12, skipped: 0 }]);
     assert.is(dataset.featureAppearLimit, 1);
   });

@@ -16,7 +16,7 @@ test("a model folder that was changed by hand is shown or refused, never an erro
     const set = ["lstmWidth=4", "userVectorWidth=4", "hiddenWidths=[4]"];
     await train({ dataset: at("dataset"), output: at("model"), set, steps: 1, threads: 1 });
     const config = JSON.parse(await readFile(at("model/config.json"), "utf8"));
-    // Who changes a folder can leave out what would tell of it.
+    // Without ids, readers do not notice that the folder was changed.
     delete config.id;
     delete config.members;
     await writeFile(at("model/config.json"), JSON.stringify(config));

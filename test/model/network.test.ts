@@ -105,7 +105,8 @@ test("what users share is learnt as if each sample had it", async () => {
   const engine = createEngine({ threads: 2 });
   for (const changes of [{}, { skipHidden: true, hiddenWidths: [8, 6], pooling: "last" }] as const) {
     const shared = await trained(engine, changes, 4);
-    const apart = await trained(engine, { ...changes, batching: "shuffled" }, 4); // the same batches, as it is set
+    // The key changes the network only, which no longer shares rows; BATCHES decides how clicks become batches.
+    const apart = await trained(engine, { ...changes, batching: "shuffled" }, 4);
     const batch = shared.batches.batch(0, 0);
     assert.ok(batch.dims["users"]! < batch.dims["samples"]!);
     assert.is(apart.batches.batch(0, 0).dims["users"], undefined);
@@ -118,7 +119,8 @@ test("what steps read of one item is learnt as if each had it", async () => {
   for (const changes of [{}, { peepholes: true }, { lstmLayers: 2, pooling: "last" }] as const) {
     const without = { ...changes, exclude: ["category", "tags"] };
     const shared = await trained(engine, without, 4);
-    const apart = await trained(engine, { ...without, attributes: "both" }, 4); // of attributes that are left out
+    // All attributes are excluded, so "both" changes nothing except that timesteps no longer share the rows of an item.
+    const apart = await trained(engine, { ...without, attributes: "both" }, 4);
     const batch = shared.batches.batch(0, 0);
     assert.ok(batch.dims["distinct"]! < batch.dims["positions"]!);
     assert.is(apart.batches.batch(0, 0).dims["distinct"], undefined);

@@ -7,7 +7,7 @@ import { expectError } from "../data/temporary.js";
 
 const [ROWS, COLUMNS, WIDTH] = [40, 7, 3];
 
-/** Random features with an intercept, and targets that have noise; row 3 has weight 0 and a target that would spoil all. */
+/** A problem with random features, an intercept, and noisy targets. Row 3 has weight 0 and a huge target. */
 function randomProblem(penalty: number) {
   const random = new RandomStream(5, STREAMS.simulate);
   const dense = Array.from({ length: ROWS }, () =>

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 
-/** Object files or archives of kernels for one instruction set, and the prefix of the tools that read them. */
+/** Object files or archives with the kernels of one instruction set, and the prefix of the tools that read them. */
 interface Kernels {
   readonly isa: string;
   readonly files: readonly string[];
@@ -15,13 +15,13 @@ const release = fileURLToPath(new URL("../../build/Release/", import.meta.url));
 const core = `${release}obj.target/shortlist/native/`;
 const cross = fileURLToPath(new URL("../../build-aarch64/CMakeFiles/ops_neon.dir/", import.meta.url));
 
-/** The files below a folder whose names match; none where there is no folder. */
+/** The files below a folder whose names match. None if there is no such folder. */
 function filesBelow(folder: string, pattern: RegExp): string[] {
   const names = existsSync(folder) ? (readdirSync(folder, { recursive: true }) as string[]) : [];
   return names.filter((name) => pattern.test(name)).map((name) => folder + name);
 }
 
-/** The addon's kernels, and those of the cross build (cmake/aarch64.cmake) where it was made. */
+/** The addon's kernels, and those of the cross build (cmake/aarch64.cmake) if there is one. */
 const builds: Kernels[] = [
   ...filesBelow(release, /^(lib)?ops_\w+\.a$/).map((file) => ({
     isa: /ops_(\w+)\.a$/.exec(file)![1]!,
@@ -37,15 +37,16 @@ function read(command: string, ...args: string[]): string {
   return stdout;
 }
 
-/** Names that other object files can see, which the linker may merge with a copy of the same name: mangled. */
+/** Mangled names that other object files can see. The linker may replace them by another copy of the same name. */
 function visibleSymbols({ files, tools }: Kernels): string[] {
   return [...read(`${tools}nm`, "-g", ...files).matchAll(/^[0-9a-f]+ ([A-Za-z]) (\S+)$/gm)]
     .filter(([, kind]) => kind !== "U")
     .map(([, , name]) => name!);
 }
 
-// A function that is not in the namespace of its instruction set (a std:: template, an inline function of a header) exists
-// once for each of them, and the linker keeps any one: a baseline kernel could be left calling AVX-512 code.
+// A function outside the namespace of its instruction set (a std:: template, an inline function of a header) is
+// compiled once for each set, and the linker keeps only one copy. So a baseline kernel could end up calling AVX-512
+// code.
 (builds.length > 0 ? test : test.skip)("kernels export nothing outside the namespace of their instruction set", () => {
   for (const kernels of builds) {
     const symbols = visibleSymbols(kernels);
@@ -56,7 +57,8 @@ function visibleSymbols({ files, tools }: Kernels): string[] {
   }
 });
 
-// As objdump prints instructions. AVX and later have mnemonics with a v; x86-64-v3 has scalar ones besides.
+// Patterns for the output of objdump. Mnemonics of AVX and later begin with v; x86-64-v3 also has new scalar
+// instructions.
 const AVX = /\t(v[a-z]\w*|andn|bextr|bls\w+|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx) .*$/m;
 const EVEX = /^.*(%zmm|%k[0-7]|%[xy]mm(1[6-9]|2\d|3[01])).*$/m;
 const SVE = /^.*\t.*\bz\d+\.[bhsd].*$/m;
@@ -87,8 +89,8 @@ const isGcc = ({ files }: Kernels) => read("readelf", "-p", ".comment", files[0]
 const onLinux = process.platform === "linux" && process.arch === "x64";
 const gccBuilds = onLinux ? builds.filter((build) => build.tools === "" && isGcc(build)) : [];
 
-// A tile's sums fill the registers. Where its code makes the compiler keep them on the stack instead, every product is a third
-// slower, and nothing else tells.
+// The sums of a tile fill the registers. If a change of the code makes the compiler keep them on the stack, every
+// product is a third slower, and no other test notices.
 (gccBuilds.length > 0 ? test : test.skip)("the tiles of products keep their sums in registers", () => {
   for (const { isa, files, tools } of gccBuilds) {
     const functions = disassembly(tools, files).split(/^[0-9a-f]+ <(.*)>:$/m);

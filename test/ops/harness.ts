@@ -14,13 +14,16 @@ import type { CaseTensor, CaseTerm, OpCase } from "../cases/case.js";
 import { difference, magnitudeOf, runDifference } from "../cases/compare.js";
 import { type RunResult, runCase } from "../cases/run_case.js";
 
-/** One run of a case's op by the reference, in float64: outputs by slot (`result` is the first) and the stored tensors. */
+/**
+ * Runs a case's op once by the reference in float64. Returns the outputs by slot (`result` is the first) and stored
+ * tensors.
+ */
 export async function evaluate(opCase: Omit<OpCase, "name">): Promise<RunResult> {
   const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
   return runCase(engine, buildCase({ name: "", ...opCase }, { gradients: false }));
 }
 
-/** The gradients of a case by its differentiated slots, dense, for the loss Σ seed · output. */
+/** Dense gradients of the loss Σ seed · output with respect to a case's differentiated slots. */
 export async function evaluateGradients(
   opCase: Omit<OpCase, "name">,
   seed: ArrayLike<number>,
@@ -36,7 +39,7 @@ export async function evaluateGradients(
   );
 }
 
-/** The gradient of a table [rows, width] that row terms stand for, by the definition in docs/ops.md. */
+/** The dense gradient of a table [rows, width] for row terms, by their definition in docs/ops.md. */
 export function denseTerms(terms: readonly CaseTerm[], rows: number, width: number): Float64Array {
   const sum = new Float64Array(rows * width);
   for (const term of terms) {
@@ -51,12 +54,12 @@ export function denseTerms(terms: readonly CaseTerm[], rows: number, width: numb
   return sum;
 }
 
-/** Two lists of numbers, equal but for rounding. */
+/** Asserts that two lists of numbers are equal except for rounding. */
 export function assertNumbers(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-12): void {
   assertClose(Float64Array.from(actual), Float64Array.from(expected), tolerance, "numbers", 1);
 }
 
-/** A gradient as one dense tensor, by the numbers of a run. */
+/** Converts a gradient to a dense tensor, with the numbers of a run. */
 export function denseGradient(
   gradient: Gradient,
   shape: readonly number[],
@@ -74,7 +77,10 @@ export function denseGradient(
   return denseTerms(terms, rows!, width);
 }
 
-/** Elements of a parameter whose derivative is checked: fewer where the case is large, as each runs the op twice. */
+/**
+ * The elements of a parameter whose derivative is checked. Large cases check fewer, because each element runs the op
+ * twice.
+ */
 function checkedElements(built: BuiltCase): number {
   const elements = Object.values(built.stored).reduce((sum, values) => sum + values.length, 0);
   return Math.max(3, Math.min(40, Math.floor(40_000 / elements)));
@@ -82,7 +88,7 @@ function checkedElements(built: BuiltCase): number {
 
 const STEP = 1e-5;
 
-/** Holds the gradient rules against central differences, both in float64. */
+/** Compares gradient rules with central differences, both in float64. */
 export async function checkGradients(opCase: OpCase): Promise<void> {
   const engine = createReferenceEngine({ ops: OPS, precision: "float64" });
   const built = buildCase(opCase, { gradients: true });
@@ -117,8 +123,8 @@ export async function checkGradients(opCase: OpCase): Promise<void> {
 }
 
 /**
- * Each element of `actual` within `tolerance` times the largest finite magnitude of `expected` (or `leastMagnitude`); what
- * is not finite exactly equal.
+ * Asserts that each element of `actual` differs from `expected` by at most `tolerance` times the largest finite
+ * magnitude of `expected` (or `leastMagnitude`, if that is larger). Elements that are not finite must be equal.
  */
 export function assertClose(
   actual: TensorData,
@@ -131,7 +137,7 @@ export function assertClose(
   if (found !== undefined) assert.unreachable(found);
 }
 
-/** Holds engines against the reference: the outputs of every instruction and the stored tensors afterwards. */
+/** Compares engines with the reference: the outputs of every instruction, and the stored tensors after the run. */
 export async function checkAgainstReference(opCase: OpCase): Promise<(engine: Engine) => Promise<RunResult>> {
   const built = buildCase(opCase, { gradients: true });
   const expected = await runCase(createReferenceEngine({ ops: OPS }), built);
@@ -150,7 +156,7 @@ function bytesOf({ outputs, stored }: RunResult): Record<string, Uint8Array> {
   );
 }
 
-/** Rejects with ERR_INPUT and leaves the stored tensors as they were (`runOnce` sees to that). */
+/** Expects that a run rejects with ERR_INPUT. `runOnce` checks that the stored tensors have not changed. */
 export async function checkRefused(engine: Engine, opCase: OpCase): Promise<void> {
   let code: string | undefined;
   try {
@@ -162,7 +168,10 @@ export async function checkRefused(engine: Engine, opCase: OpCase): Promise<void
   assert.is(code, "ERR_INPUT", `${opCase.name} was not refused`);
 }
 
-/** Registers the tests of every case of an op: gradients, native against reference, refusals. Call `test.run()` after it. */
+/**
+ * Registers the tests for the cases of an op: gradients, native kernels against the reference, refused ids. Call
+ * `test.run()` afterwards.
+ */
 export function checkCases(cases: readonly OpCase[]): void {
   const reference = createReferenceEngine({ ops: OPS });
   const label = ({ op, name }: OpCase) => `${op}: ${name}`;

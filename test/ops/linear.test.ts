@@ -63,7 +63,7 @@ test("messages name the operand and both shapes", () => {
 });
 
 test("a row is the same bits among thousands as among few", async () => {
-  const [rows, width, out] = [2900, 300, 161]; // so many that the weight is packed once for all of them
+  const [rows, width, out] = [2900, 300, 161]; // enough rows that the weight is packed once for all of them
   const random = new RandomStream(1, STREAMS.simulate);
   const input = Float32Array.from({ length: rows * width }, () => random.normal());
   const weight = Float32Array.from({ length: width * out }, () => random.normal());

@@ -7,8 +7,8 @@ import { assertNumbers, checkCases, evaluateGradients } from "./harness.js";
 checkCases(cases);
 
 /*
- * Four items whose scores are their biases. The batch holds each item as a target in proportion to p, and the shared draws
- * hold each in proportion to q exactly, so the batch's loss is the expected one.
+ * Four items whose scores are their biases. The targets of the batch contain each item in proportion to p, and the
+ * shared draws contain each exactly in proportion to q. So the loss of the batch equals the expected loss.
  */
 const TARGETS = [0, 1, 1, 2, 2, 2, 3, 3, 3, 3];
 const DRAWS = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3];

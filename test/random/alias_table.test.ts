@@ -5,7 +5,7 @@ import { RandomStream, STREAMS } from "../../src/random/philox.js";
 
 const FULL = 2n ** 32n;
 
-/** How many of the n · 2³² pairs (column, word) draw each column, exactly. */
+/** For each column, the exact number of the n · 2³² pairs (column, word) that draw it. */
 function implied(weights: readonly number[]): bigint[] {
   const { threshold, alias } = aliasTable(weights);
   const mass = weights.map(() => 0n);

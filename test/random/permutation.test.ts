@@ -57,7 +57,8 @@ test("sends every index everywhere alike, in pairs too", () => {
   }
   const chiSquare = (counts: number[], expected: number) =>
     counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
-  // 36 degrees of freedom (rows and columns sum alike), 41 for ordered pairs: 99.99% lies below 76 and 83.
+  // There are 36 degrees of freedom for places (the sums of rows and columns are fixed) and 41 for ordered pairs. With
+  // a probability of 99.99 %, chi-square lies below 76 and 83.
   assert.ok(chiSquare([...places], seeds / n) < 76, `places: ${chiSquare([...places], seeds / n)}`);
   const distinct = [...pairs].filter((_, i) => Math.floor(i / n) !== i % n);
   assert.ok(chiSquare(distinct, seeds / 42) < 83, `pairs: ${chiSquare(distinct, seeds / 42)}`);

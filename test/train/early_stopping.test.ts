@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { ShortlistError } from "../../src/errors.js";
 import { EarlyStopping } from "../../src/train/early_stopping.js";
 
-/** Which passes are the best so far, and the pass after which training stops (0: never). */
+/** For each epoch, whether it is the best so far; and the epoch after which training stops (0: never). */
 function judge(patience: number | undefined, criteria: readonly number[]): { best: boolean[]; stop: number } {
   const stopping = new EarlyStopping(patience);
   const best: boolean[] = [];

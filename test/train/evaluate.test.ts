@@ -22,7 +22,9 @@ const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=
 const USERS = 90;
 const SCHEMA = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
 
-/** Items of user u: a walk over 30 items; every third user ends where it began, so that the target is in the history. */
+/**
+ * Items of a user: a walk over 30 items. Every third user ends with the first item, so the target is in the history.
+ */
 function itemsOf(user: number): string[] {
   const items = Array.from({ length: 8 }, (_, c) => `i${(user * 5 + c * 3 + (c % 2)) % 30}`);
   return user % 3 === 0 ? [...items.slice(0, 7), items[0]!] : items;
@@ -176,7 +178,7 @@ test("targets that were trained on are found whatever is left of the line and th
   };
   assert.is(await count(lines((user) => itemsOf(user).slice(0, 4))), USERS);
   assert.is(await count(lines((user) => itemsOf(user).slice(0, 1))), USERS);
-  // No id is left of users that are in the log once.
+  // With this limit, user ids, which occur once, are `<unk>`.
   assert.is(await count(lines(itemsOf), 1), USERS);
   assert.is(
     await count(
@@ -185,7 +187,7 @@ test("targets that were trained on are found whatever is left of the line and th
     ),
     0,
   );
-  // Others' clicks, new last clicks, and unknown items are no such thing.
+  // Clicks of other users, new last clicks and unknown items do not count as trained targets.
   assert.is(await count(lines(itemsOf, (user) => `u${(user + 1) % USERS}`)), 0);
   assert.is(await count(lines((user) => [...itemsOf(user), `i${(user + 1) % 30}`])), 0);
   assert.is(await count(lines((user) => [...itemsOf(user).slice(0, 3), "new"])), 0);

@@ -35,11 +35,11 @@ test("by hand: ranks among the items that the user has not watched, beside popul
   const evaluation = await evaluateClicks(model, { clicks }, { tops: TOPS });
   const { users, unknownTargets, watchedTargets, hitRate, ndcg, mrr, popularity } = evaluation;
   assert.equal([users, unknownTargets, watchedTargets], [6, 1, 1]);
-  // The last user's b ties with a and c behind e and d.
+  // The last user's target b has the same score as a and c, and e and d have higher scores.
   assert.equal({ hitRate, ndcg, mrr }, rankingMetrics([1, 3, 1, MISS, MISS, 4], TOPS));
   assert.equal(hitRate, { 1: 2 / 6, 2: 2 / 6, 3: 3 / 6 });
   assert.ok(Math.abs(mrr - (1 + 1 / 3 + 1 + 1 / 4) / 6) < 1e-12);
-  // Clicks in training: a 5, b and c 3, d 1, e none.
+  // Clicks in training: 5 on a, 3 on b and on c, 1 on d, none on e.
   assert.equal(popularity, rankingMetrics([1, 2, 2.5, MISS, MISS, 2.5], TOPS));
   assert.is(evaluation.transitions, undefined);
   assert.is(evaluation.trainedTargets, undefined);
@@ -47,7 +47,7 @@ test("by hand: ranks among the items that the user has not watched, beside popul
 
 test("coverage is the share of items that stand on some list of that length", async () => {
   const { coverage } = await evaluateClicks(model, { clicks }, { tops: TOPS });
-  // Lists: c e d, the same, b c e, b c e, c e d, and e d a (a, b and c tie).
+  // Shortlists: c e d, the same, b c e, b c e, c e d, and e d a (a, b and c have equal scores).
   assert.equal(coverage, { 1: 3 / 5, 2: 4 / 5, 3: 5 / 5 });
 });
 
@@ -65,7 +65,7 @@ test("transitions are counted in the training clicks and ranked in the same way"
     [BOB, [B, D]],
   ]);
   const { transitions } = await evaluateClicks(model, { clicks }, { tops: TOPS, trainingClicks });
-  // After a, b: d has 6, c has .8 · 6; without a transition all five items tie.
+  // After a, b, d scores 6 and c scores .8 · 6. Without transitions, all five items have equal scores.
   assert.equal(transitions, rankingMetrics([2, 1, 3, MISS, MISS, 3], TOPS));
 });
 

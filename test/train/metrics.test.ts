@@ -50,7 +50,7 @@ test("nobody gives zeros, typed arrays are lists too", () => {
   assert.equal(rankingMetrics(Float32Array.of(1, 3), [2]), rankingMetrics([1, 3], [2]));
 });
 
-// <unk> has most clicks and is no candidate; ids 2 and 3 tie, 4 and 5 were never clicked.
+// <unk> has the most clicks but is not a candidate. Ids 2 and 3 have equal counts; 4 and 5 were never clicked.
 const popularity = new PopularityRanking([100, 8, 5, 5, 0, 0]);
 const rank = (target: number, excluded: readonly number[] = []) => popularity.rank(target, excluded);
 

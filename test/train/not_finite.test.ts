@@ -22,7 +22,7 @@ import { all } from "../small_model.js";
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
 const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=8192", "passes=3"];
-/** Plain SGD on the sum of the samples' losses: .001 is a good step, 3e38 makes weights infinite at once. */
+/** SGD on the sum of the samples' losses. The learning rate .001 works; 3e38 makes weights infinite at once. */
 const SGD = ["optimizer=sgd", "reduction=sum"];
 
 test.before(async () => {
@@ -39,7 +39,7 @@ function trainSmall(output: string, { set = [], ...options }: Partial<TrainOptio
   return train({ dataset: at("dataset"), output: at(output), threads: 1, set: [...SET, ...set], ...options });
 }
 
-/** A trained model in which the last element of a tensor is another number. */
+/** A trained model in which the last element of a tensor is replaced by another number. */
 async function broken(tensor: string, value: number): Promise<Model> {
   const model = await openModel(at("model"), { threads: 1 });
   model.store.write(tensor, Float32Array.of(value), model.store.read(tensor).length - 1);

@@ -5,7 +5,7 @@ import type { Executor, StepsOptions } from "../../src/executors/executor.js";
 import { resolveConfig } from "../../src/model/config.js";
 import { TrainingLoop } from "../../src/train/loop.js";
 
-/** The learning rate of each of `steps` steps, six a pass, in calls of at most `atOnce` steps. */
+/** The learning rates of `steps` steps, with six steps per epoch, in calls of at most `atOnce` steps. */
 async function learningRates(
   config: Record<string, unknown>,
   steps: number,
@@ -37,7 +37,7 @@ const near = (actual: readonly number[], expected: readonly number[]) => {
 
 test("the learning rate rises in a line, then falls along half a cosine to its share at the end", async () => {
   const config = { learningRate: 0.8, warmupSteps: 4, finalLearningRate: 0.5 };
-  // After the rise, step i of 8 has .8 · (½ + ½ · ½ · (1 + cos(π i / 8))).
+  // After the warm-up, step i of 8 has the rate .8 · (½ + ½ · ½ · (1 + cos(π i / 8))).
   const fall = Array.from({ length: 8 }, (_, i) => 0.8 * (0.5 + 0.25 * (1 + Math.cos((Math.PI * i) / 8))));
   const rates = [0.2, 0.4, 0.6, 0.8, ...fall];
   near(await learningRates(config, 12), rates);

@@ -15,7 +15,7 @@ const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
 const SMALL = ["hiddenWidths=[16]", "userVectorWidth=8", "draws=32", "batchSize=64", "lstmWidth=8", "passes=2"];
 
-/** Networks that keep different things between steps: composed item vectors, lazy decay, both with several optimizers. */
+/** Networks that differ in their state between steps: composed item vectors, lazy decay, several optimizers. */
 const NETWORKS: Readonly<Record<string, Partial<SessionOptions>>> = {
   "default: tied, composed item vectors": { preset: "default", set: SMALL },
   "composed of rows and attributes of their own": {
@@ -43,7 +43,7 @@ async function withSession(
   }
 }
 
-/** The state as a checkpoint would hold it: plain data and copies of the tensors. */
+/** Copies the state as a checkpoint would: plain data and copies of the tensors. */
 function copyOf(state: SessionState): SessionState {
   const { tensors, ...data } = state;
   return {
@@ -55,7 +55,7 @@ function copyOf(state: SessionState): SessionState {
   };
 }
 
-/** The bytes of every tensor in the session's store, the inference model's included. */
+/** The bytes of every tensor in the session's store, including those of the inference model. */
 function tensorsOf({ model: { store } }: TrainingSession): Map<string, string> {
   return new Map(
     store.tensors.map(({ name }) => {
@@ -119,7 +119,7 @@ test("a session's state names every tensor that a training step keeps, with its 
       assert.is(inspection.kind, "model");
       if (inspection.kind !== "model") return;
       for (const { name, shape } of inspection.parameters) assert.equal(kept.get(name), { role: "parameter", shape });
-      // What the store has besides is the inference model's and follows from these.
+      // All other tensors of the store belong to the inference model and are computed from these.
       const derived = new Set([...storedTensors(session.model.program).map(({ name }) => name), "all_items.rows"]);
       for (const { name } of session.model.store.tensors) {
         if (!kept.has(name)) assert.ok(derived.has(name) || name.startsWith("catalogue."), name);
@@ -211,7 +211,7 @@ test("a state of other training is refused, and so is what a session cannot do",
     ] as const) {
       await withSession({ ...options, ...change }, async (other) => {
         await expectError(other.restore(state), "ERR_OPTION", `seed and steps but ${what} differs`);
-        // It was refused before anything changed.
+        // The session refused the state before it changed anything.
         assert.is(other.position.step, 0);
         await other.run({ steps: 1 });
       });

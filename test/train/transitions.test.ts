@@ -30,7 +30,8 @@ test("by hand: b and c tie at 1.5 / 2^.3, d has ⅓", async () => {
     [C, B, D].map((target) => rank(target, [B, A], [A])),
     [1, 2, 3],
   );
-  // b: .8 · 1.5 / 2^.3 = .97, d: ½ + .8 · ⅓ = .77; <unk> keeps its place: with .8³ b has .62 and d .67.
+  // b: .8 · 1.5 / 2^.3 = .97, d: ½ + .8 · ⅓ = .77; <unk> counts as a place, so a is three places back: with .8³, b has
+  // .62 and d .67.
   assert.equal(
     [B, D].map((target) => rank(target, [A, B], [A])),
     [2, 3],
@@ -46,7 +47,7 @@ test("popularity is divided out", async () => {
     clicksOf([[A, B, 0, 0, B, 0, 0, 0, A, C], [B], [B], [B], [B], [B], [B]]),
     ITEMS,
   );
-  // b and c have 1 each, but b 8 clicks and c one.
+  // The counts of b and c are 1 each, but b has 8 clicks and c has one.
   assert.equal(
     [B, C].map((target) => divided.rank(target, Int32Array.of(A), [])),
     [2, 1],
@@ -70,7 +71,7 @@ test("excluded items are no candidates, but the target always is one; <unk> amon
 
 test("<unk> is no target, no source and no candidate", async () => {
   assert.is(rank(0, [A]), Number.POSITIVE_INFINITY);
-  // Only the step over it counts: a → b with gap 2 in the last user.
+  // Only the transition across it counts: a → b with gap 2, of the last user.
   const only = await TransitionRanking.count(clicksOf([[0, A, 0, B, 0]]), ITEMS);
   assert.is(only.rank(B, Int32Array.of(A), []), 1);
   assert.is(only.rank(E, Int32Array.of(0), []), 3);

@@ -29,7 +29,7 @@ function trainSmall(name: string, { set = [], ...options }: Partial<TrainOptions
   return train({ dataset: at("dataset"), output: at(name), set: [...SMALL, "passes=2", ...set], ...options });
 }
 
-/** The tensors of a model, without the header, whose id also covers the vocabularies. */
+/** The bytes of a model's tensors, without the header, because the id in it also depends on the vocabularies. */
 const weights = async (name: string) => {
   const bytes = await readFile(at(`${name}/model.safetensors`));
   return bytes.subarray(8 + Number(bytes.readBigUInt64LE()));
@@ -44,7 +44,7 @@ async function metrics(name: string) {
     .map((line) => JSON.parse(line));
 }
 
-/** What `clicks` would be if the log had ended a click earlier for every user of at least two. */
+/** The same clicks without the last one of each user, except for users with a single click. */
 function cutOff(clicks: Clicks): Clicks {
   const kept: number[] = [];
   const clickOffsets = [0];

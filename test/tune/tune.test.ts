@@ -156,19 +156,20 @@ test("no trial is begun that is expected to pass its rung's share of the budget"
     const report = await search(name, { budgetSeconds, onTrial: (trial) => trials.push(trial) });
     return { begun: trials.map(({ rung, trial }) => `${rung}/${trial}`), report };
   };
-  // Nothing is known before the first trial.
+  // Before the first trial, there is no estimate.
   const none = await begun("no-budget", 0);
   assert.equal(none.begun, ["1/1"]);
   assert.is(none.report.outOfBudget, true);
 
-  // Four trials of 100 seconds each are done, as if in an earlier run: a fifth is expected to take as long.
+  // As if an earlier run had finished four trials of 100 seconds each. A fifth is expected to take as long.
   const pretend = async (name: string) => {
     await cp(at("whole"), at(name), { recursive: true });
     const lines = (await trialsOf("whole")).slice(0, 4).map((trial) => JSON.stringify({ ...trial, seconds: 100 }));
     await writeFile(at(`${name}/trials.jsonl`), lines.map((line) => `${line}\n`).join(""));
   };
   await pretend("short");
-  // 499 of 1497 seconds are the first rung's: it ends with four trials. Two are kept, each expected to take 200 seconds.
+  // The first rung's share is 499 of 1497 seconds, so it ends with four trials. Two are kept, each expected to take 200
+  // seconds.
   const short = await begun("short", 3 * 499);
   assert.is(short.begun.filter((text) => text.startsWith("1/")).length, 0);
   assert.is(short.begun.filter((text) => text.startsWith("2/")).length, 2);
@@ -177,7 +178,7 @@ test("no trial is begun that is expected to pass its rung's share of the budget"
   await pretend("enough");
   const enough = await begun("enough", 3 * 501);
   assert.is(enough.begun.filter((text) => text.startsWith("1/")).length, 2);
-  // A larger budget goes on.
+  // With a larger budget, the search continues.
   await begun("no-budget", 1000);
   assert.equal((await trialsOf("no-budget")).length, 10);
 });

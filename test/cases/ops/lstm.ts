@@ -74,8 +74,8 @@ export const cases: OpCase[] = [
   }),
   lstm("isolated, input wider", { positions: 21, input: 37, width: 17, runs: [9, 12], isolated: true }),
   lstm("isolated, many runs", { positions: 120, input: 6, width: 9, runs: Array(40).fill(3), isolated: true }),
-  // Some positions are read by one timestep, some by several, some by none. There are more timesteps than the products of a
-  // group of sequences take at once.
+  // Some positions are read by one timestep, some by several, some by none. There are more timesteps than the products
+  // of a group of sequences take at once.
   lstm("a few steps a position", { positions: 400, input: 5, width: 9, runs: Array(14).fill(31) }),
   // Long sequences accumulate the rounding errors of their timesteps.
   lstm(

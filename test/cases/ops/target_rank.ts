@@ -5,8 +5,8 @@ const rank = (name: string, sizes: ScanSizes, extra: Partial<OpCase> = {}): OpCa
   scanCase("target_rank", name, sizes, { ...extra, tolerance: 0 });
 
 /**
- * Weights that are NaN or infinite. A target whose score is not finite is a miss; another item whose score is NaN counts as
- * higher.
+ * Weights that are NaN or infinite. A target whose score is not finite is a miss; another item whose score is NaN
+ * counts as higher.
  */
 function broken(samples: number): OpCase {
   const items = 200;
