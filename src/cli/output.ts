@@ -48,6 +48,7 @@ function isFile(): boolean {
   return found.isFile() || (found.isCharacterDevice() && !process.stdout.isTTY);
 }
 
+/** Prints a value as one line of JSON. */
 export async function writeJson(value: unknown): Promise<void> {
   const writer = new LineWriter();
   await writer.write(JSON.stringify(value));
@@ -84,6 +85,7 @@ export function warn(message: string): void {
 /** Log options of every command that reads a click log. */
 export const LOG_MESSAGES = { onReport: sayReport, onWarning: warn };
 
+/** Prints a line to standard error, so that standard output has results only. */
 export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }

@@ -131,6 +131,7 @@ const TRAINING_BATCH_OPTIONS: Readonly<Record<keyof TrainingBatchOptions, true>>
 /** Largest `world`. It keeps products of samples and ranks exact. */
 const MAX_WORLD = 65_536;
 
+/** Throws ERR_OPTION unless training batches can be made with these options. */
 export function checkTrainingBatchOptions(options: TrainingBatchOptions): void {
   checkOptions("createTrainingBatches", options, TRAINING_BATCH_OPTIONS);
   const { window, windows = "sliding", batchSize, batching = "shuffled", maxPart, seed, world = 1, rank = 0 } = options;
@@ -146,6 +147,7 @@ export function checkTrainingBatchOptions(options: TrainingBatchOptions): void {
   checkIndex("rank", rank, world);
 }
 
+/** Creates training batches of the kind that `batching` names, in TypeScript. */
 export function createTrainingBatches(options: TrainingBatchOptions): TrainingBatches {
   return options.batching === "shared" ? new SharedBatches(options) : new ShuffledBatches(options);
 }
@@ -318,7 +320,7 @@ function cutParts(
 ): Int32Array {
   const { clickOffsets } = clicks;
   const growing = windows === "growing";
-  const size = maxPart ?? (growing ? Math.ceil(batchSize / PARTS_A_BATCH) : Number.POSITIVE_INFINITY);
+  const size = maxPart ?? (growing ? Math.ceil(batchSize / PARTS_PER_BATCH) : Number.POSITIVE_INFINITY);
   const starts = new IntList();
   let user = 0;
   let start = 0;
@@ -335,7 +337,7 @@ function cutParts(
 }
 
 /** Growing windows: the default of `maxPart` makes a batch hold at least about this many parts of users. */
-const PARTS_A_BATCH = 32;
+const PARTS_PER_BATCH = 32;
 
 /** First click of the history of the sample whose target is, or would be, click `click`. */
 function historyStart(userStart: number, click: number, window: number, windows: BatchOptions["windows"]): number {

@@ -151,7 +151,7 @@ export interface EncodedLog {
   readonly report: LogReport;
 }
 
-const KEPT_CLICKS = 1 << 20;
+const MAX_CACHED_CLICKS = 1 << 20;
 
 /** Options of `encodeLog`: those of `readLog` but the schema, which the encoding has. */
 export interface EncodeOptions extends Omit<ReadLogOptions, "schema"> {
@@ -203,7 +203,7 @@ export async function encodeLog(
         ? token.map((member) => vocabulary.idOf(member))
         : vocabulary.idOf(token as string | null);
     });
-    if (seen.size >= KEPT_CLICKS) seen.clear();
+    if (seen.size >= MAX_CACHED_CLICKS) seen.clear();
     seen.set(click, ids);
     return ids;
   };

@@ -64,7 +64,7 @@ const DESCRIPTION = "dataset.json";
 const CLICKS = "clicks.safetensors";
 /** Subfolder for copies of logs that can be read only once. It exists while the dataset is prepared. */
 const COPIES = "logs";
-const KEPT_CLICKS = 1 << 20;
+const MAX_PENDING_CLICKS = 1 << 20;
 
 /** Options of `prepareDataset`. */
 export interface PrepareOptions extends LogOptions {
@@ -314,7 +314,7 @@ function fail(folder: string, problem: string): never {
   throw new ShortlistError("ERR_DATASET", `${folder}: ${problem}. ${WAY_OUT}`);
 }
 
-/** What a dataset folder holds. */
+/** The kind of folder that `prepareDataset` writes. */
 export const DATASET: FolderKind = {
   name: "dataset",
   code: "ERR_DATASET",
@@ -386,7 +386,7 @@ class LogCounts {
       statistics.squares += delta * (value - statistics.mean);
     }
     for (const click of clicks) this.#pending.set(click, (this.#pending.get(click) ?? 0) + 1);
-    if (this.#pending.size > KEPT_CLICKS) this.#flush();
+    if (this.#pending.size > MAX_PENDING_CLICKS) this.#flush();
   }
 
   /** Number of values of each item feature. */

@@ -235,6 +235,7 @@ async function openPipe(path: string): Promise<FileHandle> {
   }
 }
 
+/** Whether this process may write a file or folder. */
 export function isWritable(path: string): Promise<boolean> {
   return access(path, constants.W_OK).then(
     () => true,

@@ -27,6 +27,7 @@ export interface MemberIds {
 /** Subfolder of the vocabularies in a model or dataset folder. */
 export const VOCABULARY = "vocabulary";
 
+/** Path of a feature's vocabulary inside a model or dataset folder. */
 export function vocabularyFile(feature: string): string {
   return `${VOCABULARY}/${feature}.tsv`;
 }

@@ -27,9 +27,12 @@ const DTYPE_BITS: ReadonlyMap<unknown, number> = new Map([
 ]);
 const ARRAYS = { float32: Float32Array, int32: Int32Array, uint32: Uint32Array, float64: Float64Array } as const;
 
+/** A dtype that Shortlist reads and writes. */
 export type TensorDtype = keyof typeof DTYPES;
+/** The elements of a tensor. */
 export type TensorData = Float32Array | Int32Array | Uint32Array | Float64Array;
 
+/** A tensor that was read from a file. */
 export interface StoredTensor {
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
@@ -47,6 +50,7 @@ export interface TensorToWrite {
   readonly data: TensorData | (() => Iterable<TensorData> | AsyncIterable<TensorData>);
 }
 
+/** What the header says of one tensor. */
 export interface SafetensorsEntry {
   readonly name: string;
   /** Undefined for a dtype that Shortlist does not use. */
@@ -57,6 +61,7 @@ export interface SafetensorsEntry {
   readonly bytes: number;
 }
 
+/** The header of a file. */
 export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
   /** The tensors, in the order of the file. */

@@ -52,7 +52,7 @@ const PHONES = 12;
 const SUCCESSORS = 3;
 const MIN_CLICKS = 3;
 /** Limit of the number of clicks, since the logs are built in memory. */
-const MOST_CLICKS = 30_000_000;
+const MAX_CLICKS = 30_000_000;
 /** Popularity is proportional to 1 / (rank + shift)^exponent. */
 const POPULARITY = { shift: 5, exponent: 1.1 };
 /** Standard deviation of the logarithm of the number of clicks of a user. */
@@ -82,14 +82,14 @@ export async function simulate(options: SimulateOptions): Promise<SimulatedLogs>
   checkPath("output", options.output);
   const { output, users = 10000, items = 5000, meanClicks = 30, seed = 1, signal } = options;
   signal?.throwIfAborted();
-  checkWholeNumber("users", users, 1, MOST_CLICKS);
-  checkWholeNumber("items", items, 50, MOST_CLICKS);
+  checkWholeNumber("users", users, 1, MAX_CLICKS);
+  checkWholeNumber("items", items, 50, MAX_CLICKS);
   checkWholeNumber("meanClicks", meanClicks, MIN_CLICKS);
   const clicks = users * Math.min(meanClicks, items / 2);
-  if (clicks > MOST_CLICKS) {
+  if (clicks > MAX_CLICKS) {
     throw new ShortlistError(
       "ERR_OPTION",
-      `Expected at most ${MOST_CLICKS} clicks but users and meanClicks make about ${Math.round(clicks)}`,
+      `Expected at most ${MAX_CLICKS} clicks but users and meanClicks make about ${Math.round(clicks)}`,
     );
   }
   const sizes = { output, users, items, meanClicks, seed };

@@ -13,11 +13,11 @@ export interface ClickTimes {
 }
 
 /** Fewest times with which outliers are looked for. With fewer, all times count. */
-const ENOUGH = 20;
+const MIN_TIMES = 20;
 /** Number of times that are sampled to find where most of them are. */
-const SAMPLE = 1 << 16;
+const MAX_SAMPLE = 1 << 16;
 /** A time is an outlier if its distance from most times is more than this many times their width. */
-const FAR = 10;
+const OUTLIER_WIDTHS = 10;
 
 /**
  * Finds the range of the times without outliers. If there are enough times, two kinds are outliers:
@@ -55,7 +55,7 @@ function markersOf(values: Float64Array): number[] {
     else if (time <= 0) found.add(time);
     if (found.size > 2) return [];
   }
-  return positive < ENOUGH ? [] : [...found];
+  return positive < MIN_TIMES ? [] : [...found];
 }
 
 /**
@@ -63,7 +63,7 @@ function markersOf(values: Float64Array): number[] {
  * are few times, or if most are the same.
  */
 function middleOf(values: Float64Array, markers: readonly number[]): { readonly low: number; readonly high: number } {
-  const stride = Math.ceil(values.length / SAMPLE);
+  const stride = Math.ceil(values.length / MAX_SAMPLE);
   const sample = new Float64Array(Math.ceil(values.length / Math.max(1, stride)));
   let size = 0;
   for (let i = 0; i < values.length; i += stride) {
@@ -73,8 +73,8 @@ function middleOf(values: Float64Array, markers: readonly number[]): { readonly 
   const sorted = sample.subarray(0, size).sort();
   const edge = Math.floor(size / 100);
   const [first, last] = [sorted[edge]!, sorted[size - 1 - edge]!];
-  const reach = FAR * (last - first);
-  if (size < ENOUGH || !(reach > 0)) return { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
+  const reach = OUTLIER_WIDTHS * (last - first);
+  if (size < MIN_TIMES || !(reach > 0)) return { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
   return { low: first - reach, high: last + reach };
 }
 
@@ -89,9 +89,9 @@ export interface OrderReport {
 }
 
 /** If at least this fraction of the clicks is older than the one before, the log has the newest click first … */
-const REVERSED = 0.9;
+const REVERSED_FRACTION = 0.9;
 /** … provided that at least this many pairs were compared, since a few may just have clocks that disagree. */
-const TELLING = 10;
+const MIN_COMPARED_PAIRS = 10;
 
 /** Checks the order of clicks while a log is read. */
 export class ClickOrder {
@@ -120,7 +120,7 @@ export class ClickOrder {
    */
   report(files: readonly string[], lines: number): OrderReport | undefined {
     if (this.#lines === 0) return undefined;
-    if (this.#compared >= TELLING && this.#clicks >= REVERSED * this.#compared) {
+    if (this.#compared >= MIN_COMPARED_PAIRS && this.#clicks >= REVERSED_FRACTION * this.#compared) {
       throw new ShortlistError(
         "ERR_LOG",
         `${files.join(", ")}: Expected the oldest click first but times fall from click to click in ${this.#lines} of ${lines} lines (the first: ${this.#first}): are they newest first? Reverse the clicks of each line`,

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 
 /** Milliseconds for which work may block the event loop. */
-const LONGEST = 5;
+const MAX_BLOCKING_MS = 5;
 
 /** Lets the event loop run now and then during long synchronous work: `if (turns.isDue) await turns.take();`. */
 export class Turns {
@@ -14,7 +14,7 @@ export class Turns {
   }
 
   get isDue(): boolean {
-    return performance.now() - this.#started >= LONGEST;
+    return performance.now() - this.#started >= MAX_BLOCKING_MS;
   }
 
   async take(): Promise<void> {

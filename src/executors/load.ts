@@ -7,12 +7,14 @@ import type { StepsOptions, StepsResult, StoredTensor } from "./executor.js";
 
 type NativeArray = Float32Array | Int32Array | Uint32Array;
 
+/** The class `NativeEngine` of the addon: threads and kernels. */
 export interface NativeEngineHandle {
   readonly threads: number;
   readonly isa: string;
   close(): void;
 }
 
+/** The class `NativeStore` of the addon: a tensor store. */
 export interface NativeStoreHandle {
   define(name: string, dtype: string, shape: readonly number[]): void;
   write(name: string, values: NativeArray, offset: number): void;
@@ -23,6 +25,7 @@ export interface NativeStoreHandle {
   close(): void;
 }
 
+/** The class `NativeExecutor` of the addon: a Program over a store. */
 export interface NativeExecutorHandle {
   run(
     inputs: Readonly<Record<string, unknown>>,
@@ -39,6 +42,7 @@ export interface NativeExecutorHandle {
   close(): void;
 }
 
+/** The class `NativeBatches` of the addon: batches that a background thread builds ahead. */
 export type NativeBatchesHandle = TrainingBatches;
 
 /** The operands that a slot of a native op takes. */
@@ -50,6 +54,7 @@ export interface NativeSlot {
   readonly list: boolean;
 }
 
+/** An op that has native kernels, with its slots. */
 export interface NativeOp {
   readonly name: string;
   readonly inputs: readonly NativeSlot[];

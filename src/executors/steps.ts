@@ -10,6 +10,7 @@ const STEPS_OPTIONS: Readonly<Record<keyof StepsOptions, true>> = {
   scalars: true,
 };
 
+/** Throws ERR_OPTION unless all of these steps are batches of one epoch. */
 export function checkSteps(batches: TrainingBatches, options: StepsOptions): void {
   checkOptions("runSteps", options, STEPS_OPTIONS);
   const { pass, index, steps } = options;

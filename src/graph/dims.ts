@@ -56,12 +56,14 @@ function format(terms: Terms): Dim {
   return parts.join("+");
 }
 
+/** Returns the sum of some dims. */
 export function addDims(...dims: Dim[]): Dim {
   const sum: Terms = new Map();
   for (const dim of dims) for (const [name, factor] of parse(dim)) sum.set(name, (sum.get(name) ?? 0) + factor);
   return format(sum);
 }
 
+/** Returns a dim multiplied by a number. */
 export function multiplyDim(dim: Dim, factor: number): Dim {
   return format(new Map([...parse(dim)].map(([name, value]) => [name, value * factor])));
 }
@@ -75,10 +77,12 @@ export function decrementDim(dim: Dim): Dim {
   return format(terms.set(CONSTANT, constant - 1));
 }
 
+/** Whether two dims are equal for all sizes. */
 export function sameDim(a: Dim, b: Dim): boolean {
   return a === b || format(parse(a)) === format(parse(b));
 }
 
+/** Whether two shapes are equal for all sizes. */
 export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, axis) => sameDim(dim, b[axis]!));
 }
@@ -107,6 +111,7 @@ export function countElements(shape: readonly Dim[], sizes: DimSizes): number {
   return shape.reduce<number>((count, dim) => count * evaluateDim(dim, sizes), 1);
 }
 
+/** Formats a shape for messages, such as "[samples, 64]". */
 export function formatShape(shape: readonly Dim[]): string {
   return `[${shape.join(", ")}]`;
 }

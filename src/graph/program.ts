@@ -66,15 +66,18 @@ export interface Program {
   readonly instructions: readonly Instruction[];
 }
 
+/** The names of the tensors of one operand; none if it is undefined. */
 export function operandNames(operand: Operand | undefined): readonly string[] {
   if (operand === undefined) return [];
   return typeof operand === "string" ? [operand] : operand;
 }
 
+/** The names of the tensors of all operands of an instruction. */
 export function namesIn(operands: Readonly<Record<string, Operand>>): string[] {
   return Object.values(operands).flatMap(operandNames);
 }
 
+/** The tensors of a Program by name. */
 export function tensorsByName(program: Program): Map<string, TensorSpec> {
   return new Map(program.tensors.map((tensor) => [tensor.name, tensor]));
 }

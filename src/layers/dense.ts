@@ -1,6 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import { linear, type Precision } from "../ops/index.js";
 
+/** Options of `dense`. `width` is the number of outputs. */
 export interface DenseOptions {
   readonly width: number;
   readonly activation: "none" | "relu";

@@ -1,6 +1,7 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import { lstm, type Precision } from "../ops/index.js";
 
+/** Inputs of `lstmLayer`. */
 export interface LstmLayerInputs {
   /** [rows, in] The inputs, one row per position or, if items are shared, per distinct item. */
   readonly input: Tensor;
@@ -10,6 +11,7 @@ export interface LstmLayerInputs {
   readonly runOffsets: Tensor;
 }
 
+/** Options of `lstmLayer`. `width` is that of the hidden state, `forgetBias` the initial bias of the forget gate. */
 export interface LstmLayerOptions {
   readonly width: number;
   readonly peepholes: boolean;

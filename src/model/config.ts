@@ -181,7 +181,7 @@ const LARGEST_POWER = 10;
 /** Sizes, and the ids below them, are int32. */
 const LARGEST_SIZE = 2 ** 31 - 1;
 /** Limit of `lstmLayers`, and of the length of `hiddenWidths`. */
-const MOST_LAYERS = 64;
+const MAX_LAYERS = 64;
 
 const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   window: { kind: "integer", min: 1 },
@@ -192,7 +192,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   exampleAge: { kind: "boolean" },
   history: { kind: "choice", values: ["lstm", "mean"] },
   lstmWidth: { kind: "integer", min: 1 },
-  lstmLayers: { kind: "integer", min: 1, max: MOST_LAYERS },
+  lstmLayers: { kind: "integer", min: 1, max: MAX_LAYERS },
   pooling: { kind: "choice", values: ["max", "last"] },
   lastClick: { kind: "boolean" },
   peepholes: { kind: "boolean" },
@@ -486,9 +486,9 @@ function mismatch(field: Field, value: unknown): string | undefined {
     case "choice":
       return field.values.includes(value as string | boolean) ? undefined : `one of ${field.values.join(", ")}`;
     case "integers":
-      return Array.isArray(value) && value.length <= MOST_LAYERS && value.every((x) => isInteger(x, field.min))
+      return Array.isArray(value) && value.length <= MAX_LAYERS && value.every((x) => isInteger(x, field.min))
         ? undefined
-        : `a list of at most ${MOST_LAYERS} whole numbers from ${field.min} to ${LARGEST_SIZE}, such as [256,128]`;
+        : `a list of at most ${MAX_LAYERS} whole numbers from ${field.min} to ${LARGEST_SIZE}, such as [256,128]`;
     case "names":
       return Array.isArray(value) && value.every((x) => typeof x === "string")
         ? undefined

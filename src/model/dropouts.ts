@@ -11,6 +11,7 @@ export interface Dropouts {
   ids(feature: string, ids: Tensor, limit: number): Tensor;
 }
 
+/** The dropouts of inference: none. */
 export const NO_DROPOUTS: Dropouts = { embedding: (x) => x, layer: (x) => x, ids: (_, x) => x };
 
 /** The dropouts of a configuration. Each has random numbers of its own. */

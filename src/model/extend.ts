@@ -55,7 +55,7 @@ export interface Extension {
  * Number of clicks at which a known item has weight 1/2 in the regression: the weight is clicks / (clicks + this),
  * since vectors of rarely clicked items are badly trained.
  */
-const HALF_TRUSTED = 10;
+const HALF_WEIGHT_CLICKS = 10;
 const PENALTY = 1;
 const BIAS = "output.bias";
 
@@ -109,7 +109,7 @@ async function fillRows(
   const width = tables.reduce((sum, table) => sum + table.width, 0);
   const problem = {
     features: await knownAttributes(model.description, dataset.clicks, turns),
-    weights: model.items.counts.subarray(0, itemVocabulary(dataset).size).map(trust),
+    weights: model.items.counts.subarray(0, itemVocabulary(dataset).size).map(weightOf),
     width,
     targets: (first: number, count: number) => rowsOf(model.store, tables, first, count),
     penalty: PENALTY,
@@ -175,8 +175,8 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
   });
 }
 
-function trust(count: number, id: number): number {
-  return id === 0 ? 0 : count / (count + HALF_TRUSTED);
+function weightOf(count: number, id: number): number {
+  return id === 0 ? 0 : count / (count + HALF_WEIGHT_CLICKS);
 }
 
 function checkDataset(model: Encoding, dataset: Dataset): void {

@@ -137,7 +137,7 @@ export function expectModel(model: unknown): void {
   );
 }
 
-/** What a model folder holds. */
+/** The kind of folder that `saveModel` writes. */
 export const MODEL: FolderKind = {
   name: "model",
   code: "ERR_MODEL",
@@ -281,6 +281,7 @@ export function readModel(folder: string, signal?: AbortSignal): Promise<ModelPa
   return readFolder(folder, DESCRIPTION, (members) => readParts(folder, members, signal), signal);
 }
 
+/** A model folder without its weights. */
 export interface ModelParts {
   readonly description: ModelDescription;
   readonly program: Program;

@@ -10,6 +10,7 @@ import { type ModelConfig, ORIGINAL_WIDTHS } from "./config.js";
 import { type Dropouts, NO_DROPOUTS } from "./dropouts.js";
 import { attributeTable, table, teaches } from "./tables.js";
 
+/** How the network of training differs from that of inference. */
 export interface NetworkOptions {
   /** Dropouts of the training network (default: none). */
   readonly drop?: Dropouts;

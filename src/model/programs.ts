@@ -63,6 +63,7 @@ export function inferenceProgram(config: ModelConfig, encoding: Encoding): Initi
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 
+/** Name of the constant with the vectors of `similarityProgram`. */
 export const UNIT_ROWS = "unit.rows";
 
 /**

@@ -10,6 +10,7 @@ export interface SparseRows {
   readonly values: Float32Array;
 }
 
+/** A weighted ridge regression: see `ridgeRegression`. */
 export interface RidgeProblem {
   /** X [rows, columns]. Column 0 is the intercept, which has no penalty. */
   readonly features: SparseRows;
@@ -27,7 +28,7 @@ export interface RidgeProblem {
 }
 
 const ROWS_AT_ONCE = 1 << 12;
-const MOST_ITERATIONS = 500;
+const MAX_ITERATIONS = 500;
 const TOLERANCE = 1e-4;
 
 /**
@@ -49,28 +50,28 @@ export async function ridgeRegression(problem: RidgeProblem, turns: Turns): Prom
   const solution = new Float64Array(features.columns * width);
   const residual = await rightHandSide(problem, turns);
   const direction = new Float64Array(solution.length);
-  const step = Float64Array.from(residual, (value, i) => value * scale[Math.floor(i / width)]!);
+  const preconditioned = Float64Array.from(residual, (value, i) => value * scale[Math.floor(i / width)]!);
   const limits = columnProducts(residual, residual, width).map((square) => square * TOLERANCE ** 2);
-  let agreement = columnProducts(residual, step, width);
-  let keep = new Float64Array(width);
-  for (let iteration = 0; iteration < MOST_ITERATIONS; iteration++) {
-    addScaled(step, direction, keep, width);
-    direction.set(step);
-    const image = await applyNormal(problem, direction, turns);
-    const curvature = columnProducts(direction, image, width);
-    const rate = agreement.map((value, c) => (curvature[c]! > 0 ? value / curvature[c]! : 0));
-    addScaled(solution, direction, rate, width);
+  let residualNorms = columnProducts(residual, preconditioned, width);
+  let beta = new Float64Array(width);
+  for (let iteration = 0; iteration < MAX_ITERATIONS; iteration++) {
+    addScaled(preconditioned, direction, beta, width);
+    direction.set(preconditioned);
+    const product = await applyNormal(problem, direction, turns);
+    const curvature = columnProducts(direction, product, width);
+    const alpha = residualNorms.map((value, c) => (curvature[c]! > 0 ? value / curvature[c]! : 0));
+    addScaled(solution, direction, alpha, width);
     addScaled(
       residual,
-      image,
-      rate.map((value) => -value),
+      product,
+      alpha.map((value) => -value),
       width,
     );
     if (columnProducts(residual, residual, width).every((square, c) => square <= limits[c]!)) break;
-    for (let i = 0; i < step.length; i++) step[i] = residual[i]! * scale[Math.floor(i / width)]!;
-    const next = columnProducts(residual, step, width);
-    keep = next.map((value, c) => (agreement[c]! > 0 ? value / agreement[c]! : 0));
-    agreement = next;
+    for (let i = 0; i < preconditioned.length; i++) preconditioned[i] = residual[i]! * scale[Math.floor(i / width)]!;
+    const next = columnProducts(residual, preconditioned, width);
+    beta = next.map((value, c) => (residualNorms[c]! > 0 ? value / residualNorms[c]! : 0));
+    residualNorms = next;
   }
   return solution;
 }

@@ -7,6 +7,7 @@ import type { KernelCall } from "./op.js";
  */
 export type Precision = "float32" | "bf16";
 
+/** Throws ERR_GRAPH unless the attribute `precision` is known. */
 export function checkPrecision(operands: ShapeOperands): void {
   if (!["float32", "bf16"].includes(operands.attribute("precision"))) {
     operands.fail('Expected precision "float32" or "bf16"');

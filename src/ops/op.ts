@@ -106,10 +106,12 @@ export interface Op extends GraphOp {
   readonly cost: (call: CostCall) => Cost;
 }
 
+/** Throws the error of a check, with the op's name in front. */
 export function refuse(call: KernelCall, message: string, code: "ERR_INPUT" | "ERR_PROGRAM" = "ERR_INPUT"): never {
   throw new ShortlistError(code, `[${call.op}] ${message}`);
 }
 
+/** Throws ERR_PROGRAM because `what` is required of a tensor that is computed in the run without a promise. */
 export function refuseComputed(call: KernelCall, { name }: Value, what: string): never {
   refuse(call, `Expected ${what} in ${name} but nothing is known of what it will hold`, "ERR_PROGRAM");
 }

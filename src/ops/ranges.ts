@@ -7,6 +7,7 @@ import { type KernelCall, refuse, refuseComputed, type Value } from "./op.js";
  * overlap.
  */
 
+/** The input slots of ranges. */
 export const RANGE_INPUTS = {
   start: { dtype: "int32", rank: 1 },
   end: { dtype: "int32", rank: 1 },

@@ -22,6 +22,7 @@ import { elementsOf, type SortedRows, sortIds } from "./sort_rows.js";
  * them.
  */
 
+/** The input slots of row terms. */
 export const ROW_TERM_INPUTS: Record<string, InputSlot> = {
   order: { dtype: "int32", rank: 1 },
   rows: { dtype: "int32", rank: 1 },
@@ -116,6 +117,7 @@ function termsOf(call: KernelCall): Term[] {
   }));
 }
 
+/** Refuses row terms whose ids, offsets or sort do not fit the table in slot `table`. */
 export function checkRowTerms(call: KernelCall, table = "parameter"): void {
   const { rows: tableRows, columns: width } = call.input(table);
   if (width === 0) refuse(call, "Expected a table with columns", "ERR_PROGRAM");

@@ -51,6 +51,7 @@ export const scatterAddOp: Op = {
   },
 };
 
+/** Operands of `scatterAdd`. */
 export interface ScatterAddInputs extends RowGradientInputs {
   /** The table, [rows, width] or [rows]. Only its shape is used. */
   readonly table: Tensor;

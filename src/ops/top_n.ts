@@ -60,6 +60,7 @@ export const topNOp: Op = {
   cost: scanCost,
 };
 
+/** Shape rule of the scan operands. Returns the number of samples. */
 export function checkScan(operands: ShapeOperands): Dim {
   checkWhole(operands, "skip_rows", 0);
   const [samples, width] = operands.input("user").shape;
@@ -70,6 +71,7 @@ export function checkScan(operands: ShapeOperands): Dim {
   return samples!;
 }
 
+/** Refuses excluded items that do not exist, and their offsets if these do not fit. */
 export function checkScanIds(call: KernelCall): void {
   checkIds(call, "excluded", call.input("weight").rows);
   checkOffsets(call, "excluded_offsets", call.input("excluded").rows);
@@ -84,11 +86,13 @@ export function scan(call: KernelCall, s: number): { item: number; score: number
   return scanned;
 }
 
+/** The items that sample s excludes. */
 export function excludedOf(call: KernelCall, s: number): Set<number> {
   const offsets = call.input("excluded_offsets").data;
   return new Set(call.input("excluded").data.subarray(offsets[s]!, offsets[s + 1]!));
 }
 
+/** The least work of scoring every item for every sample. */
 export function scanCost(call: CostCall): Cost {
   const [user, weight] = [call.input("user"), call.input("weight")];
   return {

@@ -2,6 +2,7 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { adagrad, adagradRows, rowwiseAdagradRows } from "../ops/index.js";
 import type { Optimizer, OptimizerInputs } from "./optimizer.js";
 
+/** Options of `adagradOptimizer`; see `ModelConfig`. */
 export interface AdagradOptions {
   readonly epsilon: number;
   readonly epsilonInside: boolean;

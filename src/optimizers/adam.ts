@@ -2,6 +2,7 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { adam, adamRows } from "../ops/index.js";
 import type { Optimizer, OptimizerInputs } from "./optimizer.js";
 
+/** Options of `adamOptimizer`; see `ModelConfig`. */
 export interface AdamOptions {
   readonly beta1: number;
   readonly beta2: number;

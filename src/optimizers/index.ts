@@ -6,6 +6,7 @@ import { adamOptimizer } from "./adam.js";
 import type { Optimizer, OptimizerInputs } from "./optimizer.js";
 import { sgdOptimizer } from "./sgd.js";
 
+/** The configuration keys that define the optimizer; see `ModelConfig`. */
 export interface OptimizerConfig {
   readonly optimizer: "adagrad" | "rowwise_adagrad" | "adam" | "sgd";
   readonly epsilon: number;

@@ -1,6 +1,7 @@
 import { sgd, sgdRows } from "../ops/index.js";
 import type { Optimizer, OptimizerInputs } from "./optimizer.js";
 
+/** Gradient descent without momentum. */
 export function sgdOptimizer({ learningRate }: OptimizerInputs): Optimizer {
   return {
     dense: (graph, parameter, gradient) =>

@@ -50,6 +50,7 @@ export function philox(
   output[3] = c3;
 }
 
+/** Throws ERR_OPTION unless a seed is a whole number of 32 bits. */
 export function checkSeed(seed: number): void {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) {
     throw new ShortlistError(

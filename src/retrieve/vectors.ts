@@ -95,7 +95,7 @@ async function writeVectorsOfUsers(model: Model, log: Log, options: UserVectorOp
     width: width + 1,
     read: (first, count) => userVectors(users.subarray(first * width, (first + count) * width), width),
   };
-  await survey(plain, options);
+  await checkVectors(plain, options);
   return writeVectors(
     transformed(plain, options, (rows) => simpleLshUsers(rows, plain.width)),
     options,
@@ -124,7 +124,7 @@ async function writeVectorsOfItems(model: Model, options: VectorOptions): Promis
     read: (first, count) =>
       itemVectors(rowsOf("output.weight", width, first, count), rowsOf("output.bias", 1, first, count)),
   };
-  const largest = await survey(plain, options);
+  const largest = await checkVectors(plain, options);
   return writeVectors(
     transformed(plain, options, (rows) => simpleLshItems(rows, plain.width, largest)),
     options,
@@ -132,7 +132,7 @@ async function writeVectorsOfItems(model: Model, options: VectorOptions): Promis
 }
 
 /** Returns the largest squared norm. Throws ERR_DIVERGED if a vector is not finite, before anything is written. */
-async function survey({ tokens, width, read }: VectorRows, { signal }: VectorOptions): Promise<number> {
+async function checkVectors({ tokens, width, read }: VectorRows, { signal }: VectorOptions): Promise<number> {
   const turns = new Turns(signal);
   let largest = 0;
   for (let first = 0; first < tokens.length; first += ROWS_AT_ONCE) {

@@ -9,6 +9,7 @@ export interface ExcludedItems {
   readonly offsets: Int32Array;
 }
 
+/** Options of `watchedItems`. */
 export interface WatchedOptions {
   /** Ignores the last click of each user, which is the target (default false). */
   readonly withoutLast?: boolean;

@@ -159,6 +159,7 @@ export function hasNewTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean 
   });
 }
 
+/** Options of `evaluateClicks`. */
 export interface EvaluateClicksOptions extends RankingOptions {
   /**
    * The clicks that the model was trained on. If given, the baseline of item-to-item transitions is measured, and

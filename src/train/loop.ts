@@ -74,6 +74,7 @@ export interface PassSums {
 
 const NO_SUMS: PassSums = { loss: 0, samples: 0, seconds: 0 };
 
+/** Options of `TrainingLoop`. */
 export interface TrainingLoopOptions {
   readonly config: ModelConfig;
   readonly seed: number;
@@ -90,7 +91,7 @@ export interface TrainingLoopOptions {
 /**
  * Target duration of one call of the engine: long enough to hide the call's overhead, short enough for smooth progress.
  */
-const SECONDS_A_CALL = 0.03;
+const SECONDS_PER_CALL = 0.03;
 
 /** Runs the training steps in order and keeps their counts. */
 export class TrainingLoop {
@@ -102,7 +103,7 @@ export class TrainingLoop {
   #samples = 0;
   #seconds = 0;
   #passSums = NO_SUMS;
-  #stepsACall = 1;
+  #stepsPerCall = 1;
 
   constructor(executor: Executor, batches: TrainingBatches, options: TrainingLoopOptions) {
     this.#executor = executor;
@@ -162,16 +163,16 @@ export class TrainingLoop {
     let started = performance.now();
     while (this.#step < end) {
       this.#options.signal?.throwIfAborted();
-      const steps = Math.min(this.#stepsACall, end - this.#step);
+      const steps = Math.min(this.#stepsPerCall, end - this.#step);
       const scalars = this.#scalars(this.#step, steps);
       const index = this.#step % batchesPerPass;
       const result = await this.#executor.runSteps(this.#batches, { pass, index, steps, scalars });
       this.#profile?.add(result, steps);
       const now = performance.now();
-      const secondsAStep = (now - started) / 1000 / steps;
+      const secondsPerStep = (now - started) / 1000 / steps;
       started = now;
-      this.#addSteps(result, steps, secondsAStep);
-      this.#stepsACall = Math.max(1, Math.round(SECONDS_A_CALL / secondsAStep));
+      this.#addSteps(result, steps, secondsPerStep);
+      this.#stepsPerCall = Math.max(1, Math.round(SECONDS_PER_CALL / secondsPerStep));
     }
     const sums = this.#passSums;
     if (this.#step % batchesPerPass === 0) this.#passSums = NO_SUMS;
@@ -195,7 +196,7 @@ export class TrainingLoop {
     };
   }
 
-  #addSteps(result: StepsResult, count: number, secondsAStep: number): void {
+  #addSteps(result: StepsResult, count: number, secondsPerStep: number): void {
     const { config, steps, onProgress } = this.#options;
     for (let i = 0; i < count; i++) {
       const samples = result.dims["samples"]![i]!;
@@ -207,10 +208,10 @@ export class TrainingLoop {
       this.#passSums = {
         loss: sums.loss + batchLoss * (config.reduction === "mean" ? samples : 1),
         samples: sums.samples + samples,
-        seconds: sums.seconds + secondsAStep,
+        seconds: sums.seconds + secondsPerStep,
       };
       this.#samples += samples;
-      this.#seconds += secondsAStep;
+      this.#seconds += secondsPerStep;
       this.#step++;
       onProgress?.({
         pass: Math.ceil(this.#step / this.#batches.batchesPerPass),

@@ -4,12 +4,12 @@ import { Turns } from "../data/turns.js";
 /**
  * Number of last clicks that are compared, the target included. A user with fewer clicks is compared by all of them.
  */
-const COMPARED = 8;
+const MAX_COMPARED_CLICKS = 8;
 /**
  * Fewest clicks with which users of unknown id are compared. Such users are told apart by their features and clicks
  * alone.
  */
-const FEWEST_OF_UNKNOWN_USER = 3;
+const MIN_CLICKS_OF_UNKNOWN_USER = 3;
 const FILTER_BITS = 20;
 
 /**
@@ -28,7 +28,7 @@ export async function countTrainedTargets(test: Clicks, training: Clicks, signal
     if (turns.isDue) await turns.take();
     const [start, end] = [test.clickOffsets[user]!, test.clickOffsets[user + 1]!];
     if (end === start || testIds[end - 1] === 0) continue;
-    if (!ids?.[user] && end - start < FEWEST_OF_UNKNOWN_USER) continue;
+    if (!ids?.[user] && end - start < MIN_CLICKS_OF_UNKNOWN_USER) continue;
     const hash = hashOf(testUsers[user]!, testIds, start, end);
     const alike = usersOf.get(hash);
     if (alike) alike.push(user);
@@ -56,8 +56,8 @@ export async function countTrainedTargets(test: Clicks, training: Clicks, signal
 /** Whether the clicks start … end − 1 of a training user end with the same clicks as all clicks of test user `user`. */
 function sameClicks(test: Clicks, user: number, trainingIds: Int32Array, start: number, end: number): boolean {
   const [testStart, testEnd] = [test.clickOffsets[user]!, test.clickOffsets[user + 1]!];
-  const length = Math.min(COMPARED, testEnd - testStart);
-  if (length !== Math.min(COMPARED, end - start)) return false;
+  const length = Math.min(MAX_COMPARED_CLICKS, testEnd - testStart);
+  if (length !== Math.min(MAX_COMPARED_CLICKS, end - start)) return false;
   const ids = test.itemFeatures[0]!.ids;
   for (let back = 1; back <= length; back++) if (ids[testEnd - back] !== trainingIds[end - back]) return false;
   return true;
@@ -82,7 +82,7 @@ function userKeys(clicks: Clicks): Int32Array {
 
 /** Returns a hash of a user and of the clicks before `end` that are compared. */
 function hashOf(user: number, ids: Int32Array, start: number, end: number): number {
-  const from = Math.max(start, end - COMPARED);
+  const from = Math.max(start, end - MAX_COMPARED_CLICKS);
   let hash = mix(user, end - from);
   for (let click = from; click < end; click++) hash = mix(hash, ids[click]!);
   return hash >>> 0;

@@ -22,6 +22,7 @@ export interface TrainingData {
   readonly test?: EvaluationSet | undefined;
 }
 
+/** Options of `openTrainingData`; see `SessionOptions`. */
 export interface TrainingDataOptions extends ReportedLogOptions {
   readonly validation?: Validation | undefined;
   readonly testLog?: Log | undefined;

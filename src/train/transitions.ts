@@ -6,12 +6,12 @@ import { checkOptions } from "../errors.js";
 /** Longest distance between two clicks that counts as a transition. A transition over `gap` clicks counts 1 / gap. */
 const LONGEST_GAP = 3;
 /** Counts are stored in units of 1/6, so that 1, 1/2 and 1/3 are whole numbers and equal counts tie exactly. */
-const COUNTED_IN = 6;
+const UNITS_PER_COUNT = 6;
 /**
  * Number of most recent clicks of a history that the score reads. Each weighs `DECAY` times as much as the next newer
  * one.
  */
-const HISTORY = 10;
+const MAX_HISTORY = 10;
 const DECAY = 0.8;
 /** Exponent of the popularity by which scores are divided. */
 const POPULARITY_POWER = 0.3;
@@ -92,7 +92,7 @@ export class TransitionRanking {
     const scores = this.#scores;
     const reached: number[] = [];
     const last = history.length - 1;
-    for (let distance = 0; distance < Math.min(HISTORY, history.length); distance++) {
+    for (let distance = 0; distance < Math.min(MAX_HISTORY, history.length); distance++) {
       const source = history[last - distance]!;
       const weight = DECAY ** distance;
       for (let pair = this.#offsets[source]!; pair < this.#offsets[source + 1]!; pair++) {
@@ -135,7 +135,7 @@ async function countTransitions(
         const target = ids[click + gap]!;
         if (target === 0) continue;
         if (sums[target] === 0) reached.push(target);
-        sums[target]! += COUNTED_IN / gap;
+        sums[target]! += UNITS_PER_COUNT / gap;
       }
     }
     for (const target of reached.toArray()) {

@@ -9,7 +9,7 @@ import type { Click, LogRow, LogSource, RowBinding, Token } from "./source.js";
 const CHUNK_BYTES = 1024 * 1024;
 /** Number of bytes that are parsed between two looks at the clock. */
 const SLICE_BYTES = 16 * 1024;
-const KEPT_CLICKS = 1 << 20;
+const MAX_CACHED_CLICKS = 1 << 20;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
@@ -165,7 +165,7 @@ class LineSplitter {
     }
     this.#tooLong = true;
     this.#pieces = [];
-    this.#give(undefined, this.#lines + 1);
+    this.#emit(undefined, this.#lines + 1);
   }
 
   #endLine(last: Buffer): void {
@@ -174,14 +174,14 @@ class LineSplitter {
       let bytes = this.#pieces.length > 0 ? Buffer.concat([...this.#pieces, last]) : last;
       if (bytes[bytes.length - 1] === 13) bytes = bytes.subarray(0, bytes.length - 1);
       if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
-      this.#give(bytes.length <= this.#maxLineBytes ? bytes : undefined, this.#lines);
+      this.#emit(bytes.length <= this.#maxLineBytes ? bytes : undefined, this.#lines);
     }
     this.#pieces = [];
     this.#pieceBytes = 0;
     this.#tooLong = false;
   }
 
-  #give(bytes: Buffer | undefined, number: number): void {
+  #emit(bytes: Buffer | undefined, number: number): void {
     if (this.#emptyLine > 0) this.#onLine(Buffer.alloc(0), this.#emptyLine);
     this.#emptyLine = bytes?.length === 0 ? number : 0;
     if (this.#emptyLine === 0) this.#onLine(bytes, number);
@@ -247,8 +247,8 @@ class LineParser {
       this.#fail(columns.length, `${columns.length} fields separated by tabs`, String(fields.length));
     }
     return {
-      userId: this.#userId < 0 ? undefined : this.#toToken(own(fields[this.#userId]!)),
-      tokens: this.#categorical.map((column) => this.#toToken(own(fields[column]!))),
+      userId: this.#userId < 0 ? undefined : this.#toToken(ownCopy(fields[this.#userId]!)),
+      tokens: this.#categorical.map((column) => this.#toToken(ownCopy(fields[column]!))),
       numbers: this.#numbers.map((column) => this.#toNumber(fields[column]!, column)),
       ...this.#toClicks(fields[this.#clicks]!),
     };
@@ -296,14 +296,14 @@ class LineParser {
 
   /** Parses a click. `rest` is its text without the time. */
   #parseClick(rest: string, text: string, index: number): Click {
-    const key = own(rest);
+    const key = ownCopy(rest);
     const fields = key.split(":");
     const features = this.#itemFeatures;
     if (fields.length !== features.length || fields[0] === "") this.#failClick(text, index);
     const parsed = fields.map((field, i) =>
       features[i]!.multiple ? field.split("_").map((value) => this.#toToken(value)) : this.#toToken(field),
     );
-    if (this.#seen.size >= KEPT_CLICKS) this.#seen.clear();
+    if (this.#seen.size >= MAX_CACHED_CLICKS) this.#seen.clear();
     this.#seen.set(key, parsed);
     return parsed;
   }
@@ -350,7 +350,7 @@ function numberOf(text: string): number {
  * Copies a long part of a line, since V8 would keep the whole line in memory for it. (Parts of less than 13 characters
  * are copies anyway.)
  */
-function own(part: string): string {
+function ownCopy(part: string): string {
   return part.length < 13 ? part : Buffer.from(part).toString();
 }
 
