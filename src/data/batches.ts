@@ -12,31 +12,27 @@ import type { ClickTimes } from "./times.js";
  * are the history that predicts it (docs/math.md#windows). Which clicks are the history, counted within the user:
  * - sliding windows: max(0, i − window) … i − 1.
  * - growing windows: k·window … i − 1 with k = max(0, ⌈i / window⌉ − 2). All targets of one k form a segment of the
- *   user.
- * Their histories are prefixes of one sequence, of at least `window` clicks (if the user has that many) and at most
- * 2·window clicks.
+ *   user. Their histories are prefixes of one sequence, of at least `window` clicks (if the user has that many) and at
+ *   most 2·window clicks.
  *
  * A history without clicks is a single position whose item features are all `<unk>`.
  *
  * Inputs are int32 unless stated otherwise, and ranges are half-open:
  * - `<user feature>` [samples], and `numbers` float32 [samples × number features], row-major in schema order,
- *   standardised
- * by the mean and deviation of the training log, 0 if missing. `numbers` is absent if the schema has none. With
- * `shareUsers` these have one row for each of `users` instead (consecutive samples of one user), and `user_offsets`
- * [users + 1] has the range of samples of each.
+ *   standardised by the mean and deviation of the training log, 0 if missing. `numbers` is absent if the schema has
+ *   none. With `shareUsers` these have one row for each of `users` instead (consecutive samples of one user), and
+ *   `user_offsets` [users + 1] has the range of samples of each.
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x. The latest click of the log has age 0. The
- * earliest click has age 1, and so have clicks without a time or with one that is far off (`clickTimes`). In batches
- * for inference all ages are 0, since they predict the clicks of now. Absent if the clicks have no times.
+ *   earliest click has age 1, and so have clicks without a time or with an outlier (`clickTimes`). In batches
+ *   for inference all ages are 0, since they predict the clicks of now. Absent if the clicks have no times.
  * - `<item feature>` [positions]. A multi-valued feature has `<item feature>` [values] and `<item feature>_offsets`
- * [positions + 1] instead.
+ *   [positions + 1] instead.
  * - `sample_start` and `sample_end` [samples] delimit the positions of each sample's history.
  * - `step_position` [steps] has the position that each timestep of a sequence reads. `run_offsets` [runs + 1] has the
- *   range
- * of timesteps of each sequence, whose initial state is zero. `step_start` and `step_end` [samples] delimit the
- * timesteps of each sample, which are a prefix of a sequence.
+ *   range of timesteps of each sequence, whose initial state is zero. `step_start` and `step_end` [samples] delimit the
+ *   timesteps of each sample, which are a prefix of a sequence.
  * - With `shareItems`, `distinct_item` [distinct] has the distinct items of the positions in the order in which they
- *   first
- * occur, and `step_item` [steps] the index in it of the item that each timestep reads.
+ *   first occur, and `step_item` [steps] the index in it of the item that each timestep reads.
  * - `target` [samples] has item ids. `NextClickBatches` have no targets.
  */
 export interface Batch {

@@ -23,8 +23,7 @@ const OUTLIER_WIDTHS = 10;
  * Finds the range of the times without outliers. If there are enough times, two kinds are outliers:
  *
  * - one or two distinct values of at most 0 (such as 0 and −1 for a missing time), if they are further from the
- *   earliest
- * other time than that is from the latest;
+ *   earliest other time than that is from the latest;
  * - times that are further from the middle 98 % of the times than ten times the width of these.
  */
 export function clickTimes(values: Float64Array): ClickTimes {

@@ -16,8 +16,7 @@ import { type Instruction, type Operand, operandNames, type Program, STORED_ROLE
  *
  * - every operand has the dtype and rank of its slot, and the shape rules give the shapes of all outputs;
  * - int32 operands, which ops follow as indices, are inputs, constants or computed in the run: nothing else can change
- *   them
- * after they are checked;
+ *   them after they are checked;
  * - a tensor that is updated in place is no other operand of its instruction;
  * - all other results are temporaries or outputs.
  */

@@ -51,7 +51,7 @@ export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOpt
  * [samples, userVectorWidth]. The schema determines the features.
  *
  * - The clicked items go through the LSTM, which is read at its last timestep or at its maximum over time; or their
- * embeddings are averaged.
+ *   embeddings are averaged.
  * - Item attributes are added to the item embeddings, averaged over the window, or both.
  * - User features are looked up.
  * - The concatenation of all these goes through the hidden ReLU layers.
