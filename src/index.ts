@@ -6,6 +6,7 @@
  * @module shortlist
  */
 
+export type { AppearLimit } from "./data/appear_limits.js";
 export {
   type Clicks,
   type EncodedLog,

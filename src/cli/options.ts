@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Validation } from "../index.js";
+import type { AppearLimit, Validation } from "../index.js";
 
 /** Returns a commander parser of whole numbers from `min` to `max`. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -47,6 +47,18 @@ export function finiteNumber(text: string): number {
 export function wholeNumbers(text: string): number[] {
   const values = text.split(",").map(wholeNumber(1));
   return [...new Set(values)].sort((a, b) => a - b);
+}
+
+/** A limit for all features, such as `20` or `auto`, or for some of them, such as `item=5,tags=20`; may be repeated. */
+export function appearLimit(text: string, before?: AppearLimit): AppearLimit {
+  const limitOf = (value: string) => (value === "auto" ? value : wholeNumber(0)(value));
+  if (!text.includes("=")) return limitOf(text);
+  const pairs = text.split(",").map((pair) => {
+    const [, name, value] = /^([^=]+)=(.+)$/.exec(pair) ?? [];
+    if (!name) throw new InvalidArgumentError("Expected a limit, or limits of features such as item=5,tags=20.");
+    return [name, limitOf(value!)] as const;
+  });
+  return { ...(typeof before === "object" && before), ...Object.fromEntries(pairs) };
 }
 
 const SECONDS = { s: 1, m: 60, h: 3600 };

@@ -1,12 +1,12 @@
 import { Command } from "commander";
-import { type FeatureCounts, prepareDataset, readSchema } from "../index.js";
-import { type LogFlags, path, paths, wholeNumber, withLogFlags } from "./options.js";
+import { type AppearLimit, type FeatureCounts, prepareDataset, readSchema } from "../index.js";
+import { appearLimit, type LogFlags, path, paths, withLogFlags } from "./options.js";
 import { say, sayReport, warn } from "./output.js";
 import { whenStopped } from "./stop.js";
 
 interface Flags extends LogFlags {
   readonly output: string;
-  readonly featureAppearLimit: number;
+  readonly featureAppearLimit?: AppearLimit;
   readonly schema?: string;
 }
 
@@ -17,9 +17,8 @@ export function prepareCommand(): Command {
     .requiredOption("--output <dataset>", "dataset folder to write", path)
     .option(
       "--feature-appear-limit <n>",
-      "give values that appear more often than this an id; the others become <unk>",
-      wholeNumber(0),
-      20,
+      "give values that appear more often than this an id; the others become <unk>. For one feature: item=5 (default: auto, which keeps all items, and all but the rarest 1 % of another feature's uses)",
+      appearLimit,
     )
     .option(
       "--schema <file>",
@@ -36,7 +35,7 @@ export function prepareCommand(): Command {
     });
     sayReport(report);
     say(`${flags.output}: ${dataset.users} users, ${dataset.clicks} clicks`);
-    for (const feature of dataset.features) say(`  ${formatFeature(feature, flags.featureAppearLimit)}`);
+    for (const feature of dataset.features) say(`  ${formatFeature(feature)}`);
     if (dataset.times) say(`  times ${formatTimes(dataset.times)}`);
     for (const { feature, token, count } of dataset.suspects) {
       say(
@@ -47,8 +46,8 @@ export function prepareCommand(): Command {
 }
 
 /** Describes how many values of a feature its vocabulary has, and how many it leaves out. */
-function formatFeature(feature: FeatureCounts, limit: number): string {
-  const { name, unit, values, valuesLeftOut, uses, usesLeftOut } = feature;
+function formatFeature(feature: FeatureCounts): string {
+  const { name, unit, appearLimit: limit, values, valuesLeftOut, uses, usesLeftOut } = feature;
   const kept = `${name}: ${values - valuesLeftOut} values and <unk>`;
   if (valuesLeftOut === 0) return kept;
   const share = (part: number, all: number, what: string) =>

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
+import { type AppearLimit, appearLimitOf, checkAppearLimit } from "./appear_limits.js";
 import {
   type Clicks,
   type Encoding,
@@ -53,12 +54,13 @@ import { Vocabulary } from "./vocabulary.js";
  * The format of `dataset.json`. Every change is a new version with a migration; test/fixtures has a dataset of every
  * version.
  */
-const DATASET_FORMAT: StoredFormat = {
+export const DATASET_FORMAT: StoredFormat = {
   name: "shortlist-dataset",
-  version: 1,
+  version: 2,
   code: "ERR_DATASET",
   remake: "prepare the dataset again",
-  migrations: [],
+  // Version 1 had one limit for all features.
+  migrations: [{ version: 2, member: "feature_appear_limit", change: { renamed: "appear_limits" } }],
 };
 const DESCRIPTION = "dataset.json";
 const CLICKS = "clicks.safetensors";
@@ -74,8 +76,8 @@ export interface PrepareOptions extends LogOptions {
   readonly output: string;
   /** Schema of the logs (default `DEFAULT_SCHEMA`). */
   readonly schema?: Schema | undefined;
-  /** Values that appear more often than this get an id of their own; the others become `<unk>` (default 20). */
-  readonly featureAppearLimit?: number | undefined;
+  /** Values that appear more often than this get an id of their own; the others become `<unk>` (default "auto"). */
+  readonly featureAppearLimit?: AppearLimit | undefined;
   /** Called while the logs are read. They are read twice: pass 1 counts the values, pass 2 encodes them. */
   readonly progress?: ((pass: 1 | 2, bytes: number, totalBytes: number) => void) | undefined;
 }
@@ -119,6 +121,8 @@ export interface FeatureCounts {
    * Unit of `uses`: lines for a user feature, clicks for an item feature, values ("uses") for a multi-valued feature.
    */
   readonly unit: "lines" | "clicks" | "uses";
+  /** Values that appear more often than this have an id of their own. */
+  readonly appearLimit: number;
   /** Number of distinct values. */
   readonly values: number;
   /** Number of distinct values that are too rare for an id of their own. */
@@ -133,8 +137,8 @@ export interface FeatureCounts {
 export interface Dataset extends Encoding {
   /** The folder that it was read from. */
   readonly folder: string;
-  /** Values that appeared more often than this have an id of their own. */
-  readonly featureAppearLimit: number;
+  /** By feature: values that appeared more often than this have an id of their own. */
+  readonly appearLimits: Readonly<Record<string, number>>;
   /** Base name and number of lines of each log that the dataset was prepared from. */
   readonly logs: LogReport["files"];
   /** The users and clicks as ids. */
@@ -144,7 +148,8 @@ export interface Dataset extends Encoding {
 /** The content of dataset.json. */
 interface Description extends MemberIds {
   readonly schema: Schema;
-  readonly feature_appear_limit: number;
+  /** By feature; a number for all features was written by version 1. */
+  readonly appear_limits: Readonly<Record<string, number>> | number;
   readonly max_line_bytes?: number | undefined;
   readonly users: number;
   readonly clicks: number;
@@ -161,17 +166,12 @@ interface Description extends MemberIds {
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
   checkOptions("prepareDataset", options, PREPARE_OPTIONS);
-  const { logs, output, featureAppearLimit = 20, maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress } = options;
+  const { logs, output, featureAppearLimit = "auto", maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress } = options;
   checkLogs("logs", logs);
   checkPath("output", output);
   options.signal?.throwIfAborted();
   const schema = parseSchema(options.schema ?? DEFAULT_SCHEMA);
-  if (!Number.isSafeInteger(featureAppearLimit) || featureAppearLimit < 0) {
-    throw new ShortlistError(
-      "ERR_OPTION",
-      `Expected featureAppearLimit to be a whole number from 0 on but received ${featureAppearLimit}`,
-    );
-  }
+  checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
   const logOptions = (pass: 1 | 2, copies: string) => ({
     onBadLine: options.onBadLine,
     maxLineBytes,
@@ -187,7 +187,8 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const report = await readLog(logs, { ...logOptions(1, copies), schema, onWarning }, (line) =>
       counts.add(line.tokens, line.numbers, line.clicks),
     );
-    const encoding = counts.encoding(featureAppearLimit);
+    const features = counts.features(featureAppearLimit);
+    const encoding = counts.encoding(features);
     const expected: ExpectedSizes = { lines: report.lines, clicks: report.clicks, values: counts.values };
     const { clicks, report: second } = await encodeLog(logs, encoding, { ...logOptions(2, copies), expected });
     await rm(copies, { recursive: true });
@@ -200,7 +201,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
 
     const description = {
       schema,
-      feature_appear_limit: featureAppearLimit,
+      appear_limits: Object.fromEntries(features.map(({ name, appearLimit }) => [name, appearLimit])),
       max_line_bytes: maxLineBytes,
       users: clicks.users,
       clicks: clicks.clicks,
@@ -222,8 +223,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const { name: format, version } = DATASET_FORMAT;
     const whole = { format, version, id, members, ...description };
     await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
-    const features = counts.features(featureAppearLimit);
-    for (const doubt of doubtsOf(clicks, features, featureAppearLimit)) onWarning?.(doubt);
+    for (const doubt of doubtsOf(clicks, features)) onWarning?.(doubt);
     signal?.throwIfAborted();
     return {
       users: clicks.users,
@@ -302,10 +302,15 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
   return {
     ...encoding,
     folder,
-    featureAppearLimit: description.feature_appear_limit,
+    appearLimits: appearLimitsOf(description),
     logs: description.logs,
     clicks,
   };
+}
+
+function appearLimitsOf({ schema, appear_limits: limits }: Description): Dataset["appearLimits"] {
+  if (typeof limits !== "number") return limits;
+  return Object.fromEntries(vocabularyNames(schema).map((name) => [name, limits]));
 }
 
 const WAY_OUT = "Prepare the dataset again from its logs";
@@ -395,17 +400,19 @@ class LogCounts {
     return new Map(this.#items.map(({ name, values }) => [name, values]));
   }
 
-  encoding(featureAppearLimit: number): Encoding {
+  /** The encoding with the limits of `features`, which `features()` returned. */
+  encoding(features: readonly FeatureCounts[]): Encoding {
     this.#flush();
+    const limits = new Map(features.map(({ name, appearLimit }) => [name, appearLimit]));
     const vocabularies = new Map<string, Vocabulary>();
     for (const { name, counts } of [...this.#users, ...this.#items]) {
-      vocabularies.set(name, Vocabulary.fromCounts(counts, featureAppearLimit));
+      vocabularies.set(name, Vocabulary.fromCounts(counts, limits.get(name)!));
     }
     const item = this.#items[0]!;
     if (vocabularies.get(item.name)!.size === 1) {
       throw new ShortlistError(
         "ERR_VOCABULARY",
-        `Expected a value of "${item.name}" that appears more than ${featureAppearLimit} times, but the most frequent of ${item.counts.size} appears ${item.counts.highest} times: lower --feature-appear-limit`,
+        `Expected a value of "${item.name}" that appears more than ${limits.get(item.name)} times, but the most frequent of ${item.counts.size} appears ${item.counts.highest} times: lower --feature-appear-limit`,
       );
     }
     const numbers = new Map<string, NumberStatistics>();
@@ -415,20 +422,25 @@ class LogCounts {
     return { schema: this.#schema, vocabularies, numbers };
   }
 
-  features(featureAppearLimit: number): FeatureCounts[] {
+  features(featureAppearLimit: AppearLimit): FeatureCounts[] {
     this.#flush();
-    const multiple = (name: string) => this.#itemFeatures.some((feature) => feature.name === name && feature.multiple);
-    const countsOf = (name: string, unit: FeatureCounts["unit"], counts: TokenCounts): FeatureCounts => ({
-      name,
-      unit,
-      values: counts.size,
-      valuesLeftOut: counts.size - counts.sizeAbove(featureAppearLimit),
-      uses: counts.below(Number.POSITIVE_INFINITY) - counts.unknown,
-      usesLeftOut: counts.below(featureAppearLimit) - counts.unknown,
-    });
+    const countsOf = (name: string, unit: FeatureCounts["unit"], counts: TokenCounts): FeatureCounts => {
+      const appearLimit = appearLimitOf(featureAppearLimit, name, counts, name === this.#items[0]!.name);
+      return {
+        name,
+        unit,
+        appearLimit,
+        values: counts.size,
+        valuesLeftOut: counts.size - counts.sizeAbove(appearLimit),
+        uses: counts.below(Number.POSITIVE_INFINITY) - counts.unknown,
+        usesLeftOut: counts.below(appearLimit) - counts.unknown,
+      };
+    };
     return [
       ...this.#users.map(({ name, counts }) => countsOf(name, "lines", counts)),
-      ...this.#items.map(({ name, counts }) => countsOf(name, multiple(name) ? "uses" : "clicks", counts)),
+      ...this.#items.map(({ name, counts }, f) =>
+        countsOf(name, this.#itemFeatures[f]!.multiple ? "uses" : "clicks", counts),
+      ),
     ];
   }
 

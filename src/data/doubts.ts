@@ -2,11 +2,11 @@ import { type Clicks, singleClickUsers } from "./clicks.js";
 import type { FeatureCounts } from "./dataset.js";
 
 /** Warnings about datasets that can be prepared but are probably not what was intended. Each says what to do. */
-export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[], featureAppearLimit: number): string[] {
-  const rareness = `at most ${featureAppearLimit === 1 ? "once" : `${featureAppearLimit} times`}`;
-  const wayOut = `Lower --feature-appear-limit (now ${featureAppearLimit}; 0 keeps every value)`;
+export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[]): string[] {
   const doubts: string[] = [];
-  for (const { name, unit, values, valuesLeftOut, uses, usesLeftOut } of features) {
+  for (const { name, unit, appearLimit, values, valuesLeftOut, uses, usesLeftOut } of features) {
+    const rareness = `at most ${appearLimit === 1 ? "once" : `${appearLimit} times`}`;
+    const wayOut = `Lower --feature-appear-limit (now ${appearLimit}; 0 keeps every value)`;
     if (values > 0 && values === valuesLeftOut) {
       const lost =
         name === "user_id" ? "the model will know no user by id (mine users needs --log)" : "the feature has no effect";

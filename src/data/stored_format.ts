@@ -21,8 +21,8 @@ export interface StoredFormat {
 export interface Migration {
   /** The first version with this change. */
   readonly version: number;
-  /** Name of the object, such as "config". */
-  readonly object: string;
+  /** Name of the object, such as "config"; the JSON itself if absent. */
+  readonly object?: string;
   /** Name of the member; its old name if it was renamed. */
   readonly member: string;
   readonly change: { readonly added: unknown } | { readonly renamed: string };
@@ -69,14 +69,16 @@ function apply(
   { code }: StoredFormat,
   path: string,
 ): JsonObject {
-  const before = head[object];
+  const before = object === undefined ? head : head[object];
   // The code that reads the object reports what is wrong with it.
   if (typeof before !== "object" || before === null || Array.isArray(before)) return head;
   const { [member]: value, ...others } = before as JsonObject;
   const name = "renamed" in change ? change.renamed : member;
   if (Object.hasOwn(before, name)) {
-    throw new ShortlistError(code, `${path}: Expected no "${name}" in "${object}" before version ${version}`);
+    const where = object === undefined ? "" : ` in "${object}"`;
+    throw new ShortlistError(code, `${path}: Expected no "${name}"${where} before version ${version}`);
   }
-  if ("added" in change) return { ...head, [object]: { ...before, [member]: change.added } };
-  return Object.hasOwn(before, member) ? { ...head, [object]: { ...others, [name]: value } } : head;
+  const placed = (changed: JsonObject) => (object === undefined ? changed : { ...head, [object]: changed });
+  if ("added" in change) return placed({ ...before, [member]: change.added });
+  return Object.hasOwn(before, member) ? placed({ ...others, [name]: value }) : head;
 }

@@ -197,6 +197,17 @@ export class TokenCounts {
     return this.#counts.reduce((size, count) => size + (count > limit ? 1 : 0), 0);
   }
 
+  /** `rare[n]` for n up to `largest`: the uses of tokens that occur n times. `all`: the uses of all tokens. */
+  usesByCount(largest: number): { readonly rare: Float64Array; readonly all: number } {
+    const rare = new Float64Array(largest + 1);
+    let all = 0;
+    for (const count of this.#counts) {
+      if (count <= largest) rare[count]! += count;
+      all += count;
+    }
+    return { rare, all };
+  }
+
   /** Number of values that are missing or whose token occurs at most `limit` times. */
   below(limit: number): number {
     return this.#counts.reduce((sum, count) => sum + (count > limit ? 0 : count), this.unknown);

@@ -96,6 +96,8 @@ test("what a training that was stopped meant to rename is in nobody's way", () =
 
 test("a vocabulary in which nothing survives, a test log whose items are all unknown", () => {
   fails(prepare("train.tsv", "--feature-appear-limit", "1000000"), "--feature-appear-limit");
+  fails(prepare("train.tsv", "--feature-appear-limit", "itme=5"), 'Unknown option "itme". Did you mean "item"?');
+  fails(prepare("train.tsv", "--feature-appear-limit", "item=few"), "Expected a whole number");
   writeFileSync(at("strange.tsv"), "u1\tp\tc\tzz:x:t;zy:x:t\tphone\n");
   fails(["evaluate", at("model"), at("strange.tsv")], "none of the target items");
   fails(["train", at("dataset"), "--output", at("new"), "--test", at("strange.tsv")], "none of the target items");

@@ -47,9 +47,9 @@ test("prepares and opens a dataset", async () => {
     assert.is(await readFile(join(options.output, "vocabulary", "tags.tsv"), "utf8"), "<unk>\t2\nt2\t4\nt1\t3\n");
     assert.is(await readFile(join(options.output, "vocabulary", "user_id.tsv"), "utf8"), "<unk>\t3\n");
 
-    const { clicks, schema, vocabularies, featureAppearLimit, logs } = await openDataset(options.output);
+    const { clicks, schema, vocabularies, appearLimits, logs } = await openDataset(options.output);
     assert.equal(schema, DEFAULT_SCHEMA);
-    assert.is(featureAppearLimit, 1);
+    assert.equal(appearLimits, { user_id: 1, province: 1, city: 1, phone: 1, item: 1, category: 1, tags: 1 });
     assert.equal(logs, [{ name: "log.tsv", lines: 3, skipped: 0 }]);
     assert.equal(vocabularies.get("item")!.tokens, ["<unk>", "a", "b"]);
     assert.equal([...vocabularies.get("item")!.counts], [1, 3, 2]);
@@ -221,11 +221,11 @@ test("replaces a dataset only when the new one is complete, and nothing that is 
     );
     assert.equal(await readFile(join(options.output, "dataset.json")), before);
     await prepareDataset({ ...options, featureAppearLimit: 0 });
-    assert.is((await openDataset(options.output)).featureAppearLimit, 0);
+    assert.is((await openDataset(options.output)).appearLimits["item"], 0);
 
     await symlink(options.output, join(folder, "link"));
     await prepareDataset({ ...options, output: join(folder, "link") });
-    assert.is((await openDataset(options.output)).featureAppearLimit, 1);
+    assert.is((await openDataset(options.output)).appearLimits["item"], 1);
     assert.equal(await readdir(join(folder, "work")), ["dataset"]);
 
     const inside = join(options.output, "mine.tsv");
@@ -271,9 +271,9 @@ test("a folder that is no whole dataset is refused with the way out", async () =
     await refuse("dataset.json is not a JSON object. Prepare the dataset again from its logs");
     await edit({ format: "other" });
     await refuse('dataset.json: Expected format "shortlist-dataset" but received "other"');
-    await edit({ version: 2 });
+    await edit({ version: 3 });
     await refuse(
-      "Expected version 1 but received 2: a newer Shortlist wrote it. Update Shortlist, or prepare the dataset",
+      "Expected a version from 1 to 2 but received 3: a newer Shortlist wrote it. Update Shortlist, or prepare the dataset",
     );
     await edit({ schema: { columns: [] } });
     await refuse("dataset.json: Expected a list that is not empty");

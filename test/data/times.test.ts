@@ -108,6 +108,7 @@ test("prepare says which times it found, and warns of those that are far off and
       logs: [log],
       output: join(folder, "dataset"),
       schema: SCHEMA,
+      featureAppearLimit: 20,
       onWarning: (message) => warnings.push(message),
     });
     assert.equal(
@@ -119,8 +120,8 @@ test("prepare says which times it found, and warns of those that are far off and
     );
     assert.is(prepared.singleClickUsers, 40);
     assert.equal(prepared.features, [
-      { name: "user_id", unit: "lines", values: 40, valuesLeftOut: 40, uses: 40, usesLeftOut: 40 },
-      { name: "item", unit: "clicks", values: 1, valuesLeftOut: 0, uses: 40, usesLeftOut: 0 },
+      { name: "user_id", unit: "lines", appearLimit: 20, values: 40, valuesLeftOut: 40, uses: 40, usesLeftOut: 40 },
+      { name: "item", unit: "clicks", appearLimit: 20, values: 1, valuesLeftOut: 0, uses: 40, usesLeftOut: 0 },
     ]);
     assert.is(warnings.length, 3);
     assert.match(

@@ -80,7 +80,7 @@ for (const folder of fixtures("dataset")) {
     const { clicks } = await encodeLog([LOG], dataset);
     deepStrictEqual(dataset.clicks, clicks); // which treats NaN as equal to NaN
     assert.equal(dataset.logs, [{ name: "log.tsv", lines: 12, skipped: 0 }]);
-    assert.is(dataset.featureAppearLimit, 1);
+    assert.equal(new Set(Object.values(dataset.appearLimits)), new Set([1]));
   });
 }
 
