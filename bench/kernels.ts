@@ -45,17 +45,17 @@ export const gemmFlops = ({ rows, out, inner }: GemmSizes) => 2 * rows * out * i
 
 export interface LstmSizes {
   readonly batch: number;
-  readonly steps: number;
+  readonly timesteps: number;
   readonly width: number;
 }
 
 /**
- * An LSTM layer [batch, steps, width] → maximum over time, and its gradients by input, weights and bias for the loss
- * Σ maxima: what `nn.LSTM` and `h.max(1).values.sum().backward()` do.
+ * An LSTM layer [batch, timesteps, width] → maximum over time, and its gradients by input, weights and bias for the
+ * loss Σ maxima: what `nn.LSTM` and `h.max(1).values.sum().backward()` do.
  */
-export function lstmTraining({ batch, steps, width }: LstmSizes): KernelProgram {
+export function lstmTraining({ batch, timesteps, width }: LstmSizes): KernelProgram {
   const graph = new Graph();
-  const positions = batch * steps;
+  const positions = batch * timesteps;
   const uniform: Initializer = { kind: "uniform", limit: 1 / Math.sqrt(width) };
   const input = graph.parameter("x.input", [positions, width], NORMAL);
   const inputWeight = graph.parameter("w.input", [width, 4 * width], uniform);
@@ -71,10 +71,10 @@ export function lstmTraining({ batch, steps, width }: LstmSizes): KernelProgram 
       "i.position",
       Int32Array.from({ length: positions }, (_, i) => i),
     ),
-    runOffsets: ids(
+    sequenceOffsets: ids(
       graph,
-      "i.runs",
-      Int32Array.from({ length: batch + 1 }, (_, run) => run * steps),
+      "i.sequences",
+      Int32Array.from({ length: batch + 1 }, (_, sequence) => sequence * timesteps),
     ),
   });
   const maxima = rangeMax(graph, "m.maxima", {
@@ -82,12 +82,12 @@ export function lstmTraining({ batch, steps, width }: LstmSizes): KernelProgram 
     start: ids(
       graph,
       "i.start",
-      Int32Array.from({ length: batch }, (_, run) => run * steps),
+      Int32Array.from({ length: batch }, (_, sequence) => sequence * timesteps),
     ),
     end: ids(
       graph,
       "i.end",
-      Int32Array.from({ length: batch }, (_, run) => (run + 1) * steps),
+      Int32Array.from({ length: batch }, (_, sequence) => (sequence + 1) * timesteps),
     ),
   });
   const seed = graph.constant("s.seed", "float32", [batch, width], { kind: "constant", value: 1 });
@@ -98,8 +98,9 @@ export function lstmTraining({ batch, steps, width }: LstmSizes): KernelProgram 
   return built(graph);
 }
 
-/** Products alone, backward twice forward; the first step has no recurrent one. */
-export const lstmFlops = ({ batch, steps, width }: LstmSizes) => 3 * batch * (2 * steps - 1) * 8 * width * width;
+/** Products alone, backward twice forward; the first timestep has no recurrent one. */
+export const lstmFlops = ({ batch, timesteps, width }: LstmSizes) =>
+  3 * batch * (2 * timesteps - 1) * 8 * width * width;
 
 export interface BagSizes {
   readonly rows: number;

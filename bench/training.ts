@@ -33,10 +33,10 @@ export function batchesOf(engine: Engine, log: SyntheticLog, config: ModelConfig
   return engine.createTrainingBatches({ clicks: log.clicks, seed: SEED, ...trainingBatchOptions(config) });
 }
 
-/** The first batches of the pass: steps go round them, so that all sides of a comparison have the very same ones. */
+/** The first batches of the epoch: steps go round them, so that all sides of a comparison have the very same ones. */
 export function* ringOf(batches: TrainingBatches, { batchSize }: ModelConfig): Iterable<Batch> {
   let positions = 0;
-  for (let i = 0; i < Math.min(RING, batches.batchesPerPass) && positions < RING_POSITIONS; i++) {
+  for (let i = 0; i < Math.min(RING, batches.batchesPerEpoch) && positions < RING_POSITIONS; i++) {
     const batch = batches.batch(0, i);
     if (i > 0 && batch.dims["samples"]! < batchSize / 2) break;
     yield batch;
@@ -88,9 +88,9 @@ export class TrainingBench {
     return mean(this.dims.map((dims) => dims["samples"]!));
   }
 
-  /** Steps of recurrence for a sample on average. */
-  get recurrentSteps(): number {
-    return mean(this.dims.map((dims) => dims["steps"]!)) / this.samples;
+  /** Timesteps of recurrence for a sample on average. */
+  get recurrentTimesteps(): number {
+    return mean(this.dims.map((dims) => dims["timesteps"]!)) / this.samples;
   }
 
   get flopsOfStep(): number {
@@ -118,7 +118,7 @@ export class TrainingBench {
       const index = this.#step % this.dims.length;
       const count = Math.min(left, this.dims.length - index);
       const { outputs, secondsWaited } = await this.#executor.runSteps(this.#batches, {
-        pass: 0,
+        epoch: 0,
         index,
         steps: count,
         scalars: {

@@ -103,10 +103,10 @@ export {
 } from "./retrieve/vectors.js";
 export type { EarlyStoppingState } from "./train/early_stopping.js";
 export { type EvaluateOptions, type Evaluation, evaluate, type RankingOptions } from "./train/evaluate.js";
-export type { PassSums, TrainedPass, TrainingPosition, TrainingState } from "./train/loop.js";
+export type { EpochSums, TrainedEpoch, TrainingPosition, TrainingState } from "./train/loop.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";
-export { type PassJudgement, type SessionOptions, type SessionState, TrainingSession } from "./train/session.js";
-export { type PassResult, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
+export { type EpochEvaluation, type SessionOptions, type SessionState, TrainingSession } from "./train/session.js";
+export { type EpochResult, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
 export type { TrainingTensor } from "./train/training_network.js";
 export { TransitionRanking } from "./train/transitions.js";
 export type { HeldOutValidation, LogValidation, Validation } from "./train/validation.js";

@@ -32,7 +32,7 @@ test.before(() => {
   }
   succeed("simulate", "--output", folder, "--users", "300", "--items", "120", "--mean-clicks", "25");
   succeed("prepare", at("train.tsv"), "--output", at("dataset"), "--feature-appear-limit", "1");
-  succeed("train", at("dataset"), "--output", at("model"), "--passes", "1", "--set", "draws=32");
+  succeed("train", at("dataset"), "--output", at("model"), "--epochs", "1", "--set", "draws=32");
 });
 
 test("the C program prints the shortlists of the command line", () => {
@@ -80,7 +80,7 @@ test("models that earlier versions saved say what they said", () => {
 });
 
 test("growing windows: histories of every length, as the command line reads them", () => {
-  const flags = ["--windows", "growing", "--batching", "shared", "--window", "3", "--passes", "1"];
+  const flags = ["--windows", "growing", "--batching", "shared", "--window", "3", "--epochs", "1"];
   succeed("train", at("dataset"), "--output", at("growing"), ...flags, "--set", "draws=32");
   const [line] = readFileSync(at("infer.tsv"), "utf8").split("\n");
   const [user, province, city, clicks, phone] = line!.split("\t");
@@ -124,7 +124,7 @@ test("other features: numbers, unknown tokens, several attributes", () => {
   const missing = ["NULL\tstranger\tnew:other;w1:t1\tz", "nan\tNone\tnull:NA;\\N:t1_nil;w1:N/A_t2\tz"];
   writeFileSync(at("log.tsv"), `${[...lines, ...missing].join("\n")}\n`);
   succeed("prepare", at("log.tsv"), "--schema", at("schema.json"), "--output", at("d2"), "--feature-appear-limit", "1");
-  succeed("train", at("d2"), "--output", at("m2"), "--passes", "1", "--set", "draws=8", "--set", "history=mean");
+  succeed("train", at("d2"), "--output", at("m2"), "--epochs", "1", "--set", "draws=8", "--set", "history=mean");
   const c = recommend(at("m2"), at("log.tsv"), "3");
   assert.is(c.status, 0, c.stderr);
   assert.is(c.stdout, succeed("recommend", at("m2"), at("log.tsv"), "--top", "3", "--format", "text"));
@@ -162,7 +162,7 @@ test("times of clicks: counted as a field, checked, and a model with exampleAge 
     "--feature-appear-limit",
     "1",
   );
-  succeed("train", at("d3"), "--output", at("m3"), "--passes", "2", "--set", "draws=8", "exampleAge=true");
+  succeed("train", at("d3"), "--output", at("m3"), "--epochs", "2", "--set", "draws=8", "exampleAge=true");
   const c = recommend(at("m3"), at("times.tsv"), "3");
   assert.is(c.status, 0, c.stderr);
   assert.is(c.stdout.split("\n").length, 62);

@@ -55,7 +55,7 @@ async function withSession(
   work: (session: TrainingSession) => Promise<unknown>,
 ): Promise<void> {
   const validation = { heldOut: "last-clicks" } as const;
-  const options = { dataset: at("dataset"), set: [...SMALL, "passes=2"], validation, testLog: at("log.tsv") };
+  const options = { dataset: at("dataset"), set: [...SMALL, "epochs=2"], validation, testLog: at("log.tsv") };
   const session = await TrainingSession.open({ ...options, threads: 1, signal });
   try {
     await work(session);
@@ -177,7 +177,7 @@ test("an option that does not exist is an error that names the nearest one, in e
         (options: object) =>
           engine
             .createExecutor({ ...model.program, tensors: [], instructions: [], dims: [] }, engine.createStore())
-            .runSteps(engine.createTrainingBatches(batches), { pass: 0, index: 0, steps: 1, scalars: {}, ...options }),
+            .runSteps(engine.createTrainingBatches(batches), { epoch: 0, index: 0, steps: 1, scalars: {}, ...options }),
       ],
       "ops.adagrad": ["epsilon", "epsilom", (options) => ops.adagrad(graph, "x", none, options)],
       "ops.adagradRows": ["epsilon", "epsilom", (options) => ops.adagradRows(graph, "x", rows, options)],
@@ -276,7 +276,7 @@ test("values and paths that are impossible are refused", async () => {
       await expectError(call, "ERR_OPTION", /Expected a model but received ".*": open it with openModel/);
     }
     await expectError(all(mineSimilar(model, { items: ["v1"] as never })), "ERR_OPTION", "items to be a path");
-    for (const set of ["passes=1", { passes: 1 }]) {
+    for (const set of ["epochs=1", { epochs: 1 }]) {
       await expectError(train({ dataset: at("dataset"), output, set: set as never }), "ERR_OPTION", "set to be a list");
     }
     for (const space of [{}, { learningRate: [0.01, 0.1] }, { learningRate: { min: 0.01, max: 0.1 } }]) {
@@ -344,7 +344,7 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
     const log = at("log.tsv");
     const [folder, dataset, opened] = [at("model"), at("dataset"), await openDataset(at("dataset"))];
     const space = parseSpace({ learningRate: [0.001, 0.01] });
-    const set = [...SMALL, "passes=2"];
+    const set = [...SMALL, "epochs=2"];
     const validation = { heldOut: "last-clicks" } as const;
     const output = at("output");
     const calls: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
@@ -356,8 +356,8 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
       train: (signal) => train({ dataset, output, set, validation, testLog: log, threads: 1, signal }),
       "TrainingSession.open": (signal) => withSession(at, signal, async () => {}),
       "TrainingSession#run": (signal) => withSession(at, signal, (session) => session.run()),
-      "TrainingSession#judge": (signal) =>
-        withSession(at, signal, (session) => session.run().then(() => session.judge())),
+      "TrainingSession#evaluateEpoch": (signal) =>
+        withSession(at, signal, (session) => session.run().then(() => session.evaluateEpoch())),
       "TrainingSession#evaluate": (signal) => withSession(at, signal, (session) => session.evaluate("test")),
       "TrainingSession#save": (signal) => withSession(at, signal, (session) => session.save(output)),
       "TrainingSession#write": (signal) => withSession(at, signal, (session) => session.write(output)),
@@ -404,7 +404,7 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
         const left = (await readdir(at("."))).sort();
         if (name === "train" && left.includes("output")) {
           // Finished epochs remain, and so does the model if it was written before the evaluation on the test log.
-          const isMember = (name: string) => /^pass-\d$|^metrics\.jsonl$/.test(name);
+          const isMember = (name: string) => /^epoch-\d$|^metrics\.jsonl$/.test(name);
           if (!(await readdir(output)).every(isMember)) (await openModel(output, { threads: 1 })).close();
           await rm(output, { recursive: true });
         } else {
@@ -420,7 +420,7 @@ test("a search that a signal stops goes on where it was", async () => {
     const reason = new Error("no more");
     const controller = new AbortController();
     const space = parseSpace({ learningRate: [0.001, 0.01] });
-    const options = { dataset: at("dataset"), output: at("search"), space, set: [...SMALL, "passes=2"], trials: 2 };
+    const options = { dataset: at("dataset"), output: at("search"), space, set: [...SMALL, "epochs=2"], trials: 2 };
     const stop = () => controller.abort(reason);
     const { signal } = controller;
     assert.is(await failureOf(tune({ ...options, halvings: 0, signal, onTrial: stop })), reason);

@@ -17,10 +17,10 @@ def gemm(rows, out, inner, threads):
     return lambda: torch.mm(a, b, out=c), 1, set_threads(threads)
 
 
-def lstm(batch, steps, width, threads):
+def lstm(batch, timesteps, width, threads):
     """Forward and backward of nn.LSTM and the maximum over time: gradients by the input, all weights and biases."""
     layer = torch.nn.LSTM(width, width, batch_first=True)
-    x = torch.randn(batch, steps, width, requires_grad=True)
+    x = torch.randn(batch, timesteps, width, requires_grad=True)
     tensors = [x, *layer.parameters()]
 
     def run():

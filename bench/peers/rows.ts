@@ -126,7 +126,7 @@ function gemmRows({ python }: Peers, most: number): Row[] {
 
 function lstmRows({ python }: Peers, threads: number): Row[] {
   return [50, 256, 1024, 4096].flatMap((batch): Row[] => {
-    const sizes = { batch, steps: 20, width: 64 };
+    const sizes = { batch, timesteps: 20, width: 64 };
     const row = {
       group: "lstm",
       threads,
@@ -434,7 +434,7 @@ function flopsOfSample(changes: readonly string[]): number {
 function tensorflowRows({ tensorflow }: Peers, threads: number): Row[] {
   const backends = ["wasm", "cpu"];
   const gemmSizes = { rows: 1024, out: 256, inner: 240 };
-  const lstmSizes = { batch: 256, steps: 20, width: 64 };
+  const lstmSizes = { batch: 256, timesteps: 20, width: 64 };
   const bagSizes: BagSizes = { rows: 20_000, width: 64, bags: 4096, lengths: [20, 20], distribution: "uniform" };
   const ids = bagIds(bagSizes);
   const row = { group: "tensorflow", threads, target: undefined, needs: "tensorflow" } as const;

@@ -13,9 +13,9 @@ const WORKS = {
     const [a, b] = [tf.randomNormal([rows, inner]), tf.randomNormal([inner, out])];
     return { run: () => read(() => tf.matMul(a, b)), dispose: () => tf.dispose([a, b]) };
   },
-  lstm({ batch, steps, width }) {
-    const layer = tf.layers.lstm({ units: width, returnSequences: true, inputShape: [steps, width] });
-    const x = tf.variable(tf.randomNormal([batch, steps, width]));
+  lstm({ batch, timesteps, width }) {
+    const layer = tf.layers.lstm({ units: width, returnSequences: true, inputShape: [timesteps, width] });
+    const x = tf.variable(tf.randomNormal([batch, timesteps, width]));
     layer.apply(x);
     const loss = () => layer.apply(x).max(1).sum();
     return {

@@ -19,10 +19,10 @@ const int64_t kItemsAhead = 32;
 const int64_t kAgeInputs = 3;
 const int64_t kMaxWorld = 65536;
 
-const char* const kItems[] = {"distinct_item", "step_item"};
+const char* const kItems[] = {"distinct_item", "timestep_item"};
 // Inputs after those of the features and items, in this order.
-const char* const kRanges[] = {"sample_start", "sample_end", "step_position", "run_offsets",
-                               "step_start",   "step_end",   "target"};
+const char* const kRanges[] = {"sample_start", "sample_end", "timestep_position", "sequence_offsets", "timestep_start",
+                               "timestep_end", "target"};
 
 }  // namespace
 
@@ -134,7 +134,7 @@ Batch Batcher::layout() const {
     batch.inputs.back().name = name;
     batch.inputs.back().dtype = dtype;
   };
-  for (const char* dim : {"samples", "positions", "runs", "steps"}) batch.dims.push_back({dim, 0});
+  for (const char* dim : {"samples", "positions", "sequences", "timesteps"}) batch.dims.push_back({dim, 0});
   if (options_.share_users) batch.dims.push_back({"users", 0});
   for (const Clicks::UserFeature& feature : clicks_.user_features) add(feature.name, Dtype::int32);
   if (!clicks_.numbers.empty()) add("numbers", Dtype::float32);
@@ -154,20 +154,20 @@ Batch Batcher::layout() const {
   return batch;
 }
 
-void Batcher::build(int64_t pass, int64_t index, Batch* batch) {
-  if (pass < 0 || pass > UINT32_MAX || index < 0 || index >= batches_per_pass()) {
-    throw Error(Status::option, "Expected batch from 0 to " + std::to_string(batches_per_pass() - 1) +
-                                    " of a pass from 0 on but received " + std::to_string(index) + " of " +
-                                    std::to_string(pass));
+void Batcher::build(int64_t epoch, int64_t index, Batch* batch) {
+  if (epoch < 0 || epoch > UINT32_MAX || index < 0 || index >= batches_per_epoch()) {
+    throw Error(Status::option, "Expected batch from 0 to " + std::to_string(batches_per_epoch() - 1) +
+                                    " of an epoch from 0 on but received " + std::to_string(index) + " of " +
+                                    std::to_string(epoch));
   }
   const std::lock_guard<std::mutex> turn(turn_);
   const int64_t start = index * options_.batch_size, samples = std::min(target_count_ - start, options_.batch_size);
   const int64_t first = start + options_.rank * samples / options_.world;
   const int64_t end = start + (options_.rank + 1) * samples / options_.world;
-  if (pass != pass_) {
+  if (epoch != epoch_) {
     const int64_t length = options_.shared ? static_cast<int64_t>(parts_.size()) - 1 : target_count_;
-    order_ = KeyedPermutation(length, options_.seed, static_cast<uint32_t>(pass), options_.shared ? 1 : 0);
-    pass_ = pass;
+    order_ = KeyedPermutation(length, options_.seed, static_cast<uint32_t>(epoch), options_.shared ? 1 : 0);
+    epoch_ = epoch;
     part_ = before_ = 0;
   }
   begin(batch, end - first);
@@ -179,7 +179,7 @@ void Batcher::build(int64_t pass, int64_t index, Batch* batch) {
   gather(batch);
 }
 
-// Samples `first` to `end` − 1 of the pass. Each is somewhere else in memory: every loop asks for what the next one
+// Samples `first` to `end` − 1 of the epoch. Each is somewhere else in memory: every loop asks for what the next one
 // reads, so that the processor waits for many places at once.
 void Batcher::add_shuffled(int64_t first, int64_t end) {
   const int32_t* items = clicks_.item_features[0].ids;
@@ -237,13 +237,13 @@ void Batcher::begin(Batch* batch, int64_t samples) {
   }
   sample_start_ = ranges[0]->ids();
   sample_end_ = ranges[1]->ids();
-  step_position_ = ranges[2];
-  run_offsets_ = ranges[3];
-  step_start_ = ranges[4]->ids();
-  step_end_ = ranges[5]->ids();
-  step_position_->resize(0);
-  run_offsets_->resize(0);
-  run_offsets_->push(0);
+  timestep_position_ = ranges[2];
+  sequence_offsets_ = ranges[3];
+  timestep_start_ = ranges[4]->ids();
+  timestep_end_ = ranges[5]->ids();
+  timestep_position_->resize(0);
+  sequence_offsets_->resize(0);
+  sequence_offsets_->push(0);
 }
 
 void Batcher::add_span(int64_t click, int64_t count) {
@@ -255,22 +255,23 @@ void Batcher::add_span(int64_t click, int64_t count) {
   }
 }
 
-// A run over the positions from `position` to the last one.
-void Batcher::add_run(int64_t position) {
-  const int64_t step = step_position_->size();
-  step_position_->resize(step + positions_ - position);
-  for (int64_t p = position; p < positions_; ++p) step_position_->ids()[step + p - position] = static_cast<int32_t>(p);
-  run_offsets_->push(static_cast<int32_t>(step_position_->size()));
+// A sequence over the positions from `position` to the last one.
+void Batcher::add_sequence(int64_t position) {
+  const int64_t timestep = timestep_position_->size();
+  timestep_position_->resize(timestep + positions_ - position);
+  for (int64_t p = position; p < positions_; ++p)
+    timestep_position_->ids()[timestep + p - position] = static_cast<int32_t>(p);
+  sequence_offsets_->push(static_cast<int32_t>(timestep_position_->size()));
 }
 
-// A sample whose history is the positions from `position` on and the steps from `step` on, to the last ones.
-void Batcher::add_sample(Place target, int64_t position, int64_t step) {
+// A sample whose history is the positions from `position` on and the timesteps from `timestep` on, to the last ones.
+void Batcher::add_sample(Place target, int64_t position, int64_t timestep) {
   const size_t s = targets_.size();
   targets_.push_back(target);
   sample_start_[s] = static_cast<int32_t>(position);
   sample_end_[s] = static_cast<int32_t>(positions_);
-  step_start_[s] = static_cast<int32_t>(step);
-  step_end_[s] = static_cast<int32_t>(step_position_->size());
+  timestep_start_[s] = static_cast<int32_t>(timestep);
+  timestep_end_[s] = static_cast<int32_t>(timestep_position_->size());
 }
 
 // The user of the last `samples` samples.
@@ -281,24 +282,24 @@ void Batcher::add_user(int32_t user, int64_t samples) {
 
 void Batcher::add_isolated(Place target) {
   const int64_t from = history_start(clicks_.offsets[target.user], target.click);
-  const int64_t position = positions_, step = step_position_->size();
+  const int64_t position = positions_, timestep = timestep_position_->size();
   if (from == target.click) {
     add_span(-1, 1);
   } else {
     add_span(from, target.click - from);
   }
-  add_run(position);
-  add_sample(target, position, step);
+  add_sequence(position);
+  add_sample(target, position, timestep);
   add_user(target.user, 1);
 }
 
-// Targets `first` to `end` − 1, all of one user, sharing positions and runs of prefixes.
+// Targets `first` to `end` − 1, all of one user, sharing positions and sequences of prefixes.
 void Batcher::add_shared(int64_t first, int64_t end) {
   const int32_t* items = clicks_.item_features[0].ids;
   Place target = locate(first);
   const int64_t user_start = clicks_.offsets[target.user];
-  int64_t stored = -1;                    // one past the click that was stored last
-  int64_t run_from = -1, run_start = -1;  // the click and the step that the last run begins with
+  int64_t stored = -1;                              // one past the click that was stored last
+  int64_t sequence_from = -1, sequence_start = -1;  // the click and the timestep that the last sequence begins with
   for (int64_t left = end - first; left > 0; ++target.click) {
     if (items[target.click] == 0) continue;
     --left;
@@ -308,16 +309,16 @@ void Batcher::add_shared(int64_t first, int64_t end) {
     if (store_from < click) add_span(store_from, click - store_from);
     stored = click;
     const int64_t position = positions_ - std::max<int64_t>(1, click - from);
-    if (from != run_from) {
-      run_from = from == click ? -1 : from;
-      run_start = step_position_->size();
-      add_run(position);
+    if (from != sequence_from) {
+      sequence_from = from == click ? -1 : from;
+      sequence_start = timestep_position_->size();
+      add_sequence(position);
     } else {
-      for (int64_t step = step_position_->size() - run_start; step < click - from; ++step)
-        step_position_->push(static_cast<int32_t>(position + step));
-      run_offsets_->ids()[run_offsets_->size() - 1] = static_cast<int32_t>(step_position_->size());
+      for (int64_t timestep = timestep_position_->size() - sequence_start; timestep < click - from; ++timestep)
+        timestep_position_->push(static_cast<int32_t>(position + timestep));
+      sequence_offsets_->ids()[sequence_offsets_->size() - 1] = static_cast<int32_t>(timestep_position_->size());
     }
-    add_sample(target, position, run_start);
+    add_sample(target, position, sequence_start);
   }
   add_user(target.user, end - first);
 }
@@ -329,8 +330,8 @@ void Batcher::gather(Batch* batch) {
   Batch::Dim* dim = batch->dims.data();
   (dim++)->size = samples;
   (dim++)->size = positions_;
-  (dim++)->size = run_offsets_->size() - 1;
-  (dim++)->size = step_position_->size();
+  (dim++)->size = sequence_offsets_->size() - 1;
+  (dim++)->size = timestep_position_->size();
   if (options_.share_users) (dim++)->size = users;
   for (const Clicks::UserFeature& feature : clicks_.user_features) {
     Elements& elements = (input++)->elements;
@@ -419,9 +420,9 @@ void Batcher::gather(Batch* batch) {
   for (int64_t s = 0; s < samples; ++s) target[s] = items[targets_[s].click];
 }
 
-// The distinct items of the positions in the order in which they first appear, and which of them each step reads.
+// The distinct items of the positions in the order in which they first appear, and which of them each timestep reads.
 // Returns their number.
-int64_t Batcher::gather_distinct(const int32_t* items, Elements* distinct, Elements* step_item) {
+int64_t Batcher::gather_distinct(const int32_t* items, Elements* distinct, Elements* timestep_item) {
   position_places_.resize(static_cast<size_t>(positions_));
   distinct->resize(positions_ + 1);
   int32_t* const place_of_item = place_of_item_.data();
@@ -438,10 +439,10 @@ int64_t Batcher::gather_distinct(const int32_t* items, Elements* distinct, Eleme
   }
   distinct->resize(count);
   for (int32_t i = 0; i < count; ++i) place_of_item[to[i]] = -1;
-  const int64_t steps = step_position_->size();
-  step_item->resize(steps);
-  for (int64_t s = 0; s < steps; ++s) {
-    step_item->ids()[s] = position_places_[static_cast<size_t>(step_position_->ids()[s])];
+  const int64_t timesteps = timestep_position_->size();
+  timestep_item->resize(timesteps);
+  for (int64_t s = 0; s < timesteps; ++s) {
+    timestep_item->ids()[s] = position_places_[static_cast<size_t>(timestep_position_->ids()[s])];
   }
   return count;
 }

@@ -92,8 +92,8 @@ struct Batch {
 // The training batches of src/data/batches.ts, which says what they hold: the same ones, array for array.
 //
 // Besides the clicks it keeps, for every 16th target, where it is, and 4 bytes for each part of a user in shared
-// batches; a pass needs no more. Shared batches are quick in order: any other index counts from the beginning of its
-// pass.
+// batches; an epoch needs no more. Shared batches are quick in order: any other index counts from the beginning of its
+// epoch.
 class Batcher {
  public:
   // Throws Error(Status::input) for offsets that do not fit and Error(Status::option).
@@ -102,15 +102,15 @@ class Batcher {
   // The largest number of samples that this rank's share of a batch has.
   int64_t share_size() const { return (options_.batch_size + options_.world - 1) / options_.world; }
   // Of all ranks together.
-  int64_t samples_per_pass() const { return target_count_; }
-  int64_t batches_per_pass() const { return (target_count_ + options_.batch_size - 1) / options_.batch_size; }
+  int64_t samples_per_epoch() const { return target_count_; }
+  int64_t batches_per_epoch() const { return (target_count_ + options_.batch_size - 1) / options_.batch_size; }
 
   // An empty batch with the names of its inputs and dims.
   Batch layout() const;
 
-  // Writes this rank's share of batch `index` of pass `pass`, both from 0, into a batch of this layout. Any thread may
-  // call it, at any time. Throws Error(Status::option) where there is no such batch.
-  void build(int64_t pass, int64_t index, Batch* batch);
+  // Writes this rank's share of batch `index` of epoch `epoch`, both from 0, into a batch of this layout. Any thread
+  // may call it, at any time. Throws Error(Status::option) where there is no such batch.
+  void build(int64_t epoch, int64_t index, Batch* batch);
 
  private:
   // A target: its click and its user.
@@ -134,14 +134,14 @@ class Batcher {
   void add_shuffled(int64_t first, int64_t end);
   void add_parts(int64_t first, int64_t end);
   void add_span(int64_t click, int64_t count);
-  void add_run(int64_t position);
-  void add_sample(Place target, int64_t position, int64_t step);
+  void add_sequence(int64_t position);
+  void add_sample(Place target, int64_t position, int64_t timestep);
   void add_user(int32_t user, int64_t samples);
   void add_isolated(Place target);
   void add_shared(int64_t first, int64_t end);
   void gather(Batch* batch);
   void gather_ages(float* ages) const;
-  int64_t gather_distinct(const int32_t* items, Elements* distinct, Elements* step_item);
+  int64_t gather_distinct(const int32_t* items, Elements* distinct, Elements* timestep_item);
 
   const Clicks clicks_;
   const BatchOptions options_;
@@ -150,8 +150,9 @@ class Batcher {
   std::vector<int32_t> parts_;  // [parts + 1] where each begins in the targets
 
   std::mutex turn_;
-  // The order of one pass, and for shared batches how far it was followed: `part_` parts with `before_` samples in all.
-  int64_t pass_ = -1, part_ = 0, before_ = 0;
+  // The order of one epoch, and for shared batches how far it was followed: `part_` parts with `before_` samples in
+  // all.
+  int64_t epoch_ = -1, part_ = 0, before_ = 0;
   KeyedPermutation order_;
 
   // The batch that is being built.
@@ -162,8 +163,8 @@ class Batcher {
   std::vector<int32_t> place_of_item_;    // [items] among the distinct ones, −1 between batches
   std::vector<int32_t> position_places_;  // [positions] of their items among the distinct ones
   int64_t positions_ = 0;
-  int32_t *sample_start_ = nullptr, *sample_end_ = nullptr, *step_start_ = nullptr, *step_end_ = nullptr;
-  Elements *step_position_ = nullptr, *run_offsets_ = nullptr;
+  int32_t *sample_start_ = nullptr, *sample_end_ = nullptr, *timestep_start_ = nullptr, *timestep_end_ = nullptr;
+  Elements *timestep_position_ = nullptr, *sequence_offsets_ = nullptr;
 };
 
 }  // namespace shortlist

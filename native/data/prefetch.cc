@@ -21,7 +21,7 @@ const float kZero = 0;
 
 struct Prefetch::Impl {
   struct Place {
-    int64_t pass, index;
+    int64_t epoch, index;
   };
   // A step, or what kept it from being built.
   struct Outcome {
@@ -48,8 +48,8 @@ struct Prefetch::Impl {
   std::vector<std::unique_ptr<Step>> spare;
 
   Place after(Place place) const {
-    return place.index + 1 < batcher->batches_per_pass() ? Place{place.pass, place.index + 1}
-                                                         : Place{place.pass + 1, 0};
+    return place.index + 1 < batcher->batches_per_epoch() ? Place{place.epoch, place.index + 1}
+                                                          : Place{place.epoch + 1, 0};
   }
 
   void work() {
@@ -80,7 +80,7 @@ struct Prefetch::Impl {
 
   void build(Place place, Outcome* outcome) {
     try {
-      batcher->build(place.pass, place.index, &batch);
+      batcher->build(place.epoch, place.index, &batch);
       const Plan& plan = executor->plan();
       std::vector<InputArray> inputs;
       for (size_t i = 0; i < sources.size(); ++i) {
@@ -142,16 +142,16 @@ const Batcher& Prefetch::batcher() const { return *impl_->batcher; }
 const std::vector<int>& Prefetch::sources() const { return impl_->sources; }
 const Batch& Prefetch::layout() const { return impl_->layout; }
 
-std::unique_ptr<Prefetch::Step> Prefetch::take(int64_t pass, int64_t index) {
+std::unique_ptr<Prefetch::Step> Prefetch::take(int64_t epoch, int64_t index) {
   Impl& impl = *impl_;
   std::unique_lock<std::mutex> lock(impl.mutex);
-  if (impl.first.pass != pass || impl.first.index != index) {
+  if (impl.first.epoch != epoch || impl.first.index != index) {
     ++impl.turns;
     for (Impl::Outcome& outcome : impl.ready) {
       if (outcome.step) impl.spare.push_back(std::move(outcome.step));
     }
     impl.ready.clear();
-    impl.first = impl.next = {pass, index};
+    impl.first = impl.next = {epoch, index};
     impl.emptied.notify_one();
   }
   if (!impl.thread.joinable()) {

@@ -31,9 +31,9 @@ class Prefetch {
   const std::vector<int>& sources() const;
   const Batch& layout() const;
 
-  // The batch of this step, once it is built; the one after it (in the pass, else the next pass's first) is expected to
-  // be taken next. Throws the Error that building it met.
-  std::unique_ptr<Step> take(int64_t pass, int64_t index);
+  // The batch of this step, once it is built; the one after it (in the epoch, else the next epoch's first) is expected
+  // to be taken next. Throws the Error that building it met.
+  std::unique_ptr<Step> take(int64_t epoch, int64_t index);
   // Gives its memory back for later steps.
   void recycle(std::unique_ptr<Step> step);
 

@@ -32,8 +32,8 @@ const napi_type_tag NativeBatches::kTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e0
 
 Napi::Function NativeBatches::define(Napi::Env env) {
   return DefineClass(env, "NativeBatches",
-                     {InstanceAccessor<&NativeBatches::samples_per_pass>("samplesPerPass"),
-                      InstanceAccessor<&NativeBatches::batches_per_pass>("batchesPerPass"),
+                     {InstanceAccessor<&NativeBatches::samples_per_epoch>("samplesPerEpoch"),
+                      InstanceAccessor<&NativeBatches::batches_per_epoch>("batchesPerEpoch"),
                       InstanceMethod<&NativeBatches::batch>("batch")});
 }
 
@@ -73,20 +73,20 @@ Clicks NativeBatches::read_clicks(const ObjectReader& from) {
   return clicks;
 }
 
-Napi::Value NativeBatches::samples_per_pass(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(batcher_->samples_per_pass()));
+Napi::Value NativeBatches::samples_per_epoch(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(batcher_->samples_per_epoch()));
 }
 
-Napi::Value NativeBatches::batches_per_pass(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(batcher_->batches_per_pass()));
+Napi::Value NativeBatches::batches_per_epoch(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(batcher_->batches_per_epoch()));
 }
 
 // Arguments: (epoch, index). Returns {dims, inputs}.
 Napi::Value NativeBatches::batch(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const int64_t pass = size_argument(info, 0, "pass"), index = size_argument(info, 1, "batch");
+  const int64_t epoch = size_argument(info, 0, "epoch"), index = size_argument(info, 1, "batch");
   Batch built = batcher_->layout();
-  guarded(env, [&] { batcher_->build(pass, index, &built); });
+  guarded(env, [&] { batcher_->build(epoch, index, &built); });
   Napi::Object inputs = Napi::Object::New(env), dims = Napi::Object::New(env), batch = Napi::Object::New(env);
   for (const Batch::Input& input : built.inputs) {
     const int64_t elements = input.elements.size();

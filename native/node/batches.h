@@ -27,8 +27,8 @@ class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
  private:
   Clicks read_clicks(const ObjectReader& from);
 
-  Napi::Value samples_per_pass(const Napi::CallbackInfo& info);
-  Napi::Value batches_per_pass(const Napi::CallbackInfo& info);
+  Napi::Value samples_per_epoch(const Napi::CallbackInfo& info);
+  Napi::Value batches_per_epoch(const Napi::CallbackInfo& info);
   Napi::Value batch(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Batcher> batcher_;

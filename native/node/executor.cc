@@ -72,7 +72,7 @@ Napi::Value NativeExecutor::run(const Napi::CallbackInfo& info) {
 Napi::Value NativeExecutor::run_steps(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   expect_open(env);
-  const int64_t pass = size_argument(info, 1, "pass"), index = size_argument(info, 2, "index");
+  const int64_t epoch = size_argument(info, 1, "epoch"), index = size_argument(info, 2, "index");
   const int64_t count = size_argument(info, 3, "steps");
   if (!info[4].IsObject()) fail(env, "Expected scalars to be an object");
   use_batches(env, info[0]);
@@ -83,7 +83,7 @@ Napi::Value NativeExecutor::run_steps(const Napi::CallbackInfo& info) {
     const Napi::Value value = info[4].As<Napi::Object>().Get(name);
     scalars.push_back(value.IsUndefined() ? InputArray() : array_of(env, value, name));
   }
-  StepLoop::Steps steps = guarded(env, [&] { return loop_->prepare(pass, index, count, scalars); });
+  StepLoop::Steps steps = guarded(env, [&] { return loop_->prepare(epoch, index, count, scalars); });
   Napi::ObjectReference kept = Napi::Persistent(info[0].As<Napi::Object>());
   return (new StepsWork(env, store_, std::move(kept), loop_, std::move(steps)))->start_or_wait();
 }

@@ -1,6 +1,6 @@
 // LSTM over sequences, and its gradient; formulas and their source in src/ops/lstm.ts. h is the hidden width, σ the
-// sigmoid, ∘ the elementwise product, p the optional peepholes. Sequence r has the timesteps run_offsets[r] …
-// run_offsets[r + 1] − 1 and starts from zero state. Timestep s reads x = input[position[s]].
+// sigmoid, ∘ the elementwise product, p the optional peepholes. Sequence r has the timesteps sequence_offsets[r] …
+// sequence_offsets[r + 1] − 1 and starts from zero state. Timestep s reads x = input[position[s]].
 //
 // forward   [i f g o] = x·W + b + h₋·R;  i = σ(i + p_i∘c₋), f = σ(f + p_f∘c₋), g = tanh(g),
 //           c = f∘c₋ + i∘g, o = σ(o + p_o∘c), h = o∘tanh(c).  Outputs: h, the activated gates, c.
@@ -13,10 +13,10 @@
 // The timesteps of a sequence depend on each other, so sequences are computed in parallel. They are sorted by falling
 // length and cut into groups. The sequences of a group that are active at timestep t are therefore its first ones.
 //
-// Forward. A register tile is kRunsPerTile sequences × the four gates of one vector of units. R is packed once, into
-// panels [h, 4, kLanes] (16 KiB at h = 64 and 16 lanes). In each timestep a group computes all its tiles; then, one
-// sequence after the other, it activates the gates of all units and computes tanh(c) of all units. The instructions of
-// an activation function wait for each other, so its speed depends on how many independent vectors are in flight.
+// Forward. A register tile is kSequencesPerTile sequences × the four gates of one vector of units. R is packed once,
+// into panels [h, 4, kLanes] (16 KiB at h = 64 and 16 lanes). In each timestep a group computes all its tiles; then,
+// one sequence after the other, it activates the gates of all units and computes tanh(c) of all units. The instructions
+// of an activation function wait for each other, so its speed depends on how many independent vectors are in flight.
 //
 // Gradient. In each timestep a group makes one pass over its gates and one product d·Rᵀ. The rows of d are collected;
 // up to kRowsPerProduct of them, still in the L2 cache, enter two products: [x | h₋ | 1]ᵀ·d, which is summed over a
@@ -25,8 +25,8 @@
 //
 // Memory traffic is dominated by per-timestep buffers that are written and read again, mainly the gates (1 KiB for each
 // timestep at h = 64). So x·W and d are not stored for timesteps that are the only ones to read their input row, which
-// in isolated windows are all of them: a group projects such rows for kStepsAtOnce timesteps at a time, into a buffer
-// that stays in cache. Shared rows are those that several timesteps read: an item that many users watched, or a
+// in isolated windows are all of them: a group projects such rows for kTimestepsAtOnce timesteps at a time, into a
+// buffer that stays in cache. Shared rows are those that several timesteps read: an item that many users watched, or a
 // position of several sequences. They are projected once, in one product. Their gradients are computed once as well,
 // from D, for which d is stored.
 
@@ -43,24 +43,25 @@ namespace {
 // A tile has four accumulators for each sequence: 24 of 32 vector registers, or 12 of 16.
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define SHORTLIST_32_REGISTERS 1
-const int kRunsPerTile = 6;
+const int kSequencesPerTile = 6;
 #else
 #define SHORTLIST_32_REGISTERS 0
-const int kRunsPerTile = 3;
+const int kSequencesPerTile = 3;
 #endif
 
 // Sequences in a group. Larger groups amortise reading the weights from L2 in every timestep; smaller groups balance
-// the threads better, because the group of the longest sequences takes the longest. Below kManyRuns sequences a group
-// has kRunsOfFew: 1.4× as fast on 45 sequences of up to 100 timesteps, h = 128, two AVX2 threads.
-const int64_t kRunsForward = 2 * kRunsPerTile;  // whole tiles
-const int64_t kRunsBackward = 12;
-const int64_t kRunsOfFew = 6;
-static_assert(kRunsOfFew <= kRunsForward && kRunsOfFew <= kRunsBackward, "buffers are as large as groups of many runs");
-const int64_t kManyRuns = 96;
+// the threads better, because the group of the longest sequences takes the longest. Below kManySequences sequences a
+// group has kSequencesOfFew: 1.4× as fast on 45 sequences of up to 100 timesteps, h = 128, two AVX2 threads.
+const int64_t kSequencesForward = 2 * kSequencesPerTile;  // whole tiles
+const int64_t kSequencesBackward = 12;
+const int64_t kSequencesOfFew = 6;
+static_assert(kSequencesOfFew <= kSequencesForward && kSequencesOfFew <= kSequencesBackward,
+              "buffers are as large as groups of many sequences");
+const int64_t kManySequences = 96;
 const int64_t kRowsPerProduct = 256;  // rows of d in one product, at most: half a MiB with x and h₋ at h = 64
 const int64_t kMostShares = 32;
-const int64_t kMostSlabs = 18;   // 14 of two shares and 4 of one divide evenly among 1, 2, 4, 8 and 16 threads
-const int64_t kStepsAtOnce = 4;  // timesteps that a group projects at once: 48 KiB at most at h = 64
+const int64_t kMostSlabs = 18;       // 14 of two shares and 4 of one divide evenly among 1, 2, 4, 8 and 16 threads
+const int64_t kTimestepsAtOnce = 4;  // timesteps that a group projects at once: 48 KiB at most at h = 64
 
 // Whether the operands of products are pairs of bfloat16 numbers (vector.h).
 SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
@@ -83,7 +84,7 @@ enum Operand {
   kBias,
   kRecurrentWeight,
   kPosition,
-  kRunOffsets,
+  kSequenceOffsets,
   kPeepholeInput,
   kPeepholeForget,
   kPeepholeOutput
@@ -96,7 +97,7 @@ void check_operands(const Call& call, int first) {
   expect(call, recurrent.columns == 4 * h, "recurrent_weight [h, 4h]");
   expect(call, is_shape(call.input(first + kInputWeight), input.columns, 4 * h), "input_weight [width of input, 4h]");
   if (call.has(first + kBias)) expect(call, is_shape(call.input(first + kBias), 4 * h, 1), "bias [4h]");
-  expect(call, call.input(first + kRunOffsets).rows > 0, "run_offsets [runs + 1]");
+  expect(call, call.input(first + kSequenceOffsets).rows > 0, "sequence_offsets [sequences + 1]");
   const bool peepholes = call.has(first + kPeepholeInput);
   for (int slot = kPeepholeInput; slot <= kPeepholeOutput; ++slot) {
     expect(call, call.has(first + slot) == peepholes, "all three peepholes or none");
@@ -104,7 +105,7 @@ void check_operands(const Call& call, int first) {
   }
   expect(call, is_bf16(call) || text_attribute_is(call, "precision", "float32"), "precision \"float32\" or \"bf16\"");
   check_ids(call, call.input(first + kPosition), input.rows);
-  check_offsets(call, call.input(first + kRunOffsets), call.input(first + kPosition).rows);
+  check_offsets(call, call.input(first + kSequenceOffsets), call.input(first + kPosition).rows);
 }
 
 struct Peepholes {
@@ -157,19 +158,19 @@ Tensor gather_shared_rows(const Call& call, const Tensor& input, const SharedRow
 }
 
 // The sequences sorted by falling length; the sort is stable.
-struct Runs {
+struct Sequences {
   const int32_t* offsets;
   const int32_t* order;
   int64_t count;
 
-  SHORTLIST_INLINE int64_t per_group(int64_t most) const { return count < kManyRuns ? kRunsOfFew : most; }
+  SHORTLIST_INLINE int64_t per_group(int64_t most) const { return count < kManySequences ? kSequencesOfFew : most; }
   SHORTLIST_INLINE int64_t length(int64_t i) const { return offsets[order[i] + 1] - offsets[order[i]]; }
-  SHORTLIST_INLINE int64_t first_step(int64_t i) const { return offsets[order[i]]; }
+  SHORTLIST_INLINE int64_t first_timestep(int64_t i) const { return offsets[order[i]]; }
 };
 
-Runs sort_runs(const Call& call, const Tensor& run_offsets) {
-  const int32_t* offsets = run_offsets.i32();
-  const int64_t count = run_offsets.rows - 1;
+Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets) {
+  const int32_t* offsets = sequence_offsets.i32();
+  const int64_t count = sequence_offsets.rows - 1;
   int32_t longest = 0;
   for (int64_t r = 0; r < count; ++r) {
     const int32_t length = offsets[r + 1] - offsets[r];
@@ -190,10 +191,10 @@ Runs sort_runs(const Call& call, const Tensor& run_offsets) {
 enum ForwardOutput { kOutput, kGates, kCell };
 
 void check_forward(const Call& call) {
-  const int64_t h = call.input(kRecurrentWeight).rows, steps = call.input(kPosition).rows;
-  expect(call, is_shape(call.output(kOutput), steps, h), "output [steps, h]");
-  expect(call, is_shape(call.output(kGates), steps, 4 * h), "gates [steps, 4h]");
-  expect(call, is_shape(call.output(kCell), steps, h), "cell [steps, h]");
+  const int64_t h = call.input(kRecurrentWeight).rows, timesteps = call.input(kPosition).rows;
+  expect(call, is_shape(call.output(kOutput), timesteps, h), "output [timesteps, h]");
+  expect(call, is_shape(call.output(kGates), timesteps, 4 * h), "gates [timesteps, 4h]");
+  expect(call, is_shape(call.output(kCell), timesteps, h), "cell [timesteps, h]");
   check_operands(call, 0);
 }
 
@@ -221,7 +222,7 @@ void tile(int64_t elements, const float* state, int64_t stride, const float* pan
 }
 
 // The operands of one timestep of one sequence.
-struct Step {
+struct Timestep {
   float* sums;              // [vectors of units, 4, kLanes] h₋·R; the last gate's sums are replaced by o
   const float* projection;  // [4h] x·W + b
   float* cell_state;        // [h rounded up to whole vectors] in: c₋, out: c
@@ -234,16 +235,17 @@ struct Step {
 
 // Activates units `begin` to `end` − 1; with kWhole they are whole vectors.
 template <bool kWhole>
-SHORTLIST_INLINE void activate(int64_t h, int64_t begin, int64_t end, const Peepholes& peepholes, const Step& step) {
+SHORTLIST_INLINE void activate(int64_t h, int64_t begin, int64_t end, const Peepholes& peepholes,
+                               const Timestep& timestep) {
   const auto left = [&](int64_t j) __attribute__((always_inline)) { return kWhole ? kLanes : h - j; };
   for (int64_t j = begin; j < end; j += kLanes) {
-    float* const sums = step.sums + 4 * j;
-    const float* const projection = step.projection + j;
+    float* const sums = timestep.sums + 4 * j;
+    const float* const projection = timestep.projection + j;
     vf i = load(sums) + load_upto(projection, left(j));
     vf f = load(sums + kLanes) + load_upto(projection + h, left(j));
     vf g = load(sums + 2 * kLanes) + load_upto(projection + 2 * h, left(j));
     vf o = load(sums + 3 * kLanes) + load_upto(projection + 3 * h, left(j));
-    const vf before = load(step.cell_state + j);
+    const vf before = load(timestep.cell_state + j);
     if (peepholes.input) {
       i = madd(load_upto(peepholes.input + j, left(j)), before, i);
       f = madd(load_upto(peepholes.forget + j, left(j)), before, f);
@@ -254,26 +256,26 @@ SHORTLIST_INLINE void activate(int64_t h, int64_t begin, int64_t end, const Peep
     const vf c = madd(f, before, i * g);
     if (peepholes.output) o = madd(load_upto(peepholes.output + j, left(j)), c, o);
     o = sigmoid(o);
-    float* const gates = step.gates + j;
+    float* const gates = timestep.gates + j;
     store_upto(gates, i, left(j));
     store_upto(gates + h, f, left(j));
     store_upto(gates + 2 * h, g, left(j));
     store_upto(gates + 3 * h, o, left(j));
-    store_upto(step.cell + j, c, left(j));
-    store(step.cell_state + j, c);
+    store_upto(timestep.cell + j, c, left(j));
+    store(timestep.cell_state + j, c);
     store(sums + 3 * kLanes, o);
   }
   for (int64_t j = begin; j < end; j += kLanes) {
-    const vf output = load(step.sums + 4 * j + 3 * kLanes) * hyperbolic_tangent(load(step.cell_state + j));
-    store_upto(step.output + j, output, left(j));
-    store_state_upto(step.state, j, output, left(j), step.bf16);
+    const vf output = load(timestep.sums + 4 * j + 3 * kLanes) * hyperbolic_tangent(load(timestep.cell_state + j));
+    store_upto(timestep.output + j, output, left(j));
+    store_state_upto(timestep.state, j, output, left(j), timestep.bf16);
   }
 }
 
-SHORTLIST_INLINE void activate(int64_t h, const Peepholes& peepholes, const Step& step) {
+SHORTLIST_INLINE void activate(int64_t h, const Peepholes& peepholes, const Timestep& timestep) {
   const int64_t whole = h / kLanes * kLanes;
-  activate<true>(h, 0, whole, peepholes, step);
-  activate<false>(h, whole, h, peepholes, step);
+  activate<true>(h, 0, whole, peepholes, timestep);
+  activate<false>(h, whole, h, peepholes, timestep);
 }
 
 typedef void (*GateTile)(int64_t, const float*, int64_t, const float*, float*, int64_t);
@@ -320,25 +322,25 @@ struct Forward {
   PackedMatrix input_weight;
   const float* bias;              // [4h] or nullptr
   const float* recurrent_weight;  // packed by pack_gates
-  Runs runs;
+  Sequences sequences;
   int64_t h;
   bool bf16;
 
   int64_t stride() const { return state_elements(h, bf16); }
   int64_t units() const { return round_up(h, kLanes); }
   int64_t buffer_elements() const {
-    return round_up(kRunsForward * (2 * stride() + 5 * units() + kStepsAtOnce * (input.columns + 4 * h)), 16);
+    return round_up(kSequencesForward * (2 * stride() + 5 * units() + kTimestepsAtOnce * (input.columns + 4 * h)), 16);
   }
 
-  // Finds x·W + b of sequences `begin` to `begin + count − 1` for kStepsAtOnce timesteps from t on, and sets pointers
-  // to it. For rows that only one timestep reads it is computed here: into `own` [rows, 4h], from a copy of the rows in
-  // x [rows, width of input].
+  // Finds x·W + b of sequences `begin` to `begin + count − 1` for kTimestepsAtOnce timesteps from t on, and sets
+  // pointers to it. For rows that only one timestep reads it is computed here: into `own` [rows, 4h], from a copy of
+  // the rows in x [rows, width of input].
   void project(int64_t begin, int64_t count, int64_t t, float* x, float* own,
-               const float* (*projection)[kRunsForward]) const {
+               const float* (*projection)[kSequencesForward]) const {
     int64_t rows = 0;
-    for (int64_t ahead = 0; ahead < kStepsAtOnce; ++ahead) {
-      for (int64_t i = 0; i < count && runs.length(begin + i) > t + ahead; ++i) {
-        const int32_t row = position[runs.first_step(begin + i) + t + ahead], place = shared.place[row];
+    for (int64_t ahead = 0; ahead < kTimestepsAtOnce; ++ahead) {
+      for (int64_t i = 0; i < count && sequences.length(begin + i) > t + ahead; ++i) {
+        const int32_t row = position[sequences.first_timestep(begin + i) + t + ahead], place = shared.place[row];
         if (place >= 0) {
           projection[ahead][i] = shared_projection.row(place);
           continue;
@@ -355,32 +357,34 @@ struct Forward {
   // Computes one group: sequences `begin` to `end` − 1.
   void run(int64_t begin, int64_t end, float* buffer) const {
     float* const sums = buffer;
-    float* const cell_state = sums + kRunsForward * 4 * units();
-    float* state = cell_state + kRunsForward * units();  // h₋ and h, [sequences, stride] each; swapped every timestep
-    float* state_to = state + kRunsForward * stride();
-    float* const x = state_to + kRunsForward * stride();
-    float* const own = x + kRunsForward * kStepsAtOnce * input.columns;
+    float* const cell_state = sums + kSequencesForward * 4 * units();
+    float* state =
+        cell_state + kSequencesForward * units();  // h₋ and h, [sequences, stride] each; swapped every timestep
+    float* state_to = state + kSequencesForward * stride();
+    float* const x = state_to + kSequencesForward * stride();
+    float* const own = x + kSequencesForward * kTimestepsAtOnce * input.columns;
     // The last pair is incomplete if h is odd.
     for (float* row = state; in_pairs(bf16) && row < x; row += stride()) row[stride() - 1] = 0;
     for (int64_t j = 0; j < (end - begin) * units(); ++j) cell_state[j] = 0;
     const Tensor &gates = call.output(kGates), &cell = call.output(kCell), &output = call.output(kOutput);
     const Peepholes peepholes = peepholes_of(call, 0);
-    const float* projection[kStepsAtOnce][kRunsForward];
+    const float* projection[kTimestepsAtOnce][kSequencesForward];
     int64_t active = end - begin;
     for (int64_t t = 0;; ++t) {
-      while (active > 0 && runs.length(begin + active - 1) <= t) --active;
+      while (active > 0 && sequences.length(begin + active - 1) <= t) --active;
       if (active == 0) break;
-      if (t % kStepsAtOnce == 0) project(begin, active, t, x, own, projection);
+      if (t % kTimestepsAtOnce == 0) project(begin, active, t, x, own, projection);
       const float* panel = recurrent_weight;
       for (int64_t j = 0; j < h; j += kLanes, panel += stride() * 4 * kLanes) {
-        for (int64_t i = 0; i < active; i += kRunsPerTile) {
-          const GateTile multiply_tile = gate_tile_of(active - i < kRunsPerTile ? active - i : kRunsPerTile, bf16);
+        for (int64_t i = 0; i < active; i += kSequencesPerTile) {
+          const GateTile multiply_tile =
+              gate_tile_of(active - i < kSequencesPerTile ? active - i : kSequencesPerTile, bf16);
           multiply_tile(t == 0 ? 0 : stride(), state + i * stride(), stride(), panel, sums + 4 * (i * units() + j),
                         4 * units());
         }
       }
       for (int64_t i = 0; i < active; ++i) {
-        const int64_t s = runs.first_step(begin + i) + t, length = runs.length(begin + i);
+        const int64_t s = sequences.first_timestep(begin + i) + t, length = sequences.length(begin + i);
         if (t + 1 < length) {
           const int32_t next = shared.place[position[s + 1]];
           if (next >= 0) prefetch_row(shared_projection.row(next), 4 * h);
@@ -388,9 +392,9 @@ struct Forward {
           prefetch_row(cell.row(s + 1), h);
           prefetch_row(output.row(s + 1), h);
         }
-        if (t + kStepsAtOnce < length) prefetch_row(input.row(position[s + kStepsAtOnce]), input.columns);
+        if (t + kTimestepsAtOnce < length) prefetch_row(input.row(position[s + kTimestepsAtOnce]), input.columns);
         activate(h, peepholes,
-                 {sums + 4 * i * units(), projection[t % kStepsAtOnce][i], cell_state + i * units(),
+                 {sums + 4 * i * units(), projection[t % kTimestepsAtOnce][i], cell_state + i * units(),
                   state_to + i * stride(), gates.row(s), cell.row(s), output.row(s), bf16});
       }
       float* const swap = state;
@@ -437,13 +441,13 @@ void forward(const Call& call) {
                            pack_weight(call, {input_weight.f32(), input_weight.stride, 1}, input.columns, 4 * h),
                            call.has(kBias) ? call.input(kBias).f32() : nullptr,
                            recurrent_weight,
-                           sort_runs(call, call.input(kRunOffsets)),
+                           sort_sequences(call, call.input(kSequenceOffsets)),
                            h,
                            bf16};
   float* const buffers = float_scratch(call, worker_count(call) * forward.buffer_elements());
-  const int64_t runs = forward.runs.count, per_group = forward.runs.per_group(kRunsForward);
-  parallel_in_order(call, (runs + per_group - 1) / per_group, [&](int64_t group) {  // longest sequences first
-    const int64_t begin = group * per_group, end = begin + per_group < runs ? begin + per_group : runs;
+  const int64_t sequences = forward.sequences.count, per_group = forward.sequences.per_group(kSequencesForward);
+  parallel_in_order(call, (sequences + per_group - 1) / per_group, [&](int64_t group) {  // longest sequences first
+    const int64_t begin = group * per_group, end = begin + per_group < sequences ? begin + per_group : sequences;
     forward.run(begin, end, buffers + this_worker() * forward.buffer_elements());
   });
 }
@@ -461,11 +465,11 @@ enum GradientOutput {
 
 void check_gradient(const Call& call) {
   const Tensor& recurrent = call.input(kFirstOperand + kRecurrentWeight);
-  const int64_t h = recurrent.rows, steps = call.input(kFirstOperand + kPosition).rows;
-  expect(call, is_shape(call.input(kOutputGradient), steps, h), "output_gradient [steps, h]");
-  expect(call, is_shape(call.input(kOutputIn), steps, h), "output [steps, h]");
-  expect(call, is_shape(call.input(kGatesIn), steps, 4 * h), "gates [steps, 4h]");
-  expect(call, is_shape(call.input(kCellIn), steps, h), "cell [steps, h]");
+  const int64_t h = recurrent.rows, timesteps = call.input(kFirstOperand + kPosition).rows;
+  expect(call, is_shape(call.input(kOutputGradient), timesteps, h), "output_gradient [timesteps, h]");
+  expect(call, is_shape(call.input(kOutputIn), timesteps, h), "output [timesteps, h]");
+  expect(call, is_shape(call.input(kGatesIn), timesteps, 4 * h), "gates [timesteps, 4h]");
+  expect(call, is_shape(call.input(kCellIn), timesteps, h), "cell [timesteps, h]");
   expect(call, same_shape(call.output(kInputGradient), call.input(kFirstOperand + kInput)),
          "input_gradient of input's shape");
   expect(call, same_shape(call.output(kInputWeightGradient), call.input(kFirstOperand + kInputWeight)),
@@ -484,7 +488,7 @@ void check_gradient(const Call& call) {
 }
 
 // The operands of the gradient of one timestep of one sequence.
-struct StepBack {
+struct TimestepBack {
   const float* output_gradient;  // the gradient by h, without the part from the next timestep
   const float* dh;               // the part of it from the next timestep, through R
   float* dc;                     // in: the gradient by c without the part through h; out: the same for c₋
@@ -500,18 +504,19 @@ struct StepBack {
 };
 
 template <bool kWhole>
-SHORTLIST_INLINE void step_back(int64_t h, int64_t j, int64_t end, const Peepholes& peepholes, const StepBack& step) {
+SHORTLIST_INLINE void timestep_back(int64_t h, int64_t j, int64_t end, const Peepholes& peepholes,
+                                    const TimestepBack& timestep) {
   for (; j < end; j += kLanes) {
     const int64_t left = kWhole ? kLanes : h - j;
-    const float* const gates = step.gates + j;
+    const float* const gates = timestep.gates + j;
     const vf i = load_upto(gates, left), f = load_upto(gates + h, left);
     const vf g = load_upto(gates + 2 * h, left), o = load_upto(gates + 3 * h, left);
-    const vf before = step.before ? load_upto(step.before + j, left) : vf{};
+    const vf before = timestep.before ? load_upto(timestep.before + j, left) : vf{};
     // From h = o·tanh(c): o·(1 − tanh²(c)) = o − h·(h / o), which is exactly 0 if tanh(c) is ±1. o = σ(…) is never 0.
-    const vf output = load_upto(step.output + j, left);
-    const vf dh = load_upto(step.output_gradient + j, left) + load_upto(step.dh + j, left);
+    const vf output = load_upto(timestep.output + j, left);
+    const vf dh = load_upto(timestep.output_gradient + j, left) + load_upto(timestep.dh + j, left);
     const vf d_output = dh * output * (1.0f - o);
-    vf dc = load_upto(step.dc + j, left) + dh * (o - output * quotient(output, o));
+    vf dc = load_upto(timestep.dc + j, left) + dh * (o - output * quotient(output, o));
     if (peepholes.output) dc = madd(load_upto(peepholes.output + j, left), d_output, dc);
     const vf d_input = dc * g * i * (1.0f - i);
     const vf d_forget = dc * before * f * (1.0f - f);
@@ -520,38 +525,38 @@ SHORTLIST_INLINE void step_back(int64_t h, int64_t j, int64_t end, const Peephol
     if (peepholes.input) {
       dc = madd(load_upto(peepholes.input + j, left), d_input, dc);
       dc = madd(load_upto(peepholes.forget + j, left), d_forget, dc);
-      float* const sum = step.peephole_sum + j;
+      float* const sum = timestep.peephole_sum + j;
       store_upto(sum, madd(d_input, before, load_upto(sum, left)), left);
       store_upto(sum + h, madd(d_forget, before, load_upto(sum + h, left)), left);
-      store_upto(sum + 2 * h, madd(d_output, load_upto(step.cell + j, left), load_upto(sum + 2 * h, left)), left);
+      store_upto(sum + 2 * h, madd(d_output, load_upto(timestep.cell + j, left), load_upto(sum + 2 * h, left)), left);
     }
-    store_upto(step.dc + j, dc, left);
+    store_upto(timestep.dc + j, dc, left);
     const vf d[4] = {d_input, d_forget, d_candidate, d_output};
 #pragma GCC unroll 4
     for (int gate = 0; gate < 4; ++gate) {
-      store_upto(step.d + gate * h + j, rounded(d[gate], step.bf16), left);
-      store_upto(step.d_kept + gate * h + j, rounded(d[gate], step.bf16), left);
-      if (step.d_shared) store_upto(step.d_shared + gate * h + j, d[gate], left);
+      store_upto(timestep.d + gate * h + j, rounded(d[gate], timestep.bf16), left);
+      store_upto(timestep.d_kept + gate * h + j, rounded(d[gate], timestep.bf16), left);
+      if (timestep.d_shared) store_upto(timestep.d_shared + gate * h + j, d[gate], left);
     }
   }
 }
 
-SHORTLIST_INLINE void step_back(int64_t h, const Peepholes& peepholes, const StepBack& step) {
+SHORTLIST_INLINE void timestep_back(int64_t h, const Peepholes& peepholes, const TimestepBack& timestep) {
   const int64_t whole = h / kLanes * kLanes;
-  step_back<true>(h, 0, whole, peepholes, step);
-  step_back<false>(h, whole, h, peepholes, step);
+  timestep_back<true>(h, 0, whole, peepholes, timestep);
+  timestep_back<false>(h, whole, h, peepholes, timestep);
 }
 
 // The timesteps that read shared rows, sorted by row and then by timestep.
-struct SharedSteps {
+struct SharedTimesteps {
   int32_t* place;    // [timesteps] its index among them, or −1 if it reads no shared row
   int32_t* offsets;  // [shared rows + 1] where the timesteps of each row begin
   int64_t count;
 };
 
-SharedSteps sort_shared_steps(const Call& call, const Tensor& position, const SharedRows& shared) {
-  SharedSteps sorted = {int_scratch(call, position.rows), int_scratch(call, shared.count + 2), 0};
-  const auto shared_row = [&](int64_t step) { return shared.place[position.i32()[step]]; };
+SharedTimesteps sort_shared_timesteps(const Call& call, const Tensor& position, const SharedRows& shared) {
+  SharedTimesteps sorted = {int_scratch(call, position.rows), int_scratch(call, shared.count + 2), 0};
+  const auto shared_row = [&](int64_t timestep) { return shared.place[position.i32()[timestep]]; };
   // A stable counting sort. next[r + 1] is the place of the next timestep of row r; at the end it is where the
   // timesteps of row r + 1 begin. Timesteps without a shared row are counted as r = −1, which avoids a branch that
   // would often be mispredicted.
@@ -580,10 +585,10 @@ struct Slab {
 struct Backward {
   Tensor input, output_gradient, output, gates, cell, input_gradient;
   const int32_t* position;
-  SharedSteps shared_steps;
-  Tensor shared_d;  // [shared timesteps, 4h] d, by SharedSteps::place; written by `run`
+  SharedTimesteps shared_timesteps;
+  Tensor shared_d;  // [shared timesteps, 4h] d, by SharedTimesteps::place; written by `sequence`
   Peepholes peepholes;
-  Runs runs;
+  Sequences sequences;
   PackedMatrix input_weight;      // Wᵀ
   PackedMatrix recurrent_weight;  // Rᵀ
   int64_t h;
@@ -593,7 +598,8 @@ struct Backward {
   bool bf16;
 
   int64_t buffer_elements() const {
-    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kRunsBackward * (d_stride + 2 * h) + 16, 16) +
+    return round_up(kRowsPerProduct * (d_stride + read_stride + above) + kSequencesBackward * (d_stride + 2 * h) + 16,
+                    16) +
            (in_pairs(bf16) ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
@@ -602,9 +608,9 @@ struct Backward {
     float* const own_d = buffer;                                          // [rows, 4h]
     float* const read = own_d + kRowsPerProduct * d_stride;               // [rows] of [x | h₋ | 1]
     float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
-    float* const step_d = input_gradients + kRowsPerProduct * above;      // [sequences, 4h] d of one timestep
-    float* const dh = step_d + kRunsBackward * d_stride;                  // [sequences, h]
-    float* const dc = dh + kRunsBackward * h;                             // [sequences, h]
+    float* const timestep_d = input_gradients + kRowsPerProduct * above;  // [sequences, 4h] d of one timestep
+    float* const dh = timestep_d + kSequencesBackward * d_stride;         // [sequences, h]
+    float* const dc = dh + kSequencesBackward * h;                        // [sequences, h]
     float* const strips =
         in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
     int32_t row_of[kRowsPerProduct];
@@ -638,23 +644,23 @@ struct Backward {
       for (int64_t j = 0; j < 3 * h; ++j) slab.peephole[j] = 0;
     }
 
-    const int64_t per_group = runs.per_group(kRunsBackward);
+    const int64_t per_group = sequences.per_group(kSequencesBackward);
     for (int64_t turn = 0;; ++turn) {
       const int64_t begin = (turn / count * shares + first + turn % count) * per_group;
-      if (begin >= runs.count) break;
-      const int64_t end = begin + per_group < runs.count ? begin + per_group : runs.count;
+      if (begin >= sequences.count) break;
+      const int64_t end = begin + per_group < sequences.count ? begin + per_group : sequences.count;
       int64_t active = 0;
-      for (int64_t t = runs.length(begin) - 1; t >= 0; --t) {
-        for (; active < end - begin && runs.length(begin + active) > t; ++active) {
+      for (int64_t t = sequences.length(begin) - 1; t >= 0; --t) {
+        for (; active < end - begin && sequences.length(begin + active) > t; ++active) {
           for (int64_t j = 0; j < h; ++j) dh[active * h + j] = dc[active * h + j] = 0;
         }
         if (others - alone < active) flush();
         for (int64_t i = 0; i < active; ++i) {
-          const int64_t s = runs.first_step(begin + i) + t;
+          const int64_t s = sequences.first_timestep(begin + i) + t;
           if (t > 0) {
             prefetch_row(gates.row(s - 1), 4 * h);
             prefetch_row(output_gradient.row(s - 1), h);
-            const int32_t next = shared_steps.place[s - 1];
+            const int32_t next = shared_timesteps.place[s - 1];
             if (next < 0) {
               prefetch_row(input.row(position[s - 1]), above);
             } else {
@@ -663,18 +669,18 @@ struct Backward {
             if (t > 1) prefetch_row(cell.row(s - 2), h);
             if (t > 1) prefetch_row(output.row(s - 2), h);
           }
-          const int32_t shared_step = shared_steps.place[s];
+          const int32_t shared_timestep = shared_timesteps.place[s];
           // A shared row at the first timestep, where h₋ = 0, adds nothing to the slab's sums.
-          const bool kept = shared_step < 0 || t > 0;
-          const int64_t row = shared_step < 0 ? alone++ : kept ? --others : 0;
-          float* const d = step_d + i * d_stride;
-          step_back(h, peepholes,
-                    {output_gradient.row(s), dh + i * h, dc + i * h, gates.row(s), output.row(s), cell.row(s),
-                     t > 0 ? cell.row(s - 1) : nullptr, d, kept ? own_d + row * d_stride : d,
-                     shared_step < 0 ? nullptr : shared_d.row(shared_step), bf16, slab.peephole});
+          const bool kept = shared_timestep < 0 || t > 0;
+          const int64_t row = shared_timestep < 0 ? alone++ : kept ? --others : 0;
+          float* const d = timestep_d + i * d_stride;
+          timestep_back(h, peepholes,
+                        {output_gradient.row(s), dh + i * h, dc + i * h, gates.row(s), output.row(s), cell.row(s),
+                         t > 0 ? cell.row(s - 1) : nullptr, d, kept ? own_d + row * d_stride : d,
+                         shared_timestep < 0 ? nullptr : shared_d.row(shared_timestep), bf16, slab.peephole});
           if (!kept) continue;
           float* const to = read + row * read_stride;
-          if (shared_step < 0) {
+          if (shared_timestep < 0) {
             copy_row(to, input.row(position[s]), above, bf16);
             to[above + h] = 1;
             row_of[row] = position[s];
@@ -685,7 +691,7 @@ struct Backward {
             for (int64_t j = 0; j < h; ++j) to[above + j] = 0;
           }
         }
-        if (t > 0) multiply_packed(active, 0, h, {step_d, d_stride, 1}, recurrent_weight, dh, h, {});
+        if (t > 0) multiply_packed(active, 0, h, {timestep_d, d_stride, 1}, recurrent_weight, dh, h, {});
       }
     }
     flush();
@@ -707,13 +713,13 @@ void gradient(const Call& call) {
   backward.cell = call.input(kCellIn);
   backward.input_gradient = call.output(kInputGradient);
   backward.position = position.i32();
-  backward.shared_steps = sort_shared_steps(call, position, shared);
+  backward.shared_timesteps = sort_shared_timesteps(call, position, shared);
   backward.shared_d = call.input(kGatesIn);
-  backward.shared_d.rows = backward.shared_steps.count;
+  backward.shared_d.rows = backward.shared_timesteps.count;
   backward.shared_d.columns = backward.shared_d.stride = 4 * h;
-  backward.shared_d.data = float_scratch(call, backward.shared_steps.count * 4 * h);
+  backward.shared_d.data = float_scratch(call, backward.shared_timesteps.count * 4 * h);
   backward.peepholes = peepholes_of(call, kFirstOperand);
-  backward.runs = sort_runs(call, call.input(kFirstOperand + kRunOffsets));
+  backward.sequences = sort_sequences(call, call.input(kFirstOperand + kSequenceOffsets));
   backward.input_weight = pack_weight(call, {input_weight.f32(), 1, input_weight.stride}, 4 * h, input.columns);
   backward.recurrent_weight = pack_weight(call, {recurrent_weight.f32(), 1, recurrent_weight.stride}, 4 * h, h);
   backward.h = h;
@@ -724,8 +730,8 @@ void gradient(const Call& call) {
   backward.d_stride = round_up(4 * h, 16) + 16;
   backward.read_stride = round_up(backward.weight_rows, 16) + 16;
 
-  const int64_t per_group = backward.runs.per_group(kRunsBackward),
-                groups = (backward.runs.count + per_group - 1) / per_group;
+  const int64_t per_group = backward.sequences.per_group(kSequencesBackward),
+                groups = (backward.sequences.count + per_group - 1) / per_group;
   const int64_t shares = groups == 0 ? 1 : groups < kMostShares ? groups : kMostShares;
   const int64_t slabs = shares < kMostSlabs ? shares : kMostSlabs,
                 pairs = shares - slabs;  // the first `pairs` slabs have two
@@ -774,7 +780,7 @@ void gradient(const Call& call) {
   Tensor sums = backward.shared_d;
   sums.rows = shared.count;
   sums.data = float_scratch(call, shared.count * sums.columns);
-  sum_ranges(call, backward.shared_d, backward.shared_steps.offsets, sums);
+  sum_ranges(call, backward.shared_d, backward.shared_timesteps.offsets, sums);
   const Matrix d = {sums.f32(), sums.stride, 1, backward.bf16},
                weight = {input_weight.f32(), 1, input_weight.stride, backward.bf16};
   const Tensor x = gather_shared_rows(call, input, shared);
@@ -806,7 +812,7 @@ const SlotType kForwardInputs[] = {float32("input", 2),
                                    optional(float32("bias", 1)),
                                    float32("recurrent_weight", 2),
                                    int32("position", 1),
-                                   int32("run_offsets", 1),
+                                   int32("sequence_offsets", 1),
                                    optional(float32("peephole_input", 1)),
                                    optional(float32("peephole_forget", 1)),
                                    optional(float32("peephole_output", 1)),
@@ -821,7 +827,7 @@ const SlotType kGradientInputs[] = {float32("output_gradient", 2),
                                     optional(float32("bias", 1)),
                                     float32("recurrent_weight", 2),
                                     int32("position", 1),
-                                    int32("run_offsets", 1),
+                                    int32("sequence_offsets", 1),
                                     optional(float32("peephole_input", 1)),
                                     optional(float32("peephole_forget", 1)),
                                     optional(float32("peephole_output", 1)),

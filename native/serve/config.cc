@@ -164,7 +164,7 @@ const Key kKeys[] = {
     number("finalLearningRate", 0, 1),
     integer("batchSize", 1),
     choice("batching", "|shuffled|shared|"),
-    integer("passes", 1),
+    integer("epochs", 1),
     choice("precision", "|float32|bf16|"),
 };
 
@@ -251,7 +251,7 @@ void check_training(const Members& training) {
     if (value != nullptr && !fits(*value)) fail(std::string("\"training.") + name + "\" has an impossible value");
   };
   check("preset", [](const Json& value) { return value.is_string(); });
-  for (const char* number : {"passes", "loss"}) check(number, [](const Json& value) { return value.is_number(); });
+  for (const char* number : {"epochs", "loss"}) check(number, [](const Json& value) { return value.is_number(); });
   for (const char* count : {"seed", "steps", "samples", "extendedItems"})
     check(count, [](const Json& value) { return is_integer(value, 0, kLargestCount); });
   check("heldOut", [](const Json& value) { return value.string() == "last"; });
@@ -263,9 +263,9 @@ void check_training(const Members& training) {
 // Names that Programs use for tensors and dims of their own.
 // clang-format off
 const char* const kReserved[] = {
-    "target", "seed", "step", "learning_rate", "samples", "positions", "runs", "steps", "users", "numbers",
-    "user_vector", "example_age", "sample_start", "sample_end", "step_start", "step_end", "step_position",
-    "run_offsets", "distinct", "distinct_item", "step_item", "excluded", "excluded_offsets", "top", "items", "score",
+    "target", "seed", "step", "learning_rate", "samples", "positions", "sequences", "timesteps", "users", "numbers",
+    "user_vector", "example_age", "sample_start", "sample_end", "timestep_start", "timestep_end", "timestep_position",
+    "sequence_offsets", "distinct", "distinct_item", "timestep_item", "excluded", "excluded_offsets", "top", "items", "score",
     "log_partition", "rank", "loss",
 };
 // clang-format on

@@ -98,8 +98,9 @@ Model::Model(Folder& members, int threads) {
 
 // Every input is one that `execute` gives.
 void Model::check_inputs(const Executor& executor) const {
-  std::set<std::string> given = {"sample_start", "sample_end", "step_start",       "step_end",   "step_position",
-                                 "run_offsets",  "excluded",   "excluded_offsets", "example_age"};
+  std::set<std::string> given = {"sample_start", "sample_end",        "timestep_start",
+                                 "timestep_end", "timestep_position", "sequence_offsets",
+                                 "excluded",     "excluded_offsets",  "example_age"};
   for (const Column& column : encoding_.config.columns) {
     if (column.kind == Column::Kind::categorical) given.insert(column.name);
     if (column.kind == Column::Kind::number) given.insert("numbers");
@@ -174,7 +175,7 @@ RunOutputs Model::execute(Executor& executor, const User& user, int64_t top, boo
   const int32_t positions = std::max<int32_t>(1, static_cast<int32_t>(user.clicks.size() - first));
   Inputs inputs;
   std::unordered_map<std::string, int64_t> dims = {
-      {"samples", 1}, {"positions", positions}, {"runs", 1}, {"steps", positions}, {"top", top}};
+      {"samples", 1}, {"positions", positions}, {"sequences", 1}, {"timesteps", positions}, {"top", top}};
   for (size_t column = 0; column < encoding_.config.columns.size(); ++column) {
     if (encoding_.config.columns[column].kind == Column::Kind::categorical)
       inputs.ids[encoding_.config.columns[column].name] = {user.tokens[column]};
@@ -196,11 +197,11 @@ RunOutputs Model::execute(Executor& executor, const User& user, int64_t top, boo
     dims[encoding_.config.click[field].name] = static_cast<int64_t>(ids.size());
     inputs.ids[encoding_.config.click[field].name + "_offsets"] = std::move(offsets);
   }
-  inputs.ids["sample_start"] = inputs.ids["step_start"] = {0};
-  inputs.ids["sample_end"] = inputs.ids["step_end"] = {positions};
-  inputs.ids["run_offsets"] = {0, positions};
-  std::vector<int32_t>& steps = inputs.ids["step_position"];
-  for (int32_t position = 0; position < positions; ++position) steps.push_back(position);
+  inputs.ids["sample_start"] = inputs.ids["timestep_start"] = {0};
+  inputs.ids["sample_end"] = inputs.ids["timestep_end"] = {positions};
+  inputs.ids["sequence_offsets"] = {0, positions};
+  std::vector<int32_t>& timesteps = inputs.ids["timestep_position"];
+  for (int32_t position = 0; position < positions; ++position) timesteps.push_back(position);
   std::vector<int32_t>& excluded = inputs.ids["excluded"];
   for (const auto& click : user.clicks) {
     if (!keep_watched && click[0][0] != 0) excluded.push_back(click[0][0]);

@@ -15,15 +15,15 @@ StepLoop::StepLoop(std::shared_ptr<Batcher> batcher, std::shared_ptr<Executor> e
   }
 }
 
-StepLoop::Steps StepLoop::prepare(int64_t pass, int64_t index, int64_t count,
+StepLoop::Steps StepLoop::prepare(int64_t epoch, int64_t index, int64_t count,
                                   const std::vector<InputArray>& scalars) const {
-  const int64_t batches = prefetch_.batcher().batches_per_pass();
-  if (pass < 0 || index < 0 || count < 0 || index > batches - count) {
+  const int64_t batches = prefetch_.batcher().batches_per_epoch();
+  if (epoch < 0 || index < 0 || count < 0 || index > batches - count) {
     throw Error(Status::option, "Expected steps within the " + std::to_string(batches) +
-                                    " batches of a pass but received " + std::to_string(count) + " from " +
-                                    std::to_string(index) + " on in pass " + std::to_string(pass));
+                                    " batches of an epoch but received " + std::to_string(count) + " from " +
+                                    std::to_string(index) + " on in epoch " + std::to_string(epoch));
   }
-  Steps steps = {pass, index, count, {}};
+  Steps steps = {epoch, index, count, {}};
   for (size_t i = 0; i < scalar_inputs_.size(); ++i) {
     const Plan& plan = executor_->plan();
     const TensorSpec& spec = plan.program().tensors[plan.inputs()[scalar_inputs_[i]]];
@@ -58,7 +58,7 @@ StepLoop::Result StepLoop::run(const Steps& steps) {
   for (int64_t i = 0; i < steps.count; ++i) {
     const size_t at = static_cast<size_t>(i);
     const Clock::time_point start = Clock::now();
-    std::unique_ptr<Prefetch::Step> step = prefetch_.take(steps.pass, steps.index + i);
+    std::unique_ptr<Prefetch::Step> step = prefetch_.take(steps.epoch, steps.index + i);
     result.seconds_waited += std::chrono::duration<double>(Clock::now() - start).count();
     for (const Steps::Scalar& scalar : steps.scalars) {
       executor_->set_scalar(step->inputs.get(), scalar.input, scalar.bits[scalar.bits.size() > 1 ? at : 0]);

@@ -24,7 +24,7 @@ class StepLoop {
       std::vector<uint32_t> bits;
     };
 
-    int64_t pass, index, count;  // batches `index` to `index + count − 1` of an epoch
+    int64_t epoch, index, count;  // batches `index` to `index + count − 1` of an epoch
     std::vector<Scalar> scalars;
   };
 
@@ -51,7 +51,7 @@ class StepLoop {
   // scalar_inputs() and have 1 or `count` elements each; they are copied. May be called while other steps run. Throws
   // Error(Status::option) if the epoch has no such batches, and Error(Status::input) if a scalar is missing or has
   // another dtype or length.
-  Steps prepare(int64_t pass, int64_t index, int64_t count, const std::vector<InputArray>& scalars) const;
+  Steps prepare(int64_t epoch, int64_t index, int64_t count, const std::vector<InputArray>& scalars) const;
 
   // Runs the steps in order. Only one thread at a time may call it. Throws what Executor::execute throws; the steps
   // before the failed one have been run then.

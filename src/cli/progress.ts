@@ -1,5 +1,5 @@
 import { SingleBar } from "cli-progress";
-import type { PassResult, TrainingState } from "../index.js";
+import type { EpochResult, TrainingState } from "../index.js";
 
 const SECONDS_BETWEEN_LINES = 10;
 
@@ -19,13 +19,13 @@ export class TrainingProgress {
   }
 
   /** Prints a line with the evaluation of an epoch. */
-  endPass({ pass, loss, validation, best }: PassResult): void {
+  endEpoch({ epoch, loss, validation, best }: EpochResult): void {
     if (!validation) return;
     this.stop();
     const beside = (name: string, metric: "hitRate" | "ndcg") =>
       `${name}@10 ${validation[metric]["10"]!.toFixed(4)} (popularity ${validation.popularity[metric]["10"]!.toFixed(4)})`;
     const metrics = [`loss ${loss.toFixed(4)}`, beside("HitRate", "hitRate"), beside("NDCG", "ndcg")].join(", ");
-    this.#stream.write(`pass ${pass}: ${metrics}${best ? ", the best so far" : ""}\n`);
+    this.#stream.write(`epoch ${epoch}: ${metrics}${best ? ", the best so far" : ""}\n`);
   }
 
   stop(): void {
@@ -36,7 +36,7 @@ export class TrainingProgress {
   #updateBar(state: TrainingState): void {
     this.#bar ??= this.#startBar(state.steps);
     this.#bar.update(state.step, {
-      pass: `${state.pass}/${state.passes}`,
+      epoch: `${state.epoch}/${state.epochs}`,
       loss: state.loss.toFixed(4),
       speed: Math.round(state.samplesPerSecond),
       left: formatSeconds(state.secondsLeft),
@@ -44,9 +44,9 @@ export class TrainingProgress {
   }
 
   #startBar(steps: number): SingleBar {
-    const format = "pass {pass} [{bar}] {percentage}% | loss {loss} | {speed} samples/s | {left} left";
+    const format = "epoch {epoch} [{bar}] {percentage}% | loss {loss} | {speed} samples/s | {left} left";
     const bar = new SingleBar({ stream: this.#stream, format, hideCursor: true, clearOnComplete: false });
-    bar.start(steps, 0, { pass: "", loss: "", speed: "", left: "" });
+    bar.start(steps, 0, { epoch: "", loss: "", speed: "", left: "" });
     return bar;
   }
 
@@ -56,7 +56,7 @@ export class TrainingProgress {
     if (!last && now - this.#lastLine < SECONDS_BETWEEN_LINES) return;
     this.#lastLine = now;
     this.#stream.write(
-      `pass ${state.pass}/${state.passes} step ${state.step}/${state.steps} loss ${state.loss.toFixed(4)} ` +
+      `epoch ${state.epoch}/${state.epochs} step ${state.step}/${state.steps} loss ${state.loss.toFixed(4)} ` +
         `${Math.round(state.samplesPerSecond)} samples/s ${formatSeconds(state.secondsLeft)} left\n`,
     );
   }

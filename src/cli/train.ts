@@ -28,7 +28,7 @@ interface Flags extends EngineFlags, LogFlags {
   readonly batching?: string;
   readonly precision?: string;
   readonly batch?: number;
-  readonly passes?: number;
+  readonly epochs?: number;
   readonly steps?: number;
   readonly seed: number;
   readonly profile: boolean;
@@ -41,7 +41,7 @@ export function trainCommand(): Command {
     .argument("<dataset>", "dataset folder, written by prepare", path)
     .requiredOption(
       "--output <model>",
-      "model folder to write, with the model after each pass in pass-1, pass-2, …",
+      "model folder to write, with the model after each epoch in epoch-1, epoch-2, …",
       path,
     )
     .addOption(
@@ -55,13 +55,13 @@ export function trainCommand(): Command {
     )
     .option(
       "--validation <what>",
-      "after every pass, evaluate on each user's last click, held out from training (last), or on the last clicks of a " +
-        "click log; the model of the pass with the best NDCG@10 is kept",
+      "after every epoch, evaluate on each user's last click, held out from training (last), or on the last clicks of a " +
+        "click log; the model of the epoch with the best NDCG@10 is kept",
       validation,
     )
     .option(
       "--patience <n>",
-      "with --validation, stop after this many passes without a better NDCG@10; 0 never stops (default: 2)",
+      "with --validation, stop after this many epochs without a better NDCG@10; 0 never stops (default: 2)",
       wholeNumber(0),
     )
     .option("--test <log>", "evaluate on this log after training; the last click of each line is the target", path)
@@ -82,26 +82,26 @@ export function trainCommand(): Command {
       new Option("--precision <kind>", "precision of the operands of matrix products").choices(["float32", "bf16"]),
     )
     .option("--batch <n>", "number of samples in a batch", wholeNumber(1))
-    .option("--passes <n>", "times to read the dataset", wholeNumber(1))
+    .option("--epochs <n>", "times to read the dataset", wholeNumber(1))
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
     .option("--profile", "print the time of each instruction", false)
     .option(
       "--json",
-      "print one JSON object with the speed, the loss, the validation of the best pass and the profile",
+      "print one JSON object with the speed, the loss, the validation of the best epoch and the profile",
       false,
     );
   return withEngineFlags(withLogFlags(command)).action(async (dataset: string, flags: Flags) => {
-    const { config, test, window, windows, batching, precision, batch, passes, json, ...rest } = flags;
-    const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, passes })
+    const { config, test, window, windows, batching, precision, batch, epochs, json, ...rest } = flags;
+    const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, epochs })
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}=${value}`);
     const progress = new TrainingProgress(process.stderr);
     let finished = 0;
     whenStopped(() =>
       finished === 0
-        ? `No pass was finished; ${flags.output} is as it was before.`
-        : `The passes up to ${finished} are finished and stay in ${flags.output} (pass-1, …).`,
+        ? `No epoch was finished; ${flags.output} is as it was before.`
+        : `The epochs up to ${finished} are finished and stay in ${flags.output} (epoch-1, …).`,
     );
     try {
       const report = await train({
@@ -112,14 +112,14 @@ export function trainCommand(): Command {
         testLog: test,
         ...LOG_MESSAGES,
         onProgress: (state) => progress.update(state),
-        onPass: (result) => {
-          progress.endPass(result);
-          finished = result.pass;
+        onEpoch: (result) => {
+          progress.endEpoch(result);
+          finished = result.epoch;
         },
       });
       progress.stop();
       if (report.validation) {
-        say(`pass ${report.validation.pass} of ${report.passes} is kept; on the held-out clicks of validation:`);
+        say(`epoch ${report.validation.epoch} of ${report.epochs} is kept; on the held-out clicks of validation:`);
         say(formatEvaluation(report.validation));
       }
       if (report.evaluation) {

@@ -15,7 +15,7 @@ interface Flags extends EngineFlags {
   readonly preset: string;
   readonly config?: string;
   readonly set: readonly string[];
-  readonly passes?: number;
+  readonly epochs?: number;
   readonly seed: number;
   readonly json: boolean;
 }
@@ -36,18 +36,18 @@ export function tuneCommand(): Command {
     )
     .option("--budget <time>", "time for all trials, such as 90s, 30m or 2h (default: no limit)", duration)
     .option("--trials <n>", "number of random settings in the first rung", wholeNumber(1), 16)
-    .option("--halvings <n>", "rungs after the first; the last one has all passes", wholeNumber(0), 2)
-    .option("--eta <n>", "each rung keeps the best 1/eta and trains eta times the passes", wholeNumber(2), 2)
+    .option("--halvings <n>", "rungs after the first; the last one has all epochs", wholeNumber(0), 2)
+    .option("--eta <n>", "each rung keeps the best 1/eta and trains eta times the epochs", wholeNumber(2), 2)
     .addOption(
       new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
     )
     .option("--config <file>", "JSON file with configuration keys that replace those of the preset", path)
     .option("--set <key=value...>", "single configuration keys with fixed values", [])
-    .option("--passes <n>", "passes of the last rung; shorthand of --set", wholeNumber(1))
+    .option("--epochs <n>", "epochs of the last rung; shorthand of --set", wholeNumber(1))
     .option("--seed <n>", "random seed of the drawn settings and of every training", seedNumber, 1)
     .option("--json", "print one JSON object with the best trial, its configuration and all trials", false);
   return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
-    const { space, config, budget, passes, set, json, ...rest } = flags;
+    const { space, config, budget, epochs, set, json, ...rest } = flags;
     const progress = new TrainingProgress(process.stderr);
     whenStopped(() => `Finished trials stay in ${flags.output}: run the same command again to continue the search.`);
     try {
@@ -55,7 +55,7 @@ export function tuneCommand(): Command {
         ...rest,
         dataset,
         space: await readSpace(space),
-        set: [...set, ...(passes === undefined ? [] : [`passes=${passes}`])],
+        set: [...set, ...(epochs === undefined ? [] : [`epochs=${epochs}`])],
         budgetSeconds: budget,
         ...(config !== undefined && { config: await readConfig(config) }),
         onProgress: (state) => progress.update(state),
@@ -76,10 +76,10 @@ export function tuneCommand(): Command {
   });
 }
 
-function formatTrial({ trial, passes, settings, seconds, validation, failed }: Trial): string {
+function formatTrial({ trial, epochs, settings, seconds, validation, failed }: Trial): string {
   const drawn = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
   const outcome = validation
     ? `HitRate@10 ${validation.hitRate["10"]!.toFixed(4)}, NDCG@10 ${validation.ndcg["10"]!.toFixed(4)}`
     : `failed: ${failed}`;
-  return `trial ${trial} (${drawn.join(" ")}): ${outcome}; ${passes} ${passes === 1 ? "pass" : "passes"}, ${seconds.toFixed(1)} s`;
+  return `trial ${trial} (${drawn.join(" ")}): ${outcome}; ${epochs} ${epochs === 1 ? "epoch" : "epochs"}, ${seconds.toFixed(1)} s`;
 }

@@ -28,11 +28,11 @@ import type { ClickTimes } from "./times.js";
  * - `<item feature>` [positions]. A multi-valued feature has `<item feature>` [values] and `<item feature>_offsets`
  *   [positions + 1] instead.
  * - `sample_start` and `sample_end` [samples] delimit the positions of each sample's history.
- * - `step_position` [steps] has the position that each timestep of a sequence reads. `run_offsets` [runs + 1] has the
- *   range of timesteps of each sequence, whose initial state is zero. `step_start` and `step_end` [samples] delimit the
- *   timesteps of each sample, which are a prefix of a sequence.
+ * - `timestep_position` [timesteps] has the position that each timestep of a sequence reads. `sequence_offsets`
+ *   [sequences + 1] has the range of timesteps of each sequence, whose initial state is zero. `timestep_start` and
+ *   `timestep_end` [samples] delimit the timesteps of each sample, which are a prefix of a sequence.
  * - With `shareItems`, `distinct_item` [distinct] has the distinct items of the positions in the order in which they
- *   first occur, and `step_item` [steps] the index in it of the item that each timestep reads.
+ *   first occur, and `timestep_item` [timesteps] the index in it of the item that each timestep reads.
  * - `target` [samples] has item ids. `NextClickBatches` have no targets.
  */
 export interface Batch {
@@ -95,11 +95,11 @@ export interface TrainingBatchOptions extends BatchOptions {
  */
 export interface TrainingBatches {
   /** Number of samples in an epoch, over all ranks. */
-  readonly samplesPerPass: number;
+  readonly samplesPerEpoch: number;
   /** Number of batches in an epoch, which is the same for every rank. */
-  readonly batchesPerPass: number;
-  /** Builds this rank's share of batch `index` of epoch `pass`, both from 0. */
-  batch(pass: number, index: number): Batch;
+  readonly batchesPerEpoch: number;
+  /** Builds this rank's share of batch `index` of epoch `epoch`, both from 0. */
+  batch(epoch: number, index: number): Batch;
 }
 
 /** Batches of users in order, with one sample per user. Batch b starts with user b · batchSize. */
@@ -150,30 +150,30 @@ export function createTrainingBatches(options: TrainingBatchOptions): TrainingBa
 
 /** Samples in random order. Each has positions and a sequence of its own. */
 export class ShuffledBatches implements TrainingBatches {
-  readonly samplesPerPass: number;
-  readonly batchesPerPass: number;
+  readonly samplesPerEpoch: number;
+  readonly batchesPerEpoch: number;
   readonly #options: TrainingBatchOptions;
   readonly #builder: BatchBuilder;
   /** Click index of each sample's target. */
   readonly #targets: Int32Array;
-  #order: { readonly pass: number; readonly permutation: KeyedPermutation } | undefined;
+  #order: { readonly epoch: number; readonly permutation: KeyedPermutation } | undefined;
 
   constructor(options: TrainingBatchOptions) {
     checkTrainingBatchOptions(options);
     this.#options = options;
     this.#builder = new BatchBuilder(options);
     this.#targets = trainingTargets(options.clicks);
-    this.samplesPerPass = this.#targets.length;
-    this.batchesPerPass = Math.ceil(this.samplesPerPass / options.batchSize);
+    this.samplesPerEpoch = this.#targets.length;
+    this.batchesPerEpoch = Math.ceil(this.samplesPerEpoch / options.batchSize);
   }
 
-  batch(pass: number, index: number): Batch {
-    checkIndex("pass", pass, 2 ** 32);
-    checkIndex("batch", index, this.batchesPerPass);
-    if (this.#order?.pass !== pass) {
-      this.#order = { pass, permutation: new KeyedPermutation(this.samplesPerPass, this.#options.seed, [pass, 0]) };
+  batch(epoch: number, index: number): Batch {
+    checkIndex("epoch", epoch, 2 ** 32);
+    checkIndex("batch", index, this.batchesPerEpoch);
+    if (this.#order?.epoch !== epoch) {
+      this.#order = { epoch, permutation: new KeyedPermutation(this.samplesPerEpoch, this.#options.seed, [epoch, 0]) };
     }
-    const { first, end } = shareOf(this.#options, this.samplesPerPass, index);
+    const { first, end } = shareOf(this.#options, this.samplesPerEpoch, index);
     for (let i = first; i < end; i++) {
       const click = this.#targets[this.#order.permutation.at(i)]!;
       this.#builder.addIsolated(userOf(this.#options.clicks, click), click);
@@ -188,15 +188,15 @@ export class ShuffledBatches implements TrainingBatches {
  * begin at the same click are prefixes of one sequence.
  */
 export class SharedBatches implements TrainingBatches {
-  readonly samplesPerPass: number;
-  readonly batchesPerPass: number;
+  readonly samplesPerEpoch: number;
+  readonly batchesPerEpoch: number;
   readonly #options: TrainingBatchOptions;
   readonly #builder: BatchBuilder;
   readonly #targets: Int32Array;
   /** [parts + 1] Index of the first target of each part. */
   readonly #parts: Int32Array;
   /** For the current epoch: the parts in order, and the number of samples before each part [parts + 1]. */
-  #order: { readonly pass: number; readonly parts: Int32Array; readonly before: Int32Array } | undefined;
+  #order: { readonly epoch: number; readonly parts: Int32Array; readonly before: Int32Array } | undefined;
 
   constructor(options: TrainingBatchOptions) {
     const { clicks, batchSize } = options;
@@ -205,15 +205,15 @@ export class SharedBatches implements TrainingBatches {
     this.#builder = new BatchBuilder(options);
     this.#targets = trainingTargets(clicks);
     this.#parts = cutParts(options, this.#targets);
-    this.samplesPerPass = this.#targets.length;
-    this.batchesPerPass = Math.ceil(this.samplesPerPass / batchSize);
+    this.samplesPerEpoch = this.#targets.length;
+    this.batchesPerEpoch = Math.ceil(this.samplesPerEpoch / batchSize);
   }
 
-  batch(pass: number, index: number): Batch {
-    checkIndex("pass", pass, 2 ** 32);
-    checkIndex("batch", index, this.batchesPerPass);
-    const { parts, before } = this.#orderOf(pass);
-    const { first, end } = shareOf(this.#options, this.samplesPerPass, index);
+  batch(epoch: number, index: number): Batch {
+    checkIndex("epoch", epoch, 2 ** 32);
+    checkIndex("batch", index, this.batchesPerEpoch);
+    const { parts, before } = this.#orderOf(epoch);
+    const { first, end } = shareOf(this.#options, this.samplesPerEpoch, index);
     let sample = first;
     for (let k = lastAtMost(before, sample); sample < end; k++) {
       const shift = this.#parts[parts[k]!]! - before[k]!;
@@ -225,10 +225,10 @@ export class SharedBatches implements TrainingBatches {
     return this.#builder.build({ target: true, age: true });
   }
 
-  #orderOf(pass: number) {
-    if (this.#order?.pass === pass) return this.#order;
+  #orderOf(epoch: number) {
+    if (this.#order?.epoch === epoch) return this.#order;
     const count = this.#parts.length - 1;
-    const permutation = new KeyedPermutation(count, this.#options.seed, [pass, 1]);
+    const permutation = new KeyedPermutation(count, this.#options.seed, [epoch, 1]);
     const parts = new Int32Array(count);
     const before = new Int32Array(count + 1);
     for (let k = 0; k < count; k++) {
@@ -236,15 +236,15 @@ export class SharedBatches implements TrainingBatches {
       parts[k] = part;
       before[k + 1] = before[k]! + this.#parts[part + 1]! - this.#parts[part]!;
     }
-    this.#order = { pass, parts, before };
+    this.#order = { epoch, parts, before };
     return this.#order;
   }
 }
 
 /** The rank's share of batch `index`: samples `first` to `end` − 1 in the order of the epoch. */
-function shareOf({ batchSize, world = 1, rank = 0 }: TrainingBatchOptions, samplesPerPass: number, index: number) {
+function shareOf({ batchSize, world = 1, rank = 0 }: TrainingBatchOptions, samplesPerEpoch: number, index: number) {
   const start = index * batchSize;
-  const samples = Math.min(samplesPerPass - start, batchSize);
+  const samples = Math.min(samplesPerEpoch - start, batchSize);
   const boundary = (r: number) => start + Math.floor((r * samples) / world);
   return { first: boundary(rank), end: boundary(rank + 1) };
 }
@@ -374,13 +374,13 @@ class BatchBuilder {
   readonly #targets = new IntList();
   /** The click at each position; −1 for the `<unk>` of an empty history. */
   readonly #positions = new IntList();
-  readonly #steps = new IntList();
+  readonly #timesteps = new IntList();
   /** The range of timesteps of each sequence. Starts with 0. */
-  readonly #runOffsets = new IntList();
+  readonly #sequenceOffsets = new IntList();
   readonly #sampleStart = new IntList();
   readonly #sampleEnd = new IntList();
-  readonly #stepStart = new IntList();
-  readonly #stepEnd = new IntList();
+  readonly #timestepStart = new IntList();
+  readonly #timestepEnd = new IntList();
 
   constructor({
     clicks,
@@ -400,11 +400,11 @@ class BatchBuilder {
   /** Adds the sample of `user` whose target is, or would be, click `click`. It shares nothing with other samples. */
   addIsolated(user: number, click: number): void {
     const from = historyStart(this.#clicks.clickOffsets[user]!, click, this.#window, this.#windows);
-    const [position, step] = [this.#positions.length, this.#steps.length];
+    const [position, timestep] = [this.#positions.length, this.#timesteps.length];
     if (from === click) this.#positions.push(-1);
     for (let c = from; c < click; c++) this.#positions.push(c);
-    this.#addRun(position);
-    this.#addSample(click, position, step);
+    this.#addSequence(position);
+    this.#addSample(click, position, timestep);
     this.#addUser(user, 1);
   }
 
@@ -414,7 +414,7 @@ class BatchBuilder {
     /** Index after the last click that was stored. */
     let stored = -1;
     /** First click and first timestep of the last sequence. */
-    let [runFrom, runStart] = [-1, -1];
+    let [sequenceFrom, sequenceStart] = [-1, -1];
     for (const click of targets) {
       const from = historyStart(userStart, click, this.#window, this.#windows);
       if (from === click) this.#positions.push(-1);
@@ -422,15 +422,16 @@ class BatchBuilder {
       for (let c = Math.max(stored, from); c < click; c++) this.#positions.push(c);
       stored = click;
       const position = this.#positions.length - Math.max(1, click - from);
-      if (from !== runFrom) {
-        runFrom = from === click ? -1 : from;
-        runStart = this.#steps.length;
-        this.#addRun(position);
+      if (from !== sequenceFrom) {
+        sequenceFrom = from === click ? -1 : from;
+        sequenceStart = this.#timesteps.length;
+        this.#addSequence(position);
       } else {
-        while (this.#steps.length < runStart + click - from) this.#steps.push(position + this.#steps.length - runStart);
-        this.#runOffsets.setLast(this.#steps.length);
+        while (this.#timesteps.length < sequenceStart + click - from)
+          this.#timesteps.push(position + this.#timesteps.length - sequenceStart);
+        this.#sequenceOffsets.setLast(this.#timesteps.length);
       }
-      this.#addSample(click, position, runStart);
+      this.#addSample(click, position, sequenceStart);
     }
     this.#addUser(user, targets.length);
   }
@@ -444,8 +445,8 @@ class BatchBuilder {
     const dims: Record<string, number> = {
       samples: targets.length,
       positions: positions.length,
-      runs: this.#runOffsets.length - 1,
-      steps: this.#steps.length,
+      sequences: this.#sequenceOffsets.length - 1,
+      timesteps: this.#timesteps.length,
       ...(this.#shareUsers && { users: users.length }),
     };
     const inputs: Record<string, Int32Array | Float32Array> = {};
@@ -467,15 +468,15 @@ class BatchBuilder {
     }
     inputs["sample_start"] = this.#sampleStart.toArray();
     inputs["sample_end"] = this.#sampleEnd.toArray();
-    inputs["step_position"] = this.#steps.toArray();
-    inputs["run_offsets"] = this.#runOffsets.toArray();
-    inputs["step_start"] = this.#stepStart.toArray();
-    inputs["step_end"] = this.#stepEnd.toArray();
+    inputs["timestep_position"] = this.#timesteps.toArray();
+    inputs["sequence_offsets"] = this.#sequenceOffsets.toArray();
+    inputs["timestep_start"] = this.#timestepStart.toArray();
+    inputs["timestep_end"] = this.#timestepEnd.toArray();
     if (this.#shareItems) {
       const { distinct, places } = distinctValues(inputs[itemFeatures[0]!.name]!);
       dims["distinct"] = distinct.length;
       inputs["distinct_item"] = distinct;
-      inputs["step_item"] = gather(places, inputs["step_position"] as Int32Array);
+      inputs["timestep_item"] = gather(places, inputs["timestep_position"] as Int32Array);
     }
     if (target) inputs["target"] = gather(itemFeatures[0]!.ids, targets);
     this.#clear();
@@ -483,18 +484,18 @@ class BatchBuilder {
   }
 
   /** Adds a sequence over the positions from `position` to the last one. */
-  #addRun(position: number): void {
-    for (let p = position; p < this.#positions.length; p++) this.#steps.push(p);
-    this.#runOffsets.push(this.#steps.length);
+  #addSequence(position: number): void {
+    for (let p = position; p < this.#positions.length; p++) this.#timesteps.push(p);
+    this.#sequenceOffsets.push(this.#timesteps.length);
   }
 
-  /** Adds a sample whose history is all positions from `position` on and all timesteps from `step` on. */
-  #addSample(click: number, position: number, step: number): void {
+  /** Adds a sample whose history is all positions from `position` on and all timesteps from `timestep` on. */
+  #addSample(click: number, position: number, timestep: number): void {
     this.#targets.push(click);
     this.#sampleStart.push(position);
     this.#sampleEnd.push(this.#positions.length);
-    this.#stepStart.push(step);
-    this.#stepEnd.push(this.#steps.length);
+    this.#timestepStart.push(timestep);
+    this.#timestepEnd.push(this.#timesteps.length);
   }
 
   /** Records the user of the last `samples` samples. */
@@ -504,10 +505,17 @@ class BatchBuilder {
   }
 
   #clear(): void {
-    for (const list of [this.#users, this.#userOffsets, this.#targets, this.#positions, this.#steps, this.#runOffsets])
+    for (const list of [
+      this.#users,
+      this.#userOffsets,
+      this.#targets,
+      this.#positions,
+      this.#timesteps,
+      this.#sequenceOffsets,
+    ])
       list.clear();
-    for (const list of [this.#sampleStart, this.#sampleEnd, this.#stepStart, this.#stepEnd]) list.clear();
-    this.#runOffsets.push(0);
+    for (const list of [this.#sampleStart, this.#sampleEnd, this.#timestepStart, this.#timestepEnd]) list.clear();
+    this.#sequenceOffsets.push(0);
     this.#userOffsets.push(0);
   }
 

@@ -98,23 +98,23 @@ const RESERVED: ReadonlySet<string> = new Set([
     "learning_rate",
     "samples",
     "positions",
-    "runs",
-    "steps",
+    "sequences",
+    "timesteps",
     "users",
     "numbers",
     "user_vector",
   ],
   "example_age",
-  ...["sample_start", "sample_end", "step_start", "step_end", "step_position", "run_offsets"],
-  ...["distinct", "distinct_item", "step_item"],
+  ...["sample_start", "sample_end", "timestep_start", "timestep_end", "timestep_position", "sequence_offsets"],
+  ...["distinct", "distinct_item", "timestep_item"],
   ...["excluded", "excluded_offsets", "top", "items", "score", "log_partition", "rank", "loss"],
 ]);
 
 /**
- * Names that are reserved for multi-valued features, because their offsets, such as run_offsets, would be a reserved
- * tensor.
+ * Names that are reserved for multi-valued features, because their offsets, such as sequence_offsets, would be a
+ * reserved tensor.
  */
-const RESERVED_MULTIPLE: ReadonlySet<string> = new Set(["click", "run", "user", "excluded"]);
+const RESERVED_MULTIPLE: ReadonlySet<string> = new Set(["click", "sequence", "user", "excluded"]);
 
 /** The columns that describe the user, in order. */
 export function userFeatures(schema: Schema): UserFeature[] {

@@ -46,7 +46,7 @@ export type RunOutputs = Record<string, TensorData>;
 /** The batches that `runSteps` runs. */
 export interface StepsOptions {
   /** The epoch, from 0. */
-  readonly pass: number;
+  readonly epoch: number;
   /** The first batch, from 0 within the epoch. */
   readonly index: number;
   /** Number of batches, all within one epoch. */

@@ -33,7 +33,7 @@ export interface NativeExecutorHandle {
   ): Promise<Record<string, NativeArray>>;
   runSteps(
     batches: NativeBatchesHandle,
-    pass: number,
+    epoch: number,
     index: number,
     steps: number,
     scalars: StepsOptions["scalars"],

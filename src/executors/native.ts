@@ -134,17 +134,17 @@ class NativeStore implements TensorStore {
 /** Batches for `runSteps`, which a background thread builds ahead. */
 class NativeBatches implements TrainingBatches {
   readonly handle: NativeBatchesHandle;
-  readonly samplesPerPass: number;
-  readonly batchesPerPass: number;
+  readonly samplesPerEpoch: number;
+  readonly batchesPerEpoch: number;
 
   constructor(handle: NativeBatchesHandle) {
     this.handle = handle;
-    this.samplesPerPass = handle.samplesPerPass;
-    this.batchesPerPass = handle.batchesPerPass;
+    this.samplesPerEpoch = handle.samplesPerEpoch;
+    this.batchesPerEpoch = handle.batchesPerEpoch;
   }
 
-  batch(pass: number, index: number): Batch {
-    return rethrow(() => this.handle.batch(pass, index));
+  batch(epoch: number, index: number): Batch {
+    return rethrow(() => this.handle.batch(epoch, index));
   }
 }
 
@@ -174,9 +174,9 @@ class NativeExecutor implements Executor {
   async runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult> {
     if (!(batches instanceof NativeBatches)) return runStepByStep(this, batches, options);
     checkSteps(batches, options);
-    const { pass, index, steps, scalars } = options;
+    const { epoch, index, steps, scalars } = options;
     try {
-      return await this.#open().runSteps(batches.handle, pass, index, steps, scalars);
+      return await this.#open().runSteps(batches.handle, epoch, index, steps, scalars);
     } catch (error) {
       throw toShortlistError(error);
     }

@@ -4,7 +4,7 @@ import type { TensorData } from "../ops/op.js";
 import type { Executor, RunInputs, StepsOptions, StepsResult } from "./executor.js";
 
 const STEPS_OPTIONS: Readonly<Record<keyof StepsOptions, true>> = {
-  pass: true,
+  epoch: true,
   index: true,
   steps: true,
   scalars: true,
@@ -13,12 +13,12 @@ const STEPS_OPTIONS: Readonly<Record<keyof StepsOptions, true>> = {
 /** Throws ERR_OPTION unless all of these steps are batches of one epoch. */
 export function checkSteps(batches: TrainingBatches, options: StepsOptions): void {
   checkOptions("runSteps", options, STEPS_OPTIONS);
-  const { pass, index, steps } = options;
-  const whole = [pass, index, steps].every((value) => Number.isSafeInteger(value) && value >= 0);
-  if (whole && index + steps <= batches.batchesPerPass) return;
+  const { epoch, index, steps } = options;
+  const whole = [epoch, index, steps].every((value) => Number.isSafeInteger(value) && value >= 0);
+  if (whole && index + steps <= batches.batchesPerEpoch) return;
   throw new ShortlistError(
     "ERR_OPTION",
-    `Expected steps within the ${batches.batchesPerPass} batches of a pass but received ${steps} from ${index} on in pass ${pass}`,
+    `Expected steps within the ${batches.batchesPerEpoch} batches of an epoch but received ${steps} from ${index} on in epoch ${epoch}`,
   );
 }
 
@@ -29,7 +29,7 @@ export async function runStepByStep(
   options: StepsOptions,
 ): Promise<StepsResult> {
   checkSteps(batches, options);
-  const { pass, index, steps, scalars } = options;
+  const { epoch, index, steps, scalars } = options;
   for (const [name, { length }] of Object.entries(scalars)) {
     if (length !== 1 && length !== steps)
       throw new ShortlistError(
@@ -43,7 +43,7 @@ export async function runStepByStep(
   let secondsWaited = 0;
   for (let i = 0; i < steps; i++) {
     const started = performance.now();
-    const batch = batches.batch(pass, index + i);
+    const batch = batches.batch(epoch, index + i);
     secondsWaited += (performance.now() - started) / 1000;
     const inputs: Record<string, RunInputs[string]> = { ...batch.inputs };
     for (const [name, values] of Object.entries(scalars))

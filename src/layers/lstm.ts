@@ -8,7 +8,7 @@ export interface LstmLayerInputs {
   /** [timesteps] The row that each timestep reads. */
   readonly position: Tensor;
   /** [sequences + 1] Index of the first timestep of each sequence. */
-  readonly runOffsets: Tensor;
+  readonly sequenceOffsets: Tensor;
 }
 
 /** Options of `lstmLayer`. `width` is that of the hidden state, `forgetBias` the initial bias of the forget gate. */

@@ -134,7 +134,7 @@ export interface ModelConfig {
    */
   batching: "shuffled" | "shared";
   /** Number of times that training goes through the dataset. */
-  passes: number;
+  epochs: number;
   /**
    * Precision of the operands of matrix products: float32, or rounded to bfloat16. Sums, weights and updates are
    * float32.
@@ -229,7 +229,7 @@ const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   finalLearningRate: { kind: "number", min: 0, max: 1 },
   batchSize: { kind: "integer", min: 1 },
   batching: { kind: "choice", values: ["shuffled", "shared"] },
-  passes: { kind: "integer", min: 1 },
+  epochs: { kind: "integer", min: 1 },
   precision: { kind: "choice", values: ["float32", "bf16"] },
 };
 
@@ -287,7 +287,7 @@ const PADDLE: ModelConfig = {
   finalLearningRate: 1,
   batchSize: 50,
   batching: "shuffled",
-  passes: 1,
+  epochs: 1,
   precision: "float32",
 };
 
@@ -327,7 +327,7 @@ const DEFAULT: ModelConfig = {
   finalLearningRate: 0.05,
   batchSize: 512,
   batching: "shared",
-  passes: 6,
+  epochs: 6,
 };
 
 /**

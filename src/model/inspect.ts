@@ -148,8 +148,8 @@ function typicalDims(program: Program, { config, schema }: ModelDescription, sam
   const sizes: Record<string, number> = {
     samples,
     positions,
-    runs: samples,
-    steps: positions,
+    sequences: samples,
+    timesteps: positions,
     top: 100,
     excluded: positions,
   };

@@ -34,11 +34,11 @@ const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
 /** Files that training writes into a model folder besides the model: metrics, and the models of single epochs. */
 export const METRICS = "metrics.jsonl";
-const PASS_FOLDER = /^pass-\d+$/;
+const EPOCH_FOLDER = /^epoch-\d+$/;
 
 /** Name of the subfolder with the model of one epoch (from 1). */
-export function passFolder(pass: number): string {
-  return `pass-${pass}`;
+export function epochFolder(epoch: number): string {
+  return `epoch-${epoch}`;
 }
 
 /** A model without its Program and weights. */
@@ -141,7 +141,7 @@ export function expectModel(model: unknown): void {
 export const MODEL: FolderKind = {
   name: "model",
   code: "ERR_MODEL",
-  owns: (name) => [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, METRICS].includes(name) || PASS_FOLDER.test(name),
+  owns: (name) => [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, METRICS].includes(name) || EPOCH_FOLDER.test(name),
   description: DESCRIPTION,
 };
 
@@ -214,7 +214,7 @@ export async function writeModel(
 
 /** Returns the names of the files and subfolders that training wrote into a model folder besides the model. */
 export async function trainingMembers(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => name === METRICS || PASS_FOLDER.test(name));
+  return (await readdir(folder)).filter((name) => name === METRICS || EPOCH_FOLDER.test(name));
 }
 
 /** Options of `openModel`. Without `engine` the model gets an engine of its own, which the other options configure. */

@@ -140,22 +140,26 @@ function itemHistory(
   if (config.history === "mean") return [embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) })];
   const { lstmWidth: width, peepholes, forgetBias, precision } = config;
   const layerOptions = { width, peepholes, forgetBias, precision };
-  const position = graph.input(shareItems ? "step_item" : "step_position", "int32", ["steps"]);
-  const runOffsets = graph.input("run_offsets", "int32", ["runs+1"]);
+  const position = graph.input(shareItems ? "timestep_item" : "timestep_position", "int32", ["timesteps"]);
+  const sequenceOffsets = graph.input("sequence_offsets", "int32", ["sequences+1"]);
   const itemEmbedding = embeddingLookup(graph, `${item.name}.embedding`, items, ids);
   const input = drop.embedding(clickEmbedding(graph, config, encoding, itemEmbedding));
-  let hidden = lstmLayer(graph, "lstm", { input, position, runOffsets }, layerOptions);
+  let hidden = lstmLayer(graph, "lstm", { input, position, sequenceOffsets }, layerOptions);
   for (let layer = 2; layer <= config.lstmLayers; layer++) {
-    const below = { input: drop.embedding(hidden), position: rowNumbers(graph, "lstm.step", position), runOffsets };
+    const below = {
+      input: drop.embedding(hidden),
+      position: rowNumbers(graph, "lstm.timestep", position),
+      sequenceOffsets,
+    };
     hidden = lstmLayer(graph, `lstm${layer}`, below, layerOptions);
   }
-  const steps = {
+  const timesteps = {
     input: hidden,
-    start: graph.input("step_start", "int32", ["samples"]),
-    end: graph.input("step_end", "int32", ["samples"]),
+    start: graph.input("timestep_start", "int32", ["samples"]),
+    end: graph.input("timestep_end", "int32", ["samples"]),
   };
   const pooled =
-    config.pooling === "last" ? rangeLast(graph, "history.last", steps) : rangeMax(graph, "history.max", steps);
+    config.pooling === "last" ? rangeLast(graph, "history.last", timesteps) : rangeMax(graph, "history.max", timesteps);
   return config.lastClick ? [pooled, rangeLast(graph, "history.click", { input, ...window(graph) })] : [pooled];
 }
 

@@ -19,7 +19,7 @@ export interface TrainingRecord {
   /** Seed of all random numbers. */
   readonly seed?: number | undefined;
   /** Number of epochs that were run; not an integer if the last one is incomplete. */
-  readonly passes?: number | undefined;
+  readonly epochs?: number | undefined;
   /** Number of steps that were run. */
   readonly steps?: number | undefined;
   /** Number of samples over all steps. */
@@ -42,7 +42,7 @@ type Kind = "text" | "number" | "count" | "last" | "metrics";
 const FIELDS: Readonly<Record<keyof TrainingRecord, Kind>> = {
   preset: "text",
   seed: "count",
-  passes: "number",
+  epochs: "number",
   steps: "count",
   samples: "count",
   loss: "number",

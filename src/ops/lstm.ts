@@ -12,7 +12,7 @@ const LSTM_INPUTS: Record<string, InputSlot> = {
   bias: { dtype: "float32", rank: 1, optional: true },
   recurrent_weight: { dtype: "float32", rank: 2 },
   position: { dtype: "int32", rank: 1 },
-  run_offsets: { dtype: "int32", rank: 1 },
+  sequence_offsets: { dtype: "int32", rank: 1 },
   peephole_input: { dtype: "float32", rank: 1, optional: true },
   peephole_forget: { dtype: "float32", rank: 1, optional: true },
   peephole_output: { dtype: "float32", rank: 1, optional: true },
@@ -26,10 +26,10 @@ const LSTM_INPUTS: Record<string, InputSlot> = {
  *     i = σ(x Wᵢ + h₋ Rᵢ + pᵢ∘c₋ + bᵢ)   f = σ(x W_f + h₋ R_f + p_f∘c₋ + b_f)   g = tanh(x W_g + h₋ R_g + b_g)
  *     c = f∘c₋ + i∘g                     o = σ(x Wₒ + h₋ Rₒ + pₒ∘c + bₒ)        h = o∘tanh(c)
  *
- * Sequence r consists of the timesteps run_offsets[r] … run_offsets[r + 1] − 1 and starts with h₋ = c₋ = 0; it may be
- * empty. `output` is h, `gates` the activated i, f, g, o, and `cell` c; the gradient reads all three. Either all three
- * peepholes are given or none. With precision "bf16" the operands of the products (x, h₋, W, R) are rounded to
- * bfloat16.
+ * Sequence r consists of the timesteps sequence_offsets[r] … sequence_offsets[r + 1] − 1 and starts with h₋ = c₋ = 0;
+ * it may be empty. `output` is h, `gates` the activated i, f, g, o, and `cell` c; the gradient reads all three. Either
+ * all three peepholes are given or none. With precision "bf16" the operands of the products (x, h₋, W, R) are rounded
+ * to bfloat16.
  */
 export const lstmOp: Op = {
   name: "lstm",
@@ -38,11 +38,11 @@ export const lstmOp: Op = {
   attributes: { precision: "float32" },
   shapes: (operands) => {
     const width = checkLstm(operands);
-    const steps = operands.input("position").shape[0]!;
+    const timesteps = operands.input("position").shape[0]!;
     return {
-      output: { dtype: "float32", shape: [steps, width] },
-      gates: { dtype: "float32", shape: [steps, 4 * width] },
-      cell: { dtype: "float32", shape: [steps, width] },
+      output: { dtype: "float32", shape: [timesteps, width] },
+      gates: { dtype: "float32", shape: [timesteps, 4 * width] },
+      cell: { dtype: "float32", shape: [timesteps, width] },
     };
   },
   // Back-propagation through time: see lstm_gradient.
@@ -57,7 +57,7 @@ export const lstmOp: Op = {
       bias: optional("bias"),
       recurrent_weight: input("recurrent_weight"),
       position: input("position"),
-      run_offsets: input("run_offsets"),
+      sequence_offsets: input("sequence_offsets"),
       peephole_input: optional("peephole_input"),
       peephole_forget: optional("peephole_forget"),
       peephole_output: optional("peephole_output"),
@@ -74,16 +74,16 @@ export const lstmOp: Op = {
       peephole_output: gradients["peephole_output_gradient"],
     };
   },
-  check: checkRuns,
+  check: checkSequences,
   reference: (call) => {
     const [projection, recurrent] = [project(call), call.input("recurrent_weight").data];
-    const [position, runs] = [call.input("position").data, call.input("run_offsets").data];
+    const [position, sequences] = [call.input("position").data, call.input("sequence_offsets").data];
     const [output, gates, cell] = [call.output("output"), call.output("gates").data, call.output("cell").data];
     const [pi, pf, po] = PEEPHOLES.map((slot) => peephole(call, slot));
     const h = output.columns;
     const round = rounding(call);
     const sum = new Float64Array(4 * h);
-    forEachStep(runs, (s, first) => {
+    forEachTimestep(sequences, (s, first) => {
       // sum = x·W + b + h₋ R
       for (let n = 0; n < 4 * h; n++) {
         sum[n] = projection[position[s]! * 4 * h + n]!;
@@ -107,11 +107,11 @@ export const lstmOp: Op = {
     });
   },
   cost: (call) => {
-    const { rows: steps, columns: h } = call.output("output");
+    const { rows: timesteps, columns: h } = call.output("output");
     const { rows: positions, columns: width } = call.input("input");
     return {
-      flops: positions * 8 * width * h + recurrentSteps(call, steps) * 8 * h * h + steps * 20 * h,
-      bytes: 4 * (positions * width + steps * (6 * h + 1) + 4 * h * (width + h)),
+      flops: positions * 8 * width * h + recurrentTimesteps(call, timesteps) * 8 * h * h + timesteps * 20 * h,
+      bytes: 4 * (positions * width + timesteps * (6 * h + 1) + 4 * h * (width + h)),
     };
   },
 };
@@ -147,9 +147,9 @@ export const lstmGradientOp: Op = {
   attributes: { precision: "float32" },
   shapes: (operands) => {
     const width = checkLstm(operands);
-    const steps = operands.input("position").shape[0]!;
-    for (const slot of ["output_gradient", "output", "cell"]) operands.expectShape(slot, [steps, width]);
-    operands.expectShape("gates", [steps, 4 * width]);
+    const timesteps = operands.input("position").shape[0]!;
+    for (const slot of ["output_gradient", "output", "cell"]) operands.expectShape(slot, [timesteps, width]);
+    operands.expectShape("gates", [timesteps, 4 * width]);
     const differentiated = ["input", "input_weight", "bias", "recurrent_weight", ...PEEPHOLES];
     return Object.fromEntries(
       differentiated
@@ -157,24 +157,24 @@ export const lstmGradientOp: Op = {
         .map((slot) => [`${slot}_gradient`, { dtype: "float32" as const, shape: operands.input(slot).shape }]),
     );
   },
-  check: checkRuns,
+  check: checkSequences,
   reference: (call) => {
     const [output, gates, cell] = [call.input("output"), call.input("gates").data, call.input("cell").data];
     const outputGradient = call.input("output_gradient").data;
     const [input, weight] = [call.input("input"), call.input("input_weight").data];
     const recurrent = call.input("recurrent_weight").data;
-    const [position, runs] = [call.input("position").data, call.input("run_offsets").data];
+    const [position, sequences] = [call.input("position").data, call.input("sequence_offsets").data];
     const [pi, pf, po] = PEEPHOLES.map((slot) => peephole(call, slot));
-    const [steps, h] = [output.rows, output.columns];
+    const [timesteps, h] = [output.rows, output.columns];
     const round = rounding(call);
 
-    const d = new Float64Array(steps * 4 * h);
+    const d = new Float64Array(timesteps * 4 * h);
     const [dh, dc] = [new Float64Array(h), new Float64Array(h)];
-    for (let r = runs.length - 2; r >= 0; r--) {
+    for (let r = sequences.length - 2; r >= 0; r--) {
       dh.fill(0);
       dc.fill(0);
-      for (let s = runs[r + 1]! - 1; s >= runs[r]!; s--) {
-        const first = s === runs[r];
+      for (let s = sequences[r + 1]! - 1; s >= sequences[r]!; s--) {
+        const first = s === sequences[r];
         for (let j = 0; j < h; j++) {
           const gate = s * 4 * h + j;
           const [i, f, g, o] = [gates[gate]!, gates[gate + h]!, gates[gate + 2 * h]!, gates[gate + 3 * h]!];
@@ -200,7 +200,7 @@ export const lstmGradientOp: Op = {
     const projectionSum = new Float64Array(input.rows * 4 * h);
     const recurrentSum = new Float64Array(4 * h * h);
     const peepholeSums = PEEPHOLES.map(() => new Float64Array(h));
-    forEachStep(runs, (s, first) => {
+    forEachTimestep(sequences, (s, first) => {
       for (let n = 0; n < 4 * h; n++) {
         projectionSum[position[s]! * 4 * h + n]! += d[s * 4 * h + n]!;
         if (first) continue;
@@ -237,18 +237,18 @@ export const lstmGradientOp: Op = {
     });
   },
   cost: (call) => {
-    const { rows: steps, columns: h } = call.input("output");
+    const { rows: timesteps, columns: h } = call.input("output");
     const { rows: positions, columns: width } = call.input("input");
     return {
-      flops: positions * 16 * width * h + recurrentSteps(call, steps) * 16 * h * h + steps * 40 * h,
-      bytes: 4 * (positions * 2 * width + steps * (7 * h + 1) + 8 * h * (width + h)),
+      flops: positions * 16 * width * h + recurrentTimesteps(call, timesteps) * 16 * h * h + timesteps * 40 * h,
+      bytes: 4 * (positions * 2 * width + timesteps * (7 * h + 1) + 8 * h * (width + h)),
     };
   },
 };
 
 /** Number of timesteps that need the recurrent product: all but the first of each sequence, whose h₋ is 0. */
-function recurrentSteps(call: CostCall, steps: number): number {
-  return Math.max(0, steps - (call.input("run_offsets").rows - 1));
+function recurrentTimesteps(call: CostCall, timesteps: number): number {
+  return Math.max(0, timesteps - (call.input("sequence_offsets").rows - 1));
 }
 
 /** Checks the operands that both directions have, and returns the width h of the hidden state. */
@@ -261,16 +261,16 @@ function checkLstm(operands: ShapeOperands): number {
   }
   operands.expectShape("input_weight", [operands.input("input").shape[1]!, 4 * width]);
   if (operands.has("bias")) operands.expectShape("bias", [4 * width]);
-  decrementDim(operands.input("run_offsets").shape[0]!);
+  decrementDim(operands.input("sequence_offsets").shape[0]!);
   const peepholes = PEEPHOLES.filter((slot) => operands.has(slot));
   if (peepholes.length % PEEPHOLES.length !== 0) operands.fail(`Expected all three peepholes or none`);
   for (const slot of peepholes) operands.expectShape(slot, [width]);
   return width;
 }
 
-function checkRuns(call: KernelCall): void {
+function checkSequences(call: KernelCall): void {
   checkIds(call, "position", call.input("input").rows);
-  checkOffsets(call, "run_offsets", call.input("position").rows);
+  checkOffsets(call, "sequence_offsets", call.input("position").rows);
 }
 
 /** [positions, 4h] The projection x·W + b of each position. */
@@ -298,9 +298,9 @@ function peephole(call: KernelCall, slot: string): (j: number) => number {
 }
 
 /** Calls `visit` for every timestep of every sequence, in order. `first` is true for the first one of a sequence. */
-function forEachStep(runOffsets: ArrayLike<number>, visit: (step: number, first: boolean) => void): void {
-  for (let r = 0; r + 1 < runOffsets.length; r++) {
-    for (let s = runOffsets[r]!; s < runOffsets[r + 1]!; s++) visit(s, s === runOffsets[r]);
+function forEachTimestep(sequenceOffsets: ArrayLike<number>, visit: (timestep: number, first: boolean) => void): void {
+  for (let r = 0; r + 1 < sequenceOffsets.length; r++) {
+    for (let s = sequenceOffsets[r]!; s < sequenceOffsets[r + 1]!; s++) visit(s, s === sequenceOffsets[r]);
   }
 }
 
@@ -317,7 +317,7 @@ export interface LstmInputs {
   /** The row of the inputs that each timestep reads, int32 [timesteps]. */
   readonly position: Tensor;
   /** Index of the first timestep of each sequence, int32 [sequences + 1]. */
-  readonly runOffsets: Tensor;
+  readonly sequenceOffsets: Tensor;
   /** The peephole weights of the input gate [h]. Give all three peepholes, or none for an LSTM without peepholes. */
   readonly peepholeInput?: Tensor | undefined;
   /** The peephole weights of the forget gate [h]. */
@@ -335,12 +335,13 @@ export interface LstmOptions {
 /** Returns the hidden state after each timestep, [timesteps, h] (docs/math.md#lstm). */
 export function lstm(graph: Graph, name: string, inputs: LstmInputs, options: LstmOptions = {}): Tensor {
   checkOptions("lstm", options, { precision: true } satisfies Record<keyof LstmOptions, true>);
-  const { inputWeight, recurrentWeight, runOffsets, peepholeInput, peepholeForget, peepholeOutput, ...rest } = inputs;
+  const { inputWeight, recurrentWeight, sequenceOffsets, peepholeInput, peepholeForget, peepholeOutput, ...rest } =
+    inputs;
   const operands = {
     ...rest,
     input_weight: inputWeight,
     recurrent_weight: recurrentWeight,
-    run_offsets: runOffsets,
+    sequence_offsets: sequenceOffsets,
     peephole_input: peepholeInput,
     peephole_forget: peepholeForget,
     peephole_output: peepholeOutput,

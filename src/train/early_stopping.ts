@@ -6,9 +6,9 @@ export const DEFAULT_PATIENCE = 2;
 /** What early stopping remembers of the epochs so far. Plain data. */
 export interface EarlyStoppingState {
   /** Number of epochs that were judged. */
-  readonly passes: number;
+  readonly epochs: number;
   /** Number of the best epoch, from 1; 0 before the first. */
-  readonly bestPass: number;
+  readonly bestEpoch: number;
   /** Criterion of the best epoch; larger is better. Undefined before the first epoch. */
   readonly bestCriterion?: number | undefined;
 }
@@ -19,7 +19,7 @@ export interface EarlyStoppingState {
  */
 export class EarlyStopping {
   readonly #patience: number;
-  #state: EarlyStoppingState = { passes: 0, bestPass: 0 };
+  #state: EarlyStoppingState = { epochs: 0, bestEpoch: 0 };
 
   /**
    * Training stops after `patience` epochs in a row that are not better than the best; 0 never stops it. Throws
@@ -44,17 +44,17 @@ export class EarlyStopping {
    * earlier epoch.
    */
   judge(criterion: number): boolean {
-    const { passes, bestPass, bestCriterion = Number.NEGATIVE_INFINITY } = this.#state;
+    const { epochs, bestEpoch, bestCriterion = Number.NEGATIVE_INFINITY } = this.#state;
     const isBest = criterion > bestCriterion;
-    const pass = passes + 1;
+    const epoch = epochs + 1;
     this.#state = isBest
-      ? { passes: pass, bestPass: pass, bestCriterion: criterion }
-      : { ...this.#state, passes: pass, bestPass };
+      ? { epochs: epoch, bestEpoch: epoch, bestCriterion: criterion }
+      : { ...this.#state, epochs: epoch, bestEpoch };
     return isBest;
   }
 
   /** Whether training should stop. */
   get isOver(): boolean {
-    return this.#state.passes - this.#state.bestPass >= this.#patience;
+    return this.#state.epochs - this.#state.bestEpoch >= this.#patience;
   }
 }

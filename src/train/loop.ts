@@ -8,9 +8,9 @@ import { learningRateAt } from "./schedule.js";
 /** Progress of training after a step. */
 export interface TrainingState {
   /** Number of the epoch, from 1. */
-  readonly pass: number;
+  readonly epoch: number;
   /** Number of epochs of the configuration. */
-  readonly passes: number;
+  readonly epochs: number;
   /** Number of steps that were run. */
   readonly step: number;
   /** Number of steps of the whole training. */
@@ -27,9 +27,9 @@ export interface TrainingState {
  * Result of an epoch so far. `step`, `samples` and `seconds` count from the start of training, without saving and
  * evaluation.
  */
-export interface TrainedPass {
+export interface TrainedEpoch {
   /** Number of the epoch, from 1. */
-  readonly pass: number;
+  readonly epoch: number;
   /** Fraction of the epoch that was run: 1 at its end. */
   readonly part: number;
   /** Number of steps that were run. */
@@ -51,7 +51,7 @@ export interface TrainingPosition {
   /** Number of steps that were run. */
   readonly step: number;
   /** Epoch of the next step, from 1. */
-  readonly pass: number;
+  readonly epoch: number;
   /** Batch of the next step, from 0 within its epoch. */
   readonly batch: number;
   /** Number of samples of the steps that were run. */
@@ -59,11 +59,11 @@ export interface TrainingPosition {
   /** Seconds that these steps took. */
   readonly seconds: number;
   /** Sums over the steps of the current epoch so far; zeros between two epochs. */
-  readonly passSums: PassSums;
+  readonly epochSums: EpochSums;
 }
 
 /** Sums over steps of one epoch. */
-export interface PassSums {
+export interface EpochSums {
   /** Sum of the losses of all samples. */
   readonly loss: number;
   /** Number of samples. */
@@ -72,7 +72,7 @@ export interface PassSums {
   readonly seconds: number;
 }
 
-const NO_SUMS: PassSums = { loss: 0, samples: 0, seconds: 0 };
+const NO_SUMS: EpochSums = { loss: 0, samples: 0, seconds: 0 };
 
 /** Options of `TrainingLoop`. */
 export interface TrainingLoopOptions {
@@ -102,7 +102,7 @@ export class TrainingLoop {
   #step = 0;
   #samples = 0;
   #seconds = 0;
-  #passSums = NO_SUMS;
+  #epochSums = NO_SUMS;
   #stepsPerCall = 1;
 
   constructor(executor: Executor, batches: TrainingBatches, options: TrainingLoopOptions) {
@@ -123,14 +123,14 @@ export class TrainingLoop {
   }
 
   get position(): TrainingPosition {
-    const { batchesPerPass } = this.#batches;
+    const { batchesPerEpoch } = this.#batches;
     return {
       step: this.#step,
-      pass: Math.floor(this.#step / batchesPerPass) + 1,
-      batch: this.#step % batchesPerPass,
+      epoch: Math.floor(this.#step / batchesPerEpoch) + 1,
+      batch: this.#step % batchesPerEpoch,
       samples: this.#samples,
       seconds: this.#seconds,
-      passSums: this.#passSums,
+      epochSums: this.#epochSums,
     };
   }
 
@@ -138,35 +138,35 @@ export class TrainingLoop {
    * Continues from a position. Throws ERR_OPTION if the position is not one of this training, for example because its
    * epochs have another number of batches.
    */
-  restore({ step, pass, batch, samples, seconds, passSums }: TrainingPosition): void {
-    const { batchesPerPass } = this.#batches;
-    if (step !== (pass - 1) * batchesPerPass + batch || batch >= batchesPerPass || step > this.#options.steps) {
+  restore({ step, epoch, batch, samples, seconds, epochSums }: TrainingPosition): void {
+    const { batchesPerEpoch } = this.#batches;
+    if (step !== (epoch - 1) * batchesPerEpoch + batch || batch >= batchesPerEpoch || step > this.#options.steps) {
       throw new ShortlistError(
         "ERR_OPTION",
-        `Expected a position within ${this.#options.steps} steps, ${batchesPerPass} a pass, but received step ${step} as batch ${batch} of pass ${pass}`,
+        `Expected a position within ${this.#options.steps} steps, ${batchesPerEpoch} an epoch, but received step ${step} as batch ${batch} of epoch ${epoch}`,
       );
     }
     this.#step = step;
     this.#samples = samples;
     this.#seconds = seconds;
-    this.#passSums = { ...passSums };
+    this.#epochSums = { ...epochSums };
   }
 
   /**
    * Runs up to `most` steps, but not beyond the current epoch or the end of training. The result describes the current
    * epoch from its first step, also when the epoch takes several calls. Throws ERR_DIVERGED if a loss is not finite.
    */
-  async run(most = Number.POSITIVE_INFINITY): Promise<TrainedPass> {
-    const { batchesPerPass } = this.#batches;
-    const pass = Math.floor(this.#step / batchesPerPass);
-    const end = Math.min(this.#options.steps, (pass + 1) * batchesPerPass, this.#step + most);
+  async run(most = Number.POSITIVE_INFINITY): Promise<TrainedEpoch> {
+    const { batchesPerEpoch } = this.#batches;
+    const epoch = Math.floor(this.#step / batchesPerEpoch);
+    const end = Math.min(this.#options.steps, (epoch + 1) * batchesPerEpoch, this.#step + most);
     let started = performance.now();
     while (this.#step < end) {
       this.#options.signal?.throwIfAborted();
       const steps = Math.min(this.#stepsPerCall, end - this.#step);
       const scalars = this.#scalars(this.#step, steps);
-      const index = this.#step % batchesPerPass;
-      const result = await this.#executor.runSteps(this.#batches, { pass, index, steps, scalars });
+      const index = this.#step % batchesPerEpoch;
+      const result = await this.#executor.runSteps(this.#batches, { epoch, index, steps, scalars });
       this.#profile?.add(result, steps);
       const now = performance.now();
       const secondsPerStep = (now - started) / 1000 / steps;
@@ -174,11 +174,11 @@ export class TrainingLoop {
       this.#addSteps(result, steps, secondsPerStep);
       this.#stepsPerCall = Math.max(1, Math.round(SECONDS_PER_CALL / secondsPerStep));
     }
-    const sums = this.#passSums;
-    if (this.#step % batchesPerPass === 0) this.#passSums = NO_SUMS;
+    const sums = this.#epochSums;
+    if (this.#step % batchesPerEpoch === 0) this.#epochSums = NO_SUMS;
     return {
-      pass: pass + 1,
-      part: end / batchesPerPass - pass,
+      epoch: epoch + 1,
+      part: end / batchesPerEpoch - epoch,
       step: this.#step,
       samples: this.#samples,
       seconds: this.#seconds,
@@ -204,8 +204,8 @@ export class TrainingLoop {
       if (!Number.isFinite(batchLoss)) {
         throw diverged(`The loss of step ${this.#step + 1} is ${batchLoss}`, config);
       }
-      const sums = this.#passSums;
-      this.#passSums = {
+      const sums = this.#epochSums;
+      this.#epochSums = {
         loss: sums.loss + batchLoss * (config.reduction === "mean" ? samples : 1),
         samples: sums.samples + samples,
         seconds: sums.seconds + secondsPerStep,
@@ -214,11 +214,11 @@ export class TrainingLoop {
       this.#seconds += secondsPerStep;
       this.#step++;
       onProgress?.({
-        pass: Math.ceil(this.#step / this.#batches.batchesPerPass),
-        passes: config.passes,
+        epoch: Math.ceil(this.#step / this.#batches.batchesPerEpoch),
+        epochs: config.epochs,
         step: this.#step,
         steps,
-        loss: this.#passSums.loss / this.#passSums.samples,
+        loss: this.#epochSums.loss / this.#epochSums.samples,
         samplesPerSecond: this.#samples / this.#seconds,
         secondsLeft: (this.#seconds / this.#step) * (steps - this.#step),
       });

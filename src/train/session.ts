@@ -11,7 +11,7 @@ import { LAST_CLICKS, type TrainingRecord } from "../model/training_record.js";
 import type { TensorData } from "../ops/op.js";
 import { EarlyStopping, type EarlyStoppingState } from "./early_stopping.js";
 import { type Evaluation, evaluateClicks } from "./evaluate.js";
-import { type TrainedPass, TrainingLoop, type TrainingPosition, type TrainingState } from "./loop.js";
+import { type TrainedEpoch, TrainingLoop, type TrainingPosition, type TrainingState } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
 import { openTrainingData, type TrainingData } from "./training_data.js";
@@ -72,7 +72,7 @@ export const SESSION_OPTIONS: Readonly<Record<keyof SessionOptions, true>> = {
 };
 
 /** Result of comparing an epoch with those before it. */
-export interface PassJudgement {
+export interface EpochEvaluation {
   /** The evaluation on the validation clicks. Undefined without `validation`. */
   readonly validation?: Evaluation;
   /** Seconds that this evaluation took. */
@@ -145,7 +145,7 @@ export class TrainingSession {
     this.#record = { ...(data.heldOut && { heldOut: LAST_CLICKS }), preset, seed };
     this.#network = new TrainingNetwork(engine, data, config, { seed, profile });
     const batches = engine.createTrainingBatches({ clicks: data.clicks, seed, ...trainingBatchOptions(config) });
-    this.steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.passes * batches.batchesPerPass);
+    this.steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.epochs * batches.batchesPerEpoch);
     const loopOptions = { config, seed, steps: this.steps, profile, signal, onProgress };
     this.#loop = new TrainingLoop(this.#network.executor, batches, loopOptions);
   }
@@ -200,7 +200,7 @@ export class TrainingSession {
    * current epoch from its first step. Throws ERR_DIVERGED if a loss, or at the end of the epoch a weight, is not
    * finite, and ERR_OPTION if no step is left.
    */
-  async run(options: { readonly steps?: number | undefined } = {}): Promise<TrainedPass> {
+  async run(options: { readonly steps?: number | undefined } = {}): Promise<TrainedEpoch> {
     checkOptions("TrainingSession.run", options, { steps: true });
     const { steps } = options;
     if (steps !== undefined) checkWholeNumber("steps", steps, 1);
@@ -210,10 +210,10 @@ export class TrainingSession {
     }
     return this.#exclusively("failed in run", async () => {
       const trained = await this.#loop.run(steps);
-      const { pass, part, step, samples, loss } = trained;
+      const { epoch, part, step, samples, loss } = trained;
       const { validation: _, ...record } = this.#record;
-      this.#record = { ...record, passes: pass - 1 + part, steps: step, samples, loss };
-      if (this.#isBetweenPasses) {
+      this.#record = { ...record, epochs: epoch - 1 + part, steps: step, samples, loss };
+      if (this.#isBetweenEpochs) {
         await this.#network.bringUpToDate(step);
         this.#modelStep = step;
       }
@@ -226,8 +226,9 @@ export class TrainingSession {
    * validation, as better than all before. Call it once for each epoch, since early stopping counts the calls. Throws
    * ERR_OPTION in the middle of an epoch.
    */
-  async judge(): Promise<PassJudgement> {
-    if (!this.#isBetweenPasses) throw new ShortlistError("ERR_OPTION", "Expected a pass to have ended but it has not");
+  async evaluateEpoch(): Promise<EpochEvaluation> {
+    if (!this.#isBetweenEpochs)
+      throw new ShortlistError("ERR_OPTION", "Expected an epoch to have ended but it has not");
     const started = performance.now();
     const validation = this.#data.validation && (await this.evaluate("validation"));
     const evaluationSeconds = (performance.now() - started) / 1000;
@@ -312,7 +313,7 @@ export class TrainingSession {
    * evaluated. Training cannot continue afterwards, since the optimizer state is that of the last epoch.
    */
   async returnToBest(folder: string): Promise<void> {
-    this.#ended = "has the weights of an earlier pass, from which training cannot go on";
+    this.#ended = "has the weights of an earlier epoch, from which training cannot go on";
     await this.#exclusively("failed in returnToBest", () => restoreWeights(this.model, folder, this.#signal));
     this.#record = this.#bestRecord;
     this.#modelStep = this.position.step;
@@ -326,7 +327,7 @@ export class TrainingSession {
   }
 
   /** Whether the last step that was run ended an epoch or the training. */
-  get #isBetweenPasses(): boolean {
+  get #isBetweenEpochs(): boolean {
     const { step, batch } = this.position;
     return step > 0 && (batch === 0 || this.#loop.done);
   }
@@ -377,7 +378,7 @@ function checkSessionOptions(options: SessionOptions): void {
   if (validation === undefined) {
     throw new ShortlistError(
       "ERR_OPTION",
-      "Expected validation beside patience: without it no pass is better than another",
+      "Expected validation beside patience: without it no epoch is better than another",
     );
   }
   checkWholeNumber("patience", patience, 0);

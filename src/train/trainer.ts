@@ -1,25 +1,25 @@
 import { join } from "node:path";
 import { JsonLines } from "../data/json_lines.js";
 import { checkOptions, checkPath } from "../errors.js";
-import { METRICS, passFolder, withModelFolder } from "../model/model.js";
+import { epochFolder, METRICS, withModelFolder } from "../model/model.js";
 import type { Evaluation } from "./evaluate.js";
-import type { TrainedPass } from "./loop.js";
+import type { TrainedEpoch } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
-import { type PassJudgement, SESSION_OPTIONS, type SessionOptions, TrainingSession } from "./session.js";
+import { type EpochEvaluation, SESSION_OPTIONS, type SessionOptions, TrainingSession } from "./session.js";
 
 /** Options of `train`. The inherited log options apply to the logs of `validation` and `testLog`. */
 export interface TrainOptions extends SessionOptions {
   /** Folder to write the model to. */
   readonly output: string;
   /** Called after every epoch, also after one that `steps` cut short. */
-  readonly onPass?: ((result: PassResult) => void) | undefined;
+  readonly onEpoch?: ((result: EpochResult) => void) | undefined;
 }
 
-const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = { ...SESSION_OPTIONS, output: true, onPass: true };
+const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = { ...SESSION_OPTIONS, output: true, onEpoch: true };
 
 /** Result of an epoch, compared with those before it. */
-export interface PassResult extends TrainedPass, PassJudgement {}
+export interface EpochResult extends TrainedEpoch, EpochEvaluation {}
 
 /** Result of a training. */
 export interface TrainReport {
@@ -32,7 +32,7 @@ export interface TrainReport {
   /** Number of steps that were run. */
   readonly steps: number;
   /** Number of epochs that were begun. The last one may be incomplete. */
-  readonly passes: number;
+  readonly epochs: number;
   /** Mean loss per sample in the last epoch. */
   readonly loss: number;
   /** Number of threads of the kernels. */
@@ -40,7 +40,7 @@ export interface TrainReport {
   /** Instruction set of the kernels. */
   readonly isa: string;
   /** The evaluation of the best epoch, whose model was kept. Undefined without `validation`. */
-  readonly validation?: Evaluation & { readonly pass: number };
+  readonly validation?: Evaluation & { readonly epoch: number };
   /** The evaluation on `testLog`. Undefined without it. */
   readonly evaluation?: Evaluation;
   /** The time profile of the training. Undefined without `profile`. */
@@ -59,18 +59,18 @@ export interface TrainReport {
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
   checkOptions("train", options, TRAIN_OPTIONS);
-  const { output, onPass, ...sessionOptions } = options;
+  const { output, onEpoch, ...sessionOptions } = options;
   checkPath("output", output);
   return withModelFolder(output, async (folder) => {
     const session = await TrainingSession.open(sessionOptions);
     try {
-      const passes = await runPasses(session, folder, onPass);
-      const kept = passes.findLast(({ best }) => best)!;
-      if (kept !== passes.at(-1)) await session.returnToBest(join(folder, passFolder(kept.pass)));
-      const keep = [METRICS, ...passes.filter(isWhole).map(({ pass }) => passFolder(pass))];
+      const epochs = await runEpochs(session, folder, onEpoch);
+      const kept = epochs.findLast(({ best }) => best)!;
+      if (kept !== epochs.at(-1)) await session.returnToBest(join(folder, epochFolder(kept.epoch)));
+      const keep = [METRICS, ...epochs.filter(isWhole).map(({ epoch }) => epochFolder(epoch))];
       await session.write(folder, keep);
       const evaluation = options.testLog === undefined ? undefined : await session.evaluate("test");
-      return reportOf(session, passes, kept, evaluation);
+      return reportOf(session, epochs, kept, evaluation);
     } finally {
       session.close();
     }
@@ -78,51 +78,51 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Trains, saves and evaluates epoch after epoch, until all steps are run or early stopping ends the training. */
-async function runPasses(
+async function runEpochs(
   session: TrainingSession,
   folder: string,
-  onPass: TrainOptions["onPass"],
-): Promise<PassResult[]> {
+  onEpoch: TrainOptions["onEpoch"],
+): Promise<EpochResult[]> {
   const metrics = new JsonLines(join(folder, METRICS));
-  const passes: PassResult[] = [];
+  const epochs: EpochResult[] = [];
   do {
     const trained = await session.run();
-    if (isWhole(trained)) await session.write(join(folder, passFolder(trained.pass)));
-    const result = { ...trained, ...(await session.judge()) };
-    passes.push(result);
+    if (isWhole(trained)) await session.write(join(folder, epochFolder(trained.epoch)));
+    const result = { ...trained, ...(await session.evaluateEpoch()) };
+    epochs.push(result);
     await metrics.add(metricsOf(result));
-    onPass?.(result);
+    onEpoch?.(result);
   } while (!session.done);
-  return passes;
+  return epochs;
 }
 
 function reportOf(
   { engine, profile }: TrainingSession,
-  passes: readonly PassResult[],
-  kept: PassResult,
+  epochs: readonly EpochResult[],
+  kept: EpochResult,
   evaluation: Evaluation | undefined,
 ): TrainReport {
-  const { samples, seconds, step, loss } = passes.at(-1)!;
+  const { samples, seconds, step, loss } = epochs.at(-1)!;
   return {
     samplesPerSecond: samples / seconds,
     seconds,
     samples,
     steps: step,
-    passes: passes.length,
+    epochs: epochs.length,
     loss,
     threads: engine.threads,
     isa: engine.isa,
-    ...(kept.validation && { validation: { pass: kept.pass, ...kept.validation } }),
+    ...(kept.validation && { validation: { epoch: kept.epoch, ...kept.validation } }),
     ...(evaluation && { evaluation }),
     ...(profile && { profile }),
   };
 }
 
-function isWhole({ part }: TrainedPass): boolean {
+function isWhole({ part }: TrainedEpoch): boolean {
   return part === 1;
 }
 
 /** Returns the object that metrics.jsonl gets for an epoch. */
-function metricsOf({ validation, evaluationSeconds, best: _best, part: _part, ...trained }: PassResult) {
+function metricsOf({ validation, evaluationSeconds, best: _best, part: _part, ...trained }: EpochResult) {
   return { ...trained, ...(validation && { ...rankingOf(validation), evaluationSeconds }) };
 }

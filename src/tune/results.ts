@@ -16,13 +16,13 @@ export interface Trial {
   /** Number of the rung, from 1. */
   readonly rung: number;
   /** Number of epochs of this rung. */
-  readonly passes: number;
+  readonly epochs: number;
   /** The settings that were drawn for the trial. */
   readonly settings: Settings;
   /** Seconds that it took, including evaluation. */
   readonly seconds: number;
   /** Metrics of its best epoch on the held-out clicks. Undefined if the trial failed. */
-  readonly validation?: RankingMetrics & { readonly pass: number };
+  readonly validation?: RankingMetrics & { readonly epoch: number };
   /** Error message if the trial failed. */
   readonly failed?: string;
 }
@@ -123,17 +123,17 @@ export function rankTrials(trials: readonly Trial[]): Trial[] {
   const gain = ({ validation }: Trial) => validation?.ndcg["10"] ?? Number.NEGATIVE_INFINITY;
   return [...trials].sort((a, b) => {
     const [x, y] = [gain(a), gain(b)];
-    return x === y ? a.passes - b.passes || a.trial - b.trial : y - x;
+    return x === y ? a.epochs - b.epochs || a.trial - b.trial : y - x;
   });
 }
 
 /** Returns the text of table.md. */
 function formatTrials(trials: readonly Trial[]): string {
   const cell = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value)).replaceAll("|", "\\|");
-  const rows = rankTrials(trials).map(({ trial, rung, passes, settings, seconds, validation, failed }) => [
+  const rows = rankTrials(trials).map(({ trial, rung, epochs, settings, seconds, validation, failed }) => [
     String(trial),
     String(rung),
-    validation ? `${validation.pass} of ${passes}` : String(passes),
+    validation ? `${validation.epoch} of ${epochs}` : String(epochs),
     seconds.toFixed(1),
     ...(validation
       ? [validation.hitRate["10"]!.toFixed(4), validation.ndcg["10"]!.toFixed(4)]
@@ -141,7 +141,7 @@ function formatTrials(trials: readonly Trial[]): string {
     ...Object.values(settings).map(cell),
   ]);
   const keys = Object.keys(trials[0]?.settings ?? {});
-  const head = ["trial", "rung", "best pass", "seconds", "HitRate@10", "NDCG@10", ...keys];
+  const head = ["trial", "rung", "best epoch", "seconds", "HitRate@10", "NDCG@10", ...keys];
   const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
   return `# Trials
 

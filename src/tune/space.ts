@@ -62,7 +62,7 @@ export function parseSpace(value: unknown, source = "space"): SearchSpace {
   }
   const space: Record<string, Choice> = {};
   for (const [key, candidate] of Object.entries(value)) {
-    if (key === "passes") fail(`"passes" cannot be searched: the rungs of the search have passes of their own`);
+    if (key === "epochs") fail(`"epochs" cannot be searched: the rungs of the search have epochs of their own`);
     const choice = parseChoice(candidate, (expected) =>
       fail(`Expected "${key}" to be ${expected} but received ${JSON.stringify(candidate)}`),
     );

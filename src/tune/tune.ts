@@ -111,7 +111,7 @@ export async function tune(options: TuneOptions): Promise<TuneReport> {
 class Search {
   readonly #options: TuneOptions;
   readonly #drawn: readonly Settings[];
-  readonly #passes: readonly number[];
+  readonly #epochs: readonly number[];
   readonly #eta: number;
   readonly #budget: number;
   readonly #folder: SearchFolder;
@@ -120,7 +120,7 @@ class Search {
   private constructor(options: TuneOptions, plan: Plan, drawn: readonly Settings[], folder: SearchFolder) {
     this.#options = options;
     this.#drawn = drawn;
-    this.#passes = plan.passes;
+    this.#epochs = plan.epochs;
     this.#eta = plan.eta;
     this.#budget = options.budgetSeconds ?? Number.POSITIVE_INFINITY;
     this.#folder = folder;
@@ -140,7 +140,7 @@ class Search {
 
   async run(): Promise<void> {
     let trials = this.#drawn.map((_, i) => i + 1);
-    for (let rung = 1; rung <= this.#passes.length && trials.length > 0; rung++) {
+    for (let rung = 1; rung <= this.#epochs.length && trials.length > 0; rung++) {
       const finished = await this.#runRung(rung, trials);
       const kept = Math.max(1, Math.floor(finished.length / this.#eta));
       trials = rankTrials(finished.filter(({ failed }) => failed === undefined))
@@ -162,7 +162,7 @@ class Search {
 
   /** Returns the finished trials of a rung, which were run now or by an earlier call. */
   async #runRung(rung: number, trials: readonly number[]): Promise<Trial[]> {
-    const limit = (this.#budget * rung) / this.#passes.length;
+    const limit = (this.#budget * rung) / this.#epochs.length;
     const finished: Trial[] = [];
     for (const trial of trials) {
       let result = this.#folder.find(trial, rung);
@@ -172,7 +172,7 @@ class Search {
           break;
         }
         result = await this.#runTrial(trial, rung);
-        const progress = { rungs: this.#passes.length, trials: trials.length, secondsSpent: this.#secondsSpent };
+        const progress = { rungs: this.#epochs.length, trials: trials.length, secondsSpent: this.#secondsSpent };
         this.#options.onTrial?.(result, progress);
       }
       finished.push(result);
@@ -182,33 +182,33 @@ class Search {
 
   #expectedSeconds(trial: number, rung: number, finished: readonly Trial[]): number {
     const before = this.#folder.find(trial, rung - 1);
-    if (before) return (before.seconds * this.#passes[rung - 1]!) / before.passes;
+    if (before) return (before.seconds * this.#epochs[rung - 1]!) / before.epochs;
     const whole = finished.filter(({ failed }) => failed === undefined);
     return whole.reduce((sum, { seconds }) => sum + seconds, 0) / Math.max(1, whole.length);
   }
 
   async #runTrial(trial: number, rung: number): Promise<Trial> {
     const settings = this.#drawn[trial - 1]!;
-    const passes = this.#passes[rung - 1]!;
+    const epochs = this.#epochs[rung - 1]!;
     const started = performance.now();
-    const outcome = await this.#train(settings, passes);
-    const result = { trial, rung, passes, settings, seconds: (performance.now() - started) / 1000, ...outcome };
+    const outcome = await this.#train(settings, epochs);
+    const result = { trial, rung, epochs, settings, seconds: (performance.now() - started) / 1000, ...outcome };
     await this.#folder.add(result);
     await this.#folder.summarize(this.#best && this.#configOf(this.#best));
     return result;
   }
 
-  async #train(settings: Settings, passes: number): Promise<Pick<Trial, "validation" | "failed">> {
+  async #train(settings: Settings, epochs: number): Promise<Pick<Trial, "validation" | "failed">> {
     const { dataset, preset, config, seed, executor, threads, isa, signal, onProgress } = this.#options;
     const output = this.#folder.work;
-    const set = this.#assignments(settings, passes);
+    const set = this.#assignments(settings, epochs);
     const shared = { dataset, preset, config, seed, executor, threads, isa, signal, onProgress };
     await rm(output, { recursive: true, force: true });
     const finish = whileUnfinished(() => rmSync(output, { recursive: true, force: true }));
     try {
       const { validation } = await train({ ...shared, output, set, validation: { heldOut: "last-clicks" } });
-      const { pass, hitRate, ndcg, mrr } = validation!;
-      return { validation: { pass, hitRate, ndcg, mrr } };
+      const { epoch, hitRate, ndcg, mrr } = validation!;
+      return { validation: { epoch, hitRate, ndcg, mrr } };
     } catch (error) {
       const { code, message } = error as ShortlistError;
       if (code !== "ERR_DIVERGED" && code !== "ERR_CONFIG") throw error;
@@ -218,8 +218,8 @@ class Search {
     }
   }
 
-  #assignments(settings: Settings, passes: number): string[] {
-    const drawn = Object.entries({ ...settings, passes }).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  #assignments(settings: Settings, epochs: number): string[] {
+    const drawn = Object.entries({ ...settings, epochs }).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
     return [...(this.#options.set ?? []), ...drawn];
   }
 
@@ -227,9 +227,9 @@ class Search {
     return rankTrials(this.#folder.trials).find(({ validation }) => validation !== undefined);
   }
 
-  #configOf({ settings, passes }: Trial): ModelConfig {
+  #configOf({ settings, epochs }: Trial): ModelConfig {
     const { preset = "default", config } = this.#options;
-    return resolveConfig(preset, config, this.#assignments(settings, passes));
+    return resolveConfig(preset, config, this.#assignments(settings, epochs));
   }
 
   get #secondsSpent(): number {
@@ -242,7 +242,7 @@ interface Plan {
   readonly halvings: number;
   readonly eta: number;
   /** Number of epochs of each rung. */
-  readonly passes: readonly number[];
+  readonly epochs: readonly number[];
 }
 
 function planOf(options: TuneOptions): Plan {
@@ -256,17 +256,17 @@ function planOf(options: TuneOptions): Plan {
       `Expected budgetSeconds to be a number of at least 0 but received ${budgetSeconds}`,
     );
   }
-  const { passes: most } = resolveConfig(options.preset ?? "default", options.config, options.set);
-  const passes = Array.from({ length: halvings + 1 }, (_, rung) =>
+  const { epochs: most } = resolveConfig(options.preset ?? "default", options.config, options.set);
+  const epochs = Array.from({ length: halvings + 1 }, (_, rung) =>
     Math.max(1, Math.round(most / eta ** (halvings - rung))),
   );
-  if (passes.some((count, rung) => rung > 0 && count <= passes[rung - 1]!)) {
+  if (epochs.some((count, rung) => rung > 0 && count <= epochs[rung - 1]!)) {
     throw new ShortlistError(
       "ERR_OPTION",
-      `Expected more passes in each rung but ${halvings} halvings of ${most} passes by ${eta} give ${passes.join(", ")}. Raise passes or lower halvings`,
+      `Expected more epochs in each rung but ${halvings} halvings of ${most} epochs by ${eta} give ${epochs.join(", ")}. Raise epochs or lower halvings`,
     );
   }
-  return { trials, halvings, eta, passes };
+  return { trials, halvings, eta, epochs };
 }
 
 /** Throws ERR_OPTION if a key of the space is also set to a fixed value. */

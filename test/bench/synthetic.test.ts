@@ -31,7 +31,7 @@ test("with the default lengths the mean history is about 10 clicks", () => {
   const log = syntheticLog({ users: 2000, items: 100, tags: 20 });
   const bench = new TrainingBench({ engine, log, config: originalConfig() });
   assert.ok(Math.abs(bench.window - 10) < 0.5, String(bench.window));
-  assert.is(bench.recurrentSteps, bench.window);
+  assert.is(bench.recurrentTimesteps, bench.window);
   bench.close();
 });
 

@@ -18,7 +18,7 @@ const bags = { rows: 50, width: 3, bags: 7, lengths: [1, 5], distribution: "zipf
 
 const kernels: Record<string, KernelBuilder> = {
   gemm: () => gemm({ rows: 5, out: 7, inner: 3 }),
-  lstm: () => lstmTraining({ batch: 3, steps: 4, width: 8 }),
+  lstm: () => lstmTraining({ batch: 3, timesteps: 4, width: 8 }),
   bag: () => bag(bags, bagIds(bags), { train: false }),
   "bag and AdaGrad": () => bag(bags, bagIds(bags), { train: true }),
   scan: () => scan({ items: 40, width: 4, queries: 3, top: 5 }),
@@ -58,7 +58,7 @@ for (const [name, build] of Object.entries(kernels)) {
 }
 
 test("a timed Program has each instruction as often as asked, each after the caches are emptied", async () => {
-  const { program, initializers } = lstmTraining({ batch: 2, steps: 3, width: 4 });
+  const { program, initializers } = lstmTraining({ batch: 2, timesteps: 3, width: 4 });
   const copies = program.instructions.map((_, i) => 1 + (i % 3));
   const warm = timedProgram(program, { copies, evicted: 0 });
   assert.equal(

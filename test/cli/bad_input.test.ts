@@ -89,9 +89,9 @@ test("nothing that is no model is replaced", () => {
 
 test("what a training that was stopped meant to rename is in nobody's way", () => {
   mkdirSync(at("stopped"));
-  writeFileSync(at("stopped/.pass-1.partial-1-0123abcd"), "half");
+  writeFileSync(at("stopped/.epoch-1.partial-1-0123abcd"), "half");
   succeed("train", at("dataset"), "--output", at("stopped"), "--steps", "1");
-  assert.not.ok(existsSync(at("stopped/.pass-1.partial-1-0123abcd")));
+  assert.not.ok(existsSync(at("stopped/.epoch-1.partial-1-0123abcd")));
 });
 
 test("a vocabulary in which nothing survives, a test log whose items are all unknown", () => {

@@ -11,7 +11,7 @@ const SCHEMA = {
   columns: [{ name: "user_id" }, { name: "clicks" }],
   click: [{ name: "item" }, { name: "time", kind: "time" }, { name: "tags", multiple: true }],
 };
-const TRAIN = ["--set", "draws=8", 'exclude=["user_id"]', "--batch", "32", "--passes", "12"];
+const TRAIN = ["--set", "draws=8", 'exclude=["user_id"]', "--batch", "32", "--epochs", "12"];
 const PERIOD = 1000;
 const LATEST = 1_650_000_000;
 

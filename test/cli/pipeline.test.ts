@@ -6,7 +6,7 @@ import { run, succeed, temporaryFolder } from "./run.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const TRAIN = ["--set", "draws=64", "--set", "hiddenWidths=[32]", "--set", "userVectorWidth=16", "--passes", "2"];
+const TRAIN = ["--set", "draws=64", "--set", "hiddenWidths=[32]", "--set", "userVectorWidth=16", "--epochs", "2"];
 
 interface Shortlist {
   readonly user: string;
@@ -22,7 +22,7 @@ const jsonLines = <T>(text: string) =>
 test.before(() => {
   succeed("simulate", "--output", folder, "--users", "600", "--items", "200", "--mean-clicks", "12");
   succeed("prepare", at("train.tsv"), "--output", at("dataset"), "--feature-appear-limit", "0");
-  succeed("train", at("dataset"), "--output", at("model"), ...TRAIN, "--passes", "8", "--batch", "64");
+  succeed("train", at("dataset"), "--output", at("model"), ...TRAIN, "--epochs", "8", "--batch", "64");
 });
 
 test("a trained model beats popularity; evaluate --json is one line of the promised form", () => {
@@ -83,18 +83,18 @@ test("extend: new items are recommended, known items keep their scores", () => {
   assert.match(run(["extend", at("model"), at("fresh.tsv"), ...flags, "--boost", "much"]).stderr, "Expected a number.");
 });
 
-test("train --json tells speed and loss; the loss falls; a model is saved after every pass", () => {
+test("train --json tells speed and loss; the loss falls; a model is saved after every epoch", () => {
   const report = JSON.parse(succeed("train", at("dataset"), "--output", at("model-json"), ...TRAIN, "--json"));
   for (const key of ["samplesPerSecond", "seconds", "samples", "loss", "threads", "isa"]) assert.ok(key in report, key);
-  const first = JSON.parse(readFileSync(at("model-json/pass-1/config.json"), "utf8")).training.loss;
-  const second = JSON.parse(readFileSync(at("model-json/pass-2/config.json"), "utf8")).training.loss;
+  const first = JSON.parse(readFileSync(at("model-json/epoch-1/config.json"), "utf8")).training.loss;
+  const second = JSON.parse(readFileSync(at("model-json/epoch-2/config.json"), "utf8")).training.loss;
   assert.ok(second < first, `loss ${first}, then ${second}`);
   assert.is(second, report.loss);
   const weights = (name: string) => readFileSync(at(`model-json/${name}model.safetensors`));
-  assert.ok(weights("pass-2/").equals(weights("")), "the final model is that of the last pass");
+  assert.ok(weights("epoch-2/").equals(weights("")), "the final model is that of the last epoch");
 });
 
-test("--validation: a line a pass on stderr, the best pass in --json", () => {
+test("--validation: a line an epoch on stderr, the best epoch in --json", () => {
   const flags = [...TRAIN, "--validation", "last", "--patience", "0", "--test", at("test.tsv")];
   const { status, stdout, stderr } = run(["train", at("dataset"), "--output", at("judged"), ...flags, "--json"]);
   assert.is(status, 0, stderr);
@@ -103,10 +103,10 @@ test("--validation: a line a pass on stderr, the best pass in --json", () => {
   const metrics = jsonLines<{ ndcg: Record<string, number> }>(readFileSync(at("judged/metrics.jsonl"), "utf8"));
   assert.is(metrics.length, 2);
   metrics.forEach(({ ndcg }, i) => {
-    const line = stderr.split("\n").find((text) => text.startsWith(`pass ${i + 1}: loss `));
+    const line = stderr.split("\n").find((text) => text.startsWith(`epoch ${i + 1}: loss `));
     assert.match(line!, `NDCG@10 ${ndcg["10"]!.toFixed(4)} (popularity `);
   });
-  assert.match(stderr, `pass ${validation.pass} of 2 is kept`);
+  assert.match(stderr, `epoch ${validation.epoch} of 2 is kept`);
   assert.match(stderr, "600 users, MRR ");
 });
 
@@ -374,13 +374,13 @@ test("every configuration trains: preset paddle, mean, each loss, optimizer and 
   assert.ok(existsSync(at("other/program.json")));
 });
 
-test("with the paddle preset the loss falls from pass to pass, bit for bit the same on 1 and 2 threads", () => {
+test("with the paddle preset the loss falls from epoch to epoch, bit for bit the same on 1 and 2 threads", () => {
   const train = (name: string, threads: string) =>
-    succeed("train", at("dataset"), "--output", at(name), "--preset", "paddle", "--passes", "3", "--threads", threads);
+    succeed("train", at("dataset"), "--output", at(name), "--preset", "paddle", "--epochs", "3", "--threads", threads);
   train("paddle-1", "1");
   train("paddle-2", "2");
-  const loss = (pass: number) =>
-    JSON.parse(readFileSync(at(`paddle-1/pass-${pass}/config.json`), "utf8")).training.loss;
+  const loss = (epoch: number) =>
+    JSON.parse(readFileSync(at(`paddle-1/epoch-${epoch}/config.json`), "utf8")).training.loss;
   assert.ok(loss(2) < loss(1) && loss(3) < loss(2), `${loss(1)}, ${loss(2)}, ${loss(3)}`);
   const weights = (name: string) => readFileSync(join(at(name), "model.safetensors"));
   assert.ok(weights("paddle-1").equals(weights("paddle-2")));
@@ -413,7 +413,7 @@ test("a schema with numbers, other columns and other attributes needs no code", 
     "--feature-appear-limit",
     "0",
   );
-  succeed("train", at("other-dataset"), "--output", at("other-model"), "--passes", "1", "--set", "draws=4");
+  succeed("train", at("other-dataset"), "--output", at("other-model"), "--epochs", "1", "--set", "draws=4");
   const shortlists = jsonLines<Shortlist>(
     succeed("recommend", at("other-model"), at("other.tsv"), "--top", "3", "--keep-watched"),
   );

@@ -20,17 +20,17 @@ import { LENGTHS, randomClicks, withTimes } from "./random_clicks.js";
  */
 function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
   const inputs = batch.inputs as Record<string, Int32Array>;
-  const { samples, positions, runs, steps } = batch.dims as Record<string, number>;
+  const { samples, positions, sequences, timesteps } = batch.dims as Record<string, number>;
   const [item, category, tags, tagOffsets] = ["item", "category", "tags", "tags_offsets"].map((name) => inputs[name]!);
   assert.is(item!.length, positions);
   assert.is(category!.length, positions);
   assert.is(tagOffsets!.length, positions! + 1);
   assert.is(tags!.length, batch.dims["tags"]);
   assert.is(tagOffsets![positions!], tags!.length);
-  assert.is(inputs["step_position"]!.length, steps);
-  assert.is(inputs["run_offsets"]!.length, runs! + 1);
-  assert.is(inputs["run_offsets"]![0], 0);
-  assert.is(inputs["run_offsets"]![runs!], steps);
+  assert.is(inputs["timestep_position"]!.length, timesteps);
+  assert.is(inputs["sequence_offsets"]!.length, sequences! + 1);
+  assert.is(inputs["sequence_offsets"]![0], 0);
+  assert.is(inputs["sequence_offsets"]![sequences!], timesteps);
   assert.is("target" in inputs, hasTarget);
   const userOffsets = inputs["user_offsets"];
   if (userOffsets) {
@@ -43,14 +43,14 @@ function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
   if (distinct) {
     assert.equal([...distinct], [...new Set(item)]);
     assert.is(distinct.length, batch.dims["distinct"]);
-    const read = inputs["step_item"]!.map((place) => distinct[place]!);
+    const read = inputs["timestep_item"]!.map((place) => distinct[place]!);
     assert.equal(
       read,
-      inputs["step_position"]!.map((position) => item![position]!),
+      inputs["timestep_position"]!.map((position) => item![position]!),
     );
   }
-  for (let r = 0; r < runs!; r++)
-    assert.ok(inputs["run_offsets"]![r]! < inputs["run_offsets"]![r + 1]!, "no run is empty");
+  for (let r = 0; r < sequences!; r++)
+    assert.ok(inputs["sequence_offsets"]![r]! < inputs["sequence_offsets"]![r + 1]!, "no sequence is empty");
 
   /** Returns the click at a position, or −1 for `<unk>`, and compares its features with the log. */
   const clickAt = (position: number): number => {
@@ -68,12 +68,12 @@ function samplesOf(clicks: Clicks, batch: Batch, hasTarget: boolean): string[] {
   return Array.from({ length: samples! }, (_, s) => {
     const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i);
     const pooled = range(inputs["sample_start"]![s]!, inputs["sample_end"]![s]!).map(clickAt);
-    const stepRange = range(inputs["step_start"]![s]!, inputs["step_end"]![s]!);
-    const sequence = stepRange.map((step) => clickAt(inputs["step_position"]![step]!));
+    const timestepRange = range(inputs["timestep_start"]![s]!, inputs["timestep_end"]![s]!);
+    const sequence = timestepRange.map((timestep) => clickAt(inputs["timestep_position"]![timestep]!));
     assert.equal(sequence, pooled, "the LSTM reads what is pooled");
-    assert.ok(inputs["run_offsets"]!.includes(stepRange[0]!), "the steps are a prefix of a run");
-    const runEnd = inputs["run_offsets"]!.find((offset) => offset > stepRange[0]!)!;
-    assert.ok(inputs["step_end"]![s]! <= runEnd, "the steps lie in one run");
+    assert.ok(inputs["sequence_offsets"]!.includes(timestepRange[0]!), "the timesteps are a prefix of a sequence");
+    const sequenceEnd = inputs["sequence_offsets"]!.find((offset) => offset > timestepRange[0]!)!;
+    assert.ok(inputs["timestep_end"]![s]! <= sequenceEnd, "the timesteps lie in one sequence");
     const row = userOffsets ? userOffsets.findIndex((offset) => offset > s) - 1 : s;
     const user = inputs["user_id"]![row]!;
     assert.is(inputs["city"]![row], user % 3);
@@ -109,8 +109,8 @@ function grown(before: number, window: number): number {
   return before - Math.ceil(beyond / window) * window;
 }
 
-function passOf(batches: TrainingBatches, pass: number): Batch[] {
-  return Array.from({ length: batches.batchesPerPass }, (_, index) => batches.batch(pass, index));
+function epochOf(batches: TrainingBatches, epoch: number): Batch[] {
+  return Array.from({ length: batches.batchesPerEpoch }, (_, index) => batches.batch(epoch, index));
 }
 
 type Make = (options: TrainingBatchOptions) => TrainingBatches;
@@ -131,16 +131,16 @@ const TRAINING: [string, Windows, Make][] = (["sliding", "growing"] as const).fl
 });
 
 for (const [name, windows, make] of TRAINING) {
-  test(`${name}: every sample exactly once a pass, each as the definition says`, () => {
+  test(`${name}: every sample exactly once an epoch, each as the definition says`, () => {
     for (const unknownShare of [0, 0.3, 0.8]) {
       for (const window of [1, 3, 10, 100]) {
         for (const batchSize of [1, 2, 7, 16, 1000]) {
           const clicks = randomClicks(LENGTHS, unknownShare, window + batchSize);
           const batches = make({ clicks, window, batchSize, seed: 5 });
           const expected = expectedSamples(clicks, window, windows).sort();
-          assert.is(batches.samplesPerPass, expected.length);
-          assert.is(batches.batchesPerPass, Math.ceil(expected.length / batchSize));
-          const built = passOf(batches, 0);
+          assert.is(batches.samplesPerEpoch, expected.length);
+          assert.is(batches.batchesPerEpoch, Math.ceil(expected.length / batchSize));
+          const built = epochOf(batches, 0);
           built.forEach((batch, index) => {
             const full = index < built.length - 1;
             assert.is(batch.dims["samples"], full ? batchSize : expected.length - batchSize * (built.length - 1));
@@ -151,24 +151,24 @@ for (const [name, windows, make] of TRAINING) {
     }
   });
 
-  test(`${name}: any batch can be built at any time, and seed and pass decide the order`, () => {
+  test(`${name}: any batch can be built at any time, and seed and epoch decide the order`, () => {
     const clicks = randomClicks(LENGTHS, 0.1);
     const options = { clicks, window: 5, batchSize: 8, seed: 5 };
-    const first = passOf(make(options), 3);
+    const first = epochOf(make(options), 3);
     const again = make(options);
-    passOf(again, 0);
+    epochOf(again, 0);
     again.batch(4, 1);
     for (let index = first.length - 1; index >= 0; index--) assert.equal(again.batch(3, index), first[index]);
     const order = (batches: readonly Batch[]) => batches.flatMap((batch) => samplesOf(clicks, batch, true)).join("\n");
-    assert.is.not(order(passOf(again, 4)), order(first));
-    assert.is.not(order(passOf(make({ ...options, seed: 6 }), 3)), order(first));
-    for (const [pass, index] of [
+    assert.is.not(order(epochOf(again, 4)), order(first));
+    assert.is.not(order(epochOf(make({ ...options, seed: 6 }), 3)), order(first));
+    for (const [epoch, index] of [
       [0, first.length],
       [0, -1],
       [-1, 0],
       [0, 0.5],
     ] as const) {
-      assert.throws(() => again.batch(pass, index), /Expected (batch|pass) from 0 to/);
+      assert.throws(() => again.batch(epoch, index), /Expected (batch|epoch) from 0 to/);
     }
   });
 }
@@ -181,13 +181,13 @@ for (const [name, , make] of TRAINING) {
     for (const batchSize of [1, 7, 16, 1000]) {
       const options = { clicks, window: 3, batchSize, seed: 5 };
       const alone = make(options);
-      const whole = passOf(alone, 1);
+      const whole = epochOf(alone, 1);
       for (const world of WORLDS) {
         const ranks = Array.from({ length: world }, (_, rank) => make({ ...options, world, rank }));
-        for (const { samplesPerPass, batchesPerPass } of ranks) {
-          assert.equal([samplesPerPass, batchesPerPass], [alone.samplesPerPass, alone.batchesPerPass]);
+        for (const { samplesPerEpoch, batchesPerEpoch } of ranks) {
+          assert.equal([samplesPerEpoch, batchesPerEpoch], [alone.samplesPerEpoch, alone.batchesPerEpoch]);
         }
-        const shares = ranks.map((batches) => passOf(batches, 1));
+        const shares = ranks.map((batches) => epochOf(batches, 1));
         if (world === 1) assert.equal(shares[0], whole);
         whole.forEach((batch, index) => {
           const expected = samplesOf(clicks, batch, true);
@@ -205,23 +205,23 @@ for (const [name, , make] of TRAINING) {
 
 test("shuffled: nothing is shared", () => {
   const clicks = randomClicks(LENGTHS, 0);
-  for (const { dims, inputs } of passOf(new ShuffledBatches({ clicks, window: 4, batchSize: 16, seed: 1 }), 0)) {
-    assert.is(dims["runs"], dims["samples"]);
-    assert.is(dims["steps"], dims["positions"]);
-    assert.equal(inputs["sample_start"], inputs["step_start"]);
+  for (const { dims, inputs } of epochOf(new ShuffledBatches({ clicks, window: 4, batchSize: 16, seed: 1 }), 0)) {
+    assert.is(dims["sequences"], dims["samples"]);
+    assert.is(dims["timesteps"], dims["positions"]);
+    assert.equal(inputs["sample_start"], inputs["timestep_start"]);
     assert.is(dims["positions"], inputs["sample_end"]!.at(-1));
   }
 });
 
-test("shared: a user's positions are stored once and the first histories are one run", () => {
+test("shared: a user's positions are stored once and the first histories are one sequence", () => {
   const window = 4;
   for (const length of [1, 2, 5, 6, 30]) {
     const clicks = randomClicks([length], 0);
     const { dims } = new SharedBatches({ clicks, window, batchSize: 1000, seed: 1 }).batch(0, 0);
     const later = Math.max(0, length - 1 - window);
     assert.is(dims["positions"], length, "the <unk> position and every click but the last");
-    assert.is(dims["runs"], length === 1 ? 1 : 2 + later);
-    assert.is(dims["steps"], 1 + Math.min(window, length - 1) + window * later);
+    assert.is(dims["sequences"], length === 1 ? 1 : 2 + later);
+    assert.is(dims["timesteps"], 1 + Math.min(window, length - 1) + window * later);
   }
 });
 
@@ -235,13 +235,13 @@ test("shared: clicks that no history reads are left out", () => {
   assert.equal([...(inputs["category"] as Int32Array)], [1, 2, 16, 17, 18]);
 });
 
-test("growing and shared: one run a stretch, positions once, two steps a target", () => {
+test("growing and shared: one sequence a stretch, positions once, two timesteps a target", () => {
   const window = 4;
   const clicks = randomClicks([4 * window + 2], 0);
   const options = { clicks, window, windows: "growing", batching: "shared", batchSize: 1000, seed: 1 } as const;
   const { dims, inputs } = createTrainingBatches(options).batch(0, 0);
-  assert.equal(dims, { samples: 18, positions: 18, runs: 5, steps: 1 + 8 + 8 + 8 + 5, tags: dims["tags"] });
-  assert.equal([...inputs["run_offsets"]!], [0, 1, 9, 17, 25, 30]);
+  assert.equal(dims, { samples: 18, positions: 18, sequences: 5, timesteps: 1 + 8 + 8 + 8 + 5, tags: dims["tags"] });
+  assert.equal([...inputs["sequence_offsets"]!], [0, 1, 9, 17, 25, 30]);
   const lengths = inputs["sample_end"]!.map((end, s) => end - inputs["sample_start"]![s]!);
   assert.equal([...lengths], [1, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 8, 5, 6, 7, 8, 5]);
 });
@@ -250,7 +250,7 @@ test("growing and shared: parts are whole stretches, and a stretch that does not
   const clicks = randomClicks([200, 3, 150], 0.2);
   const options = { clicks, window: 5, windows: "growing", batching: "shared", batchSize: 7, seed: 1 } as const;
   for (const maxPart of [undefined, 6, 100]) {
-    const batches = passOf(createTrainingBatches({ ...options, ...(maxPart && { maxPart }) }), 0);
+    const batches = epochOf(createTrainingBatches({ ...options, ...(maxPart && { maxPart }) }), 0);
     const samples = batches.flatMap((batch) => samplesOf(clicks, batch, true));
     assert.equal([...samples].sort(), expectedSamples(clicks, 5, "growing").sort());
   }
@@ -258,7 +258,7 @@ test("growing and shared: parts are whole stretches, and a stretch that does not
   const users = [...whole.inputs["user_id"]!];
   assert.ok(users.filter((user, s) => user !== users[s - 1]).length > 5, "parts of a user are shuffled on their own");
   const stretches = Math.ceil((200 - 10) / 5) + Math.ceil((150 - 10) / 5) + 3;
-  assert.ok(whole.dims["runs"]! <= stretches + 3, "no stretch is cut");
+  assert.ok(whole.dims["sequences"]! <= stretches + 3, "no stretch is cut");
 });
 
 test("last-click batches hold every user in order, known target or not", () => {
@@ -306,7 +306,7 @@ test("training batches have the age of each target, by the training log's range 
   const ages = [1, 0, 1, 0.25, 0.8];
   const dated = { ...clicks, times: clickTimes(values) };
   for (const [name, windows, make] of TRAINING) {
-    const [batch] = passOf(make({ clicks: dated, window: 2, windows, batchSize: 5, seed: 1 }), 0);
+    const [batch] = epochOf(make({ clicks: dated, window: 2, windows, batchSize: 5, seed: 1 }), 0);
     assert.is(batch!.inputs["example_age"]!.length, 15, name);
     batch!.inputs["target"]!.forEach((target, s) => {
       const age = ages[target - 1]!;

@@ -28,7 +28,7 @@ export function makeInputs(folder: string): void {
   succeed("simulate", "--output", at("logs"), "--users", "60", "--items", "50");
   for (const version of [0, 1]) {
     succeed(...prepareArgs(folder, version), at(`ds${version}`));
-    succeed("train", at(`ds${version}`), "--output", at(`m${version}`), "--passes", "2", ...SMALL);
+    succeed("train", at(`ds${version}`), "--output", at(`m${version}`), "--epochs", "2", ...SMALL);
   }
   writeFileSync(at("space.json"), '{"learningRate":[0.001,0.01]}');
 }
@@ -90,17 +90,17 @@ export function writers(folder: string): Writer[] {
     },
     {
       name: "train",
-      args: (version, out) => ["train", at(`ds${version}`), "--passes", "1", ...SMALL, "--output", join(out, "m")],
+      args: (version, out) => ["train", at(`ds${version}`), "--epochs", "1", ...SMALL, "--output", join(out, "m")],
       outputs: MODEL.map((name) => `m/${name}`),
       check: async (out) => {
-        (await openModel(join(out, "m", "pass-1"), { threads: 1 })).close();
+        (await openModel(join(out, "m", "epoch-1"), { threads: 1 })).close();
       },
     },
     {
       name: "tune",
       args: (_, out) => [
         ...["tune", at("ds0"), "--space", at("space.json"), "--output", join(out, "t"), ...SMALL],
-        ...["--trials", "2", "--halvings", "0", "--passes", "1"],
+        ...["--trials", "2", "--halvings", "0", "--epochs", "1"],
       ],
       outputs: [],
       check: async (out) => {

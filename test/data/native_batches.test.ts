@@ -19,13 +19,13 @@ const KINDS: Partial<TrainingBatchOptions>[] = (["sliding", "growing"] as const)
   { windows, batching: "shuffled", shareUsers: true, shareItems: true },
 ]);
 
-function expectSame(options: TrainingBatchOptions, pass: number, order: (count: number) => number[], what: string) {
+function expectSame(options: TrainingBatchOptions, epoch: number, order: (count: number) => number[], what: string) {
   const reference = createTrainingBatches(options);
   const native = engine.createTrainingBatches(options);
-  assert.is(native.samplesPerPass, reference.samplesPerPass, what);
-  assert.is(native.batchesPerPass, reference.batchesPerPass, what);
-  for (const index of order(reference.batchesPerPass)) {
-    const [expected, received] = [reference.batch(pass, index), native.batch(pass, index)];
+  assert.is(native.samplesPerEpoch, reference.samplesPerEpoch, what);
+  assert.is(native.batchesPerEpoch, reference.batchesPerEpoch, what);
+  for (const index of order(reference.batchesPerEpoch)) {
+    const [expected, received] = [reference.batch(epoch, index), native.batch(epoch, index)];
     assert.equal(received.dims, expected.dims, `${what}: batch ${index}`);
     assert.equal(Object.keys(received.inputs).sort(), Object.keys(expected.inputs).sort());
     for (const [name, values] of Object.entries(expected.inputs)) {
@@ -56,13 +56,13 @@ for (const kind of KINDS) {
     expectSame(options, 4294967295, (count) => inOrder(count).reverse(), "backwards");
     const native = engine.createTrainingBatches(options);
     const reference = createTrainingBatches(options);
-    for (const [pass, index] of [
+    for (const [epoch, index] of [
       [1, 3],
       [2, 3],
       [1, 4],
       [1, 1],
     ] as const)
-      assert.equal(native.batch(pass, index), reference.batch(pass, index));
+      assert.equal(native.batch(epoch, index), reference.batch(epoch, index));
   });
 }
 
@@ -122,7 +122,7 @@ test("nothing to learn from: no batches", () => {
   const clicks = randomClicks([1, 2], 1);
   for (const kind of KINDS) {
     const native = engine.createTrainingBatches({ clicks, window: 5, batchSize: 11, seed: 1, ...kind });
-    assert.equal([native.samplesPerPass, native.batchesPerPass], [0, 0]);
+    assert.equal([native.samplesPerEpoch, native.batchesPerEpoch], [0, 0]);
   }
 });
 
@@ -163,7 +163,7 @@ test("what does not fit is refused", () => {
   assert.match(make({ clicks: { ...clicks, times: single } }), /^ERR_INPUT: Expected \d+ elements of float64/);
   const native = engine.createTrainingBatches(options);
   assert.match(
-    errorOf(() => native.batch(0, native.batchesPerPass)),
+    errorOf(() => native.batch(0, native.batchesPerEpoch)),
     /^ERR_OPTION: Expected batch from 0 to/,
   );
   assert.match(

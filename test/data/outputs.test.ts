@@ -141,7 +141,7 @@ test("what is being written is refused to a second writer, in this process and i
   assert.match(refused[0].message, `process ${process.pid} on `);
   await openDataset(at("busy"));
 
-  const args = ["train", at("ds0"), "--passes", "1000", ...SMALL, "--output", at("long")];
+  const args = ["train", at("ds0"), "--epochs", "1000", ...SMALL, "--output", at("long")];
   const child = spawn(process.execPath, [main, ...args], { stdio: "ignore" });
   while (!readdirSync(folder).includes("long")) await new Promise((resolve) => setTimeout(resolve, 20));
   const second = run(args);
@@ -161,17 +161,17 @@ test("a stopped command removes what is written in part, says what stays, and ha
     ["SIGTERM", 143],
   ] as const) {
     const output = at(`stopped-${signal}`);
-    const child = spawn(process.execPath, [main, "train", at("ds0"), "--passes", "1000", ...SMALL, "--output", output]);
+    const child = spawn(process.execPath, [main, "train", at("ds0"), "--epochs", "1000", ...SMALL, "--output", output]);
     let said = "";
     child.stderr.on("data", (text) => (said += text));
-    while (!readdirSync(folder).includes(`stopped-${signal}`) || !readdirSync(output).includes("pass-2")) {
+    while (!readdirSync(folder).includes(`stopped-${signal}`) || !readdirSync(output).includes("epoch-2")) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     child.kill(signal);
     assert.is((await ended(child)).code, code);
-    assert.match(said, new RegExp(`stopped by ${signal}\\. The passes up to \\d+ are finished and stay in `));
+    assert.match(said, new RegExp(`stopped by ${signal}\\. The epochs up to \\d+ are finished and stay in `));
     assert.equal(hiddenIn(output), []);
-    (await openModel(join(output, "pass-1"), { threads: 1 })).close();
+    (await openModel(join(output, "epoch-1"), { threads: 1 })).close();
   }
   assert.equal(
     readdirSync(folder).filter((name) => name.startsWith(".")),
@@ -211,10 +211,10 @@ test("links, modes, pipes and devices of file outputs stay what they are", async
   model.close();
 });
 
-test("a model that is extended in its own folder keeps its passes and metrics", () => {
-  const args = ["--passes", "1", "--threads", "1", ...SMALL];
+test("a model that is extended in its own folder keeps its epochs and metrics", () => {
+  const args = ["--epochs", "1", "--threads", "1", ...SMALL];
   succeed("train", at("ds0"), "--output", at("extended"), ...args);
-  const kept = ["metrics.jsonl", "pass-1"];
+  const kept = ["metrics.jsonl", "epoch-1"];
   for (const to of ["extended", "extended-copy"]) {
     succeed("extend", at("extended"), at("logs/test.tsv"), "--dataset", at("ds0"), "--output", at(to));
     assert.equal(
@@ -275,13 +275,13 @@ test("a full disk below standard output is an error, a reader that goes is none"
   assert.equal([cut.status, cut.stderr], [1, "error: Cannot write to standard output: the disk is full\n"]);
 });
 
-test("a folder that is not to be renamed is written inside: the current one, and one with passes", () => {
+test("a folder that is not to be renamed is written inside: the current one, and one with epochs", () => {
   mkdirSync(at("current"));
   const before = statSync(at("current")).ino;
   const [dataset, model] = [at("ds0"), [main, "train"]];
   const { status, stderr } = spawnSync(
     process.execPath,
-    [...model, dataset, "--output", ".", "--passes", "1", ...SMALL],
+    [...model, dataset, "--output", ".", "--epochs", "1", ...SMALL],
     {
       cwd: at("current"),
       encoding: "utf8",
@@ -289,7 +289,7 @@ test("a folder that is not to be renamed is written inside: the current one, and
   );
   assert.is(status, 0, stderr);
   assert.is(statSync(at("current")).ino, before);
-  const members = ["config.json", "metrics.jsonl", "model.safetensors", "pass-1", "program.json", "vocabulary"];
+  const members = ["config.json", "metrics.jsonl", "model.safetensors", "epoch-1", "program.json", "vocabulary"];
   assert.equal(readdirSync(at("current")).sort(), members);
   mkdirSync(at("standing"));
   for (const version of [0, 1]) {
@@ -322,15 +322,15 @@ test("mount points, sticky folders and folders of others are written inside", ()
     mkdirSync(at(`${parent}/model`), { recursive: true });
     chmodSync(at(parent), mode);
     chmodSync(at(`${parent}/model`), 0o777);
-    const train = [main, "train", at("ds0"), "--passes", "2", ...SMALL, "--output", at(`${parent}/model`)];
+    const train = [main, "train", at("ds0"), "--epochs", "2", ...SMALL, "--output", at(`${parent}/model`)];
     const { status, stderr } = spawnSync(process.execPath, train, { uid: 65534, gid: 65534, encoding: "utf8" });
     assert.is(status, 0, stderr);
     const members = [
       "config.json",
       "metrics.jsonl",
       "model.safetensors",
-      "pass-1",
-      "pass-2",
+      "epoch-1",
+      "epoch-2",
       "program.json",
       "vocabulary",
     ];

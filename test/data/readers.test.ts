@@ -399,7 +399,7 @@ const MIGRATED: StoredFormat = {
     { version: 2, object: "config", member: "userVectorWidth", change: { added: 24 } },
     { version: 2, object: "config", member: "length", change: { renamed: "history_length" } },
     { version: 3, object: "config", member: "history_length", change: { renamed: "window" } },
-    { version: 3, object: "training", member: "epochs", change: { renamed: "passes" } },
+    { version: 3, object: "training", member: "rounds", change: { renamed: "epochs" } },
     { version: 3, object: "training", member: "loss", change: { added: 0.5 } },
   ],
 };
@@ -407,8 +407,8 @@ const MIGRATED: StoredFormat = {
 test("configurations of older versions", () => {
   const current = JSON.parse(corpus("config")[0]!.toString());
   const { userVectorWidth, window, ...first } = current.config;
-  const { passes, loss, ...training } = current.training;
-  const old = { ...training, epochs: passes };
+  const { epochs, loss, ...training } = current.training;
+  const old = { ...training, rounds: epochs };
   const versions = [
     { ...current, version: 1, config: { ...first, length: window }, training: old },
     { ...current, version: 2, config: { ...first, userVectorWidth, history_length: window }, training: old },

@@ -154,7 +154,7 @@ test("names what is wrong", () => {
     "target",
     "samples",
     "numbers",
-    "run_offsets",
+    "sequence_offsets",
     "distinct_item",
     "tags_offsets",
     "user_vector",
@@ -167,7 +167,7 @@ test("names what is wrong", () => {
 
 test("names that only multi-valued features may not have", () => {
   const columns = [{ name: "clicks" }];
-  for (const name of ["click", "run", "user"]) {
+  for (const name of ["click", "sequence", "user"]) {
     assert.match(
       message({ columns, click: [...click, { name, multiple: true }] }),
       `The name "${name}" in "click" is reserved where "multiple" is true`,

@@ -15,8 +15,8 @@ for (let i = 0; i < 3; i++) {
 const [, , how] = process.argv;
 if (how === "exit_in_steps") {
   const training = trainingCase(createEngine({ threads: 2 }), { batchSize: 1 });
-  const { batchesPerPass: steps } = training.batches;
-  void training.executor.runSteps(training.batches, { pass: 0, index: 0, steps, scalars: scalars(0, steps) });
+  const { batchesPerEpoch: steps } = training.batches;
+  void training.executor.runSteps(training.batches, { epoch: 0, index: 0, steps, scalars: scalars(0, steps) });
 }
 
 switch (how) {

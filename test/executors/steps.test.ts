@@ -25,22 +25,27 @@ function weights(store: TensorStore) {
 for (const kind of [{}, { batching: "shared" }, { windows: "growing", batching: "shared" }] as const) {
   test(`steps in one call are the runs one by one, bit for bit: ${JSON.stringify(kind)}`, async () => {
     const [one, many] = [trainingCase(native, kind), trainingCase(native, kind)];
-    const { batchesPerPass } = many.batches;
-    assert.ok(batchesPerPass > 8);
-    for (const [pass, index, steps] of [
+    const { batchesPerEpoch } = many.batches;
+    assert.ok(batchesPerEpoch > 8);
+    for (const [epoch, index, steps] of [
       [0, 0, 1],
       [0, 1, 3],
-      [0, 4, batchesPerPass - 4],
+      [0, 4, batchesPerEpoch - 4],
       [1, 0, 2],
       [0, 5, 2],
-      [3, batchesPerPass - 1, 1],
-      [4, 0, batchesPerPass],
+      [3, batchesPerEpoch - 1, 1],
+      [4, 0, batchesPerEpoch],
     ] as const) {
-      const result = await many.executor.runSteps(many.batches, { pass, index, steps, scalars: scalars(index, steps) });
+      const result = await many.executor.runSteps(many.batches, {
+        epoch,
+        index,
+        steps,
+        scalars: scalars(index, steps),
+      });
       assert.equal(Object.keys(result.outputs), ["loss"]);
       assert.ok(result.secondsWaited >= 0 && result.secondsWaited < 10);
       for (let i = 0; i < steps; i++) {
-        const { inputs, dims } = one.reference.batch(pass, index + i);
+        const { inputs, dims } = one.reference.batch(epoch, index + i);
         const { loss } = await one.executor.run({ ...inputs, ...scalars(index + i, 1) }, dims);
         assert.is(result.outputs["loss"]![i], loss![0]);
         for (const [name, size] of Object.entries(dims)) assert.is(result.dims[name]![i], size, name);
@@ -56,7 +61,7 @@ for (const batching of ["shuffled", "shared"] as const) {
       const options = { batching, batchSize: 4, world: 5, rank };
       const [one, many] = [trainingCase(native, options), trainingCase(native, options)];
       const slow = trainingCase(createEngine({ executor: "reference" }), options);
-      const call = { pass: 0, index: 0, steps: 6, scalars: scalars(0, 6) };
+      const call = { epoch: 0, index: 0, steps: 6, scalars: scalars(0, 6) };
       const result = await many.executor.runSteps(many.batches, call);
       const reference = await slow.executor.runSteps(slow.batches, call);
       assert.equal([...(result.dims["samples"] as Int32Array)], new Array(6).fill(rank === 0 ? 0 : 1));
@@ -75,7 +80,7 @@ test("the reference executor and batches of anybody else are run the same way", 
   const [fast, slow, foreign] = [native, createEngine({ executor: "reference" }), native].map((engine) =>
     trainingCase(engine, { batchSize: 40 }),
   );
-  const options = { pass: 0, index: 1, steps: 3, scalars: scalars(1, 3) };
+  const options = { epoch: 0, index: 1, steps: 3, scalars: scalars(1, 3) };
   const results = [
     await fast!.executor.runSteps(fast!.batches, options),
     await slow!.executor.runSteps(slow!.batches, options),
@@ -93,12 +98,12 @@ test("what does not fit is refused", async () => {
   for (const engine of [native, createEngine({ executor: "reference" })]) {
     const { executor, batches } = trainingCase(engine);
     const run = (changes: object) =>
-      errorOf(() => executor.runSteps(batches, { pass: 0, index: 0, steps: 2, scalars: scalars(0, 2), ...changes }));
+      errorOf(() => executor.runSteps(batches, { epoch: 0, index: 0, steps: 2, scalars: scalars(0, 2), ...changes }));
     assert.match(
-      await run({ index: batches.batchesPerPass - 1 }),
+      await run({ index: batches.batchesPerEpoch - 1 }),
       /^ERR_OPTION: Expected steps within the \d+ batches/,
     );
-    assert.match(await run({ pass: -1 }), /^ERR_OPTION: Expected steps/);
+    assert.match(await run({ epoch: -1 }), /^ERR_OPTION: Expected steps/);
     assert.match(await run({ steps: 1.5 }), /^ERR_OPTION: Expected steps/);
     assert.match(
       await run({ scalars: { seed: Uint32Array.of(1) } }),
@@ -110,7 +115,7 @@ test("what does not fit is refused", async () => {
   const { executor, batches } = trainingCase(native);
   executor.close();
   assert.match(
-    await errorOf(() => executor.runSteps(batches, { pass: 0, index: 0, steps: 1, scalars: scalars(0, 1) })),
+    await errorOf(() => executor.runSteps(batches, { epoch: 0, index: 0, steps: 1, scalars: scalars(0, 1) })),
     /^ERR_EXECUTOR: The executor is closed/,
   );
 });
@@ -118,10 +123,12 @@ test("what does not fit is refused", async () => {
 test("a batch that is refused is reported by the call that would have used it; the next call goes on", async () => {
   const { executor, batches, reference } = trainingCase(native, {}, 8); // item 8 is out of bounds
   let refused = 0;
-  for (let index = 0; index < batches.batchesPerPass; index++) {
+  for (let index = 0; index < batches.batchesPerEpoch; index++) {
     const { inputs } = reference.batch(0, index);
     const bad = [...inputs["item"]!, ...inputs["target"]!].includes(8);
-    const error = await errorOf(() => executor.runSteps(batches, { pass: 0, index, steps: 1, scalars: scalars(0, 1) }));
+    const error = await errorOf(() =>
+      executor.runSteps(batches, { epoch: 0, index, steps: 1, scalars: scalars(0, 1) }),
+    );
     assert.match(error, bad ? /^ERR_INPUT: .* but received 8/ : /^no error$/);
     refused += bad ? 1 : 0;
   }
@@ -146,7 +153,7 @@ test("integers that are scalars of a step are checked as they are in that step",
     const run = (...count: number[]) =>
       errorOf(() => {
         const given = { count: Int32Array.from(count), learning_rate: Float32Array.of(1), step: Uint32Array.of(1) };
-        return executor.runSteps(batches, { pass: 0, index: 0, steps: 2, scalars: given });
+        return executor.runSteps(batches, { epoch: 0, index: 0, steps: 2, scalars: given });
       });
     assert.is(await run(16, 3), "no error");
     assert.match(await run(3, 17), /^ERR_INPUT: .*Expected ids of 0 to 16 in count but received 17 at 0/);
@@ -161,13 +168,13 @@ test("integers that are scalars of a step are checked as they are in that step",
 test("executors and batches that are closed or dropped in the middle end cleanly", async () => {
   for (let i = 0; i < 20; i++) {
     const { executor, batches } = trainingCase(native, { batchSize: 4 });
-    const run = executor.runSteps(batches, { pass: i, index: 0, steps: 1 + i, scalars: scalars(0, 1 + i) });
+    const run = executor.runSteps(batches, { epoch: i, index: 0, steps: 1 + i, scalars: scalars(0, 1 + i) });
     executor.close();
     assert.is((await run).outputs["loss"]!.length, 1 + i);
   }
   const { executor, batches } = trainingCase(native);
   const calls = [0, 3, 1, 7].map((index) =>
-    executor.runSteps(batches, { pass: 0, index, steps: 1, scalars: scalars(index, 1) }),
+    executor.runSteps(batches, { epoch: 0, index, steps: 1, scalars: scalars(index, 1) }),
   );
   assert.is((await Promise.all(calls)).length, 4);
 });

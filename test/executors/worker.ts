@@ -13,8 +13,8 @@ const outputs = await prepare(engine, bagProgram()).executor.run(inputs, dims);
 const slow = prepare(engine, slowProgram()).executor;
 for (let i = 0; i < slowRuns; i++) void slow.run(slowInputs(), { rows: SLOW_ROWS });
 const training = trainingCase(createEngine({ threads: 2 }), { batchSize: 1 });
-const { batchesPerPass: steps } = training.batches;
-for (let pass = 0; pass < slowRuns; pass++) {
-  void training.executor.runSteps(training.batches, { pass, index: 0, steps, scalars: scalars(0, steps) });
+const { batchesPerEpoch: steps } = training.batches;
+for (let epoch = 0; epoch < slowRuns; epoch++) {
+  void training.executor.runSteps(training.batches, { epoch, index: 0, steps, scalars: scalars(0, steps) });
 }
 parentPort!.postMessage(outputs);

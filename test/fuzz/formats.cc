@@ -99,7 +99,7 @@ const ModelFormat kMigrated = {3,
                                {{2, "config", "userVectorWidth", "24", nullptr},
                                 {2, "config", "length", nullptr, "history_length"},
                                 {3, "config", "history_length", nullptr, "window"},
-                                {3, "training", "epochs", nullptr, "passes"},
+                                {3, "training", "rounds", nullptr, "epochs"},
                                 {3, "training", "loss", "0.5", nullptr}}};
 
 }  // namespace

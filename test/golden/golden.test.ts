@@ -249,7 +249,7 @@ const lstmKind: Kind = {
       bias: trial.optionalParameter("bias"),
       recurrentWeight: trial.parameter("recurrent_weight"),
       position: trial.ints("position", positions),
-      runOffsets: trial.ints("offsets", vector["offsets"]),
+      sequenceOffsets: trial.ints("offsets", vector["offsets"]),
       peepholeInput: trial.optionalParameter("peephole_i"),
       peepholeForget: trial.optionalParameter("peephole_f"),
       peepholeOutput: trial.optionalParameter("peephole_o"),
@@ -395,7 +395,7 @@ function network(trial: Trial, vector: Vector, parameter: (key: string) => Tenso
     bias: parameter("lstm_bias"),
     recurrentWeight: parameter("lstm_recurrent_weight"),
     position: trial.ints("position", [...numbers(batch["item"]).keys()]),
-    runOffsets: trial.ints("run_offsets", offsets),
+    sequenceOffsets: trial.ints("sequence_offsets", offsets),
   });
   const features = [
     rangeMax(graph, "lstm_max", { input: hidden, ...window }),

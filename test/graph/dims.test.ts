@@ -23,9 +23,9 @@ test("sums and products have one canonical text", () => {
 });
 
 test("decrementDim gives the groups of n + 1 offsets", () => {
-  assert.is(decrementDim("runs+1"), "runs");
+  assert.is(decrementDim("sequences+1"), "sequences");
   assert.is(decrementDim(4), 3);
-  assert.throws(() => decrementDim("runs"), /Expected offsets of length n \+ 1 but received length runs/);
+  assert.throws(() => decrementDim("sequences"), /Expected offsets of length n \+ 1 but received length sequences/);
   assert.throws(() => decrementDim(0), /n \+ 1/);
 });
 

@@ -60,10 +60,10 @@ for (const executor of ["native", "reference"] as const) {
       const inputs = {
         user_id: Int32Array.of(1),
         item: Int32Array.of(1),
-        ...{ sample_start: Int32Array.of(0), sample_end: Int32Array.of(1), step_position: Int32Array.of(0) },
-        ...{ run_offsets: Int32Array.of(0, 1), step_start: Int32Array.of(0), step_end: Int32Array.of(1) },
+        ...{ sample_start: Int32Array.of(0), sample_end: Int32Array.of(1), timestep_position: Int32Array.of(0) },
+        ...{ sequence_offsets: Int32Array.of(0, 1), timestep_start: Int32Array.of(0), timestep_end: Int32Array.of(1) },
       };
-      const dims = { samples: 1, positions: 1, runs: 1, steps: 1 };
+      const dims = { samples: 1, positions: 1, sequences: 1, timesteps: 1 };
       const expected = await model.run(["user_vector"], inputs, dims);
       const running = Array.from({ length: 8 }, () => model.run(["user_vector"], inputs, dims));
       model.close();

@@ -24,14 +24,14 @@ function runs(model: Model): (() => Promise<unknown>)[] {
       item: Int32Array.from({ length: clicks }, (_, c) => 1 + ((i + c * 3) % 9)),
       sample_start: Int32Array.of(0),
       sample_end: Int32Array.of(clicks),
-      step_position: Int32Array.from({ length: clicks }, (_, c) => c),
-      run_offsets: Int32Array.of(0, clicks),
-      step_start: Int32Array.of(0),
-      step_end: Int32Array.of(clicks),
+      timestep_position: Int32Array.from({ length: clicks }, (_, c) => c),
+      sequence_offsets: Int32Array.of(0, clicks),
+      timestep_start: Int32Array.of(0),
+      timestep_end: Int32Array.of(clicks),
       excluded: new Int32Array(0),
       excluded_offsets: Int32Array.of(0, 0),
     };
-    const dims = { samples: 1, positions: clicks, runs: 1, steps: clicks, excluded: 0, top: 4 };
+    const dims = { samples: 1, positions: clicks, sequences: 1, timesteps: clicks, excluded: 0, top: 4 };
     return () => model.run(["items", "score"], inputs, dims);
   });
 }

@@ -34,7 +34,7 @@ async function trained(engine: Engine, changes: Partial<ModelConfig>, steps: num
   const { sgdRate, ...config } = { sgdRate: 0.5, ...changes };
   const made = trainingCase(engine, BATCHES, ITEMS, { ...config, optimizer: "sgd" });
   const given = { ...scalars(0, steps), learning_rate: Float32Array.of(sgdRate) };
-  const { outputs } = await made.executor.runSteps(made.batches, { pass: 0, index: 0, steps, scalars: given });
+  const { outputs } = await made.executor.runSteps(made.batches, { epoch: 0, index: 0, steps, scalars: given });
   return { ...made, losses: outputs["loss"]! };
 }
 
@@ -73,17 +73,17 @@ for (const changes of CONFIGS) {
   test(`every parameter learns, and the loss falls: ${label}`, async () => {
     const made = trainingCase(createEngine({ threads: 1 }), BATCHES, ITEMS, changes);
     const before = new Map(parameters(made).map(([name, values]) => [name, values.slice()]));
-    const { batchesPerPass } = made.batches;
+    const { batchesPerEpoch } = made.batches;
     const means: number[] = [];
-    for (let pass = 0; pass < 6; pass++) {
-      const given = scalars(pass * batchesPerPass, batchesPerPass);
+    for (let epoch = 0; epoch < 6; epoch++) {
+      const given = scalars(epoch * batchesPerEpoch, batchesPerEpoch);
       const { outputs } = await made.executor.runSteps(made.batches, {
-        pass,
+        epoch,
         index: 0,
-        steps: batchesPerPass,
+        steps: batchesPerEpoch,
         scalars: given,
       });
-      means.push(Array.from(outputs["loss"]!).reduce((sum, x) => sum + x, 0) / batchesPerPass);
+      means.push(Array.from(outputs["loss"]!).reduce((sum, x) => sum + x, 0) / batchesPerEpoch);
     }
     assert.ok(means.at(-1)! < means[0]!, `${means}`);
     for (const [name, values] of parameters(made)) {

@@ -40,15 +40,15 @@ int main() {
       const auto batcher = std::make_shared<Batcher>(log.clicks(), options);
       Batcher direct(log.clicks(), options);
       Batch batch = direct.layout();
-      const int64_t batches = direct.batches_per_pass();
+      const int64_t batches = direct.batches_per_epoch();
       for (int round = 0; round < 3; ++round) {
         Prefetch prefetch(batcher, executor);
         // In order across the end of an epoch, then in any order.
         for (const int64_t at : {int64_t{0}, int64_t{1}, batches - 2, batches - 1, batches, batches + 1, int64_t{3},
                                  int64_t{3}, 2 * batches}) {
-          const int64_t pass = at / batches, index = at % batches;
-          std::unique_ptr<Prefetch::Step> step = prefetch.take(pass, index);
-          direct.build(pass, index, &batch);
+          const int64_t epoch = at / batches, index = at % batches;
+          std::unique_ptr<Prefetch::Step> step = prefetch.take(epoch, index);
+          direct.build(epoch, index, &batch);
           for (size_t d = 0; d < batch.dims.size(); ++d) CHECK(step->dims[d] == batch.dims[d].size);
           const RunOutputs outputs = executor->execute(*step->inputs);
           CHECK(outputs.at(executor->plan().outputs()[0]).rows == batch.dims[1].size);
@@ -66,7 +66,7 @@ int main() {
                         Prefetch prefetch(std::make_shared<Batcher>(log.clicks(), options), executor);
                         prefetch.take(0, 5);
                       }),
-             "Expected batch from 0 to 0 of a pass from 0 on but received 5 of 0");
+             "Expected batch from 0 to 0 of an epoch from 0 on but received 5 of 0");
   for (int i = 0; i < 50; ++i) {
     BatchOptions options;
     options.window = 3;

@@ -85,14 +85,14 @@ BatchOptions batch_options(bool shared = false, bool growing = false) {
 
 const uint32_t kSeed = 7;
 
-uint32_t step_number(int64_t pass, int64_t index) { return static_cast<uint32_t>(1000 * pass + index); }
+uint32_t step_number(int64_t epoch, int64_t index) { return static_cast<uint32_t>(1000 * epoch + index); }
 float learning_rate(int64_t index) { return 0.5f / static_cast<float>(index + 1); }
 
 // The scalars of some steps: the same seed for all of them, and one element for each step of the others.
 struct Scalars {
-  Scalars(int64_t pass, int64_t index, int64_t count) {
+  Scalars(int64_t epoch, int64_t index, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-      steps.push_back(step_number(pass, index + i));
+      steps.push_back(step_number(epoch, index + i));
       rates.push_back(learning_rate(index + i));
     }
   }
@@ -110,9 +110,9 @@ struct Scalars {
   std::vector<float> rates;
 };
 
-StepLoop::Result run(StepLoop* loop, int64_t pass, int64_t index, int64_t count) {
-  const Scalars scalars(pass, index, count);
-  return loop->run(loop->prepare(pass, index, count, scalars.arrays()));
+StepLoop::Result run(StepLoop* loop, int64_t epoch, int64_t index, int64_t count) {
+  const Scalars scalars(epoch, index, count);
+  return loop->run(loop->prepare(epoch, index, count, scalars.arrays()));
 }
 
 // The expected result of a step, from a batch that is built here and a separate run: the loss, the noise and the sizes
@@ -122,10 +122,10 @@ struct Step {
   std::vector<int64_t> dims;
 };
 
-Step run_directly(Executor* executor, Batcher* batcher, int64_t pass, int64_t index) {
+Step run_directly(Executor* executor, Batcher* batcher, int64_t epoch, int64_t index) {
   Batch batch = batcher->layout();
-  batcher->build(pass, index, &batch);
-  const Scalars scalars(pass, index, 1);
+  batcher->build(epoch, index, &batch);
+  const Scalars scalars(epoch, index, 1);
   std::vector<InputArray> inputs;
   for (const Batch::Input& input : batch.inputs) {
     if (input.name == "target") inputs.push_back({input.elements.data(), input.elements.size(), input.dtype, true});
@@ -152,14 +152,14 @@ void steps_are_the_runs_one_by_one(const ClickLog& log, const std::shared_ptr<Cp
   const Batch layout = direct.layout();
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), options), many.executor);
   CHECK((loop.scalar_inputs() == std::vector<size_t>{1, 2, 3}));
-  const int64_t batches = direct.batches_per_pass();
+  const int64_t batches = direct.batches_per_epoch();
   CHECK(batches > 8);
   struct Call {
-    int64_t pass, index, count;
+    int64_t epoch, index, count;
   };
   for (const Call& call : {Call{0, 0, 1}, Call{0, 1, 3}, Call{0, 4, batches - 4}, Call{1, 0, batches}, Call{0, 2, 2},
                            Call{0, 2, 0}, Call{7, batches - 1, 1}}) {
-    const StepLoop::Result result = run(&loop, call.pass, call.index, call.count);
+    const StepLoop::Result result = run(&loop, call.epoch, call.index, call.count);
     CHECK(result.seconds_waited >= 0);
     CHECK(result.outputs.size() == 2);
     CHECK(result.dims.size() == layout.dims.size());
@@ -169,7 +169,7 @@ void steps_are_the_runs_one_by_one(const ClickLog& log, const std::shared_ptr<Cp
       check_column(result.dims[d], layout.dims[d].name, Dtype::int32, call.count);
     }
     for (size_t i = 0; i < static_cast<size_t>(call.count); ++i) {
-      const Step step = run_directly(one.executor.get(), &direct, call.pass, call.index + static_cast<int64_t>(i));
+      const Step step = run_directly(one.executor.get(), &direct, call.epoch, call.index + static_cast<int64_t>(i));
       CHECK(result.outputs[0].bits[i] == step.loss);
       CHECK(result.outputs[1].bits[i] == step.noise);
       for (size_t d = 0; d < layout.dims.size(); ++d) {
@@ -188,15 +188,15 @@ void what_does_not_fit_is_refused(const ClickLog& log, const std::shared_ptr<Cpu
   };
   const Scalars two(0, 0, 2), four(0, 0, 4);
   std::vector<InputArray> scalars = two.arrays();
-  const int64_t batches = Batcher(log.clicks(), batch_options()).batches_per_pass();
+  const int64_t batches = Batcher(log.clicks(), batch_options()).batches_per_epoch();
   struct Outside {
     int64_t index, count;
   };
   for (const Outside& at : {Outside{1000, 2}, Outside{batches - 1, 2}, Outside{batches + 1, 0}, Outside{0, INT64_MAX},
                             Outside{INT64_MAX, INT64_MAX}, Outside{-1, 2}, Outside{0, -1}}) {
     CHECK_TEXT(refused(Status::option, at.index, at.count, scalars),
-               "Expected steps within the " + std::to_string(batches) + " batches of a pass but received " +
-                   std::to_string(at.count) + " from " + std::to_string(at.index) + " on in pass 0");
+               "Expected steps within the " + std::to_string(batches) + " batches of an epoch but received " +
+                   std::to_string(at.count) + " from " + std::to_string(at.index) + " on in epoch 0");
   }
   CHECK_TEXT(refused(Status::input, 0, 3, scalars),
              "Expected 1 or 3 elements of uint32 for input \"step\" but received 2 of uint32");
@@ -227,7 +227,7 @@ void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::sh
   Training one(device, kItems - 1), many(device, kItems - 1);
   Batcher direct(log.clicks(), batch_options());
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), batch_options()), many.executor);
-  const int64_t batches = direct.batches_per_pass();
+  const int64_t batches = direct.batches_per_epoch();
   int64_t refused = 0;
   for (int64_t index = 0; index < batches;) {
     const std::string error = error_of(Status::input, [&] { run(&loop, 0, index, batches - index); });
@@ -246,7 +246,7 @@ void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::sh
 // to that of the batch.
 void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<CpuDevice>& device, BatchOptions options) {
   Batcher whole(log.clicks(), options);
-  const int64_t batches = whole.batches_per_pass();
+  const int64_t batches = whole.batches_per_epoch();
   std::vector<int64_t> samples(static_cast<size_t>(batches));
   options.world = 4;
   for (options.rank = 0; options.rank < options.world; ++options.rank) {
@@ -267,15 +267,15 @@ void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<CpuDevice
 void loops_share_a_device(const ClickLog& log, const std::shared_ptr<CpuDevice>& device) {
   Training alone(device);
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), batch_options()), alone.executor);
-  const int64_t batches = Batcher(log.clicks(), batch_options()).batches_per_pass();
-  for (int64_t pass = 0; pass < 3; ++pass) run(&loop, pass, 0, batches);
+  const int64_t batches = Batcher(log.clicks(), batch_options()).batches_per_epoch();
+  for (int64_t epoch = 0; epoch < 3; ++epoch) run(&loop, epoch, 0, batches);
   std::vector<std::unique_ptr<Training>> trainings;
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     trainings.push_back(std::make_unique<Training>(device));
     threads.emplace_back([&log, batches, executor = trainings.back()->executor] {
       StepLoop own(std::make_shared<Batcher>(log.clicks(), batch_options()), executor);
-      for (int64_t pass = 0; pass < 3; ++pass) run(&own, pass, 0, batches);
+      for (int64_t epoch = 0; epoch < 3; ++epoch) run(&own, epoch, 0, batches);
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -24,23 +24,23 @@ const weights = {
 };
 const input = values.normal([6, 4]);
 
-const run = async (position: number[], runOffsets: number[]) => {
+const run = async (position: number[], sequenceOffsets: number[]) => {
   const operands = {
     input,
     ...weights,
     position: int32([position.length], position),
-    run_offsets: int32([runOffsets.length], runOffsets),
+    sequence_offsets: int32([sequenceOffsets.length], sequenceOffsets),
   };
   return [...(await evaluate({ op: "lstm", operands })).outputs["result"]!];
 };
 
-test("runs start from zero state, whatever stands before them", async () => {
+test("sequences start from zero state, whatever stands before them", async () => {
   const together = await run([0, 1, 2, 3, 1, 5], [0, 2, 2, 5, 6]);
   const apart = [await run([0, 1], [0, 2]), await run([2, 3, 1], [0, 3]), await run([5], [0, 1])].flat();
   assertNumbers(together, apart, 0);
 });
 
-test("one step by hand", async () => {
+test("one timestep by hand", async () => {
   const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
   const [h] = await run([4], [0, 1]);
   const projection = (n: number) =>
@@ -53,8 +53,8 @@ test("one step by hand", async () => {
   assertNumbers([h!], [sigmoid(o! + weights.peephole_output.values[0]! * c) * Math.tanh(c)]);
 });
 
-test("a saturated cell gives its gates no gradient, which long runs would add up", async () => {
-  const steps = 100;
+test("a saturated cell gives its gates no gradient, which long sequences would add up", async () => {
+  const timesteps = 100;
   const graph = new Graph();
   const zeros = { kind: "zeros" } as const;
   const bias = graph.parameter("bias", [4], zeros);
@@ -63,18 +63,18 @@ test("a saturated cell gives its gates no gradient, which long runs would add up
     inputWeight: graph.parameter("w", [1, 4], zeros),
     bias,
     recurrentWeight: graph.parameter("r", [1, 4], zeros),
-    position: graph.input("position", "int32", [steps]),
-    runOffsets: graph.input("run_offsets", "int32", [2]),
+    position: graph.input("position", "int32", [timesteps]),
+    sequenceOffsets: graph.input("sequence_offsets", "int32", [2]),
   });
-  const byOutput = graph.input("by_output", "float32", [steps, 1]);
+  const byOutput = graph.input("by_output", "float32", [timesteps, 1]);
   const found = gradients(graph, new Map([[output, byOutput]]), [bias], GRADIENT_SUMS).get(bias)!;
   assert.ok("tensor" in found);
   graph.output("gradient", (found as { readonly tensor: Tensor }).tensor);
   const program = graph.toProgram();
   const inputs = {
-    position: new Int32Array(steps),
-    run_offsets: Int32Array.of(0, steps),
-    by_output: Float32Array.from({ length: steps }, (_, step) => Number(step === steps - 1)),
+    position: new Int32Array(timesteps),
+    sequence_offsets: Int32Array.of(0, timesteps),
+    by_output: Float32Array.from({ length: timesteps }, (_, timestep) => Number(timestep === timesteps - 1)),
   };
   for (const isa of availableIsas()) {
     const engine = createNativeEngine({ isa, threads: 1 });
@@ -96,7 +96,7 @@ test("one or two peepholes are refused", () => {
     recurrent_weight,
     peephole_input: peephole,
     position: int32([1], [0]),
-    run_offsets: int32([2], [0, 1]),
+    sequence_offsets: int32([2], [0, 1]),
   };
   assert.throws(
     () => buildCase({ op: "lstm", name: "", operands }, { gradients: false }),

@@ -16,7 +16,7 @@ import { A, ANN, BOB, clicksOf, handModel } from "../hand_model.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64", "passes=1"];
+const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64", "epochs=1"];
 const SCHEMA = parseSchema({
   columns: [{ name: "user_id" }, { name: "clicks" }],
   click: [{ name: "item" }, { name: "tags", multiple: true }],

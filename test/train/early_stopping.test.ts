@@ -14,7 +14,7 @@ function judge(patience: number | undefined, criteria: readonly number[]): { bes
   return { best, stop: 0 };
 }
 
-test("training stops after so many passes without a better one, equal ones included", () => {
+test("training stops after so many epochs without a better one, equal ones included", () => {
   assert.equal(judge(undefined, [0.1, 0.2, 0.2, 0.1, 0.9]), { best: [true, true, false, false], stop: 4 });
   assert.equal(judge(1, [0.1, 0.2, 0.1]), { best: [true, true, false], stop: 3 });
   assert.equal(judge(3, [0.3, 0.2, 0.1, 0.4, 0.3]), { best: [true, false, false, true, false], stop: 0 });
@@ -26,7 +26,7 @@ test("one goes on where another one stopped", () => {
   const first = new EarlyStopping(2);
   for (const criterion of [0.1, 0.3, 0.2]) first.judge(criterion);
   const state = JSON.parse(JSON.stringify(first.state));
-  assert.equal(state, { passes: 3, bestPass: 2, bestCriterion: 0.3 });
+  assert.equal(state, { epochs: 3, bestEpoch: 2, bestCriterion: 0.3 });
   const second = new EarlyStopping(2);
   second.restore(state);
   assert.is(second.judge(0.25), false);

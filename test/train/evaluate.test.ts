@@ -18,7 +18,7 @@ import { expectError } from "../data/temporary.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64", "passes=2"];
+const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64", "epochs=2"];
 const USERS = 90;
 const SCHEMA = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
 
@@ -104,7 +104,7 @@ test("where every target was watched nobody hits, neither the model nor the base
   );
 });
 
-test("validation and search refuse targets of which no pass could hit one", async () => {
+test("validation and search refuse targets of which no epoch could hit one", async () => {
   await prepare("repeats.tsv", "dataset-repeats");
   const nothing = "every last click on a known item is already in its user's history";
   await expectError(trainSmall("none", { validation: { log: at("repeats.tsv") } }), "ERR_LOG", nothing);

@@ -21,7 +21,7 @@ import { all } from "../small_model.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=8192", "passes=3"];
+const SET = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=8192", "epochs=3"];
 /** SGD on the sum of the samples' losses. The learning rate .001 works; 3e38 makes weights infinite at once. */
 const SGD = ["optimizer=sgd", "reduction=sum"];
 
@@ -63,7 +63,7 @@ test("stores find the first element that is not finite, wherever it is", () => {
   }
 });
 
-test("weights that are not finite after a pass end training; no model is left under the output's name", async () => {
+test("weights that are not finite after an epoch end training; no model is left under the output's name", async () => {
   const cases: Partial<TrainOptions>[] = [
     {},
     { validation: { heldOut: "last-clicks" } },

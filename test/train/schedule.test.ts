@@ -19,7 +19,7 @@ async function learningRates(
       return { outputs: { loss }, dims: { samples: Array<number>(steps).fill(2) }, secondsWaited: 0 };
     },
   } as unknown as Executor;
-  const batches = { samplesPerPass: 12, batchesPerPass: 6 } as TrainingBatches;
+  const batches = { samplesPerEpoch: 12, batchesPerEpoch: 6 } as TrainingBatches;
   const loop = new TrainingLoop(executor, batches, { config: resolveConfig("default", config), seed: 1, steps });
   while (!loop.done) {
     const { learningRate } = await loop.run(atOnce);

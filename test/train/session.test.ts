@@ -13,7 +13,7 @@ import { expectError } from "../data/temporary.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const SMALL = ["hiddenWidths=[16]", "userVectorWidth=8", "draws=32", "batchSize=64", "lstmWidth=8", "passes=2"];
+const SMALL = ["hiddenWidths=[16]", "userVectorWidth=8", "draws=32", "batchSize=64", "lstmWidth=8", "epochs=2"];
 
 /** Networks that differ in their state between steps: composed item vectors, lazy decay, several optimizers. */
 const NETWORKS: Readonly<Record<string, Partial<SessionOptions>>> = {
@@ -21,7 +21,7 @@ const NETWORKS: Readonly<Record<string, Partial<SessionOptions>>> = {
   "composed of rows and attributes of their own": {
     set: [...SMALL, "tiedItems=false", "itemAttributes=true", "loss=sampled_softmax", "optimizer=adagrad"],
   },
-  "paddle: lazy decay": { preset: "paddle", set: ["batchSize=64", "passes=2", "lstmWidth=8", "hiddenWidths=[16]"] },
+  "paddle: lazy decay": { preset: "paddle", set: ["batchSize=64", "epochs=2", "lstmWidth=8", "hiddenWidths=[16]"] },
   "row-wise AdaGrad, dropout": { set: [...SMALL, "optimizer=rowwise_adagrad", "batching=shuffled", "dropout=0.5"] },
 };
 
@@ -73,11 +73,11 @@ function expectSame(found: Map<string, string>, expected: Map<string, string>, w
 for (const [name, options] of Object.entries(NETWORKS)) {
   test(`two sessions that copy their state go on as one, bit for bit: ${name}`, async () => {
     let expected = new Map<string, string>();
-    let afterOnePass = new Map<string, string>();
+    let afterOneEpoch = new Map<string, string>();
     await withSession({ ...options, validation: { heldOut: "last-clicks" } }, async (session) => {
       await session.run();
-      await session.judge();
-      afterOnePass = tensorsOf(session);
+      await session.evaluateEpoch();
+      afterOneEpoch = tensorsOf(session);
       await session.run();
       expected = tensorsOf(session);
       assert.ok(session.done);
@@ -87,8 +87,8 @@ for (const [name, options] of Object.entries(NETWORKS)) {
       await withSession({ ...options, validation: { heldOut: "last-clicks" }, threads: 1 }, async (session) => {
         await session.run({ steps });
         if (steps === undefined) {
-          await session.judge();
-          expectSame(tensorsOf(session), afterOnePass, "one pass");
+          await session.evaluateEpoch();
+          expectSame(tensorsOf(session), afterOneEpoch, "one epoch");
         }
         state = copyOf(session.state());
       });
@@ -97,12 +97,12 @@ for (const [name, options] of Object.entries(NETWORKS)) {
         assert.equal(session.position, state!.position);
         if (steps !== undefined) {
           await session.run();
-          await session.judge();
-          expectSame(tensorsOf(session), afterOnePass, "the rest of the first pass");
+          await session.evaluateEpoch();
+          expectSame(tensorsOf(session), afterOneEpoch, "the rest of the first epoch");
         }
         await session.run();
-        expectSame(tensorsOf(session), expected, `after ${steps ?? "a pass of"} steps`);
-        assert.is(session.state().earlyStopping.bestPass, state!.earlyStopping.bestPass || 1);
+        expectSame(tensorsOf(session), expected, `after ${steps ?? "an epoch of"} steps`);
+        assert.is(session.state().earlyStopping.bestEpoch, state!.earlyStopping.bestEpoch || 1);
       });
     }
   });
@@ -126,7 +126,7 @@ test("a session's state names every tensor that a training step keeps, with its 
       }
       const roles = new Set(tensors.map(({ role }) => role));
       assert.ok(roles.has("parameter") && roles.has("optimizer_state"), [...roles].join());
-      assert.is(position.pass, 2);
+      assert.is(position.epoch, 2);
       assert.is(position.batch, 0);
     });
   }
@@ -137,7 +137,7 @@ test("a session's state names every tensor that a training step keeps, with its 
   });
 });
 
-test("saving and evaluating inside a pass changes nothing of what follows", async () => {
+test("saving and evaluating inside an epoch changes nothing of what follows", async () => {
   for (const options of [NETWORKS["paddle: lazy decay"]!, NETWORKS["default: tied, composed item vectors"]!]) {
     let expected = new Map<string, string>();
     await withSession({ ...options, validation: { heldOut: "last-clicks" } }, async (session) => {
@@ -153,18 +153,18 @@ test("saving and evaluating inside a pass changes nothing of what follows", asyn
       }
       assert.is(session.position.step, 6);
       await session.run();
-      expectSame(tensorsOf(session), expected, "the pass");
+      expectSame(tensorsOf(session), expected, "the epoch");
     });
   }
 });
 
-test("train is a session run pass by pass", async () => {
+test("train is a session run epoch by epoch", async () => {
   const options = NETWORKS["default: tied, composed item vectors"]!;
   await train({ dataset: at("dataset"), output: at("trained"), ...options });
   await withSession(options, async (session) => {
     while (!session.done) {
       await session.run();
-      await session.judge();
+      await session.evaluateEpoch();
     }
     await session.save(at("by-session"));
   });
@@ -173,22 +173,22 @@ test("train is a session run pass by pass", async () => {
   }
 });
 
-test("a session returns to the model of its best pass, and is not trained from there", async () => {
+test("a session returns to the model of its best epoch, and is not trained from there", async () => {
   const options = { ...NETWORKS["paddle: lazy decay"]!, validation: { heldOut: "last-clicks" }, patience: 0 } as const;
   await withSession(options, async (session) => {
     await session.run();
     await session.save(at("first"));
-    assert.ok((await session.judge()).best);
+    assert.ok((await session.evaluateEpoch()).best);
     const first = session.model.store.read("output.weight");
     await session.run();
     assert.not.equal(session.model.store.read("output.weight"), first);
     await session.returnToBest(at("first"));
     assert.equal(session.model.store.read("output.weight"), first);
-    await expectError(session.run(), "ERR_EXECUTOR", "has the weights of an earlier pass");
-    assert.throws(() => session.state(), /has the weights of an earlier pass/);
+    await expectError(session.run(), "ERR_EXECUTOR", "has the weights of an earlier epoch");
+    assert.throws(() => session.state(), /has the weights of an earlier epoch/);
     await session.save(at("kept"));
     const { training } = JSON.parse(await readFile(at("kept/config.json"), "utf8"));
-    assert.is(training.passes, 1);
+    assert.is(training.epochs, 1);
     assert.ok(training.validation.ndcg["10"] >= 0);
   });
 });
@@ -196,7 +196,7 @@ test("a session returns to the model of its best pass, and is not trained from t
 test("a state of other training is refused, and so is what a session cannot do", async () => {
   const options = NETWORKS["default: tied, composed item vectors"]!;
   await withSession(options, async (session) => {
-    await expectError(session.judge(), "ERR_OPTION", "Expected a pass to have ended");
+    await expectError(session.evaluateEpoch(), "ERR_OPTION", "Expected an epoch to have ended");
     await expectError(session.evaluate("test"), "ERR_OPTION", "opened with testLog");
     await expectError(session.run({ steps: 0 }), "ERR_OPTION", "steps");
     const running = session.run({ steps: 1 });

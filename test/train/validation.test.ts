@@ -10,7 +10,7 @@ import { simulate } from "../../src/data/simulate.js";
 import { createNativeEngine } from "../../src/executors/index.js";
 import { openModel } from "../../src/model/model.js";
 import { evaluate } from "../../src/train/evaluate.js";
-import { type PassResult, type TrainOptions, train } from "../../src/train/trainer.js";
+import { type EpochResult, type TrainOptions, train } from "../../src/train/trainer.js";
 import { temporaryFolder } from "../cli/run.js";
 import { LENGTHS, randomClicks } from "../data/random_clicks.js";
 import { expectError, withoutIds } from "../data/temporary.js";
@@ -26,7 +26,7 @@ test.before(async () => {
 
 /** Trains a small network into the folder `name`. */
 function trainSmall(name: string, { set = [], ...options }: Partial<TrainOptions> = {}) {
-  return train({ dataset: at("dataset"), output: at(name), set: [...SMALL, "passes=2", ...set], ...options });
+  return train({ dataset: at("dataset"), output: at(name), set: [...SMALL, "epochs=2", ...set], ...options });
 }
 
 /** The bytes of a model's tensors, without the header, because the id in it also depends on the vocabularies. */
@@ -74,10 +74,14 @@ test("batches without held-out clicks are those of the log cut off, in both engi
         createTrainingBatches({ ...options, clicks: heldOut }),
         createNativeEngine().createTrainingBatches({ ...options, clicks: heldOut }),
       ]) {
-        assert.is(found.samplesPerPass, expected.samplesPerPass);
-        for (let pass = 0; pass < 2; pass++) {
-          for (let b = 0; b < expected.batchesPerPass; b++) {
-            assert.equal({ ...found.batch(pass, b) }, expected.batch(pass, b), `${windows} ${batching} ${pass} ${b}`);
+        assert.is(found.samplesPerEpoch, expected.samplesPerEpoch);
+        for (let epoch = 0; epoch < 2; epoch++) {
+          for (let b = 0; b < expected.batchesPerEpoch; b++) {
+            assert.equal(
+              { ...found.batch(epoch, b) },
+              expected.batch(epoch, b),
+              `${windows} ${batching} ${epoch} ${b}`,
+            );
           }
         }
       }
@@ -106,14 +110,17 @@ test("--validation last trains as on the log cut off, bit for bit, and judges as
 
   const report = await trainSmall("held-out", { validation: { heldOut: "last-clicks" }, patience: 0 });
   await trainSmall("on-cut", { dataset: at("cut") });
-  for (const pass of [1, 2]) {
-    assert.ok((await weights(`held-out/pass-${pass}`)).equals(await weights(`on-cut/pass-${pass}`)), `pass ${pass}`);
+  for (const epoch of [1, 2]) {
+    assert.ok(
+      (await weights(`held-out/epoch-${epoch}`)).equals(await weights(`on-cut/epoch-${epoch}`)),
+      `epoch ${epoch}`,
+    );
   }
   await trainSmall("on-whole");
-  assert.not.ok((await weights("held-out/pass-1")).equals(await weights("on-whole/pass-1")));
+  assert.not.ok((await weights("held-out/epoch-1")).equals(await weights("on-whole/epoch-1")));
 
-  const { pass, ...validation } = report.validation!;
-  assert.ok((await weights("held-out")).equals(await weights(`held-out/pass-${pass}`)));
+  const { epoch, ...validation } = report.validation!;
+  assert.ok((await weights("held-out")).equals(await weights(`held-out/epoch-${epoch}`)));
   const model = await openModel(at("held-out"));
   assert.equal(await evaluate(model, at("test.tsv")), validation);
   assert.equal(model.description.training["validation"], {
@@ -129,7 +136,7 @@ test("users of one click are learnt from, and not judged", async () => {
   await prepareDataset({ logs: [at("few.tsv")], output: at("few"), featureAppearLimit: 0 });
   const report = await trainSmall("few-model", { dataset: at("few"), validation: { heldOut: "last-clicks" } });
   assert.is(report.validation!.users, 2);
-  assert.is(report.samples / report.passes, 1 + 1 + 2);
+  assert.is(report.samples / report.epochs, 1 + 1 + 2);
 
   await writeFile(at("single.tsv"), `${lines[0]}\n`);
   await prepareDataset({ logs: [at("single.tsv")], output: at("single"), featureAppearLimit: 0 });
@@ -138,86 +145,86 @@ test("users of one click are learnt from, and not judged", async () => {
 });
 
 test("a log to validate on is not learnt from", async () => {
-  await trainSmall("plain", { set: ["passes=3"] });
-  const report = await trainSmall("by-log", { set: ["passes=3"], validation: { log: at("test.tsv") }, patience: 0 });
-  assert.is(report.passes, 3);
-  for (const pass of [1, 2, 3]) {
-    assert.ok((await weights(`by-log/pass-${pass}`)).equals(await weights(`plain/pass-${pass}`)));
+  await trainSmall("plain", { set: ["epochs=3"] });
+  const report = await trainSmall("by-log", { set: ["epochs=3"], validation: { log: at("test.tsv") }, patience: 0 });
+  assert.is(report.epochs, 3);
+  for (const epoch of [1, 2, 3]) {
+    assert.ok((await weights(`by-log/epoch-${epoch}`)).equals(await weights(`plain/epoch-${epoch}`)));
   }
   assert.is(report.validation!.users, 150);
 });
 
-test("training stops when patience is over; the best pass is kept, and metrics.jsonl tells of all", async () => {
-  const seen: PassResult[] = [];
-  const PASSES = 40;
+test("training stops when patience is over; the best epoch is kept, and metrics.jsonl tells of all", async () => {
+  const seen: EpochResult[] = [];
+  const EPOCHS = 40;
   const report = await trainSmall("stopped", {
-    set: [`passes=${PASSES}`, "learningRate=0.03", "finalLearningRate=0", "warmupSteps=0"],
+    set: [`epochs=${EPOCHS}`, "learningRate=0.03", "finalLearningRate=0", "warmupSteps=0"],
     validation: { heldOut: "last-clicks" },
     patience: 3,
-    onPass: (result) => seen.push(result),
+    onEpoch: (result) => seen.push(result),
   });
-  const best = report.validation!.pass;
-  assert.is(report.passes, best + 3);
-  assert.ok(report.passes < PASSES);
-  assert.ok((await weights("stopped")).equals(await weights(`stopped/pass-${best}`)));
-  assert.not.ok((await weights("stopped")).equals(await weights(`stopped/pass-${report.passes}`)));
-  const folders = (await readdir(at("stopped"))).filter((name) => name.startsWith("pass-"));
-  assert.is(folders.length, report.passes);
+  const best = report.validation!.epoch;
+  assert.is(report.epochs, best + 3);
+  assert.ok(report.epochs < EPOCHS);
+  assert.ok((await weights("stopped")).equals(await weights(`stopped/epoch-${best}`)));
+  assert.not.ok((await weights("stopped")).equals(await weights(`stopped/epoch-${report.epochs}`)));
+  const folders = (await readdir(at("stopped"))).filter((name) => name.startsWith("epoch-"));
+  assert.is(folders.length, report.epochs);
 
   const lines = await metrics("stopped");
   assert.equal(
-    lines.map(({ pass }) => pass),
-    Array.from({ length: report.passes }, (_, i) => i + 1),
+    lines.map(({ epoch }) => epoch),
+    Array.from({ length: report.epochs }, (_, i) => i + 1),
   );
   const ndcg = lines.map((line) => line.ndcg["10"]);
   assert.is(ndcg.indexOf(Math.max(...ndcg)) + 1, best);
   assert.is(ndcg[best - 1], report.validation!.ndcg["10"]);
   for (const [i, line] of lines.entries()) {
-    const { validation, best: isBest, part, ...pass } = seen[i]!;
+    const { validation, best: isBest, part, ...epoch } = seen[i]!;
     const { hitRate, ndcg: gain, mrr } = validation!;
-    assert.equal(line, { ...pass, hitRate, ndcg: gain, mrr });
+    assert.equal(line, { ...epoch, hitRate, ndcg: gain, mrr });
     assert.is(part, 1);
     assert.is(
       isBest,
       ndcg.slice(0, i).every((earlier) => earlier < ndcg[i]),
     );
-    const steps = report.steps / report.passes;
+    const steps = report.steps / report.epochs;
     assert.is(line.step, steps * (i + 1));
-    assert.is(line.samples, (report.samples / report.passes) * (i + 1));
-    const progress = (line.step - 1) / (steps * PASSES);
+    assert.is(line.samples, (report.samples / report.epochs) * (i + 1));
+    const progress = (line.step - 1) / (steps * EPOCHS);
     assert.ok(Math.abs(line.learningRate - 0.015 * (1 + Math.cos(Math.PI * progress))) < 1e-9, "schedule");
     assert.ok(line.seconds > 0 && line.samplesPerSecond > 0 && line.evaluationSeconds > 0 && line.loss > 0);
   }
 });
 
-test("without validation: the last pass is kept, and metrics.jsonl has no ranking", async () => {
-  const report = await trainSmall("unjudged", { steps: 25, set: ["passes=3"] });
+test("without validation: the last epoch is kept, and metrics.jsonl has no ranking", async () => {
+  const report = await trainSmall("unjudged", { steps: 25, set: ["epochs=3"] });
   assert.is(report.validation, undefined);
   const lines = await metrics("unjudged");
-  assert.is(lines.length, report.passes);
+  assert.is(lines.length, report.epochs);
   assert.is(lines.at(-1).step, 25);
   assert.equal(Object.keys(lines[0]).sort(), [
-    ...["learningRate", "loss", "pass", "samples", "samplesPerSecond", "seconds", "step"],
+    ...["learningRate", "loss", "epoch", "samples", "samplesPerSecond", "seconds", "step"],
   ]);
 });
 
-test("a pass that --steps cuts short is judged too, and can be the one that is kept", async () => {
+test("an epoch that --steps cuts short is judged too, and can be the one that is kept", async () => {
   const whole = await trainSmall("two", { validation: { heldOut: "last-clicks" } });
   const steps = whole.steps / 2 + 3;
   const report = await trainSmall("part", { validation: { heldOut: "last-clicks" }, steps });
-  assert.is(report.passes, 2);
+  assert.is(report.epochs, 2);
   assert.is((await metrics("part")).at(-1).step, steps);
-  const { pass, ...validation } = report.validation!;
+  const { epoch, ...validation } = report.validation!;
   assert.equal(await evaluate(await openModel(at("part")), at("test.tsv")), validation);
-  assert.ok(pass === 1 || pass === 2);
-  assert.not.ok((await readdir(at("part"))).includes("pass-2"));
+  assert.ok(epoch === 1 || epoch === 2);
+  assert.not.ok((await readdir(at("part"))).includes("epoch-2"));
 });
 
 test("an interrupted training leaves whole lines, and can be run again", async () => {
   const interrupted = trainSmall("interrupted", {
-    set: ["passes=3"],
-    onPass: ({ pass }) => {
-      if (pass === 2) throw new Error("interrupted");
+    set: ["epochs=3"],
+    onEpoch: ({ epoch }) => {
+      if (epoch === 2) throw new Error("interrupted");
     },
   });
   let message = "";
@@ -226,10 +233,10 @@ test("an interrupted training leaves whole lines, and can be run again", async (
   });
   assert.is(message, "interrupted");
   assert.is((await metrics("interrupted")).length, 2);
-  await trainSmall("interrupted", { set: ["passes=1"] });
+  await trainSmall("interrupted", { set: ["epochs=1"] });
   assert.is((await metrics("interrupted")).length, 1);
   const members = (await readdir(at("interrupted"))).sort();
-  assert.equal(members, ["config.json", "metrics.jsonl", "model.safetensors", "pass-1", "program.json", "vocabulary"]);
+  assert.equal(members, ["config.json", "metrics.jsonl", "model.safetensors", "epoch-1", "program.json", "vocabulary"]);
 });
 
 test("options that do not fit", async () => {

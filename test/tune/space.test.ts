@@ -52,7 +52,7 @@ test("spaces that are none", () => {
     [{ dropout: { min: 0, max: 2 } }, "dropout"],
     [{ loss: ["nce", "hinge"] }, "hinge"],
     [{ "embeddingWidths.item": [0] }, "embeddingWidths"],
-    [{ passes: [1, 2] }, "rungs"],
+    [{ epochs: [1, 2] }, "rungs"],
   ];
   for (const [value, message] of cases) {
     try {

@@ -12,7 +12,7 @@ import { expectError } from "../data/temporary.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const SET = ["hiddenWidths=[16]", "userVectorWidth=8", "draws=16", "batchSize=64", "lstmWidth=8", "passes=4"];
+const SET = ["hiddenWidths=[16]", "userVectorWidth=8", "draws=16", "batchSize=64", "lstmWidth=8", "epochs=4"];
 const SPACE = { learningRate: { min: 0.001, max: 0.1, scale: "log" }, "embeddingWidths.item": [8, 16] };
 
 test.before(async () => {
@@ -36,7 +36,7 @@ async function trialsOf(name: string): Promise<Trial[]> {
 const gain = ({ validation }: Trial) => validation!.ndcg["10"]!;
 const withoutSeconds = ({ seconds: _, ...trial }: Trial) => trial;
 
-test("each rung trains the best half of the one before with twice the passes", async () => {
+test("each rung trains the best half of the one before with twice the epochs", async () => {
   const trials = await trialsOf("whole");
   const rung = (number: number) => trials.filter((trial) => trial.rung === number);
   assert.equal(
@@ -44,7 +44,7 @@ test("each rung trains the best half of the one before with twice the passes", a
     [6, 3, 1],
   );
   assert.equal(
-    [1, 2, 3].map((number) => rung(number)[0]!.passes),
+    [1, 2, 3].map((number) => rung(number)[0]!.epochs),
     [1, 2, 4],
   );
   for (const number of [1, 2]) {
@@ -62,7 +62,7 @@ test("each rung trains the best half of the one before with twice the passes", a
 test("best.json trains the best trial again; table.md begins with it", async () => {
   const best = (await trialsOf("whole")).sort((a, b) => gain(b) - gain(a))[0]!;
   const config = JSON.parse(await readFile(at("whole/best.json"), "utf8"));
-  assert.is(config.passes, best.passes);
+  assert.is(config.epochs, best.epochs);
   assert.is(config.learningRate, best.settings["learningRate"]);
   assert.is(config.embeddingWidths.item, best.settings["embeddingWidths.item"]);
   const flags = ["--config", at("whole/best.json"), "--validation", "last", "--json"];
@@ -70,9 +70,9 @@ test("best.json trains the best trial again; table.md begins with it", async () 
   assert.equal(validation.ndcg, best.validation!.ndcg);
   const rows = (await readFile(at("whole/table.md"), "utf8")).split("\n").filter((line) => line.startsWith("|"));
   assert.is(rows.length, 2 + 10);
-  const { hitRate, ndcg, pass } = best.validation!;
+  const { hitRate, ndcg, epoch } = best.validation!;
   const cells = [
-    ...[best.trial, best.rung, `${pass} of ${best.passes}`, best.seconds.toFixed(1)],
+    ...[best.trial, best.rung, `${epoch} of ${best.epochs}`, best.seconds.toFixed(1)],
     ...[hitRate["10"]!.toFixed(4), ndcg["10"]!.toFixed(4), ...Object.values(best.settings)],
   ];
   assert.is(rows[2], `| ${cells.join(" | ")} |`);
@@ -100,7 +100,7 @@ test("an interrupted search goes on: the trials that ended are not run again, an
         .map((line) => `${line}\n`)
         .join(""),
     );
-    await mkdir(at(`${name}/work/pass-1`), { recursive: true });
+    await mkdir(at(`${name}/work/epoch-1`), { recursive: true });
 
     const again: Trial[] = [];
     const report = await search(name, { onTrial: (trial) => again.push(trial) });
@@ -122,7 +122,7 @@ test("another search, or another folder, is refused", async () => {
 });
 
 test("options that do not fit", async () => {
-  await expectError(search("none", { set: ["passes=2"] }), "ERR_OPTION", "Raise passes or lower halvings");
+  await expectError(search("none", { set: ["epochs=2"] }), "ERR_OPTION", "Raise epochs or lower halvings");
   await expectError(search("none", { set: [...SET, "learningRate=0.1"] }), "ERR_OPTION", "learningRate=0.1");
   await expectError(search("none", { eta: 1 }), "ERR_OPTION", "eta");
   await expectError(search("none", { trials: 0 }), "ERR_OPTION", "trials");

@@ -20,8 +20,10 @@ function last(
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const windows = range(130).map((i): [number, number] => [10 * i, 10 * i + 1 + ((5 * i) % 9)]);
-const prefixes = (runs: number, steps: number) =>
-  range(runs).flatMap((run) => range(steps).map((i): [number, number] => [steps * run, steps * run + i + 1]));
+const prefixes = (sequences: number, timesteps: number) =>
+  range(sequences).flatMap((sequence) =>
+    range(timesteps).map((i): [number, number] => [timesteps * sequence, timesteps * sequence + i + 1]),
+  );
 
 export const cases: OpCase[] = [
   last("no rows", 0, 3, [
@@ -30,7 +32,7 @@ export const cases: OpCase[] = [
   ]),
   last("no ranges", 5, 3, []),
   last("isolated windows, rows after the last", 1310, 19, windows),
-  last("prefixes of runs", 640, 64, prefixes(16, 40)),
+  last("prefixes of sequences", 640, 64, prefixes(16, 40)),
   last("a column more than whole vectors", 64, 33, prefixes(4, 16)),
   last("one column, windows that overlap", 41, 1, [...windows.slice(0, 4), [3, 41], [0, 0], [9, 30], [3, 41]]),
   last("falling order", 1310, 8, [...windows].reverse()),

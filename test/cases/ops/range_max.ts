@@ -32,11 +32,13 @@ function ranges(name: string, rows: number, width: number, samples: readonly (re
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const windows = range(70).map((i): [number, number] => [10 * i, 10 * i + ((5 * i) % 11)]);
-const prefixes = range(16).flatMap((run) => range(39).map((i): [number, number] => [40 * run, 40 * run + i + 1]));
+const prefixes = range(16).flatMap((sequence) =>
+  range(39).map((i): [number, number] => [40 * sequence, 40 * sequence + i + 1]),
+);
 
 export const cases: OpCase[] = [
   ranges("isolated windows", 705, 19, windows),
-  ranges("prefixes of runs", 640, 64, prefixes),
+  ranges("prefixes of sequences", 640, 64, prefixes),
   ranges("windows that reach back", 700, 37, [...windows.slice(20), [3, 690], ...windows.slice(0, 20)]),
   ranges("windows in falling order", 700, 8, [...windows].reverse()),
   maxima("no rows", 0, 3, 2),
@@ -57,7 +59,7 @@ export const cases: OpCase[] = [
   },
   {
     ...OP,
-    name: "prefixes of one run, an empty range",
+    name: "prefixes of one sequence, an empty range",
     operands: {
       input: new CaseValues(8).normal([5, 3]),
       start: int32([6], [0, 0, 0, 0, 0, 3]),
