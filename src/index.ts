@@ -51,7 +51,14 @@ export type { ClickTimes, OrderReport } from "./data/times.js";
 export { removeUnfinished } from "./data/unfinished.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";
 export { ERROR_CODES, type ErrorCode, ShortlistError } from "./errors.js";
-export { type CatalogueConfig, type ModelConfig, PRESETS, readConfig, resolveConfig } from "./model/config.js";
+export {
+  type CatalogueConfig,
+  type ModelConfig,
+  PRESETS,
+  type ReadConfigOptions,
+  readConfig,
+  resolveConfig,
+} from "./model/config.js";
 export {
   type ExtendFolderOptions,
   type ExtendOptions,

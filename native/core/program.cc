@@ -12,6 +12,9 @@ namespace {
 
 const int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
 const char* const kDtypes[] = {"float32", "int32", "uint32"};
+// The version of Programs that is written, and the slots that had other names before; src/graph/program.ts.
+const int kVersion = 2;
+const struct { const char *before, *now; } kRenamedSlots[] = {{"run_offsets", "sequence_offsets"}};
 const char* const kRoles[] = {"parameter", "constant", "optimizer_state", "input", "temporary", "output"};
 
 using Names = std::unordered_map<std::string, int>;
@@ -139,6 +142,19 @@ std::vector<Operand> parse_operands(const Json& value, const Names& tensors, con
   return operands;
 }
 
+// Gives the input slots of an instruction of version 1 the names that they have now.
+void rename_slots(std::vector<Operand>* inputs, const std::string& where) {
+  for (const auto& renamed : kRenamedSlots) {
+    for (const Operand& operand : *inputs) {
+      if (operand.slot == renamed.now)
+        fail(where + " has an input " + quoted(renamed.now) + " before version " + std::to_string(kVersion));
+    }
+    for (Operand& operand : *inputs) {
+      if (operand.slot == renamed.before) operand.slot = renamed.now;
+    }
+  }
+}
+
 std::vector<Attribute> parse_attributes(const Json& value, const std::string& where) {
   std::vector<Attribute> attributes;
   for (const Json::Member& member : value.members()) {
@@ -192,8 +208,8 @@ Program parse_program(std::string_view text) {
     fail("expected \"format\": \"shortlist-program\"");
   }
   const Json* version = json.find("version");
-  if (version == nullptr || !version->is_number() || version->number() != 1) {
-    fail("expected \"version\": 1 but received " + shown(version));
+  if (version == nullptr || !version->is_number() || (version->number() != 1 && version->number() != kVersion)) {
+    fail("expected \"version\": 1 or " + std::to_string(kVersion) + " but received " + shown(version));
   }
   const Json& dims = array_of(json, "dims");
   const Json& tensors = array_of(json, "tensors");
@@ -227,6 +243,7 @@ Program parse_program(std::string_view text) {
     instruction.number = program.instructions.size();
     instruction.op = op->string();
     instruction.inputs = parse_operands(inputs, tensor_index, where, "reads");
+    if (version->number() < kVersion) rename_slots(&instruction.inputs, where);
     for_each_tensor(instruction.inputs, [&](int tensor) {
       const TensorSpec& spec = program.tensors[tensor];
       const bool produced = spec.role == Role::temporary || spec.role == Role::output;

@@ -67,7 +67,8 @@ struct Program {
   std::vector<Instruction> instructions;
 };
 
-// Parses program.json with the checks of parseProgram in src/graph/program.ts. Throws Error(Status::program).
+// Parses program.json, of any version of the format, with the checks of toProgram in src/graph/program.ts. Throws
+// Error(Status::program).
 Program parse_program(std::string_view text);
 
 // The part of a Program that computes the named outputs, as selectOutputs in src/graph/program.ts. Throws

@@ -265,8 +265,8 @@ void check_training(const Members& training) {
 const char* const kReserved[] = {
     "target", "seed", "step", "learning_rate", "samples", "positions", "sequences", "timesteps", "users", "numbers",
     "user_vector", "example_age", "sample_start", "sample_end", "timestep_start", "timestep_end", "timestep_position",
-    "sequence_offsets", "distinct", "distinct_item", "timestep_item", "excluded", "excluded_offsets", "top", "items", "score",
-    "log_partition", "rank", "loss",
+    "sequence_offsets", "distinct", "distinct_item", "timestep_item", "excluded", "excluded_offsets", "top", "items",
+    "score", "log_partition", "rank", "loss",
 };
 // clang-format on
 
@@ -387,12 +387,14 @@ class SchemaReader {
 
 }  // namespace
 
-const ModelFormat kModelFormat = {1, {}};
+const ModelFormat kModelFormat = {
+    2, {{2, "config", "passes", nullptr, "epochs"}, {2, "training", "passes", nullptr, "epochs"}}};
 
 Config Config::parse(const Json& head, const ModelFormat& format) {
   if (text_of(head, "format") != "shortlist-model") fail("Expected format \"shortlist-model\"");
   const int64_t version = version_of(head, format);
   Config result = {};
+  result.version = version;
   const Json& stored = member(head, "config");
   if (!stored.is_object()) fail("Expected \"config\" to be an object");
   const Members config(stored, "config", version, format);

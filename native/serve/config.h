@@ -43,6 +43,7 @@ extern const ModelFormat kModelFormat;
 // so that a folder opens here if and only if it opens in Node: src/model/model.ts, src/model/config.ts,
 // src/data/schema.ts.
 struct Config {
+  int64_t version;  // of the format, as the folder has it
   int64_t window, vector_width, max_line_bytes;
   bool growing;  // windows
   std::vector<Column> columns;

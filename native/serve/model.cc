@@ -8,6 +8,7 @@
 #include "native/core/error.h"
 #include "native/core/safetensors.h"
 #include "native/core/text.h"
+#include "native/serve/migrate.h"
 
 namespace shortlist {
 namespace {
@@ -82,7 +83,8 @@ Model::Model(Folder& members, int threads) {
   }
   device_ = std::make_shared<CpuDevice>(threads, "");
   store_ = std::make_shared<Store>();
-  const Program program = in_file(program_path, [&] { return parse_program(program_text); });
+  const Program program =
+      in_file(program_path, [&] { return migrate_program(parse_program(program_text), encoding_.config.version); });
   read_weights(members, program);
   in_file(program_path, [&] {
     vector_ = std::make_unique<Executor>(select_outputs(program, {"user_vector"}), store_, device_, false);

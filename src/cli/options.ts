@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { AppearLimit, Validation } from "../index.js";
+import { warn } from "./output.js";
 
 /** Returns a commander parser of whole numbers from `min` to `max`. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -71,6 +72,29 @@ export function duration(text: string): number {
 }
 
 export const seedNumber = wholeNumber(0, 2 ** 32 - 1);
+
+/** Flags that say for how many epochs to train. */
+export interface EpochFlags {
+  readonly set: readonly string[];
+  readonly epochs?: number;
+  readonly passes?: number;
+}
+
+/** Adds `--epochs`, and its former name `--passes`, which no help shows. */
+export function withEpochFlags(command: Command, description: string): Command {
+  const parser = wholeNumber(1);
+  return command
+    .option("--epochs <n>", description, parser)
+    .addOption(new Option("--passes <n>").argParser(parser).conflicts("epochs").hideHelp());
+}
+
+/** The flags under their current names, with a warning for each former one. */
+export function withCurrentNames<Flags extends EpochFlags>({ passes, ...flags }: Flags): Omit<Flags, "passes"> {
+  if (passes !== undefined) warn("--passes is called --epochs now");
+  const set = flags.set.map((assignment) => assignment.replace(/^passes=/, "epochs="));
+  if (set.some((assignment, i) => assignment !== flags.set[i])) warn('"passes" of --set is called "epochs" now');
+  return { ...flags, set, ...(passes !== undefined && { epochs: passes }) };
+}
 
 /** Flags of all commands that read a click log. */
 export interface LogFlags {

@@ -3,23 +3,25 @@ import { PRESETS, readConfig, type TrainingProfile, train, type Validation } fro
 import { formatEvaluation } from "./evaluate.js";
 import {
   type EngineFlags,
+  type EpochFlags,
   type LogFlags,
   path,
   seedNumber,
   validation,
   wholeNumber,
+  withCurrentNames,
   withEngineFlags,
+  withEpochFlags,
   withLogFlags,
 } from "./options.js";
-import { formatTable, LOG_MESSAGES, print, say, writeJson } from "./output.js";
+import { formatTable, LOG_MESSAGES, print, say, warn, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
 import { whenStopped } from "./stop.js";
 
-interface Flags extends EngineFlags, LogFlags {
+interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly output: string;
   readonly preset: string;
   readonly config?: string;
-  readonly set: readonly string[];
   readonly validation?: Validation;
   readonly patience?: number;
   readonly test?: string;
@@ -28,7 +30,6 @@ interface Flags extends EngineFlags, LogFlags {
   readonly batching?: string;
   readonly precision?: string;
   readonly batch?: number;
-  readonly epochs?: number;
   readonly steps?: number;
   readonly seed: number;
   readonly profile: boolean;
@@ -81,8 +82,8 @@ export function trainCommand(): Command {
     .addOption(
       new Option("--precision <kind>", "precision of the operands of matrix products").choices(["float32", "bf16"]),
     )
-    .option("--batch <n>", "number of samples in a batch", wholeNumber(1))
-    .option("--epochs <n>", "times to read the dataset", wholeNumber(1))
+    .option("--batch <n>", "number of samples in a batch", wholeNumber(1));
+  withEpochFlags(command, "times to read the dataset")
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
     .option("--profile", "print the time of each instruction", false)
@@ -92,7 +93,8 @@ export function trainCommand(): Command {
       false,
     );
   return withEngineFlags(withLogFlags(command)).action(async (dataset: string, flags: Flags) => {
-    const { config, test, window, windows, batching, precision, batch, epochs, json, ...rest } = flags;
+    const { config, test, window, windows, batching, precision, batch, set, epochs, json, ...rest } =
+      withCurrentNames(flags);
     const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, epochs })
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}=${value}`);
@@ -107,8 +109,8 @@ export function trainCommand(): Command {
       const report = await train({
         ...rest,
         dataset,
-        set: [...flags.set, ...shortcuts],
-        ...(config !== undefined && { config: await readConfig(config) }),
+        set: [...set, ...shortcuts],
+        ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
         testLog: test,
         ...LOG_MESSAGES,
         onProgress: (state) => progress.update(state),

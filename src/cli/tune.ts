@@ -1,11 +1,21 @@
 import { Command, Option } from "commander";
 import { PRESETS, readConfig, readSpace, type Trial, tune } from "../index.js";
-import { duration, type EngineFlags, path, seedNumber, wholeNumber, withEngineFlags } from "./options.js";
-import { say, writeJson } from "./output.js";
+import {
+  duration,
+  type EngineFlags,
+  type EpochFlags,
+  path,
+  seedNumber,
+  wholeNumber,
+  withCurrentNames,
+  withEngineFlags,
+  withEpochFlags,
+} from "./options.js";
+import { say, warn, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
 import { whenStopped } from "./stop.js";
 
-interface Flags extends EngineFlags {
+interface Flags extends EngineFlags, EpochFlags {
   readonly space: string;
   readonly output: string;
   readonly trials: number;
@@ -14,8 +24,6 @@ interface Flags extends EngineFlags {
   readonly budget?: number;
   readonly preset: string;
   readonly config?: string;
-  readonly set: readonly string[];
-  readonly epochs?: number;
   readonly seed: number;
   readonly json: boolean;
 }
@@ -42,12 +50,12 @@ export function tuneCommand(): Command {
       new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
     )
     .option("--config <file>", "JSON file with configuration keys that replace those of the preset", path)
-    .option("--set <key=value...>", "single configuration keys with fixed values", [])
-    .option("--epochs <n>", "epochs of the last rung; shorthand of --set", wholeNumber(1))
+    .option("--set <key=value...>", "single configuration keys with fixed values", []);
+  withEpochFlags(command, "epochs of the last rung; shorthand of --set")
     .option("--seed <n>", "random seed of the drawn settings and of every training", seedNumber, 1)
     .option("--json", "print one JSON object with the best trial, its configuration and all trials", false);
   return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {
-    const { space, config, budget, epochs, set, json, ...rest } = flags;
+    const { space, config, budget, epochs, set, json, ...rest } = withCurrentNames(flags);
     const progress = new TrainingProgress(process.stderr);
     whenStopped(() => `Finished trials stay in ${flags.output}: run the same command again to continue the search.`);
     try {
@@ -57,7 +65,7 @@ export function tuneCommand(): Command {
         space: await readSpace(space),
         set: [...set, ...(epochs === undefined ? [] : [`epochs=${epochs}`])],
         budgetSeconds: budget,
-        ...(config !== undefined && { config: await readConfig(config) }),
+        ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
         onProgress: (state) => progress.update(state),
         onTrial: (trial, { rungs, trials }) => {
           progress.stop();

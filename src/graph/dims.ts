@@ -92,6 +92,11 @@ export function dimNames(dim: Dim): string[] {
   return [...parse(dim).keys()].filter((name) => name !== CONSTANT);
 }
 
+/** The same dim with other names of sizes. */
+export function renameDims(dim: Dim, names: ReadonlyMap<string, string>): Dim {
+  return format(new Map([...parse(dim)].map(([name, factor]) => [names.get(name) ?? name, factor])));
+}
+
 /** The value of a dim in a run with these sizes. */
 export function evaluateDim(dim: Dim, sizes: DimSizes): number {
   if (typeof dim === "number") return dim;

@@ -2,7 +2,7 @@ import { ShortlistError } from "../errors.js";
 import { type Dim, dimNames, formatShape, sameShape } from "./dims.js";
 import type { GradientRule } from "./gradients.js";
 import type { Attribute, Dtype, Instruction, Operand, Program, Role, TensorSpec } from "./program.js";
-import { STORED_ROLES } from "./program.js";
+import { PROGRAM_VERSION, STORED_ROLES } from "./program.js";
 
 /** A tensor of a graph. It describes values that a run will compute, and has none itself. */
 export interface Tensor {
@@ -266,7 +266,7 @@ export class Graph {
       attributes: node.attributes,
     }));
     const dims = [...new Set(tensors.flatMap((tensor) => tensor.shape.flatMap(dimNames)))].sort();
-    return { format: "shortlist-program", version: 1, dims, tensors, instructions };
+    return { format: "shortlist-program", version: PROGRAM_VERSION, dims, tensors, instructions };
   }
 
   #append(op: GraphOp, name: string, inputs: OptionalOperands, attributes: Attributes): Node {

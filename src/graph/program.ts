@@ -49,6 +49,12 @@ export interface Instruction {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
+/** The version of Programs as JSON. `toProgram` brings older ones up to date. */
+export const PROGRAM_VERSION = 2;
+
+/** What version 2 calls the slots of ops that had other names before. */
+const RENAMED_SLOTS: ReadonlyMap<string, string> = new Map([["run_offsets", "sequence_offsets"]]);
+
 /**
  * Everything that the engine computes, as plain data: tensors, and the ops that compute them, in order. An instruction
  * may update a `parameter` or `optimizer_state` in place. Every other tensor is written exactly once.
@@ -57,7 +63,7 @@ export interface Program {
   /** Identifies the JSON of a Program. */
   readonly format: "shortlist-program";
   /** Version of the format. */
-  readonly version: 1;
+  readonly version: typeof PROGRAM_VERSION;
   /** Names of the sizes that are passed to each run. */
   readonly dims: readonly string[];
   /** All tensors that instructions refer to. */
@@ -127,18 +133,22 @@ export function parseProgram(text: string): Program {
 
 /**
  * Checks that plain data is a consistent Program: known dtypes, roles and dims; every operand defined; every temporary
- * written before it is read, and written once. Executors check op names and operand slots.
+ * written before it is read, and written once. Executors check op names and operand slots. A Program of an older version
+ * is brought up to date.
  */
 export function toProgram(value: unknown): Program {
   const fail = (message: string): never => {
     throw new ShortlistError("ERR_PROGRAM", `Program: ${message}`);
   };
-  const program = value as Program;
-  if (program?.format !== "shortlist-program") fail('expected "format": "shortlist-program"');
-  if (program.version !== 1) fail(`expected "version": 1 but received ${JSON.stringify(program.version)}`);
-  if (!Array.isArray(program.dims) || !Array.isArray(program.tensors) || !Array.isArray(program.instructions)) {
+  const given = value as Omit<Program, "version"> & { readonly version: number };
+  if (given?.format !== "shortlist-program") fail('expected "format": "shortlist-program"');
+  if (given.version !== 1 && given.version !== PROGRAM_VERSION) {
+    fail(`expected "version": 1 or ${PROGRAM_VERSION} but received ${JSON.stringify(given.version)}`);
+  }
+  if (!Array.isArray(given.dims) || !Array.isArray(given.tensors) || !Array.isArray(given.instructions)) {
     fail('expected arrays "dims", "tensors" and "instructions"');
   }
+  const program = given.version === PROGRAM_VERSION ? (value as Program) : withSlotsRenamed(given, fail);
   const dims = new Set(program.dims);
   for (const dim of dims) {
     if (typeof dim !== "string" || !isDimName(dim)) fail(`expected a dim's name but received ${JSON.stringify(dim)}`);
@@ -187,6 +197,22 @@ export function toProgram(value: unknown): Program {
     if (spec.role === "output" && !written.has(spec.name)) fail(`output "${spec.name}" is never written`);
   }
   return program;
+}
+
+/** A Program of version 1 with the slots of version 2. */
+function withSlotsRenamed(program: Omit<Program, "version">, fail: (message: string) => never): Program {
+  const instructions = program.instructions.map((instruction, index) => {
+    const given: unknown = instruction?.inputs;
+    if (typeof given !== "object" || given === null || Array.isArray(given)) return instruction;
+    for (const name of RENAMED_SLOTS.values()) {
+      if (Object.hasOwn(given, name)) {
+        fail(`instruction ${index} (${instruction.op}) has an input "${name}" before version ${PROGRAM_VERSION}`);
+      }
+    }
+    const inputs = Object.entries(given).map(([slot, operand]) => [RENAMED_SLOTS.get(slot) ?? slot, operand]);
+    return { ...instruction, inputs: Object.fromEntries(inputs) };
+  });
+  return { ...program, version: PROGRAM_VERSION, instructions };
 }
 
 /**

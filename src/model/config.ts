@@ -1,5 +1,5 @@
 import { parseJson, readText } from "../data/files.js";
-import { nearestName, ShortlistError } from "../errors.js";
+import { checkOptions, nearestName, ShortlistError } from "../errors.js";
 
 /**
  * The recall network and its training. Every key can be set with `--set` or in a configuration file;
@@ -182,6 +182,9 @@ const LARGEST_POWER = 10;
 const LARGEST_SIZE = 2 ** 31 - 1;
 /** Limit of `lstmLayers`, and of the length of `hiddenWidths`. */
 const MAX_LAYERS = 64;
+
+/** The names of keys that had other names before. Stored models are migrated; files of people may have either. */
+const FORMER_KEYS: ReadonlyMap<string, keyof ModelConfig> = new Map([["passes", "epochs"]]);
 
 const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
   window: { kind: "integer", min: 1 },
@@ -403,17 +406,34 @@ function checkTogether(config: ModelConfig): void {
   }
 }
 
+/** How `readConfig` reads a configuration file. */
+export interface ReadConfigOptions {
+  /** Called with a warning for each key that the file has under its former name, such as `passes` for `epochs`. */
+  readonly onWarning?: ((message: string) => void) | undefined;
+}
+
 /**
- * Reads a configuration file: a JSON object with the keys to change. Throws ERR_CONFIG with the path if a key is
- * unknown or has an impossible value. Keys that contradict each other are found later, by `resolveConfig`.
+ * Reads a configuration file: a JSON object with the keys to change, each under its current or its former name. Throws
+ * ERR_CONFIG with the path if a key is unknown or has an impossible value. Keys that contradict each other are found
+ * later, by `resolveConfig`.
  */
-export async function readConfig(path: string): Promise<Partial<ModelConfig>> {
+export async function readConfig(path: string, options: ReadConfigOptions = {}): Promise<Partial<ModelConfig>> {
+  checkOptions("readConfig", options, { onWarning: true } satisfies Record<keyof ReadConfigOptions, true>);
   const value = parseJson(await readText(path), path, "ERR_CONFIG");
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ShortlistError("ERR_CONFIG", `${path}: Expected a JSON object but received ${JSON.stringify(value)}`);
   }
   const config: Record<string, unknown> = {};
-  for (const [key, setting] of Object.entries(value)) setKey(config, key, setting, `${path}: `);
+  for (const [key, setting] of Object.entries(value)) {
+    const name = FORMER_KEYS.get(key);
+    if (name !== undefined) {
+      if (Object.hasOwn(value, name)) {
+        throw new ShortlistError("ERR_CONFIG", `${path}: Expected "${name}" alone but received "${key}" beside it`);
+      }
+      options.onWarning?.(`${path}: "${key}" is called "${name}" now`);
+    }
+    setKey(config, name ?? key, setting, `${path}: `);
+  }
   return config;
 }
 
@@ -438,7 +458,7 @@ function setDottedKey(config: Record<string, unknown>, dotted: string, value: un
 function setKey(config: Record<string, unknown>, key: string, value: unknown, where = ""): void {
   const field = FIELDS[key as keyof ModelConfig];
   if (!field || !Object.hasOwn(FIELDS, key)) {
-    const nearest = nearestName(key, Object.keys(FIELDS));
+    const nearest = FORMER_KEYS.get(key) ?? nearestName(key, Object.keys(FIELDS));
     throw new ShortlistError(
       "ERR_CONFIG",
       `${where}Unknown configuration key "${key}"${nearest ? `. Did you mean "${nearest}"?` : ""}`,

@@ -26,7 +26,7 @@ import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } 
 import { checkModel } from "./check_model.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 import { describeNotFinite } from "./finite.js";
-import { MODEL_FORMAT } from "./migrate.js";
+import { MODEL_FORMAT, migrateProgram } from "./migrate.js";
 import { parseTrainingRecord, type TrainingRecord } from "./training_record.js";
 
 const DESCRIPTION = "config.json";
@@ -34,7 +34,8 @@ const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
 /** Files that training writes into a model folder besides the model: metrics, and the models of single epochs. */
 export const METRICS = "metrics.jsonl";
-const EPOCH_FOLDER = /^epoch-\d+$/;
+/** Versions before 2 of the format called them `pass-<n>`. */
+const EPOCH_FOLDER = /^(?:epoch|pass)-\d+$/;
 
 /** Name of the subfolder with the model of one epoch (from 1). */
 export function epochFolder(epoch: number): string {
@@ -288,8 +289,12 @@ export interface ModelParts {
 }
 
 async function readParts(folder: string, members: FolderReader, signal: AbortSignal | undefined): Promise<ModelParts> {
-  const description = await readDescription(folder, members, signal);
-  return { description, program: await readProgram(folder, members) };
+  const path = members.path(DESCRIPTION);
+  const bytes = await readFile(members.source(DESCRIPTION)).catch((error) => failToRead(folder, DESCRIPTION, error));
+  const head = parseHead(bytes, path);
+  members.expect(head, "ERR_MODEL");
+  const description = await withVocabularies(parseDescription(head, path), members, signal);
+  return { description, program: await readProgram(folder, members, head) };
 }
 
 /** Replaces the weights of a model by those saved in a folder. */
@@ -332,17 +337,12 @@ function checkTables(folder: string, description: ModelDescription, program: Pro
   }
 }
 
-/** Reads `config.json` and the vocabularies of a model folder. */
-async function readDescription(
-  folder: string,
+/** What `config.json` of a model folder says, with the vocabularies of the folder. */
+async function withVocabularies(
+  description: Omit<ModelDescription, "vocabularies">,
   members: FolderReader,
   signal: AbortSignal | undefined,
 ): Promise<ModelDescription> {
-  const path = members.path(DESCRIPTION);
-  const bytes = await readFile(members.source(DESCRIPTION)).catch((error) => failToRead(folder, DESCRIPTION, error));
-  const head = parseHead(bytes, path);
-  members.expect(head, "ERR_MODEL");
-  const description = parseDescription(head, path);
   const vocabularies = new Map<string, Vocabulary>();
   for (const name of vocabularyNames(description.schema)) {
     signal?.throwIfAborted();
@@ -383,12 +383,12 @@ export function parseDescription(
   return { config: parseConfig(head["config"], path), schema, numbers, maxLineBytes, training };
 }
 
-/** Reads `program.json` of a model folder. */
-async function readProgram(folder: string, members: FolderReader): Promise<Program> {
+/** Reads `program.json` of a model folder whose `config.json` is `head`. */
+async function readProgram(folder: string, members: FolderReader, head: JsonObject): Promise<Program> {
   const bytes = await members.read(PROGRAM).catch((error) => failToRead(folder, PROGRAM, error));
   const value = parseStrictJson(bytes, members.path(PROGRAM), "ERR_MODEL");
   try {
-    return toProgram(value);
+    return migrateProgram(toProgram(value), head);
   } catch (error) {
     throw new ShortlistError("ERR_MODEL", `${members.path(PROGRAM)}: ${(error as Error).message}`, { cause: error });
   }

@@ -65,11 +65,13 @@ export class SearchFolder {
    */
   static async open(folder: string, search: Readonly<Record<string, unknown>>): Promise<SearchFolder> {
     const path = join(folder, SEARCH);
-    if (await exists(path)) checkSame(folder, parseJson(await readText(path), path, "ERR_OPTION"), search);
+    if (await exists(path))
+      checkSame(folder, currentSearch(parseJson(await readText(path), path, "ERR_OPTION")), search);
     else await checkEmpty(folder);
     await rm(join(folder, WORK), { recursive: true, force: true });
     await replaceFile(path, (file) => file.writeFile(`${JSON.stringify(search, null, 2)}\n`));
-    return new SearchFolder(folder, (await readJsonLines(join(folder, TRIALS), "ERR_OPTION")) as Trial[]);
+    const trials = await readJsonLines(join(folder, TRIALS), "ERR_OPTION");
+    return new SearchFolder(folder, trials.map(currentTrial));
   }
 
   /** Folder for the model of the running trial. */
@@ -94,9 +96,35 @@ export class SearchFolder {
   }
 }
 
-function checkSame(folder: string, found: unknown, search: Readonly<Record<string, unknown>>): void {
+/** An object with the current name of a member: epochs were called passes. The order of the members stays. */
+function renamed(value: unknown, before: string, now: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return {};
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key === before ? now : key, part]));
+}
+
+/** What search.json holds. */
+function currentSearch(stored: unknown): Record<string, unknown> {
+  const { set, config, ...search } = (stored ?? {}) as Record<string, unknown>;
+  return {
+    ...search,
+    set: Array.isArray(set) ? set.map((assignment) => String(assignment).replace(/^passes=/, "epochs=")) : set,
+    config: renamed(config, "passes", "epochs"),
+  };
+}
+
+/** What a line of trials.jsonl holds. */
+function currentTrial(stored: unknown): Trial {
+  const { validation, ...trial } = renamed(stored, "passes", "epochs");
+  return { ...trial, ...(validation !== undefined && { validation: renamed(validation, "pass", "epoch") }) } as never;
+}
+
+function checkSame(
+  folder: string,
+  found: Readonly<Record<string, unknown>>,
+  search: Readonly<Record<string, unknown>>,
+): void {
   for (const [key, value] of Object.entries(search)) {
-    const before = JSON.stringify((found as Record<string, unknown>)?.[key]);
+    const before = JSON.stringify(found[key]);
     if (before === JSON.stringify(value)) continue;
     throw new ShortlistError(
       "ERR_OPTION",

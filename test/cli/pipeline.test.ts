@@ -94,6 +94,22 @@ test("train --json tells speed and loss; the loss falls; a model is saved after 
   assert.ok(weights("epoch-2/").equals(weights("")), "the final model is that of the last epoch");
 });
 
+test("--passes and passes= are taken for --epochs and epochs=, with a warning", () => {
+  const flags = [...TRAIN.slice(0, -2), "--steps", "1", "--output", at("former")];
+  const options = run(["train", at("dataset"), ...flags, "--passes", "3"]);
+  assert.is(options.status, 0, options.stderr);
+  assert.match(options.stderr, "warning: --passes is called --epochs now\n");
+  assert.is(JSON.parse(readFileSync(at("former/config.json"), "utf8")).config.epochs, 3);
+  const settings = run(["train", at("dataset"), ...flags, "--set", "passes=4"]);
+  assert.is(settings.status, 0, settings.stderr);
+  assert.match(settings.stderr, 'warning: "passes" of --set is called "epochs" now\n');
+  assert.is(JSON.parse(readFileSync(at("former/config.json"), "utf8")).config.epochs, 4);
+  const { status, stderr } = run(["train", at("dataset"), ...flags, "--passes", "3", "--epochs", "3"]);
+  assert.is(status, 2);
+  assert.match(stderr, "--passes");
+  assert.not.match(succeed("train", "--help"), "--passes");
+});
+
 test("--validation: a line an epoch on stderr, the best epoch in --json", () => {
   const flags = [...TRAIN, "--validation", "last", "--patience", "0", "--test", at("test.tsv")];
   const { status, stdout, stderr } = run(["train", at("dataset"), "--output", at("judged"), ...flags, "--json"]);

@@ -3,6 +3,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -214,7 +215,8 @@ test("links, modes, pipes and devices of file outputs stay what they are", async
 test("a model that is extended in its own folder keeps its epochs and metrics", () => {
   const args = ["--epochs", "1", "--threads", "1", ...SMALL];
   succeed("train", at("ds0"), "--output", at("extended"), ...args);
-  const kept = ["metrics.jsonl", "epoch-1"];
+  cpSync(at("extended/epoch-1"), at("extended/pass-1"), { recursive: true }); // what versions before 2 called it
+  const kept = ["epoch-1", "metrics.jsonl", "pass-1"];
   for (const to of ["extended", "extended-copy"]) {
     succeed("extend", at("extended"), at("logs/test.tsv"), "--dataset", at("ds0"), "--output", at(to));
     assert.equal(
@@ -222,6 +224,12 @@ test("a model that is extended in its own folder keeps its epochs and metrics", 
       to === "extended" ? kept : [],
     );
   }
+  succeed("train", at("ds0"), "--output", at("extended"), ...args);
+  assert.equal(
+    readdirSync(at("extended")).filter((name) => kept.includes(name)),
+    ["epoch-1", "metrics.jsonl"],
+    "a new training removes what an older one left",
+  );
 });
 
 test("what is made in an output folder that passes its group on has that group", () => {
@@ -289,7 +297,7 @@ test("a folder that is not to be renamed is written inside: the current one, and
   );
   assert.is(status, 0, stderr);
   assert.is(statSync(at("current")).ino, before);
-  const members = ["config.json", "metrics.jsonl", "model.safetensors", "epoch-1", "program.json", "vocabulary"];
+  const members = ["config.json", "epoch-1", "metrics.jsonl", "model.safetensors", "program.json", "vocabulary"];
   assert.equal(readdirSync(at("current")).sort(), members);
   mkdirSync(at("standing"));
   for (const version of [0, 1]) {
@@ -327,10 +335,10 @@ test("mount points, sticky folders and folders of others are written inside", ()
     assert.is(status, 0, stderr);
     const members = [
       "config.json",
-      "metrics.jsonl",
-      "model.safetensors",
       "epoch-1",
       "epoch-2",
+      "metrics.jsonl",
+      "model.safetensors",
       "program.json",
       "vocabulary",
     ];

@@ -52,7 +52,7 @@ async function refusal(
     store.write(tensor.name, given(tensor));
   }
   const before = store.tensors.map(({ name }) => store.read(name));
-  const text = JSON.stringify({ format: "shortlist-program", version: 1, dims: [], tensors, instructions });
+  const text = JSON.stringify({ format: "shortlist-program", version: 2, dims: [], tensors, instructions });
   try {
     const inputs = tensors.filter(({ role }) => role === "input").map((tensor) => [tensor.name, given(tensor)]);
     await engine.createExecutor(parseProgram(text), store).run(Object.fromEntries(inputs), {});

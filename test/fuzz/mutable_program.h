@@ -92,7 +92,7 @@ class MutableProgram {
       return "{\"op\":" + quoted_json(of.op) + ",\"inputs\":{" + joined(of.inputs, operand) + "},\"outputs\":{" +
              joined(of.outputs, operand) + "},\"attributes\":{" + joined(of.attributes, attribute) + "}}";
     };
-    return "{\"format\":\"shortlist-program\",\"version\":1,\"dims\":[" + strings(dims) + "],\"tensors\":[" +
+    return "{\"format\":\"shortlist-program\",\"version\":2,\"dims\":[" + strings(dims) + "],\"tensors\":[" +
            joined(tensors, tensor) + "],\"instructions\":[" + joined(instructions, instruction) + "]}";
   }
 

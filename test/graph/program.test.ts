@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/graph/graph.js";
 import { formatProgram, type Program, parseProgram, selectOutputs } from "../../src/graph/program.js";
-import { add, mean, sgd, sum } from "../../src/ops/index.js";
+import { add, lstm, mean, sgd, sum } from "../../src/ops/index.js";
 
 function example(): Program {
   const graph = new Graph();
@@ -32,7 +32,7 @@ const instructions = (program: Program) => program.instructions as unknown as Re
 
 const EDITS: [string, Edit, RegExp][] = [
   ["another format", (p) => Object.assign(p, { format: "onnx" }), /expected "format": "shortlist-program"/],
-  ["another version", (p) => Object.assign(p, { version: 2 }), /expected "version": 1 but received 2/],
+  ["another version", (p) => Object.assign(p, { version: 3 }), /expected "version": 1 or 2 but received 3/],
   ["no tensors", (p) => Object.assign(p, { tensors: undefined }), /expected arrays/],
   ["a tensor that is null", (p) => tensors(p).push(null as never), /a tensor without "name"/],
   ["a tensor twice", (p) => tensors(p).push({ ...tensors(p)[0]! }), /tensor "x" is defined twice/],
@@ -85,6 +85,23 @@ for (const [name, edit, pattern] of EDITS) {
     assert.unreachable("was not refused");
   });
 }
+
+test("a Program of version 1 becomes one of the current version", () => {
+  const graph = new Graph();
+  const offsets = graph.input("offsets", "int32", ["n+1"]);
+  const operands = {
+    ...{ input: graph.input("x", "float32", ["m", 2]), inputWeight: graph.input("w", "float32", [2, 8]) },
+    ...{ recurrentWeight: graph.input("r", "float32", [2, 8]), position: graph.input("p", "int32", ["k"]) },
+  };
+  graph.output("hidden", lstm(graph, "h", { ...operands, sequenceOffsets: offsets }));
+  const program = graph.toProgram();
+  assert.is(program.version, 2);
+  const text = formatProgram(program).replace('"version": 2', '"version": 1');
+  const old = text.replace('"sequence_offsets"', '"run_offsets"');
+  assert.is.not(old, text);
+  assert.equal(parseProgram(old), program);
+  assert.throws(() => parseProgram(text), /instruction 0 \(lstm\) has an input "sequence_offsets" before version 2/);
+});
 
 test("what is no JSON is refused", () => {
   for (const text of ["", "{", "null", "[]", "3"]) assert.throws(() => parseProgram(text), /Program: expected/);

@@ -21,7 +21,7 @@ import { expectError } from "../data/temporary.js";
 import { all, SMALL, withSmallModel } from "../small_model.js";
 
 const TASKS = "/proc/self/task";
-const NOTHING = { format: "shortlist-program", version: 1, dims: [], tensors: [], instructions: [] } as const;
+const NOTHING = { format: "shortlist-program", version: 2, dims: [], tensors: [], instructions: [] } as const;
 
 for (const executor of ["native", "reference"] as const) {
   test(`${executor}: a model that is closed answers nothing any more, and may be closed again`, async () => {

@@ -6,7 +6,7 @@ import { type Model, openModel, recommend } from "../../src/index.js";
 import { all, withSmallModel } from "../small_model.js";
 
 const CALLS = 1000;
-const HEAD = { format: "shortlist-program", version: 1, dims: [] } as const;
+const HEAD = { format: "shortlist-program", version: 2, dims: [] } as const;
 
 /** The results of calls that are made one after the other. */
 async function inTurn<T>(calls: readonly (() => Promise<T>)[]): Promise<T[]> {

@@ -58,6 +58,16 @@ test("a configuration file is checked as it is read, and the message names it", 
       lstmWidth: 8,
       embeddingWidths: { item: 8 },
     });
+    const warnings: string[] = [];
+    await writeFile(path, JSON.stringify({ passes: 3 }));
+    assert.equal(await readConfig(path, { onWarning: (message) => warnings.push(message) }), { epochs: 3 });
+    assert.equal(warnings, [`${path}: "passes" is called "epochs" now`]);
+    const both = `${path}: Expected "epochs" alone but received "passes" beside it`;
+    await expectError(read({ passes: 3, epochs: 3 }), "ERR_CONFIG", both);
+    assert.throws(
+      () => resolveConfig("default", {}, ["passes=3"]),
+      /Unknown configuration key "passes". Did you mean "epochs"\?/,
+    );
     const misspelled = `${path}: Unknown configuration key "lstmWidht". Did you mean "lstmWidth"?`;
     await expectError(read({ lstmWidht: 8 }), "ERR_CONFIG", misspelled);
     await expectError(read({ loss: "hinge" }), "ERR_CONFIG", `${path}: Expected "loss" to be one of nce, `);

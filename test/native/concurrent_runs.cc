@@ -17,7 +17,7 @@ namespace {
 const int kRows = 512, kManyRows = 20000, kWidth = 48, kOut = 32, kCallers = 8;
 
 // relu([table[id] | table[id]] · weight), with enough chunks for several threads.
-const char* const kRead = R"({"format":"shortlist-program","version":1,"dims":["samples"],"tensors":[
+const char* const kRead = R"({"format":"shortlist-program","version":2,"dims":["samples"],"tensors":[
   {"name":"table","dtype":"float32","shape":[512,48],"role":"parameter"},
   {"name":"weight","dtype":"float32","shape":[96,32],"role":"parameter"},
   {"name":"id","dtype":"int32","shape":["samples"],"role":"input"},
@@ -31,14 +31,14 @@ const char* const kRead = R"({"format":"shortlist-program","version":1,"dims":["
    "attributes":{"activation":"relu","precision":"float32","order":""}}]})";
 
 // table[id].
-const char* const kLookUp = R"({"format":"shortlist-program","version":1,"dims":["samples"],"tensors":[
+const char* const kLookUp = R"({"format":"shortlist-program","version":2,"dims":["samples"],"tensors":[
   {"name":"table","dtype":"float32","shape":[20000,48],"role":"parameter"},
   {"name":"id","dtype":"int32","shape":["samples"],"role":"input"},
   {"name":"y","dtype":"float32","shape":["samples",48],"role":"output"}],
   "instructions":[{"op":"embedding_lookup","inputs":{"table":"table","ids":"id"},"outputs":{"output":"y"},"attributes":{}}]})";
 
 // table −= gradient.
-const char* const kWrite = R"({"format":"shortlist-program","version":1,"dims":[],"tensors":[
+const char* const kWrite = R"({"format":"shortlist-program","version":2,"dims":[],"tensors":[
   {"name":"table","dtype":"float32","shape":[20000,48],"role":"parameter"},
   {"name":"gradient","dtype":"float32","shape":[20000,48],"role":"input"},
   {"name":"rate","dtype":"float32","shape":[],"role":"input"}],

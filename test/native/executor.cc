@@ -26,7 +26,7 @@ std::string instruction(const char* op, const char* inputs, const char* outputs,
 
 std::string program_text(std::string tensors, std::string instructions) {
   for (std::string* list : {&tensors, &instructions}) list->resize(list->size() - 2);
-  return "{\"format\":\"shortlist-program\",\"version\":1,\"dims\":[\"samples\"],\"tensors\":[" + tensors +
+  return "{\"format\":\"shortlist-program\",\"version\":2,\"dims\":[\"samples\"],\"tensors\":[" + tensors +
          "],\"instructions\":[" + instructions + "]}";
 }
 

@@ -13,7 +13,7 @@ using namespace shortlist;
 namespace {
 
 // Looks up the batch's items in a table.
-const char* const kProgram = R"({"format":"shortlist-program","version":1,"dims":["positions","samples"],"tensors":[
+const char* const kProgram = R"({"format":"shortlist-program","version":2,"dims":["positions","samples"],"tensors":[
   {"name":"table","dtype":"float32","shape":[11,2],"role":"parameter"},
   {"name":"item","dtype":"int32","shape":["positions"],"role":"input"},
   {"name":"target","dtype":"int32","shape":["samples"],"role":"input"},

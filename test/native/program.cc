@@ -10,7 +10,7 @@ namespace {
 
 std::string program_text(const std::string& tensors, const std::string& instructions,
                          const std::string& dims = "\"samples\",\"tags\"") {
-  return "{\"format\":\"shortlist-program\",\"version\":1,\"dims\":[" + dims + "],\"tensors\":[" + tensors +
+  return "{\"format\":\"shortlist-program\",\"version\":2,\"dims\":[" + dims + "],\"tensors\":[" + tensors +
          "],\"instructions\":[" + instructions + "]}";
 }
 
@@ -73,10 +73,21 @@ int main() {
   }
   CHECK(mistake("{").rfind("Program: JSON: expected", 0) == 0);
   CHECK_TEXT(mistake("{}"), "Program: expected \"format\": \"shortlist-program\"");
+  CHECK_TEXT(mistake("{\"format\":\"shortlist-program\",\"version\":3}"),
+             "Program: expected \"version\": 1 or 2 but received 3");
   CHECK_TEXT(mistake("{\"format\":\"shortlist-program\",\"version\":2}"),
-             "Program: expected \"version\": 1 but received 2");
-  CHECK_TEXT(mistake("{\"format\":\"shortlist-program\",\"version\":1}"),
              "Program: expected arrays \"dims\", \"tensors\" and \"instructions\"");
+  {
+    const auto text = [](const char* version, const char* slot) {
+      return "{\"format\":\"shortlist-program\",\"version\":" + std::string(version) + ",\"dims\":[],\"tensors\":[" +
+             tensor("x", "input", "1") + "],\"instructions\":[" +
+             instruction("\"" + std::string(slot) + "\":\"x\"", "") + "]}";
+    };
+    CHECK_TEXT(parse_program(text("1", "run_offsets")).instructions[0].inputs[0].slot, "sequence_offsets");
+    CHECK_TEXT(parse_program(text("2", "run_offsets")).instructions[0].inputs[0].slot, "run_offsets");
+    CHECK_TEXT(mistake(text("1", "sequence_offsets")),
+               "Program: instruction 0 (f) has an input \"sequence_offsets\" before version 2");
+  }
   CHECK_TEXT(mistake(program_text("{}", "")), "Program: a tensor without \"name\"");
   CHECK_TEXT(mistake(program_text(x + "," + x, "")), "Program: tensor \"x\" is defined twice");
   CHECK_TEXT(mistake(program_text(tensor("x", "input", "1", "float64"), "")),

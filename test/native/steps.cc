@@ -28,7 +28,7 @@ std::string program_text(int items, const std::string& more_tensors = "") {
     return std::string(R"({"name":")") + name + R"(","dtype":")" + dtype + R"(","shape":[)" + shape + R"(],"role":")" +
            role + "\"},\n";
   };
-  return R"({"format":"shortlist-program","version":1,"dims":["samples"],"tensors":[)" +
+  return R"({"format":"shortlist-program","version":2,"dims":["samples"],"tensors":[)" +
          tensor("table", "float32", rows + ",2", "parameter") + tensor("total", "float32", "", "parameter") +
          tensor("threshold", "uint32", rows, "constant") + tensor("alias", "int32", rows, "constant") +
          tensor("target", "int32", "\"samples\"", "input") + tensor("seed", "uint32", "", "input") +

@@ -204,7 +204,7 @@ test("without validation: the last epoch is kept, and metrics.jsonl has no ranki
   assert.is(lines.length, report.epochs);
   assert.is(lines.at(-1).step, 25);
   assert.equal(Object.keys(lines[0]).sort(), [
-    ...["learningRate", "loss", "epoch", "samples", "samplesPerSecond", "seconds", "step"],
+    ...["epoch", "learningRate", "loss", "samples", "samplesPerSecond", "seconds", "step"],
   ]);
 });
 
@@ -236,7 +236,7 @@ test("an interrupted training leaves whole lines, and can be run again", async (
   await trainSmall("interrupted", { set: ["epochs=1"] });
   assert.is((await metrics("interrupted")).length, 1);
   const members = (await readdir(at("interrupted"))).sort();
-  assert.equal(members, ["config.json", "metrics.jsonl", "model.safetensors", "epoch-1", "program.json", "vocabulary"]);
+  assert.equal(members, ["config.json", "epoch-1", "metrics.jsonl", "model.safetensors", "program.json", "vocabulary"]);
 });
 
 test("options that do not fit", async () => {

@@ -78,6 +78,23 @@ test("best.json trains the best trial again; table.md begins with it", async () 
   assert.is(rows[2], `| ${cells.join(" | ")} |`);
 });
 
+test("a search of before, whose epochs are called passes, goes on", async () => {
+  await cp(at("whole"), at("former"), { recursive: true });
+  for (const [name, now, before] of [
+    ["search.json", '"epochs=4"', '"passes=4"'],
+    ["trials.jsonl", '"epochs":', '"passes":'],
+    ["trials.jsonl", '"epoch":', '"pass":'],
+  ] as const) {
+    const text = await readFile(at(`former/${name}`), "utf8");
+    assert.ok(text.includes(now));
+    await writeFile(at(`former/${name}`), text.replaceAll(now, before));
+  }
+  const report = await search("former", { onTrial: () => assert.unreachable("nothing is left to train") });
+  const whole = await search("whole");
+  assert.equal(report.best, whole.best);
+  assert.equal(report.config, whole.config);
+});
+
 test("an interrupted search goes on: the trials that ended are not run again, and all ends the same", async () => {
   const whole = await trialsOf("whole");
   for (const ended of [0, 4, 7]) {
