@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { type AppearLimit, type FeatureCounts, prepareDataset, readSchema } from "../index.js";
 import { appearLimit, type LogFlags, path, paths, withLogFlags } from "./options.js";
 import { say, sayReport, warn } from "./output.js";
@@ -7,6 +7,7 @@ import { whenStopped } from "./stop.js";
 interface Flags extends LogFlags {
   readonly output: string;
   readonly featureAppearLimit?: AppearLimit;
+  readonly repeatUsers: "join" | "keep";
   readonly schema?: string;
 }
 
@@ -19,6 +20,14 @@ export function prepareCommand(): Command {
       "--feature-appear-limit <n>",
       "give values that appear more often than this an id; the others become <unk>. For one feature: item=5 (default: auto, which keeps all items, and all but the rarest 1 % of another feature's uses)",
       appearLimit,
+    )
+    .addOption(
+      new Option(
+        "--repeat-users <what>",
+        "join the lines of a user_id that has several, or keep them as users of their own",
+      )
+        .choices(["join", "keep"])
+        .default("join"),
     )
     .option(
       "--schema <file>",

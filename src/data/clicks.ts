@@ -10,7 +10,7 @@ import {
   type ReportedLogOptions,
   readLog,
 } from "./sources/read_log.js";
-import type { Click } from "./sources/source.js";
+import type { Click, LogRow } from "./sources/source.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
@@ -157,10 +157,16 @@ const MAX_CACHED_CLICKS = 1 << 20;
 export interface EncodeOptions extends Omit<ReadLogOptions, "schema"> {
   /** @internal */
   readonly expected?: ExpectedSizes | undefined;
+  /**
+   * Called with each row.
+   *
+   * @internal
+   */
+  readonly onRow?: ((row: LogRow) => void) | undefined;
 }
 
 const { schema: _, ...WITHOUT_SCHEMA } = READ_LOG_OPTIONS;
-const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = { ...WITHOUT_SCHEMA, expected: true };
+const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = { ...WITHOUT_SCHEMA, expected: true, onRow: true };
 
 /**
  * Reads logs and looks up their tokens in the vocabularies of a dataset or model. Tokens that are not in the vocabulary
@@ -173,7 +179,7 @@ export async function encodeLog(
 ): Promise<EncodedLog> {
   checkOptions("encodeLog", options, ENCODE_OPTIONS);
   const { schema } = encoding;
-  const { expected, maxLineBytes = encoding.maxLineBytes, ...logOptions } = options;
+  const { expected, onRow, maxLineBytes = encoding.maxLineBytes, ...logOptions } = options;
   const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");
   const numeric = userFeatures(schema).filter(({ kind }) => kind === "number");
   const turns = new Turns(options.signal);
@@ -212,6 +218,7 @@ export async function encodeLog(
   let times = new Float64Array(hasTimes ? (expected?.clicks ?? 1024) : 0);
   let clickCount = 0;
   const report = await readLog(logs, { ...logOptions, schema, maxLineBytes }, (row) => {
+    onRow?.(row);
     userIds.push(row.userId === undefined ? String(userIds.length + 1) : (row.userId ?? "NULL"));
     for (let f = 0; f < users.length; f++) users[f]!.ids.push(users[f]!.vocabulary.idOf(row.tokens[f]!));
     for (let f = 0; f < numbers.length; f++) numbers[f]!.values.push(row.numbers[f]!);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { checkOptions, checkPath, ShortlistError } from "../errors.js";
+import { checkChoice, checkOptions, checkPath, ShortlistError } from "../errors.js";
 import { type AppearLimit, appearLimitOf, checkAppearLimit } from "./appear_limits.js";
 import {
   type Clicks,
@@ -10,9 +10,11 @@ import {
   encodeLog,
   type NumberStatistics,
   singleClickUsers,
+  USER_ID,
 } from "./clicks.js";
-import { doubtsOf } from "./doubts.js";
+import { doubtOfRepeats, doubtsOf } from "./doubts.js";
 import { formatJson, hasCode, replaceFile } from "./files.js";
+import { joinUsers, RowOwners } from "./join_users.js";
 import {
   digestsOf,
   type FolderReader,
@@ -44,7 +46,7 @@ import {
   type LogReport,
   readLog,
 } from "./sources/read_log.js";
-import type { Click, Token } from "./sources/source.js";
+import type { Click, LogRow, Token } from "./sources/source.js";
 import { migrate, type StoredFormat } from "./stored_format.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { TokenCounts } from "./token_table.js";
@@ -78,6 +80,11 @@ export interface PrepareOptions extends LogOptions {
   readonly schema?: Schema | undefined;
   /** Values that appear more often than this get an id of their own; the others become `<unk>` (default "auto"). */
   readonly featureAppearLimit?: AppearLimit | undefined;
+  /**
+   * What becomes of several lines of one user, told by the column `user_id`: "join" (default) makes them one user, "keep"
+   * lets each be a user of its own. Joined clicks are in the order of their times, or else of the lines.
+   */
+  readonly repeatUsers?: "join" | "keep" | undefined;
   /** Called while the logs are read. They are read twice: pass 1 counts the values, pass 2 encodes them. */
   readonly progress?: ((pass: 1 | 2, bytes: number, totalBytes: number) => void) | undefined;
 }
@@ -87,6 +94,7 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
   output: true,
   schema: true,
   featureAppearLimit: true,
+  repeatUsers: true,
   progress: true,
   onBadLine: true,
   onWarning: true,
@@ -96,8 +104,10 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
 
 /** Result of `prepareDataset`. */
 export interface PreparedDataset {
-  /** Number of users, one for each usable line. */
+  /** Number of users: one for each usable line, less the lines that were joined. */
   readonly users: number;
+  /** Number of lines that were joined to an earlier line of the same user. */
+  readonly joinedLines: number;
   /** Number of clicks of all users. */
   readonly clicks: number;
   /** Size of each vocabulary, including `<unk>`. */
@@ -166,12 +176,20 @@ interface Description extends MemberIds {
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
   checkOptions("prepareDataset", options, PREPARE_OPTIONS);
-  const { logs, output, featureAppearLimit = "auto", maxLineBytes = DEFAULT_MAX_LINE_BYTES, progress } = options;
+  const {
+    logs,
+    output,
+    featureAppearLimit = "auto",
+    repeatUsers = "join",
+    maxLineBytes = DEFAULT_MAX_LINE_BYTES,
+    progress,
+  } = options;
   checkLogs("logs", logs);
   checkPath("output", output);
   options.signal?.throwIfAborted();
   const schema = parseSchema(options.schema ?? DEFAULT_SCHEMA);
   checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
+  checkChoice("repeatUsers", repeatUsers, ["join", "keep"]);
   const logOptions = (pass: 1 | 2, copies: string) => ({
     onBadLine: options.onBadLine,
     maxLineBytes,
@@ -184,13 +202,16 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     await mkdir(copies);
     const counts = new LogCounts(schema);
     const { onWarning, signal } = options;
-    const report = await readLog(logs, { ...logOptions(1, copies), schema, onWarning }, (line) =>
-      counts.add(line.tokens, line.numbers, line.clicks),
-    );
+    const report = await readLog(logs, { ...logOptions(1, copies), schema, onWarning }, (line) => counts.add(line));
     const features = counts.features(featureAppearLimit);
     const encoding = counts.encoding(features);
     const expected: ExpectedSizes = { lines: report.lines, clicks: report.clicks, values: counts.values };
-    const { clicks, report: second } = await encodeLog(logs, encoding, { ...logOptions(2, copies), expected });
+    const owners = counts.repeatsUsers ? new RowOwners() : undefined;
+    const { clicks: rows, report: second } = await encodeLog(logs, encoding, {
+      ...logOptions(2, copies),
+      expected,
+      onRow: owners && (({ userId }) => owners.add(userId ?? null)),
+    });
     await rm(copies, { recursive: true });
     if (second.lines !== report.lines || second.clicks !== report.clicks) {
       throw new ShortlistError(
@@ -199,6 +220,9 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       );
     }
 
+    const users = owners?.rows();
+    const clicks = users && repeatUsers === "join" ? joinUsers(rows, users) : rows;
+    if (users) onWarning?.(doubtOfRepeats(rows, users.users, clicks !== rows));
     const description = {
       schema,
       appear_limits: Object.fromEntries(features.map(({ name, appearLimit }) => [name, appearLimit])),
@@ -227,6 +251,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     signal?.throwIfAborted();
     return {
       users: clicks.users,
+      joinedLines: rows.users - clicks.users,
       clicks: clicks.clicks,
       vocabularySizes: Object.fromEntries([...encoding.vocabularies].map(([name, { size }]) => [name, size])),
       features,
@@ -366,6 +391,8 @@ class LogCounts {
   readonly #users: { name: string; counts: TokenCounts }[];
   readonly #items: { name: string; counts: TokenCounts; values: number }[];
   readonly #numbers: { name: string; count: number; mean: number; squares: number }[];
+  /** Counts of the users' identities, where these are no feature with counts. */
+  readonly #identities: TokenCounts | undefined;
   /** Clicks whose fields are not yet counted, with the number of their occurrences. */
   readonly #pending = new Map<Click, number>();
 
@@ -373,13 +400,16 @@ class LogCounts {
     this.#schema = schema;
     const users = userFeatures(schema);
     const named = (kind: string) => users.filter((feature) => feature.kind === kind).map(({ name }) => name);
+    const hasIdentities = schema.columns.some(({ name, kind }) => name === USER_ID && kind !== "categorical");
+    this.#identities = hasIdentities ? new TokenCounts() : undefined;
     this.#users = named("categorical").map((name) => ({ name, counts: new TokenCounts() }));
     this.#numbers = named("number").map((name) => ({ name, count: 0, mean: 0, squares: 0 }));
     this.#itemFeatures = itemFeatures(schema);
     this.#items = this.#itemFeatures.map(({ name }) => ({ name, counts: new TokenCounts(), values: 0 }));
   }
 
-  add(tokens: readonly Token[], numbers: readonly number[], clicks: readonly Click[]): void {
+  add({ userId, tokens, numbers, clicks }: LogRow): void {
+    this.#identities?.add(userId ?? null, 1);
     for (let f = 0; f < tokens.length; f++) this.#users[f]!.counts.add(tokens[f]!, 1);
     for (let f = 0; f < numbers.length; f++) {
       const value = Math.fround(numbers[f]!);
@@ -392,6 +422,12 @@ class LogCounts {
     }
     for (const click of clicks) this.#pending.set(click, (this.#pending.get(click) ?? 0) + 1);
     if (this.#pending.size > MAX_PENDING_CLICKS) this.#flush();
+  }
+
+  /** Whether several lines have the same identity of a user. */
+  get repeatsUsers(): boolean {
+    const counts = this.#identities ?? this.#users.find(({ name }) => name === USER_ID)?.counts;
+    return (counts?.highest ?? 0) > 1;
   }
 
   /** Number of values of each item feature. */

@@ -21,7 +21,36 @@ export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[]): st
       `${farOff} of ${clicks.clicks} clicks have a time far from all others, such as 0 or −1: it counts as missing. Leave unknown times empty`,
     );
   }
-  return [...doubts, ...doubtsOfTimes(clicks), ...doubtOfSingleClicks(clicks)];
+  return [...doubts, ...doubtsOfTimes(clicks), ...doubtOfRepeatedClicks(clicks), ...doubtOfSingleClicks(clicks)];
+}
+
+/** Says how many lines belong to users with an earlier line, and what became of them. `users`: number of users. */
+export function doubtOfRepeats(rows: Clicks, users: number, areJoined: boolean): string {
+  const found = `${rows.users - users} of ${rows.users} lines are of users who have an earlier line`;
+  const order = rows.times ? "in the order of their times" : "in the order of the lines";
+  return areJoined
+    ? `${found}: each user's lines were joined, their clicks ${order}. --repeat-users keep takes every line for a user`
+    : `${found}: each is taken for a user of its own`;
+}
+
+/** Smallest fraction of clicks that repeat the one before them from which on they are worth a warning. */
+const MANY_REPEATS = 0.01;
+
+/** Warns if many clicks have the item and the time of the click before them: events that were probably logged twice. */
+function doubtOfRepeatedClicks({ users, clicks, clickOffsets, itemFeatures, times }: Clicks): string[] {
+  if (!times) return [];
+  const { ids } = itemFeatures[0]!;
+  let repeats = 0;
+  for (let user = 0; user < users; user++) {
+    for (let click = clickOffsets[user]! + 1; click < clickOffsets[user + 1]!; click++) {
+      if (ids[click] !== 0 && ids[click] === ids[click - 1] && times.values[click] === times.values[click - 1])
+        repeats++;
+    }
+  }
+  if (repeats <= MANY_REPEATS * clicks) return [];
+  return [
+    `${repeats} of ${clicks} clicks repeat the item and the time of the click before them: was each event logged twice? Leave the repeats out, or the model learns to predict them`,
+  ];
 }
 
 /** Smallest time that is taken for Unix seconds: March 1973. */

@@ -1,0 +1,124 @@
+import type { Clicks, ItemValues } from "./clicks.js";
+import { clickTimes } from "./times.js";
+import { TokenTable } from "./token_table.js";
+
+/** Finds rows of one user, by the user's identity. Rows without an identity are users of their own. */
+export class RowOwners {
+  readonly #users = new TokenTable();
+  /** [rows] Index of the user in `#users`; −1 without an identity. */
+  readonly #owners: number[] = [];
+
+  /** Adds the next row; null if its user's identity is missing. */
+  add(userId: string | null): void {
+    this.#owners.push(userId === null ? -1 : this.#users.add(userId));
+  }
+
+  /** The rows of each user, by falling age; users in the order of their first row. */
+  rows(): RowsOfUsers {
+    const places = new Int32Array(this.#users.size).fill(-1);
+    const userOf = new Int32Array(this.#owners.length);
+    let users = 0;
+    for (const [row, owner] of this.#owners.entries()) {
+      const place = owner < 0 ? -1 : places[owner]!;
+      userOf[row] = place < 0 ? users++ : place;
+      if (owner >= 0) places[owner] = userOf[row]!;
+    }
+    const offsets = new Int32Array(users + 1);
+    for (const user of userOf) offsets[user + 1]!++;
+    for (let user = 0; user < users; user++) offsets[user + 1]! += offsets[user]!;
+    const next = offsets.slice(0, users);
+    const rows = new Int32Array(userOf.length);
+    for (const [row, user] of userOf.entries()) rows[next[user]!++] = row;
+    return { users, offsets, rows };
+  }
+}
+
+/** The rows of user u are rows[offsets[u]] … rows[offsets[u + 1] − 1], in the order of the log. */
+export interface RowsOfUsers {
+  readonly users: number;
+  /** [users + 1] */
+  readonly offsets: Int32Array;
+  /** [rows of the log] */
+  readonly rows: Int32Array;
+}
+
+/**
+ * Joins the rows of each user. With times, the clicks of the rows are merged by time; the order within a row stays, and
+ * a click without a time stays behind the one before it. Without times, rows follow each other in the order of the log.
+ * A user has the value of the last row in which the feature is known.
+ */
+export function joinUsers(clicks: Clicks, owned: RowsOfUsers): Clicks {
+  const { users, offsets, rows } = owned;
+  const order = mergedOrder(clicks, owned);
+  const clickOffsets = new Int32Array(users + 1);
+  for (let user = 0; user < users; user++) {
+    let size = clickOffsets[user]!;
+    for (let i = offsets[user]!; i < offsets[user + 1]!; i++) {
+      size += clicks.clickOffsets[rows[i]! + 1]! - clicks.clickOffsets[rows[i]!]!;
+    }
+    clickOffsets[user + 1] = size;
+  }
+  const lastKnown = <T extends Int32Array | Float32Array>(
+    values: T,
+    joined: T,
+    isKnown: (value: number) => boolean,
+  ) => {
+    for (let user = 0; user < users; user++) {
+      let i = offsets[user + 1]! - 1;
+      while (i > offsets[user]! && !isKnown(values[rows[i]!]!)) i--;
+      joined[user] = values[rows[i]!]!;
+    }
+    return joined;
+  };
+  return {
+    users,
+    clicks: clicks.clicks,
+    clickOffsets,
+    userFeatures: clicks.userFeatures.map(({ name, ids }) => ({
+      name,
+      ids: lastKnown(ids, new Int32Array(users), (id) => id !== 0),
+    })),
+    numbers: clicks.numbers.map((feature) => ({
+      ...feature,
+      values: lastKnown(feature.values, new Float32Array(users), (value) => !Number.isNaN(value)),
+    })),
+    itemFeatures: clicks.itemFeatures.map((feature) => reordered(feature, order)),
+    ...(clicks.times && { times: clickTimes(Float64Array.from(order, (click) => clicks.times!.values[click]!)) }),
+  };
+}
+
+/** [clicks] The clicks in their new order. */
+function mergedOrder({ clicks, clickOffsets, times }: Clicks, { users, offsets, rows }: RowsOfUsers): Int32Array {
+  const order = new Int32Array(clicks);
+  let end = 0;
+  for (let user = 0; user < users; user++) {
+    const start = end;
+    /** The latest time so far in the row of each click, so that merging by it keeps the order within rows. */
+    const latest: number[] = [];
+    for (let i = offsets[user]!; i < offsets[user + 1]!; i++) {
+      let time = Number.NEGATIVE_INFINITY;
+      for (let click = clickOffsets[rows[i]!]!; click < clickOffsets[rows[i]! + 1]!; click++) {
+        order[end++] = click;
+        if (times && times.values[click]! > time) time = times.values[click]!;
+        latest.push(time);
+      }
+    }
+    const isOrdered = latest.every((time, k) => k === 0 || latest[k - 1]! <= time);
+    if (isOrdered) continue;
+    const unsorted = order.slice(start, end);
+    const places = Array.from(latest, (_, k) => k).sort((a, b) => latest[a]! - latest[b]! || a - b);
+    for (const [k, place] of places.entries()) order[start + k] = unsorted[place]!;
+  }
+  return order;
+}
+
+function reordered({ name, ids, offsets }: ItemValues, order: Int32Array): ItemValues {
+  if (!offsets) return { name, ids: Int32Array.from(order, (click) => ids[click]!), offsets };
+  const [joined, joinedOffsets] = [new Int32Array(ids.length), new Int32Array(offsets.length)];
+  let size = 0;
+  for (const [place, click] of order.entries()) {
+    for (let value = offsets[click]!; value < offsets[click + 1]!; value++) joined[size++] = ids[value]!;
+    joinedOffsets[place + 1] = size;
+  }
+  return { name, ids: joined, offsets: joinedOffsets };
+}
