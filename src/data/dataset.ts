@@ -171,8 +171,8 @@ interface Description extends MemberIds {
  * Prepares a dataset folder from click logs: `dataset.json`, `vocabulary/<feature>.tsv` and `clicks.safetensors`. The
  * folder appears only when it is complete. Values are counted once per line for user features, and once per click or
  * value for item features (docs/math.md#vocabulary-and-noise). Throws ERR_LOG if a log cannot be read or changes
- * between the two passes over it, ERR_DATASET if the output folder holds anything but a dataset, and ERR_BUSY if
- * another process is writing it.
+ * between the two passes over it, ERR_VOCABULARY if no item is frequent enough, ERR_DATASET if the output folder holds
+ * anything but a dataset, and ERR_BUSY if another process is writing it.
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
   checkOptions("prepareDataset", options, PREPARE_OPTIONS);

@@ -76,6 +76,8 @@ const DRAWS = { items: 1, user: 2 };
  * province and phone are hints. Popularity within a genre is heavy-tailed. About half of all clicks are one of three
  * fixed successors of the last item or the one before it, which only a model that knows the order of clicks can learn.
  * Nobody clicks an item twice.
+ *
+ * Throws ERR_OPTION if a size is impossible, and ERR_FILE or ERR_BUSY if the folder cannot be written.
  */
 export async function simulate(options: SimulateOptions): Promise<SimulatedLogs> {
   checkOptions("simulate", options, SIMULATE_OPTIONS);

@@ -123,7 +123,9 @@ export class Vocabulary {
     return token;
   }
 
-  /** Returns a copy with more tokens at the end, each with count 0. */
+  /**
+   * Returns a copy with more tokens at the end, each with count 0. Throws ERR_VOCABULARY if a token cannot be stored.
+   */
   append(tokens: readonly string[]): Vocabulary {
     for (const token of tokens) checkToken(token);
     const counts = new Float64Array(this.size + tokens.length);

@@ -16,14 +16,15 @@ export interface StoredTensor {
 
 /**
  * Tensors that persist between runs: parameters, constants and optimizer state. Several executors may use one store, so
- * that evaluation reads the same weights that training writes.
+ * that evaluation reads the same weights that training writes. Methods throw ERR_EXECUTOR if the store has no tensor of
+ * that name.
  */
 export interface TensorStore extends Disposable {
   /** The tensors in the store. */
   readonly tensors: readonly StoredTensor[];
   /** Creates a tensor, filled with zeros. Throws ERR_EXECUTOR if the name is taken. */
   define(tensor: StoredTensor): void;
-  /** Copies `values` into a tensor, from element `offset` on. */
+  /** Copies `values` into a tensor, from element `offset` on. Throws ERR_INPUT if they do not fit. */
   write(name: string, values: TensorData, offset?: number): void;
   /** Returns a copy of `count` elements from element `offset` on (default: all of them). */
   read(name: string, offset?: number, count?: number): TensorData;

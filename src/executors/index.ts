@@ -15,8 +15,8 @@ export interface EngineOptions extends NativeEngineOptions {
 }
 
 /**
- * Creates an engine. Throws ERR_EXECUTOR with the reason if the addon cannot be loaded; it never falls back to the
- * reference engine silently.
+ * Creates an engine. Throws ERR_EXECUTOR if the addon of the native engine cannot be loaded (it never falls back to the
+ * reference engine silently), and ERR_OPTION if an option is impossible or the processor lacks the instruction set.
  */
 export function createEngine(options: EngineOptions = {}): Engine {
   checkOptions("createEngine", options, ENGINE_OPTIONS);

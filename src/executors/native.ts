@@ -31,12 +31,19 @@ export interface NativeEngineOptions {
 
 const MAX_THREADS = 1024;
 
-/** The instruction sets that this processor has and that there are kernels for, best first. */
+/**
+ * The instruction sets that this processor has and that there are kernels for, best first. Throws ERR_EXECUTOR if the
+ * addon cannot be loaded.
+ */
 export function availableIsas(): string[] {
   return loadAddon().availableIsas();
 }
 
-/** Creates the engine with C++ kernels. Each run is one Node-API call and computes outside of the JavaScript thread. */
+/**
+ * Creates the engine with C++ kernels. Each run is one Node-API call and computes outside of the JavaScript thread.
+ * Throws ERR_EXECUTOR if the addon cannot be loaded, and ERR_OPTION if an option is impossible or the processor lacks
+ * the instruction set.
+ */
 export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
   checkOptions("createNativeEngine", options, { threads: true, isa: true });
   const threads = threadCount(options.threads);

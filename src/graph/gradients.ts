@@ -70,6 +70,7 @@ export interface GradientSums {
  *
  * The gradient of a table stays row terms if all ops that read the table return row terms. It becomes dense if the
  * table is computed, or read as a matrix as well. Parameters that the seeds do not depend on are not in the result.
+ * Throws ERR_GRAPH if an op on the way has no gradient rule.
  */
 export function gradients(
   graph: Graph,

@@ -217,7 +217,8 @@ function withSlotsRenamed(program: Omit<Program, "version">, fail: (message: str
 
 /**
  * Returns the part of a Program that computes some of its outputs, without the other outputs and the instructions and
- * tensors that only they need. Instructions that write parameters or optimizer state stay.
+ * tensors that only they need. Instructions that write parameters or optimizer state stay. Throws ERR_PROGRAM if there
+ * is no such output.
  */
 export function selectOutputs(program: Program, outputs: readonly string[]): Program {
   const specs = tensorsByName(program);

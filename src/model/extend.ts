@@ -64,7 +64,7 @@ const BIAS = "output.bias";
  * follow the known ones in the vocabulary, with count 0. A ridge regression from the attributes of the known items to
  * their rows in each table (input embedding, output weights, output bias) predicts the rows of the new items; `boost`
  * is then added to their biases. Rows of known items do not change. Throws ERR_DATASET if the dataset's vocabularies
- * are not the model's.
+ * are not the model's, ERR_OPTION if `boost` is not a float32, and the errors of `readLog`.
  */
 export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
   checkOptions("extendModel", options, EXTEND_OPTIONS);

@@ -70,7 +70,8 @@ interface VectorRows {
 
 /**
  * Writes a vector for the user of each line. Items that the user may click next are near it (docs/math.md#retrieval).
- * Throws ERR_DIVERGED if a vector is not finite, and the errors of `readLog`.
+ * Throws ERR_DIVERGED if a vector is not finite, ERR_BUSY if another process is writing the file, and the errors of
+ * `readLog`.
  */
 export async function writeUserVectors(model: Model, log: Log, options: UserVectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeUserVectors", options, USER_VECTOR_OPTIONS);
@@ -104,7 +105,7 @@ async function writeVectorsOfUsers(model: Model, log: Log, options: UserVectorOp
 
 /**
  * Writes the vector of each item in the order of ids, without `<unk>` (docs/math.md#retrieval). Throws ERR_DIVERGED if
- * a vector is not finite.
+ * a vector is not finite, and ERR_BUSY if another process is writing the file.
  */
 export async function writeItemVectors(model: Model, options: VectorOptions): Promise<VectorReport> {
   checkVectorOptions("writeItemVectors", options, VECTOR_OPTIONS);

@@ -87,8 +87,9 @@ export interface Evaluation extends RankingMetrics {
  * Evaluates a model on a log by leave-last-out: the last click of each user is the target, and the clicks before it are
  * the history. All items are ranked, except those that the user has already watched. A target counts as a hit if
  * `recommend` would put it on the shortlist. A target that the model does not know, or that the user has watched
- * before, is a miss for the model and for the baselines. Throws ERR_DATASET if the dataset of the baselines has other
- * items than the model, and ERR_DIVERGED if scores are not finite.
+ * before, is a miss for the model and for the baselines. Throws ERR_LOG if no target is a known item, ERR_DATASET if
+ * the dataset of the baselines has other items than the model, ERR_DIVERGED if scores are not finite, and the errors of
+ * `readLog`.
  */
 export async function evaluate(model: Model, log: Log, options: EvaluateOptions = {}): Promise<Evaluation> {
   checkOptions("evaluate", options, EVALUATE_OPTIONS);

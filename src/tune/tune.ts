@@ -95,6 +95,9 @@ export interface TuneReport {
  * expected to stay within that. In the first rung, the expected time is the mean of the successful trials so far (the
  * first trial always starts); in later rungs, it is proportional to the trial's own time in the rung before. A trial
  * that has started is finished.
+ *
+ * Throws ERR_CONFIG if every trial fails, ERR_OPTION if `output` has another search, and ERR_BUSY if another process is
+ * writing it.
  */
 export async function tune(options: TuneOptions): Promise<TuneReport> {
   checkOptions("tune", options, TUNE_OPTIONS);
