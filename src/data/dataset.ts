@@ -25,7 +25,7 @@ import {
   vocabularyFile,
 } from "./members.js";
 import { type FolderKind, replaceFolder, withOutputFolder } from "./output_folder.js";
-import { readSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from "./safetensors.js";
+import { readSafetensors, type SafetensorsTensor, type TensorToWrite, writeSafetensors } from "./safetensors.js";
 import {
   DEFAULT_MISSING,
   DEFAULT_SCHEMA,
@@ -519,7 +519,7 @@ function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
  */
 function readClicks(
   path: string,
-  tensors: ReadonlyMap<string, StoredTensor>,
+  tensors: ReadonlyMap<string, SafetensorsTensor>,
   { schema, vocabularies, numbers }: Encoding,
   { users, clicks }: Description,
 ): Clicks {

@@ -33,7 +33,7 @@ export type TensorDtype = keyof typeof DTYPES;
 export type TensorData = Float32Array | Int32Array | Uint32Array | Float64Array;
 
 /** A tensor that was read from a file. */
-export interface StoredTensor {
+export interface SafetensorsTensor {
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
   readonly data: TensorData;
@@ -164,11 +164,11 @@ export async function readSafetensors(
   signal?: AbortSignal,
 ): Promise<{
   readonly metadata: Readonly<Record<string, string>>;
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly tensors: ReadonlyMap<string, SafetensorsTensor>;
 }> {
   const read = async (file: FileHandle) => {
     const { metadata, entries } = await readHeader(file, path, code);
-    const tensors = new Map<string, StoredTensor>();
+    const tensors = new Map<string, SafetensorsTensor>();
     for (const { name, dtype, shape, position, bytes } of entries) {
       if (!dtype) continue;
       const memory = new Uint8Array(bytes);

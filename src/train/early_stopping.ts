@@ -5,7 +5,7 @@ export const DEFAULT_PATIENCE = 2;
 
 /** What early stopping remembers of the epochs so far. Plain data. */
 export interface EarlyStoppingState {
-  /** Number of epochs that were judged. */
+  /** Number of epochs that were evaluated. */
   readonly epochs: number;
   /** Number of the best epoch, from 1; 0 before the first. */
   readonly bestEpoch: number;
@@ -43,7 +43,7 @@ export class EarlyStopping {
    * Takes the criterion of the next epoch (larger is better), and returns whether it is better than that of every
    * earlier epoch.
    */
-  judge(criterion: number): boolean {
+  addEpoch(criterion: number): boolean {
     const { epochs, bestEpoch, bestCriterion = Number.NEGATIVE_INFINITY } = this.#state;
     const isBest = criterion > bestCriterion;
     const epoch = epochs + 1;

@@ -232,7 +232,7 @@ export class TrainingSession {
     const started = performance.now();
     const validation = this.#data.validation && (await this.evaluate("validation"));
     const evaluationSeconds = (performance.now() - started) / 1000;
-    const best = this.#earlyStopping.judge(validation ? criterionOf(validation) : this.position.step);
+    const best = this.#earlyStopping.addEpoch(validation ? criterionOf(validation) : this.position.step);
     if (validation) this.#record = { ...this.#record, validation: rankingOf(validation) };
     if (best) this.#bestRecord = this.#record;
     return { ...(validation && { validation, evaluationSeconds }), best };

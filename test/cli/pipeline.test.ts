@@ -112,11 +112,11 @@ test("--passes and passes= are taken for --epochs and epochs=, with a warning", 
 
 test("--validation: a line an epoch on stderr, the best epoch in --json", () => {
   const flags = [...TRAIN, "--validation", "last", "--patience", "0", "--test", at("test.tsv")];
-  const { status, stdout, stderr } = run(["train", at("dataset"), "--output", at("judged"), ...flags, "--json"]);
+  const { status, stdout, stderr } = run(["train", at("dataset"), "--output", at("validated"), ...flags, "--json"]);
   assert.is(status, 0, stderr);
   const { validation } = JSON.parse(stdout);
   assert.equal(Object.keys(validation.hitRate), ["10", "50", "100", "200"]);
-  const metrics = jsonLines<{ ndcg: Record<string, number> }>(readFileSync(at("judged/metrics.jsonl"), "utf8"));
+  const metrics = jsonLines<{ ndcg: Record<string, number> }>(readFileSync(at("validated/metrics.jsonl"), "utf8"));
   assert.is(metrics.length, 2);
   metrics.forEach(({ ndcg }, i) => {
     const line = stderr.split("\n").find((text) => text.startsWith(`epoch ${i + 1}: loss `));

@@ -228,7 +228,7 @@ void ask(const fs::path& folder, Random& random, bool show, Counts* counts) {
   shortlist_model* model = nullptr;
   shortlist_error error;
   error.status = SHORTLIST_OK;
-  const auto judge = [&](shortlist_status status) {
+  const auto succeeded = [&](shortlist_status status) {
     if (status == SHORTLIST_OK) return true;
     if (show) std::printf("status %d: %s\n", status, error.message);
     if (status == SHORTLIST_ERROR_SYSTEM && std::strstr(error.message, "memory") == nullptr) {
@@ -238,21 +238,21 @@ void ask(const fs::path& folder, Random& random, bool show, Counts* counts) {
     }
     return false;
   };
-  if (!judge(shortlist_model_open(folder.c_str(), 1, &model, &error))) {
+  if (!succeeded(shortlist_model_open(folder.c_str(), 1, &model, &error))) {
     ++counts->refused;
     return;
   }
   shortlist_user* user = nullptr;
-  if (judge(shortlist_user_create(model, &user, &error))) {
+  if (succeeded(shortlist_user_create(model, &user, &error))) {
     for (size_t asked = 0; asked < 3; ++asked) {
-      if (!judge(shortlist_user_set_line(user, random.pick(kLines).c_str(), &error))) continue;
+      if (!succeeded(shortlist_user_set_line(user, random.pick(kLines).c_str(), &error))) continue;
       const size_t width = shortlist_model_vector_width(model), capacity = 1 + random.below(20);
       if (width > kMostElements) continue;
       const std::unique_ptr<float[]> vector(new float[width]);
       const std::unique_ptr<shortlist_item[]> items(new shortlist_item[capacity]);
       size_t count = 0;
-      judge(shortlist_user_vector(user, vector.get(), width, &error));
-      if (!judge(shortlist_user_recommend(user, random.one_in(2), items.get(), capacity, &count, &error))) continue;
+      succeeded(shortlist_user_vector(user, vector.get(), width, &error));
+      if (!succeeded(shortlist_user_recommend(user, random.one_in(2), items.get(), capacity, &count, &error))) continue;
       size_t letters = 0;
       for (size_t i = 0; i < count; ++i) letters += std::strlen(items[i].item);
       counts->answered += letters > 0 || count == 0;

@@ -56,7 +56,7 @@ function shapeOf(value: Json | undefined): number[] {
  * An engine with its tolerances: largest differences from PyTorch's float64 results, relative to a tensor's largest
  * magnitude.
  */
-interface Judged {
+interface TestedEngine {
   readonly name: string;
   readonly engine: () => Engine;
   readonly floats: (values: number[]) => TensorData;
@@ -70,7 +70,7 @@ interface Judged {
 }
 
 const float32 = { floats: (values: number[]) => Float32Array.from(values), tolerance: 1e-5, trainedTolerance: 1e-4 };
-const ENGINES: Judged[] = [
+const ENGINES: TestedEngine[] = [
   {
     name: "reference in float64",
     engine: () => createReferenceEngine({ ops: OPS, precision: "float64" }),
@@ -99,21 +99,21 @@ for (const isa of otherIsas()) {
 /** Builds a graph from a vector's tensors and runs it. */
 class Trial {
   readonly graph = new Graph();
-  readonly judged: Judged;
+  readonly tested: TestedEngine;
   readonly #vector: Vector;
   readonly #stored = new Map<Tensor, TensorData>();
   readonly #inputs: Record<string, TensorData> = {};
   #outputs: RunOutputs = {};
 
-  constructor(vector: Vector, judged: Judged) {
+  constructor(vector: Vector, tested: TestedEngine) {
     this.#vector = vector;
-    this.judged = judged;
+    this.tested = tested;
   }
 
   parameter(key: string): Tensor {
     const value = this.#vector[key];
     const tensor = this.graph.parameter(key, shapeOf(value), { kind: "zeros" });
-    this.#stored.set(tensor, this.judged.floats(numbers(value)));
+    this.#stored.set(tensor, this.tested.floats(numbers(value)));
     return tensor;
   }
 
@@ -124,12 +124,12 @@ class Trial {
 
   state(name: string, shape: readonly number[]): Tensor {
     const tensor = this.graph.optimizerState(name, shape, { kind: "zeros" });
-    this.#stored.set(tensor, this.judged.floats(Array(shape.reduce((a, b) => a * b, 1)).fill(0)));
+    this.#stored.set(tensor, this.tested.floats(Array(shape.reduce((a, b) => a * b, 1)).fill(0)));
     return tensor;
   }
 
   floats(name: string, shape: readonly number[], values: number[]): Tensor {
-    this.#inputs[name] = this.judged.floats(values);
+    this.#inputs[name] = this.tested.floats(values);
     return this.graph.input(name, "float32", shape);
   }
 
@@ -162,7 +162,7 @@ class Trial {
   /** Runs the graph on a new store, once for each call that `use` makes of its argument. */
   async session(use: (step: () => Promise<(name: string) => TensorData>) => Promise<unknown>): Promise<void> {
     outputTemporaries(this.graph);
-    const engine = this.judged.engine();
+    const engine = this.tested.engine();
     const store = engine.createStore();
     const program = this.graph.toProgram();
     for (const { name, dtype, shape } of this.#stored.keys()) {
@@ -194,7 +194,7 @@ class Trial {
     this.compare(dense, expected, `the gradient of ${parameter.name}`);
   }
 
-  compare(actual: TensorData, expected: Json | undefined, name: string, tolerance = this.judged.tolerance): void {
+  compare(actual: TensorData, expected: Json | undefined, name: string, tolerance = this.tested.tolerance): void {
     assert.ok(expected !== undefined, `the vector has no numbers for ${name}`);
     assertClose(actual, Float64Array.from(numbers(expected)), tolerance, name);
   }
@@ -204,7 +204,7 @@ class Trial {
 interface Kind {
   readonly name: string;
   matches(vector: Vector, file: string): boolean;
-  check(vector: Vector, judged: Judged): Promise<void>;
+  check(vector: Vector, tested: TestedEngine): Promise<void>;
 }
 
 const has = (vector: Vector, ...keys: string[]) => keys.every((key) => key in vector);
@@ -212,8 +212,8 @@ const has = (vector: Vector, ...keys: string[]) => keys.every((key) => key in ve
 const embeddingBagKind: Kind = {
   name: "embedding_bag",
   matches: (vector) => has(vector, "table", "ids", "start", "end", "output"),
-  check: async (vector, judged) => {
-    const trial = new Trial(vector, judged);
+  check: async (vector, tested) => {
+    const trial = new Trial(vector, tested);
     const output = embeddingBag(trial.graph, "result", {
       table: trial.parameter("table"),
       ids: trial.ints("ids", vector["ids"]),
@@ -228,8 +228,8 @@ const embeddingBagKind: Kind = {
 const rangeMaxKind: Kind = {
   name: "range_max",
   matches: (vector) => has(vector, "input", "start", "end", "output"),
-  check: async (vector, judged) => {
-    const trial = new Trial(vector, judged);
+  check: async (vector, tested) => {
+    const trial = new Trial(vector, tested);
     const input = trial.parameter("input");
     const [start, end] = [trial.ints("start", vector["start"]), trial.ints("end", vector["end"])];
     await trial.checkPass(rangeMax(trial.graph, "result", { input, start, end }));
@@ -239,8 +239,8 @@ const rangeMaxKind: Kind = {
 const lstmKind: Kind = {
   name: "lstm",
   matches: (vector) => has(vector, "input", "recurrent_weight", "offsets"),
-  check: async (vector, judged) => {
-    const trial = new Trial(vector, judged);
+  check: async (vector, tested) => {
+    const trial = new Trial(vector, tested);
     const [input, weight] = [trial.parameter("input"), trial.parameter("input_weight")];
     const positions = [...numbers(vector["input"]).slice(0, shapeOf(vector["input"])[0]).keys()];
     const output = lstm(trial.graph, "result", {
@@ -261,10 +261,10 @@ const lstmKind: Kind = {
 /** Checks a loss per sample, and the gradients of its mean. */
 async function checkLoss(
   vector: Vector,
-  judged: Judged,
+  tested: TestedEngine,
   build: (trial: Trial) => { loss: Tensor; parameters: Tensor[] },
 ) {
-  const trial = new Trial(vector, judged);
+  const trial = new Trial(vector, tested);
   const { loss, parameters } = build(trial);
   const batch = mean(trial.graph, "mean", loss);
   const found = lossGradients(trial.graph, batch, parameters);
@@ -289,8 +289,8 @@ function candidateKind(name: string, op: typeof nce): Kind {
   return {
     name,
     matches: (vector, file) => has(vector, "user", "target", "negatives", "noise") && file.startsWith(name),
-    check: (vector, judged) =>
-      checkLoss(vector, judged, (trial) => {
+    check: (vector, tested) =>
+      checkLoss(vector, tested, (trial) => {
         const { operands, parameters } = scorers(trial);
         const loss = op(trial.graph, "loss", {
           ...operands,
@@ -311,8 +311,8 @@ function logNoise(trial: Trial, vector: Vector): Tensor {
 const softmaxKind: Kind = {
   name: "softmax",
   matches: (vector) => has(vector, "user", "weight", "target", "loss_per_sample") && !has(vector, "negatives"),
-  check: (vector, judged) =>
-    checkLoss(vector, judged, (trial) => {
+  check: (vector, tested) =>
+    checkLoss(vector, tested, (trial) => {
       const { operands, parameters } = scorers(trial);
       const loss = softmax(trial.graph, "loss", { ...operands, target: trial.ints("target", vector["target"]) });
       return { loss, parameters };
@@ -324,8 +324,8 @@ const DECAYED = new Set(["lstm_input_weight", "lstm_recurrent_weight", "relu1_we
 const networkKind: Kind = {
   name: "network_three_steps",
   matches: (vector) => has(vector, "initial", "steps", "batch", "hyper"),
-  check: async (vector, judged) => {
-    const trial = new Trial({ ...(vector["initial"] as Vector), noise: vector["noise"]! }, judged);
+  check: async (vector, tested) => {
+    const trial = new Trial({ ...(vector["initial"] as Vector), noise: vector["noise"]! }, tested);
     const { graph } = trial;
     const hyper = vector["hyper"] as Record<string, number>;
     const parameters = new Map(Object.keys(vector["initial"]!).map((key) => [key, trial.parameter(key)]));
@@ -368,7 +368,7 @@ const networkKind: Kind = {
           trial.checkGradient(found.get(parameter(name)), parameter(name), numbers);
         }
         for (const [name, numbers] of Object.entries((expected["parameters_after"] ?? {}) as Vector)) {
-          trial.compare(read(name), numbers, `${name} after the step`, judged.trainedTolerance);
+          trial.compare(read(name), numbers, `${name} after the step`, tested.trainedTolerance);
         }
       }
     });
@@ -482,8 +482,8 @@ for (const file of files.sort()) {
     });
     continue;
   }
-  for (const judged of kind === simpleLshKind ? ENGINES.slice(0, 1) : ENGINES) {
-    test(`${file} (${kind.name}): ${judged.name}`, () => kind.check(vector, judged));
+  for (const tested of kind === simpleLshKind ? ENGINES.slice(0, 1) : ENGINES) {
+    test(`${file} (${kind.name}): ${tested.name}`, () => kind.check(vector, tested));
   }
 }
 

@@ -56,7 +56,7 @@ function trainSmall(output: string, options: Partial<TrainOptions> = {}) {
   return train({ dataset: at("dataset"), output: at(output), threads: 1, set: SET, ...options });
 }
 
-async function judge(model: string, log: string, options: EvaluateOptions = {}) {
+async function evaluated(model: string, log: string, options: EvaluateOptions = {}) {
   const opened = await openModel(at(model), { threads: 1 });
   try {
     return await evaluate(opened, at(log), options);
@@ -87,12 +87,14 @@ test("a hit is what a shortlist holds: evaluate counts what recommend lists", as
 
 test("where every target was watched nobody hits, neither the model nor the baselines; --keep-watched counts them", async () => {
   const baselines = await openDataset(at("dataset"));
-  const { hitRate, mrr, popularity, transitions, watchedTargets } = await judge("model", "repeats.tsv", { baselines });
+  const { hitRate, mrr, popularity, transitions, watchedTargets } = await evaluated("model", "repeats.tsv", {
+    baselines,
+  });
   assert.is(watchedTargets, USERS);
   for (const ranking of [{ hitRate, mrr }, popularity, transitions!]) {
     assert.equal([ranking.hitRate["200"], ranking.mrr], [0, 0]);
   }
-  const kept = await judge("model", "repeats.tsv", { baselines, keepWatched: true });
+  const kept = await evaluated("model", "repeats.tsv", { baselines, keepWatched: true });
   for (const ranking of [kept, kept.popularity, kept.transitions!]) assert.is(ranking.hitRate["200"], 1);
   assert.match(
     succeed("evaluate", at("model"), at("repeats.tsv")),
@@ -125,13 +127,13 @@ test("targets that the model does not know are counted", async () => {
     at("strange.tsv"),
     lines((user) => (user < 10 ? ["i1", "new"] : itemsOf(user))),
   );
-  assert.is((await judge("model", "strange.tsv")).unknownTargets, 10);
+  assert.is((await evaluated("model", "strange.tsv")).unknownTargets, 10);
   assert.match(succeed("evaluate", at("model"), at("strange.tsv")), `10 of ${USERS} targets are items that the model`);
 });
 
 test("held-out clicks stay held out: the baselines are those of a dataset without them", async () => {
   const [whole, cut] = [await openDataset(at("dataset")), await openDataset(at("dataset-history"))];
-  const heldOut = await judge("held-out", "log.tsv", { baselines: whole });
+  const heldOut = await evaluated("held-out", "log.tsv", { baselines: whole });
   const history = await trainSmall("by-history", { dataset: at("dataset-history"), testLog: at("log.tsv") });
   assert.equal(heldOut.transitions!.mrr, history.evaluation!.transitions!.mrr);
   assert.equal(heldOut.popularity.mrr, history.evaluation!.popularity.mrr);
@@ -149,7 +151,7 @@ test("held-out clicks stay held out: the baselines are those of a dataset withou
     popular,
     [...popular].sort((a, b) => b - a),
   );
-  const trained = await judge("model", "log.tsv", { baselines: whole });
+  const trained = await evaluated("model", "log.tsv", { baselines: whole });
   assert.is(trained.trainedTargets, USERS);
   assert.ok(trained.transitions!.mrr > heldOut.transitions!.mrr);
 });

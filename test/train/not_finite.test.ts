@@ -98,7 +98,7 @@ test("a search records what diverged as failed; the best is finite", async () =>
   assert.match(await readFile(at("search/table.md"), "utf8"), "| failed: ");
 });
 
-test("a model whose numbers are not finite is neither judged nor used nor saved", async () => {
+test("a model whose numbers are not finite is neither evaluated nor used nor saved", async () => {
   const log = at("log.tsv");
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
     for (const tensor of ["output.weight", "output.bias", "user_vector.bias"]) {

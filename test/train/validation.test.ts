@@ -90,7 +90,7 @@ test("batches without held-out clicks are those of the log cut off, in both engi
   assert.equal(clicks.itemFeatures[0]!.ids, before);
 });
 
-test("--validation last trains as on the log cut off, bit for bit, and judges as on the whole log", async () => {
+test("--validation last trains as on the log cut off, bit for bit, and evaluates as on the whole log", async () => {
   await cp(at("dataset"), at("cut"), { recursive: true });
   await withoutIds(at("cut/dataset.json"));
   const { clicks } = await encodeLog([at("train.tsv")], await openDataset(at("dataset")));
@@ -130,7 +130,7 @@ test("--validation last trains as on the log cut off, bit for bit, and judges as
   });
 });
 
-test("users of one click are learnt from, and not judged", async () => {
+test("users of one click are learnt from, and not evaluated", async () => {
   const lines = ["u1\tp\tc\ta:x:t\tm", "u2\tp\tc\ta:x:t;b:x:t\tm", "u3\tp\tc\tb:x:t;a:x:t;b:x:t\tm"];
   await writeFile(at("few.tsv"), `${lines.join("\n")}\n`);
   await prepareDataset({ logs: [at("few.tsv")], output: at("few"), featureAppearLimit: 0 });
@@ -198,9 +198,9 @@ test("training stops when patience is over; the best epoch is kept, and metrics.
 });
 
 test("without validation: the last epoch is kept, and metrics.jsonl has no ranking", async () => {
-  const report = await trainSmall("unjudged", { steps: 25, set: ["epochs=3"] });
+  const report = await trainSmall("without-validation", { steps: 25, set: ["epochs=3"] });
   assert.is(report.validation, undefined);
-  const lines = await metrics("unjudged");
+  const lines = await metrics("without-validation");
   assert.is(lines.length, report.epochs);
   assert.is(lines.at(-1).step, 25);
   assert.equal(Object.keys(lines[0]).sort(), [
@@ -208,7 +208,7 @@ test("without validation: the last epoch is kept, and metrics.jsonl has no ranki
   ]);
 });
 
-test("an epoch that --steps cuts short is judged too, and can be the one that is kept", async () => {
+test("an epoch that --steps cuts short is evaluated too, and can be the one that is kept", async () => {
   const whole = await trainSmall("two", { validation: { heldOut: "last-clicks" } });
   const steps = whole.steps / 2 + 3;
   const report = await trainSmall("part", { validation: { heldOut: "last-clicks" }, steps });
