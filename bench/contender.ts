@@ -4,10 +4,12 @@ import type { Program } from "../src/graph/program.js";
 import { repeatProgram } from "./repeat.js";
 import { benchStore } from "./store.js";
 
-/** One side of a comparison: work that can be measured over and over. */
+/** One side of a comparison: work that can be measured repeatedly. */
 export interface Contender {
   readonly name: string;
-  /** Seconds that one unit of work takes: the median over blocks of it that fill about `seconds`. */
+  /**
+   * Measures for about `seconds`, and returns the seconds that one unit of work takes: the median over blocks of work.
+   */
   measure(seconds: number): Promise<number>;
   close(): void | Promise<void>;
 }
@@ -18,7 +20,7 @@ export function median(values: Iterable<number>): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Runs `block` until about `seconds` have passed, at least once; the median of its seconds. */
+/** Runs `block` until about `seconds` have passed, at least once. Returns the median of its durations in seconds. */
 export async function medianOfBlocks(seconds: number, block: () => Promise<unknown>): Promise<number> {
   const times: number[] = [];
   const end = performance.now() + 1000 * seconds;
@@ -30,7 +32,7 @@ export async function medianOfBlocks(seconds: number, block: () => Promise<unkno
   return median(times);
 }
 
-/** A block is about as long as this, so that the call of the engine (tens of microseconds) does not count. */
+/** Target duration of a block: long enough that the call of the engine (tens of microseconds) is negligible. */
 const BLOCK_SECONDS = 0.02;
 const MAX_INSTRUCTIONS = 2000;
 
@@ -38,11 +40,13 @@ export interface KernelProgram {
   readonly program: Program;
   readonly initializers: ReadonlyMap<string, Initializer>;
   readonly inputs?: RunInputs;
-  /** Units of work that the Program does (default 1). */
+  /** Number of units of work that one run of the Program does (default 1). */
   readonly units?: number;
 }
 
-/** Times a Program without run-time dims by a Program that repeats it, so that a block is one call of the engine. */
+/**
+ * Times a Program without dims. A second Program repeats its instructions, so that a block is one call of the engine.
+ */
 export async function kernelContender(name: string, engine: Engine, kernel: KernelProgram): Promise<Contender> {
   const { program, initializers, inputs = {}, units = 1 } = kernel;
   const store: TensorStore = benchStore(engine, program, initializers);

@@ -1,4 +1,4 @@
-// The kernels that are compared with peers, as Programs.
+// The kernels that are compared with other libraries, as Programs.
 
 import { gradients } from "../src/graph/gradients.js";
 import { Graph, type Initializer, type Tensor } from "../src/graph/graph.js";
@@ -23,7 +23,7 @@ function built(graph: Graph, units = 1): KernelProgram {
   return { program: graph.toProgram(), initializers: graph.initializers, units };
 }
 
-/** Makes a kernel of some sizes. */
+/** Builds a kernel for certain sizes. */
 export type KernelBuilder = () => KernelProgram;
 
 export interface GemmSizes {
@@ -32,7 +32,7 @@ export interface GemmSizes {
   readonly inner: number;
 }
 
-/** [rows, inner] · [inner, out]: 2 · rows · out · inner flops. */
+/** The product [rows, inner] · [inner, out], which takes 2 · rows · out · inner flops. */
 export function gemm({ rows, out, inner }: GemmSizes): KernelProgram {
   const graph = new Graph();
   const input = graph.constant("a.matrix", "float32", [rows, inner], NORMAL);
@@ -50,8 +50,8 @@ export interface LstmSizes {
 }
 
 /**
- * An LSTM layer [batch, timesteps, width] → maximum over time, and its gradients by input, weights and bias for the
- * loss Σ maxima: what `nn.LSTM` and `h.max(1).values.sum().backward()` do.
+ * An LSTM layer on [batch, timesteps, width] with the maximum over time, and the gradients of the loss Σ maxima with
+ * respect to input, weights and bias. It does the same as `nn.LSTM` followed by `h.max(1).values.sum().backward()`.
  */
 export function lstmTraining({ batch, timesteps, width }: LstmSizes): KernelProgram {
   const graph = new Graph();
@@ -98,7 +98,10 @@ export function lstmTraining({ batch, timesteps, width }: LstmSizes): KernelProg
   return built(graph);
 }
 
-/** Products alone, backward twice forward; the first timestep has no recurrent one. */
+/**
+ * The flops of the matrix products. The backward pass has twice those of the forward pass. The first timestep has no
+ * recurrent product.
+ */
 export const lstmFlops = ({ batch, timesteps, width }: LstmSizes) =>
   3 * batch * (2 * timesteps - 1) * 8 * width * width;
 
@@ -106,18 +109,18 @@ export interface BagSizes {
   readonly rows: number;
   readonly width: number;
   readonly bags: number;
-  /** Lengths are uniform over first … last. */
+  /** The range of the bags' lengths, which are uniformly distributed. */
   readonly lengths: readonly [first: number, last: number];
   readonly distribution: "uniform" | "zipf";
 }
 
-/** Id sets that take turns, so that rows are not in the cache because the last run had them. */
+/** Number of sets of ids that are used in turn, so that rows are not in the cache from the previous use. */
 export const ID_SETS = 8;
 
 export interface BagIds {
-  /** [bags + 1] */
+  /** Offsets of the bags, [bags + 1]. */
   readonly offsets: Int32Array;
-  /** [ID_SETS] lists of ids */
+  /** The ids of all bags, for each of the ID_SETS sets. */
   readonly sets: readonly Int32Array[];
 }
 
@@ -138,7 +141,9 @@ export function bagIds({ rows, bags, lengths, distribution }: BagSizes): BagIds 
   return { offsets, sets: Array.from({ length: ID_SETS }, () => Int32Array.from({ length }, next)) };
 }
 
-/** The mean of each bag's rows; with `train`, also the gradient for the loss Σ output and AdaGrad on the touched rows. */
+/**
+ * The mean of each bag's rows. With `train`, also the gradient of the loss Σ output, and AdaGrad on the touched rows.
+ */
 export function bag(sizes: BagSizes, { offsets, sets }: BagIds, options: { readonly train: boolean }): KernelProgram {
   const graph = new Graph();
   const table = graph.parameter("t.table", [sizes.rows, sizes.width], NORMAL);
@@ -163,7 +168,7 @@ export function bag(sizes: BagSizes, { offsets, sets }: BagIds, options: { reado
   return built(graph, ID_SETS);
 }
 
-/** Bytes of rows that one pass over the bags reads. */
+/** Bytes of table rows that reading all bags once takes. */
 export const bagBytes = ({ width }: BagSizes, { offsets }: BagIds) => 4 * width * offsets[offsets.length - 1]!;
 
 export interface ScanSizes {
@@ -173,7 +178,7 @@ export interface ScanSizes {
   readonly top: number;
 }
 
-/** The exact best `top` items by inner product. A unit is a query. */
+/** Exact search for the `top` items with the largest inner products. A unit of work is a query. */
 export function scan({ items, width, queries, top }: ScanSizes): KernelProgram {
   const graph = new Graph();
   const best = topN(

@@ -3,15 +3,15 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** What the machine can do at most, measured by limits.cc. */
+/** Peak rates of the machine, per second, as measured by limits.cc. */
 export interface MachineLimits {
-  /** Float32 multiply-adds from registers, two flops each, a second. */
+  /** Float32 operations of multiply-adds (two each), with operands in registers. */
   readonly flops: number;
-  /** The same for bfloat16 dot products with float32 sums; 0 where the processor has none. */
+  /** The same for bfloat16 dot products with float32 sums; 0 if the processor has none. */
   readonly bf16: number;
-  /** Bytes read and written a second by a copy of memory. */
+  /** Bytes that a copy of memory reads and writes. */
   readonly copy: number;
-  /** Bytes of 256-byte rows a second, read in random order out of a table far larger than the caches. */
+  /** Bytes of 256-byte rows that are read in random order from a table far larger than the caches. */
   readonly rows: number;
 }
 
@@ -27,7 +27,7 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   neon: [],
 };
 
-/** Measures the limits with the kernels' compiler: $CXX, else c++. Throws where that fails. Takes a few seconds. */
+/** Builds limits.cc with $CXX (default c++) and measures, which takes a few seconds. Throws if the compiler fails. */
 export function measureLimits(isa: string, threads: number): MachineLimits {
   const program = join(root, "build/bench", `limits-${isa}`);
   const changed = Math.max(...SOURCES.map((source) => statSync(join(root, source)).mtimeMs));

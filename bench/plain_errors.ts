@@ -1,4 +1,4 @@
-// What is wrong with an option is told in a line, without the stack that an error of our own deserves.
+// Errors in options are printed as one line, without a stack; other errors are printed with their stack.
 
 import { ShortlistError } from "../src/errors.js";
 

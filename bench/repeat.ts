@@ -2,9 +2,9 @@ import type { Instruction, Operand, Program, TensorSpec } from "../src/graph/pro
 import { STORED_ROLES } from "../src/graph/program.js";
 
 /**
- * The Program with its instructions `copies` times over, in order: a run of it costs the engine one call, so that kernels
- * of a few microseconds are timed back to back, as a loop in C would. Each copy has temporaries of its own (they take
- * turns in the same memory), and there are no outputs.
+ * Repeats the instructions of a Program `copies` times, in order. A run of the result is one call of the engine, so
+ * kernels that take a few microseconds are timed back to back, as in a loop in C. Each copy has temporaries of its own
+ * (which use the same memory in turn), and there are no outputs.
  */
 export function repeatProgram(program: Program, copies: number): Program {
   const shared = new Set(
@@ -24,7 +24,7 @@ export function repeatProgram(program: Program, copies: number): Program {
   return { ...program, tensors, instructions };
 }
 
-/** An instruction's operands under other names. */
+/** Renames the operands of an instruction. */
 export function renamed(
   operands: Readonly<Record<string, Operand>>,
   rename: (name: string) => string,

@@ -1,6 +1,6 @@
-// Times every op on its large cases: `npm run bench`, `npm run bench -- --filter lstm --json`, `--cold`. Native kernels on
-// each instruction set that the processor has, and the TypeScript reference, each held against the reference first.
-// README.md says what the numbers are.
+// Times every op on its large cases: `npm run bench`, `npm run bench -- --filter lstm --json`, `--cold`. It times
+// native kernels on each instruction set that the processor has, after comparing their results with the TypeScript
+// reference, and the reference itself. README.md explains the numbers.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -36,32 +36,32 @@ const { values: flags } = parseArgs({
 
 interface Row {
   readonly case: string;
-  /** The op that is timed: the case's own, or one of its gradient's. */
+  /** The op that is timed: that of the case, or one of its gradient. */
   readonly op: string;
   readonly engine: string;
   readonly threads: number;
   readonly cold: boolean;
-  /** Of one instruction, the median. */
+  /** Median time of one instruction. */
   readonly microseconds: number;
   readonly gflops: number;
   readonly gigabytesPerSecond: number;
-  /** The limit that binds, and how much of it is reached. */
+  /** The limit of the machine that applies, and the share of it that is reached. */
   readonly bound?: keyof MachineLimits;
   readonly share?: number;
 }
 
-/** Ops whose bytes are rows of tables, in an order that nothing foretells. */
+/** Ops that read rows of tables in an unpredictable order. */
 const ROW_OPS = new Set([
   ...["embedding_lookup", "embedding_bag", "nce", "paddle_nce", "candidate_gradient", "decay_rows"],
   ...["sgd_rows", "adagrad_rows", "rowwise_adagrad_rows", "adam_rows"],
 ]);
 
-/** Copies of an instruction fill about so many seconds of a run. */
+/** Target duration of all copies of an instruction in one run. */
 const WARM_SECONDS = 0.005;
 const MOST_COPIES = 500;
 const COLD_COPIES = 5;
 
-/** Ops that find nothing left to do where they run a second time. */
+/** Ops that have nothing left to do when they run a second time. */
 const ONCE_OPS = new Set(["decay_rows"]);
 
 const threads = Number(flags.threads);
@@ -69,9 +69,12 @@ const isas = flags.isa === undefined ? availableIsas() : flags.isa === "typescri
 const reference = createReferenceEngine({ ops: OPS });
 const engines: Engine[] = isas.map((isa) => createNativeEngine({ threads, isa }));
 if (flags.isa === undefined || flags.isa === "typescript") engines.push(reference);
-/** Elements that are read to empty the caches. */
+/** Number of elements that are read to empty the caches. */
 const evicted = flags.cold ? Math.ceil((1.25 * cacheBytes("last", 64 << 20)) / 4) : 0;
-/** What is smaller stays in the threads' own caches when it is warm, so that memory does not limit it. */
+/**
+ * Warm operands with fewer bytes than this stay in the threads' own caches, so the speed of memory is no limit for
+ * them.
+ */
 const ownCaches = threads * cacheBytes("2", 1 << 20);
 
 const limits = new Map<Engine, MachineLimits>();
@@ -157,7 +160,7 @@ async function measure(
   });
 }
 
-/** Runs once and gives the seconds of each instruction. */
+/** Runs once, and returns the seconds that each instruction took. */
 async function secondsOfRun(executor: Executor, inputs: RunInputs): Promise<number[]> {
   const before = [...executor.profile!];
   await executor.run(inputs, {});
@@ -218,7 +221,7 @@ function report(label: string, row: Row): void {
   console.log(columns.join(" ").trimEnd());
 }
 
-/** Bytes of this processor's cache of a level ("last" is the largest), by the system; `otherwise` where it does not say. */
+/** Size in bytes of a cache of this processor ("last" is the largest), from /sys; `otherwise` if it is not known. */
 function cacheBytes(level: "2" | "last", otherwise: number): number {
   const folder = "/sys/devices/system/cpu/cpu0/cache";
   const units: Readonly<Record<string, number>> = { K: 1 << 10, M: 1 << 20, G: 1 << 30 };
@@ -232,6 +235,6 @@ function cacheBytes(level: "2" | "last", otherwise: number): number {
       });
     return Math.max(...sizes, 1 << 20);
   } catch {
-    return otherwise; // another system
+    return otherwise; // not Linux
   }
 }

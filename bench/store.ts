@@ -9,8 +9,9 @@ const BLOCK = 1 << 16;
 const STREAM = 1101;
 
 /**
- * A store for timing: start values as `initializeStore` gives them, but random ones repeat every 65,536 elements, so that
- * tables of millions of rows are there in seconds. Zeros are written too: memory that was never touched is slow once.
+ * A store for timing. It has initial values like those of `initializeStore`, except that random numbers repeat every
+ * 65,536 elements, so that tables of millions of rows are filled within seconds. Zeros are written too, because the
+ * first access to untouched memory is slow.
  */
 export function benchStore(
   engine: Engine,

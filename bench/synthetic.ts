@@ -6,19 +6,19 @@ import { type AliasTable, aliasTable } from "../src/random/alias_table.js";
 import { RandomStream } from "../src/random/philox.js";
 
 export interface SyntheticOptions {
-  /** 100,000 unless given. */
+  /** Number of users (default 100,000). */
   readonly users?: number | undefined;
-  /** 100,000 unless given. */
+  /** Number of items (default 100,000). */
   readonly items?: number | undefined;
-  /** 20,000 unless given. */
+  /** Number of tags (default 20,000). */
   readonly tags?: number | undefined;
-  /** Clicks of a user on average, 14 unless given: with a window of 20 that makes the mean history 10 clicks long. */
+  /** Mean number of clicks of a user (default 14, with which a history has 10 clicks on average for a window of 20). */
   readonly meanClicks?: number | undefined;
-  /** Users that have clicks; all unless given. A table may be larger than the log that trains it. */
+  /** Number of users with clicks (default all). With fewer, the table is larger than the log needs. */
   readonly activeUsers?: number | undefined;
 }
 
-/** A click log that exists in memory only, in the default schema, with the distribution that negatives are drawn from. */
+/** A click log in memory, in the default schema, with the noise distribution for negatives. */
 export interface SyntheticLog {
   readonly clicks: Clicks;
   readonly encoding: Encoding;
@@ -35,8 +35,9 @@ const MAX_CLICKS = 200;
 const STREAM = 1100;
 
 /**
- * Clicks whose numbers are the original's sizes: lengths of users geometric, items by Zipf's law (p ~ 1 / (rank + 10)),
- * three tags and one category an item, all features uniform. There is nothing to learn in them: they are for timing.
+ * Random clicks with the sizes of the original. Numbers of clicks of users are geometrically distributed, items follow
+ * Zipf's law (p ~ 1 / (rank + 10)), each item has three tags and a category, and features are uniform. They are for
+ * timing only; there is nothing to learn in them.
  */
 export function syntheticLog(options: SyntheticOptions = {}): SyntheticLog {
   const { users = 100_000, items = 100_000, tags = 20_000, meanClicks = 14 } = options;
@@ -96,7 +97,7 @@ function draw({ threshold, alias }: AliasTable, random: RandomStream): number {
   return random.word() < threshold[column]! ? column : alias[column]!;
 }
 
-/** `size` nameless values beside `<unk>`. */
+/** A vocabulary of `size` values without names, and `<unk>`. */
 function vocabularyOf(size: number, counts = new Float64Array(size + 1).fill(1)): Vocabulary {
   const tokens: string[] = new Array(size + 1).fill("");
   tokens[0] = UNKNOWN;

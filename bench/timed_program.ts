@@ -1,26 +1,27 @@
 import { type Instruction, type Program, STORED_ROLES, type TensorSpec } from "../src/graph/program.js";
 import { renamed } from "./repeat.js";
 
-/** A Program that runs each instruction of another one several times in a row. */
+/** A Program that runs each instruction of another Program several times in a row. */
 export interface TimedProgram {
   readonly program: Program;
-  /** By instruction of the original: where its copies stand. */
+  /** For each instruction of the original Program, the indices of its copies. */
   readonly copies: readonly (readonly number[])[];
 }
 
 export interface TimedOptions {
-  /** By instruction. */
+  /** Number of copies of each instruction. */
   readonly copies: readonly number[];
-  /** Elements that are read before each copy, so that its operands have left the caches; 0 for none. */
+  /** Number of elements to read before each copy, so that its operands leave the caches; 0 for none. */
   readonly evicted: number;
 }
 
-/** The stored tensor [evicted] that is read to empty the caches. */
+/** Name of the stored tensor [evicted] that is read to empty the caches. */
 export const EVICTING = "evicting.memory";
 
 /**
- * Copies stand back to back, as in a loop in C, so that what one takes is neither the engine's call nor the clock. Each has
- * outputs of its own; the instructions after read those of the first copy. There are no outputs.
+ * Repeats each instruction back to back, as in a loop in C, so that neither the engine's call nor the clock's
+ * resolution affects the time of a copy. Each copy has outputs of its own; later instructions read those of the first
+ * copy. The Program has no outputs.
  */
 export function timedProgram(program: Program, { copies, evicted }: TimedOptions): TimedProgram {
   const kept = new Set(

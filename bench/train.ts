@@ -1,5 +1,5 @@
-// Times whole training steps of the original's sizes: `npm run bench:train -- --batch 256`, by instruction, or with
-// `--total` as a whole. README.md says what the numbers are.
+// Times training steps of the original's sizes: `npm run bench:train -- --batch 256`. It prints the time of each
+// instruction, or with `--total` that of whole steps. README.md explains the numbers.
 
 import { parseArgs } from "node:util";
 import "./plain_errors.js";
@@ -59,7 +59,8 @@ const peak: Contender | undefined =
 await bench.run(2);
 const before = bench.profile;
 
-// Blocks of steps take turns with the product whose speed is the peak, so that both see the same machine.
+// Blocks of steps are timed in turn with the product whose speed is the peak, so that both see the same load of the
+// machine.
 const blocks: { steps: number; seconds: number; peak: number }[] = [];
 const wanted = flags.steps === undefined ? Number.POSITIVE_INFINITY : Number(flags.steps);
 const end = performance.now() + 1000 * Number(flags.seconds);

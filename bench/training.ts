@@ -12,19 +12,19 @@ import { type Contender, medianOfBlocks } from "./contender.js";
 import { benchStore } from "./store.js";
 import type { SyntheticLog } from "./synthetic.js";
 
-/** PaddlePaddle's network with the NCE of the paper, as the peers have it: no peepholes, no decay, the mean loss. */
+/** PaddlePaddle's network with NCE as the peers implement it: without peepholes and decay, and with the mean loss. */
 const ORIGINAL = [
   ...["loss=nce", "draws=5", "noisePower=1", "reduction=mean", "peepholes=false"],
   ...["l2=0", "l2Biases=false", "l2Output=false"],
 ];
 
-/** The original's configuration with changes on top. */
+/** The configuration of the original, with changes. */
 export function originalConfig(changes: readonly string[] = []): ModelConfig {
   return resolveConfig("paddle", {}, [...ORIGINAL, ...changes]);
 }
 
 const RING = 64;
-/** Positions that the ring of batches holds at most, of large batches. */
+/** Limit of the number of positions in the ring of batches, for large batches. */
 const RING_POSITIONS = 2_000_000;
 const SEED = 1;
 
@@ -48,16 +48,19 @@ export interface TrainingOptions {
   readonly engine: Engine;
   readonly log: SyntheticLog;
   readonly config: ModelConfig;
-  /** Time each instruction (default false). */
+  /** Whether to time each instruction (default false). */
   readonly profile?: boolean;
 }
 
-/** Training steps over synthetic clicks, to be timed: the calls that `train` makes, batches built ahead as there. */
+/**
+ * Training steps on synthetic clicks, for timing. It makes the calls that `train` makes, with batches built ahead as
+ * there.
+ */
 export class TrainingBench {
   readonly program: Program;
-  /** Sizes of the ring's batches. */
+  /** Sizes of the batches in the ring. */
   readonly dims: readonly DimSizes[];
-  /** Clicks of history that a sample has on average. */
+  /** Mean number of clicks in the history of a sample. */
   readonly window: number;
   readonly #batches: TrainingBatches;
   readonly #executor: Executor;
@@ -83,7 +86,7 @@ export class TrainingBench {
     this.window = history / samples;
   }
 
-  /** Samples of a batch on average. */
+  /** Mean number of samples in a batch. */
   get samples(): number {
     return mean(this.dims.map((dims) => dims["samples"]!));
   }
@@ -97,7 +100,7 @@ export class TrainingBench {
     return sum(this.costs.map(({ flops }) => flops));
   }
 
-  /** Of each instruction, on average over the ring. */
+  /** The cost of each instruction, averaged over the ring. */
   get costs(): { flops: number; bytes: number }[] {
     const all = this.dims.map((dims) => instructionCosts(this.program, dims));
     return this.program.instructions.map((_, i) => ({
@@ -111,7 +114,7 @@ export class TrainingBench {
     return [...(this.#executor.profile ?? [])];
   }
 
-  /** Runs steps, and gives the loss of the last one and the seconds that there was no batch to go on with. */
+  /** Runs steps. Returns the loss of the last one, and the seconds spent waiting for batches. */
   async run(steps: number): Promise<{ loss: number; secondsWaited: number }> {
     let [loss, waited] = [Number.NaN, 0];
     for (let left = steps; left > 0; ) {
@@ -151,7 +154,7 @@ const mean = (values: readonly number[]) => sum(values) / values.length;
 
 const BLOCK_SECONDS = 0.05;
 
-/** Whole training steps; a unit is a sample. */
+/** Whole training steps. A unit of work is a sample. */
 export async function trainingContender(name: string, options: TrainingOptions): Promise<Contender> {
   const bench = new TrainingBench(options);
   await bench.run(2);

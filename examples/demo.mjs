@@ -1,5 +1,5 @@
-// The main job from end to end: simulate a click log, prepare it, train, evaluate beside counting baselines, print shortlists.
-// npm run demo -- LOG TEST_LOG takes logs of yours instead.
+// The whole way from a click log to shortlists: simulates a log, prepares it, trains a model, evaluates it against
+// counting baselines, and prints shortlists. `npm run demo -- LOG TEST_LOG` uses logs of yours instead.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,11 +1,12 @@
-// A network of one's own: matrix factorisation with an exact softmax over all items, trained by gradient descent.
-// node examples/graph.mjs
+// How to build and train a network of your own: matrix factorisation with an exact softmax over all items, trained by
+// gradient descent. Run it with `node examples/graph.mjs`.
 
 import { createEngine, Graph, initializeStore, ops } from "shortlist/graph";
 
 const [USERS, ITEMS, WIDTH, STEPS] = [8, 8, 4, 200];
 
-// The graph of a training step. Sizes that only a run knows have names: here the samples of a batch.
+// The graph of a training step. A size that is known only when it runs, here the number of samples in a batch, has a
+// name.
 const graph = new Graph();
 const user = graph.input("user", "int32", ["samples"]);
 const target = graph.input("target", "int32", ["samples"]);
@@ -18,8 +19,8 @@ const losses = ops.softmax(graph, "losses", { user: vectors, weight: items, targ
 const loss = ops.mean(graph, "loss", losses);
 graph.output("loss", loss);
 
-// Source to source: the gradients are more instructions of the same graph. A table that is read by rows has a gradient of row
-// terms, which its optimizer sums for each row that the batch touched.
+// The gradients are computed by further instructions of the same graph. A table that is read by rows has a gradient of
+// row terms, which its optimizer sums for each row that the batch touched.
 for (const [parameter, gradient] of ops.lossGradients(graph, loss, [users, items])) {
   const name = `${parameter.name}.update`;
   if (gradient.kind === "dense") {
@@ -34,7 +35,7 @@ for (const [parameter, gradient] of ops.lossGradients(graph, loss, [users, items
 const program = graph.toProgram();
 console.log(program.instructions.map(({ op }) => op).join(" → "));
 
-// User u watches items u and u + 1.
+// Training data: user u watches items u and u + 1.
 const inputs = {
   user: Int32Array.from({ length: 2 * USERS }, (_, i) => i >> 1),
   target: Int32Array.from({ length: 2 * USERS }, (_, i) => ((i >> 1) + (i & 1)) % ITEMS),

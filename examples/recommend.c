@@ -1,5 +1,5 @@
 /*
- * Prints a shortlist for each line of a click log, as `shortlist recommend --format text` does.
+ * Prints a shortlist for each line of a click log, like `shortlist recommend --format text`.
  *
  *   cmake -B build-capi && cmake --build build-capi --target recommend && build-capi/recommend MODEL LOG [TOP]
  */
@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * A line of any length without its end; NULL at the end of the file and where it cannot be read. The caller frees it.
- * Of a line with a NUL byte, which no C string holds, the library would see the beginning only: *has_nul says so.
+ * Reads a line of any length, without its end. Returns NULL at the end of the file and if the file cannot be read. The
+ * caller frees the line. *has_nul tells whether it contains a NUL byte: the library would read only the part before it.
  */
 static char* read_line(FILE* file, int* has_nul) {
   size_t length = 0, capacity = 256;

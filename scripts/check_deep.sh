@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# What takes hours and guards the readers and kernels beyond .ci/run: all instruction sets under every sanitizer, GCC's
-# UndefinedBehaviorSanitizer (it sees the lanes of vectors, clang's does not), and long fuzzing. `npm run check:deep`
+# Checks of the readers and kernels that take hours, in addition to .ci/run: every sanitizer on all instruction sets,
+# GCC's UndefinedBehaviorSanitizer (unlike clang's, it checks the lanes of vectors), and long fuzzing.
+# `npm run check:deep` runs it.
 #
-#   SHORTLIST_FUZZ_SECONDS  seconds for each format's fuzzer, 600 unless given
-#   SHORTLIST_MUTATIONS     inputs of each format for both readers, 200000 unless given
+#   SHORTLIST_FUZZ_SECONDS  seconds that the fuzzer of each format runs, default 600
+#   SHORTLIST_MUTATIONS     number of inputs of each format for both readers, default 200000
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

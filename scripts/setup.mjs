@@ -1,5 +1,5 @@
-// All set-up of a fresh clone, and nothing where nothing changed: packages, the native addon, the compiled TypeScript.
-// npm test, npm run demo and npm run bench call it first.
+// Sets up a fresh clone: installs packages, builds the native addon and compiles TypeScript. It skips what is up to
+// date. `npm test`, `npm run demo` and `npm run bench` run it first.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("../", import.meta.url));
 const at = (...parts) => join(root, ...parts);
 const modified = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 
-/** When the newest file below a folder with one of these endings was changed. */
+/** Time of the latest change of a file below a folder that has one of these endings. */
 function newest(folder, endings) {
   let time = 0;
   for (const name of readdirSync(at(folder), { recursive: true })) {
@@ -19,7 +19,7 @@ function newest(folder, endings) {
   return time;
 }
 
-/** Runs a step; its output is shown only where it fails. */
+/** Runs a step. Its output is shown only if it fails. */
 function step(what, command, args, wayOut) {
   process.stderr.write(`${what} …\n`);
   const { status, stdout, stderr, error } = spawnSync(command, args, {
@@ -49,7 +49,7 @@ if (modified(at("node_modules/.package-lock.json")) < modified(at("package-lock.
 const gyp = ["node_modules/node-gyp/bin/node-gyp.js"];
 const nativeTime = Math.max(newest("native", [".cc", ".h", ".inc", ".json"]), modified(at("binding.gyp")));
 if (modified(addon) < nativeTime) {
-  // Headers that were installed with Node spare node-gyp the download.
+  // If Node's headers are installed, node-gyp need not download them.
   const prefix = dirname(dirname(process.execPath));
   const headers = existsSync(join(prefix, "include/node/node_api.h")) ? ["--nodedir", prefix] : [];
   const configured = modified(at("build/Makefile"));

@@ -1,5 +1,5 @@
-// Prints the source files of the given parts of native/sources.json, one a line: `node scripts/sources.mjs core node`.
-// binding.gyp asks it, CMakeLists.txt reads the same JSON, so there is one list.
+// Prints the source files of the given parts of native/sources.json, one per line: `node scripts/sources.mjs core
+// node`. binding.gyp calls it. CMakeLists.txt reads the same JSON file, so there is only one list of sources.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -9,7 +9,7 @@ DTYPES = {"F32": np.float32, "I32": np.int32, "U32": np.uint32}
 
 
 def read_arrays(path):
-    """(arrays by name, metadata)"""
+    """Returns (arrays by name, metadata)."""
     with open(path, "rb") as file:
         content = file.read()
     (length,) = struct.unpack("<Q", content[:8])

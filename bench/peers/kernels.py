@@ -1,4 +1,7 @@
-"""Kernels through PyTorch. Each function gives (what to time, units of work a call, what sets the threads)."""
+"""Kernels in PyTorch.
+
+Each function returns (function to time, units of work per call, function that sets the number of threads).
+"""
 
 import numpy as np
 import torch
@@ -18,7 +21,7 @@ def gemm(rows, out, inner, threads):
 
 
 def lstm(batch, timesteps, width, threads):
-    """Forward and backward of nn.LSTM and the maximum over time: gradients by the input, all weights and biases."""
+    """nn.LSTM and the maximum over time, forward and backward: gradients of the input, all weights and biases."""
     layer = torch.nn.LSTM(width, width, batch_first=True)
     x = torch.randn(batch, timesteps, width, requires_grad=True)
     tensors = [x, *layer.parameters()]
@@ -51,7 +54,7 @@ def bag(path, rows, width, threads):
 
 
 def bag_adagrad(path, rows, width, threads):
-    """EmbeddingBag with sparse gradients and Adagrad, the loss being the sum of its output."""
+    """EmbeddingBag with sparse gradients and Adagrad. The loss is the sum of the output."""
     offsets, sets = id_sets(path)
     table = torch.nn.EmbeddingBag(rows, width, mode="mean", sparse=True)
     optimizer = torch.optim.Adagrad(table.parameters(), lr=0.1)

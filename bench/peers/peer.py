@@ -1,4 +1,4 @@
-"""The Python side of `npm run bench:peers`: PyTorch and faiss doing the same work, measured on request.
+"""The Python side of `npm run bench:peers`: measures the same work in PyTorch and faiss.
 
 Reads one JSON object a line and answers each with one line:
     {"call": "versions"}                                   -> {"python": .., "torch": .., ...}
@@ -18,7 +18,7 @@ import time
 
 BLOCK_SECONDS = 0.02
 
-# work -> module; a module is imported when its work is asked for first.
+# The module of each kind of work. It is imported when such work is prepared for the first time.
 MODULES = {
     "gemm": "kernels",
     "lstm": "kernels",
@@ -30,7 +30,7 @@ MODULES = {
 
 
 class Measured:
-    """A function that does `units` units of work, called in blocks so long that the clock does not count."""
+    """A function that does `units` units of work, timed in blocks that are long compared with the clock's resolution."""
 
     def __init__(self, function, units, block_seconds=BLOCK_SECONDS):
         self.function, self.units = function, units
@@ -91,7 +91,7 @@ def answer(request):
 
 
 def main():
-    # Whatever libraries print goes to stderr: stdout carries answers only.
+    # Libraries may print: that goes to stderr, because stdout is for answers only.
     out, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         try:

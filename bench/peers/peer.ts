@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Contender } from "../contender.js";
 
-/** After its turn a peer's threads may still spin for work; the other side waits until they sleep. */
+/** After its turn, a peer's threads may still spin while they wait for work. The other side waits until they sleep. */
 const SETTLE_MILLISECONDS = 50;
 
-/** A peer's process, which stays warm: one JSON request a line, one answer a line (see peer.py). */
+/** The process of a peer, which keeps running. Requests and answers are JSON, one per line (see peer.py). */
 export class Peer {
   readonly #process: ChildProcess;
   readonly #answers: AsyncIterator<string>;

@@ -1,5 +1,5 @@
-// Draws results.json as results.svg: `node bench/peers/plot.mjs results.json results.svg`. A row a measurement and in it a
-// bar a machine, the ratio on a logarithmic axis from 1×; a mark where the target is.
+// Draws results.json as results.svg: `node bench/peers/plot.mjs results.json results.svg`. Each measurement has a row,
+// with a bar for each machine. Bars show the ratio on a logarithmic axis and begin at 1×; a mark shows the target.
 
 import { readFileSync, writeFileSync } from "node:fs";
 
@@ -13,7 +13,7 @@ try {
 
 const [from, to] = process.argv.slice(2);
 const results = JSON.parse(readFileSync(from, "utf8"));
-/** Of the machines; pale where the target is not reached. */
+/** Colours of the machines. They are pale if the target is not reached. */
 const HUES = ["#2c6fad", "#d07a1c", "#7a4fa3", "#2f8f83", "#b0487a"];
 const PALE = "40";
 const BELOW = "#c0392b";
@@ -21,7 +21,7 @@ const BAR_HEIGHT = 10;
 const BAR_GAP = 2;
 const LABEL_WIDTH = 640;
 
-/** As report.ts names it too. */
+/** Name of the machine, as in report.ts. */
 const machine = ({ circumstances: { isa, cpu } }) => `${isa}, ${cpu}`;
 const row = ({ group, name, threads }) => `${group}: ${name}, ${threads} thr.`;
 const machines = [...new Set(results.map(machine))];
@@ -35,7 +35,7 @@ function bar(result, hue) {
   return {
     value: [result.ratio, row(result)],
     itemStyle: { color: below ? hue + PALE : hue, borderColor: hue },
-    // On the side where no mark is.
+    // The label is on the side without the mark of the target.
     label: below ? { position: "left", color: BELOW, fontWeight: "bold" } : {},
   };
 }

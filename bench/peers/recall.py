@@ -1,8 +1,8 @@
-"""A whole training step of the recall network through PyTorch, on batches that the driver made.
+"""A whole training step of the recall network in PyTorch, on the batches that the driver has written.
 
-Seven embeddings, an LSTM over the clicked items with the maximum over time, means of categories and tags, two ReLU layers,
-NCE over drawn negatives; sparse gradients and Adagrad on tables, dense Adagrad elsewhere. Everything that does not depend
-on the weights (padding, negatives, offsets, int64 ids) is made before anything is timed.
+The network has seven embeddings, an LSTM over the clicked items with the maximum over time, means of categories and tags,
+two ReLU layers, and NCE over drawn negatives. Tables have sparse gradients and Adagrad, other parameters dense Adagrad.
+Everything that does not depend on the weights (padding, negatives, offsets, int64 ids) is made before timing begins.
 """
 
 import itertools
@@ -84,7 +84,7 @@ def prepare_batch(arrays, index, draws, noise, random):
 
 
 def recall(path, threads, packed=False, bf16=False, compiled=False):
-    """Isolated windows, sample after sample. A unit is a sample."""
+    """Training steps on isolated windows. A unit of work is a sample."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     arrays, metadata = read_arrays(path)

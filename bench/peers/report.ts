@@ -1,5 +1,5 @@
-// Keeps results: bench/results.json holds the last one of every row on every machine, bench/results.md and bench/results.svg
-// are made of it.
+// Stores results: bench/results.json has the latest one of every row on every machine. bench/results.md and
+// bench/results.svg are generated from it.
 
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -15,18 +15,18 @@ export interface Result {
   readonly threads: number;
   readonly target: number | undefined;
   readonly unit: Measure["unit"];
-  /** Medians over the rounds. */
+  /** Rates of both sides: medians over the rounds. */
   readonly ours: number;
   readonly others: number;
-  /** The one that `others` is. */
+  /** Name of the peer that `others` belongs to. */
   readonly peer: string;
-  /** Of the rates: the median over the rounds, and their quartiles. */
+  /** Ratio of the rates, ours to theirs: the median over the rounds, and the quartiles. */
   readonly ratio: number;
   readonly quartiles: readonly [number, number];
   readonly rounds: number;
 }
 
-/** Where and how results came about. */
+/** Where and how results were measured. */
 export interface Circumstances {
   readonly date: string;
   readonly cpu: string;
@@ -53,7 +53,7 @@ const bench = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.
 
 export function circumstances(isa: string, versions: Readonly<Record<string, string>>): Circumstances {
   const args = process.argv.slice(2).flatMap((arg, i, all) => {
-    // Where Python lies is nobody's business.
+    // The path of Python is private.
     if (all[i - 1] === "--python" || arg === "--python") return arg === "--python" ? ["--python PATH"] : [];
     return [arg.startsWith("--python=") ? "--python PATH" : /\s/.test(arg) ? `"${arg}"` : arg];
   });
@@ -71,12 +71,12 @@ export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
 
-/** The ratios that the target of the geometric mean is about. */
+/** The results that count for the target of the geometric mean. */
 export function networkGemms<T extends Result>(results: readonly T[]): T[] {
   return results.filter(({ group, name }) => group === "gemm" && !name.startsWith("2048 "));
 }
 
-/** Puts results in the place of earlier ones of the same rows and machine, and writes the tables and the plot anew. */
+/** Replaces earlier results of the same rows and machine, and writes the tables and the plot again. */
 export async function keepResults(
   results: readonly Result[],
   where: Circumstances,
@@ -100,7 +100,7 @@ function keyOf({ group, name, threads, circumstances }: KeptResult): string {
   return `${group}: ${name}, ${threads}, ${machineOf(circumstances)}`;
 }
 
-/** As plot.mjs names it too. */
+/** Name of the machine, as in plot.mjs. */
 function machineOf({ isa, cpu }: Circumstances): string {
   return `${isa}, ${cpu}`;
 }
@@ -109,8 +109,9 @@ function markdown(results: readonly KeptResult[]): string {
   const parts = [
     `# Results
 
-Ours and each peer in turn, round after round, in one run: [README.md](README.md) says how. Rates are medians over the rounds,
-the ratio is the median of the rounds' own ratios, its quartiles in brackets. Written by \`npm run bench:peers -- --write\`.
+Shortlist and another library are measured in turn, round after round, in one run ([README.md](README.md)). Rates are
+medians over the rounds. The ratio is the median of the ratios of the rounds, with its quartiles in brackets. This page
+is written by \`npm run bench:peers -- --write\`.
 
 ![Ratio to the peer and target of each row](results.svg)
 `,
@@ -130,7 +131,7 @@ the ratio is the median of the rounds' own ratios, its quartiles in brackets. Wr
   return `${parts.join("\n").trimEnd()}\n`;
 }
 
-/** The rows of one group on one machine, and below them how they came about. */
+/** The rows of one group on one machine, followed by how they were measured. */
 function table(rows: readonly KeptResult[]): string[] {
   const lines = [
     "| work | threads | ours | other | ratio | target | |\n|---|---|---|---|---|---|---|",

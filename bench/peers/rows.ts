@@ -1,4 +1,4 @@
-// The comparisons: what is done, by whom, and how much faster it ought to be.
+// The comparisons: the work, both sides, and the ratio to reach.
 
 import { join } from "node:path";
 import { type TensorToWrite, writeSafetensors } from "../../src/data/safetensors.js";
@@ -25,31 +25,31 @@ import type { Peer } from "./peer.js";
 export interface Peers {
   readonly python: Peer | undefined;
   readonly tensorflow: Peer | undefined;
-  /** Folder for what peers read. */
+  /** Folder for files that peers read. */
   readonly folder: string;
 }
 
-/** How a side's time becomes the number that is shown: units, flops or bytes a second. */
+/** How to convert a side's time to the rate that is shown: units of work, flops or bytes per second. */
 export interface Measure {
   readonly unit: "GFLOP/s" | "GB/s" | "samples/s" | "queries/s";
-  /** Of the unit, in one unit of work. */
+  /** How much of `unit` one unit of work is. */
   readonly amount: number;
 }
 
-/** One line of the results: `ours` against the best of `others`. */
+/** One line of the results: `ours` compared with the fastest of `others`. */
 export interface Row {
   readonly group: string;
   readonly name: string;
   readonly threads: number;
-  /** At least this ratio of rates; undefined where there is none to reach. */
+  /** The ratio of rates to reach; undefined if there is no target. */
   readonly target?: number | undefined;
   readonly measure: Measure;
-  /** Of the others' side, where it does other work: the ratio is that of the rates. */
+  /** The measure of the other side, if it does different work. The ratio is then that of the rates. */
   readonly othersMeasure?: Measure;
-  /** Which peer the others need. */
+  /** The peer that the other side needs. */
   readonly needs: "python" | "tensorflow" | "nothing";
   ours(): Promise<Contender>;
-  /** Each is tried, the fastest is the one that is compared. */
+  /** The variants of the other side. All are tried, and the fastest is compared. */
   others(): readonly (() => Promise<Contender>)[];
 }
 
@@ -71,12 +71,12 @@ function engineOf(threads: number): Engine {
   return engine;
 }
 
-/** The instruction set of our kernels. */
+/** The instruction set of this engine's kernels. */
 export function isaOf(): string {
   return engineOf(1).isa;
 }
 
-/** One log for all rows that have the same sizes. */
+/** The synthetic logs, shared by rows with the same sizes. */
 const logs = new Map<string, SyntheticLog>();
 
 function logOf(options: SyntheticOptions = {}): SyntheticLog {
@@ -86,7 +86,7 @@ function logOf(options: SyntheticOptions = {}): SyntheticLog {
   return log;
 }
 
-/** Every row, in the order of the results. `threads` is the number that rows use which do not name their own. */
+/** Every row, in the order of the results. `threads` is for rows that do not state a number of their own. */
 export function rowsOf(peers: Peers, threads: number): Row[] {
   return [
     ...gemmRows(peers, threads),
@@ -214,7 +214,7 @@ function bagRows({ python, folder }: Peers, threads: number): Row[] {
   return rows;
 }
 
-/** Reading random rows of 256 bytes, by limits.cc; a unit is a byte. */
+/** Reads of random rows of 256 bytes, measured by limits.cc. A unit of work is a byte. */
 function randomRows(threads: number): Contender {
   const { rows } = measureLimits(isaOf(), threads);
   return { name: "random 256-byte rows", measure: async () => 1 / rows, close: () => {} };
@@ -236,7 +236,7 @@ function scanRows({ python }: Peers, threads: number): Row[] {
   });
 }
 
-/** The ways of writing the step in PyTorch. */
+/** The variants of the training step in PyTorch. */
 const PYTORCH_WAYS = [
   { packed: true },
   { packed: false },
@@ -288,7 +288,10 @@ function recallContender(
   return trainingContender("shortlist", { engine, log: logOf(sizes), config: originalConfig(changes) });
 }
 
-/** Trainings that share nothing but the machine, for one engine runs them in turn: the samples of all of them count. */
+/**
+ * Independent trainings at the same time, each with an engine of its own, since one engine would run them in turn. The
+ * rate counts the samples of all of them.
+ */
 async function trainingsAtOnce(count: number, changes: readonly string[]): Promise<Contender> {
   const trainings = await Promise.all(
     Array.from({ length: count }, () => recallContender(1, changes, {}, createNativeEngine({ threads: 1 }))),
@@ -305,7 +308,7 @@ async function trainingsAtOnce(count: number, changes: readonly string[]): Promi
   };
 }
 
-/** The ring of batches that our side trains on, in a file for PyTorch. */
+/** Writes the batches on which our side trains to a file for PyTorch. */
 async function writeBatches(folder: string, batch: number): Promise<string> {
   const log = logOf();
   const config = originalConfig([`batchSize=${batch}`]);
@@ -337,7 +340,7 @@ async function writeArrays(
   await writeSafetensors(path, tensors, metadata);
 }
 
-/** Ours against ours: threads, precision, sizes, the reference. */
+/** Comparisons of the engine with itself: with other threads, precision and sizes, and with the reference. */
 function ownRows(threads: number): Row[] {
   const own = (
     name: string,

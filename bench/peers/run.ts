@@ -1,5 +1,5 @@
-// Ours and the peers in turn, round after round, in one run: `npm run bench:peers -- --filter lstm --python PATH`.
-// README.md says what is measured and how; `--write` keeps the results.
+// Measures this engine and its peers in turn, round after round: `npm run bench:peers -- --filter lstm --python PATH`.
+// README.md says what is measured and how; `--write` stores the results.
 
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -34,7 +34,7 @@ if (loadavg()[0]! > 0.5) {
     `The machine is busy (load ${loadavg()[0]!.toFixed(1)}): peers that spin at barriers suffer most, so the ratios flatter us`,
   );
 }
-/** Of the peers, by name. */
+/** Versions of the peers, by name. */
 const versions: Record<string, string> = {};
 const folder = await mkdtemp(join(tmpdir(), "shortlist-peers-"));
 const peers: Peers = { python: await openPython(), tensorflow: await openTensorflow(), folder };
@@ -108,7 +108,10 @@ async function compare(row: Row): Promise<Result | undefined> {
   }
 }
 
-/** The fastest of the ways that the others have, by two short tries in turn; the ones that fail are named. */
+/**
+ * Finds the fastest variant of the other side by two short measurements of each, in turn. Variants that fail are
+ * reported.
+ */
 async function fastest(
   row: Row,
   opened: (create: () => Promise<Contender>) => Promise<Contender>,
@@ -145,7 +148,7 @@ function format({ group, name, threads, target, unit, ours, others, peer, ratio 
   ].join(" ");
 }
 
-/** The geometric mean of the GEMM ratios, which has a target of its own. */
+/** Prints the geometric mean of the GEMM ratios, which has a target of its own. */
 function summarize(): void {
   const ratios = networkGemms(results).map(({ ratio }) => ratio);
   if (ratios.length < 2 || flags.json) return;

@@ -1,11 +1,11 @@
-"""Exact retrieval through faiss."""
+"""Exact retrieval in faiss."""
 
 import faiss
 import numpy as np
 
 
 def scan(items, width, queries, top, threads):
-    """The best `top` of `items` vectors by inner product; a unit is a query."""
+    """Search for the `top` of `items` vectors with the largest inner products. A unit of work is a query."""
     random = np.random.default_rng(0)
     index = faiss.IndexFlatIP(width)
     index.add(random.standard_normal((items, width), dtype=np.float32))

@@ -1,5 +1,5 @@
-// The TensorFlow.js side of `npm run bench:peers`, with the protocol of peer.py. Backends: "wasm" (with SIMD, and threads
-// where asked for) and "cpu" (plain JavaScript).
+// The TensorFlow.js side of `npm run bench:peers`, with the protocol of peer.py. Its backends are "wasm" (with SIMD
+// and, if asked for, threads) and "cpu" (plain JavaScript).
 
 import { createInterface } from "node:readline";
 import * as tf from "@tensorflow/tfjs";
@@ -7,7 +7,7 @@ import { setThreadsCount } from "@tensorflow/tfjs-backend-wasm";
 
 const BLOCK_SECONDS = 0.02;
 
-/** What to time; `dispose` frees its tensors. Results are read, as nothing else says that the work is done. */
+/** The kinds of work. `dispose` frees tensors. Results are read, because only that ensures that the work is done. */
 const WORKS = {
   gemm({ rows, out, inner }) {
     const [a, b] = [tf.randomNormal([rows, inner]), tf.randomNormal([inner, out])];
@@ -30,7 +30,7 @@ const WORKS = {
       },
     };
   },
-  /** Means of bags of equal length: there is no ragged bag. */
+  /** Means of bags of equal length, since TensorFlow.js has no ragged bags. */
   bag({ rows, bags, length, width }) {
     const table = tf.randomNormal([rows, width]);
     const ids = tf.randomUniformInt([bags * length], 0, rows);

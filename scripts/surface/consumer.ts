@@ -1,4 +1,4 @@
-// Compiled against the packed package, declarations included, as the code of who installs it is.
+// Code of a user of the package. It is compiled against the packed package with its declarations.
 
 import { openModel, recommend, TrainingSession, type TrainOptions, train, Vocabulary } from "shortlist";
 import { createEngine, Graph, type Op, ops } from "shortlist/graph";

@@ -1,5 +1,6 @@
-// The public surface: `npm run docs` writes the API reference to docs/api, `npm run check:docs` only checks it, and
-// `npm run check:package` packs the package and checks what a registry would get. Each brings its own packages.
+// Checks of the public interface. `npm run docs` writes the API reference to docs/api, `npm run check:docs` only checks
+// it, and `npm run check:package` packs the npm package and checks it. Their tools are packages of this folder,
+// installed when needed.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -22,7 +23,7 @@ const here = fileURLToPath(new URL("./", import.meta.url));
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (path) => readFileSync(join(root, path), "utf8");
 
-/** Runs a command and ends where it fails; gives what it printed where `quiet`, and shows it otherwise. */
+/** Runs a command, and exits if it fails. With `quiet`, returns its output instead of showing it. */
 function run(command, args, { cwd = root, quiet = false } = {}) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd,
@@ -36,7 +37,7 @@ function run(command, args, { cwd = root, quiet = false } = {}) {
   process.exit(1);
 }
 
-/** Installs the packages of this folder where its lock file is newer. */
+/** Installs the packages of this folder if its lock file is newer than the installation. */
 function install() {
   const installed = join(here, "node_modules/.package-lock.json");
   const time = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
@@ -75,13 +76,13 @@ function requiredFiles() {
 }
 
 /**
- * Files that the package must not have: tests, the code of benchmarks, what was built for one machine, and the generated
- * API reference.
+ * Files that the package must not have: tests, the code of benchmarks, what was built for one machine, and the
+ * generated API reference.
  */
 const UNWANTED =
   /^(test|bench(?!\/(README\.md|results\.(md|svg))$)|build[^/]*|node_modules|\.[^/]*)\/|^docs\/api\/|^scripts\/(?!sources\.mjs$)|\.node$|\.tsbuildinfo$/;
 
-/** Compiles consumer.ts with the packed package installed, by both versions of the compiler, its declarations included. */
+/** Compiles consumer.ts against the packed package and its declarations, with both versions of the compiler. */
 function checkDeclarations(tarball, folder) {
   const modules = join(folder, "node_modules");
   mkdirSync(modules);
@@ -100,7 +101,7 @@ function checkDeclarations(tarball, folder) {
 }
 
 function checkPackage() {
-  // Whatever an earlier state compiled would be packed as well.
+  // Otherwise, files that an earlier state of the sources produced would be packed as well.
   rmSync(join(root, "dist"), { recursive: true, force: true });
   run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
   const folder = mkdtempSync(join(tmpdir(), "shortlist-package-"));
@@ -119,7 +120,7 @@ function checkPackage() {
     const tarball = join(folder, filename);
     checkDeclarations(tarball, folder);
     run(tool("publint"), ["run", tarball, "--strict"]);
-    // The package has ECMAScript modules alone: what `require` would see is no part of it.
+    // The package contains ECMAScript modules only, so it is not checked for `require`.
     run(tool("attw"), [tarball, "--profile", "esm-only", "--format", "ascii", "--no-emoji"]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
