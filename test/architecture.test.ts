@@ -24,7 +24,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 const src = fileURLToPath(new URL("../src/", import.meta.url));
 const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) => file.endsWith(".ts"));
 
-test("imports point one way", () => {
+test("imports follow the layout of ARCHITECTURE.md", () => {
   const wrong: string[] = [];
   for (const file of files) {
     const [folder] = file.split("/") as [string];
@@ -40,7 +40,7 @@ test("imports point one way", () => {
   assert.equal(wrong, []);
 });
 
-test("tests take cases from test/cases: only the tests of benchmarks import from bench", () => {
+test("only tests of benchmarks import from bench; cases are in test/cases", () => {
   const root = fileURLToPath(new URL("./", import.meta.url));
   const tests = (readdirSync(root, { recursive: true }) as string[]).filter((file) => file.endsWith(".ts"));
   const wrong = tests.filter(
@@ -91,7 +91,7 @@ const NATIVE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   capi: ["core", "serve", "shortlist"],
 };
 
-test("native includes point one way", () => {
+test("native includes follow the layout of ARCHITECTURE.md", () => {
   const native = fileURLToPath(new URL("../native/", import.meta.url));
   const folders = readdirSync(native, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   assert.equal(

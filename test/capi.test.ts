@@ -57,7 +57,7 @@ test("the C program prints the shortlists of the command line", () => {
   }
 });
 
-test("models that earlier versions saved say what they said", () => {
+test("models of earlier versions give the same results as before", () => {
   for (const model of fixtures("model")) {
     const answers = JSON.parse(readFileSync(model.replace(/model-(v\d+)$/, "expected-$1.json"), "utf8")) as Answer[];
     const { status, stdout, stderr } = recommend(model, join(FIXTURES, "log.tsv"), "4");
@@ -177,7 +177,7 @@ test("times of clicks: counted as a field, checked, and a model with exampleAge 
   assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, "Expected 3 fields of a click but received 2");
 });
 
-test("a folder that is no model, a file cut short, a broken line: a message and no crash", () => {
+test("a folder that is not a model, a truncated file and a malformed line give a message instead of a crash", () => {
   const fails = (text: string, ...args: string[]) => {
     const { status, stdout, stderr } = recommend(...args);
     assert.is(status, 1);

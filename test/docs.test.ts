@@ -129,7 +129,7 @@ test("every link of a Markdown file of the npm package leads to a file of the pa
   assert.equal(missing, []);
 });
 
-test("every page of docs that code or a page names is there, with the heading", () => {
+test("every page of docs that code or another page mentions exists, with the heading", () => {
   const broken: string[] = [];
   let anchors = 0;
   for (const file of filesOf([".ts", ".mjs", ".cc", ".h", ".c", ".inc", ".py", ".sh", ".md"])) {

@@ -105,7 +105,7 @@ const CALLABLES = new Map([...callablesOf(main), ...callablesOf(graphEntry)]);
  */
 const NOT_OURS = ["ShortlistError", "TrainingSession", "TransitionRanking"];
 
-test("an option that does not exist is an error that names the nearest one, in every function", async () => {
+test("every function refuses an unknown option and suggests the closest one", async () => {
   await withModel(async (at, model) => {
     const [log, output, dataset] = [at("log.tsv"), at("new"), await openDataset(at("dataset"))];
     const engine = createEngine({ threads: 1 });
@@ -339,7 +339,7 @@ const SHORT = [
 /** Of the moments at which a call checks its signal, how many are tested. */
 const LOOKS = 25;
 
-test("a signal stops every long call with its reason, whenever it is looked at, and nothing is left", async () => {
+test("a signal stops every long call with its reason at any check, and no output is left", async () => {
   await withModel(async (at, model) => {
     const log = at("log.tsv");
     const [folder, dataset, opened] = [at("model"), at("dataset"), await openDataset(at("dataset"))];
@@ -415,7 +415,7 @@ test("a signal stops every long call with its reason, whenever it is looked at, 
   });
 });
 
-test("a search that a signal stops goes on where it was", async () => {
+test("a search that was stopped by a signal continues where it was", async () => {
   await withModel(async (at) => {
     const reason = new Error("no more");
     const controller = new AbortController();

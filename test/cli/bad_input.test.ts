@@ -79,7 +79,7 @@ test("missing files and folders, and folders that are something else", () => {
   fails(["inspect", at("missing")], "missing");
 });
 
-test("nothing that is no model is replaced", () => {
+test("a folder that is not a model is never replaced", () => {
   mkdirSync(at("mine"));
   writeFileSync(at("mine/thesis.txt"), "years of work");
   fails(["train", at("dataset"), "--output", at("mine"), "--steps", "1"], "thesis.txt");
@@ -87,7 +87,7 @@ test("nothing that is no model is replaced", () => {
   assert.is(readFileSync(at("mine/thesis.txt"), "utf8"), "years of work");
 });
 
-test("what a training that was stopped meant to rename is in nobody's way", () => {
+test("leftovers of a stopped training are removed by the next one", () => {
   mkdirSync(at("stopped"));
   writeFileSync(at("stopped/.epoch-1.partial-1-0123abcd"), "half");
   succeed("train", at("dataset"), "--output", at("stopped"), "--steps", "1");

@@ -30,7 +30,7 @@ function fails(status: 1 | 2, text: string | RegExp, ...args: string[]): void {
   assert.equal(readdirSync(folder).sort(), before);
 }
 
-test("an empty text is no path, whatever the option", () => {
+test("an empty path is refused for every option", () => {
   const [log, dataset, model, output] = [at("test.tsv"), at("dataset"), at("model"), at("new")];
   const text = "Expected a path but received an empty text";
   for (const args of [
@@ -98,7 +98,7 @@ test("SHORTLIST_STACK shows where an error came from", () => {
   assert.match(stderr, /\n\s+at .*readDescription/);
 });
 
-test("a full disk below standard output is said", () => {
+test("a full disk below standard output is an error", () => {
   if (!existsSync("/dev/full")) return;
   for (const command of [
     ["recommend", at("model"), at("infer.tsv")],

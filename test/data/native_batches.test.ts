@@ -135,7 +135,7 @@ function errorOf(body: () => unknown): string {
   return "no error";
 }
 
-test("what does not fit is refused", () => {
+test("malformed options are refused", () => {
   const clicks = randomClicks(LENGTHS, 0.2);
   const options = { clicks, window: 3, batchSize: 4, seed: 1 };
   const make = (changes: Partial<TrainingBatchOptions>) =>

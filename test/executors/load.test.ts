@@ -26,7 +26,7 @@ test("the addon is of this version", () => {
   assert.is(loadAddon(), loadAddon());
 });
 
-test("an addon that is not there, or is none, ends in possible solutions", () => {
+test("the error of a missing or foreign addon lists possible solutions", () => {
   writeFileSync(join(folder, "broken.node"), "no shared library");
   for (const name of ["missing.node", "broken.node"]) {
     const error = failure(join(folder, name));

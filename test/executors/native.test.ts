@@ -45,7 +45,7 @@ test("a network with concatenations agrees with the reference, whatever the size
   }
 });
 
-test("both engines refuse the same runs with the same words", async () => {
+test("both engines refuse the same runs with the same messages", async () => {
   const { inputs, dims } = bagInputs(4);
   const ids = inputs["ids"] as Int32Array;
   const changes: [string, Record<string, TensorData | undefined>, Record<string, unknown>][] = [
@@ -74,7 +74,7 @@ test("both engines refuse the same runs with the same words", async () => {
   }
 });
 
-test("both engines refuse the same Programs with the same words", async () => {
+test("both engines refuse the same Programs with the same messages", async () => {
   const program = bagProgram();
   const renamed: Program = {
     ...program,
@@ -113,7 +113,7 @@ test("both engines refuse the same Programs with the same words", async () => {
   );
 });
 
-test("arrays of another kind, and arrays whose memory has gone, are refused", async () => {
+test("arrays of another type and detached arrays are refused", async () => {
   const { executor, store } = prepare(native, bagProgram());
   const { inputs, dims } = bagInputs(4);
   const refused = (change: Record<string, unknown>) =>
@@ -190,7 +190,7 @@ test("runs that are started together give what each gives alone", async () => {
   }
 });
 
-test("a run that is refused does not hold up those behind it", async () => {
+test("a refused run does not block the runs after it", async () => {
   const { executor } = prepare(native, bagProgram());
   const { inputs, dims } = bagInputs(4);
   const bad = { ...inputs, ids: new Int32Array(9).fill(-1) };
@@ -256,7 +256,7 @@ test("ids in a constant are checked again when the store was written", async () 
   assert.is(await run(1, 1, 1), "no error");
 });
 
-test("a closed executor says so", async () => {
+test("using a closed executor is an error", async () => {
   const { executor } = prepare(native, bagProgram(), true);
   const { inputs, dims } = bagInputs(2);
   const run = executor.run(inputs, dims);

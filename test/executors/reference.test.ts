@@ -81,7 +81,7 @@ test("a Program must fit the store and the ops", () => {
   assert.throws(() => engine.createExecutor(unknown, store), /Program uses unknown op "sdg"/);
 });
 
-test("a store keeps names apart and refuses what does not fit", () => {
+test("a store refuses a name that is taken and values that do not fit", () => {
   const { store } = createExample();
   assert.throws(() => store.define({ name: "table", dtype: "float32", shape: [1] }), /already in the store/);
   assert.throws(() => store.write("table", Float32Array.of(1, 2), 2), /at most 1 values for "table" but received 2/);

@@ -94,7 +94,7 @@ test("the reference executor and batches of anybody else are run the same way", 
   }
 });
 
-test("what does not fit is refused", async () => {
+test("malformed options are refused", async () => {
   for (const engine of [native, createEngine({ executor: "reference" })]) {
     const { executor, batches } = trainingCase(engine);
     const run = (changes: object) =>
@@ -120,7 +120,7 @@ test("what does not fit is refused", async () => {
   );
 });
 
-test("a batch that is refused is reported by the call that would have used it; the next call goes on", async () => {
+test("a refused batch is reported by the call that uses it, and the next call works", async () => {
   const { executor, batches, reference } = trainingCase(native, {}, 8); // item 8 is out of bounds
   let refused = 0;
   for (let index = 0; index < batches.batchesPerEpoch; index++) {

@@ -22,7 +22,7 @@ test("the addon works in several threads at once, each with its own state", asyn
   }
 });
 
-test("a thread that is ended while a run is in flight and others wait takes nothing with it", async () => {
+test("ending a thread with runs in flight does not affect the process", async () => {
   for (let i = 0; i < 3; i++) {
     const { worker, message } = start(3, 4);
     await message;

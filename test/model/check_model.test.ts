@@ -39,11 +39,11 @@ const made = (name: string, dtype: TensorSpec["dtype"], shape: TensorSpec["shape
   return { name, dtype, shape, role: "temporary" };
 };
 
-test("a model that is as it was written opens", async () => {
+test("an unchanged model opens", async () => {
   assert.is(await opened(() => {}), "no error");
 });
 
-test("a Program whose indices nothing proves is refused when the model is opened", async () => {
+test("a Program with an index that is not proven to be in bounds is refused when the model is opened", async () => {
   const look = (ids: string): Instruction => {
     return {
       op: "embedding_lookup",
@@ -75,7 +75,7 @@ test("a Program whose indices nothing proves is refused when the model is opened
   );
 });
 
-test("outputs are what the commands take them for", async () => {
+test("outputs with other shapes or dtypes than commands expect are refused", async () => {
   assert.is(
     await opened(({ tensors }) => {
       const at = tensors.findIndex(({ name }) => name === "user_vector");

@@ -144,7 +144,7 @@ for (const executor of ["native", "reference"] as const) {
   });
 }
 
-test("closing ends the threads and frees the weights at once", async () => {
+test("closing a model ends its threads and frees its weights at once", async () => {
   if (!existsSync(TASKS)) return;
   const threads = () => readdirSync(TASKS).length;
   const engine = createEngine({ threads: 4 });
@@ -159,7 +159,7 @@ test("closing ends the threads and frees the weights at once", async () => {
   assert.ok(process.memoryUsage.rss() < before.memory - 2 ** 25, "64 MiB are given back");
 });
 
-test("opening a model and closing it again leaves no memory behind", async () => {
+test("opening and closing models repeatedly does not increase memory use", async () => {
   await withSmallModel(async (at) => {
     const set = [...SMALL, "lstmWidth=768"];
     await train({ dataset: at("dataset"), output: at("large"), set, steps: 1, threads: 1 });

@@ -36,7 +36,7 @@ function runs(model: Model): (() => Promise<unknown>)[] {
   });
 }
 
-test("a thousand runs at once give what they give one after the other, whichever thread computes them", async () => {
+test("a thousand concurrent runs give the same results as one run after the other", async () => {
   await withSmallModel(async (at) => {
     using engine = createEngine({ threads: 2 });
     using model = await openModel(at("model"), { engine });
@@ -51,7 +51,7 @@ test("a thousand runs at once give what they give one after the other, whichever
   });
 });
 
-test("a refused run is refused alone, whatever runs beside it", async () => {
+test("a refused run does not affect concurrent runs", async () => {
   await withSmallModel(async (at) => {
     using model = await openModel(at("model"), { threads: 2 });
     const calls = runs(model);
@@ -65,7 +65,7 @@ test("a refused run is refused alone, whatever runs beside it", async () => {
   });
 });
 
-test("a thousand shortlists are asked for at once", async () => {
+test("a thousand concurrent calls give the right shortlists", async () => {
   await withSmallModel(async (at) => {
     using model = await openModel(at("model"), { threads: 2 });
     const logs = Array.from({ length: 10 }, (_, i) => at(`log${i}.tsv`));
@@ -78,7 +78,7 @@ test("a thousand shortlists are asked for at once", async () => {
   });
 });
 
-test("updates come one after the other, in the order of the calls, and nothing is read between", async () => {
+test("updates run one after the other, in the order of the calls, and no other run reads the store in between", async () => {
   const rows = 2000;
   using engine = createEngine({ threads: 2 });
   using store = engine.createStore();

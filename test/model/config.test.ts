@@ -14,7 +14,7 @@ async function expectRefusal(key: string, value: unknown, expected: string): Pro
   await expectError(work, "ERR_CONFIG", `Expected "${key}" to be ${expected}`);
 }
 
-test("a number that float32 cannot hold is refused, whatever its key", async () => {
+test("a number that float32 cannot hold is refused for every key", async () => {
   assert.ok(NUMBERS.length > 20);
   for (const key of NUMBERS) {
     for (const value of [1e39, -1e39, 1e-46, -1e-46, 1e-39, Number.NaN, Number.POSITIVE_INFINITY]) {
@@ -23,7 +23,7 @@ test("a number that float32 cannot hold is refused, whatever its key", async () 
   }
 });
 
-test("a number that makes a formula divide by 0 is refused, as float32 sees it", async () => {
+test("a number that float32 would round so that a formula divides by 0 is refused", async () => {
   for (const key of ["beta1", "beta2"]) {
     for (const value of [1, 0.99999999, 1.5]) {
       await expectRefusal(key, value, "a number from 0 to below 1 that float32 can hold");

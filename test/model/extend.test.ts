@@ -104,7 +104,7 @@ test("by hand: four items a category with weight 10 / (10 + 10) and λ = 1 leave
   });
 });
 
-test("the time of a click is no attribute", async () => {
+test("the time of a click is not an attribute", async () => {
   await withFolder(async (folder) => {
     const click = [{ name: "item" }, { name: "time", kind: "time" }, { name: "category" }];
     const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click });
@@ -145,7 +145,7 @@ test("an extended model is saved, opened, evaluated beside its dataset's baselin
   });
 });
 
-test("another dataset than the model's, and a boost that is no number, are refused", async () => {
+test("a dataset other than the model's and a boost that is not a number are refused", async () => {
   await withFolder(async (folder) => {
     const dataset = await knownDataset(folder);
     const model = modelOf(dataset);

@@ -7,7 +7,7 @@ import { withFolder } from "../data/temporary.js";
 
 const SET = ["lstmWidth=4", "userVectorWidth=4", "hiddenWidths=[4]", "batchSize=32", 'embeddingWidths={"item":4}'];
 
-test("features may be called like members of objects, and like parts of the network", async () => {
+test("feature names may equal names of JavaScript object members or of parts of the network", async () => {
   await withFolder(async (folder) => {
     const at = (name: string) => join(folder, name);
     for (const names of [

@@ -101,7 +101,7 @@ function assertSameParameters(actual: Learnt, expected: Learnt): void {
   }
 }
 
-test("what users share is learnt as if each sample had it", async () => {
+test("sharing user features between samples does not change what is learnt", async () => {
   const engine = createEngine({ threads: 2 });
   for (const changes of [{}, { skipHidden: true, hiddenWidths: [8, 6], pooling: "last" }] as const) {
     const shared = await trained(engine, changes, 4);
@@ -114,7 +114,7 @@ test("what users share is learnt as if each sample had it", async () => {
   }
 });
 
-test("what steps read of one item is learnt as if each had it", async () => {
+test("sharing an item's row between timesteps does not change what is learnt", async () => {
   const engine = createEngine({ threads: 2 });
   for (const changes of [{}, { peepholes: true }, { lstmLayers: 2, pooling: "last" }] as const) {
     const without = { ...changes, exclude: ["category", "tags"] };
@@ -128,7 +128,7 @@ test("what steps read of one item is learnt as if each had it", async () => {
   }
 });
 
-test("item vectors are put together as training scores them", async () => {
+test("composed item vectors give the scores that training computes", async () => {
   const changes = { tiedItems: true, attributes: "sequence", itemAttributes: true, userVectorWidth: 4 } as const;
   const engine = createEngine({ threads: 1 });
   const { store, config, encoding, catalogue } = trainingCase(engine, BATCHES, ITEMS, changes);
@@ -153,7 +153,7 @@ test("tied items are as wide as the user vector, whatever embeddingWidths says",
   assert.equal(tensors.find(({ name }) => name === "embedding.item")!.shape, [ITEMS, 6]);
 });
 
-test("a feature may have any name, those of the network's own tensors included", () => {
+test("a feature may have any name, even that of a tensor of the network", () => {
   const names = ["weight", "bias", "row", "end", "all", "start", "lstm", "history", "with_bias"];
   const schema = parseSchema({
     columns: [{ name: "output" }, { name: "clicks" }],
@@ -177,7 +177,7 @@ test("a feature may have any name, those of the network's own tensors included",
   }
 });
 
-test("inference leaves nothing out and draws nothing", () => {
+test("inference has no dropout and no draws", () => {
   const { config, encoding } = trainingCase(createEngine(), {}, ITEMS, {
     dropout: 0.5,
     embeddingDropout: 0.5,

@@ -58,7 +58,7 @@ test("a column without data gets 0", async () => {
   );
 });
 
-test("no weight at all, or no penalty, is refused", async () => {
+test("a problem without any weight, or without penalty, is refused", async () => {
   const { problem } = randomProblem(1);
   const turns = new Turns();
   const weights = new Float64Array(ROWS);

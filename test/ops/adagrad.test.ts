@@ -23,7 +23,7 @@ test("a step by hand, epsilon outside and inside the root", async () => {
   assertNumbers((await step(true))["parameter"]!, [1 - 1.5 / Math.sqrt(16.25)]);
 });
 
-test("the rule for rows is the dense rule: duplicates are summed first, untouched rows keep still", async () => {
+test("rows are updated by the dense rule: duplicates are summed first, untouched rows do not change", async () => {
   const state = {
     parameter: values.normal([11, 3]),
     accumulator: values.uniform([11, 3], 0.1, 2),

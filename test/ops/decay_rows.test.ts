@@ -5,7 +5,7 @@ import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
 
-test("decay made up for at once is the decay of every step, and other rows keep still", async () => {
+test("lazy decay equals decay in every step, and other rows do not change", async () => {
   const { stored } = await evaluate({
     op: "decay_rows",
     operands: {

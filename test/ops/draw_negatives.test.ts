@@ -34,7 +34,7 @@ async function draw({ samples, draws, seed = 1, step = 0, shared = false }: Draw
   return [...outputs["result"]!];
 }
 
-test("draws follow the noise distribution; what has weight 0 is never drawn", async () => {
+test("draws follow the noise distribution; items with weight 0 are never drawn", async () => {
   const drawn = await draw({ samples: 5000, draws: 20 });
   const total = WEIGHTS.reduce((a, b) => a + b);
   WEIGHTS.forEach((weight, item) => {

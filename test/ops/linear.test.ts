@@ -62,7 +62,7 @@ test("messages name the operand and both shapes", () => {
   );
 });
 
-test("a row is the same bits among thousands as among few", async () => {
+test("a row has the same bits in a batch of thousands as in a small one", async () => {
   const [rows, width, out] = [2900, 300, 161]; // enough rows that the weight is packed once for all of them
   const random = new RandomStream(1, STREAMS.simulate);
   const input = Float32Array.from({ length: rows * width }, () => random.normal());

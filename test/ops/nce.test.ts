@@ -42,7 +42,7 @@ test("only nce learns log p itself: exact softmax does not see a constant", asyn
   assert.ok((await biasGradient("nce", shifted)).every((gradient) => gradient > 0.01));
 });
 
-test("a batch that shares its draws means the same as one that repeats them", async () => {
+test("shared draws give the same result as repeated ones", async () => {
   const values = new CaseValues(33);
   const rest = {
     user: values.normal([3, 2]),

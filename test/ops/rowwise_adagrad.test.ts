@@ -5,7 +5,7 @@ import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
 
-test("one accumulator a row: the mean of its squared gradients, duplicates summed first", async () => {
+test("each row has one accumulator: the mean of its squared gradients, after summing duplicates", async () => {
   const terms = [{ ids: int32([3], [1, 2, 1]), rows: float32([3, 2], [1, 2, 0, 0, 2, 2]) }];
   const { operands, attributes } = termOperands(terms);
   const state = {

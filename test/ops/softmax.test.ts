@@ -8,7 +8,7 @@ import { assertNumbers, checkCases, checkRefused, evaluate, evaluateGradients } 
 
 checkCases(cases);
 
-test("rows before skip_rows are no candidates and get no gradient", async () => {
+test("rows before skip_rows are not candidates and get no gradient", async () => {
   const operands = {
     user: float32([1, 1], [1]),
     weight: float32([3, 1], [50, 1, 2]),

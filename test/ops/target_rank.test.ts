@@ -31,7 +31,7 @@ test("mid-rank of ties; excluded items do not count, the target always does, <un
   assert.is(await rank(0, []), Number.POSITIVE_INFINITY);
 });
 
-test("a score that is not finite makes no rank better: such a target is a miss, NaN of another item counts as higher", async () => {
+test("a target with a score that is not finite is a miss, and an item whose score is NaN counts as higher", async () => {
   const [nan, infinite] = [Number.NaN, Number.POSITIVE_INFINITY];
   const weight = [0, 2, nan, infinite, -infinite, 1, 3];
   const targets = [1, 2, 3, 4, 5, 6];

@@ -21,7 +21,7 @@ const operands = {
   excluded_offsets: int32([3], [0, 2, 3]),
 };
 
-test("falling scores, equals by rising id, without what the sample excludes", async () => {
+test("items are ordered by decreasing score, equal ones by increasing id, without excluded items", async () => {
   const { outputs } = await evaluate({ op: "top_n", operands, attributes: { top: 3, skip_rows: 1 } });
   assert.equal([...outputs["result"]!], [5, 1, 3, 1, 3, 2]);
   assertNumbers(outputs["result.score"]!, [3, 2, 2, -2, -2, -3]);
@@ -33,7 +33,7 @@ test("log_partition counts excluded items too", async () => {
   assertNumbers(outputs["result.log_partition"]!, [partition(1), partition(-1)]);
 });
 
-test("-1 and -Infinity fill up where there are too few", async () => {
+test("missing places are filled with -1 and -Infinity", async () => {
   const { outputs } = await evaluate({ op: "top_n", operands, attributes: { top: 7, skip_rows: 1 } });
   assert.equal([...outputs["result"]!], [5, 1, 3, 4, -1, -1, -1, 1, 3, 2, 5, -1, -1, -1]);
   assert.is(outputs["result.score"]![4], -Infinity);
@@ -65,7 +65,7 @@ test("top may be a dim, given at run time", async () => {
   }
 });
 
-test("who asks alone gets the bits that many get together", async () => {
+test("a single query gets the same bits as in a batch of queries", async () => {
   const items = 500;
   const random = new RandomStream(1, STREAMS.simulate);
   for (const width of [1, 33, 300]) {

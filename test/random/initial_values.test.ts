@@ -35,7 +35,7 @@ test("normals are Box and Muller's of the tensor's Philox words", () => {
   }
 });
 
-test("values have the distribution that is asked for", () => {
+test("values have the requested distribution", () => {
   const moments = (random: RandomValues, power: number) =>
     values(random, 1 << 18).reduce((sum, x) => sum + (x / 0.25) ** power, 0) / (1 << 18);
   for (const [random, second, fourth] of [
@@ -49,7 +49,7 @@ test("values have the distribution that is asked for", () => {
   assert.ok(values(uniform, 1 << 18).every((x) => x >= -0.25 && x <= 0.25));
 });
 
-test("a part of a tensor has the values that the whole has there", () => {
+test("filling a part of a tensor gives the values of the whole", () => {
   for (const random of [normal, uniform]) assert.equal(values(random, 9, 1000), values(random, 1009).subarray(1000));
 });
 
@@ -68,7 +68,7 @@ test("stores of both engines are filled with the same bits", () => {
   }
 });
 
-test("what cannot be filled is an error that says why", () => {
+test("an impossible fill is an error with its reason", () => {
   const store = createNativeEngine().createStore();
   store.define({ name: "ids", dtype: "int32", shape: [3] });
   for (const [name, message] of [

@@ -43,7 +43,7 @@ test("depends on seed and words, and on nothing else", () => {
   }
 });
 
-test("sends every index everywhere alike, in pairs too", () => {
+test("maps indices, and pairs of indices, uniformly", () => {
   const n = 7;
   const seeds = 21_000;
   const places = new Float64Array(n * n);

@@ -73,7 +73,7 @@ test("mine users marks the users that the model does not know, and says how many
   assert.equal([all.length, all.every(([, known]) => known), none.length], [30, true, 0]);
 });
 
-test("mine users refuses what would be empty or the same for everybody", async () => {
+test("mine users refuses input for which the result would be empty or the same for everybody", async () => {
   const strangers = mine("model", { users: at("strangers.txt") });
   await expectError(
     strangers,

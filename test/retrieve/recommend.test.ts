@@ -38,13 +38,13 @@ const shortlists = (options?: ShortlistOptions, of = clicks) => all(recommendCli
 const itemsOf = async (options?: ShortlistOptions) =>
   (await shortlists(options)).map(({ items }) => items.map(({ item }) => item).join(""));
 
-test("by hand: falling scores, equals by rising id, nothing that was watched", async () => {
+test("by hand: items in order of decreasing score, equal ones by increasing id, without watched items", async () => {
   assert.equal(await itemsOf(), ["ced", "bceda", "edabc", "abed"]);
   assert.equal(await itemsOf({ top: 2 }), ["ce", "bc", "ed", "ab"]);
   assert.equal(await itemsOf({ top: 1 }), ["c", "b", "e", "a"]);
 });
 
-test("keepWatched: what was watched competes", async () => {
+test("with keepWatched, watched items compete", async () => {
   assert.equal(await itemsOf({ keepWatched: true }), ["acbed", "bceda", "edabc", "abced"]);
 });
 
@@ -73,7 +73,7 @@ test("users keep their order and names; known is false where neither the id nor 
   );
 });
 
-test("who has watched everything gets an empty list, no users get none", async () => {
+test("a user who has watched everything gets an empty list; a log without users gives no lists", async () => {
   const [{ items } = { items: undefined }] = await shortlists({}, clicksOf([[ANN, [A, B, C, D, E]]]));
   assert.equal(items, []);
   assert.equal(await shortlists({}, clicksOf([])), []);

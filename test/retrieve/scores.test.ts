@@ -4,7 +4,7 @@ import { checkScores, notFinite } from "../../src/retrieve/scores.js";
 
 const nameOf = (sample: number) => `user "u${sample}"`;
 
-test("finite log partitions pass, however large; nobody passes", () => {
+test("finite log partitions are accepted, however large, and so is an empty batch", () => {
   checkScores(Float32Array.of(0, -3.4e38, 3.4e38), nameOf);
   checkScores([], nameOf);
 });
@@ -21,7 +21,7 @@ test("the first user with a score that is NaN or infinite is named", () => {
   }
 });
 
-test("the message says what can be the matter", () => {
+test("the message names possible causes", () => {
   const { code, message } = notFinite("The vector of x is");
   assert.is(code, "ERR_DIVERGED");
   assert.match(message, /^The vector of x is not finite: the training of the model diverged, or a number of the log/);

@@ -16,7 +16,7 @@ test("the bias becomes a coordinate: [1; u] · [b; w] is the score", () => {
   assert.is(userVectors(new Float32Array(0), 2).length, 0);
 });
 
-test("items all get the largest norm", () => {
+test("all items get the norm of the largest item", () => {
   const items = Float32Array.of(3, 4, 0, 0, 0, 3);
   assert.is(largestSquare(items, 2), 25);
   assertNumbers(simpleLshItems(items, 2), [3, 4, 0, 0, 0, 5, 0, 3, 4]);

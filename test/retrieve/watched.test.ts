@@ -14,7 +14,7 @@ const watched = (first: number, count: number, options?: WatchedOptions) => {
   return Array.from({ length: count }, (_, s) => [...ids.subarray(offsets[s]!, offsets[s + 1]!)].sort());
 };
 
-test("each item once, <unk> never, nothing of who has not clicked", () => {
+test("watched items are listed once each, without <unk>; none for a user without clicks", () => {
   assert.equal(watched(0, 4), [[A, B], [], [C], [C, D]]);
 });
 

@@ -22,7 +22,7 @@ test("training stops after so many epochs without a better one, equal ones inclu
   assert.equal(stoppingOf(2, [0, 0, 0]), { best: [true, false, false], stop: 3 });
 });
 
-test("one goes on where another one stopped", () => {
+test("early stopping can be restored from its state", () => {
   const first = new EarlyStopping(2);
   for (const criterion of [0.1, 0.3, 0.2]) first.addEpoch(criterion);
   const state = JSON.parse(JSON.stringify(first.state));

@@ -65,7 +65,7 @@ async function evaluated(model: string, log: string, options: EvaluateOptions = 
   }
 }
 
-test("a hit is what a shortlist holds: evaluate counts what recommend lists", async () => {
+test("a hit is a target on the shortlist: evaluate agrees with recommend", async () => {
   const model = await openModel(at("model"), { threads: 1 });
   for (const keepWatched of [false, true]) {
     const { hitRate, watchedTargets, users } = await evaluate(model, at("log.tsv"), { tops: [5, 20], keepWatched });
@@ -85,7 +85,7 @@ test("a hit is what a shortlist holds: evaluate counts what recommend lists", as
   model.close();
 });
 
-test("where every target was watched nobody hits, neither the model nor the baselines; --keep-watched counts them", async () => {
+test("if every target was watched, neither model nor baselines have hits, except with --keep-watched", async () => {
   const baselines = await openDataset(at("dataset"));
   const { hitRate, mrr, popularity, transitions, watchedTargets } = await evaluated("model", "repeats.tsv", {
     baselines,
@@ -156,7 +156,7 @@ test("held-out clicks stay held out: the baselines are those of a dataset withou
   assert.ok(trained.transitions!.mrr > heldOut.transitions!.mrr);
 });
 
-test("a test log that is trained on is said, with its count", async () => {
+test("a warning counts targets of the test log that were trained on", async () => {
   const warnings: string[] = [];
   const onWarning = (message: string) => warnings.push(message);
   const report = await trainSmall("leaked", { testLog: at("log.tsv"), onWarning });
@@ -171,7 +171,7 @@ test("a test log that is trained on is said, with its count", async () => {
   assert.match(run(["train", at("dataset"), ...flags]).stderr, /warning: .*log\.tsv: 90 of 90 targets are trained on/);
 });
 
-test("targets that were trained on are found whatever is left of the line and the user", async () => {
+test("targets that were trained on are found even if the line is shortened or the user unknown", async () => {
   const count = async (text: string, limit = 0) => {
     await writeFile(at("part.tsv"), text);
     await prepare("log.tsv", "dataset-limited", limit);

@@ -38,14 +38,14 @@ test("by hand: ranks 1, 2, 4, 10.5 and a miss", () => {
   assert.ok(Math.abs(mrr - (1 + 1 / 2 + 1 / 4 + 1 / 10.5) / 5) < 1e-12);
 });
 
-test("a rank that is no number is no hit, and is seen in MRR", () => {
+test("a rank that is NaN is no hit, and shows in MRR", () => {
   const { hitRate, ndcg, mrr } = rankingMetrics([Number.NaN, 1], [10]);
   assert.is(hitRate["10"], 1 / 2);
   assert.is(ndcg["10"], 1 / 2);
   assert.ok(Number.isNaN(mrr));
 });
 
-test("nobody gives zeros, typed arrays are lists too", () => {
+test("without users all metrics are 0; typed arrays are accepted", () => {
   assert.equal(rankingMetrics([], [5]), { hitRate: { 5: 0 }, ndcg: { 5: 0 }, mrr: 0 });
   assert.equal(rankingMetrics(Float32Array.of(1, 3), [2]), rankingMetrics([1, 3], [2]));
 });
@@ -75,7 +75,7 @@ test("popularity: the target stays a candidate, <unk> is none and has no rank", 
   assert.is(rank(0), MISS);
 });
 
-test("popularity: an order of counts is no order of text", () => {
+test("popularity orders counts as numbers, not as text", () => {
   const counts = new PopularityRanking(Float64Array.of(0, 9, 10, 100, 1));
   assert.equal(
     [1, 2, 3, 4].map((target) => counts.rank(target, [])),

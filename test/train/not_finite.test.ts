@@ -80,7 +80,7 @@ test("weights that are not finite after an epoch end training; no model is left 
   }
 });
 
-test("a search records what diverged as failed; the best is finite", async () => {
+test("a search records diverged trials as failed; the best trial is finite", async () => {
   const space = parseSpace({ learningRate: [3e38, 0.001] });
   const report = await tune({
     dataset: at("dataset"),
@@ -152,7 +152,7 @@ test("a boost that float32 cannot hold is refused", async () => {
   await saveModel(extended.model, at("boosted"));
 });
 
-test("a rank that is no number is a miss", () => {
+test("a rank that is NaN is a miss", () => {
   const { hitRate, ndcg, mrr } = rankingMetrics([1, Number.POSITIVE_INFINITY], [1]);
   assert.equal([hitRate["1"], ndcg["1"], mrr], [0.5, 0.5, 0.5]);
 });

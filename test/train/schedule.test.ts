@@ -35,7 +35,7 @@ const near = (actual: readonly number[], expected: readonly number[]) => {
   });
 };
 
-test("the learning rate rises in a line, then falls along half a cosine to its share at the end", async () => {
+test("the learning rate rises linearly, then falls along half a cosine to its final share", async () => {
   const config = { learningRate: 0.8, warmupSteps: 4, finalLearningRate: 0.5 };
   // After the warm-up, step i of 8 has the rate .8 · (½ + ½ · ½ · (1 + cos(π i / 8))).
   const fall = Array.from({ length: 8 }, (_, i) => 0.8 * (0.5 + 0.25 * (1 + Math.cos((Math.PI * i) / 8))));
@@ -44,7 +44,7 @@ test("the learning rate rises in a line, then falls along half a cosine to its s
   near(await learningRates(config, 12, 5), rates);
 });
 
-test("without a rise and a fall it stays as it is", async () => {
+test("without warm-up and decay, the learning rate is constant", async () => {
   near(await learningRates({ learningRate: 0.3, finalLearningRate: 1 }, 7), Array<number>(7).fill(0.3));
 });
 

@@ -54,7 +54,7 @@ test("popularity is divided out", async () => {
   );
 });
 
-test("items without a transition tie behind all others", async () => {
+test("items without transitions have equal ranks behind all others", async () => {
   assert.is(rank(E, [A]), 4.5);
   assert.is(rank(A, [A]), 4.5);
   assert.is(rank(E, [A], [A]), 4);
@@ -62,14 +62,14 @@ test("items without a transition tie behind all others", async () => {
   assert.is(rank(E, [], [A, B]), 2);
 });
 
-test("excluded items are no candidates, but the target always is one; <unk> among them means nothing", async () => {
+test("excluded items are not candidates, but the target always is; <unk> among the excluded is ignored", async () => {
   assert.is(rank(C, [A], [A, B]), 1);
   assert.is(rank(C, [A], [0, B, C]), 1);
   assert.is(rank(E, [A], [A, B, C, D, E]), 1);
   assert.is(rank(D, [A], [B]), 2);
 });
 
-test("<unk> is no target, no source and no candidate", async () => {
+test("<unk> is never a target, a source or a candidate", async () => {
   assert.is(rank(0, [A]), Number.POSITIVE_INFINITY);
   // Only the transition across it counts: a → b with gap 2, of the last user.
   const only = await TransitionRanking.count(clicksOf([[0, A, 0, B, 0]]), ITEMS);
@@ -77,7 +77,7 @@ test("<unk> is no target, no source and no candidate", async () => {
   assert.is(only.rank(E, Int32Array.of(0), []), 3);
 });
 
-test("steps end with the user, and gaps at 3", async () => {
+test("transitions do not cross users, and gaps are at most 3", async () => {
   const two = await TransitionRanking.count(clicksOf([[A], [B], [C, 0, 0, D], [C, 0, 0, 0, E]]), ITEMS);
   assert.is(two.rank(B, Int32Array.of(A), []), 3);
   assert.is(two.rank(D, Int32Array.of(C), []), 1);

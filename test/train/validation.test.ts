@@ -144,7 +144,7 @@ test("users of one click are learnt from, and not evaluated", async () => {
   await expectError(single, "ERR_DATASET", "nothing to hold out");
 });
 
-test("a log to validate on is not learnt from", async () => {
+test("the validation log is not trained on", async () => {
   await trainSmall("plain", { set: ["epochs=3"] });
   const report = await trainSmall("by-log", { set: ["epochs=3"], validation: { log: at("test.tsv") }, patience: 0 });
   assert.is(report.epochs, 3);
@@ -239,7 +239,7 @@ test("an interrupted training leaves whole lines, and can be run again", async (
   assert.equal(members, ["config.json", "epoch-1", "metrics.jsonl", "model.safetensors", "program.json", "vocabulary"]);
 });
 
-test("options that do not fit", async () => {
+test("impossible options are refused", async () => {
   const none = (options: Partial<TrainOptions>) => trainSmall("none", options);
   await expectError(none({ patience: 2 }), "ERR_OPTION", "patience");
   await expectError(none({ patience: -1, validation: { heldOut: "last-clicks" } }), "ERR_OPTION", "-1");

@@ -34,7 +34,7 @@ test("the same seed draws the same, whatever the number of trials; another seed 
   assert.is(new Set(few.map((settings) => JSON.stringify(settings))).size, 4);
 });
 
-test("spaces that are none", () => {
+test("malformed search spaces are refused", () => {
   const cases: [unknown, string][] = [
     [[], "Expected an object"],
     [{}, "Expected an object"],

@@ -95,7 +95,7 @@ test("a search of before, whose epochs are called passes, goes on", async () => 
   assert.equal(report.config, whole.config);
 });
 
-test("an interrupted search goes on: the trials that ended are not run again, and all ends the same", async () => {
+test("an interrupted search continues: finished trials are not repeated, and the result is the same", async () => {
   const whole = await trialsOf("whole");
   for (const ended of [0, 4, 7]) {
     const name = `interrupted-${ended}`;
@@ -138,7 +138,7 @@ test("another search, or another folder, is refused", async () => {
   assert.is((await trialsOf("whole")).length, 10);
 });
 
-test("options that do not fit", async () => {
+test("impossible options are refused", async () => {
   await expectError(search("none", { set: ["epochs=2"] }), "ERR_OPTION", "Raise epochs or lower halvings");
   await expectError(search("none", { set: [...SET, "learningRate=0.1"] }), "ERR_OPTION", "learningRate=0.1");
   await expectError(search("none", { eta: 1 }), "ERR_OPTION", "eta");
@@ -149,7 +149,7 @@ test("options that do not fit", async () => {
   assert.not.ok((await readdir(folder)).includes("none"));
 });
 
-test("a trial that diverges is recorded, and the search goes on; where all fail, it says so", async () => {
+test("a trial that diverges is recorded and the search continues; if all trials fail, that is the error", async () => {
   const set = ["optimizer=sgd", ...SET];
   const space = parseSpace({ learningRate: [1e30, 0.05] });
   const report = await search("diverged", { space, set, halvings: 1 });
@@ -167,7 +167,7 @@ test("a trial that diverges is recorded, and the search goes on; where all fail,
   await expectError(hopeless, "ERR_CONFIG", "Every trial failed");
 });
 
-test("no trial is begun that is expected to pass its rung's share of the budget", async () => {
+test("no trial begins that would probably exceed its rung's share of the budget", async () => {
   const begun = async (name: string, budgetSeconds: number) => {
     const trials: Trial[] = [];
     const report = await search(name, { budgetSeconds, onTrial: (trial) => trials.push(trial) });
@@ -200,7 +200,7 @@ test("no trial is begun that is expected to pass its rung's share of the budget"
   assert.equal((await trialsOf("no-budget")).length, 10);
 });
 
-test("the command: a line a trial, the report in --json, errors in words", async () => {
+test("the command prints a line per trial, a report with --json, and readable errors", async () => {
   await writeFile(at("space.json"), JSON.stringify(SPACE));
   const args = (...flags: string[]) => ["tune", at("dataset"), "--space", at("space.json"), "--set", ...SET, ...flags];
   const flags = ["--output", at("command"), "--trials", "6", "--budget", "10m", "--json"];
