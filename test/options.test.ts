@@ -136,6 +136,7 @@ test("every function refuses an unknown option and suggests the closest one", as
       openModel: ["threads", "thread", (options) => openModel(at("model"), options)],
       saveModel: ["signal", "singal", (options) => saveModel(model, output, options)],
       openDataset: ["signal", "signl", (options) => openDataset(at("dataset"), options)],
+      readConfig: ["onWarning", "onWarnings", (options) => readConfig(at("log.tsv"), options)],
       train: ["steps", "stepss", (options: object) => train({ dataset: at("dataset"), output, ...options })],
       "TrainingSession.open": [
         "seed",
