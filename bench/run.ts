@@ -109,7 +109,7 @@ async function measure(
   const checked = expected && engine !== reference;
   const wrong = checked ? runDifference(opCase, built, await runCase(engine, built), expected) : undefined;
   if (wrong !== undefined) {
-    console.error(`${name}, ${engine.isa}: not timed, for it is wrong: ${wrong}`);
+    console.error(`${name}, ${engine.isa}: not timed, because it differs from the reference: ${wrong}`);
     failed = true;
     return;
   }

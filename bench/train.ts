@@ -122,13 +122,13 @@ bench.close();
 
 function printSummary(): void {
   const share = Number.isFinite(gemmPeak)
-    ? ` = ${(100 * summary.shareOfGemmPeak).toFixed(1)} % of the GEMM peak measured beside it, ${summary.gemmPeakGflops.toFixed(1)} GFLOP/s`
+    ? ` = ${(100 * summary.shareOfGemmPeak).toFixed(1)} % of the GEMM peak measured in turn with it, ${summary.gemmPeakGflops.toFixed(1)} GFLOP/s`
     : "";
   console.log(
-    `${summary.engine}, ${summary.threads} thread${summary.threads > 1 ? "s" : ""}, batch ${summary.batch} ${summary.batching}, ${summary.windows} windows (mean ${summary.meanWindow.toFixed(2)}, ${summary.recurrentTimestepsOfSample.toFixed(2)} recurrent timesteps a sample), ${summary.precision}
+    `${summary.engine}, ${summary.threads} thread${summary.threads > 1 ? "s" : ""}, batch ${summary.batch} ${summary.batching}, ${summary.windows} windows (mean ${summary.meanWindow.toFixed(2)}, ${summary.recurrentTimestepsOfSample.toFixed(2)} LSTM timesteps per sample), ${summary.precision}
 ${summary.users} users, ${summary.items} items, ${summary.tags} tags; ${done} steps, loss ${loss.toFixed(4)}
-${summary.millisecondsOfStep.toFixed(3)} ms a step: ${Math.round(summary.samplesPerSecond)} samples/s, ${summary.millisecondsWaitedForBatches.toFixed(3)} ms of it waiting for a batch${profiled ? " (each instruction timed, some 0.2 % slower)" : ""}
-${(summary.flopsOfSample / 1e6).toFixed(3)} Mflop a sample: ${summary.gflops.toFixed(1)} GFLOP/s${share}`,
+${summary.millisecondsOfStep.toFixed(3)} ms per step: ${Math.round(summary.samplesPerSecond)} samples/s, ${summary.millisecondsWaitedForBatches.toFixed(3)} ms of it waiting for a batch${profiled ? " (timing each instruction makes it about 0.2 % slower)" : ""}
+${(summary.flopsOfSample / 1e6).toFixed(3)} Mflop per sample: ${summary.gflops.toFixed(1)} GFLOP/s${share}`,
   );
 }
 

@@ -91,7 +91,7 @@ export class TrainingBench {
     return mean(this.dims.map((dims) => dims["samples"]!));
   }
 
-  /** Timesteps of recurrence for a sample on average. */
+  /** Mean number of LSTM timesteps per sample. */
   get recurrentTimesteps(): number {
     return mean(this.dims.map((dims) => dims["timesteps"]!)) / this.samples;
   }

@@ -31,7 +31,7 @@ const seconds = Number(flags.seconds);
 
 if (loadavg()[0]! > 0.5) {
   say(
-    `The machine is busy (load ${loadavg()[0]!.toFixed(1)}): peers that spin at barriers suffer most, so the ratios flatter us`,
+    `The machine is busy (load ${loadavg()[0]!.toFixed(1)}): peers whose threads spin at barriers suffer most, so the ratios are too high`,
   );
 }
 /** Versions of the peers, by name. */
