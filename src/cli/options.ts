@@ -50,7 +50,10 @@ export function wholeNumbers(text: string): number[] {
   return [...new Set(values)].sort((a, b) => a - b);
 }
 
-/** A limit for all features, such as `20` or `auto`, or for some of them, such as `item=5,tags=20`; may be repeated. */
+/**
+ * Parses appear limits: one for all features, such as `20` or `auto`, or some by feature, such as `item=5,tags=20`. The
+ * flag may be repeated.
+ */
 export function appearLimit(text: string, before?: AppearLimit): AppearLimit {
   const limitOf = (value: string) => (value === "auto" ? value : wholeNumber(0)(value));
   if (!text.includes("=")) return limitOf(text);
@@ -73,14 +76,14 @@ export function duration(text: string): number {
 
 export const seedNumber = wholeNumber(0, 2 ** 32 - 1);
 
-/** Flags that say for how many epochs to train. */
+/** Flags for the number of epochs. */
 export interface EpochFlags {
   readonly set: readonly string[];
   readonly epochs?: number;
   readonly passes?: number;
 }
 
-/** Adds `--epochs`, and its former name `--passes`, which no help shows. */
+/** Adds `--epochs`, and its former name `--passes`, which the help does not show. */
 export function withEpochFlags(command: Command, description: string): Command {
   const parser = wholeNumber(1);
   return command
@@ -88,7 +91,7 @@ export function withEpochFlags(command: Command, description: string): Command {
     .addOption(new Option("--passes <n>").argParser(parser).conflicts("epochs").hideHelp());
 }
 
-/** The flags under their current names, with a warning for each former one. */
+/** Returns the flags under their current names, and warns about each former name. */
 export function withCurrentNames<Flags extends EpochFlags>({ passes, ...flags }: Flags): Omit<Flags, "passes"> {
   if (passes !== undefined) warn("--passes is called --epochs now");
   const set = flags.set.map((assignment) => assignment.replace(/^passes=/, "epochs="));

@@ -98,7 +98,7 @@ export interface TrainingBatches {
   readonly samplesPerEpoch: number;
   /** Number of batches in an epoch, which is the same for every rank. */
   readonly batchesPerEpoch: number;
-  /** Builds this rank's share of batch `index` of epoch `epoch`, both from 0. */
+  /** Builds this rank's share of a batch. `epoch` and `index`, the number of the batch in the epoch, are from 0. */
   batch(epoch: number, index: number): Batch;
 }
 

@@ -24,7 +24,10 @@ export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[]): st
   return [...doubts, ...doubtsOfTimes(clicks), ...doubtOfRepeatedClicks(clicks), ...doubtOfSingleClicks(clicks)];
 }
 
-/** Says how many lines belong to users with an earlier line, and what became of them. `users`: number of users. */
+/**
+ * Warns how many lines belong to users with an earlier line, and tells what was done with them. `users` is the number
+ * of users.
+ */
 export function doubtOfRepeats(rows: Clicks, users: number, areJoined: boolean): string {
   const found = `${rows.users - users} of ${rows.users} lines are of users who have an earlier line`;
   const order = rows.times ? "in the order of their times" : "in the order of the lines";
@@ -33,7 +36,7 @@ export function doubtOfRepeats(rows: Clicks, users: number, areJoined: boolean):
     : `${found}: each is taken for a user of its own`;
 }
 
-/** Smallest fraction of clicks that repeat the one before them from which on they are worth a warning. */
+/** Fraction of repeated clicks from which on there is a warning. */
 const MANY_REPEATS = 0.01;
 
 /** Warns if many clicks have the item and the time of the click before them: events that were probably logged twice. */

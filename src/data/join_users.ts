@@ -2,7 +2,7 @@ import type { Clicks, ItemValues } from "./clicks.js";
 import { clickTimes } from "./times.js";
 import { TokenTable } from "./token_table.js";
 
-/** Finds rows of one user, by the user's identity. Rows without an identity are users of their own. */
+/** Groups rows by the identity of their user. Each row without an identity is a separate user. */
 export class RowOwners {
   readonly #users = new TokenTable();
   /** [rows] Index of the user in `#users`; −1 without an identity. */
@@ -13,7 +13,7 @@ export class RowOwners {
     this.#owners.push(userId === null ? -1 : this.#users.add(userId));
   }
 
-  /** The rows of each user, by falling age; users in the order of their first row. */
+  /** Returns the rows of each user, oldest first. Users are in the order of their first row. */
   rows(): RowsOfUsers {
     const places = new Int32Array(this.#users.size).fill(-1);
     const userOf = new Int32Array(this.#owners.length);
@@ -33,7 +33,7 @@ export class RowOwners {
   }
 }
 
-/** The rows of user u are rows[offsets[u]] … rows[offsets[u + 1] − 1], in the order of the log. */
+/** The rows of each user: those of user u are rows[offsets[u]] … rows[offsets[u + 1] − 1], in the order of the log. */
 export interface RowsOfUsers {
   readonly users: number;
   /** [users + 1] */
@@ -43,9 +43,9 @@ export interface RowsOfUsers {
 }
 
 /**
- * Joins the rows of each user. With times, the clicks of the rows are merged by time; the order within a row stays, and
- * a click without a time stays behind the one before it. Without times, rows follow each other in the order of the log.
- * A user has the value of the last row in which the feature is known.
+ * Joins the rows of each user. If clicks have times, the rows of a user are merged by time: the order within a row does
+ * not change, and a click without a time stays after the one before it. Without times, the rows are concatenated in the
+ * order of the log. The value of a user feature is that of the user's last row in which it is known.
  */
 export function joinUsers(clicks: Clicks, owned: RowsOfUsers): Clicks {
   const { users, offsets, rows } = owned;

@@ -92,7 +92,7 @@ export function dimNames(dim: Dim): string[] {
   return [...parse(dim).keys()].filter((name) => name !== CONSTANT);
 }
 
-/** The same dim with other names of sizes. */
+/** Returns a dim with some of its names replaced. */
 export function renameDims(dim: Dim, names: ReadonlyMap<string, string>): Dim {
   return format(new Map([...parse(dim)].map(([name, factor]) => [names.get(name) ?? name, factor])));
 }

@@ -49,10 +49,10 @@ export interface Instruction {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
-/** The version of Programs as JSON. `toProgram` brings older ones up to date. */
+/** Version of the JSON of a Program. `toProgram` brings older versions up to date. */
 export const PROGRAM_VERSION = 2;
 
-/** What version 2 calls the slots of ops that had other names before. */
+/** Slots of ops that were renamed in version 2: former name to current name. */
 const RENAMED_SLOTS: ReadonlyMap<string, string> = new Map([["run_offsets", "sequence_offsets"]]);
 
 /**
@@ -199,7 +199,7 @@ export function toProgram(value: unknown): Program {
   return program;
 }
 
-/** A Program of version 1 with the slots of version 2. */
+/** Returns a Program of version 1 with the slot names of version 2. */
 function withSlotsRenamed(program: Omit<Program, "version">, fail: (message: string) => never): Program {
   const instructions = program.instructions.map((instruction, index) => {
     const given: unknown = instruction?.inputs;

@@ -183,7 +183,10 @@ const LARGEST_SIZE = 2 ** 31 - 1;
 /** Limit of `lstmLayers`, and of the length of `hiddenWidths`. */
 const MAX_LAYERS = 64;
 
-/** The names of keys that had other names before. Stored models are migrated; files of people may have either. */
+/**
+ * Keys that were renamed: former name to current name. Stored models are migrated; a configuration file may have either
+ * name.
+ */
 const FORMER_KEYS: ReadonlyMap<string, keyof ModelConfig> = new Map([["passes", "epochs"]]);
 
 const FIELDS: Readonly<Record<keyof ModelConfig, Field>> = {
@@ -406,7 +409,7 @@ function checkTogether(config: ModelConfig): void {
   }
 }
 
-/** How `readConfig` reads a configuration file. */
+/** Options of `readConfig`. */
 export interface ReadConfigOptions {
   /** Called with a warning for each key that the file has under its former name, such as `passes` for `epochs`. */
   readonly onWarning?: ((message: string) => void) | undefined;

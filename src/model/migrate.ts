@@ -4,8 +4,8 @@ import { renameDims } from "../graph/dims.js";
 import { namesIn, type Operand, type Program } from "../graph/program.js";
 
 /**
- * The format of a model folder, whose version `config.json` says. Every change, such as a new configuration key, is a new
- * version with a migration from the version before. The migration gives a new key the value with which older models
+ * The format of a model folder. Its version is in `config.json`. Every change, such as a new configuration key, is a
+ * new version with a migration from the version before. The migration gives a new key the value with which older models
  * compute what they always did. native/serve/config.cc has the same migrations, and test/fixtures a model of every
  * version.
  */
@@ -20,14 +20,14 @@ export const MODEL_FORMAT: StoredFormat = {
   ],
 };
 
-/** What a version calls the dims and inputs of the inference Program that had other names before it. */
+/** The dims and inputs of the inference Program that a version renamed. */
 interface ProgramNames {
   readonly version: number;
   readonly dims: ReadonlyMap<string, string>;
   readonly inputs: ReadonlyMap<string, string>;
 }
 
-/** The same names stand in native/serve/migrate.cc. */
+/** native/serve/migrate.cc has the same names. */
 const PROGRAM_NAMES: readonly ProgramNames[] = [
   {
     version: 2,
@@ -45,8 +45,8 @@ const PROGRAM_NAMES: readonly ProgramNames[] = [
 ];
 
 /**
- * The inference Program of a model folder whose `config.json` is `head`, with the names of the current version. ERR_PROGRAM
- * where it has a name of a later version than its own.
+ * Returns the inference Program of a model folder whose `config.json` is `head`, with the names of the current version.
+ * Throws ERR_PROGRAM if it has a name of a later version than its own.
  */
 export function migrateProgram(program: Program, head: JsonObject): Program {
   const version = head["version"] as number;

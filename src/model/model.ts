@@ -34,7 +34,7 @@ const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
 /** Files that training writes into a model folder besides the model: metrics, and the models of single epochs. */
 export const METRICS = "metrics.jsonl";
-/** Versions before 2 of the format called them `pass-<n>`. */
+/** Before version 2 of the format the names were `pass-<n>`. */
 const EPOCH_FOLDER = /^(?:epoch|pass)-\d+$/;
 
 /** Name of the subfolder with the model of one epoch (from 1). */
@@ -337,7 +337,7 @@ function checkTables(folder: string, description: ModelDescription, program: Pro
   }
 }
 
-/** What `config.json` of a model folder says, with the vocabularies of the folder. */
+/** Adds the vocabularies of a model folder to the description in its `config.json`. */
 async function withVocabularies(
   description: Omit<ModelDescription, "vocabularies">,
   members: FolderReader,

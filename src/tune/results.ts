@@ -96,13 +96,13 @@ export class SearchFolder {
   }
 }
 
-/** An object with the current name of a member: epochs were called passes. The order of the members stays. */
+/** Returns an object with the current name of a member, in the same order. (Epochs were called passes.) */
 function renamed(value: unknown, before: string, now: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null) return {};
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key === before ? now : key, part]));
 }
 
-/** What search.json holds. */
+/** Brings the content of search.json up to date. */
 function currentSearch(stored: unknown): Record<string, unknown> {
   const { set, config, ...search } = (stored ?? {}) as Record<string, unknown>;
   return {
@@ -112,7 +112,7 @@ function currentSearch(stored: unknown): Record<string, unknown> {
   };
 }
 
-/** What a line of trials.jsonl holds. */
+/** Brings a line of trials.jsonl up to date. */
 function currentTrial(stored: unknown): Trial {
   const { validation, ...trial } = renamed(stored, "passes", "epochs");
   return { ...trial, ...(validation !== undefined && { validation: renamed(validation, "pass", "epoch") }) } as never;
