@@ -6,6 +6,7 @@ export const ERROR_CODES = {
   ERR_BUSY: "Another run is writing the same output.",
   ERR_CONFIG: "A model or schema configuration has an unknown key, a wrong type or an impossible value.",
   ERR_DATASET: "A dataset folder is missing, incomplete or does not fit what is asked of it.",
+  ERR_DEPENDENCY: "An optional package that this needs is not installed.",
   ERR_DIVERGED: "A number is not finite where training, or a trained model, is to go on with it.",
   ERR_EXECUTOR: "An executor could not be loaded or created, or was used after it was closed.",
   ERR_FILE: "A file or folder cannot be read or written.",
@@ -16,6 +17,7 @@ export const ERROR_CODES = {
   ERR_OPTION: "A command-line or library option has an impossible value.",
   ERR_PROGRAM:
     "A Program is malformed: an unknown op, an undefined tensor, a missing operand, an operand that does not fit its op, or an index that nothing proves.",
+  ERR_TABLE: "A table cannot be read, or what its columns mean cannot be told.",
   ERR_VOCABULARY: "A vocabulary is empty or malformed.",
 } as const;
 

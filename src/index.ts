@@ -47,6 +47,26 @@ export {
   readLog,
 } from "./data/sources/read_log.js";
 export type { Click, LogRow, LogSource, RowBinding, RowSink, Token } from "./data/sources/source.js";
+export { areClickLogs } from "./data/tables/click_log_or_table.js";
+export type { Compression, CsvForm, Encoding as TextEncoding, JsonForm, ParquetForm } from "./data/tables/file_form.js";
+export {
+  type PrepareTablesOptions,
+  prepareTables,
+  type UnderstandTablesOptions,
+  type UnderstoodColumn,
+  type UnderstoodTable,
+  type UnderstoodTables,
+  understandTables,
+} from "./data/tables/prepare_tables.js";
+export { withStandardInput } from "./data/tables/standard_input.js";
+export {
+  type EventSource,
+  type GivenForm,
+  parseTableSource,
+  readTableSource,
+  type TableSource,
+  type TimeUnit,
+} from "./data/tables/table_source.js";
 export type { ClickTimes, OrderReport } from "./data/times.js";
 export { removeUnfinished } from "./data/unfinished.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";

@@ -65,6 +65,19 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
+/** A table of text, its columns to the left. */
+export function alignText(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => widthOf(rows, column));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
 /** Prints which lines of a log were left out, and how many users have no clicks. */
 export function sayReport({ badLines, skipped, withoutClicks }: LogReport): void {
   for (const message of badLines) say(`left out ${message}`);

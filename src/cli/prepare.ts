@@ -1,11 +1,39 @@
-import { Command, Option } from "commander";
-import { type AppearLimit, type FeatureCounts, prepareDataset, readSchema } from "../index.js";
+import { Command, InvalidArgumentError, Option } from "commander";
+import {
+  type AppearLimit,
+  areClickLogs,
+  clickLog,
+  type EventSource,
+  type FeatureCounts,
+  type Log,
+  type PreparedDataset,
+  prepareDataset,
+  prepareTables,
+  readSchema,
+  readTableSource,
+  ShortlistError,
+  type TableSource,
+  type UnderstoodTables,
+  understandTables,
+  withStandardInput,
+} from "../index.js";
 import { appearLimit, type LogFlags, path, paths, withLogFlags } from "./options.js";
-import { say, sayReport, warn } from "./output.js";
+import { alignText, print, say, sayReport, warn, writeJson } from "./output.js";
 import { whenStopped } from "./stop.js";
 
-interface Flags extends LogFlags {
-  readonly output: string;
+interface TableFlags {
+  readonly user?: string;
+  readonly item?: string;
+  /** False for --no-time. */
+  readonly time?: string | false;
+  readonly where?: string;
+  readonly source?: string;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+}
+
+interface Flags extends LogFlags, TableFlags {
+  readonly output?: string;
   readonly featureAppearLimit?: AppearLimit;
   readonly repeatUsers: "join" | "keep";
   readonly schema?: string;
@@ -13,9 +41,13 @@ interface Flags extends LogFlags {
 
 export function prepareCommand(): Command {
   const command = new Command("prepare")
-    .description("prepare a dataset from click logs: count the vocabularies and encode the clicks")
-    .argument("<log...>", "click logs, one user per line", paths)
-    .requiredOption("--output <dataset>", "dataset folder to write", path)
+    .description("make a dataset folder from a table of events (CSV, JSON lines, Parquet) or from click logs")
+    .argument(
+      "[inputs...]",
+      "files, folders or 'patterns/*' of one table; or click logs, one user a line; - is standard input",
+      paths,
+    )
+    .option("--output <dataset>", "dataset folder to write", path)
     .option(
       "--feature-appear-limit <n>",
       "give values that appear more often than this an id; the others become <unk>. For one feature: item=5 (default: auto, which keeps all items, and all but the rarest 1 % of another feature's uses)",
@@ -29,29 +61,131 @@ export function prepareCommand(): Command {
         .choices(["join", "keep"])
         .default("join"),
     )
+    .option("--user <column>", "table: the column of the user (default: told by its name)", column)
+    .option("--item <column>", "table: the column of the item (default: told by its name)", column)
+    .option("--time <column>", "table: the column of the time (default: told by its name)", column)
+    .option("--no-time", "table: take a user's events in the order of the rows")
+    .option("--where <condition>", 'table: SQL condition that an event must meet, such as "rating >= 4"', column)
+    .option("--source <file>", "table: JSON that says the same and more (docs/data.md)", path)
+    .option("--dry-run", "table: print what was understood, and stop", false)
+    .option("--json", "with --dry-run, print it as the JSON that --source takes", false)
     .option(
       "--schema <file>",
-      "JSON file that describes the columns of the log (default: user_id, province, city, clicks, phone)",
+      "click log: JSON that describes its columns (default: user_id, province, city, clicks, phone)",
       path,
     );
-  return withLogFlags(command).action(async (logs: string[], { schema, ...flags }: Flags) => {
-    whenStopped(() => `${flags.output} is unchanged.`);
-    const { report, ...dataset } = await prepareDataset({
-      logs,
-      ...flags,
-      ...(schema !== undefined && { schema: await readSchema(schema) }),
-      onWarning: warn,
-    });
-    sayReport(report);
-    say(`${flags.output}: ${dataset.users} users, ${dataset.clicks} clicks`);
-    for (const feature of dataset.features) say(`  ${formatFeature(feature)}`);
-    if (dataset.times) say(`  times ${formatTimes(dataset.times)}`);
-    for (const { feature, token, count } of dataset.suspects) {
-      say(
-        `  ${feature} has a value ${JSON.stringify(token)}, ${count} times: if it means none, add it to the schema's "missing"`,
-      );
-    }
+  return withLogFlags(command).action(async (inputs: string[], flags: Flags) => {
+    if (flags.output !== undefined) whenStopped(() => `${flags.output} is unchanged.`);
+    if (!inputs.includes("-")) return prepare(inputs, flags);
+    if (inputs.length > 1) throw new ShortlistError("ERR_OPTION", "Expected standard input (-) to be the only input");
+    await withStandardInput(flags.output, undefined, (copy) => prepare(inputs, flags, copy));
   });
+}
+
+function column(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("Expected a text that is not empty.");
+  return text;
+}
+
+async function prepare(inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
+  const read = inputs.map((input) => (input === "-" ? standardInput! : input));
+  if (await isTable(read, flags)) await prepareTable(inputs, flags, standardInput);
+  else await prepareLogs(inputs, flags, standardInput);
+}
+
+/** Whatever only a table can have says that it is one; else the files do. */
+async function isTable(inputs: readonly string[], { schema, ...flags }: Flags): Promise<boolean> {
+  const { user, item, time, where, source } = flags;
+  const isGiven =
+    [user, item, where, source].some((flag) => flag !== undefined) || time === false || typeof time === "string";
+  if (schema === undefined) return isGiven || inputs.length === 0 || !(await areClickLogs(inputs));
+  if (isGiven)
+    throw new ShortlistError(
+      "ERR_OPTION",
+      "Expected --schema, for click logs, or options of tables, but received both",
+    );
+  return false;
+}
+
+async function prepareLogs(inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
+  const { schema, featureAppearLimit, onBadLine, maxLineBytes, repeatUsers, dryRun } = flags;
+  if (dryRun) throw new ShortlistError("ERR_OPTION", "Expected a table for --dry-run but received a click log");
+  const output = outputOf(flags);
+  const logs = inputs.map((input) => (input === "-" ? logOfStandardInput(standardInput!) : input));
+  const dataset = await prepareDataset({
+    ...{ logs, output, featureAppearLimit, onBadLine, maxLineBytes, repeatUsers, onWarning: warn },
+    ...(schema !== undefined && { schema: await readSchema(schema) }),
+  });
+  sayDataset(output, dataset);
+}
+
+function logOfStandardInput(copy: string): Log {
+  const name = "standard input";
+  return { ...clickLog(copy), name, label: name, where: (line) => `${name}:${line}` };
+}
+
+async function prepareTable(inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
+  const { featureAppearLimit, onBadLine, dryRun, json } = flags;
+  const tables = { source: await sourceOf(inputs, flags), onBadLine, standardInput };
+  if (dryRun) {
+    const understood = await understandTables(tables);
+    if (json) await writeJson(understood.source);
+    else await print(`${formatTables(understood)}\n`);
+    return;
+  }
+  const output = outputOf(flags);
+  const dataset = await prepareTables({
+    ...{ ...tables, output, featureAppearLimit, onWarning: warn },
+    onUnderstood: (understood) => say(formatTables(understood)),
+  });
+  sayDataset(output, dataset);
+}
+
+/** The file of --source, with what the command line says instead. */
+async function sourceOf(inputs: readonly string[], { source, user, item, time, where }: Flags): Promise<TableSource> {
+  const written = source === undefined ? {} : await readTableSource(source);
+  const given: EventSource = {
+    ...(inputs.length > 0 && { files: inputs }),
+    ...(user !== undefined && { user }),
+    ...(item !== undefined && { item }),
+    ...(typeof time === "string" && { time, unit: undefined }),
+    ...(time === false && { time: null }),
+    ...(where !== undefined && { where }),
+  };
+  return { ...written, events: { ...written.events, ...given } };
+}
+
+function outputOf({ output }: Flags): string {
+  if (output !== undefined) return output;
+  throw new ShortlistError("ERR_OPTION", "Expected --output with the dataset folder to write");
+}
+
+/** Each table with its columns: what they mean, some values, and how many are missing. */
+function formatTables({ tables }: UnderstoodTables): string {
+  return tables
+    .map(({ name, form, files, where, columns }) => {
+      const rows = columns.map(({ name, meaning = "", samples, missing }) => [
+        name,
+        meaning || "not used",
+        samples.join(", "),
+        missing === 0 ? "" : `${(100 * missing).toFixed(1)} %`,
+      ]);
+      const title = `${name}: ${form}${files > 1 ? `, ${files} files` : ""}${where === undefined ? "" : `, where ${where}`}`;
+      return `${title}\n${alignText([["column", "meaning", "values", "missing"], ...rows])}`;
+    })
+    .join("\n\n");
+}
+
+function sayDataset(output: string, { report, ...dataset }: PreparedDataset): void {
+  sayReport(report);
+  say(`${output}: ${dataset.users} users, ${dataset.clicks} clicks`);
+  for (const feature of dataset.features) say(`  ${formatFeature(feature)}`);
+  if (dataset.times) say(`  times ${formatTimes(dataset.times)}`);
+  for (const { feature, token, count } of dataset.suspects) {
+    say(
+      `  ${feature} has a value ${JSON.stringify(token)}, ${count} times: if it means none, add it to "missing" of the schema or source`,
+    );
+  }
 }
 
 /** Describes how many values of a feature its vocabulary has, and how many it leaves out. */

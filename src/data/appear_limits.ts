@@ -1,5 +1,5 @@
 import { checkOptions, ShortlistError } from "../errors.js";
-import type { TokenCounts } from "./token_table.js";
+import type { ValueCounts } from "./token_table.js";
 
 /**
  * Which values get an id of their own: those that appear more often than the limit. A number holds for every feature.
@@ -30,13 +30,13 @@ export function checkAppearLimit(limit: AppearLimit, features: readonly string[]
  * The limit of a feature. `"auto"` is 0 for the item, since an item without an id can never be recommended. For another
  * feature it is the largest limit, at most 20, that leaves at most 1 % of the feature's uses without an id.
  */
-export function appearLimitOf(limit: AppearLimit, name: string, counts: TokenCounts, isItem: boolean): number {
+export function appearLimitOf(limit: AppearLimit, name: string, counts: ValueCounts, isItem: boolean): number {
   const given = typeof limit !== "object" ? limit : Object.hasOwn(limit, name) ? limit[name]! : "auto";
   if (given !== "auto") return given;
   return isItem ? 0 : largestHarmlessLimit(counts);
 }
 
-function largestHarmlessLimit(counts: TokenCounts): number {
+function largestHarmlessLimit(counts: ValueCounts): number {
   const { rare, all } = counts.usesByCount(LARGEST_LIMIT);
   let leftOut = 0;
   for (let limit = 1; limit <= LARGEST_LIMIT; limit++) {

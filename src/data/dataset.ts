@@ -49,7 +49,7 @@ import {
 import type { Click, LogRow, Token } from "./sources/source.js";
 import { migrate, type StoredFormat } from "./stored_format.js";
 import { type ClickTimes, clickTimes } from "./times.js";
-import { TokenCounts } from "./token_table.js";
+import { TokenCounts, type ValueCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /**
@@ -197,7 +197,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     signal: options.signal,
     progress: progress && ((bytes: number, totalBytes: number) => progress(pass, bytes, totalBytes)),
   });
-  const write = async (folder: string) => {
+  return withDatasetFolder(output, async (folder) => {
     const copies = join(folder, COPIES);
     await mkdir(copies);
     const counts = new LogCounts(schema);
@@ -219,49 +219,98 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
         `${logs.map((log) => sourceOf(log).name).join(", ")}: The log changed while it was read: prepare it again`,
       );
     }
-
     const users = owners?.rows();
     const clicks = users && repeatUsers === "join" ? joinUsers(rows, users) : rows;
     if (users) onWarning?.(doubtOfRepeats(rows, users.users, clicks !== rows));
-    const description = {
-      schema,
-      appear_limits: Object.fromEntries(features.map(({ name, appearLimit }) => [name, appearLimit])),
-      max_line_bytes: maxLineBytes,
-      users: clicks.users,
-      clicks: clicks.clicks,
-      numbers: Object.fromEntries(
-        clicks.numbers.map(({ name, mean, standardDeviation }) => [
-          name,
-          { mean, standard_deviation: standardDeviation },
-        ]),
-      ),
-      logs: report.files,
-    };
-    await mkdir(join(folder, VOCABULARY));
-    for (const [name, vocabulary] of encoding.vocabularies) {
-      await vocabulary.write(join(folder, vocabularyFile(name)), { signal });
-    }
-    const members = await digestsOf(folder, [...encoding.vocabularies.keys()].map(vocabularyFile), signal);
-    const contents = createHash("sha256").update(JSON.stringify({ ...description, members }));
-    const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents, signal);
-    const { name: format, version } = DATASET_FORMAT;
-    const whole = { format, version, id, members, ...description };
-    await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
-    for (const doubt of doubtsOf(clicks, features)) onWarning?.(doubt);
-    signal?.throwIfAborted();
-    return {
-      users: clicks.users,
-      joinedLines: rows.users - clicks.users,
-      clicks: clicks.clicks,
-      vocabularySizes: Object.fromEntries([...encoding.vocabularies].map(([name, { size }]) => [name, size])),
-      features,
-      singleClickUsers: singleClickUsers(clicks),
-      ...(clicks.times && { times: rangeOf(clicks.times) }),
-      suspects: suspectsOf(encoding),
-      report,
-    };
-  };
+    const contents = { encoding: { ...encoding, maxLineBytes }, clicks, features, report };
+    return writeDataset(folder, contents, { onWarning, signal });
+  });
+}
+
+/** What a dataset folder is written from. */
+export interface DatasetContents {
+  readonly encoding: Encoding;
+  readonly clicks: Clicks;
+  readonly features: readonly FeatureCounts[];
+  readonly report: LogReport;
+}
+
+/** Calls `write` with a staging folder, which then replaces the dataset at `output`. */
+export function withDatasetFolder<T>(output: string, write: (folder: string) => Promise<T>): Promise<T> {
   return withOutputFolder(output, DATASET, (target) => replaceFolder(target, DATASET, write));
+}
+
+/** Writes the members of a dataset to its folder, and warns of what is doubtful about it. */
+export async function writeDataset(
+  folder: string,
+  { encoding, clicks, features, report }: DatasetContents,
+  { onWarning, signal }: Pick<LogOptions, "onWarning" | "signal">,
+): Promise<PreparedDataset> {
+  const { schema } = encoding;
+  const description = {
+    schema,
+    appear_limits: Object.fromEntries(features.map(({ name, appearLimit }) => [name, appearLimit])),
+    max_line_bytes: encoding.maxLineBytes,
+    users: clicks.users,
+    clicks: clicks.clicks,
+    numbers: Object.fromEntries(
+      clicks.numbers.map(({ name, mean, standardDeviation }) => [
+        name,
+        { mean, standard_deviation: standardDeviation },
+      ]),
+    ),
+    logs: report.files,
+  };
+  await mkdir(join(folder, VOCABULARY));
+  for (const [name, vocabulary] of encoding.vocabularies) {
+    await vocabulary.write(join(folder, vocabularyFile(name)), { signal });
+  }
+  const members = await digestsOf(folder, [...encoding.vocabularies.keys()].map(vocabularyFile), signal);
+  const contents = createHash("sha256").update(JSON.stringify({ ...description, members }));
+  const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents, signal);
+  const { name: format, version } = DATASET_FORMAT;
+  const whole = { format, version, id, members, ...description };
+  await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
+  for (const doubt of doubtsOf(clicks, features)) onWarning?.(doubt);
+  signal?.throwIfAborted();
+  return {
+    users: clicks.users,
+    joinedLines: report.lines - clicks.users,
+    clicks: clicks.clicks,
+    vocabularySizes: Object.fromEntries([...encoding.vocabularies].map(([name, { size }]) => [name, size])),
+    features,
+    singleClickUsers: singleClickUsers(clicks),
+    ...(clicks.times && { times: rangeOf(clicks.times) }),
+    suspects: suspectsOf(encoding),
+    report,
+  };
+}
+
+/** How many values of a feature are kept with a limit. */
+export function featureCountsOf(
+  name: string,
+  unit: FeatureCounts["unit"],
+  counts: ValueCounts,
+  appearLimit: number,
+): FeatureCounts {
+  return {
+    name,
+    unit,
+    appearLimit,
+    values: counts.size,
+    valuesLeftOut: counts.size - counts.sizeAbove(appearLimit),
+    uses: counts.below(Number.POSITIVE_INFINITY) - counts.unknown,
+    usesLeftOut: counts.below(appearLimit) - counts.unknown,
+  };
+}
+
+/** Throws ERR_VOCABULARY if no item appears often enough. */
+export function checkItems(vocabulary: Vocabulary, name: string, counts: ValueCounts, appearLimit: number): void {
+  if (vocabulary.size > 1) return;
+  throw new ShortlistError(
+    "ERR_VOCABULARY",
+    `Expected a value of "${name}" that appears more than ${appearLimit} times, but the most frequent of ${counts.size} appears ${counts.highest} times: lower --feature-appear-limit`,
+  );
 }
 
 function rangeOf({ earliest, latest, farOff }: ClickTimes): PreparedDataset["times"] {
@@ -445,12 +494,7 @@ class LogCounts {
       vocabularies.set(name, Vocabulary.fromCounts(counts, limits.get(name)!));
     }
     const item = this.#items[0]!;
-    if (vocabularies.get(item.name)!.size === 1) {
-      throw new ShortlistError(
-        "ERR_VOCABULARY",
-        `Expected a value of "${item.name}" that appears more than ${limits.get(item.name)} times, but the most frequent of ${item.counts.size} appears ${item.counts.highest} times: lower --feature-appear-limit`,
-      );
-    }
+    checkItems(vocabularies.get(item.name)!, item.name, item.counts, limits.get(item.name)!);
     const numbers = new Map<string, NumberStatistics>();
     for (const { name, count, mean, squares } of this.#numbers) {
       numbers.set(name, { mean, standardDeviation: count > 0 ? Math.sqrt(squares / count) : 0 });
@@ -462,15 +506,7 @@ class LogCounts {
     this.#flush();
     const countsOf = (name: string, unit: FeatureCounts["unit"], counts: TokenCounts): FeatureCounts => {
       const appearLimit = appearLimitOf(featureAppearLimit, name, counts, name === this.#items[0]!.name);
-      return {
-        name,
-        unit,
-        appearLimit,
-        values: counts.size,
-        valuesLeftOut: counts.size - counts.sizeAbove(appearLimit),
-        uses: counts.below(Number.POSITIVE_INFINITY) - counts.unknown,
-        usesLeftOut: counts.below(appearLimit) - counts.unknown,
-      };
+      return featureCountsOf(name, unit, counts, appearLimit);
     };
     return [
       ...this.#users.map(({ name, counts }) => countsOf(name, "lines", counts)),

@@ -154,12 +154,56 @@ function doubled(values: Int32Array): Int32Array<ArrayBuffer> {
   return larger;
 }
 
-/** Counts how often each token occurs. */
-export class TokenCounts {
-  readonly #tokens = new TokenTable();
-  #counts = new Float64Array(FIRST_TOKENS);
+/** How often each value of a feature occurs, by the number of the value. */
+export class ValueCounts {
+  /** Zeros may follow the counts of the values. */
+  protected counts: Float64Array;
   /** Number of missing values. */
   unknown = 0;
+
+  constructor(counts: Float64Array) {
+    this.counts = counts;
+  }
+
+  /** Number of distinct values. */
+  get size(): number {
+    return this.counts.length;
+  }
+
+  /** Count of the most frequent value; 0 without values. */
+  get highest(): number {
+    return this.counts.reduce((a, b) => Math.max(a, b), 0);
+  }
+
+  /** Number of distinct values that occur more than `limit` times. */
+  sizeAbove(limit: number): number {
+    return this.counts.reduce((size, count) => size + (count > limit ? 1 : 0), 0);
+  }
+
+  /** `rare[n]` for n up to `largest`: the uses of values that occur n times. `all`: the uses of all values. */
+  usesByCount(largest: number): { readonly rare: Float64Array; readonly all: number } {
+    const rare = new Float64Array(largest + 1);
+    let all = 0;
+    for (const count of this.counts) {
+      if (count <= largest) rare[count]! += count;
+      all += count;
+    }
+    return { rare, all };
+  }
+
+  /** Number of values that are missing or occur at most `limit` times. */
+  below(limit: number): number {
+    return this.counts.reduce((sum, count) => sum + (count > limit ? 0 : count), this.unknown);
+  }
+}
+
+/** Counts how often each token occurs. */
+export class TokenCounts extends ValueCounts {
+  readonly #tokens = new TokenTable();
+
+  constructor() {
+    super(new Float64Array(FIRST_TOKENS));
+  }
 
   add(token: string | null, times: number): void {
     if (token === null) {
@@ -167,49 +211,22 @@ export class TokenCounts {
       return;
     }
     const index = this.#tokens.add(token);
-    if (index === this.#counts.length) {
+    if (index === this.counts.length) {
       const larger = new Float64Array(2 * index);
-      larger.set(this.#counts);
-      this.#counts = larger;
+      larger.set(this.counts);
+      this.counts = larger;
     }
-    this.#counts[index]! += times;
+    this.counts[index]! += times;
   }
 
-  /** Number of distinct tokens. */
-  get size(): number {
+  override get size(): number {
     return this.#tokens.size;
-  }
-
-  /** Count of the most frequent token; 0 without tokens. */
-  get highest(): number {
-    return this.#counts.reduce((a, b) => Math.max(a, b), 0);
   }
 
   /** Yields the tokens that occur more than `limit` times. */
   *above(limit: number): Generator<readonly [token: string, count: number]> {
     for (let index = 0; index < this.size; index++) {
-      if (this.#counts[index]! > limit) yield [this.#tokens.token(index), this.#counts[index]!];
+      if (this.counts[index]! > limit) yield [this.#tokens.token(index), this.counts[index]!];
     }
-  }
-
-  /** Number of distinct tokens that occur more than `limit` times. */
-  sizeAbove(limit: number): number {
-    return this.#counts.reduce((size, count) => size + (count > limit ? 1 : 0), 0);
-  }
-
-  /** `rare[n]` for n up to `largest`: the uses of tokens that occur n times. `all`: the uses of all tokens. */
-  usesByCount(largest: number): { readonly rare: Float64Array; readonly all: number } {
-    const rare = new Float64Array(largest + 1);
-    let all = 0;
-    for (const count of this.#counts) {
-      if (count <= largest) rare[count]! += count;
-      all += count;
-    }
-    return { rare, all };
-  }
-
-  /** Number of values that are missing or whose token occurs at most `limit` times. */
-  below(limit: number): number {
-    return this.#counts.reduce((sum, count) => sum + (count > limit ? 0 : count), this.unknown);
   }
 }

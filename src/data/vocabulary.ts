@@ -66,6 +66,33 @@ export class Vocabulary {
   }
 
   /**
+   * `fromCounts` for tokens that are there in the order of their bytes, each with its count; `missing` values are counted
+   * with `<unk>`. `ids` are those of the tokens, 0 for one that is not kept.
+   *
+   * @internal
+   */
+  static fromSorted(
+    tokens: readonly string[],
+    counts: Float64Array,
+    missing: number,
+    appearLimit: number,
+  ): { readonly vocabulary: Vocabulary; readonly ids: Int32Array } {
+    const kept = Int32Array.from(counts.keys()).filter((index) => counts[index]! > appearLimit);
+    kept.sort((a, b) => counts[b]! - counts[a]! || a - b);
+    const ids = new Int32Array(tokens.length);
+    kept.forEach((index, place) => {
+      ids[index] = place + 1;
+      checkToken(tokens[index]!);
+    });
+    const sums = new Float64Array(kept.length + 1);
+    sums[0] = counts.reduce((sum, count) => sum + (count > appearLimit ? 0 : count), missing);
+    kept.forEach((index, place) => {
+      sums[place + 1] = counts[index]!;
+    });
+    return { vocabulary: new Vocabulary([UNKNOWN, ...Array.from(kept, (index) => tokens[index]!)], sums), ids };
+  }
+
+  /**
    * Prepares what `tokens` and `idOf` would otherwise prepare at their first use, without blocking the event loop for
    * long.
    *

@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { ShortlistError } from "../../errors.js";
 import { exists, fileError, pipeChunks } from "../files.js";
 import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "../schema.js";
+import { decompressed } from "./decompress.js";
 import type { Click, LogRow, LogSource, RowBinding, Token } from "./source.js";
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -93,7 +94,7 @@ async function* chunksOf(
   try {
     const found = await stat(source);
     if (copy !== undefined && source !== copy && !found.isFile()) copied = await open(copy, "wx");
-    for await (const chunk of found.isFIFO() ? pipeChunks(source, signal) : fileChunks(source)) {
+    for await (const chunk of decompressed(found.isFIFO() ? pipeChunks(source, signal) : fileChunks(source), path)) {
       await copied?.writeFile(chunk);
       yield chunk;
     }

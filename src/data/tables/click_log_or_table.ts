@@ -1,0 +1,35 @@
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ShortlistError } from "../../errors.js";
+import { TableSession } from "./duckdb.js";
+import { formOf } from "./file_form.js";
+
+/**
+ * Whether these inputs are click logs, and no tables: all of them, or ERR_TABLE. What is no regular file, such as a named
+ * pipe, counts as a click log, since looking at it would take its beginning away; a folder or a pattern is a table.
+ */
+export async function areClickLogs(paths: readonly string[], signal?: AbortSignal): Promise<boolean> {
+  const kinds: boolean[] = [];
+  for (const path of paths) kinds.push(await isClickLog(path, signal));
+  if (new Set(kinds).size < 2) return kinds[0] ?? false;
+  const [log, table] = [paths[kinds.indexOf(true)], paths[kinds.indexOf(false)]];
+  throw new ShortlistError("ERR_TABLE", `Expected click logs or tables but received both: ${log} and ${table}`);
+}
+
+async function isClickLog(path: string, signal: AbortSignal | undefined): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found) return !/[*?]/.test(path);
+  if (!found.isFile()) return !found.isDirectory();
+  let folder: string | undefined;
+  try {
+    // Only zstd needs a session to look into.
+    const form = await formOf(path, async (read) => {
+      folder = await mkdtemp(join(tmpdir(), "shortlist-tables-"));
+      return TableSession.with(join(folder, "session"), signal, read);
+    });
+    return form.format === "click-log";
+  } finally {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  }
+}

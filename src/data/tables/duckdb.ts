@@ -1,0 +1,226 @@
+import { mkdir, rm } from "node:fs/promises";
+import { totalmem } from "node:os";
+import { join, resolve } from "node:path";
+import { ShortlistError } from "../../errors.js";
+
+/**
+ * Tables are read by DuckDB, whose package is an optional dependency: what is needed of it is declared here, so that the
+ * project compiles where it is not installed.
+ */
+interface Package {
+  readonly DuckDBInstance: { create(path: string, options: Record<string, string>): Promise<Instance> };
+}
+
+interface Instance {
+  connect(): Promise<Connection>;
+  closeSync(): void;
+}
+
+interface Connection {
+  stream(sql: string): Promise<Result>;
+  interrupt(): void;
+  closeSync(): void;
+}
+
+interface Result {
+  fetchChunk(): Promise<Chunk | null>;
+}
+
+interface Chunk {
+  readonly rowCount: number;
+  readonly columnCount: number;
+  getColumnVector(column: number): { readonly items?: unknown };
+  getColumnValues(column: number): unknown[];
+}
+
+const PACKAGE = "@duckdb/node-api";
+const GIB = 2 ** 30;
+/** Memory of DuckDB; what is larger is sorted on the disk. The arrays of the dataset come on top. */
+const MEMORY = 2 * GIB;
+
+/** Some rows of a result, column by column. */
+export class TableRows {
+  readonly #chunk: Chunk;
+
+  constructor(chunk: Chunk) {
+    this.#chunk = chunk;
+  }
+
+  get count(): number {
+    return this.#chunk.rowCount;
+  }
+
+  get columns(): number {
+    return this.#chunk.columnCount;
+  }
+
+  /** The values of a column: text, numbers, bigints, or null. */
+  values(column: number): readonly unknown[] {
+    return this.#chunk.getColumnValues(column);
+  }
+
+  /** The values of an INTEGER column without nulls: the vector's own array, so that no value becomes an object. */
+  int32(column: number): Int32Array {
+    const { items } = this.#chunk.getColumnVector(column);
+    return items instanceof Int32Array ? items : Int32Array.from(this.values(column) as number[]);
+  }
+
+  /** The values of a DOUBLE column without nulls, in the same way. */
+  float64(column: number): Float64Array {
+    const { items } = this.#chunk.getColumnVector(column);
+    return items instanceof Float64Array ? items : Float64Array.from(this.values(column) as number[]);
+  }
+}
+
+/**
+ * A database of our own in a folder of our own, for the time of one reading. It reads the files that it is told to, and
+ * nothing else: no network, no extensions, no settings, whatever SQL it is given.
+ */
+export class TableSession {
+  readonly #instance: Instance;
+  readonly #connection: Connection;
+  readonly #folder: string;
+  /** Ends what the session is doing. */
+  readonly signal: AbortSignal | undefined;
+  readonly #interrupt: () => void;
+
+  private constructor(instance: Instance, connection: Connection, folder: string, signal: AbortSignal | undefined) {
+    this.#instance = instance;
+    this.#connection = connection;
+    this.#folder = folder;
+    this.signal = signal;
+    this.#interrupt = () => connection.interrupt();
+    signal?.addEventListener("abort", this.#interrupt);
+  }
+
+  /** Calls `work` with a session whose files are in `folder`, which is made and removed. */
+  static async with<T>(
+    folder: string,
+    signal: AbortSignal | undefined,
+    work: (session: TableSession) => Promise<T>,
+  ): Promise<T> {
+    const { DuckDBInstance } = await load();
+    await mkdir(folder, { recursive: true });
+    const memory = Math.min(MEMORY, totalmem() / 4);
+    const instance = await DuckDBInstance.create(join(folder, "tables.duckdb"), {
+      autoinstall_known_extensions: "false",
+      autoload_known_extensions: "false",
+      memory_limit: `${Math.round(memory / 2 ** 20)}MiB`,
+      temp_directory: join(folder, "sorting"),
+    });
+    const session = new TableSession(instance, await instance.connect(), folder, signal);
+    try {
+      // Dates without a zone are UTC, whatever this machine's is.
+      await session.run("SET TimeZone = 'UTC'");
+      // It makes joins of long IN lists, and rows that pass a join may lose the order of their file.
+      await session.run("SET disabled_optimizers = 'in_clause'");
+      return await work(session);
+    } finally {
+      session.#close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** From now on these files can be read, and no others; nothing of it can be undone. */
+  async lock(files: readonly string[]): Promise<void> {
+    await this.run(`SET allowed_paths = ${list(files.map((file) => resolve(file)))}`);
+    await this.run(`SET allowed_directories = ${list([`${resolve(this.#folder)}/`])}`);
+    await this.run("SET enable_external_access = false");
+    await this.run("SET lock_configuration = true");
+  }
+
+  /** Runs a statement whose result does not matter. */
+  async run(sql: string): Promise<void> {
+    for await (const _ of this.stream(sql));
+  }
+
+  /** All rows of a small result, each a list of values. */
+  async rows(sql: string): Promise<unknown[][]> {
+    const rows: unknown[][] = [];
+    for await (const part of this.stream(sql)) {
+      const first = rows.length;
+      for (let row = 0; row < part.count; row++) rows.push([]);
+      for (let column = 0; column < part.columns; column++) {
+        part.values(column).forEach((value, row) => {
+          rows[first + row]!.push(value);
+        });
+      }
+    }
+    return rows;
+  }
+
+  /** The rows of a result in its order, some thousand at a time. */
+  async *stream(sql: string): AsyncGenerator<TableRows> {
+    this.signal?.throwIfAborted();
+    try {
+      const result = await this.#connection.stream(sql);
+      for (;;) {
+        const chunk = await result.fetchChunk();
+        this.signal?.throwIfAborted();
+        if (!chunk || chunk.rowCount === 0) return;
+        yield new TableRows(chunk);
+      }
+    } catch (error) {
+      this.signal?.throwIfAborted();
+      throw describe(error);
+    }
+  }
+
+  #close(): void {
+    this.signal?.removeEventListener("abort", this.#interrupt);
+    this.#connection.closeSync();
+    this.#instance.closeSync();
+  }
+}
+
+/** A text as SQL. */
+export function text(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}
+
+/** The name of a column as SQL. */
+export function name(value: string): string {
+  return `"${value.replaceAll('"', '""')}"`;
+}
+
+/** A list of texts as SQL. */
+export function list(values: readonly string[]): string {
+  return `[${values.map(text).join(", ")}]`;
+}
+
+/** The package; ERR_DEPENDENCY with the command that installs it where it is not there. */
+async function load(): Promise<Package> {
+  try {
+    return (await import(PACKAGE)) as Package;
+  } catch (cause) {
+    throw new ShortlistError(
+      "ERR_DEPENDENCY",
+      `Tables (CSV, Parquet, JSON lines) are read by the package ${PACKAGE}, which cannot be loaded (${firstLine(cause)}). Install it with "npm install ${PACKAGE}", or give a click log`,
+      { cause },
+    );
+  }
+}
+
+/** What DuckDB says as an error of ours. */
+function describe(error: unknown): unknown {
+  if (error instanceof ShortlistError) return error;
+  const message = firstLine(error);
+  const isOurs = /^(IO|Out of Memory) Error/.test(message);
+  if (isOurs && /No space left on device/i.test((error as Error).message)) {
+    return new ShortlistError("ERR_FILE", `Cannot sort the table: the disk is full (${message})`, { cause: error });
+  }
+  return new ShortlistError("ERR_TABLE", `Cannot read the table: ${detail(error)}`, { cause: error });
+}
+
+function firstLine(error: unknown): string {
+  return String((error as Error | undefined)?.message ?? error).split("\n")[0]!;
+}
+
+/** The first line of a message, with the line of a file that it is about; what follows advises to change a reader's options. */
+function detail(error: unknown): string {
+  const [first, ...others] = String((error as Error | undefined)?.message ?? error).split("\n");
+  const about = others.filter((line) =>
+    /^(Original Line|Expected Number of Columns|Did you mean|Candidate)/.test(line),
+  );
+  return [first, ...about].join(" ");
+}

@@ -1,0 +1,164 @@
+import { nearestName, ShortlistError } from "../../errors.js";
+import { columnsNamed, type EventRole, plainName, saysList } from "./column_names.js";
+import { name, text } from "./duckdb.js";
+import type { EventSource, TimeUnit } from "./table_source.js";
+
+/** A column of a table as it was found. */
+export interface FoundColumn {
+  readonly name: string;
+  /** DuckDB's name of its type. */
+  readonly type: string;
+  /** The values of the first rows as text; null where missing. */
+  readonly values: readonly (string | null)[];
+}
+
+/** What the columns of events mean. */
+export interface EventColumns {
+  readonly user: string;
+  readonly item: string;
+  readonly time: string | null;
+}
+
+const OPTION: Readonly<Record<EventRole, string>> = { user: "--user", item: "--item", time: "--time" };
+
+/**
+ * Which columns are the user, the item and the time: those that are given, else those whose names, or types, say so.
+ * ERR_TABLE that lists the candidates where that is ambiguous, and where the table is of another kind: a sequence in a
+ * row.
+ */
+export function recogniseEvents(table: string, columns: readonly FoundColumn[], given: EventSource): EventColumns {
+  const user = given.user !== undefined ? find(table, "user", columns, given.user) : guess(table, "user", columns);
+  const item = given.item !== undefined ? find(table, "item", columns, given.item) : guess(table, "item", columns);
+  if (user === undefined || item === undefined) return failUnknown(table, columns, user, item);
+  if (user === item) {
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `${table}: Expected two columns for user and item but received "${user}" twice`,
+    );
+  }
+  checkOneItem(table, columns.find((column) => column.name === item)!, user);
+  const others = columns.filter((column) => column.name !== user && column.name !== item);
+  const time = given.time === undefined ? guessTime(table, others) : given.time;
+  return { user, item, time: time === null ? null : find(table, "time", columns, time) };
+}
+
+/** The column that a person means: the same name, or the same without the suffix of an atomic file and capitals. */
+export function find(table: string, what: string, columns: readonly FoundColumn[], given: string): string {
+  const names = columns.map((column) => column.name);
+  const plain = (column: string) => plainName(column).toLowerCase();
+  const same = names.filter((column) => plain(column) === plain(given));
+  if (names.includes(given)) return given;
+  if (same.length === 1) return same[0]!;
+  const near = nearestName(given, names);
+  throw new ShortlistError(
+    "ERR_TABLE",
+    `${table}: Expected the ${what} in a column of the table but there is none named "${given}".${near ? ` Did you mean "${near}"?` : ""} Its columns: ${describe(columns)}`,
+  );
+}
+
+function guess(table: string, role: EventRole, columns: readonly FoundColumn[]): string | undefined {
+  const found = columnsNamed(
+    role,
+    columns.map((column) => column.name),
+  );
+  if (found.length <= 1) return found[0];
+  const candidates = columns.filter((column) => found.includes(column.name));
+  throw new ShortlistError(
+    "ERR_TABLE",
+    `${table}: Expected one column of the ${role} but ${found.length} may be: ${describe(candidates)}. Choose one with ${OPTION[role]}`,
+  );
+}
+
+/** By name, else the only column whose type is a time. */
+function guessTime(table: string, columns: readonly FoundColumn[]): string | null {
+  const named = guess(table, "time", columns);
+  if (named !== undefined) return named;
+  const typed = columns.filter(({ type }) => /^(TIMESTAMP|DATE)/.test(type));
+  return typed.length === 1 ? typed[0]!.name : null;
+}
+
+function failUnknown(
+  table: string,
+  columns: readonly FoundColumn[],
+  user: string | undefined,
+  item: string | undefined,
+): never {
+  const missing = [...(user === undefined ? ["user"] : []), ...(item === undefined ? ["item"] : [])];
+  const options = missing.map((role) => `--${role}`).join(" and ");
+  const sequence = item === undefined ? columns.find(isSequence) : undefined;
+  const hint = sequence ? `. Column "${sequence.name}" holds a sequence. ${sequenceHint(sequence, user)}` : "";
+  throw new ShortlistError(
+    "ERR_TABLE",
+    `${table}: Expected a row to be an event, with a column of the ${missing.join(" and one of the ")}, but no name says which. Choose with ${options}. Its columns: ${describe(columns)}${hint}`,
+  );
+}
+
+/** A whole history in the column of items would be one item that nobody else has. */
+function checkOneItem(table: string, column: FoundColumn, user: string): void {
+  if (!isSequence(column)) return;
+  throw new ShortlistError(
+    "ERR_TABLE",
+    `${table}: Expected one item a row but column "${column.name}" holds several: ${samplesOf(column)[0]}. ${sequenceHint(column, user)}`,
+  );
+}
+
+function sequenceHint(column: FoundColumn, user: string | undefined): string {
+  const separator = separatorOf(column) ?? " ";
+  const values = isListType(column) ? name(column.name) : `string_split(${name(column.name)}, ${text(separator)})`;
+  const query = `SELECT ${name(user ?? "user")} AS user_id, unnest(${values}) AS item_id FROM events`;
+  return `A row is to be an event: make a row of each item with ${JSON.stringify({ events: { query } })} in --source`;
+}
+
+const isListType = ({ type }: FoundColumn) => /(\[\d*\]|^LIST)/.test(type);
+
+/** Whether most rows of a column hold several ids. */
+function isSequence(column: FoundColumn): boolean {
+  return isListType(column) || saysList(column.name) || separatorOf(column) !== undefined;
+}
+
+/** What most values of a column have between several ids; ids hold digits, so titles are no lists. */
+function separatorOf({ values }: FoundColumn): string | undefined {
+  const texts = values.filter((value): value is string => value !== null);
+  return [" ", ",", "|", ";"].find((separator) => {
+    const lists = texts.filter((value) => {
+      const parts = value.split(separator);
+      return parts.length >= 2 && parts.every((part) => /^[\w-]*\d[\w-]*$/.test(part.trim()));
+    });
+    return texts.length > 0 && lists.length > texts.length / 2;
+  });
+}
+
+/** Three of a column's values. */
+export function samplesOf({ values }: FoundColumn): string[] {
+  const different = new Set(values.filter((value): value is string => value !== null));
+  return [...different].slice(0, 3).map((value) => (value.length > 30 ? `${value.slice(0, 29)}…` : value));
+}
+
+function describe(columns: readonly FoundColumn[]): string {
+  const shown = columns.slice(0, 20).map((column) => `${column.name} (${samplesOf(column).join(", ")})`);
+  return `${shown.join("; ")}${columns.length > 20 ? `; and ${columns.length - 20} more` : ""}`;
+}
+
+/** From March 1973 to 2103, in seconds: numbers from here to there are times of Unix clocks. */
+const [UNIX_FIRST, UNIX_LAST] = [1e8, 4.2e9];
+const PER_SECOND = { s: 1, ms: 1e3, us: 1e6, ns: 1e9 } as const;
+
+/** What the values of a column of times are, by the middle one of those that are numbers; ERR_TABLE where they are none. */
+export function unitOf(table: string, { name: column, type, values }: FoundColumn): TimeUnit {
+  if (/^(TIMESTAMP|DATE)/.test(type)) return "date";
+  const texts = values.filter((value): value is string => value !== null);
+  const numbers = texts.map((value) => (value.trim() === "" ? Number.NaN : Number(value))).filter(Number.isFinite);
+  if (numbers.length < texts.length / 2) {
+    const dates = texts.filter((value) => /^\d{4}-\d{1,2}-\d{1,2}/.test(value.trim()));
+    if (dates.length > texts.length / 2) return "date";
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `${table}: Expected times in column "${column}", numbers or dates such as 2026-11-28T21:56:36Z, but received ${JSON.stringify(texts[0])}. Choose another column with --time, none with --no-time, or make times of them with a query in --source: strptime(${name(column)}, '%d/%m/%Y')`,
+    );
+  }
+  const middle = Math.abs(numbers.sort((a, b) => a - b)[numbers.length >> 1] ?? 0);
+  for (const [unit, scale] of Object.entries(PER_SECOND)) {
+    if (middle >= UNIX_FIRST * scale && middle < UNIX_LAST * scale) return unit as TimeUnit;
+  }
+  return "number";
+}

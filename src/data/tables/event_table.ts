@@ -1,0 +1,192 @@
+import { ShortlistError } from "../../errors.js";
+import { missingWords } from "../schema.js";
+import { columnsNamed, plainName } from "./column_names.js";
+import { name, type TableSession, text } from "./duckdb.js";
+import { type EventColumns, type FoundColumn, find, recogniseEvents, unitOf } from "./event_columns.js";
+import { type FileForm, firstRows, formOf, readerOf, type TableForm } from "./file_form.js";
+import { filesOf, type TableFiles } from "./table_files.js";
+import type { EventSource, GivenForm, TimeUnit } from "./table_source.js";
+
+/** What was understood of a table of events, before anything is made of it. */
+export interface EventTable {
+  readonly files: TableFiles;
+  readonly form: TableForm;
+  readonly columns: EventColumns;
+  readonly unit: TimeUnit | undefined;
+  readonly found: readonly FoundColumn[];
+}
+
+/** The files of a table, and how they hold it. */
+export interface LocatedTable {
+  readonly files: TableFiles;
+  readonly form: TableForm;
+}
+
+/** Rows that are looked at to understand a table. */
+const SAMPLE_ROWS = 5000;
+/** The rows that meet the condition, as a view of the session. */
+export const EVENT_ROWS = "event_rows";
+
+/** Finds the files of a table and their form; nothing but their beginnings is read. */
+export async function locate(
+  session: TableSession,
+  given: EventSource,
+  standardInput: string | undefined,
+): Promise<LocatedTable> {
+  const files = await filesOf(given.files ?? [], session, standardInput);
+  const found = given.format && isWhole(given) ? undefined : await formOf(files.paths[0]!, (read) => read(session));
+  return { files, form: formFrom(files.name, given, found) };
+}
+
+/** Whether a given form leaves nothing to be found out. */
+function isWhole({ format, compression, separator, header, quotes, encoding }: GivenForm): boolean {
+  if (format === "parquet") return true;
+  const needed = format === "csv" ? [compression, separator, header, quotes, encoding] : [compression];
+  return needed.every((value) => value !== undefined);
+}
+
+function formFrom(table: string, given: GivenForm, found: FileForm | undefined): TableForm {
+  const { format, compression, separator, header, quotes, encoding } = given;
+  const fallback: TableForm = {
+    ...{ format: "csv", compression: "none", separator: "\t", header: false, quotes: false, encoding: "utf-8" },
+  } as TableForm;
+  const known = !found || found.format === "click-log" ? fallback : found;
+  const chosen = format ?? known.format;
+  if (chosen !== known.format && found && found.format !== "click-log") {
+    throw new ShortlistError("ERR_TABLE", `${table}: Expected ${format} but the file looks like ${found.format}`);
+  }
+  if (chosen === "parquet") return { format: "parquet" };
+  const base = { ...fallback, ...known } as Required<Exclude<TableForm, { format: "parquet" | "json" }>>;
+  if (chosen === "json") return { format: "json", compression: compression ?? base.compression };
+  return {
+    format: "csv",
+    compression: compression ?? base.compression,
+    separator: separator ?? base.separator,
+    header: header ?? base.header,
+    quotes: quotes ?? base.quotes,
+    encoding: encoding ?? base.encoding,
+  };
+}
+
+/**
+ * Makes the table readable in the session and finds out what its columns are. The files of the session are locked by
+ * then. ERR_TABLE where that is ambiguous.
+ */
+export async function understand(
+  session: TableSession,
+  { files, form }: LocatedTable,
+  given: EventSource,
+  skipBad: boolean,
+): Promise<EventTable> {
+  await createView(session, "events", { files, form }, given, skipBad);
+  const condition = given.where === undefined ? "" : ` WHERE (\n${given.where}\n)`;
+  await session.run(
+    `CREATE VIEW ${EVENT_ROWS} AS SELECT * FROM (\n${given.query ?? "SELECT * FROM events"}\n)${condition}`,
+  );
+  const found = await lookAt(session, EVENT_ROWS);
+  if (found[0]?.values.length === 0) {
+    const which = given.where === undefined ? "a row" : `a row for which ${given.where}`;
+    throw new ShortlistError("ERR_TABLE", `${files.name}: Expected at least ${which} but received none`);
+  }
+  const columns = recogniseEvents(files.name, found, given);
+  const time = found.find((column) => column.name === columns.time);
+  return { files, form, columns, unit: time && (given.unit ?? unitOf(files.name, time)), found };
+}
+
+/**
+ * A view of files. Values of text files and of JSON are text, so that ids keep their zeros; a column that SQL names is a
+ * number where its first values are, unless it is the user or item.
+ */
+async function createView(
+  session: TableSession,
+  view: string,
+  { files, form }: LocatedTable,
+  { query = "", where = "", user, item }: EventSource,
+  skipBad: boolean,
+): Promise<void> {
+  const columns = await columnsOf(session, files, form);
+  const sql = `${query} ${where}`.toLowerCase();
+  const names = columns.map((column) => column.name);
+  const given =
+    query === "" ? [user, item].flatMap((id) => (id === undefined ? [] : [find(files.name, "id", columns, id)])) : [];
+  const ids = [...given, ...columnsNamed("user", names), ...columnsNamed("item", names)];
+  const typeOf = ({ name, type }: FoundColumn) => {
+    if (sql.includes(plainName(name).toLowerCase()) && !ids.includes(name)) return type;
+    return type.endsWith("[]") ? "VARCHAR[]" : "VARCHAR";
+  };
+  const types = form.format === "parquet" ? undefined : new Map(columns.map((column) => [column.name, typeOf(column)]));
+  await session.run(`CREATE VIEW ${view} AS SELECT * FROM ${readerOf(form, files.paths, types, skipBad)}`);
+}
+
+/** The columns of files as they are named and typed. ERR_TABLE where text files do not name the same columns. */
+async function columnsOf(
+  session: TableSession,
+  { name: table, paths }: TableFiles,
+  form: TableForm,
+): Promise<FoundColumn[]> {
+  if (form.format !== "csv") {
+    const described = await session.rows(`DESCRIBE SELECT * FROM ${readerOf(form, paths, undefined, false)}`);
+    return described.map(([column, type]) => ({ name: String(column), type: String(type), values: [] }));
+  }
+  const { names, rows } = await firstRows(paths[0]!, form, (read) => read(session));
+  if (new Set(names).size < names.length || names.includes("")) {
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `${table}: Expected columns with different names but received ${names.join(", ")}`,
+    );
+  }
+  for (const path of paths.slice(1)) {
+    const others = (await firstRows(path, form, (read) => read(session))).names;
+    if (others.join("\0") === names.join("\0")) continue;
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `${path}: Expected the columns of ${paths[0]}, ${names.join(", ")}, but received ${others.join(", ")}`,
+    );
+  }
+  return names.map((column, i) => {
+    const values = rows.flatMap((row) => (row[i] ? [row[i]] : []));
+    return { name: column, type: typeOfTexts(values), values: [] };
+  });
+}
+
+function typeOfTexts(values: readonly string[]): string {
+  if (values.length === 0) return "VARCHAR";
+  if (values.every((value) => /^-?(0|[1-9]\d{0,17})$/.test(value))) return "BIGINT";
+  return values.every((value) => Number.isFinite(Number(value))) ? "DOUBLE" : "VARCHAR";
+}
+
+/** The columns of a table with the values of its first rows. */
+async function lookAt(session: TableSession, table: string): Promise<FoundColumn[]> {
+  const described = await session.rows(`DESCRIBE SELECT * FROM ${table}`);
+  const columns = described.map(([column, type]) => ({ name: String(column), type: String(type) }));
+  const texts = columns.map((column) => `CAST(${name(column.name)} AS VARCHAR)`).join(", ");
+  const rows = await session.rows(`SELECT ${texts} FROM ${table} LIMIT ${SAMPLE_ROWS}`);
+  return columns.map((column, i) => ({ ...column, values: rows.map((row) => row[i] as string | null) }));
+}
+
+const IS_WHOLE = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT))$/;
+
+/** SQL of a column whose values tell users or items apart: null where missing, whole numbers as such. */
+export function keyOf({ name: column, type }: FoundColumn, missing: readonly string[]): string {
+  if (IS_WHOLE.test(type)) return name(column);
+  const value = type === "VARCHAR" ? name(column) : `CAST(${name(column)} AS VARCHAR)`;
+  const words = [...missingWords({ columns: [], click: [], missing })].map(text).join(", ");
+  return `CASE WHEN ${value} IN (${words}) THEN NULL ELSE ${value} END`;
+}
+
+/** SQL of when an event happened: what orders events, and the same in seconds, or as it is where it is just a number. */
+export function timeOf({ name: column, type }: FoundColumn, unit: TimeUnit): { order: string; seconds: string } {
+  const raw = name(column);
+  if (unit === "date") {
+    const order = type.startsWith("TIMESTAMP") ? raw : `TRY_CAST(${raw} AS TIMESTAMPTZ)`;
+    return { order, seconds: "epoch_us(t) / 1e6" };
+  }
+  if (unit === "ns") {
+    const order = /^(BIGINT|UBIGINT)$/.test(type) ? raw : `TRY_CAST(${raw} AS BIGINT)`;
+    // Whole microseconds first, so that the same time has the same bits whatever its unit was.
+    return { order, seconds: "(t // 1000) / 1e6" };
+  }
+  const number = `TRY_CAST(${raw} AS DOUBLE)`;
+  const scale = { s: "", ms: " / 1e3", us: " / 1e6", number: "" }[unit];
+  return { order: `CASE WHEN isfinite(${number}) THEN ${number} END`, seconds: `t${scale}` };
+}

@@ -1,0 +1,307 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { checkChoice, checkOptions, checkPath, ShortlistError } from "../../errors.js";
+import { type AppearLimit, appearLimitOf, checkAppearLimit } from "../appear_limits.js";
+import type { Clicks } from "../clicks.js";
+import {
+  checkItems,
+  type DatasetContents,
+  type FeatureCounts,
+  featureCountsOf,
+  type PreparedDataset,
+  withDatasetFolder,
+  writeDataset,
+} from "../dataset.js";
+import { DEFAULT_MISSING, parseSchema, type Schema } from "../schema.js";
+import { DEFAULT_MAX_LINE_BYTES, type LogOptions, type LogReport } from "../sources/read_log.js";
+import { clickTimes } from "../times.js";
+import { ValueCounts } from "../token_table.js";
+import { Vocabulary } from "../vocabulary.js";
+import { TableSession } from "./duckdb.js";
+import { samplesOf } from "./event_columns.js";
+import { type EventTable, locate, understand } from "./event_table.js";
+import type { TableForm } from "./file_form.js";
+import { type LeftOut, type Numbering, readEvents, type SortedEvents, tokensOf } from "./read_events.js";
+import { checkUnchanged } from "./table_files.js";
+import { parseTableSource, type TableSource, type TimeUnit } from "./table_source.js";
+
+/** What `understandTables` takes. */
+export interface UnderstandTablesOptions {
+  /** The tables, and what is known of them; what is left out is found out. */
+  readonly source: TableSource;
+  /** The file that is read for `-`, standard input, which can be read only once. */
+  readonly standardInput?: string | undefined;
+  /** "fail" (the default) throws at rows that cannot be read, "skip" leaves them out. */
+  readonly onBadLine?: LogOptions["onBadLine"];
+  /** Stops the work; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What `prepareTables` takes. */
+export interface PrepareTablesOptions extends UnderstandTablesOptions {
+  /** The folder to write. An existing dataset is replaced, anything else is refused. */
+  readonly output: string;
+  /** Values that appear more often than this get an id of their own; the others become `<unk>` (default "auto"). */
+  readonly featureAppearLimit?: AppearLimit | undefined;
+  /** Called with what was understood of the tables, before they are read. */
+  readonly onUnderstood?: ((tables: UnderstoodTables) => void) | undefined;
+  /** Called with what looks wrong and does not stop the work. */
+  readonly onWarning?: LogOptions["onWarning"];
+}
+
+const UNDERSTAND_OPTIONS: Readonly<Record<keyof UnderstandTablesOptions, true>> = {
+  source: true,
+  standardInput: true,
+  onBadLine: true,
+  signal: true,
+};
+const PREPARE_OPTIONS: Readonly<Record<keyof PrepareTablesOptions, true>> = {
+  ...UNDERSTAND_OPTIONS,
+  output: true,
+  featureAppearLimit: true,
+  onUnderstood: true,
+  onWarning: true,
+};
+
+/** What was understood of tables. */
+export interface UnderstoodTables {
+  /** The same as a source that says everything: nothing of it needs to be found out. */
+  readonly source: TableSource;
+  /** Each table with its columns, for people to read. */
+  readonly tables: readonly UnderstoodTable[];
+}
+
+/** What was understood of a table. */
+export interface UnderstoodTable {
+  /** The files as they were named. */
+  readonly name: string;
+  /** How they hold it, in words. */
+  readonly form: string;
+  readonly files: number;
+  /** The condition that a row must meet. */
+  readonly where?: string | undefined;
+  readonly columns: readonly UnderstoodColumn[];
+}
+
+/** What was understood of a column, by the first rows. */
+export interface UnderstoodColumn {
+  readonly name: string;
+  /** "user", "item", "time in milliseconds" …; undefined where the column is not used. */
+  readonly meaning?: string | undefined;
+  /** Up to three different values. */
+  readonly samples: readonly string[];
+  /** The share of rows without a value, from 0 to 1. */
+  readonly missing: number;
+}
+
+/**
+ * Finds out what the columns of tables mean and writes nothing. ERR_TABLE where that is ambiguous, ERR_DEPENDENCY where
+ * DuckDB's package is not installed.
+ */
+export async function understandTables(options: UnderstandTablesOptions): Promise<UnderstoodTables> {
+  checkOptions("understandTables", options, UNDERSTAND_OPTIONS);
+  const source = checkCommon(options);
+  const folder = await mkdtemp(join(tmpdir(), "shortlist-tables-"));
+  try {
+    return await TableSession.with(join(folder, "session"), options.signal, async (session) =>
+      describe(source, await openTables(session, source, options)),
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Makes a dataset folder from a table of events, a row an event: CSV, JSON lines or Parquet. It is the dataset that the
+ * same events make as a click log with a line a user, in the order of the users' ids. The folder appears whole or not at
+ * all. Errors are those of `understandTables` and of `prepareDataset`.
+ */
+export async function prepareTables(options: PrepareTablesOptions): Promise<PreparedDataset> {
+  checkOptions("prepareTables", options, PREPARE_OPTIONS);
+  const { output, featureAppearLimit = "auto", onBadLine, onUnderstood, onWarning, signal } = options;
+  checkPath("output", output);
+  checkAppearLimit(featureAppearLimit, [USER, ITEM]);
+  const source = checkCommon(options);
+  return withDatasetFolder(output, async (folder) => {
+    const contents = await TableSession.with(join(folder, "tables"), signal, async (session) => {
+      const events = await openTables(session, source, options);
+      onUnderstood?.(describe(source, events));
+      const { missing = DEFAULT_MISSING } = source;
+      const sorted = await readEvents(session, events, missing, onBadLine === "skip");
+      warnOfLeftOut(events, sorted.leftOut, onWarning);
+      return contentsOf(session, events, sorted, missing, featureAppearLimit);
+    });
+    return writeDataset(folder, contents, { onWarning, signal });
+  });
+}
+
+function checkCommon({ source, onBadLine, signal }: UnderstandTablesOptions): TableSource {
+  if (onBadLine !== undefined) checkChoice("onBadLine", onBadLine, ["fail", "skip"]);
+  signal?.throwIfAborted();
+  const parsed = parseTableSource(source);
+  if (parsed.events?.files) return parsed;
+  throw new ShortlistError("ERR_OPTION", "Expected the files of a table of events but received none");
+}
+
+async function openTables(
+  session: TableSession,
+  { events = {} }: TableSource,
+  { onBadLine, standardInput }: UnderstandTablesOptions,
+): Promise<EventTable> {
+  const located = await locate(session, events, standardInput);
+  await session.lock(located.files.paths);
+  const table = await understand(session, located, events, onBadLine === "skip");
+  checkUnchanged(table.files);
+  return table;
+}
+
+// ---- what people see --------------------------------------------------------------------------------------------------
+
+const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
+  s: "time in seconds",
+  ms: "time in milliseconds",
+  us: "time in microseconds",
+  ns: "time in nanoseconds",
+  date: "time as a date",
+  number: "time as a number",
+};
+
+function describe(source: TableSource, events: EventTable): UnderstoodTables {
+  const { files, form, columns, unit, found } = events;
+  const meanings = new Map<string, string>([
+    [columns.user, "user"],
+    [columns.item, "item"],
+    ...(columns.time === null ? [] : ([[columns.time, UNIT_NAMES[unit!]]] as const)),
+  ]);
+  return {
+    source: { version: 1, ...source, events: { ...source.events, ...form, ...columns, ...(unit && { unit }) } },
+    tables: [
+      {
+        name: files.name,
+        form: formName(form),
+        files: files.paths.length,
+        where: source.events?.where,
+        columns: found.map((column) => ({
+          name: column.name,
+          meaning: meanings.get(column.name),
+          samples: samplesOf(column),
+          missing: column.values.filter((value) => value === null || value === "").length / column.values.length,
+        })),
+      },
+    ],
+  };
+}
+
+function formName(form: TableForm): string {
+  if (form.format === "parquet") return "Parquet";
+  const compression = form.compression === "none" ? "" : `, ${form.compression}`;
+  if (form.format === "json") return `JSON${compression}`;
+  const separator = { ",": "commas", "\t": "tabs", "\u0001": "\\u0001" }[form.separator] ?? form.separator;
+  const encoding = form.encoding === "utf-8" ? "" : `, ${form.encoding}`;
+  return `text with ${separator} between columns${form.header ? "" : ", without names"}${encoding}${compression}`;
+}
+
+function warnOfLeftOut(
+  { files }: EventTable,
+  { withoutUser, withoutItem, problems, withBadTime, badLines }: LeftOut,
+  onWarning: LogOptions["onWarning"],
+): void {
+  if (withoutUser > 0) onWarning?.(`${files.name}: ${withoutUser} rows without a user are left out`);
+  if (withoutItem > 0) onWarning?.(`${files.name}: ${withoutItem} rows without an item are left out`);
+  if (withBadTime + badLines > 0) {
+    onWarning?.(
+      `${files.name}: ${withBadTime + badLines} rows that cannot be read are left out: ${problems.join("; ")}`,
+    );
+  }
+}
+
+// ---- what a dataset holds ---------------------------------------------------------------------------------------------
+
+const [USER, ITEM, TIME] = ["user_id", "item", "time"];
+
+function schemaOf({ columns }: EventTable, missing: readonly string[]): Schema {
+  return parseSchema({
+    columns: [{ name: USER }, { name: "clicks" }],
+    click: [{ name: ITEM }, ...(columns.time === null ? [] : [{ name: TIME, kind: "time" }])],
+    missing,
+  });
+}
+
+async function contentsOf(
+  session: TableSession,
+  table: EventTable,
+  events: SortedEvents,
+  missing: readonly string[],
+  featureAppearLimit: AppearLimit,
+): Promise<DatasetContents> {
+  const { users, items, offsets, itemNumbers, times, leftOut } = events;
+  checkHistories(table, users.size, itemNumbers.length);
+  const occurrences = new Float64Array(items.size);
+  for (const item of itemNumbers) occurrences[item]!++;
+  const vocabularyOf = async (
+    name: string,
+    unit: FeatureCounts["unit"],
+    numbering: Numbering,
+    counts: Float64Array,
+  ) => {
+    const values = new ValueCounts(counts);
+    const appearLimit = appearLimitOf(featureAppearLimit, name, values, name === ITEM);
+    const made = Vocabulary.fromSorted(await tokensOf(session, numbering), counts, 0, appearLimit);
+    if (name === ITEM) checkItems(made.vocabulary, name, values, appearLimit);
+    return { ...made, features: featureCountsOf(name, unit, values, appearLimit) };
+  };
+  const item = await vocabularyOf(ITEM, "clicks", items, occurrences);
+  // A user is a line, and counts once.
+  const user = await vocabularyOf(USER, "lines", users, new Float64Array(users.size).fill(1));
+  for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = item.ids[itemNumbers[event]!]!;
+  const clicks: Clicks = {
+    users: users.size,
+    clicks: itemNumbers.length,
+    clickOffsets: offsets,
+    userFeatures: [{ name: USER, ids: user.ids }],
+    numbers: [],
+    itemFeatures: [{ name: ITEM, ids: itemNumbers, offsets: undefined }],
+    ...(times && { times: clickTimes(times) }),
+  };
+  const vocabularies = new Map([
+    [USER, user.vocabulary],
+    [ITEM, item.vocabulary],
+  ]);
+  return {
+    encoding: {
+      schema: schemaOf(table, missing),
+      vocabularies,
+      numbers: new Map(),
+      maxLineBytes: DEFAULT_MAX_LINE_BYTES,
+    },
+    clicks,
+    features: [user.features, item.features],
+    report: reportOf(table, clicks, leftOut),
+  };
+}
+
+/** What the next event of a user is can be learnt only where some user has two. */
+function checkHistories({ files, columns }: EventTable, users: number, events: number): void {
+  if (users < events || events === 1) return;
+  throw new ShortlistError(
+    "ERR_TABLE",
+    `${files.name}: Expected several events of a user but each of the ${users} users in column "${columns.user}" has one row: is it a table of users, or the wrong column? Choose another with --user; where a row holds a whole sequence, make a row of each item with a query in --source (docs/data.md#sequences)`,
+  );
+}
+
+function reportOf(
+  { files }: EventTable,
+  { users, clicks }: Clicks,
+  { badLines, withBadTime, problems }: LeftOut,
+): LogReport {
+  const skipped = badLines + withBadTime;
+  return {
+    files: [{ name: files.label, lines: users, skipped }],
+    lines: users,
+    clicks,
+    withoutClicks: 0,
+    skipped,
+    badLines: problems,
+  };
+}

@@ -1,0 +1,90 @@
+import { type Stats, statSync } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { ShortlistError } from "../../errors.js";
+import { fileError } from "../files.js";
+import { type TableSession, text } from "./duckdb.js";
+
+/** The files of a table, as they were before it was read. */
+export interface TableFiles {
+  /** What messages call the table. */
+  readonly name: string;
+  /** What a dataset keeps of the name: without folders. */
+  readonly label: string;
+  readonly paths: readonly string[];
+  readonly bytes: number;
+  readonly states: readonly string[];
+}
+
+/** What messages call `-`. */
+const STANDARD_INPUT = "standard input";
+const PATTERN = /[*?[\]]/;
+const DATA_NAME = /\.(parquet|pq|csv|tsv|txt|json|jsonl|ndjson)(\.(gz|zst))?$/i;
+
+/**
+ * The files that paths, folders and patterns lead to, in the order of their names. ERR_FILE where one cannot be read or a
+ * pattern leads to none. A folder is all data files below it; `-` is the file `standardInput`.
+ */
+export async function filesOf(
+  patterns: readonly string[],
+  session: TableSession,
+  standardInput: string | undefined,
+): Promise<TableFiles> {
+  const paths: string[] = [];
+  for (const pattern of patterns) {
+    paths.push(...(pattern === "-" && standardInput ? [standardInput] : await expand(pattern, session)));
+  }
+  const found: Stats[] = [];
+  for (const path of paths) found.push(await statOf(path));
+  const [first] = patterns as [string];
+  const more = patterns.length > 1 ? ` and ${patterns.length - 1} more` : "";
+  return {
+    name: `${first === "-" ? STANDARD_INPUT : first}${more}`,
+    label: `${first === "-" ? STANDARD_INPUT : basename(first)}${more}`,
+    paths: paths.map((path) => resolve(path)),
+    bytes: found.reduce((sum, { size }) => sum + size, 0),
+    states: found.map(stateOf),
+  };
+}
+
+async function expand(pattern: string, session: TableSession): Promise<string[]> {
+  const found = await stat(pattern).catch(() => undefined);
+  if (found && !found.isDirectory()) return [pattern];
+  let files: string[];
+  if (found) {
+    const names = await readdir(pattern, { recursive: true });
+    files = names
+      .filter((name) => DATA_NAME.test(name) && !/(^|[/\\])[._]/.test(name))
+      .map((name) => join(pattern, name));
+  } else if (PATTERN.test(pattern)) {
+    files = (await session.rows(`SELECT file FROM glob(${text(pattern)})`)).map(([file]) => String(file));
+  } else {
+    return [pattern];
+  }
+  if (files.length > 0) return files.sort();
+  const what = found ? "the folder holds no file of CSV, JSON lines or Parquet" : "no file has such a name";
+  throw new ShortlistError("ERR_FILE", `Cannot read the table ${pattern}: ${what}`);
+}
+
+async function statOf(path: string): Promise<Stats> {
+  return stat(path).catch((error) => {
+    throw fileError("read the table", path, error);
+  });
+}
+
+/** Throws ERR_TABLE where a file is another one than before. */
+export function checkUnchanged({ paths, states }: TableFiles): void {
+  const changed = paths.find((path, i) => {
+    try {
+      return stateOf(statSync(path)) !== states[i];
+    } catch {
+      return true;
+    }
+  });
+  if (changed === undefined) return;
+  throw new ShortlistError("ERR_TABLE", `${changed}: The file changed while it was read: prepare it again`);
+}
+
+function stateOf({ size, mtimeMs, ino, dev }: Stats): string {
+  return [dev, ino, size, mtimeMs].join();
+}
