@@ -18,6 +18,7 @@ import {
   openModel,
   parseSpace,
   prepareDataset,
+  prepareTables,
   readConfig,
   readLog,
   readSchema,
@@ -29,10 +30,12 @@ import {
   TransitionRanking,
   train,
   tune,
+  understandTables,
   writeItemVectors,
   writeUserVectors,
 } from "../src/index.js";
 import { OPS } from "../src/ops/index.js";
+import { HAS_DUCKDB } from "./data/table_files.js";
 import { expectError, failureOf } from "./data/temporary.js";
 import { all, SMALL, ITEMS_ONLY as schema, withSmallModel } from "./small_model.js";
 
@@ -151,6 +154,8 @@ test("every function refuses an unknown option and suggests the closest one", as
       "TransitionRanking.count": ["signal", "signa", (options) => TransitionRanking.count(dataset.clicks, 10, options)],
       tune: ["eta", "ета", (options: object) => tune({ dataset: at("dataset"), output, space: {}, ...options })],
       prepareDataset: ["logs", "log", (options: object) => prepareDataset({ logs: [log], output, ...options })],
+      understandTables: ["source", "sourc", (options) => understandTables(options)],
+      prepareTables: ["output", "ouput", (options: object) => prepareTables({ source: {}, output, ...options })],
       simulate: ["users", "usres", (options: object) => simulate({ output, ...options })],
       readLog: ["schema", "shema", (options: object) => readLog([log], { schema, ...options }, () => {})],
       encodeLog: ["onBadLine", "onBadline", (options) => encodeLog([log], dataset, options)],
@@ -331,10 +336,20 @@ function abortedAtLook(n: number, reason: Error) {
 
 /**
  * Asynchronous calls without a signal, because they are short: they read a small file or a vocabulary, run one batch,
- * or copy tensors.
+ * copy tensors, or ask for standard input.
  */
 const SHORT = [
-  ...["readConfig", "readSchema", "readSpace", "Vocabulary.read", "Vocabulary#load", "Model#run"],
+  ...[
+    "readConfig",
+    "readSchema",
+    "readSpace",
+    "readTableSource",
+    "areClickLogs",
+    "withStandardInput",
+    "Vocabulary.read",
+    "Vocabulary#load",
+    "Model#run",
+  ],
   "TrainingSession#restore",
 ];
 /** Of the moments at which a call checks its signal, how many are tested. */
@@ -348,11 +363,17 @@ test("a signal stops every long call with its reason at any check, and no output
     const set = [...SMALL, "epochs=2"];
     const validation = { heldOut: "last-clicks" } as const;
     const output = at("output");
+    await writeFile(at("events.csv"), "user_id,item_id\nu1,v1\nu1,v2\nu2,v1\n");
+    const source = { events: { files: [at("events.csv")] } };
     const calls: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
       simulate: (signal) => simulate({ output, users: 200, items: 50, signal }),
       readLog: (signal) => readLog([log], { schema, signal }, () => {}),
       encodeLog: (signal) => encodeLog([log], opened, { signal }),
       prepareDataset: (signal) => prepareDataset({ logs: [log], output, schema, featureAppearLimit: 0, signal }),
+      ...(HAS_DUCKDB && {
+        understandTables: (signal: AbortSignal) => understandTables({ source, signal }),
+        prepareTables: (signal: AbortSignal) => prepareTables({ source, output, signal }),
+      }),
       openDataset: (signal) => openDataset(dataset, { signal }),
       train: (signal) => train({ dataset, output, set, validation, testLog: log, threads: 1, signal }),
       "TrainingSession.open": (signal) => withSession(at, signal, async () => {}),

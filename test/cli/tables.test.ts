@@ -1,0 +1,99 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { clickLogOf, events, HAS_DUCKDB, textOf } from "../data/table_files.js";
+import { main, run, succeed, temporaryFolder } from "./run.js";
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const tables = HAS_DUCKDB ? test : test.skip;
+writeFileSync(at("events.csv"), textOf(events(), ","));
+
+tables("--dry-run prints what was understood, and writes nothing", () => {
+  const before = readdirSync(folder).sort();
+  const lines = succeed("prepare", at("events.csv"), "--where", "rating >= 2", "--dry-run").trimEnd().split("\n");
+  assert.is(lines[0], `${at("events.csv")}: text with commas between columns, where rating >= 2`);
+  assert.match(lines[1]!, /^column +meaning +values +missing$/);
+  assert.match(lines[2]!, /^user_id +user +\d+, \d+, \d+$/);
+  assert.match(lines[3]!, /^item_id +item +/);
+  assert.match(lines[4]!, /^rating +not used +/);
+  assert.match(lines[5]!, /^timestamp +time in milliseconds +16\d+, 16\d+, 16\d+$/);
+  assert.is(lines.length, 6);
+  assert.equal(readdirSync(folder).sort(), before);
+});
+
+tables("what --dry-run --json prints is a source, which the command line overrules", () => {
+  writeFileSync(at("source.json"), succeed("prepare", at("events.csv"), "--dry-run", "--json"));
+  succeed("prepare", "--source", at("source.json"), "--output", at("a"));
+  succeed("prepare", at("events.csv"), "--output", at("b"));
+  for (const member of ["dataset.json", "clicks.safetensors"]) {
+    assert.ok(readFileSync(at(`a/${member}`)).equals(readFileSync(at(`b/${member}`))), member);
+  }
+  const flags = ["--time", "rating", "--dry-run"];
+  assert.match(succeed("prepare", "--source", at("source.json"), ...flags), /rating +time as a number/);
+  assert.not.match(succeed("prepare", at("events.csv"), "--no-time", "--dry-run"), "time in");
+});
+
+tables("a model takes two commands", () => {
+  const prepared = run(["prepare", at("events.csv"), "--output", at("dataset")]);
+  assert.is(prepared.status, 0, prepared.stderr);
+  assert.match(prepared.stderr, /timestamp +time in milliseconds/);
+  assert.match(prepared.stderr, /dataset: 40 users, 200 clicks/);
+  succeed("train", at("dataset"), "--output", at("model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8");
+});
+
+tables("standard input is a table or a click log", () => {
+  mkdirSync(at("in"));
+  const through = (input: string | Buffer, ...args: string[]) => {
+    const { status, stderr } = spawnSync(process.execPath, [main, "prepare", "-", ...args], {
+      input,
+      encoding: "utf8",
+    });
+    assert.is(status, 0, stderr);
+  };
+  through(gzipSync(textOf(events(), ",")), "--output", at("in/table"));
+  succeed("prepare", at("events.csv"), "--output", at("file"));
+  assert.ok(readFileSync(at("in/table/vocabulary/item.tsv")).equals(readFileSync(at("file/vocabulary/item.tsv"))));
+  assert.match(readFileSync(at("in/table/dataset.json"), "utf8"), '"name": "standard input"');
+  writeFileSync(
+    at("schema.json"),
+    '{"columns":[{"name":"user_id"},{"name":"clicks"}],"click":[{"name":"item"},{"name":"time","kind":"time"}]}',
+  );
+  through(clickLogOf(events()), "--schema", at("schema.json"), "--output", at("in/log"));
+  assert.ok(readFileSync(at("in/log/vocabulary/item.tsv")).equals(readFileSync(at("file/vocabulary/item.tsv"))));
+  assert.equal(readdirSync(at("in")).sort(), ["log", "table"]);
+});
+
+test("mistakes are errors that tell the way out", () => {
+  const fails = (args: readonly string[], message: string | RegExp) => {
+    const { status, stderr } = run(["prepare", ...args]);
+    assert.is(status, 1, stderr);
+    assert.match(stderr, message);
+  };
+  writeFileSync(at("log.tsv"), "u1\tp\tc\ti1:a:x;i2:b:y\t1\n");
+  fails([at("log.tsv"), "--dry-run"], "Expected a table for --dry-run but received a click log");
+  fails([at("log.tsv"), at("events.csv"), "--output", at("x")], "Expected click logs or tables but received both");
+  fails([at("log.tsv"), "--schema", at("s"), "--user", "u"], "--schema, for click logs, or options of tables");
+  fails(["-", at("log.tsv"), "--output", at("x")], "standard input (-) to be the only input");
+  if (!HAS_DUCKDB) return;
+  fails([at("events.csv")], "Expected --output");
+  fails([at("events.csv"), "--output", at("x"), "--user", "usr_id"], 'Did you mean "user_id"?');
+  fails(["--output", at("x")], "Expected the files of a table");
+});
+
+test("where DuckDB is not installed, a table is an error with the command that installs it, and logs are read", () => {
+  const resolve =
+    'export async function resolve(name,c,n){if(name.startsWith("@duckdb"))throw new Error("no such package");return n(name,c)}';
+  const hook = `import{register}from"node:module";register("data:text/javascript,${encodeURIComponent(resolve)}")`;
+  const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(hook)}` };
+  const { status, stderr } = run(["prepare", at("events.csv"), "--output", at("none")], env);
+  assert.is(status, 1);
+  assert.match(stderr, 'Install it with "npm install @duckdb/node-api", or give a click log');
+  writeFileSync(at("one.tsv"), "u1\tp\tc\ti1:a:x;i2:b:y\t1\n");
+  assert.is(run(["prepare", at("one.tsv"), "--output", at("log")], env).status, 0);
+});
+
+test.run();
