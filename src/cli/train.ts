@@ -83,13 +83,13 @@ export function trainCommand(): Command {
       new Option("--precision <kind>", "precision of the operands of matrix products").choices(["float32", "bf16"]),
     )
     .option("--batch <n>", "number of samples in a batch", wholeNumber(1));
-  withEpochFlags(command, "times to read the dataset")
+  withEpochFlags(command, "number of times that training goes through the dataset")
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
     .option("--profile", "print the time of each instruction", false)
     .option(
       "--json",
-      "print one JSON object with the speed, the loss, the validation of the best epoch and the profile",
+      "print one JSON object with the speed, the loss, the evaluation of the best epoch and the profile",
       false,
     );
   return withEngineFlags(withLogFlags(command)).action(async (dataset: string, flags: Flags) => {
@@ -102,7 +102,7 @@ export function trainCommand(): Command {
     let finished = 0;
     whenStopped(() =>
       finished === 0
-        ? `No epoch was finished; ${flags.output} is as it was before.`
+        ? `No epoch was finished; ${flags.output} is unchanged.`
         : `The epochs up to ${finished} are finished and stay in ${flags.output} (epoch-1, …).`,
     );
     try {

@@ -44,14 +44,19 @@ export function tuneCommand(): Command {
     )
     .option("--budget <time>", "time for all trials, such as 90s, 30m or 2h (default: no limit)", duration)
     .option("--trials <n>", "number of random settings in the first rung", wholeNumber(1), 16)
-    .option("--halvings <n>", "rungs after the first; the last one has all epochs", wholeNumber(0), 2)
-    .option("--eta <n>", "each rung keeps the best 1/eta and trains eta times the epochs", wholeNumber(2), 2)
+    .option("--halvings <n>", "number of rungs after the first; the last one trains for all epochs", wholeNumber(0), 2)
+    .option(
+      "--eta <n>",
+      "each rung keeps the best 1/eta and trains them for eta times as many epochs",
+      wholeNumber(2),
+      2,
+    )
     .addOption(
       new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
     )
     .option("--config <file>", "JSON file with configuration keys that replace those of the preset", path)
     .option("--set <key=value...>", "single configuration keys with fixed values", []);
-  withEpochFlags(command, "epochs of the last rung; shorthand of --set")
+  withEpochFlags(command, "number of epochs in the last rung")
     .option("--seed <n>", "random seed of the drawn settings and of every training", seedNumber, 1)
     .option("--json", "print one JSON object with the best trial, its configuration and all trials", false);
   return withEngineFlags(command).action(async (dataset: string, flags: Flags) => {

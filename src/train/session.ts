@@ -355,7 +355,7 @@ export class TrainingSession {
    */
   async #exclusively<T>(failure: string | undefined, work: () => Promise<T>): Promise<T> {
     this.#checkUsable();
-    this.#unusable = "is at work: wait for its promise";
+    this.#unusable = "is busy: wait for the promise of the earlier call";
     let after = failure;
     try {
       const result = await work();

@@ -200,7 +200,7 @@ test("a state of other training is refused, and so is what a session cannot do",
     await expectError(session.evaluate("test"), "ERR_OPTION", "opened with testLog");
     await expectError(session.run({ steps: 0 }), "ERR_OPTION", "steps");
     const running = session.run({ steps: 1 });
-    await expectError(session.run(), "ERR_EXECUTOR", "is at work");
+    await expectError(session.run(), "ERR_EXECUTOR", "is busy");
     await running;
     const state = session.state();
     for (const [change, what] of [
