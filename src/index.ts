@@ -129,7 +129,13 @@ export {
   writeUserVectors,
 } from "./retrieve/vectors.js";
 export type { EarlyStoppingState } from "./train/early_stopping.js";
-export { type EvaluateOptions, type Evaluation, evaluate, type RankingOptions } from "./train/evaluate.js";
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  type EvaluationProtocol,
+  evaluate,
+  type RankingOptions,
+} from "./train/evaluate.js";
 export type { EpochSums, TrainedEpoch, TrainingPosition, TrainingState } from "./train/loop.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";
 export { type EpochEvaluation, type SessionOptions, type SessionState, TrainingSession } from "./train/session.js";

@@ -1,5 +1,12 @@
 import { Command } from "commander";
-import { type Evaluation, evaluate, openDataset, openModel, type RankingMetrics } from "../index.js";
+import {
+  type Evaluation,
+  type EvaluationProtocol,
+  evaluate,
+  openDataset,
+  openModel,
+  type RankingMetrics,
+} from "../index.js";
 import { type EngineFlags, type LogFlags, path, wholeNumbers, withEngineFlags, withLogFlags } from "./options.js";
 import { formatTable, LOG_MESSAGES, print, writeJson } from "./output.js";
 
@@ -8,6 +15,7 @@ interface Flags extends EngineFlags, LogFlags {
   readonly keepWatched: boolean;
   readonly baselines?: string;
   readonly json: boolean;
+  readonly output?: string;
 }
 
 export function evaluateCommand(): Command {
@@ -22,13 +30,17 @@ export function evaluateCommand(): Command {
       "also measure the transitions counted in this dataset, on which the model was trained",
       path,
     )
-    .option("--json", "print one JSON object", false);
+    .option("--json", "print one JSON object", false)
+    .option("--output <file>", "also write the JSON object to a file", path);
   return withEngineFlags(withLogFlags(command)).action(async (folder: string, log: string, flags: Flags) => {
-    const { top, keepWatched, baselines, json, onBadLine, maxLineBytes, ...engine } = flags;
+    const { top, keepWatched, baselines, json, output, onBadLine, maxLineBytes, ...engine } = flags;
     const model = await openModel(folder, engine);
     const dataset = baselines === undefined ? undefined : await openDataset(baselines);
     const logOptions = { onBadLine, maxLineBytes, ...LOG_MESSAGES };
-    const evaluation = await evaluate(model, log, { tops: top, keepWatched, baselines: dataset, ...logOptions });
+    const evaluation = await evaluate(model, log, {
+      ...{ tops: top, keepWatched, baselines: dataset, output },
+      ...logOptions,
+    });
     if (json) await writeJson(evaluation);
     else await print(`${formatEvaluation(evaluation)}\n`);
   });
@@ -36,7 +48,7 @@ export function evaluateCommand(): Command {
 
 /** Formats the metrics of a model and of the baselines as a table. */
 export function formatEvaluation(evaluation: Evaluation): string {
-  const { users, coverage, popularity, transitions, ...model } = evaluation;
+  const { protocol, users, coverage, popularity, transitions, ...model } = evaluation;
   const baselines: [string, RankingMetrics][] = [["popularity", popularity]];
   if (transitions) baselines.push(["transitions", transitions]);
   const number = (value: number | undefined) => (value ?? 0).toFixed(4);
@@ -53,7 +65,14 @@ export function formatEvaluation(evaluation: Evaluation): string {
   ];
   const reciprocal = baselines.map(([name, { mrr }]) => `${name} ${number(mrr)}`).join(", ");
   const summary = `${users} users, MRR ${number(model.mrr)} (${reciprocal})`;
-  return [formatTable(rows), summary, ...notesOf(evaluation)].join("\n");
+  return [formatTable(rows), summary, formatProtocol(protocol), ...notesOf(evaluation)].join("\n");
+}
+
+/** Says in a sentence what was measured. */
+function formatProtocol({ log, minClicks, rankedItems, watchedItems }: EvaluationProtocol): string {
+  const users = minClicks > 1 ? `each user with at least ${minClicks} clicks` : "each user";
+  const left = watchedItems === "left-out" ? " but those that the user has watched" : "";
+  return `${log}: rank of the last click of ${users} among all ${rankedItems} items${left}`;
 }
 
 /** Explains which targets count as misses, and which do not test the model. */
@@ -66,5 +85,7 @@ function notesOf({ users, unknownTargets, watchedTargets, trainedTargets = 0 }: 
     [unknownTargets, "are items that the model does not know: misses"],
     [trainedTargets, "are also training targets (same user, same clicks before), so that they do not test the model"],
   ];
-  return notes.flatMap(([count, what]) => (count > 0 ? [`${count} of ${users} targets ${what}`] : []));
+  return notes.flatMap(([count, what]) =>
+    count > 0 ? [`${count} of ${users} targets ${what} (${((100 * count) / users).toFixed(1)} %)`] : [],
+  );
 }

@@ -7,11 +7,13 @@ import {
   holdOutLastClicks,
   itemVocabulary,
 } from "../data/clicks.js";
-import type { Dataset } from "../data/dataset.js";
+import { DATASET, type Dataset } from "../data/dataset.js";
+import { formatJson, replaceFile } from "../data/files.js";
+import { withOutputFiles } from "../data/output_folder.js";
 import { type Log, sourceOf } from "../data/sources/log.js";
 import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { checkChoice, checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
-import { expectModel, type Model } from "../model/model.js";
+import { expectModel, MODEL, type Model } from "../model/model.js";
 import { LAST_CLICKS, type RankingMetrics } from "../model/training_record.js";
 import { checkScores } from "../retrieve/scores.js";
 import { watchedItems } from "../retrieve/watched.js";
@@ -36,6 +38,8 @@ export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {
    * its counts leave out the last clicks if training held them out.
    */
   readonly baselines?: Dataset | undefined;
+  /** File to write the evaluation to as JSON, beside returning it. */
+  readonly output?: string | undefined;
 }
 
 const EVALUATE_OPTIONS: Readonly<Record<keyof EvaluateOptions, true>> = {
@@ -43,6 +47,7 @@ const EVALUATE_OPTIONS: Readonly<Record<keyof EvaluateOptions, true>> = {
   tops: true,
   keepWatched: true,
   baselines: true,
+  output: true,
 };
 
 function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): void {
@@ -54,10 +59,30 @@ function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): voi
   for (const top of tops) checkWholeNumber("tops", top, 1);
 }
 
+/** What an evaluation measured (docs/evaluation.md), so that its numbers can be compared with others. */
+export interface EvaluationProtocol {
+  /** Name of the log, or of the dataset whose last clicks training held out, without folders. */
+  readonly log: string;
+  /** The target is the last click of each user; the history is the clicks before it. */
+  readonly split: "last-click";
+  /** Fewest clicks of a user who is evaluated, the target included. */
+  readonly minClicks: number;
+  /** Number of items that are ranked for each user: the whole catalogue, not a sample of it. */
+  readonly rankedItems: number;
+  /** Whether items of the user's history are left out of the ranking, as `recommend` leaves them out, or ranked. */
+  readonly watchedItems: "left-out" | "ranked";
+  /** Items with equal scores share the mean of their ranks. */
+  readonly ties: "mean-rank";
+  /** A target that is not in the model's vocabulary is a miss. */
+  readonly unknownTargets: "misses";
+}
+
 /**
  * How well a model ranks the last clicks of users (docs/math.md#evaluation), compared with baselines without learning.
  */
 export interface Evaluation extends RankingMetrics {
+  /** What was measured. */
+  readonly protocol: EvaluationProtocol;
   /** Number of users that were evaluated. */
   readonly users: number;
   /** Number of users whose target is not in the model's vocabulary. They count as misses. */
@@ -95,15 +120,21 @@ export async function evaluate(model: Model, log: Log, options: EvaluateOptions 
   checkOptions("evaluate", options, EVALUATE_OPTIONS);
   expectModel(model);
   checkRankingOptions(options);
+  const { output } = options;
+  if (output === undefined) return evaluateLog(model, log, options);
+  return withOutputFiles([output], [MODEL, DATASET], async () => {
+    const evaluation = await evaluateLog(model, log, options);
+    await replaceFile(output, (file) => file.writeFile(formatJson(evaluation)));
+    return evaluation;
+  });
+}
+
+async function evaluateLog(model: Model, log: Log, options: EvaluateOptions): Promise<Evaluation> {
   const { baselines, tops, keepWatched, signal } = options;
   if (baselines) checkItems(model, baselines);
   const trainingClicks = baselines && trainingClicksOf(model, baselines);
-  return evaluateClicks(model, await encodeTestLog(log, model.description, options), {
-    tops,
-    keepWatched,
-    trainingClicks,
-    signal,
-  });
+  const set = await encodeTestLog(log, model.description, options);
+  return evaluateClicks(model, set, { tops, keepWatched, trainingClicks, signal });
 }
 
 /** The clicks of the dataset that the model was trained on. */
@@ -113,6 +144,8 @@ function trainingClicksOf({ description }: Model, { clicks }: Dataset): Clicks {
 
 /** Users to evaluate. */
 export interface EvaluationSet {
+  /** What the evaluation calls it. */
+  readonly name: string;
   /** The last click of each user is the target. */
   readonly clicks: Clicks;
   /** Users with fewer clicks are left out (default 1). */
@@ -128,14 +161,17 @@ function checkItems(model: Model, dataset: Dataset): void {
   );
 }
 
+/** A test log that is read and encoded. */
+export interface EncodedTestLog extends EncodedLog, EvaluationSet {}
+
 /** Reads a log to evaluate on. Throws ERR_LOG if no user's last click is a known item. */
 export async function encodeTestLog(
   log: Log,
   encoding: Encoding,
   options: ReportedLogOptions = {},
-): Promise<EncodedLog> {
+): Promise<EncodedTestLog> {
   const encoded = await encodeLog([log], encoding, logOptionsOf(options));
-  if (hasKnownTarget(encoded)) return encoded;
+  if (hasKnownTarget(encoded)) return { name: sourceOf(log).label, ...encoded };
   throw new ShortlistError(
     "ERR_LOG",
     `${sourceOf(log).name}: The model knows none of the target items: is it a log of the same catalogue?`,
@@ -143,14 +179,14 @@ export async function encodeTestLog(
 }
 
 /** Whether the last click of some user is an item of the vocabulary. */
-export function hasKnownTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean {
+export function hasKnownTarget({ clicks, minClicks = 1 }: Omit<EvaluationSet, "name">): boolean {
   const { clickOffsets, itemFeatures } = clicks;
   const items = itemFeatures[0]!.ids;
   return clickOffsets.subarray(1).some((end, user) => end - clickOffsets[user]! >= minClicks && items[end - 1] !== 0);
 }
 
 /** Whether the last click of some user is an item of the vocabulary that the user has not clicked before. */
-export function hasNewTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean {
+export function hasNewTarget({ clicks, minClicks = 1 }: Omit<EvaluationSet, "name">): boolean {
   const { clickOffsets, itemFeatures } = clicks;
   const items = itemFeatures[0]!.ids;
   return clickOffsets.subarray(1).some((end, user) => {
@@ -172,7 +208,7 @@ export interface EvaluateClicksOptions extends RankingOptions {
 /** `evaluate` for a log that is already read and encoded. */
 export async function evaluateClicks(
   model: Model,
-  { clicks, minClicks = 1 }: EvaluationSet,
+  { name, clicks, minClicks = 1 }: EvaluationSet,
   options: EvaluateClicksOptions = {},
 ): Promise<Evaluation> {
   const { tops = [10, 50, 100, 200], keepWatched = false, trainingClicks } = options;
@@ -224,6 +260,15 @@ export async function evaluateClicks(
   });
   const { hitRate, ndcg, mrr } = rankingMetrics(ranks, tops);
   return {
+    protocol: {
+      log: name,
+      split: "last-click",
+      minClicks,
+      rankedItems: model.items.size - 1,
+      watchedItems: keepWatched ? "ranked" : "left-out",
+      ties: "mean-rank",
+      unknownTargets: "misses",
+    },
     users: ranks.length,
     unknownTargets,
     watchedTargets,

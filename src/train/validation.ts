@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { type Clicks, holdOutLastClicks } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { checkLog, type Log, sourceOf } from "../data/sources/log.js";
@@ -64,7 +65,7 @@ export async function openValidation(
     }
     return { trainingClicks: clicks, heldOut: false, evaluationSet };
   }
-  const evaluationSet = { clicks, minClicks: 2 };
+  const evaluationSet = { name: basename(folder), clicks, minClicks: 2 };
   if (!hasKnownTarget(evaluationSet)) {
     throw new ShortlistError(
       "ERR_DATASET",

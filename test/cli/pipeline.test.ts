@@ -32,9 +32,27 @@ test("a trained model beats popularity; evaluate --json is one line of the promi
   assert.is(evaluation.users, 600);
   assert.equal(Object.keys(evaluation.hitRate), ["10", "50", "100", "200"]);
   assert.equal(Object.keys(evaluation).sort(), [
-    ...["coverage", "hitRate", "mrr", "ndcg", "popularity", "unknownTargets", "users", "watchedTargets"],
+    ...["coverage", "hitRate", "mrr", "ndcg", "popularity", "protocol", "unknownTargets", "users", "watchedTargets"],
   ]);
   assert.ok(evaluation.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
+  const { log, rankedItems, watchedItems } = evaluation.protocol;
+  assert.equal([log, rankedItems, watchedItems], ["test.tsv", 200, "left-out"]);
+});
+
+test("evaluate says what it measured, and writes it to a file that is no part of a model", () => {
+  const stored = at("evaluation.json");
+  const table = succeed("evaluate", at("model"), at("test.tsv"), "--output", stored);
+  assert.match(
+    table,
+    "\ntest.tsv: rank of the last click of each user among all 200 items but those that the user has watched\n",
+  );
+  assert.equal(
+    JSON.parse(readFileSync(stored, "utf8")),
+    JSON.parse(succeed("evaluate", at("model"), at("test.tsv"), "--json")),
+  );
+  const { status, stderr } = run(["evaluate", at("model"), at("test.tsv"), "--output", at("model/config.json")]);
+  assert.is(status, 1);
+  assert.match(stderr, "it is a part of the model");
 });
 
 test("evaluate --baselines: the transitions of the training dataset as well, in JSON and in the table", () => {

@@ -119,10 +119,13 @@ test("--validation last trains as on the log cut off, bit for bit, and evaluates
   await trainSmall("on-whole");
   assert.not.ok((await weights("held-out/epoch-1")).equals(await weights("on-whole/epoch-1")));
 
-  const { epoch, ...validation } = report.validation!;
+  const { epoch, protocol, ...validation } = report.validation!;
+  assert.equal([protocol.log, protocol.minClicks], ["dataset", 2]);
   assert.ok((await weights("held-out")).equals(await weights(`held-out/epoch-${epoch}`)));
   const model = await openModel(at("held-out"));
-  assert.equal(await evaluate(model, at("test.tsv")), validation);
+  const { protocol: ofLog, ...onLog } = await evaluate(model, at("test.tsv"));
+  assert.equal([ofLog.log, ofLog.minClicks], ["test.tsv", 1]);
+  assert.equal(onLog, validation);
   assert.equal(model.description.training["validation"], {
     hitRate: validation.hitRate,
     ndcg: validation.ndcg,
@@ -214,8 +217,9 @@ test("an epoch that --steps cuts short is evaluated too, and can be the one that
   const report = await trainSmall("part", { validation: { heldOut: "last-clicks" }, steps });
   assert.is(report.epochs, 2);
   assert.is((await metrics("part")).at(-1).step, steps);
-  const { epoch, ...validation } = report.validation!;
-  assert.equal(await evaluate(await openModel(at("part")), at("test.tsv")), validation);
+  const { epoch, protocol: _, ...validation } = report.validation!;
+  const { protocol: __, ...onLog } = await evaluate(await openModel(at("part")), at("test.tsv"));
+  assert.equal(onLog, validation);
   assert.ok(epoch === 1 || epoch === 2);
   assert.not.ok((await readdir(at("part"))).includes("epoch-2"));
 });
