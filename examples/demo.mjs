@@ -18,7 +18,7 @@ function shortlist(...args) {
 
 const [log = `${folder}/train.tsv`, test = `${folder}/test.tsv`] = process.argv.slice(2);
 if (process.argv.length < 3) shortlist("simulate", "--output", folder, "--users", "5000", "--items", "1000");
-shortlist("prepare", log, "--output", `${folder}/dataset`, "--feature-appear-limit", "2");
+shortlist("prepare", log, "--output", `${folder}/dataset`);
 shortlist("train", `${folder}/dataset`, "--output", `${folder}/model`);
 shortlist("evaluate", `${folder}/model`, test, "--baselines", `${folder}/dataset`);
 
