@@ -65,7 +65,7 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
-/** A table of text, its columns to the left. */
+/** Formats a table of text with all columns aligned to the left. */
 export function alignText(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => widthOf(rows, column));
   return rows

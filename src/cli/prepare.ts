@@ -24,7 +24,7 @@ import { whenStopped } from "./stop.js";
 interface TableFlags {
   readonly user?: string;
   readonly item?: string;
-  /** False for --no-time. */
+  /** False with --no-time. */
   readonly time?: string | false;
   readonly where?: string;
   readonly source?: string;
@@ -93,7 +93,7 @@ async function prepare(inputs: string[], flags: Flags, standardInput?: string): 
   else await prepareLogs(inputs, flags, standardInput);
 }
 
-/** Whatever only a table can have says that it is one; else the files do. */
+/** Whether the inputs are tables: if an option that only tables have is given, or else by looking into the files. */
 async function isTable(inputs: readonly string[], { schema, ...flags }: Flags): Promise<boolean> {
   const { user, item, time, where, source } = flags;
   const isGiven =
@@ -141,7 +141,7 @@ async function prepareTable(inputs: string[], flags: Flags, standardInput?: stri
   sayDataset(output, dataset);
 }
 
-/** The file of --source, with what the command line says instead. */
+/** Returns the source in the file of --source, overridden by the options of the command line. */
 async function sourceOf(inputs: readonly string[], { source, user, item, time, where }: Flags): Promise<TableSource> {
   const written = source === undefined ? {} : await readTableSource(source);
   const given: EventSource = {
@@ -160,7 +160,7 @@ function outputOf({ output }: Flags): string {
   throw new ShortlistError("ERR_OPTION", "Expected --output with the dataset folder to write");
 }
 
-/** Each table with its columns: what they mean, some values, and how many are missing. */
+/** Formats each table with its columns: their roles, some values, and how many values are missing. */
 function formatTables({ tables }: UnderstoodTables): string {
   return tables
     .map(({ name, form, files, where, columns }) => {

@@ -2,15 +2,15 @@ import { checkOptions, ShortlistError } from "../errors.js";
 import type { ValueCounts } from "./token_table.js";
 
 /**
- * Which values get an id of their own: those that appear more often than the limit. A number holds for every feature.
- * `"auto"` chooses a limit for each feature from its counts (docs/math.md#vocabulary-and-noise). An object has the limits
- * of some features by name; the others are `"auto"`.
+ * Which values get an id of their own: those that appear more often than a limit. A number is the limit of all
+ * features. "auto" chooses a limit for each feature from its counts (docs/math.md#vocabulary-and-noise). An object has
+ * the limits of some features by name; those of the others are "auto".
  */
 export type AppearLimit = number | "auto" | Readonly<Record<string, number | "auto">>;
 
 /** Largest limit that `"auto"` chooses: the limit of PaddlePaddle's example. */
 const LARGEST_LIMIT = 20;
-/** Largest share of a feature's uses that `"auto"` leaves without an id. */
+/** Largest fraction of a feature's uses that may be left without an id by "auto". */
 const LARGEST_SHARE = 0.01;
 
 /** Throws ERR_OPTION unless `limit` is an `AppearLimit` for features of these names. */
@@ -27,8 +27,8 @@ export function checkAppearLimit(limit: AppearLimit, features: readonly string[]
 }
 
 /**
- * The limit of a feature. `"auto"` is 0 for the item, since an item without an id can never be recommended. For another
- * feature it is the largest limit, at most 20, that leaves at most 1 % of the feature's uses without an id.
+ * Returns the limit of a feature. "auto" means 0 for the item, since an item without an id can never be recommended.
+ * For other features it means the largest limit, up to 20, that leaves at most 1 % of the uses without an id.
  */
 export function appearLimitOf(limit: AppearLimit, name: string, counts: ValueCounts, isItem: boolean): number {
   const given = typeof limit !== "object" ? limit : Object.hasOwn(limit, name) ? limit[name]! : "auto";

@@ -81,8 +81,8 @@ export interface PrepareOptions extends LogOptions {
   /** Values that appear more often than this get an id of their own; the others become `<unk>` (default "auto"). */
   readonly featureAppearLimit?: AppearLimit | undefined;
   /**
-   * What becomes of several lines of one user, told by the column `user_id`: "join" (default) makes them one user, "keep"
-   * lets each be a user of its own. Joined clicks are in the order of their times, or else of the lines.
+   * What to do with several lines of one user, identified by the column `user_id`. "join" (default): they are one user,
+   * whose clicks are sorted by time or, without times, by line. "keep": each line is a separate user.
    */
   readonly repeatUsers?: "join" | "keep" | undefined;
   /** Called while the logs are read. They are read twice: pass 1 counts the values, pass 2 encodes them. */
@@ -104,7 +104,7 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
 
 /** Result of `prepareDataset`. */
 export interface PreparedDataset {
-  /** Number of users: one for each usable line, less the lines that were joined. */
+  /** Number of users: one for each usable line, minus the joined lines. */
   readonly users: number;
   /** Number of lines that were joined to an earlier line of the same user. */
   readonly joinedLines: number;
@@ -147,7 +147,7 @@ export interface FeatureCounts {
 export interface Dataset extends Encoding {
   /** The folder that it was read from. */
   readonly folder: string;
-  /** By feature: values that appeared more often than this have an id of their own. */
+  /** The limit of each feature: values that appeared more often have an id of their own. */
   readonly appearLimits: Readonly<Record<string, number>>;
   /** Base name and number of lines of each log that the dataset was prepared from. */
   readonly logs: LogReport["files"];
@@ -158,7 +158,7 @@ export interface Dataset extends Encoding {
 /** The content of dataset.json. */
 interface Description extends MemberIds {
   readonly schema: Schema;
-  /** By feature; a number for all features was written by version 1. */
+  /** The limit of each feature. Version 1 wrote one number for all features. */
   readonly appear_limits: Readonly<Record<string, number>> | number;
   readonly max_line_bytes?: number | undefined;
   readonly users: number;
@@ -227,7 +227,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   });
 }
 
-/** What a dataset folder is written from. */
+/** The content of a dataset folder to write. */
 export interface DatasetContents {
   readonly encoding: Encoding;
   readonly clicks: Clicks;
@@ -240,7 +240,7 @@ export function withDatasetFolder<T>(output: string, write: (folder: string) => 
   return withOutputFolder(output, DATASET, (target) => replaceFolder(target, DATASET, write));
 }
 
-/** Writes the members of a dataset to its folder, and warns of what is doubtful about it. */
+/** Writes the members of a dataset to its folder, and warns about what looks unintended. */
 export async function writeDataset(
   folder: string,
   { encoding, clicks, features, report }: DatasetContents,
@@ -286,7 +286,7 @@ export async function writeDataset(
   };
 }
 
-/** How many values of a feature are kept with a limit. */
+/** Returns how many values of a feature get an id with a limit. */
 export function featureCountsOf(
   name: string,
   unit: FeatureCounts["unit"],
@@ -304,7 +304,7 @@ export function featureCountsOf(
   };
 }
 
-/** Throws ERR_VOCABULARY if no item appears often enough. */
+/** Throws ERR_VOCABULARY if no item is frequent enough for an id. */
 export function checkItems(vocabulary: Vocabulary, name: string, counts: ValueCounts, appearLimit: number): void {
   if (vocabulary.size > 1) return;
   throw new ShortlistError(
@@ -440,7 +440,7 @@ class LogCounts {
   readonly #users: { name: string; counts: TokenCounts }[];
   readonly #items: { name: string; counts: TokenCounts; values: number }[];
   readonly #numbers: { name: string; count: number; mean: number; squares: number }[];
-  /** Counts of the users' identities, where these are no feature with counts. */
+  /** Counts of the user ids if `user_id` is not a feature with counts. Undefined otherwise. */
   readonly #identities: TokenCounts | undefined;
   /** Clicks whose fields are not yet counted, with the number of their occurrences. */
   readonly #pending = new Map<Click, number>();
@@ -473,7 +473,7 @@ class LogCounts {
     if (this.#pending.size > MAX_PENDING_CLICKS) this.#flush();
   }
 
-  /** Whether several lines have the same identity of a user. */
+  /** Whether several lines have the same user id. */
   get repeatsUsers(): boolean {
     const counts = this.#identities ?? this.#users.find(({ name }) => name === USER_ID)?.counts;
     return (counts?.highest ?? 0) > 1;
@@ -485,7 +485,7 @@ class LogCounts {
     return new Map(this.#items.map(({ name, values }) => [name, values]));
   }
 
-  /** The encoding with the limits of `features`, which `features()` returned. */
+  /** Returns the encoding, with the limits of `features`, which `features()` returned. */
   encoding(features: readonly FeatureCounts[]): Encoding {
     this.#flush();
     const limits = new Map(features.map(({ name, appearLimit }) => [name, appearLimit]));

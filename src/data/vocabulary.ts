@@ -66,8 +66,8 @@ export class Vocabulary {
   }
 
   /**
-   * `fromCounts` for tokens that are there in the order of their bytes, each with its count; `missing` values are counted
-   * with `<unk>`. `ids` are those of the tokens, 0 for one that is not kept.
+   * `fromCounts` for tokens in the order of their bytes, each with its count. `missing` values are counted for `<unk>`.
+   * Also returns the id of each token; 0 if it has none.
    *
    * @internal
    */

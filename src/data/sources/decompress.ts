@@ -6,8 +6,8 @@ const GZIP = Buffer.of(0x1f, 0x8b);
 const ZSTD = Buffer.of(0x28, 0xb5, 0x2f, 0xfd);
 
 /**
- * The bytes of a file that may be compressed, told by how it begins. Zstandard needs a Node that has it (22.15). ERR_FILE
- * where the file at `path` is broken or cut short.
+ * Yields the decompressed bytes of a file, whose compression shows in its first bytes; others are passed on. Zstandard
+ * needs Node 22.15. Throws ERR_FILE if the file at `path` is broken or truncated.
  */
 export async function* decompressed(chunks: AsyncIterable<Buffer>, path: string): AsyncGenerator<Buffer> {
   const iterator = chunks[Symbol.asyncIterator]();
@@ -16,7 +16,7 @@ export async function* decompressed(chunks: AsyncIterable<Buffer>, path: string)
   const all = chainOf(first.value, iterator);
   const decompressor = decompressorOf(first.value);
   if (!decompressor) return yield* all;
-  // Copies: the memory of a chunk is used again for the next one.
+  // Copies the chunks, since the memory of a chunk is reused for the next one.
   const copies = Readable.from(
     (async function* () {
       for await (const chunk of all) yield Buffer.from(chunk);

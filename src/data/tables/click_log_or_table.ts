@@ -6,8 +6,9 @@ import { TableSession } from "./duckdb.js";
 import { formOf } from "./file_form.js";
 
 /**
- * Whether these inputs are click logs, and no tables: all of them, or ERR_TABLE. What is no regular file, such as a named
- * pipe, counts as a click log, since looking at it would take its beginning away; a folder or a pattern is a table.
+ * Whether these inputs are click logs (true) or tables (false). Throws ERR_TABLE if they are some of each. A path that
+ * is not a regular file, such as a named pipe, counts as a click log, because looking into it would consume its start.
+ * A folder or a pattern is a table.
  */
 export async function areClickLogs(paths: readonly string[], signal?: AbortSignal): Promise<boolean> {
   const kinds: boolean[] = [];
@@ -23,7 +24,7 @@ async function isClickLog(path: string, signal: AbortSignal | undefined): Promis
   if (!found.isFile()) return !found.isDirectory();
   let folder: string | undefined;
   try {
-    // Only zstd needs a session to look into.
+    // A session is needed only to look into a zstd file.
     const form = await formOf(path, async (read) => {
       folder = await mkdtemp(join(tmpdir(), "shortlist-tables-"));
       return TableSession.with(join(folder, "session"), signal, read);

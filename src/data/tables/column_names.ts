@@ -1,9 +1,9 @@
-/** What a column of a table of events can be. */
+/** The roles that a column of a table of events can have. */
 export type EventRole = "user" | "item" | "time";
 
 /**
- * The names that people give columns, by what they mean, in lower case without anything but letters and digits. A name of
- * an earlier list is taken before one of a later list; two of one list are a question.
+ * Common names of columns for each role, in lower case and reduced to letters and digits. Names in an earlier list take
+ * precedence over those in a later one. If several columns have names in the same list, the table is ambiguous.
  */
 const NAMES: Readonly<Record<EventRole, readonly (readonly string[])[]>> = {
   user: [
@@ -57,15 +57,15 @@ const NAMES: Readonly<Record<EventRole, readonly (readonly string[])[]>> = {
   ],
 };
 
-/** The suffixes of RecBole's atomic files, `user_id:token`. */
+/** The suffixes of RecBole's atomic files, as in `user_id:token`. */
 const ATOMIC = /:(token|float|token_seq|float_seq)$/;
 
-/** A name without the suffix of an atomic file. */
+/** Returns a name without the suffix of an atomic file. */
 export function plainName(column: string): string {
   return column.replace(ATOMIC, "");
 }
 
-/** Whether a name says that a value of the column is a list. */
+/** Whether a column's name says that its values are lists. */
 export function saysList(column: string): boolean {
   return /:(token|float)_seq$/.test(column) || /(list|seq|sequence|history)$/i.test(plainName(column));
 }
@@ -76,14 +76,16 @@ function keyOf(column: string): string {
     .replace(/[^\p{L}\p{N}]/gu, "");
 }
 
-/** Whether people give this name to a column of a user, an item or a time. */
+/** Whether this is a common name of a column of users, items or times. */
 export function looksLikeName(column: string): boolean {
   if (ATOMIC.test(column)) return true;
   const key = keyOf(column);
   return Object.values(NAMES).some((tiers) => tiers.some((names) => names.includes(key)));
 }
 
-/** The columns whose names mean this, those of the best list; none where no name does. */
+/**
+ * Returns the columns whose names mean this role, taken from the first list that matches any; none if no name matches.
+ */
 export function columnsNamed(role: EventRole, columns: readonly string[]): string[] {
   for (const names of NAMES[role]) {
     const found = columns.filter((column) => names.includes(keyOf(column)));

@@ -4,8 +4,8 @@ import { join, resolve } from "node:path";
 import { ShortlistError } from "../../errors.js";
 
 /**
- * Tables are read by DuckDB, whose package is an optional dependency: what is needed of it is declared here, so that the
- * project compiles where it is not installed.
+ * Tables are read by DuckDB, whose package is an optional dependency. The parts of it that are used are declared here,
+ * so that the project compiles without it.
  */
 interface Package {
   readonly DuckDBInstance: { create(path: string, options: Record<string, string>): Promise<Instance> };
@@ -35,10 +35,10 @@ interface Chunk {
 
 const PACKAGE = "@duckdb/node-api";
 const GIB = 2 ** 30;
-/** Memory of DuckDB; what is larger is sorted on the disk. The arrays of the dataset come on top. */
+/** Memory limit of DuckDB, which sorts larger tables on disk. The arrays of the dataset need memory in addition. */
 const MEMORY = 2 * GIB;
 
-/** Some rows of a result, column by column. */
+/** Some rows of a result, by columns. */
 export class TableRows {
   readonly #chunk: Chunk;
 
@@ -54,18 +54,21 @@ export class TableRows {
     return this.#chunk.columnCount;
   }
 
-  /** The values of a column: text, numbers, bigints, or null. */
+  /** Returns the values of a column: strings, numbers, bigints or null. */
   values(column: number): readonly unknown[] {
     return this.#chunk.getColumnValues(column);
   }
 
-  /** The values of an INTEGER column without nulls: the vector's own array, so that no value becomes an object. */
+  /**
+   * Returns the values of an INTEGER column without nulls. It is the array of DuckDB's vector, so that no value becomes
+   * an object.
+   */
   int32(column: number): Int32Array {
     const { items } = this.#chunk.getColumnVector(column);
     return items instanceof Int32Array ? items : Int32Array.from(this.values(column) as number[]);
   }
 
-  /** The values of a DOUBLE column without nulls, in the same way. */
+  /** Returns the values of a DOUBLE column without nulls, in the same way. */
   float64(column: number): Float64Array {
     const { items } = this.#chunk.getColumnVector(column);
     return items instanceof Float64Array ? items : Float64Array.from(this.values(column) as number[]);
@@ -73,14 +76,14 @@ export class TableRows {
 }
 
 /**
- * A database of our own in a folder of our own, for the time of one reading. It reads the files that it is told to, and
- * nothing else: no network, no extensions, no settings, whatever SQL it is given.
+ * A temporary database for one reading, in its own folder. Whatever SQL it is given, it reads only the files that it is
+ * told to: no network, no extensions, no settings.
  */
 export class TableSession {
   readonly #instance: Instance;
   readonly #connection: Connection;
   readonly #folder: string;
-  /** Ends what the session is doing. */
+  /** Ends the current statement, which rejects with the signal's reason. */
   readonly signal: AbortSignal | undefined;
   readonly #interrupt: () => void;
 
@@ -93,7 +96,7 @@ export class TableSession {
     signal?.addEventListener("abort", this.#interrupt);
   }
 
-  /** Calls `work` with a session whose files are in `folder`, which is made and removed. */
+  /** Calls `work` with a session whose files are in `folder`. Creates the folder, and removes it afterwards. */
   static async with<T>(
     folder: string,
     signal: AbortSignal | undefined,
@@ -110,9 +113,9 @@ export class TableSession {
     });
     const session = new TableSession(instance, await instance.connect(), folder, signal);
     try {
-      // Dates without a zone are UTC, whatever this machine's is.
+      // Dates without a time zone are UTC, whatever the time zone of the machine.
       await session.run("SET TimeZone = 'UTC'");
-      // It makes joins of long IN lists, and rows that pass a join may lose the order of their file.
+      // The optimizer turns long IN lists into joins, and rows that go through a join may lose the order of their file.
       await session.run("SET disabled_optimizers = 'in_clause'");
       return await work(session);
     } finally {
@@ -121,7 +124,7 @@ export class TableSession {
     }
   }
 
-  /** From now on these files can be read, and no others; nothing of it can be undone. */
+  /** Makes these files the only ones that can be read. This cannot be undone. */
   async lock(files: readonly string[]): Promise<void> {
     await this.run(`SET allowed_paths = ${list(files.map((file) => resolve(file)))}`);
     await this.run(`SET allowed_directories = ${list([`${resolve(this.#folder)}/`])}`);
@@ -129,12 +132,12 @@ export class TableSession {
     await this.run("SET lock_configuration = true");
   }
 
-  /** Runs a statement whose result does not matter. */
+  /** Runs a statement and ignores its result. */
   async run(sql: string): Promise<void> {
     for await (const _ of this.stream(sql));
   }
 
-  /** All rows of a small result, each a list of values. */
+  /** Returns all rows of a small result, each as a list of values. */
   async rows(sql: string): Promise<unknown[][]> {
     const rows: unknown[][] = [];
     for await (const part of this.stream(sql)) {
@@ -149,7 +152,7 @@ export class TableSession {
     return rows;
   }
 
-  /** The rows of a result in its order, some thousand at a time. */
+  /** Yields the rows of a result in order, some thousands at a time. */
   async *stream(sql: string): AsyncGenerator<TableRows> {
     this.signal?.throwIfAborted();
     try {
@@ -173,22 +176,22 @@ export class TableSession {
   }
 }
 
-/** A text as SQL. */
+/** Quotes a text for SQL. */
 export function text(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }
 
-/** The name of a column as SQL. */
+/** Quotes a column name for SQL. */
 export function name(value: string): string {
   return `"${value.replaceAll('"', '""')}"`;
 }
 
-/** A list of texts as SQL. */
+/** Formats a list of texts for SQL. */
 export function list(values: readonly string[]): string {
   return `[${values.map(text).join(", ")}]`;
 }
 
-/** The package; ERR_DEPENDENCY with the command that installs it where it is not there. */
+/** Loads the package. Throws ERR_DEPENDENCY with the command that installs it if it cannot be loaded. */
 async function load(): Promise<Package> {
   try {
     return (await import(PACKAGE)) as Package;
@@ -201,7 +204,7 @@ async function load(): Promise<Package> {
   }
 }
 
-/** What DuckDB says as an error of ours. */
+/** Turns an error of DuckDB into one of ours. */
 function describe(error: unknown): unknown {
   if (error instanceof ShortlistError) return error;
   const message = firstLine(error);
@@ -216,7 +219,10 @@ function firstLine(error: unknown): string {
   return String((error as Error | undefined)?.message ?? error).split("\n")[0]!;
 }
 
-/** The first line of a message, with the line of a file that it is about; what follows advises to change a reader's options. */
+/**
+ * Returns the first line of a message, and the line of the file that it is about. The rest, which advises on options of
+ * the reader, is left out.
+ */
 function detail(error: unknown): string {
   const [first, ...others] = String((error as Error | undefined)?.message ?? error).split("\n");
   const about = others.filter((line) =>

@@ -3,16 +3,16 @@ import { columnsNamed, type EventRole, plainName, saysList } from "./column_name
 import { name, text } from "./duckdb.js";
 import type { EventSource, TimeUnit } from "./table_source.js";
 
-/** A column of a table as it was found. */
+/** A column of a table, with its first values. */
 export interface FoundColumn {
   readonly name: string;
-  /** DuckDB's name of its type. */
+  /** DuckDB's name of the column's type. */
   readonly type: string;
-  /** The values of the first rows as text; null where missing. */
+  /** The values of the first rows as text; null if missing. */
   readonly values: readonly (string | null)[];
 }
 
-/** What the columns of events mean. */
+/** Which columns have the users, the items and the times. */
 export interface EventColumns {
   readonly user: string;
   readonly item: string;
@@ -22,9 +22,9 @@ export interface EventColumns {
 const OPTION: Readonly<Record<EventRole, string>> = { user: "--user", item: "--item", time: "--time" };
 
 /**
- * Which columns are the user, the item and the time: those that are given, else those whose names, or types, say so.
- * ERR_TABLE that lists the candidates where that is ambiguous, and where the table is of another kind: a sequence in a
- * row.
+ * Finds the columns of the users, the items and the times: the given ones, or else those whose names or types say so.
+ * Throws ERR_TABLE that lists the candidates if that is ambiguous, or if a row of the table is a sequence of items
+ * instead of an event.
  */
 export function recogniseEvents(table: string, columns: readonly FoundColumn[], given: EventSource): EventColumns {
   const user = given.user !== undefined ? find(table, "user", columns, given.user) : guess(table, "user", columns);
@@ -42,7 +42,10 @@ export function recogniseEvents(table: string, columns: readonly FoundColumn[], 
   return { user, item, time: time === null ? null : find(table, "time", columns, time) };
 }
 
-/** The column that a person means: the same name, or the same without the suffix of an atomic file and capitals. */
+/**
+ * Returns the column that a given name means: the column of that name, or the only one with that name apart from the
+ * suffix of an atomic file and capitals.
+ */
 export function find(table: string, what: string, columns: readonly FoundColumn[], given: string): string {
   const names = columns.map((column) => column.name);
   const plain = (column: string) => plainName(column).toLowerCase();
@@ -69,7 +72,7 @@ function guess(table: string, role: EventRole, columns: readonly FoundColumn[]):
   );
 }
 
-/** By name, else the only column whose type is a time. */
+/** Returns the column of the times by its name, or else the only column whose type is a time. */
 function guessTime(table: string, columns: readonly FoundColumn[]): string | null {
   const named = guess(table, "time", columns);
   if (named !== undefined) return named;
@@ -93,7 +96,9 @@ function failUnknown(
   );
 }
 
-/** A whole history in the column of items would be one item that nobody else has. */
+/**
+ * Throws ERR_TABLE if the column of items has whole histories, since each would count as one item that nobody else has.
+ */
 function checkOneItem(table: string, column: FoundColumn, user: string): void {
   if (!isSequence(column)) return;
   throw new ShortlistError(
@@ -111,12 +116,14 @@ function sequenceHint(column: FoundColumn, user: string | undefined): string {
 
 const isListType = ({ type }: FoundColumn) => /(\[\d*\]|^LIST)/.test(type);
 
-/** Whether most rows of a column hold several ids. */
+/** Whether most values of a column consist of several ids. */
 function isSequence(column: FoundColumn): boolean {
   return isListType(column) || saysList(column.name) || separatorOf(column) !== undefined;
 }
 
-/** What most values of a column have between several ids; ids hold digits, so titles are no lists. */
+/**
+ * Returns the separator between ids in most values of a column. Ids have digits, so that titles do not count as lists.
+ */
 function separatorOf({ values }: FoundColumn): string | undefined {
   const texts = values.filter((value): value is string => value !== null);
   return [" ", ",", "|", ";"].find((separator) => {
@@ -128,7 +135,7 @@ function separatorOf({ values }: FoundColumn): string | undefined {
   });
 }
 
-/** Three of a column's values. */
+/** Returns up to three distinct values of a column. */
 export function samplesOf({ values }: FoundColumn): string[] {
   const different = new Set(values.filter((value): value is string => value !== null));
   return [...different].slice(0, 3).map((value) => (value.length > 30 ? `${value.slice(0, 29)}…` : value));
@@ -139,11 +146,14 @@ function describe(columns: readonly FoundColumn[]): string {
   return `${shown.join("; ")}${columns.length > 20 ? `; and ${columns.length - 20} more` : ""}`;
 }
 
-/** From March 1973 to 2103, in seconds: numbers from here to there are times of Unix clocks. */
+/** The range of numbers that count as Unix times in seconds: from March 1973 to 2103. */
 const [UNIX_FIRST, UNIX_LAST] = [1e8, 4.2e9];
 const PER_SECOND = { s: 1, ms: 1e3, us: 1e6, ns: 1e9 } as const;
 
-/** What the values of a column of times are, by the middle one of those that are numbers; ERR_TABLE where they are none. */
+/**
+ * Returns the unit of a column of times, judged by the median of its numbers. Throws ERR_TABLE if its values are not
+ * times.
+ */
 export function unitOf(table: string, { name: column, type, values }: FoundColumn): TimeUnit {
   if (/^(TIMESTAMP|DATE)/.test(type)) return "date";
   const texts = values.filter((value): value is string => value !== null);

@@ -7,7 +7,7 @@ import { type FileForm, firstRows, formOf, readerOf, type TableForm } from "./fi
 import { filesOf, type TableFiles } from "./table_files.js";
 import type { EventSource, GivenForm, TimeUnit } from "./table_source.js";
 
-/** What was understood of a table of events, before anything is made of it. */
+/** A table of events whose form and columns are known, but which is not read yet. */
 export interface EventTable {
   readonly files: TableFiles;
   readonly form: TableForm;
@@ -16,18 +16,18 @@ export interface EventTable {
   readonly found: readonly FoundColumn[];
 }
 
-/** The files of a table, and how they hold it. */
+/** The files of a table, and their form. */
 export interface LocatedTable {
   readonly files: TableFiles;
   readonly form: TableForm;
 }
 
-/** Rows that are looked at to understand a table. */
+/** Number of rows that are read to find out what the columns are. */
 const SAMPLE_ROWS = 5000;
-/** The rows that meet the condition, as a view of the session. */
+/** Name of the session's view of the rows that meet the condition. */
 export const EVENT_ROWS = "event_rows";
 
-/** Finds the files of a table and their form; nothing but their beginnings is read. */
+/** Finds the files of a table and their form. Reads only the beginnings of the files. */
 export async function locate(
   session: TableSession,
   given: EventSource,
@@ -38,7 +38,7 @@ export async function locate(
   return { files, form: formFrom(files.name, given, found) };
 }
 
-/** Whether a given form leaves nothing to be found out. */
+/** Whether a given form is complete, so that nothing needs to be found out. */
 function isWhole({ format, compression, separator, header, quotes, encoding }: GivenForm): boolean {
   if (format === "parquet") return true;
   const needed = format === "csv" ? [compression, separator, header, quotes, encoding] : [compression];
@@ -69,8 +69,8 @@ function formFrom(table: string, given: GivenForm, found: FileForm | undefined):
 }
 
 /**
- * Makes the table readable in the session and finds out what its columns are. The files of the session are locked by
- * then. ERR_TABLE where that is ambiguous.
+ * Makes a table readable in the session, whose files are already locked, and finds out what its columns are. Throws
+ * ERR_TABLE if that is ambiguous.
  */
 export async function understand(
   session: TableSession,
@@ -94,8 +94,8 @@ export async function understand(
 }
 
 /**
- * A view of files. Values of text files and of JSON are text, so that ids keep their zeros; a column that SQL names is a
- * number where its first values are, unless it is the user or item.
+ * Creates a view of files. Values of text files and JSON stay text, so that ids keep leading zeros. A column that the
+ * given SQL mentions is a number if its first values are, unless it is the user or the item.
  */
 async function createView(
   session: TableSession,
@@ -118,7 +118,7 @@ async function createView(
   await session.run(`CREATE VIEW ${view} AS SELECT * FROM ${readerOf(form, files.paths, types, skipBad)}`);
 }
 
-/** The columns of files as they are named and typed. ERR_TABLE where text files do not name the same columns. */
+/** Returns the names and types of the columns. Throws ERR_TABLE if several text files do not have the same columns. */
 async function columnsOf(
   session: TableSession,
   { name: table, paths }: TableFiles,
@@ -155,7 +155,7 @@ function typeOfTexts(values: readonly string[]): string {
   return values.every((value) => Number.isFinite(Number(value))) ? "DOUBLE" : "VARCHAR";
 }
 
-/** The columns of a table with the values of its first rows. */
+/** Returns the columns of a table with the values of its first rows. */
 async function lookAt(session: TableSession, table: string): Promise<FoundColumn[]> {
   const described = await session.rows(`DESCRIBE SELECT * FROM ${table}`);
   const columns = described.map(([column, type]) => ({ name: String(column), type: String(type) }));
@@ -166,7 +166,7 @@ async function lookAt(session: TableSession, table: string): Promise<FoundColumn
 
 const IS_WHOLE = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT))$/;
 
-/** SQL of a column whose values tell users or items apart: null where missing, whole numbers as such. */
+/** SQL of a column of users or items: null if missing; whole numbers stay numbers. */
 export function keyOf({ name: column, type }: FoundColumn, missing: readonly string[]): string {
   if (IS_WHOLE.test(type)) return name(column);
   const value = type === "VARCHAR" ? name(column) : `CAST(${name(column)} AS VARCHAR)`;
@@ -174,7 +174,10 @@ export function keyOf({ name: column, type }: FoundColumn, missing: readonly str
   return `CASE WHEN ${value} IN (${words}) THEN NULL ELSE ${value} END`;
 }
 
-/** SQL of when an event happened: what orders events, and the same in seconds, or as it is where it is just a number. */
+/**
+ * SQL of the time of an event: an expression that orders events, and one for its value in seconds (or the number itself
+ * if its unit is not known).
+ */
 export function timeOf({ name: column, type }: FoundColumn, unit: TimeUnit): { order: string; seconds: string } {
   const raw = name(column);
   if (unit === "date") {
@@ -183,7 +186,7 @@ export function timeOf({ name: column, type }: FoundColumn, unit: TimeUnit): { o
   }
   if (unit === "ns") {
     const order = /^(BIGINT|UBIGINT)$/.test(type) ? raw : `TRY_CAST(${raw} AS BIGINT)`;
-    // Whole microseconds first, so that the same time has the same bits whatever its unit was.
+    // Divides to whole microseconds first, so that equal times have equal bits, whatever their unit was.
     return { order, seconds: "(t // 1000) / 1e6" };
   }
   const number = `TRY_CAST(${raw} AS DOUBLE)`;

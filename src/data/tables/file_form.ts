@@ -7,10 +7,10 @@ import { fileError } from "../files.js";
 import { looksLikeName } from "./column_names.js";
 import { list, type TableSession, text } from "./duckdb.js";
 
-/** How a file holds a table, or that it is a click log. */
+/** The form of a file: a table, or a click log. */
 export type FileForm = TableForm | { readonly format: "click-log" };
 
-/** How the files of a table hold it. */
+/** The form of the files of a table. */
 export type TableForm = ParquetForm | JsonForm | CsvForm;
 
 /** Apache Parquet. */
@@ -18,50 +18,52 @@ export interface ParquetForm {
   readonly format: "parquet";
 }
 
-/** JSON: an object a line, or one list of objects. */
+/** JSON: one object per line, or one list of objects. */
 export interface JsonForm {
   readonly format: "json";
   readonly compression: Compression;
 }
 
-/** Text with a row a line. */
+/** Text with one row per line. */
 export interface CsvForm {
   readonly format: "csv";
   readonly compression: Compression;
-  /** What stands between the columns. */
+  /** Text between two columns. */
   readonly separator: string;
-  /** Whether the first line names the columns. Columns without names are called 1, 2, 3 … */
+  /** Whether the first line has the names of the columns. Without it, columns are named 1, 2, 3 and so on. */
   readonly header: boolean;
-  /** Whether values may stand between `"`. */
+  /** Whether values may be quoted with `"`. */
   readonly quotes: boolean;
   readonly encoding: Encoding;
 }
 
-/** How a file is compressed. */
+/** Compression of a file. */
 export type Compression = "none" | "gzip" | "zstd";
-/** How the characters of a text file are written. */
+/** Character encoding of a text file. */
 export type Encoding = "utf-8" | "utf-16" | "latin-1";
 
-/** Bytes at the start of a file that tell its form. */
+/** Number of bytes at the start of a file from which its form is found out. */
 const HEAD_BYTES = 256 * 1024;
 const HEAD_LINES = 200;
 const SEPARATORS = ["::", "\t", ",", ";", "|", "\u0001"];
-/** Lines that have the usual number of columns make at least this share. */
+/** Fraction of lines that must have the usual number of columns. */
 const REGULAR = 0.9;
 const CSV_NAME = /\.(csv|tsv|inter|item|user)(\.(gz|zst))?$/i;
-/** A click of the usual click log, or several: `item:category:tag_tag;…`. */
+/** The clicks of a line of the usual click log: `item:category:tag_tag;…`. */
 const CLICKS = /^[^:;]+:[^:;]*:[^:;]*(;[^:;]+:[^:;]*:[^:;]*)*;?$/;
 
 /** Calls `read` with a session. */
 export type UseSession = <T>(read: (session: TableSession) => Promise<T>) => Promise<T>;
 
-/** What a file is, by its first bytes and its name. A session is used only where a file is compressed with zstd. */
+/**
+ * Finds out the form of a file by its first bytes and its name. A session is used only for files compressed with zstd.
+ */
 export async function formOf(path: string, use: UseSession): Promise<FileForm> {
   const { bytes, compression } = await beginningOf(path, use);
   return bytes.subarray(0, 4).equals(PARQUET) ? { format: "parquet" } : formOfText(path, bytes, compression);
 }
 
-/** The names of a text table's columns, 1, 2, 3 … where it has none, and the cells of its first rows. */
+/** Returns the column names of a text table (1, 2, 3 and so on if it has none) and the cells of its first rows. */
 export async function firstRows(
   path: string,
   { separator, header }: CsvForm,
@@ -76,7 +78,7 @@ export async function firstRows(
 
 const PARQUET = Buffer.from("PAR1");
 
-/** The first bytes of a file's content, and how it is compressed. */
+/** Returns the first bytes of the decompressed file, and its compression. */
 async function beginningOf(
   path: string,
   use: UseSession,
@@ -89,7 +91,7 @@ async function beginningOf(
   return { bytes, compression: "none" };
 }
 
-/** At least 4 bytes, zeros where the file is shorter. */
+/** Returns the first bytes of a file, padded with zeros to 4 bytes if it is shorter. */
 async function headOf(path: string): Promise<Buffer> {
   try {
     const file = await open(path, fileConstants.O_RDONLY);
@@ -113,7 +115,10 @@ function inflateHead(bytes: Buffer): Buffer {
   }
 }
 
-/** Node 20 has no zstd, and DuckDB has: a table of one column whose separator stands in no text. */
+/**
+ * Reads the head of a zstd file through DuckDB, since Node 20 has no zstd: as a table of one column whose separator is
+ * in no text.
+ */
 async function zstdHead(path: string, session: TableSession): Promise<Buffer> {
   const options = `compression='zstd', header=false, auto_detect=false, quote='', escape='', delim='\u0007', columns={'line': 'VARCHAR'}`;
   const lines = await session.rows(`SELECT line FROM read_csv(${list([path])}, ${options}) LIMIT ${HEAD_LINES}`);
@@ -142,7 +147,7 @@ function formOfText(path: string, bytes: Buffer, compression: Compression): File
   return { format: "csv", compression, separator, header, quotes, encoding };
 }
 
-/** The text of bytes that may end within a character. */
+/** Decodes bytes that may end within a character. */
 function decode(bytes: Buffer): { readonly content: string; readonly encoding: Encoding } {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     return { content: new TextDecoder(bytes[0] === 0xff ? "utf-16le" : "utf-16be").decode(bytes), encoding: "utf-16" };
@@ -159,7 +164,10 @@ function wholeLines(content: string, isCut: boolean): string[] {
   return lines.filter((line) => line !== "").slice(0, HEAD_LINES);
 }
 
-/** The separator that cuts (nearly) all lines into the same number of columns, the most; undefined where none does. */
+/**
+ * Returns the separator that cuts (nearly) all lines into the same number of columns; if several do, the one with the
+ * most columns. Undefined if none does.
+ */
 function separatorOf(lines: readonly string[]): string | undefined {
   let best: { readonly separator: string; readonly columns: number } | undefined;
   for (const separator of SEPARATORS) {
@@ -173,7 +181,7 @@ function separatorOf(lines: readonly string[]): string | undefined {
   return best?.separator;
 }
 
-/** The cells of a line; a separator between quotes is no separator. */
+/** Splits a line into cells. A separator within quotes does not count. */
 export function splitLine(line: string, separator: string): string[] {
   if (!line.includes('"')) return line.split(separator);
   const cells: string[] = [];
@@ -195,7 +203,7 @@ export function splitLine(line: string, separator: string): string[] {
   return cells;
 }
 
-/** Where a quoted value ends; −1 where it does not end in the line. */
+/** Returns the index of the closing quote; −1 if the value does not end in this line. */
 function closingQuote(line: string, from: number): number {
   for (let at = line.indexOf('"', from); at >= 0; at = line.indexOf('"', at + 2)) {
     if (line[at + 1] !== '"') return at;
@@ -203,7 +211,10 @@ function closingQuote(line: string, from: number): number {
   return -1;
 }
 
-/** Whether the first row names the columns: no value of it is a number, and it is unlike the rows below it. */
+/**
+ * Whether the first row has the names of the columns: none of its values is a number, and it differs from the rows
+ * below.
+ */
 function hasHeader(rows: readonly (readonly string[])[]): boolean {
   const [first = [], ...others] = rows.map((row) => row.map(withoutQuotes));
   const isNumber = (cell: string) => cell.trim() !== "" && Number.isFinite(Number(cell));
@@ -218,13 +229,16 @@ function withoutQuotes(cell: string): string {
   return /^".*"$/s.test(cell) ? cell.slice(1, -1).replaceAll('""', '"') : cell;
 }
 
-/** The usual log has five columns, the fourth of clicks. A log of another form needs --schema, which tells it. */
+/** The usual click log has five columns, the fourth with the clicks. Logs of another form need --schema. */
 function isClickLog(rows: readonly (readonly string[])[]): boolean {
   const clicks = rows.filter((row) => row.some((cell) => CLICKS.test(cell))).length;
   return clicks > 0 || rows[0]!.length === 5;
 }
 
-/** The SQL that reads files of this form; of text, with these types of all columns. `skip` leaves broken rows out. */
+/**
+ * Returns the SQL that reads files of this form. `types` are the types of all columns of a text file. With `skip`,
+ * broken rows are left out.
+ */
 export function readerOf(
   form: TableForm,
   files: readonly string[],
@@ -257,7 +271,7 @@ function optionsOf(form: TableForm, types: ReadonlyMap<string, string> | undefin
   ];
 }
 
-/** A path in which no character stands for others. */
+/** Escapes the pattern characters in a path. */
 function literal(path: string): string {
   return path.replace(/[[*?]/g, "[$&]");
 }

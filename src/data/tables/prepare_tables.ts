@@ -26,27 +26,27 @@ import { type LeftOut, type Numbering, readEvents, type SortedEvents, tokensOf }
 import { checkUnchanged } from "./table_files.js";
 import { parseTableSource, type TableSource, type TimeUnit } from "./table_source.js";
 
-/** What `understandTables` takes. */
+/** Options of `understandTables`. */
 export interface UnderstandTablesOptions {
-  /** The tables, and what is known of them; what is left out is found out. */
+  /** The tables and what is known of them. Everything else is found out. */
   readonly source: TableSource;
-  /** The file that is read for `-`, standard input, which can be read only once. */
+  /** A file with the content of standard input, for the path `-`. */
   readonly standardInput?: string | undefined;
-  /** "fail" (the default) throws at rows that cannot be read, "skip" leaves them out. */
+  /** "fail" (default) throws ERR_TABLE at rows that cannot be read. "skip" leaves them out. */
   readonly onBadLine?: LogOptions["onBadLine"];
-  /** Stops the work; it rejects with the signal's reason. */
+  /** Stops the work, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What `prepareTables` takes. */
+/** Options of `prepareTables`. */
 export interface PrepareTablesOptions extends UnderstandTablesOptions {
-  /** The folder to write. An existing dataset is replaced, anything else is refused. */
+  /** Folder to write the dataset to. An existing dataset is replaced; a folder with anything else is refused. */
   readonly output: string;
   /** Values that appear more often than this get an id of their own; the others become `<unk>` (default "auto"). */
   readonly featureAppearLimit?: AppearLimit | undefined;
-  /** Called with what was understood of the tables, before they are read. */
+  /** Called with what was found out about the tables, before they are read. */
   readonly onUnderstood?: ((tables: UnderstoodTables) => void) | undefined;
-  /** Called with what looks wrong and does not stop the work. */
+  /** Called with a message if something looks wrong but does not stop the work. */
   readonly onWarning?: LogOptions["onWarning"];
 }
 
@@ -64,40 +64,40 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareTablesOptions, true>> = {
   onWarning: true,
 };
 
-/** What was understood of tables. */
+/** What was found out about tables. */
 export interface UnderstoodTables {
-  /** The same as a source that says everything: nothing of it needs to be found out. */
+  /** A complete source of the same tables, for which nothing needs to be found out. */
   readonly source: TableSource;
   /** Each table with its columns, for people to read. */
   readonly tables: readonly UnderstoodTable[];
 }
 
-/** What was understood of a table. */
+/** What was found out about a table. */
 export interface UnderstoodTable {
-  /** The files as they were named. */
+  /** The files, as the source names them. */
   readonly name: string;
-  /** How they hold it, in words. */
+  /** Form of the files, in words. */
   readonly form: string;
   readonly files: number;
-  /** The condition that a row must meet. */
+  /** The condition that rows must meet. */
   readonly where?: string | undefined;
   readonly columns: readonly UnderstoodColumn[];
 }
 
-/** What was understood of a column, by the first rows. */
+/** What was found out about a column, from the first rows. */
 export interface UnderstoodColumn {
   readonly name: string;
-  /** "user", "item", "time in milliseconds" …; undefined where the column is not used. */
+  /** The role of the column, such as "user", "item" or "time in milliseconds". Undefined if the column is not used. */
   readonly meaning?: string | undefined;
-  /** Up to three different values. */
+  /** Up to three distinct values. */
   readonly samples: readonly string[];
-  /** The share of rows without a value, from 0 to 1. */
+  /** Fraction of rows without a value, from 0 to 1. */
   readonly missing: number;
 }
 
 /**
- * Finds out what the columns of tables mean and writes nothing. ERR_TABLE where that is ambiguous, ERR_DEPENDENCY where
- * DuckDB's package is not installed.
+ * Finds out what the columns of tables mean, without writing anything. Throws ERR_TABLE if that is ambiguous, and
+ * ERR_DEPENDENCY if DuckDB's package is not installed.
  */
 export async function understandTables(options: UnderstandTablesOptions): Promise<UnderstoodTables> {
   checkOptions("understandTables", options, UNDERSTAND_OPTIONS);
@@ -113,9 +113,9 @@ export async function understandTables(options: UnderstandTablesOptions): Promis
 }
 
 /**
- * Makes a dataset folder from a table of events, a row an event: CSV, JSON lines or Parquet. It is the dataset that the
- * same events make as a click log with a line a user, in the order of the users' ids. The folder appears whole or not at
- * all. Errors are those of `understandTables` and of `prepareDataset`.
+ * Prepares a dataset folder from a table of events: CSV, JSON lines or Parquet with one event per row. It is the same
+ * dataset as that of a click log with the same events, one line per user, in the order of the user ids. The folder
+ * appears only when it is complete. Throws the errors of `understandTables` and `prepareDataset`.
  */
 export async function prepareTables(options: PrepareTablesOptions): Promise<PreparedDataset> {
   checkOptions("prepareTables", options, PREPARE_OPTIONS);
@@ -156,7 +156,8 @@ async function openTables(
   return table;
 }
 
-// ---- what people see --------------------------------------------------------------------------------------------------
+// ---- what people see
+// --------------------------------------------------------------------------------------------------
 
 const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
   s: "time in seconds",
@@ -216,7 +217,8 @@ function warnOfLeftOut(
   }
 }
 
-// ---- what a dataset holds ---------------------------------------------------------------------------------------------
+// ---- what a dataset holds
+// ---------------------------------------------------------------------------------------------
 
 const [USER, ITEM, TIME] = ["user_id", "item", "time"];
 
@@ -252,7 +254,7 @@ async function contentsOf(
     return { ...made, features: featureCountsOf(name, unit, values, appearLimit) };
   };
   const item = await vocabularyOf(ITEM, "clicks", items, occurrences);
-  // A user is a line, and counts once.
+  // A user corresponds to a line of a click log, and counts once.
   const user = await vocabularyOf(USER, "lines", users, new Float64Array(users.size).fill(1));
   for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = item.ids[itemNumbers[event]!]!;
   const clicks: Clicks = {
@@ -281,7 +283,7 @@ async function contentsOf(
   };
 }
 
-/** What the next event of a user is can be learnt only where some user has two. */
+/** Throws ERR_TABLE if no user has two events: there would be no next event to learn. */
 function checkHistories({ files, columns }: EventTable, users: number, events: number): void {
   if (users < events || events === 1) return;
   throw new ShortlistError(

@@ -4,33 +4,33 @@ import { EVENT_ROWS, type EventTable, keyOf, timeOf } from "./event_table.js";
 import { checkUnchanged } from "./table_files.js";
 import { checkWhole } from "./whole_files.js";
 
-/** Different values of a column, numbered from 0 on by the order of their bytes. */
+/** The distinct values of a column, numbered from 0 in the order of their bytes. */
 export interface Numbering {
-  /** The table of the session that has them: key, token, number. */
+  /** The table of the session with these values, in the columns key, token and number. */
   readonly table: string;
   readonly size: number;
 }
 
-/** Events by user and time. Users and items are numbers: those of their numberings. */
+/** Events sorted by user and time. Users and items are given by their numbers. */
 export interface SortedEvents {
   readonly users: Numbering;
   readonly items: Numbering;
-  /** [users + 1] where the events of each user begin. */
+  /** [users + 1] Index of the first event of each user. */
   readonly offsets: Int32Array;
-  /** [events] numbers of the items. */
+  /** [events] Number of the item. */
   readonly itemNumbers: Int32Array;
-  /** [events] seconds, or what the table has; NaN where missing. */
+  /** [events] Time in seconds, or in the unit of the table if that is not known; NaN if missing. */
   readonly times: Float64Array | undefined;
   readonly leftOut: LeftOut;
 }
 
-/** Rows that are no events. */
+/** Counts of rows that are not used. */
 export interface LeftOut {
   readonly withoutUser: number;
   readonly withoutItem: number;
-  /** Rows with a time that is none, left out because of `skipBad`. */
+  /** Rows whose time cannot be read, left out because of `skipBad`. */
   readonly withBadTime: number;
-  /** Lines that are no rows of the table, left out because of `skipBad`, and what is wrong with the first ones. */
+  /** Lines that are not rows of the table, left out because of `skipBad`, and the problems of the first ones. */
   readonly badLines: number;
   readonly problems: readonly string[];
 }
@@ -39,9 +39,9 @@ const MOST = 2 ** 31 - 1;
 const LISTED = 20;
 
 /**
- * Reads the rows of an understood table once, and gives the events by user and time; those of one time are in the order of
- * the rows. Users are in the order of their ids' bytes, so that the order of the rows tells nothing else. DuckDB sorts on
- * the disk what does not fit into its memory.
+ * Reads the rows of a table once, and returns the events sorted by user and time; events of the same time stay in the
+ * order of the rows. Users are in the order of the bytes of their ids, so that the order of the rows has no other
+ * effect. DuckDB sorts on disk what does not fit into its memory.
  */
 export async function readEvents(
   session: TableSession,
@@ -54,7 +54,7 @@ export async function readEvents(
   const time = columns.time === null ? undefined : timeOf(column(columns.time), unit!);
   const [user, item] = [keyOf(column(columns.user), missing), keyOf(column(columns.item), missing)];
   const when = columns.time === null ? "" : `, ${time!.order} AS t, ${keyOf(column(columns.time), missing)} AS written`;
-  // A table of the session: its row numbers are the order of the rows, although many threads read them.
+  // A table of the session, whose row numbers are in the order of the rows although many threads read them.
   const isBad = time ? "written IS NOT NULL AND t IS NULL" : "false";
   const whole = checkWhole(table.files, table.form, session.signal);
   const read = session.run(
@@ -97,7 +97,7 @@ export async function readEvents(
   return sorted;
 }
 
-/** The different values of a column of the events. */
+/** Numbers the distinct values of a column of the events. */
 async function number(session: TableSession, column: "u" | "i", isEvent: string): Promise<Numbering> {
   const table = `numbered_${column}`;
   await session.run(
@@ -108,7 +108,7 @@ async function number(session: TableSession, column: "u" | "i", isEvent: string)
   return { table, size: Number(size) };
 }
 
-/** The tokens of a numbering, in its order. */
+/** Returns the tokens of a numbering, in its order. */
 export async function tokensOf(session: TableSession, { table, size }: Numbering): Promise<string[]> {
   const tokens: string[] = new Array(size);
   let at = 0;
@@ -118,7 +118,7 @@ export async function tokensOf(session: TableSession, { table, size }: Numbering
   return tokens;
 }
 
-/** Counts the rows that are no events; ERR_TABLE where one is broken and `skipBad` does not say to leave it out. */
+/** Counts the rows that are not used. Throws ERR_TABLE if a row is broken and `skipBad` is false. */
 async function findLeftOut(
   session: TableSession,
   { files, columns, form }: EventTable,

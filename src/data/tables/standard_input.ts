@@ -8,15 +8,15 @@ import { hiddenNameFor, isPartialOf } from "../hidden_names.js";
 import { whileUnfinished } from "../unfinished.js";
 
 /**
- * Calls `work` with a file that holds what comes from standard input, which can be read only once. The file lies beside
- * `output` under a hidden name, or among temporary files where there is none, and is removed.
+ * Calls `work` with a file that has the content of standard input, which can be read only once. The file is beside
+ * `output` under a hidden name, or in the folder for temporary files without an output, and is removed afterwards.
  */
 export async function withStandardInput<T>(
   output: string | undefined,
   signal: AbortSignal | undefined,
   work: (path: string) => Promise<T>,
 ): Promise<T> {
-  // Another name than the output's: what is hidden under that one is removed when the output is written.
+  // Not the name of the output, since everything hidden under that name is removed when the output is written.
   const target = output === undefined ? join(tmpdir(), "shortlist-input") : `${resolve(output)}-input`;
   const undoParents = await makeParents(target);
   await removeLeftovers(target);
@@ -40,7 +40,7 @@ async function copyStandardInput(copy: string, signal: AbortSignal | undefined):
   }
 }
 
-/** Removes copies of processes that were killed. */
+/** Removes the copies of processes that were killed. */
 async function removeLeftovers(target: string): Promise<void> {
   for (const name of await readdir(dirname(target))) {
     const owner = Number(/\.partial-(\d+)-/.exec(name)?.[1]);

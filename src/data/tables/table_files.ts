@@ -5,25 +5,25 @@ import { ShortlistError } from "../../errors.js";
 import { fileError } from "../files.js";
 import { type TableSession, text } from "./duckdb.js";
 
-/** The files of a table, as they were before it was read. */
+/** The files of a table, with their states before it is read. */
 export interface TableFiles {
-  /** What messages call the table. */
+  /** Name of the table in messages. */
   readonly name: string;
-  /** What a dataset keeps of the name: without folders. */
+  /** Name without folders, which the dataset keeps. */
   readonly label: string;
   readonly paths: readonly string[];
   readonly bytes: number;
   readonly states: readonly string[];
 }
 
-/** What messages call `-`. */
+/** Name of `-` in messages. */
 const STANDARD_INPUT = "standard input";
 const PATTERN = /[*?[\]]/;
 const DATA_NAME = /\.(parquet|pq|csv|tsv|txt|json|jsonl|ndjson)(\.(gz|zst))?$/i;
 
 /**
- * The files that paths, folders and patterns lead to, in the order of their names. ERR_FILE where one cannot be read or a
- * pattern leads to none. A folder is all data files below it; `-` is the file `standardInput`.
+ * Returns the files that paths, folders and patterns lead to, sorted by name. A folder stands for all data files below
+ * it, and `-` for the file `standardInput`. Throws ERR_FILE if a file cannot be read or a pattern matches none.
  */
 export async function filesOf(
   patterns: readonly string[],
@@ -72,7 +72,7 @@ async function statOf(path: string): Promise<Stats> {
   });
 }
 
-/** Throws ERR_TABLE where a file is another one than before. */
+/** Throws ERR_TABLE if a file has changed since it was found. */
 export function checkUnchanged({ paths, states }: TableFiles): void {
   const changed = paths.find((path, i) => {
     try {

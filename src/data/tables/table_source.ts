@@ -2,38 +2,46 @@ import { nearestName, ShortlistError } from "../../errors.js";
 import { parseJson, readText } from "../files.js";
 import type { Compression, CsvForm, Encoding, JsonForm, ParquetForm } from "./file_form.js";
 
-/** What the numbers or texts of a column of times are. */
+/** Unit of the numbers or texts in a column of times. */
 export type TimeUnit = "s" | "ms" | "us" | "ns" | "date" | "number";
 
-/** The form of files as it stands in a source: what is left out is found out. */
+/** The form of files in a source. What is not given is found out. */
 export type GivenForm = Partial<Omit<CsvForm, "format">> & {
   readonly format?: (CsvForm | JsonForm | ParquetForm)["format"] | undefined;
 };
 
-/** Which table of events there is, and what its columns are. */
+/** A table of events, and its columns. What is not given is found out. */
 export interface EventSource extends GivenForm {
-  /** Paths, or patterns such as `events/*.parquet`, from the working directory on; one table in several files. */
+  /** Paths or patterns such as `events/*.parquet`, relative to the working directory. All files form one table. */
   readonly files?: readonly string[] | undefined;
-  /** SQL that makes the events from the table `events`: `SELECT user_id, unnest(items) AS item_id FROM events`. */
+  /**
+   * SQL query that computes the events from the table `events`, such as
+   * `SELECT user_id, unnest(items) AS item_id FROM events`.
+   */
   readonly query?: string | undefined;
-  /** SQL condition that an event must meet: `rating >= 4`. */
+  /** SQL condition that events must meet, such as `rating >= 4`. */
   readonly where?: string | undefined;
-  /** The column of the user. */
+  /** Name of the column of users. */
   readonly user?: string | undefined;
-  /** The column of the item. */
+  /** Name of the column of items. */
   readonly item?: string | undefined;
-  /** The column of the time; null where events have none, so that a user's events are in the order of the table. */
+  /**
+   * Name of the column of times; null if events have no times, so that the events of a user are in the order of the
+   * table.
+   */
   readonly time?: string | null | undefined;
-  /** What the times are: seconds, milli-, micro- or nanoseconds since 1970, dates, or numbers that grow with time. */
+  /**
+   * Unit of the times: seconds, milli-, micro- or nanoseconds since 1970; dates; or any numbers that grow with time.
+   */
   readonly unit?: TimeUnit | undefined;
 }
 
-/** What a dataset is made from, as plain data: the value of a source.json. Whatever is left out is found out. */
+/** The tables of a dataset, as plain data: the content of a source.json. What is not given is found out. */
 export interface TableSource {
-  /** The version of this form: 1. */
+  /** Version of this form: 1. */
   readonly version?: 1 | undefined;
   readonly events?: EventSource | undefined;
-  /** Words that stand for a missing value, `DEFAULT_MISSING` unless given. */
+  /** Words for a missing value (default `DEFAULT_MISSING`). */
   readonly missing?: readonly string[] | undefined;
 }
 
@@ -78,14 +86,14 @@ const ROOT: Checks = {
   missing: ["a list of words without tab, newline or NUL", (value) => Array.isArray(value) && value.every(isWord)],
 };
 
-/** Reads a source from a JSON file; see `parseTableSource`. */
+/** Reads a source from a JSON file; see `parseTableSource`. Throws ERR_CONFIG or ERR_FILE. */
 export async function readTableSource(path: string): Promise<TableSource> {
   return parseTableSource(parseJson(await readText(path), path, "ERR_CONFIG"), path);
 }
 
 /**
- * Checks a source that a person wrote as plain data. A key that is not known is ERR_CONFIG with the nearest one;
- * `where` opens the messages.
+ * Checks a source given as plain data. Throws ERR_CONFIG with a message that starts with `where`; for an unknown key,
+ * it suggests the closest valid one.
  */
 export function parseTableSource(value: unknown, where = "source"): TableSource {
   const root = checkObject(value, where, ROOT);

@@ -8,8 +8,8 @@ import type { TableForm } from "./file_form.js";
 import type { TableFiles } from "./table_files.js";
 
 /**
- * Throws ERR_FILE where a compressed file is cut short or broken. DuckDB takes a file that ends too early for a whole one,
- * so that a download that was interrupted would lose its events silently.
+ * Throws ERR_FILE if a compressed file is truncated or broken. DuckDB would take a truncated file for a complete one,
+ * so that an interrupted download would lose events silently.
  */
 export async function checkWhole({ paths }: TableFiles, form: TableForm, signal?: AbortSignal): Promise<void> {
   if (form.format === "parquet" || form.compression === "none") return;
@@ -36,10 +36,10 @@ function fail(path: string, problem: string, cause?: unknown): never {
 }
 
 const ZSTD_FRAME = 0xfd2fb528;
-/** Frames of other programs' data: 0x184d2a50 to 0x184d2a5f. */
+/** Frames with data of other programs: 0x184d2a50 to 0x184d2a5f. */
 const SKIPPABLE = 0x184d2a5;
 
-/** Follows the frames and blocks of a file (RFC 8878, section 3.1) to its end, without decompressing them. */
+/** Follows the frames and blocks of a zstd file (RFC 8878, section 3.1) to its end, without decompressing them. */
 async function checkZstd(path: string): Promise<void> {
   const file = await open(path, "r");
   try {
@@ -73,7 +73,7 @@ async function checkZstd(path: string): Promise<void> {
   }
 }
 
-/** Bytes of a frame's header after its descriptor: window, dictionary, content size. */
+/** Returns the size of a frame header after its descriptor: window, dictionary and content size. */
 function headerBytes(descriptor: number): number {
   const isSingle = (descriptor >> 5) & 1;
   const contentSize = [isSingle, 2, 4, 8][descriptor >> 6]!;
