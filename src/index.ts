@@ -49,6 +49,7 @@ export {
 export type { Click, LogRow, LogSource, RowBinding, RowSink, Token } from "./data/sources/source.js";
 export { areClickLogs } from "./data/tables/click_log_or_table.js";
 export type { Compression, CsvForm, Encoding as TextEncoding, JsonForm, ParquetForm } from "./data/tables/file_form.js";
+export type { HoldOut } from "./data/tables/hold_out.js";
 export {
   type PrepareTablesOptions,
   prepareTables,

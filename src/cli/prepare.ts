@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import {
   type AppearLimit,
@@ -28,6 +29,8 @@ interface TableFlags {
   readonly time?: string | false;
   readonly where?: string;
   readonly source?: string;
+  readonly holdout?: "last";
+  readonly splitTime?: number;
   readonly dryRun: boolean;
   readonly json: boolean;
 }
@@ -67,6 +70,19 @@ export function prepareCommand(): Command {
     .option("--no-time", "table: take a user's events in the order of the rows")
     .option("--where <condition>", 'table: SQL condition that an event must meet, such as "rating >= 4"', column)
     .option("--source <file>", "table: JSON that says the same and more (docs/data.md)", path)
+    .addOption(
+      new Option(
+        "--holdout <what>",
+        "table: leave out each user's last event, and write test.tsv in the dataset folder for train --test",
+      )
+        .choices(["last"])
+        .conflicts("splitTime"),
+    )
+    .option(
+      "--split-time <time>",
+      "table: the same for the events from a time on, such as 2026-11-28 or seconds since 1970",
+      splitTime,
+    )
     .option("--dry-run", "table: print what was understood, and stop", false)
     .option("--json", "with --dry-run, print it as the JSON that --source takes", false)
     .option(
@@ -87,6 +103,16 @@ function column(text: string): string {
   return text;
 }
 
+/** A date, UTC unless it has a zone, as seconds since 1970; or a number as it is. */
+function splitTime(text: string): number {
+  if (text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
+  const isDate = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/.test(text);
+  const hasZone = /(Z|[+-]\d\d:?\d\d)$/.test(text.slice(10));
+  const time = isDate ? Date.parse(text.length > 10 && !hasZone ? `${text}Z` : text) : Number.NaN;
+  if (Number.isNaN(time)) throw new InvalidArgumentError("Expected a date such as 2026-11-28 or a number.");
+  return time / 1000;
+}
+
 async function prepare(inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
   const read = inputs.map((input) => (input === "-" ? standardInput! : input));
   if (await isTable(read, flags)) await prepareTable(inputs, flags, standardInput);
@@ -95,9 +121,11 @@ async function prepare(inputs: string[], flags: Flags, standardInput?: string): 
 
 /** Whether the inputs are tables: if an option that only tables have is given, or else by looking into the files. */
 async function isTable(inputs: readonly string[], { schema, ...flags }: Flags): Promise<boolean> {
-  const { user, item, time, where, source } = flags;
+  const { user, item, time, where, source, holdout, splitTime } = flags;
   const isGiven =
-    [user, item, where, source].some((flag) => flag !== undefined) || time === false || typeof time === "string";
+    [user, item, where, source, holdout, splitTime].some((flag) => flag !== undefined) ||
+    time === false ||
+    typeof time === "string";
   if (schema === undefined) return isGiven || inputs.length === 0 || !(await areClickLogs(inputs));
   if (isGiven)
     throw new ShortlistError(
@@ -125,7 +153,7 @@ function logOfStandardInput(copy: string): Log {
 }
 
 async function prepareTable(inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
-  const { featureAppearLimit, onBadLine, dryRun, json } = flags;
+  const { featureAppearLimit, onBadLine, holdout, splitTime, dryRun, json } = flags;
   const tables = { source: await sourceOf(inputs, flags), onBadLine, standardInput };
   if (dryRun) {
     const understood = await understandTables(tables);
@@ -136,6 +164,7 @@ async function prepareTable(inputs: string[], flags: Flags, standardInput?: stri
   const output = outputOf(flags);
   const dataset = await prepareTables({
     ...{ ...tables, output, featureAppearLimit, onWarning: warn },
+    holdOut: splitTime === undefined ? holdout : { splitTime },
     onUnderstood: (understood) => say(formatTables(understood)),
   });
   sayDataset(output, dataset);
@@ -181,6 +210,9 @@ function sayDataset(output: string, { report, ...dataset }: PreparedDataset): vo
   say(`${output}: ${dataset.users} users, ${dataset.clicks} clicks`);
   for (const feature of dataset.features) say(`  ${formatFeature(feature)}`);
   if (dataset.times) say(`  times ${formatTimes(dataset.times)}`);
+  if (dataset.testUsers !== undefined) {
+    say(`  held out: an event of each of ${dataset.testUsers} users, in ${join(output, "test.tsv")} for train --test`);
+  }
   for (const { feature, token, count } of dataset.suspects) {
     say(
       `  ${feature} has a value ${JSON.stringify(token)}, ${count} times: if it means none, add it to "missing" of the schema or source`,

@@ -66,6 +66,8 @@ export const DATASET_FORMAT: StoredFormat = {
 };
 const DESCRIPTION = "dataset.json";
 const CLICKS = "clicks.safetensors";
+/** Log of the events that were held out when the dataset was prepared, if any were. */
+export const TEST_LOG = "test.tsv";
 /** Subfolder for copies of logs that can be read only once. It exists while the dataset is prepared. */
 const COPIES = "logs";
 const MAX_PENDING_CLICKS = 1 << 20;
@@ -121,6 +123,8 @@ export interface PreparedDataset {
   /** Tokens that may mean a missing value, such as "none". The schema's `missing` defines which tokens do. */
   readonly suspects: readonly { readonly feature: string; readonly token: string; readonly count: number }[];
   readonly report: LogReport;
+  /** Number of users in the test log, `test.tsv` in the folder. Undefined if nothing was held out. */
+  readonly testUsers?: number | undefined;
 }
 
 /** How many values of a feature its vocabulary holds, and how many it leaves out because they are too rare. */
@@ -233,6 +237,8 @@ export interface DatasetContents {
   readonly clicks: Clicks;
   readonly features: readonly FeatureCounts[];
   readonly report: LogReport;
+  /** Number of lines of the test log that is in the folder already. */
+  readonly testUsers?: number | undefined;
 }
 
 /** Calls `write` with a staging folder, which then replaces the dataset at `output`. */
@@ -243,7 +249,7 @@ export function withDatasetFolder<T>(output: string, write: (folder: string) => 
 /** Writes the members of a dataset to its folder, and warns about what looks unintended. */
 export async function writeDataset(
   folder: string,
-  { encoding, clicks, features, report }: DatasetContents,
+  { encoding, clicks, features, report, testUsers }: DatasetContents,
   { onWarning, signal }: Pick<LogOptions, "onWarning" | "signal">,
 ): Promise<PreparedDataset> {
   const { schema } = encoding;
@@ -265,7 +271,9 @@ export async function writeDataset(
   for (const [name, vocabulary] of encoding.vocabularies) {
     await vocabulary.write(join(folder, vocabularyFile(name)), { signal });
   }
-  const members = await digestsOf(folder, [...encoding.vocabularies.keys()].map(vocabularyFile), signal);
+  const files = [...encoding.vocabularies.keys()].map(vocabularyFile);
+  if (testUsers !== undefined) files.push(TEST_LOG);
+  const members = await digestsOf(folder, files, signal);
   const contents = createHash("sha256").update(JSON.stringify({ ...description, members }));
   const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents, signal);
   const { name: format, version } = DATASET_FORMAT;
@@ -283,6 +291,7 @@ export async function writeDataset(
     ...(clicks.times && { times: rangeOf(clicks.times) }),
     suspects: suspectsOf(encoding),
     report,
+    ...(testUsers !== undefined && { testUsers }),
   };
 }
 
@@ -397,7 +406,7 @@ function fail(folder: string, problem: string): never {
 export const DATASET: FolderKind = {
   name: "dataset",
   code: "ERR_DATASET",
-  owns: (name) => [DESCRIPTION, VOCABULARY, CLICKS].includes(name),
+  owns: (name) => [DESCRIPTION, VOCABULARY, CLICKS, TEST_LOG].includes(name),
   description: DESCRIPTION,
 };
 

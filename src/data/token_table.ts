@@ -165,9 +165,9 @@ export class ValueCounts {
     this.counts = counts;
   }
 
-  /** Number of distinct values. */
+  /** Number of distinct values that occur. */
   get size(): number {
-    return this.counts.length;
+    return this.sizeAbove(0);
   }
 
   /** Count of the most frequent value; 0 without values. */

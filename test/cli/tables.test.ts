@@ -45,6 +45,25 @@ tables("a model takes two commands", () => {
   succeed("train", at("dataset"), "--output", at("model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8");
 });
 
+tables("--holdout and --split-time prepare what train --test needs", () => {
+  for (const flags of [
+    ["--holdout", "last"],
+    ["--split-time", "2020-09-13T12:40:00Z"],
+  ]) {
+    const { status, stderr } = run(["prepare", at("events.csv"), "--output", at("split"), ...flags]);
+    assert.is(status, 0, stderr);
+    assert.match(stderr, /held out: an event of each of \d+ users, in .*split\/test\.tsv for train --test/);
+    const args = ["--output", at("model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8"];
+    const trained = run(["train", at("split"), "--test", at("split/test.tsv"), ...args]);
+    assert.is(trained.status, 0, trained.stderr);
+    assert.match(trained.stderr, /\d+ users, MRR/);
+    assert.not.match(trained.stderr, "warning");
+  }
+  const { status, stderr } = run(["prepare", at("events.csv"), "--output", at("split"), "--split-time", "soon"]);
+  assert.is(status, 2);
+  assert.match(stderr, "Expected a date such as 2026-11-28 or a number");
+});
+
 tables("standard input is a table or a click log", () => {
   mkdirSync(at("in"));
   const through = (input: string | Buffer, ...args: string[]) => {

@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import {
   areClickLogs,
   type EventSource,
+  type HoldOut,
   openDataset,
   parseSchema,
   parseTableSource,
@@ -357,6 +358,52 @@ tables("rows without a user or item are left out and counted, broken ones are an
       "ERR_TABLE",
       /received "later"\. Leave such rows out/,
     );
+  });
+});
+
+tables("the last events, or those from a time on, are held out and written as a log", async () => {
+  await withFiles(async (at) => {
+    const rows = ["1,a,10", "1,b,20", "1,c,30", "2,b,15", "2,a,30", "2,c,40", "3,a,5", "4,d,50", "5,a,", "5,b,60"];
+    await writeFile(at("events"), `user_id,item_id,ts\n${rows.join("\n")}\n`);
+    await mkdir(at("kept"));
+    const expectSplit = async (holdOut: HoldOut, lines: readonly string[], kept: readonly string[]) => {
+      const prepared = await datasetOf(at("ds"), { files: [at("events")] }, { holdOut });
+      assert.equal((await readFile(at("ds/test.tsv"), "utf8")).trimEnd().split("\n"), lines);
+      assert.is(prepared.testUsers, lines.length);
+      await writeFile(at("kept/events"), `user_id,item_id,ts\n${kept.join("\n")}\n`);
+      await datasetOf(at("expected"), { files: [at("kept/events")] });
+      const [found, expected] = [await openDataset(at("ds")), await openDataset(at("expected"))];
+      // Texts, as NaN is unlike itself.
+      const { times, ...clicks } = found.clicks;
+      assert.is(times!.values.join(), expected.clicks.times!.values.join());
+      const { times: _, ...others } = expected.clicks;
+      assert.equal(clicks, others);
+      for (const [name, { tokens, counts }] of expected.vocabularies) {
+        assert.equal(found.vocabularies.get(name)!.tokens, tokens, name);
+        assert.equal(found.vocabularies.get(name)!.counts, counts, name);
+      }
+    };
+    await expectSplit(
+      "last",
+      ["1\ta:10;b:20;c:30", "2\tb:15;a:30;c:40", "5\ta:;b:60"],
+      ["1,a,10", "1,b,20", "2,b,15", "2,a,30", "3,a,5", "4,d,50", "5,a,"],
+    );
+    await expectSplit(
+      { splitTime: 30 },
+      ["1\ta:10;b:20;c:30", "2\tb:15;a:30", "5\ta:;b:60"],
+      ["1,a,10", "1,b,20", "2,b,15", "3,a,5", "5,a,"],
+    );
+    await datasetOf(at("ds"), { files: [at("events")] });
+    assert.not.ok((await readdir(at("ds"))).includes("test.tsv"));
+    const hold = (holdOut: unknown, source: EventSource = {}) =>
+      datasetOf(at("ds"), { files: [at("events")], ...source }, { holdOut });
+    await expectError(hold({ splitTime: 1000 }), "ERR_TABLE", "choose another --split-time");
+    await expectError(hold({ splitTime: 20 }, { time: null }), "ERR_TABLE", "Expected times to split by");
+    for (const wrong of ["first", {}, { splitTime: "x" }, { splitTime: 1, x: 2 }, null]) {
+      await expectError(hold(wrong), "ERR_OPTION", 'Expected holdOut to be "last" or { splitTime: a number }');
+    }
+    await writeFile(at("events"), "user_id,item_id\n1,a:b\n1,c\n");
+    await expectError(hold("last"), "ERR_TABLE", 'Cannot write "a:b" to test.tsv');
   });
 });
 

@@ -22,7 +22,8 @@ import { TableSession } from "./duckdb.js";
 import { samplesOf } from "./event_columns.js";
 import { type EventTable, locate, understand } from "./event_table.js";
 import type { TableForm } from "./file_form.js";
-import { type LeftOut, type Numbering, readEvents, type SortedEvents, tokensOf } from "./read_events.js";
+import { checkWritable, cutsOf, type HoldOut, keepBefore, writeTestLog } from "./hold_out.js";
+import { type LeftOut, readEvents, type SortedEvents, tokensOf } from "./read_events.js";
 import { checkUnchanged } from "./table_files.js";
 import { parseTableSource, type TableSource, type TimeUnit } from "./table_source.js";
 
@@ -44,6 +45,11 @@ export interface PrepareTablesOptions extends UnderstandTablesOptions {
   readonly output: string;
   /** Values that appear more often than this get an id of their own; the others become `<unk>` (default "auto"). */
   readonly featureAppearLimit?: AppearLimit | undefined;
+  /**
+   * Events to leave out. `test.tsv` in the folder, a click log for `train --test`, then has a line for each user with
+   * kept and held-out events; its target is the first event that is held out.
+   */
+  readonly holdOut?: HoldOut | undefined;
   /** Called with what was found out about the tables, before they are read. */
   readonly onUnderstood?: ((tables: UnderstoodTables) => void) | undefined;
   /** Called with a message if something looks wrong but does not stop the work. */
@@ -60,6 +66,7 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareTablesOptions, true>> = {
   ...UNDERSTAND_OPTIONS,
   output: true,
   featureAppearLimit: true,
+  holdOut: true,
   onUnderstood: true,
   onWarning: true,
 };
@@ -119,9 +126,10 @@ export async function understandTables(options: UnderstandTablesOptions): Promis
  */
 export async function prepareTables(options: PrepareTablesOptions): Promise<PreparedDataset> {
   checkOptions("prepareTables", options, PREPARE_OPTIONS);
-  const { output, featureAppearLimit = "auto", onBadLine, onUnderstood, onWarning, signal } = options;
+  const { output, featureAppearLimit = "auto", holdOut, onBadLine, onUnderstood, onWarning, signal } = options;
   checkPath("output", output);
   checkAppearLimit(featureAppearLimit, [USER, ITEM]);
+  checkHoldOut(holdOut);
   const source = checkCommon(options);
   return withDatasetFolder(output, async (folder) => {
     const contents = await TableSession.with(join(folder, "tables"), signal, async (session) => {
@@ -130,7 +138,12 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
       const { missing = DEFAULT_MISSING } = source;
       const sorted = await readEvents(session, events, missing, onBadLine === "skip");
       warnOfLeftOut(events, sorted.leftOut, onWarning);
-      return contentsOf(session, events, sorted, missing, featureAppearLimit);
+      const tokens = { users: await tokensOf(session, sorted.users), items: await tokensOf(session, sorted.items) };
+      checkHistories(events, sorted);
+      if (holdOut === undefined) return contentsOf(events, sorted, tokens, missing, featureAppearLimit);
+      const { kept, userNumbers, testUsers } = await split(folder, events, sorted, tokens, holdOut);
+      const left = { ...tokens, users: Array.from(userNumbers, (user) => tokens.users[user]!) };
+      return { ...contentsOf(events, kept, left, missing, featureAppearLimit), testUsers };
     });
     return writeDataset(folder, contents, { onWarning, signal });
   });
@@ -230,35 +243,34 @@ function schemaOf({ columns }: EventTable, missing: readonly string[]): Schema {
   });
 }
 
-async function contentsOf(
-  session: TableSession,
+/** The tokens of users and items, by number. */
+interface Tokens {
+  readonly users: readonly string[];
+  readonly items: readonly string[];
+}
+
+function contentsOf(
   table: EventTable,
-  events: SortedEvents,
+  { offsets, itemNumbers, times, leftOut }: SortedEvents,
+  tokens: Tokens,
   missing: readonly string[],
   featureAppearLimit: AppearLimit,
-): Promise<DatasetContents> {
-  const { users, items, offsets, itemNumbers, times, leftOut } = events;
-  checkHistories(table, users.size, itemNumbers.length);
-  const occurrences = new Float64Array(items.size);
-  for (const item of itemNumbers) occurrences[item]!++;
-  const vocabularyOf = async (
-    name: string,
-    unit: FeatureCounts["unit"],
-    numbering: Numbering,
-    counts: Float64Array,
-  ) => {
+): DatasetContents {
+  const vocabularyOf = (name: string, unit: FeatureCounts["unit"], names: readonly string[], counts: Float64Array) => {
     const values = new ValueCounts(counts);
     const appearLimit = appearLimitOf(featureAppearLimit, name, values, name === ITEM);
-    const made = Vocabulary.fromSorted(await tokensOf(session, numbering), counts, 0, appearLimit);
+    const made = Vocabulary.fromSorted(names, counts, 0, appearLimit);
     if (name === ITEM) checkItems(made.vocabulary, name, values, appearLimit);
     return { ...made, features: featureCountsOf(name, unit, values, appearLimit) };
   };
-  const item = await vocabularyOf(ITEM, "clicks", items, occurrences);
+  const occurrences = new Float64Array(tokens.items.length);
+  for (const item of itemNumbers) occurrences[item]!++;
+  const item = vocabularyOf(ITEM, "clicks", tokens.items, occurrences);
   // A user corresponds to a line of a click log, and counts once.
-  const user = await vocabularyOf(USER, "lines", users, new Float64Array(users.size).fill(1));
+  const user = vocabularyOf(USER, "lines", tokens.users, new Float64Array(tokens.users.length).fill(1));
   for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = item.ids[itemNumbers[event]!]!;
   const clicks: Clicks = {
-    users: users.size,
+    users: tokens.users.length,
     clicks: itemNumbers.length,
     clickOffsets: offsets,
     userFeatures: [{ name: USER, ids: user.ids }],
@@ -283,12 +295,43 @@ async function contentsOf(
   };
 }
 
+/** Writes the test log and returns the events that are kept. */
+async function split(
+  folder: string,
+  { files, columns }: EventTable,
+  events: SortedEvents,
+  tokens: Tokens,
+  holdOut: HoldOut,
+): Promise<{ readonly kept: SortedEvents; readonly userNumbers: Int32Array; readonly testUsers: number }> {
+  if (holdOut !== "last" && columns.time === null) {
+    throw new ShortlistError("ERR_TABLE", `${files.name}: Expected times to split by, but the events have none`);
+  }
+  const cuts = cutsOf(events, holdOut);
+  const testUsers = await writeTestLog(folder, events, cuts, {
+    user: (number) => checkWritable(tokens.users[number]!, /\t/),
+    item: (number) => checkWritable(tokens.items[number]!, /[\t:;]/),
+  });
+  return { ...keepBefore(events, cuts), testUsers };
+}
+
+function checkHoldOut(holdOut: unknown): void {
+  if (holdOut === undefined || holdOut === "last") return;
+  const { splitTime, ...others } = (typeof holdOut === "object" && holdOut !== null ? holdOut : {}) as Partial<
+    Record<string, unknown>
+  >;
+  if (Number.isFinite(splitTime) && Object.keys(others).length === 0) return;
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected holdOut to be "last" or { splitTime: a number } but received ${JSON.stringify(holdOut)}`,
+  );
+}
+
 /** Throws ERR_TABLE if no user has two events: there would be no next event to learn. */
-function checkHistories({ files, columns }: EventTable, users: number, events: number): void {
-  if (users < events || events === 1) return;
+function checkHistories({ files, columns }: EventTable, { users, itemNumbers }: SortedEvents): void {
+  if (users.size < itemNumbers.length || itemNumbers.length === 1) return;
   throw new ShortlistError(
     "ERR_TABLE",
-    `${files.name}: Expected several events of a user but each of the ${users} users in column "${columns.user}" has one row: is it a table of users, or the wrong column? Choose another with --user; where a row holds a whole sequence, make a row of each item with a query in --source (docs/data.md#sequences)`,
+    `${files.name}: Expected several events of a user but each of the ${users.size} users in column "${columns.user}" has one row: is it a table of users, or the wrong column? Choose another with --user; where a row holds a whole sequence, make a row of each item with a query in --source (docs/data.md#sequences)`,
   );
 }
 

@@ -62,7 +62,7 @@ async function expand(pattern: string, session: TableSession): Promise<string[]>
     return [pattern];
   }
   if (files.length > 0) return files.sort();
-  const what = found ? "the folder holds no file of CSV, JSON lines or Parquet" : "no file has such a name";
+  const what = found ? "it is a folder without files of CSV, JSON lines or Parquet" : "no file has such a name";
   throw new ShortlistError("ERR_FILE", `Cannot read the table ${pattern}: ${what}`);
 }
 
