@@ -68,7 +68,7 @@ export function formatEvaluation(evaluation: Evaluation): string {
   return [formatTable(rows), summary, formatProtocol(protocol), ...notesOf(evaluation)].join("\n");
 }
 
-/** Says in a sentence what was measured. */
+/** Describes in a sentence what was measured. */
 function formatProtocol({ log, minClicks, rankedItems, watchedItems }: EvaluationProtocol): string {
   const users = minClicks > 1 ? `each user with at least ${minClicks} clicks` : "each user";
   const left = watchedItems === "left-out" ? " but those that the user has watched" : "";

@@ -38,7 +38,7 @@ export interface EvaluateOptions extends ReportedLogOptions, RankingOptions {
    * its counts leave out the last clicks if training held them out.
    */
   readonly baselines?: Dataset | undefined;
-  /** File to write the evaluation to as JSON, beside returning it. */
+  /** File to which the evaluation is also written, as JSON. */
   readonly output?: string | undefined;
 }
 
@@ -81,7 +81,7 @@ export interface EvaluationProtocol {
  * How well a model ranks the last clicks of users (docs/math.md#evaluation), compared with baselines without learning.
  */
 export interface Evaluation extends RankingMetrics {
-  /** What was measured. */
+  /** What was measured, and how. */
   readonly protocol: EvaluationProtocol;
   /** Number of users that were evaluated. */
   readonly users: number;
@@ -144,7 +144,7 @@ function trainingClicksOf({ description }: Model, { clicks }: Dataset): Clicks {
 
 /** Users to evaluate. */
 export interface EvaluationSet {
-  /** What the evaluation calls it. */
+  /** Name of the clicks, for the protocol of the evaluation. */
   readonly name: string;
   /** The last click of each user is the target. */
   readonly clicks: Clicks;
