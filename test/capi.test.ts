@@ -137,7 +137,8 @@ test("other features: numbers, unknown tokens, several attributes", () => {
     writeFileSync(at("age.tsv"), `${age}\tp1\tw1:t1\tx\n`);
     const { status, stderr } = recommend(at("m2"), at("age.tsv"), "3");
     assert.is(status, 1, age);
-    assert.match(stderr, 'age.tsv:1: Expected a number for "age"');
+    const expected = age === "1e39" ? "a number that float32 can hold" : "a number";
+    assert.match(stderr, `age.tsv:1: field 1 (age): Expected ${expected} but received "${age}"\n`);
   }
 });
 
@@ -171,10 +172,11 @@ test("times of clicks: counted as a field, checked, and a model with exampleAge 
     writeFileSync(at("time.tsv"), `u1\tw1:${time}:t1\n`);
     const { status, stderr } = recommend(at("m3"), at("time.tsv"), "3");
     assert.is(status, 1, time);
-    assert.match(stderr, `time.tsv:1: Expected a number for "time" but received "${time}"`);
+    assert.match(stderr, `1: field 2 (clicks): Expected a number for time of click 1 but received "${time}"\n`);
   }
   writeFileSync(at("time.tsv"), "u1\tw1:t1\n");
-  assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, "Expected 3 fields of a click but received 2");
+  const expected = 'field 2 (clicks): Expected video:time:topics for click 1 but received "w1:t1"';
+  assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, expected);
 });
 
 test("a folder that is not a model, a truncated file and a malformed line give a message instead of a crash", () => {
@@ -210,7 +212,11 @@ test("a folder that is not a model, a truncated file and a malformed line give a
   fails("cannot read", at("model"), at("missing"));
   fails("cannot read", at("model"), folder);
   writeFileSync(at("broken.tsv"), "u1\tp\tc\n");
-  fails("broken.tsv:1: Expected 5 fields", at("model"), at("broken.tsv"));
+  fails(
+    "broken.tsv:1: field 4 (clicks): Expected 5 fields separated by tabs but received 3",
+    at("model"),
+    at("broken.tsv"),
+  );
 });
 
 test.run();

@@ -155,7 +155,7 @@ shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, c
                                     shortlist_error* error) {
   return guarded(error, [&] {
     require(user && feature, "a user and a feature");
-    in_turn(user, [&](User& known, const Model& model) { model.encoding().set(known, feature, token ? token : ""); });
+    in_turn(user, [&](User& known, const Model& model) { model.encoding().set(&known, feature, token ? token : ""); });
   });
 }
 
@@ -165,7 +165,7 @@ shortlist_status shortlist_user_add_click(shortlist_user* user, const char* cons
     require(user && tokens, "a user and the tokens of a click");
     std::vector<std::string> fields;
     for (size_t i = 0; i < count; ++i) fields.push_back(tokens[i] ? tokens[i] : "");
-    in_turn(user, [&](User& known, const Model& model) { model.encoding().add_click(known, fields); });
+    in_turn(user, [&](User& known, const Model& model) { model.encoding().add_click(&known, fields); });
   });
 }
 
@@ -196,7 +196,7 @@ shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watche
     in_turn(user, [&](User& known, const Model& model) {
       const auto best = model.recommend(known, top, keep_watched);
       for (size_t i = 0; i < best.size(); ++i)
-        items[i] = {model.item_token(best[i].item).c_str(), best[i].score, best[i].probability};
+        items[i] = {model.item_token(best[i].item).data(), best[i].score, best[i].probability};
       *count = best.size();
     });
   });

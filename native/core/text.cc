@@ -2,34 +2,58 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <locale>
 #include <sstream>
 
 namespace shortlist {
 
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
-  const auto tail = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  if (text.empty()) return 0;
-  const int first = byte(0);
+namespace {
+
+// The bytes of the UTF-8 sequences that begin with `first`; 0 where none does.
+size_t sequence_bytes(unsigned char first) {
   if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return tail(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if (first == 0xe0 && byte(1) < 0xa0) return 0;  // overlong
-    if (first == 0xed && byte(1) > 0x9f) return 0;  // surrogate
-    return tail(1) && tail(2) ? 3 : 0;
+  if (first >= 0xc2 && first <= 0xdf) return 2;
+  if (first >= 0xe0 && first <= 0xef) return 3;
+  return first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+}
+
+// How many bytes of `text` a well-formed sequence of `bytes` bytes can begin with; all of them where it has one.
+size_t well_formed_bytes(std::string_view text, size_t bytes) {
+  size_t at = 1;
+  for (; at < bytes && at < text.size(); ++at) {
+    unsigned char lowest = 0x80, highest = 0xbf;
+    const unsigned char first = at == 1 ? static_cast<unsigned char>(text[0]) : 0;
+    if (first == 0xe0) lowest = 0xa0;   // else overlong
+    if (first == 0xed) highest = 0x9f;  // else a surrogate
+    if (first == 0xf0) lowest = 0x90;   // else overlong
+    if (first == 0xf4) highest = 0x8f;  // else past U+10FFFF
+    const unsigned char byte = static_cast<unsigned char>(text[at]);
+    if (byte < lowest || byte > highest) break;
   }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if (first == 0xf0 && byte(1) < 0x90) return 0;  // overlong
-    if (first == 0xf4 && byte(1) > 0x8f) return 0;  // past U+10FFFF
-    return tail(1) && tail(2) && tail(3) ? 4 : 0;
-  }
-  return 0;
+  return at;
+}
+
+}  // namespace
+
+size_t utf8_length(std::string_view text) {
+  const size_t bytes = text.empty() ? 0 : sequence_bytes(static_cast<unsigned char>(text[0]));
+  return bytes > 0 && well_formed_bytes(text, bytes) == bytes ? bytes : 0;
 }
 
 bool is_utf8(std::string_view text) {
+  const uint64_t high_bits = 0x8080808080808080;
   for (size_t at = 0; at < text.size();) {
+    uint64_t eight;
+    if (at + sizeof eight <= text.size()) {
+      std::memcpy(&eight, text.data() + at, sizeof eight);
+      if ((eight & high_bits) == 0) {
+        at += sizeof eight;
+        continue;
+      }
+    }
     const size_t length = utf8_length(text.substr(at));
     if (length == 0) return false;
     at += length;
@@ -76,21 +100,63 @@ double parse_decimal(std::string_view text) {
   return too_large ? (negative ? -HUGE_VAL : HUGE_VAL) : value;
 }
 
+namespace {
+
+const uint32_t kReplacement = 0xfffd;
+
+// The code point that `text` begins with, and the number of its bytes. Where it is no UTF-8, U+FFFD stands for the
+// bytes that a sequence could begin with, or for one byte.
+uint32_t decode(std::string_view text, size_t* bytes) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const size_t expected = sequence_bytes(byte(0));
+  *bytes = expected > 0 ? well_formed_bytes(text, expected) : 1;
+  if (*bytes != expected) return kReplacement;
+  if (expected == 1) return byte(0);
+  uint32_t point = byte(0) & (0x7f >> expected);
+  for (size_t i = 1; i < expected; ++i) point = point << 6 | (byte(i) & 0x3f);
+  return point;
+}
+
+// A code unit as JSON writes it, or "" where it stands for itself.
+std::string json_escape(uint32_t unit) {
+  switch (unit) {
+    case '"': return "\\\"";
+    case '\\': return "\\\\";
+    case '\b': return "\\b";
+    case '\f': return "\\f";
+    case '\n': return "\\n";
+    case '\r': return "\\r";
+    case '\t': return "\\t";
+    default: break;
+  }
+  if (unit >= 0x20 && (unit < 0xd800 || unit > 0xdfff)) return "";
+  char escape[8];
+  std::snprintf(escape, sizeof escape, "\\u%04x", unit);
+  return escape;
+}
+
+}  // namespace
+
 std::string quoted(std::string_view text) {
   const size_t most = 60;
-  size_t length = text.size() < most ? text.size() : most;
-  while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
   std::string out = "\"";
-  for (const char c : text.substr(0, length)) {
-    char escape[8];
-    if (static_cast<unsigned char>(c) < 0x20) {
-      std::snprintf(escape, sizeof escape, "\\u%04x", c);
-      out += escape;
-    } else {
-      out += c;
+  size_t units = 0;
+  for (size_t at = 0, bytes; at < text.size(); at += bytes) {
+    const uint32_t point = decode(text.substr(at), &bytes);
+    const size_t width = point > 0xffff ? 2 : 1;
+    if (units < most) {
+      if (units + width > most) {
+        out += json_escape(0xd800 + ((point - 0x10000) >> 10));  // half of a pair, as JavaScript cuts it
+      } else {
+        const std::string escape = json_escape(point);
+        if (!escape.empty()) out += escape;
+        else if (point == kReplacement) out += "\xef\xbf\xbd";
+        else out += text.substr(at, bytes);
+      }
     }
+    units += width;
   }
-  return out + (length < text.size() ? "\"… (" + std::to_string(text.size()) + " bytes)" : "\"");
+  return out + (units > most ? "\"… (" + std::to_string(units) + " characters)" : "\"");
 }
 
 }  // namespace shortlist

@@ -19,8 +19,8 @@ bool is_decimal(std::string_view text);
 // small.
 double parse_decimal(std::string_view text);
 
-// `text` in double quotes, for messages: control characters are escaped as \u0000, and a text of more than 60 bytes is
-// cut off between two characters.
+// `text` for messages, as src/data/sources/click_log.ts quotes it: a JSON string of at most its first 60 UTF-16 code
+// units, followed by their number if there are more. Malformed UTF-8 becomes U+FFFD, as the Encoding Standard says.
 std::string quoted(std::string_view text);
 
 }  // namespace shortlist

@@ -5,42 +5,13 @@
 #include <memory>
 #include <string_view>
 
-#include "native/core/error.h"
 #include "native/core/text.h"
+#include "native/data/stored_json.h"
 
 namespace shortlist {
 namespace {
 
 const int64_t kDefaultMaxLineBytes = int64_t{16} << 20, kLargestMaxLineBytes = int64_t{1} << 28;
-
-[[noreturn]] void fail(const std::string& message) { throw Error(Status::model, message); }
-
-// Of an object that is Json or Members.
-template <class Object>
-const Json& member(const Object& object, const char* name) {
-  const Json* found = object.find(name);
-  if (!found) fail(std::string("There is no \"") + name + "\"");
-  return *found;
-}
-
-template <class Object>
-std::string text_of(const Object& object, const char* name) {
-  const Json& value = member(object, name);
-  if (!value.is_string()) fail(std::string("Expected \"") + name + "\" to be a string");
-  return value.string();
-}
-
-template <class Object>
-double number_of(const Object& object, const char* name) {
-  const Json& value = member(object, name);
-  if (!value.is_number()) fail(std::string("Expected \"") + name + "\" to be a number");
-  return value.number();
-}
-
-bool is_integer(const Json& value, double min, double max) {
-  return value.is_number() && value.number() == std::floor(value.number()) && value.number() >= min &&
-         value.number() <= max;
-}
 
 const double kLargestCount = 9007199254740991;
 
@@ -50,11 +21,11 @@ int64_t version_of(const Json& head, const ModelFormat& format) {
   const Json& version = member(head, "version");
   const std::string newest = std::to_string(format.version);
   const std::string expected = "Expected " + (format.version == 1 ? "version 1" : "a version from 1 to " + newest);
-  if (!is_integer(version, 1, kLargestCount)) fail(expected + " but received " + version.format());
+  if (!is_integer(version, 1, kLargestCount)) fail_model(expected + " but received " + version.format());
   const int64_t given = static_cast<int64_t>(version.number());
   if (given > format.version) {
-    fail(expected + " but received " + std::to_string(given) +
-         ": a newer Shortlist wrote it. Update Shortlist, or train the model again with this one");
+    fail_model(expected + " but received " + std::to_string(given) +
+               ": a newer Shortlist wrote it. Update Shortlist, or train the model again with this one");
   }
   return given;
 }
@@ -80,8 +51,8 @@ class Members {
   void apply(const Migration& migration) {
     const char* const name = migration.renamed ? migration.renamed : migration.member;
     if (find(name)) {
-      fail("Expected no \"" + std::string(name) + "\" in \"" + migration.object + "\" before version " +
-           std::to_string(migration.version));
+      fail_model("Expected no \"" + std::string(name) + "\" in \"" + migration.object + "\" before version " +
+                 std::to_string(migration.version));
     }
     if (migration.added) {
       added_.push_back(std::make_unique<Json>(Json::parse(migration.added)));
@@ -211,21 +182,21 @@ void check_together(const Members& config) {
   const Json& attributes = member(config, "itemAttributes");
   const bool composed = attributes.is_string() || attributes.boolean();
   if (on("l2Output") && (!is("optimizer", "adagrad") || !drawn))
-    fail("\"l2Output\" needs optimizer adagrad and a loss over draws");
-  if (is("negatives", "batch") && !drawn) fail("\"negatives\" batch needs a loss over draws");
-  if (on("l2Output") && (on("tiedItems") || composed)) fail("\"l2Output\" needs item vectors of their own");
+    fail_model("\"l2Output\" needs optimizer adagrad and a loss over draws");
+  if (is("negatives", "batch") && !drawn) fail_model("\"negatives\" batch needs a loss over draws");
+  if (on("l2Output") && (on("tiedItems") || composed)) fail_model("\"l2Output\" needs item vectors of their own");
   if (on("tiedItems") && composed && is("attributes", "pooled"))
-    fail("\"itemAttributes\" with \"tiedItems\" needs attributes in the sequence");
+    fail_model("\"itemAttributes\" with \"tiedItems\" needs attributes in the sequence");
 }
 
 void check_config(const Members& config) {
   for (const Key& key : kKeys) {
-    if (!fits(key, member(config, key.name))) fail(std::string("\"") + key.name + "\" has an impossible value");
+    if (!fits(key, member(config, key.name))) fail_model(std::string("\"") + key.name + "\" has an impossible value");
   }
   for (const auto& given : config) {
     bool known = false;
     for (const Key& key : kKeys) known = known || given.first == key.name;
-    if (!known) fail("Unknown configuration key " + quoted(given.first));
+    if (!known) fail_model("Unknown configuration key " + quoted(given.first));
   }
   check_together(config);
 }
@@ -248,7 +219,7 @@ bool are_metrics(const Json& value) {
 void check_training(const Members& training) {
   const auto check = [&](const char* name, bool (*fits)(const Json&)) {
     const Json* const value = training.find(name);
-    if (value != nullptr && !fits(*value)) fail(std::string("\"training.") + name + "\" has an impossible value");
+    if (value != nullptr && !fits(*value)) fail_model(std::string("\"training.") + name + "\" has an impossible value");
   };
   check("preset", [](const Json& value) { return value.is_string(); });
   for (const char* number : {"epochs", "loss"}) check(number, [](const Json& value) { return value.is_number(); });
@@ -258,158 +229,35 @@ void check_training(const Members& training) {
   check("validation", are_metrics);
 }
 
-// ---- the schema: src/data/schema.ts ---------------------------------------------------------------------------------
-
-// Names that Programs use for tensors and dims of their own.
-// clang-format off
-const char* const kReserved[] = {
-    "target", "seed", "step", "learning_rate", "samples", "positions", "sequences", "timesteps", "users", "numbers",
-    "user_vector", "example_age", "sample_start", "sample_end", "timestep_start", "timestep_end", "timestep_position",
-    "sequence_offsets", "distinct", "distinct_item", "timestep_item", "excluded", "excluded_offsets", "top", "items",
-    "score", "log_partition", "rank", "loss",
-};
-// clang-format on
-
-class SchemaReader {
- public:
-  explicit SchemaReader(Config* config) : config_(config) {}
-
-  void read(const Json& schema, const Json& head) {
-    check_keys(schema, "|columns|click|missing|");
-    bool has_clicks = false;
-    for (const Json& json : list(schema, "columns")) {
-      read_column(json, head);
-      has_clicks = has_clicks || config_->columns.back().kind == Column::Kind::clicks;
-    }
-    if (!has_clicks) fail("Expected a column named \"clicks\"");
-    int times = 0;
-    for (const Json& json : list(schema, "click")) {
-      read_click_field(json);
-      times += config_->click.back().is_time;
-    }
-    if (times > 1) fail("Expected at most one click field of kind time");
-    read_missing(schema);
-  }
-
- private:
-  // `keys` between bars.
-  void check_keys(const Json& object, std::string_view keys) {
-    if (!object.is_object()) fail("Expected objects in \"schema\"");
-    for (const Json::Member& member : object.members()) {
-      if (member.first.find('|') != std::string::npos ||
-          keys.find("|" + member.first + "|") == std::string_view::npos) {
-        fail("Unknown key " + quoted(member.first) + " in \"schema\"");
-      }
-    }
-  }
-
-  Json::List<Json> list(const Json& object, const char* name) {
-    const Json& list = member(object, name);
-    if (list.items().size() == 0) fail(std::string("Expected \"") + name + "\" to be a list that is not empty");
-    return list.items();
-  }
-
-  // Also what makes a name safe as a part of a path.
-  std::string name_of(const Json& json) {
-    const std::string name = text_of(json, "name");
-    const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
-    bool fits = !name.empty() && is_letter(name[0]);
-    for (const char c : name) fits = fits && (is_letter(c) || (c >= '0' && c <= '9') || c == '_');
-    if (!fits) fail("Expected a name of lower-case letters, digits and _ but received " + quoted(name));
-    const std::string_view ending = "_offsets";
-    bool reserved =
-        name.size() >= ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
-    for (const char* taken : kReserved) reserved = reserved || name == taken;
-    if (reserved) fail("The name " + quoted(name) + " is reserved");
-    if (!names_.insert(name).second) fail("The name " + quoted(name) + " is there twice");
-    return name;
-  }
-
-  void read_column(const Json& json, const Json& head) {
-    check_keys(json, "|name|kind|");
-    Column column{name_of(json), Column::Kind::categorical};
-    const Json* const kind = json.find("kind");
-    const std::string given = kind ? text_of(json, "kind") : column.name == "clicks" ? "clicks" : "categorical";
-    if ((given == "clicks") != (column.name == "clicks"))
-      fail("Expected the column \"clicks\", and no other one, to hold the clicks");
-    if (given == "clicks") column.kind = Column::Kind::clicks;
-    else if (given == "number") column.kind = Column::Kind::number;
-    else if (given == "ignore") column.kind = Column::Kind::ignored;
-    else if (given != "categorical") fail("Unknown kind of column " + quoted(given));
-    if (column.kind == Column::Kind::number) {
-      const Json& statistics = member(member(head, "numbers"), column.name.c_str());
-      column.mean = number_of(statistics, "mean");
-      column.deviation = number_of(statistics, "standardDeviation");
-    }
-    config_->columns.push_back(std::move(column));
-  }
-
-  void read_click_field(const Json& json) {
-    check_keys(json, "|name|kind|multiple|");
-    const bool is_item = config_->click.empty();
-    ClickField field{name_of(json), false, false};
-    const Json *kind = json.find("kind"), *multiple = json.find("multiple");
-    if (kind) {
-      if (!kind->is_string() || (kind->string() != "categorical" && kind->string() != "time"))
-        fail("Unknown kind of click field " + quoted(kind->string()));
-      field.is_time = kind->string() == "time";
-    }
-    if (multiple) {
-      if (!multiple->is_boolean()) fail("Expected \"multiple\" to be true or false");
-      field.multiple = multiple->boolean();
-    }
-    if (is_item && (field.multiple || field.is_time))
-      fail("Expected one value for the first click field, which is the item");
-    if (field.multiple && field.is_time) fail("Expected one value of kind time");
-    config_->click.push_back(std::move(field));
-  }
-
-  void read_missing(const Json& schema) {
-    config_->missing = {"", "<unk>"};
-    const Json* const words = schema.find("missing");
-    if (!words) {
-      config_->missing.insert("NULL");
-      return;
-    }
-    if (!words->is_array()) fail("Expected \"missing\" to be a list of words");
-    for (const Json& word : words->items()) {
-      const std::string_view ends("\t\n\r\0", 4);  // what no field of a log holds
-      if (!word.is_string() || word.string().find_first_of(ends) != std::string::npos) {
-        fail("Expected \"missing\" to be a list of words without tab, newline or NUL");
-      }
-      config_->missing.insert(word.string());
-    }
-  }
-
-  Config* config_;
-  std::set<std::string> names_;
-};
-
 }  // namespace
 
 const ModelFormat kModelFormat = {
     2, {{2, "config", "passes", nullptr, "epochs"}, {2, "training", "passes", nullptr, "epochs"}}};
 
 Config Config::parse(const Json& head, const ModelFormat& format) {
-  if (text_of(head, "format") != "shortlist-model") fail("Expected format \"shortlist-model\"");
+  if (text_of(head, "format") != "shortlist-model") fail_model("Expected format \"shortlist-model\"");
   const int64_t version = version_of(head, format);
   Config result = {};
   result.version = version;
   const Json& stored = member(head, "config");
-  if (!stored.is_object()) fail("Expected \"config\" to be an object");
+  if (!stored.is_object()) fail_model("Expected \"config\" to be an object");
   const Members config(stored, "config", version, format);
   check_config(config);
   if (const Json* const training = head.find("training")) {
-    if (!training->is_object()) fail("Expected \"training\" to be an object");
+    if (!training->is_object()) fail_model("Expected \"training\" to be an object");
     check_training(Members(*training, "training", version, format));
   }
   result.window = static_cast<int64_t>(number_of(config, "window"));
   result.vector_width = static_cast<int64_t>(number_of(config, "userVectorWidth"));
   result.growing = text_of(config, "windows") == "growing";
-  SchemaReader(&result).read(member(head, "schema"), head);
+  result.schema = Schema::parse(member(head, "schema"));
+  for (const std::string& name : result.schema.names_of(Column::Kind::number)) {
+    const Json& statistics = member(member(head, "numbers"), name.c_str());
+    result.numbers.push_back({number_of(statistics, "mean"), number_of(statistics, "standardDeviation")});
+  }
   result.max_line_bytes = kDefaultMaxLineBytes;
   if (const Json* most = head.find("max_line_bytes")) {
-    if (!is_integer(*most, 1, double{kLargestMaxLineBytes})) fail("\"max_line_bytes\" is impossible");
+    if (!is_integer(*most, 1, double{kLargestMaxLineBytes})) fail_model("\"max_line_bytes\" is impossible");
     result.max_line_bytes = static_cast<int64_t>(most->number());
   }
   return result;

@@ -1,25 +1,17 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "native/core/json.h"
+#include "native/data/schema.h"
 
 namespace shortlist {
 
-struct Column {
-  enum class Kind { categorical, number, clicks, ignored };
-  std::string name;
-  Kind kind;
-  double mean = 0, deviation = 0;  // of a number
-};
-
-struct ClickField {
-  std::string name;
-  bool multiple;
-  bool is_time;  // of kind "time": read by training alone
+// What a number feature looks like over the users of the training log; src/data/clicks.ts.
+struct NumberStatistics {
+  double mean, deviation;
 };
 
 // One change of the format of config.json: `version` adds a member to an object, "config" or "training", or gives it
@@ -46,9 +38,8 @@ struct Config {
   int64_t version;  // of the format, as the folder has it
   int64_t window, vector_width, max_line_bytes;
   bool growing;  // windows
-  std::vector<Column> columns;
-  std::vector<ClickField> click;
-  std::set<std::string> missing;  // every text that stands for a missing value
+  Schema schema;
+  std::vector<NumberStatistics> numbers;  // of the number columns, in order
 
   // Of any version of the format. Throws Error(Status::model).
   static Config parse(const Json& head, const ModelFormat& format = kModelFormat);

@@ -1,7 +1,9 @@
 #include "native/serve/encoding.h"
 
+#include <algorithm>
 #include <cmath>
-#include <string_view>
+#include <limits>
+#include <utility>
 
 #include "native/core/error.h"
 #include "native/core/text.h"
@@ -9,16 +11,10 @@
 namespace shortlist {
 namespace {
 
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  size_t begin = 0;
-  for (size_t end; (end = text.find(separator, begin)) != std::string::npos; begin = end + 1)
-    parts.push_back(text.substr(begin, end - begin));
-  parts.push_back(text.substr(begin));
-  return parts;
-}
+const size_t kMostValues = 2147483647;  // of a feature: offsets are int32
+const float kMissing = std::numeric_limits<float>::quiet_NaN();
 
-// What a text may hold.
+// What a text that is given by itself may hold.
 void check_text(const std::string& name, std::string_view text) {
   if (!is_utf8(text))
     throw Error(Status::input, "Expected UTF-8 text for " + quoted(name) + " but received other bytes");
@@ -26,95 +22,113 @@ void check_text(const std::string& name, std::string_view text) {
     throw Error(Status::input, "Expected text without NUL bytes for " + quoted(name) + " but received one");
 }
 
+[[noreturn]] void fail_number(const std::string& name, std::string_view text) {
+  throw Error(Status::input, "Expected a number for " + quoted(name) + " but received " + quoted(text));
+}
+
+// The index of a name; the size of the list where it is not there.
+size_t index_of(const std::vector<std::string>& names, const std::string& name) {
+  return static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+}
+
 }  // namespace
 
+Encoding::Encoding(Config config, std::vector<Vocabulary> vocabularies)
+    : config_(std::move(config)),
+      categorical_(config_.schema.names_of(Column::Kind::categorical)),
+      numbers_(config_.schema.names_of(Column::Kind::number)),
+      item_features_(config_.schema.item_features()),
+      vocabularies_(std::move(vocabularies)),
+      parser_(config_.schema, true) {}
+
+const Vocabulary* Encoding::vocabulary(const std::string& feature) const {
+  const size_t categorical = index_of(categorical_, feature);
+  if (categorical < categorical_.size()) return &vocabularies_[categorical];
+  for (size_t f = 0; f < item_features_.size(); ++f) {
+    if (item_features_[f].name == feature) return &vocabulary_of(f);
+  }
+  return nullptr;
+}
+
 User Encoding::new_user() const {
-  return {std::vector<int32_t>(config.columns.size(), 0), std::vector<float>(config.columns.size(), 0), {}};
+  User user;
+  user.tokens.assign(categorical_.size(), 0);
+  user.numbers.assign(numbers_.size(), kMissing);
+  user.values.resize(item_features_.size());
+  for (size_t f = 0; f < item_features_.size(); ++f) {
+    if (item_features_[f].multiple) user.values[f].offsets.push_back(0);
+  }
+  return user;
 }
 
-int32_t Encoding::id_of(const std::string& feature, const std::string& token) const {
-  return is_missing(token) ? 0 : vocabularies.at(feature).id(token);
-}
-
-void Encoding::check_time(const std::string& name, const std::string& token) const {
-  if (is_missing(token) || (is_decimal(token) && std::isfinite(parse_decimal(token)))) return;
-  throw Error(Status::input, "Expected a number for " + quoted(name) + " but received " + quoted(token));
-}
-
-void Encoding::set_column(User& user, size_t column, const std::string& token) const {
-  const Column& what = config.columns[column];
-  check_text(what.name, token);
-  if (what.kind == Column::Kind::categorical) {
-    user.tokens[column] = id_of(what.name, token);
-  } else if (what.kind == Column::Kind::number) {
-    user.numbers[column] = 0;
-    if (is_missing(token)) return;
-    const float value =
-        is_decimal(token) ? static_cast<float>(parse_decimal(token)) : HUGE_VALF;  // a dataset holds float32
-    if (!std::isfinite(value))
-      throw Error(Status::input, "Expected a number for " + quoted(what.name) + " but received " + quoted(token));
-    const double scale = what.deviation > 0 ? 1 / what.deviation : 1;
-    user.numbers[column] = static_cast<float>((static_cast<double>(value) - what.mean) * scale);
+void Encoding::set(User* user, const std::string& feature, const std::string& token) const {
+  const size_t categorical = index_of(categorical_, feature), number = index_of(numbers_, feature);
+  check_text(feature, token);
+  if (categorical < categorical_.size()) {
+    user->tokens[categorical] = config_.schema.missing.contains(token) ? 0 : vocabularies_[categorical].id(token);
+  } else if (number < numbers_.size()) {
+    double value;
+    if (!parse_number(token, config_.schema.missing, &value) || std::isinf(static_cast<float>(value)))
+      fail_number(feature, token);
+    user->numbers[number] = static_cast<float>(value);
+  } else {
+    throw Error(Status::input, "The model has no user feature " + quoted(feature));
   }
 }
 
-void Encoding::set(User& user, const std::string& feature, const std::string& token) const {
-  for (size_t column = 0; column < config.columns.size(); ++column) {
-    const Column::Kind kind = config.columns[column].kind;
-    if (config.columns[column].name != feature || (kind != Column::Kind::categorical && kind != Column::Kind::number))
-      continue;
-    set_column(user, column, token);
-    return;
-  }
-  throw Error(Status::input, "The model has no user feature " + quoted(feature));
-}
-
-void Encoding::add_click(User& user, const std::vector<std::string>& tokens) const {
-  if (tokens.size() != config.click.size()) {
-    throw Error(Status::input, "Expected " + std::to_string(config.click.size()) + " fields of a click but received " +
-                                   std::to_string(tokens.size()));
-  }
-  if (tokens[0].empty()) throw Error(Status::input, "Expected an item but received an empty field");
-  std::vector<std::vector<int32_t>> ids(config.click.size());
-  for (size_t field = 0; field < config.click.size(); ++field) {
-    check_text(config.click[field].name, tokens[field]);
-    if (config.click[field].is_time) {
-      check_time(config.click[field].name, tokens[field]);
-      continue;
-    }
-    const std::string& name = config.click[field].name;
-    if (config.click[field].multiple) {
-      for (const std::string& token : split(tokens[field], '_')) ids[field].push_back(id_of(name, token));
-    } else {
-      ids[field].push_back(id_of(name, tokens[field]));
-    }
-  }
-  user.clicks.push_back(std::move(ids));
-}
-
-User Encoding::parse_line(const std::string& line) const {
-  const size_t begin = line.compare(0, 3, "\xef\xbb\xbf") == 0 ? 3 : 0;  // a byte order mark
-  size_t end = line.size();
-  if (end > begin && line[end - 1] == '\n') --end;
-  if (end > begin && line[end - 1] == '\r') --end;
-  check_text("the line", line);
-  if (static_cast<int64_t>(end - begin) > config.max_line_bytes) {
-    throw Error(Status::input, "Expected at most " + std::to_string(config.max_line_bytes) +
-                                   " bytes in a line but received " + std::to_string(end - begin));
-  }
-  const std::vector<std::string> fields = split(line.substr(begin, end - begin), '\t');
-  if (fields.size() != config.columns.size()) {
-    throw Error(Status::input, "Expected " + std::to_string(config.columns.size()) + " fields but received " +
+void Encoding::add_click(User* user, const std::vector<std::string>& fields) const {
+  const Schema& schema = config_.schema;
+  if (fields.size() != schema.click.size()) {
+    throw Error(Status::input, "Expected " + std::to_string(schema.click.size()) + " fields of a click but received " +
                                    std::to_string(fields.size()));
   }
-  User user = new_user();
-  for (size_t column = 0; column < config.columns.size(); ++column) {
-    if (config.columns[column].kind == Column::Kind::clicks) {
-      if (is_missing(fields[column])) continue;  // a user without clicks
-      for (const std::string& click : split(fields[column], ';')) add_click(user, split(click, ':'));
-    } else {
-      set_column(user, column, fields[column]);
+  if (fields[0].empty()) throw Error(Status::input, "Expected an item but received an empty field");
+  for (size_t field = 0; field < fields.size(); ++field) {
+    check_text(schema.click[field].name, fields[field]);
+    double time = 0;
+    if (schema.click[field].is_time && (!parse_number(fields[field], schema.missing, &time) || std::isinf(time)))
+      fail_number(schema.click[field].name, fields[field]);
+  }
+  size_t feature = 0;
+  for (size_t field = 0; field < fields.size(); ++field) {
+    if (schema.click[field].is_time) continue;  // read by training alone
+    User::Values& values = user->values[feature];
+    const Vocabulary& vocabulary = vocabulary_of(feature++);
+    const auto add = [&](std::string_view token) {
+      if (values.ids.size() >= kMostValues)
+        throw Error(Status::input, "Expected at most " + std::to_string(kMostValues) + " values of " +
+                                       quoted(schema.click[field].name) + " in a user's clicks");
+      values.ids.push_back(schema.missing.contains(token) ? 0 : vocabulary.id(token));
+    };
+    // Without what a call that failed has left.
+    const size_t clicks = static_cast<size_t>(user->clicks);
+    if (!schema.click[field].multiple) {
+      values.ids.resize(clicks);
+      add(fields[field]);
+      continue;
     }
+    values.offsets.resize(clicks + 1);
+    values.ids.resize(static_cast<size_t>(values.offsets.back()));
+    for_each_part(fields[field], kValueSeparator, [&](std::string_view value, size_t) { add(value); });
+    values.offsets.push_back(static_cast<int32_t>(values.ids.size()));
+  }
+  ++user->clicks;
+}
+
+User Encoding::parse_line(std::string_view line) const {
+  if (!line.empty() && line.back() == '\n') line.remove_suffix(1);
+  if (line.find('\n') != std::string_view::npos)
+    throw Error(Status::input, "Expected one line of a click log but received several");
+  LogRow row;
+  parser_.parse(line_text(line, config_.max_line_bytes), &row);
+  User user;
+  for (size_t f = 0; f < categorical_.size(); ++f) user.tokens.push_back(vocabularies_[f].id(row.tokens[f]));
+  user.numbers = std::move(row.numbers);
+  user.clicks = row.clicks;
+  for (size_t f = 0; f < item_features_.size(); ++f) {
+    user.values.emplace_back();
+    for (const std::string_view token : row.values[f].tokens) user.values[f].ids.push_back(vocabulary_of(f).id(token));
+    user.values[f].offsets = std::move(row.values[f].offsets);
   }
   return user;
 }

@@ -2,38 +2,61 @@
 
 #include <cstdint>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
+#include "native/data/click_log.h"
 #include "native/data/vocabulary.h"
 #include "native/serve/config.h"
 
 namespace shortlist {
 
-// A user, as ids: what a run needs.
+// A user as ids and numbers: what batches are made of.
 struct User {
-  std::vector<int32_t> tokens;                            // one for each column, categorical ones only
-  std::vector<float> numbers;                             // one for each column, standardised, 0 where missing
-  std::vector<std::vector<std::vector<int32_t>>> clicks;  // click, field, values (none of a time); oldest first
+  // What the clicks say of one feature of the item, oldest click first.
+  struct Values {
+    std::vector<int32_t> ids;      // [clicks], or [values] of a multi-valued feature
+    std::vector<int32_t> offsets;  // [clicks + 1] where the values of each click begin; empty for one value a click
+  };
+
+  std::vector<int32_t> tokens;  // of the categorical columns
+  std::vector<float> numbers;   // of the number columns, as a log has them; NaN where missing
+  int64_t clicks = 0;
+  std::vector<Values> values;  // of the item features
 };
 
-// All that turns the text of a click log into numbers; src/data/clicks.ts, src/data/sources/click_log.ts. What is wrong
-// with a text is Error(Status::input).
-struct Encoding {
-  Config config;
-  std::unordered_map<std::string, Vocabulary> vocabularies;  // of every categorical column and click field, by name
+// All that turns the text of a click log into ids; src/data/clicks.ts. What is wrong with a text is
+// Error(Status::input).
+class Encoding {
+ public:
+  // One vocabulary for each categorical column, then for each item feature.
+  Encoding(Config config, std::vector<Vocabulary> vocabularies);
 
+  const Config& config() const { return config_; }
+  const Vocabulary& items() const { return vocabularies_[categorical_.size()]; }
+
+  // The vocabulary of a feature; nullptr where it has none.
+  const Vocabulary* vocabulary(const std::string& feature) const;
+
+  // A user of whom nothing is known.
   User new_user() const;
-  void set(User& user, const std::string& feature, const std::string& token) const;
-  void add_click(User& user, const std::vector<std::string>& tokens) const;
-  User parse_line(const std::string& line) const;
+  // Sets a feature of the user by the name of its column; a number as text.
+  void set(User* user, const std::string& feature, const std::string& token) const;
+  // Adds the newest click: a text for each field of a click, the values of a multi-valued one separated by "_".
+  void add_click(User* user, const std::vector<std::string>& fields) const;
+  // The user that a line of a click log describes. Its "\n" may be there; its clicks may be missing.
+  User parse_line(std::string_view line) const;
 
  private:
-  bool is_missing(const std::string& token) const { return config.missing.count(token) != 0; }
-  // 0 for a missing value.
-  int32_t id_of(const std::string& feature, const std::string& token) const;
-  void check_time(const std::string& name, const std::string& token) const;
-  void set_column(User& user, size_t column, const std::string& token) const;
+  const Vocabulary& vocabulary_of(size_t item_feature) const {
+    return vocabularies_[categorical_.size() + item_feature];
+  }
+
+  Config config_;
+  std::vector<std::string> categorical_, numbers_;  // names of columns
+  std::vector<ClickField> item_features_;
+  std::vector<Vocabulary> vocabularies_;
+  LineParser parser_;
 };
 
 }  // namespace shortlist

@@ -60,31 +60,34 @@ std::unique_ptr<Model> Model::open(const std::string& folder, int threads) {
   return read_folder(folder, [&](Folder& members) { return std::make_unique<Model>(members, threads); });
 }
 
-Model::Model(Folder& members, int threads) {
-  const std::string config = members.path(kConfig), program_path = members.path(kProgram);
-  const std::string config_text = members.read(kConfig);
-  in_file(config, [&] {
-    const Json head = Json::parse(config_text);
+// config.json and the vocabularies.
+Encoding Model::read_encoding(Folder& members) {
+  const std::string path = members.path(kConfig), text = members.read(kConfig);
+  Config config = in_file(path, [&] {
+    const Json head = Json::parse(text);
     members.expect(head);
-    encoding_.config = Config::parse(head);
+    return Config::parse(head);
   });
-  const std::string program_text = members.read(kProgram);
+  std::vector<Vocabulary> vocabularies;
   const auto read_vocabulary = [&](const std::string& name) {
     const std::string member = "vocabulary/" + name + ".tsv";
-    encoding_.vocabularies.emplace(name, Vocabulary::parse(members.read(member), members.path(member)));
+    vocabularies.push_back(Vocabulary::parse(members.read(member), members.path(member)));
   };
-  for (const Column& column : encoding_.config.columns) {
+  for (const std::string& name : config.schema.names_of(Column::Kind::categorical)) read_vocabulary(name);
+  for (const ClickField& feature : config.schema.item_features()) read_vocabulary(feature.name);
+  return Encoding(std::move(config), std::move(vocabularies));
+}
+
+Model::Model(const Folder& members, Encoding encoding, int threads) : encoding_(std::move(encoding)) {
+  for (const Column& column : config().schema.columns) {
     if (column.kind == Column::Kind::categorical || column.kind == Column::Kind::number)
       user_features_.push_back(column.name);
-    if (column.kind == Column::Kind::categorical) read_vocabulary(column.name);
   }
-  for (const ClickField& field : encoding_.config.click) {
-    if (!field.is_time) read_vocabulary(field.name);
-  }
+  const std::string program_path = members.path(kProgram), program_text = members.read(kProgram);
   device_ = std::make_shared<CpuDevice>(threads, "");
   store_ = std::make_shared<Store>();
   const Program program =
-      in_file(program_path, [&] { return migrate_program(parse_program(program_text), encoding_.config.version); });
+      in_file(program_path, [&] { return migrate_program(parse_program(program_text), config().version); });
   read_weights(members, program);
   in_file(program_path, [&] {
     vector_ = std::make_unique<Executor>(select_outputs(program, {"user_vector"}), store_, device_, false);
@@ -103,11 +106,11 @@ void Model::check_inputs(const Executor& executor) const {
   std::set<std::string> given = {"sample_start", "sample_end",        "timestep_start",
                                  "timestep_end", "timestep_position", "sequence_offsets",
                                  "excluded",     "excluded_offsets",  "example_age"};
-  for (const Column& column : encoding_.config.columns) {
+  for (const Column& column : config().schema.columns) {
     if (column.kind == Column::Kind::categorical) given.insert(column.name);
     if (column.kind == Column::Kind::number) given.insert("numbers");
   }
-  for (const ClickField& field : encoding_.config.click) {
+  for (const ClickField& field : config().schema.click) {
     if (field.is_time) continue;
     given.insert(field.name);
     if (field.multiple) given.insert(field.name + "_offsets");
@@ -142,15 +145,14 @@ void Model::read_weights(const Folder& members, const Program& program) {
     const char* const dtype = spec.dtype == Dtype::float32 ? "F32" : spec.dtype == Dtype::int32 ? "I32" : "U32";
     if (entry->shape != shape || entry->dtype != dtype) fail(spec, "has another shape or dtype than program.json says");
     const bool is_output = spec.name == "output.weight";
-    const std::string feature = is_output                                     ? encoding_.config.click[0].name
+    const std::string feature = is_output                                     ? config().schema.click[0].name
                                 : spec.name.compare(0, 10, "embedding.") == 0 ? spec.name.substr(10)
                                                                               : "";
-    const auto vocabulary = encoding_.vocabularies.find(feature);
-    if (vocabulary != encoding_.vocabularies.end() &&
-        (shape.empty() || shape[0] != static_cast<int64_t>(vocabulary->second.tokens.size()))) {
+    const Vocabulary* const vocabulary = encoding_.vocabulary(feature);
+    if (vocabulary && (shape.empty() || shape[0] != vocabulary->size())) {
       fail(spec, "has another number of rows than its vocabulary has tokens");
     }
-    if (is_output && (shape.size() != 2 || shape[1] != encoding_.config.vector_width))
+    if (is_output && (shape.size() != 2 || shape[1] != config().vector_width))
       fail(spec, "is not as wide as the user vector");
     store_->define(spec.name, spec.dtype, shape);
     read_tensor(weights, *entry, spec, store_.get());
@@ -162,42 +164,46 @@ void Model::read_weights(const Folder& members, const Program& program) {
 }
 
 // The first click of the history that predicts the next one; src/data/batches.ts, Batch.
-size_t Model::history_start(const User& user) const {
-  const int64_t clicks = static_cast<int64_t>(user.clicks.size());
-  const int64_t first =
-      encoding_.config.growing
-          ? encoding_.config.window * ((clicks + encoding_.config.window - 1) / encoding_.config.window - 2)
-          : clicks - encoding_.config.window;
-  return static_cast<size_t>(std::max<int64_t>(0, first));
+int64_t Model::history_start(const User& user) const {
+  const int64_t window = config().window;
+  const int64_t first = config().growing ? window * ((user.clicks + window - 1) / window - 2) : user.clicks - window;
+  return std::max<int64_t>(0, first);
 }
 
 // One sample, its history as `history_start` says, or one position of <unk>; src/data/batches.ts, NextClickBatches.
 RunOutputs Model::execute(Executor& executor, const User& user, int64_t top, bool keep_watched) const {
-  const size_t first = history_start(user);
-  const int32_t positions = std::max<int32_t>(1, static_cast<int32_t>(user.clicks.size() - first));
+  const int64_t first = history_start(user);
+  const int32_t positions = std::max<int32_t>(1, static_cast<int32_t>(user.clicks - first));
   Inputs inputs;
   std::unordered_map<std::string, int64_t> dims = {
       {"samples", 1}, {"positions", positions}, {"sequences", 1}, {"timesteps", positions}, {"top", top}};
-  for (size_t column = 0; column < encoding_.config.columns.size(); ++column) {
-    if (encoding_.config.columns[column].kind == Column::Kind::categorical)
-      inputs.ids[encoding_.config.columns[column].name] = {user.tokens[column]};
-    if (encoding_.config.columns[column].kind == Column::Kind::number) inputs.numbers.push_back(user.numbers[column]);
+  const std::vector<std::string> categorical = config().schema.names_of(Column::Kind::categorical);
+  for (size_t f = 0; f < categorical.size(); ++f) inputs.ids[categorical[f]] = {user.tokens[f]};
+  for (size_t f = 0; f < user.numbers.size(); ++f) {
+    const NumberStatistics& number = config().numbers[f];
+    const double scale = number.deviation > 0 ? 1 / number.deviation : 1, value = user.numbers[f];
+    inputs.numbers.push_back(std::isnan(value) ? 0 : static_cast<float>((value - number.mean) * scale));
   }
-  for (size_t field = 0; field < encoding_.config.click.size(); ++field) {
-    if (encoding_.config.click[field].is_time) continue;
-    std::vector<int32_t>& ids = inputs.ids[encoding_.config.click[field].name];
+  const std::vector<ClickField> features = config().schema.item_features();
+  for (size_t f = 0; f < features.size(); ++f) {
+    const User::Values& values = user.values[f];
+    std::vector<int32_t>& ids = inputs.ids[features[f].name];
     std::vector<int32_t> offsets = {0};
-    for (size_t click = first; click < user.clicks.size(); ++click) {
-      ids.insert(ids.end(), user.clicks[click][field].begin(), user.clicks[click][field].end());
-      offsets.push_back(static_cast<int32_t>(ids.size()));
+    int64_t begin = first, end = user.clicks;
+    if (features[f].multiple) {
+      begin = values.offsets[static_cast<size_t>(first)];
+      end = values.offsets.back();
+      for (int64_t click = first; click < user.clicks; ++click)
+        offsets.push_back(values.offsets[static_cast<size_t>(click) + 1] - static_cast<int32_t>(begin));
     }
-    if (user.clicks.empty()) {
+    ids.assign(values.ids.begin() + begin, values.ids.begin() + end);
+    if (user.clicks == 0) {
       ids = {0};
       offsets.push_back(1);
     }
-    if (!encoding_.config.click[field].multiple) continue;
-    dims[encoding_.config.click[field].name] = static_cast<int64_t>(ids.size());
-    inputs.ids[encoding_.config.click[field].name + "_offsets"] = std::move(offsets);
+    if (!features[f].multiple) continue;
+    dims[features[f].name] = static_cast<int64_t>(ids.size());
+    inputs.ids[features[f].name + "_offsets"] = std::move(offsets);
   }
   inputs.ids["sample_start"] = inputs.ids["timestep_start"] = {0};
   inputs.ids["sample_end"] = inputs.ids["timestep_end"] = {positions};
@@ -205,8 +211,8 @@ RunOutputs Model::execute(Executor& executor, const User& user, int64_t top, boo
   std::vector<int32_t>& timesteps = inputs.ids["timestep_position"];
   for (int32_t position = 0; position < positions; ++position) timesteps.push_back(position);
   std::vector<int32_t>& excluded = inputs.ids["excluded"];
-  for (const auto& click : user.clicks) {
-    if (!keep_watched && click[0][0] != 0) excluded.push_back(click[0][0]);
+  for (const int32_t item : user.values[0].ids) {
+    if (!keep_watched && item != 0) excluded.push_back(item);
   }
   std::sort(excluded.begin(), excluded.end());
   excluded.erase(std::unique(excluded.begin(), excluded.end()), excluded.end());
@@ -240,9 +246,9 @@ std::vector<float> Model::user_vector(const User& user) const {
   const RunOutputs outputs = execute(*vector_, user, 0, false);
   const int output = vector_->plan().outputs().at(0);
   const Tensor& value = outputs.at(output);
-  if (value.rows * value.columns != encoding_.config.vector_width)
+  if (value.rows * value.columns != config().vector_width)
     throw Error(Status::model, "The user vector has another width than config.json says");
-  std::vector<float> vector(static_cast<size_t>(encoding_.config.vector_width));
+  std::vector<float> vector(static_cast<size_t>(config().vector_width));
   outputs.copy(output, vector.data());
   for (const float element : vector) expect_finite(element, "vector elements");
   return vector;

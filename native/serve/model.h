@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "native/core/cpu_device.h"
@@ -26,24 +27,27 @@ class Model {
   // Throws Error(Status::file or Status::model) with the file's path, and Error(Status::option).
   static std::unique_ptr<Model> open(const std::string& folder, int threads);
   // Of one version of a folder.
-  Model(Folder& members, int threads);
+  Model(Folder& members, int threads) : Model(members, read_encoding(members), threads) {}
 
   const Encoding& encoding() const { return encoding_; }
   std::vector<float> user_vector(const User& user) const;
   std::vector<Recommendation> recommend(const User& user, int64_t top, bool keep_watched) const;
 
-  const std::string& item_token(int32_t id) const { return items().tokens[id]; }
-  int64_t item_count() const { return static_cast<int64_t>(items().tokens.size()) - 1; }
+  // A NUL byte follows it.
+  std::string_view item_token(int32_t id) const { return encoding_.items().token(id); }
+  int64_t item_count() const { return encoding_.items().size() - 1; }
   const std::vector<std::string>& user_features() const { return user_features_; }
-  const std::vector<ClickField>& click() const { return encoding_.config.click; }
-  int64_t vector_width() const { return encoding_.config.vector_width; }
+  const std::vector<ClickField>& click() const { return config().schema.click; }
+  int64_t vector_width() const { return config().vector_width; }
   const char* isa() const { return device_->isa(); }
 
  private:
-  const Vocabulary& items() const { return encoding_.vocabularies.at(encoding_.config.click[0].name); }
+  const Config& config() const { return encoding_.config(); }
+  static Encoding read_encoding(Folder& members);
+  Model(const Folder& members, Encoding encoding, int threads);
   void read_weights(const Folder& members, const Program& program);
   void check_inputs(const Executor& executor) const;
-  size_t history_start(const User& user) const;
+  int64_t history_start(const User& user) const;
   RunOutputs execute(Executor& executor, const User& user, int64_t top, bool keep_watched) const;
 
   Encoding encoding_;

@@ -255,6 +255,18 @@ test("the bytes of a line are limited, wherever chunks end", async () => {
       "1: Expected at most 100 bytes in a line (--max-line-bytes) but received more",
     );
   }
+  // A byte order mark and \r are not counted, wherever the line is cut into the pieces in which it is read.
+  for (let before = 16_300; before < 16_390; before++) {
+    const ahead = `${GOOD}${line(before - GOOD.length - 1)}\n`;
+    const { lines } = await read(`${ahead}\ufeff${line(100)}\r\n${GOOD}`, { maxLineBytes: before });
+    assert.is(lines.length, 4);
+    await expectError(
+      read(`${ahead}\ufeff${line(before + 1)}\r\n`, { maxLineBytes: before }),
+      "ERR_LOG",
+      `3: Expected at most ${before} bytes`,
+    );
+    assert.is((await read(`\ufeff${line(before)}\r\n`, { maxLineBytes: before })).lines.length, 1, String(before));
+  }
   const text = `${GOOD}${line(5_000_000)}\n${GOOD}\n${line(2_000_000)}`;
   const { lines, report } = await read(text, { onBadLine: "skip", maxLineBytes: 1_999_998 });
   assert.is(lines.length, 2);

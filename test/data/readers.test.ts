@@ -5,9 +5,10 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readSafetensors } from "../../src/data/safetensors.js";
-import type { Schema } from "../../src/data/schema.js";
+import { parseStoredSchema, type Schema } from "../../src/data/schema.js";
+import { clickLog } from "../../src/data/sources/click_log.js";
 import { DEFAULT_MAX_LINE_BYTES, readLog } from "../../src/data/sources/read_log.js";
-import type { LogRow } from "../../src/data/sources/source.js";
+import type { LogRow, RowBinding, RowSink, Token } from "../../src/data/sources/source.js";
 import type { StoredFormat } from "../../src/data/stored_format.js";
 import { parseStrictJson } from "../../src/data/strict_json.js";
 import { Vocabulary } from "../../src/data/vocabulary.js";
@@ -427,52 +428,232 @@ test("configurations of older versions", () => {
   return compare("old_config", [...texts, ...mixed, ...mutated], (input) => describeConfig(input, MIGRATED));
 });
 
-/** As test/fuzz/formats.cc has it. */
-const SCHEMA: Schema = {
-  columns: [
-    { name: "user_id", kind: "categorical" },
-    { name: "age", kind: "number" },
-    { name: "clicks", kind: "clicks" },
-    { name: "x", kind: "ignore" },
-  ],
-  click: [
-    { name: "item", multiple: false },
-    { name: "time", kind: "time" },
-    { name: "tags", multiple: true },
-  ],
-  missing: ["NULL", "none"],
-};
+/** As test/fuzz/formats.cc has them. */
+const SCHEMAS: readonly Schema[] = [
+  {
+    columns: [{ name: "user_id" }, { name: "age", kind: "number" }, { name: "clicks" }, { name: "x", kind: "ignore" }],
+    click: [{ name: "item" }, { name: "time", kind: "time" }, { name: "tags", multiple: true }],
+    missing: ["NULL", "none"],
+  },
+  {
+    columns: [
+      ...[{ name: "clicks" }, { name: "a", kind: "number" }, { name: "user_id", kind: "ignore" }],
+      ...[{ name: "b", kind: "number" }, { name: "city" }],
+    ],
+    click: [{ name: "item" }],
+  },
+  {
+    columns: [{ name: "city" }, { name: "clicks" }],
+    click: [{ name: "item" }, { name: "tags", multiple: true }, { name: "category" }, { name: "at", kind: "time" }],
+    missing: ["a word for what is missing that is longer than most", "\u00ed", ""],
+  },
+].map((schema) => parseStoredSchema(schema, "schema", "ERR_MODEL"));
+const MAX_LINE_BYTES = 1000;
+
+/** The digit before a line of the corpus: the schema that it is read in, and whether users without clicks are taken. */
+const BINDINGS: readonly RowBinding[] = SCHEMAS.flatMap((schema) =>
+  [false, true].map((withoutClicks) => ({ schema, withoutClicks, maxLineBytes: MAX_LINE_BYTES })),
+);
+
+function bitsOf(number: number, bytes: 4 | 8): string {
+  if (Number.isNaN(number)) return "-";
+  const view = new DataView(new ArrayBuffer(8));
+  if (bytes === 4) view.setFloat32(4, number);
+  else view.setFloat64(0, number);
+  return view.getBigUint64(0).toString(16);
+}
+
+/** A row as test/fuzz/formats.cc writes it. */
+function describeRow({ userId, tokens, numbers, clicks, times }: LogRow): string {
+  const token = (text: Token | undefined) => (text == null ? "-" : `=${text}`);
+  const texts = clicks.map((click, i) => {
+    const values = click.map((value) =>
+      typeof value === "object" && value ? value.map(token).join() : token(value as Token),
+    );
+    return ["|", ...values, ...(times.length > 0 ? [bitsOf(times[i]!, 8)] : [])].join(" ");
+  });
+  return [token(userId), ...tokens.map(token), ...numbers.map((number) => bitsOf(number, 4)), ...texts].join("\t");
+}
+
+/** What the reader in TypeScript says of each of these lines, which are the lines of one log. */
+async function readLines(lines: readonly Buffer[], binding: RowBinding): Promise<Answer[]> {
+  const path = join(folder, "log.tsv");
+  // What ends it is no line that is asked about: an empty line at the end of a log is none.
+  writeFileSync(path, Buffer.concat([...lines.flatMap((line) => [line, Buffer.from("\n")]), Buffer.from("end\n")]));
+  const answers: Answer[] = [];
+  const sink: RowSink = {
+    row: (row, number) => {
+      answers[number - 1] = `ok ${describeRow(row)}`;
+    },
+    bad: (number, problem) => {
+      answers[number - 1] = `no ${problem}`;
+    },
+    progress: () => {},
+    pause: () => undefined,
+  };
+  await clickLog(path).read(binding, sink, {});
+  return answers.slice(0, lines.length);
+}
+
+const TOKENS = [
+  "a",
+  "b",
+  "v17",
+  "NULL",
+  "none",
+  "",
+  "<unk>",
+  "\u00ed",
+  "\u{1f600}",
+  "1e5",
+  "-",
+  "\u2028",
+  "\\",
+  '"',
+  "\r",
+];
+const WORDS = [
+  ...TOKENS,
+  "a word for what is missing that is longer than most",
+  "\ufeff",
+  "x".repeat(80),
+  "é".repeat(61),
+];
+const NUMBERS = [
+  "1",
+  "-1.5e3",
+  "+.5E-2",
+  "1.",
+  "1650615878629",
+  "0.1",
+  "1e39",
+  "1e999",
+  "-1e-400",
+  "16777217",
+  "",
+  "NULL",
+]
+  .concat(["0x10", " 1", "1e", ".", "+-1", "Infinity", "nan", "1,5", "none", "9".repeat(70)])
+  .concat([`${"9".repeat(400)}`, "2.4703282292062327e-324", "3.4028235677973366e38", "3.4028235677973365e38"]);
+
+/** A line of a log in a schema, in which anything may be wrong. */
+function randomLine({ schema }: RowBinding, random: Random): Buffer {
+  const rarely = () => random(25) === 0;
+  const word = () => (rarely() ? pick(random, WORDS) : `v${random(40)}`);
+  const number = () => (random(4) === 0 ? pick(random, NUMBERS) : String(random(100) / 4));
+  const list = <T>(items: readonly T[], text: (item: T) => string, separator: string) => {
+    const texts = items.map(text);
+    if (random(80) === 0) texts.splice(random(texts.length + 1), random(2), pick(random, WORDS));
+    return texts.join(separator);
+  };
+  const click = () =>
+    list(
+      schema.click,
+      (field) => {
+        if ("kind" in field) return number();
+        return field.multiple ? list(Array.from({ length: 1 + random(3) }), word, "_") : word();
+      },
+      ":",
+    );
+  const clicks = () => (rarely() ? pick(random, WORDS) : list(Array.from({ length: 1 + random(9) }), click, ";"));
+  const column = (kind: string) => (kind === "clicks" ? clicks() : kind === "number" ? number() : word());
+  const text = list(schema.columns, ({ kind }) => column(kind), "\t");
+  const line = Buffer.from(`${rarely() ? "\ufeff" : ""}${text}${rarely() ? "\r" : ""}`);
+  return random(6) === 0 ? mutateBytes(line, random) : line;
+}
+
+/** Bytes that are no UTF-8, each in a field of its own: what messages make of them is the same. */
+function brokenText(random: Random): Buffer {
+  const starts = [0x80, 0xc0, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff, 0x41];
+  const bytes = Array.from({ length: 1 + random(70) }, () =>
+    pick(random, [...starts, ...[0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf]]),
+  );
+  return Buffer.from(bytes);
+}
+
+/** What a line can be refused for. */
+const REFUSALS = [
+  /^no Expected \d fields but received an empty line$/,
+  /^no Expected at most 1000 bytes in a line \(--max-line-bytes\) but received more$/,
+  /^no field \d \(\w+\): Expected UTF-8 text but received "/,
+  /Expected UTF-8 text \(it looks compressed: give .*\) but received "/,
+  /Expected text without NUL bytes but received "/,
+  /^no field \d \(\w+\): Expected \d fields separated by tabs but received \d+$/,
+  /^no field \d: Expected \d fields separated by tabs but received \d+$/,
+  /Expected a number but received "/,
+  /Expected a number that float32 can hold but received "/,
+  /Expected clicks item:time:tags but received "/,
+  /Expected a number for (time|at) of click \d+ but received "/,
+  /Expected item:\S+ for click \d+ but received "/,
+  /Expected item\S* with an item for click \d+ but received "/,
+];
+
+test("lines of click logs: the same rows, the same refusals, the same messages", async () => {
+  const random = seeded(23);
+  const given = inputsOf("line", mutateBytes).filter((line) => line.length > 0);
+  const met = new Set<RegExp>();
+  for (const [i, binding] of BINDINGS.entries()) {
+    const edges = [MAX_LINE_BYTES, MAX_LINE_BYTES + 1].flatMap((bytes) =>
+      ["", "\r"].flatMap((end) => ["", "\ufeff"].map((start) => Buffer.from(`${start}${"x".repeat(bytes)}${end}`))),
+    );
+    const compressed = [Buffer.of(0x1f, 0x8b, 8, 0xff), Buffer.of(0x28, 0xb5, 0x2f, 0xfd, 9, 0xff)];
+    const lines = given
+      .filter((line) => line[0]! % BINDINGS.length === i)
+      .map((line) => line.subarray(1))
+      .concat(edges, compressed, [Buffer.alloc(0), Buffer.from("\r"), Buffer.from("\ufeff"), Buffer.from("\ufeff\r")])
+      .concat(Array.from({ length: 200 }, () => brokenText(random)))
+      .concat(Array.from({ length: 2 * MUTATIONS }, () => randomLine(binding, random)))
+      .map((line) => line.subarray(0, line.includes(10) ? line.indexOf(10) : line.length));
+    const ours = await readLines(lines, binding);
+    const theirs = askNative(
+      "line",
+      lines.map((line) => Buffer.concat([Buffer.of(48 + i), line])),
+    );
+    for (const [l, line] of lines.entries()) {
+      const expected = Buffer.from(ours[l]!.replace(/[\n\r]/g, " ")).toString("latin1");
+      if (theirs[l] !== expected) {
+        assert.unreachable(`${JSON.stringify(line.toString())}\n  TypeScript: ${ours[l]}\n  native:     ${theirs[l]}`);
+      }
+      for (const refusal of REFUSALS) if (ours[l]!.match(refusal)) met.add(refusal);
+    }
+    assert.ok(ours.some((answer) => answer.startsWith("ok")));
+  }
+  assert.equal(
+    REFUSALS.filter((refusal) => !met.has(refusal)),
+    [],
+    "every kind of refusal is among them",
+  );
+});
+
 const IDS: Readonly<Record<string, readonly string[]>> = {
   user: ["", "u1", "é"],
   item: ["", "a", "b"],
   tags: ["", "t", "s"],
 };
 
-function describeLine({ tokens, numbers, clicks }: LogRow): string {
+function describeUser({ tokens, numbers, clicks }: LogRow): string {
   const id = (name: string, token: unknown) => Math.max(0, IDS[name]!.indexOf((token as string | null) ?? ""));
-  const age = Number.isNaN(numbers[0]) ? 0 : numbers[0]!;
-  const [bits] = new Uint32Array(Float32Array.of(age).buffer);
   const texts = clicks.map(([item, tags]) =>
     [id("item", item), ...(tags as string[]).map((tag) => id("tags", tag))].join(","),
   );
-  return [id("user", tokens[0]), bits, ...texts].join(" ");
+  return [id("user", tokens[0]), bitsOf(numbers[0]!, 4), ...texts].join(" ");
 }
 
-test("lines of click logs", () => {
-  const path = join(folder, "log.tsv");
-  // The C library is given a line without its newline, and not the empty line that may end a log.
-  const inputs = inputsOf("line", mutateBytes)
+test("users as ids", () => {
+  const path = join(folder, "user.tsv");
+  // The C library is given one line, and not the empty line that may end a log.
+  const inputs = inputsOf("user", mutateBytes)
     .map((line) => line.subarray(0, line.includes(10) ? line.indexOf(10) : line.length))
     .filter((line) => line.length > 0 && line.toString() !== "\r" && line.toString() !== "\ufeff");
-  return compare("line", inputs, async (input) => {
+  return compare("user", inputs, async (input) => {
     writeFileSync(path, Buffer.concat([input, Buffer.from("\n")]));
     const lines: LogRow[] = [];
-    const options = { schema: SCHEMA, maxLineBytes: 1000, withoutClicks: true };
+    const options = { schema: SCHEMAS[0]!, maxLineBytes: MAX_LINE_BYTES, withoutClicks: true };
     await readLog([path], options, (line) => lines.push(line)).catch((error) => {
       // A log whose times decrease is refused as a whole, although each of its lines can be read.
       if (lines.length === 0) throw error;
     });
-    return describeLine(lines[0]!);
+    return describeUser(lines[0]!);
   });
 });
 

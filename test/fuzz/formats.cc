@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "native/core/error.h"
 #include "native/core/json.h"
@@ -58,31 +60,93 @@ std::string read_program(std::string_view input) {
   return "";
 }
 
-Encoding line_encoding() {
-  Encoding encoding;
-  encoding.config.max_line_bytes = 1000;
-  encoding.config.missing = {"", "<unk>", "NULL", "none"};
-  encoding.config.columns = {{"user_id", Column::Kind::categorical},
-                             {"age", Column::Kind::number, 0, 1},
-                             {"clicks", Column::Kind::clicks},
-                             {"x", Column::Kind::ignored}};
-  encoding.config.click = {{"item", false, false}, {"time", false, true}, {"tags", true, false}};
-  encoding.vocabularies["user_id"] = Vocabulary::parse("<unk>\t1\nu1\t2\n\xc3\xa9\t1\n", "");
-  encoding.vocabularies["item"] = Vocabulary::parse("<unk>\t1\na\t2\nb\t1\n", "");
-  encoding.vocabularies["tags"] = Vocabulary::parse("<unk>\t1\nt\t2\ns\t1\n", "");
-  return encoding;
+// Bits of a number in hexadecimal; "-" for NaN.
+template <class Bits, class Number>
+std::string bits_of(Number number) {
+  Bits bits;
+  static_assert(sizeof bits == sizeof number, "the same size");
+  std::memcpy(&bits, &number, sizeof bits);
+  char text[20];
+  std::snprintf(text, sizeof text, "%llx", static_cast<unsigned long long>(bits));
+  return number == number ? text : "-";
+}
+
+std::string token_of(std::string_view token) { return token.empty() ? "-" : "=" + std::string(token); }
+
+// A row as test/data/readers.test.ts writes it.
+std::string describe(const LogRow& row) {
+  std::string text = token_of(row.user_id);
+  for (const std::string_view token : row.tokens) text += "\t" + token_of(token);
+  for (const float number : row.numbers) text += "\t" + bits_of<uint32_t>(number);
+  for (int64_t click = 0; click < row.clicks; ++click) {
+    text += "\t|";
+    for (const LogRow::Values& values : row.values) {
+      const bool multiple = !values.offsets.empty();
+      const int64_t begin = multiple ? values.offsets[click] : click,
+                    end = multiple ? values.offsets[click + 1] : click + 1;
+      for (int64_t v = begin; v < end; ++v) text += (v == begin ? " " : ",") + token_of(values.tokens[v]);
+    }
+    if (!row.times.empty()) text += " " + bits_of<uint64_t>(row.times[click]);
+  }
+  return text;
+}
+
+// The schemas of test/data/readers.test.ts.
+const char* const kSchemas[] = {
+    R"({"columns":[{"name":"user_id"},{"name":"age","kind":"number"},{"name":"clicks"},{"name":"x","kind":"ignore"}],
+        "click":[{"name":"item"},{"name":"time","kind":"time"},{"name":"tags","multiple":true}],
+        "missing":["NULL","none"]})",
+    R"({"columns":[{"name":"clicks"},{"name":"a","kind":"number"},{"name":"user_id","kind":"ignore"},
+                   {"name":"b","kind":"number"},{"name":"city"}],"click":[{"name":"item"}]})",
+    R"({"columns":[{"name":"city"},{"name":"clicks"}],
+        "click":[{"name":"item"},{"name":"tags","multiple":true},{"name":"category"},{"name":"at","kind":"time"}],
+        "missing":["a word for what is missing that is longer than most","\u00ed",""]})",
+};
+
+std::vector<LineParser> line_parsers() {
+  std::vector<LineParser> parsers;
+  for (const char* schema : kSchemas) {
+    for (const bool without_clicks : {false, true})
+      parsers.emplace_back(Schema::parse(Json::parse(schema)), without_clicks);
+  }
+  return parsers;
+}
+
+// Before the line stands a digit, which says in which schema it is read and whether users without clicks are taken.
+std::string read_line(std::string_view input) {
+  static const std::vector<LineParser> parsers = line_parsers();
+  const size_t parser = input.empty() ? 0 : static_cast<unsigned char>(input[0]) % parsers.size();
+  LogRow row;
+  parsers[parser].parse(line_text(input.substr(input.empty() ? 0 : 1), 1000), &row);
+  return describe(row);
+}
+
+Encoding user_encoding() {
+  Config config = {};
+  config.max_line_bytes = 1000;
+  config.schema.missing = MissingWords({"NULL", "none"});
+  config.schema.columns = {{"user_id", Column::Kind::categorical},
+                           {"age", Column::Kind::number},
+                           {"clicks", Column::Kind::clicks},
+                           {"x", Column::Kind::ignored}};
+  config.schema.click = {{"item", false, false}, {"time", false, true}, {"tags", true, false}};
+  config.numbers = {{0, 1}};
+  std::vector<Vocabulary> vocabularies;
+  vocabularies.push_back(Vocabulary::parse("<unk>\t1\nu1\t2\n\xc3\xa9\t1\n", ""));
+  vocabularies.push_back(Vocabulary::parse("<unk>\t1\na\t2\nb\t1\n", ""));
+  vocabularies.push_back(Vocabulary::parse("<unk>\t1\nt\t2\ns\t1\n", ""));
+  return Encoding(std::move(config), std::move(vocabularies));
 }
 
 // As test/data/readers.test.ts writes it: the user's id, the bits of the age, the ids of each click.
-std::string read_line(std::string_view input) {
-  static const Encoding encoding = line_encoding();
-  const User user = encoding.parse_line(std::string(input));
-  uint32_t bits;
-  std::memcpy(&bits, &user.numbers[1], sizeof bits);
-  std::string text = std::to_string(user.tokens[0]) + " " + std::to_string(bits);
-  for (const auto& click : user.clicks) {
-    text += " " + std::to_string(click[0].at(0));
-    for (const int32_t tag : click[2]) text += "," + std::to_string(tag);
+std::string read_user(std::string_view input) {
+  static const Encoding encoding = user_encoding();
+  const User user = encoding.parse_line(input);
+  std::string text = std::to_string(user.tokens[0]) + " " + bits_of<uint32_t>(user.numbers[0]);
+  for (int64_t click = 0; click < user.clicks; ++click) {
+    const User::Values& tags = user.values[1];
+    text += " " + std::to_string(user.values[0].ids[click]);
+    for (int32_t v = tags.offsets[click]; v < tags.offsets[click + 1]; ++v) text += "," + std::to_string(tags.ids[v]);
   }
   return text;
 }
@@ -112,6 +176,7 @@ const Format kFormats[] = {
     {"config", [](std::string_view input) { return read_config(input, kModelFormat); }},
     {"old_config", [](std::string_view input) { return read_config(input, kMigrated); }},
     {"line", read_line},
+    {"user", read_user},
     {nullptr, nullptr},
 };
 

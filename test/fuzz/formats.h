@@ -12,7 +12,7 @@ struct Format {
   std::string (*read)(std::string_view input);
 };
 
-// json, safetensors, program, vocabulary, config, line; the list ends with {nullptr, nullptr}.
+// json, safetensors, program, vocabulary, config, old_config, line, user; the list ends with {nullptr, nullptr}.
 extern const Format kFormats[];
 
 const Format* find_format(const std::string& name);

@@ -27,7 +27,14 @@ int main() {
         parse_decimal("1e-99999999999999999999") == 0);
   CHECK(parse_decimal("5e-324") == 0x1p-1074 && parse_decimal("2.2250738585072011e-308") == 0x1.ffffffffffffep-1023);
 
-  CHECK_TEXT(quoted(std::string("a\0\n", 3)), "\"a\\u0000\\u000a\"");
-  CHECK_TEXT(quoted(std::string(59, 'x') + "\xe2\x82\xac"), "\"" + std::string(59, 'x') + "\"… (62 bytes)");
+  CHECK_TEXT(quoted(std::string("a\0\n", 3)), "\"a\\u0000\\n\"");
+  CHECK_TEXT(quoted("a\"\\\x1f\x7f"), "\"a\\\"\\\\\\u001f\x7f\"");
+  // Counted and cut in UTF-16 code units, as JavaScript does.
+  CHECK_TEXT(quoted(std::string(59, 'x') + "\xe2\x82\xac"), "\"" + std::string(59, 'x') + "\xe2\x82\xac\"");
+  CHECK_TEXT(quoted(std::string(61, 'x')), "\"" + std::string(60, 'x') + "\"… (61 characters)");
+  CHECK_TEXT(quoted(std::string(59, 'x') + "\xf0\x9f\x98\x80"),
+             "\"" + std::string(59, 'x') + "\\ud83d\"… (61 characters)");
+  // What is no UTF-8, in the parts that the Encoding Standard replaces.
+  CHECK_TEXT(quoted("\xf0\x9f\x98|\xe0\x9f|\xff"), "\"\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\"");
   return failures() > 0;
 }

@@ -11,6 +11,8 @@ const CHUNK_BYTES = 1024 * 1024;
 /** Number of bytes that are parsed between two looks at the clock. */
 const SLICE_BYTES = 16 * 1024;
 const MAX_CACHED_CLICKS = 1 << 20;
+/** Bytes of a line that `maxLineBytes` does not count: a byte order mark and the \r of \r\n. */
+const UNCOUNTED_BYTES = 4;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
@@ -159,8 +161,7 @@ class LineSplitter {
   #keep(piece: Buffer): void {
     if (piece.length === 0 || this.#tooLong) return;
     this.#pieceBytes += piece.length;
-    // One byte more than allowed, since it may be the \r of \r\n.
-    if (this.#pieceBytes <= this.#maxLineBytes + 1) {
+    if (this.#pieceBytes <= this.#maxLineBytes + UNCOUNTED_BYTES) {
       this.#pieces.push(Buffer.from(piece));
       return;
     }

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "native/data/schema.h"
+
+namespace shortlist {
+
+// The grammar of click logs, as src/data/sources/click_log.ts has it: the same rows of the same lines, the same
+// refusals and the same messages (test/data/readers.test.ts).
+
+const char kValueSeparator = '_';  // of the values of a multi-valued field
+
+// Calls part(text, index) for each part of `text` between separators; at least once.
+template <class Part>
+void for_each_part(std::string_view text, char separator, const Part& part) {
+  size_t begin = 0, index = 0;
+  for (size_t end; (end = text.find(separator, begin)) != std::string_view::npos; begin = end + 1) {
+    part(text.substr(begin, end - begin), index++);
+  }
+  part(text.substr(begin), index);
+}
+
+// A user as a line of a click log says. Texts point into the line; the empty one is a missing value. The memory of a
+// row is used again for the next line.
+struct LogRow {
+  // What all clicks say of one feature of the item, oldest click first.
+  struct Values {
+    std::vector<std::string_view> tokens;  // [clicks], or [values] of a multi-valued feature
+    std::vector<int32_t> offsets;          // [clicks + 1] where the values of each click begin; else empty
+  };
+
+  std::string_view user_id;              // of the column "user_id", of whatever kind; empty where there is none
+  std::vector<std::string_view> tokens;  // of the categorical columns
+  std::vector<float> numbers;            // of the number columns, NaN where missing
+  int64_t clicks = 0;
+  std::vector<Values> values;  // of the item features
+  std::vector<double> times;   // [clicks], NaN where missing; empty where the schema has no time
+};
+
+// The text of a line, given without its "\n": without "\r" at its end and a byte order mark at its start. Throws
+// Error(Status::input) where it has more than `max_bytes` bytes.
+std::string_view line_text(std::string_view line, int64_t max_bytes);
+
+// Whether `text` is a number of a log, written to `number`: a decimal number, or a missing value, which is NaN. It may
+// be infinite.
+bool parse_number(std::string_view text, const MissingWords& missing, double* number);
+
+// Turns the text of a line into a row. Any number of threads may use it at once.
+class LineParser {
+ public:
+  // `without_clicks`: whether a user whose column of clicks is missing has an empty history. Otherwise such a line is
+  // refused.
+  LineParser(Schema schema, bool without_clicks);
+
+  // Throws Error(Status::input), which names the field.
+  void parse(std::string_view text, LogRow* row) const;
+
+ private:
+  void parse_clicks(std::string_view text, LogRow* row) const;
+  size_t parse_click(std::string_view text, size_t begin, LogRow* row) const;
+  bool parse_field(size_t field, std::string_view text, LogRow* row) const;
+
+  std::string_view token(std::string_view text) const {
+    return schema_.missing.contains(text) ? std::string_view() : text;
+  }
+
+  [[noreturn]] void fail(size_t column, const std::string& expected, const std::string& received) const;
+  [[noreturn]] void fail_click(std::string_view click, int64_t index) const;
+  void check_bytes(std::string_view text) const;
+
+  // What becomes of a field of a click: where its values go, unless it is the time.
+  struct Field {
+    bool is_time, multiple;
+    size_t feature;  // of the item features
+  };
+
+  Schema schema_;
+  bool without_clicks_;
+  size_t user_id_, clicks_;  // columns; the number of columns where there is no user_id
+  std::vector<Field> fields_;
+  size_t features_ = 0;
+  std::string click_form_;
+};
+
+}  // namespace shortlist

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "native/core/json.h"
+
+namespace shortlist {
+
+// One tab-separated column of a click log.
+struct Column {
+  enum class Kind { categorical, number, clicks, ignored };
+  std::string name;
+  Kind kind;
+};
+
+// A field of a click: a feature of the item, or the time of the click.
+struct ClickField {
+  std::string name;
+  bool multiple;  // a click has several values, separated by "_"
+  bool is_time;
+};
+
+// Every text that stands for a missing value. The empty text and "<unk>" always do.
+class MissingWords {
+ public:
+  MissingWords() : MissingWords(std::vector<std::string>()) {}
+  // `words` are those of the schema.
+  explicit MissingWords(const std::vector<std::string>& words);
+
+  // Most tokens are told from the words by their first byte and length, so that nothing is searched for.
+  bool contains(std::string_view text) const {
+    if (text.empty()) return true;
+    const size_t length = text.size() < kLongest ? text.size() : kLongest;
+    return (lengths_[static_cast<unsigned char>(text[0])] >> length & 1) && words_.count(text) != 0;
+  }
+
+ private:
+  static constexpr size_t kLongest = 31;  // also stands for all longer words
+
+  std::set<std::string, std::less<>> words_;
+  std::array<uint32_t, 256> lengths_ = {};  // by the first byte of words: a bit for each of their lengths
+};
+
+// The form of a click log: its columns, and what each click of the column of clicks holds; src/data/schema.ts.
+struct Schema {
+  std::vector<Column> columns;    // exactly one is of kind `clicks`
+  std::vector<ClickField> click;  // the item first; at most one is a time
+  MissingWords missing;
+
+  // The schema of a stored dataset or model, whose list of missing words may be left out. Throws Error(Status::model).
+  static Schema parse(const Json& json);
+
+  // The names of the columns of a kind, in order.
+  std::vector<std::string> names_of(Column::Kind kind) const;
+  // The fields of a click that describe the item, in order, the item first.
+  std::vector<ClickField> item_features() const;
+  // The index of the field that is the time of a click, or −1.
+  int time_field() const;
+};
+
+}  // namespace shortlist
