@@ -62,6 +62,9 @@ export {
 export { withStandardInput } from "./data/tables/standard_input.js";
 export {
   type EventSource,
+  type FeatureKind,
+  type FeatureSource,
+  type FeatureTableSource,
   type GivenForm,
   parseTableSource,
   readTableSource,

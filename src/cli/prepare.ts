@@ -29,6 +29,8 @@ interface TableFlags {
   readonly time?: string | false;
   readonly where?: string;
   readonly source?: string;
+  readonly items?: string;
+  readonly users?: string;
   readonly holdout?: "last";
   readonly splitTime?: number;
   readonly dryRun: boolean;
@@ -69,6 +71,8 @@ export function prepareCommand(): Command {
     .option("--time <column>", "table: the column of the time (default: told by its name)", column)
     .option("--no-time", "table: take a user's events in the order of the rows")
     .option("--where <condition>", 'table: SQL condition that an event must meet, such as "rating >= 4"', column)
+    .option("--items <file>", "table: file with a row of attributes for each item", path)
+    .option("--users <file>", "table: file with a row of features for each user", path)
     .option("--source <file>", "table: JSON that says the same and more (docs/data.md)", path)
     .addOption(
       new Option(
@@ -121,9 +125,9 @@ async function prepare(inputs: string[], flags: Flags, standardInput?: string): 
 
 /** Whether the inputs are tables: if an option that only tables have is given, or else by looking into the files. */
 async function isTable(inputs: readonly string[], { schema, ...flags }: Flags): Promise<boolean> {
-  const { user, item, time, where, source, holdout, splitTime } = flags;
+  const { user, item, time, where, source, items, users, holdout, splitTime } = flags;
   const isGiven =
-    [user, item, where, source, holdout, splitTime].some((flag) => flag !== undefined) ||
+    [user, item, where, source, items, users, holdout, splitTime].some((flag) => flag !== undefined) ||
     time === false ||
     typeof time === "string";
   if (schema === undefined) return isGiven || inputs.length === 0 || !(await areClickLogs(inputs));
@@ -171,7 +175,10 @@ async function prepareTable(inputs: string[], flags: Flags, standardInput?: stri
 }
 
 /** Returns the source in the file of --source, overridden by the options of the command line. */
-async function sourceOf(inputs: readonly string[], { source, user, item, time, where }: Flags): Promise<TableSource> {
+async function sourceOf(
+  inputs: readonly string[],
+  { source, user, item, time, where, items, users }: Flags,
+): Promise<TableSource> {
   const written = source === undefined ? {} : await readTableSource(source);
   const given: EventSource = {
     ...(inputs.length > 0 && { files: inputs }),
@@ -181,7 +188,12 @@ async function sourceOf(inputs: readonly string[], { source, user, item, time, w
     ...(time === false && { time: null }),
     ...(where !== undefined && { where }),
   };
-  return { ...written, events: { ...written.events, ...given } };
+  return {
+    ...written,
+    events: { ...written.events, ...given },
+    ...(items !== undefined && { items: { ...written.items, files: [items] } }),
+    ...(users !== undefined && { users: { ...written.users, files: [users] } }),
+  };
 }
 
 function outputOf({ output }: Flags): string {

@@ -116,6 +116,11 @@ const RESERVED: ReadonlySet<string> = new Set([
  */
 const RESERVED_MULTIPLE: ReadonlySet<string> = new Set(["click", "sequence", "user", "excluded"]);
 
+/** Whether no feature can have this name. */
+export function isReservedName(name: string): boolean {
+  return name === CLICKS || RESERVED.has(name) || RESERVED_MULTIPLE.has(name) || name.endsWith("_offsets");
+}
+
 /** The columns that describe the user, in order. */
 export function userFeatures(schema: Schema): UserFeature[] {
   return schema.columns.flatMap(({ name, kind }, column) =>

@@ -25,12 +25,12 @@ export interface LocatedTable {
 /** Number of rows that are read to find out what the columns are. */
 const SAMPLE_ROWS = 5000;
 /** Name of the session's view of the rows that meet the condition. */
-export const EVENT_ROWS = "event_rows";
+export const EVENT_ROWS = "events_rows";
 
 /** Finds the files of a table and their form. Reads only the beginnings of the files. */
 export async function locate(
   session: TableSession,
-  given: EventSource,
+  given: GivenForm & Pick<EventSource, "files">,
   standardInput: string | undefined,
 ): Promise<LocatedTable> {
   const files = await filesOf(given.files ?? [], session, standardInput);
@@ -78,20 +78,35 @@ export async function understand(
   given: EventSource,
   skipBad: boolean,
 ): Promise<EventTable> {
-  await createView(session, "events", { files, form }, given, skipBad);
-  const condition = given.where === undefined ? "" : ` WHERE (\n${given.where}\n)`;
-  await session.run(
-    `CREATE VIEW ${EVENT_ROWS} AS SELECT * FROM (\n${given.query ?? "SELECT * FROM events"}\n)${condition}`,
-  );
-  const found = await lookAt(session, EVENT_ROWS);
-  if (found[0]?.values.length === 0) {
-    const which = given.where === undefined ? "a row" : `a row for which ${given.where}`;
-    throw new ShortlistError("ERR_TABLE", `${files.name}: Expected at least ${which} but received none`);
-  }
+  const found = await createRows(session, "events", { files, form }, given, skipBad);
   const columns = recogniseEvents(files.name, found, given);
   const time = found.find((column) => column.name === columns.time);
   return { files, form, columns, unit: time && (given.unit ?? unitOf(files.name, time)), found };
 }
+
+/**
+ * Creates the view `table` of files and `table`_rows of the rows that a query or condition leaves. Returns the columns of
+ * the latter with their first values; throws ERR_TABLE if there is no row.
+ */
+export async function createRows(
+  session: TableSession,
+  table: string,
+  located: LocatedTable,
+  given: SqlOfTable,
+  skipBad: boolean,
+): Promise<FoundColumn[]> {
+  await createView(session, table, located, given, skipBad);
+  const condition = given.where === undefined ? "" : ` WHERE (\n${given.where}\n)`;
+  const rows = given.query ?? `SELECT * FROM ${table}`;
+  await session.run(`CREATE VIEW ${table}_rows AS SELECT * FROM (\n${rows}\n)${condition}`);
+  const found = await lookAt(session, `${table}_rows`);
+  if (found[0]?.values.length !== 0) return found;
+  const which = given.where === undefined ? "a row" : `a row for which ${given.where}`;
+  throw new ShortlistError("ERR_TABLE", `${located.files.name}: Expected at least ${which} but received none`);
+}
+
+/** What is said of a table in SQL, and its columns of ids. */
+type SqlOfTable = Pick<EventSource, "query" | "where" | "user" | "item">;
 
 /**
  * Creates a view of files. Values of text files and JSON stay text, so that ids keep leading zeros. A column that the
@@ -101,7 +116,7 @@ async function createView(
   session: TableSession,
   view: string,
   { files, form }: LocatedTable,
-  { query = "", where = "", user, item }: EventSource,
+  { query = "", where = "", user, item }: SqlOfTable,
   skipBad: boolean,
 ): Promise<void> {
   const columns = await columnsOf(session, files, form);

@@ -2,30 +2,29 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkChoice, checkOptions, checkPath, ShortlistError } from "../../errors.js";
-import { type AppearLimit, appearLimitOf, checkAppearLimit } from "../appear_limits.js";
-import type { Clicks } from "../clicks.js";
-import {
-  checkItems,
-  type DatasetContents,
-  type FeatureCounts,
-  featureCountsOf,
-  type PreparedDataset,
-  withDatasetFolder,
-  writeDataset,
-} from "../dataset.js";
-import { DEFAULT_MISSING, parseSchema, type Schema } from "../schema.js";
-import { DEFAULT_MAX_LINE_BYTES, type LogOptions, type LogReport } from "../sources/read_log.js";
-import { clickTimes } from "../times.js";
-import { ValueCounts } from "../token_table.js";
-import { Vocabulary } from "../vocabulary.js";
+import { type AppearLimit, checkAppearLimit } from "../appear_limits.js";
+import { type PreparedDataset, withDatasetFolder, writeDataset } from "../dataset.js";
+import { DEFAULT_MISSING, missingWords, vocabularyNames } from "../schema.js";
+import type { LogOptions, LogReport } from "../sources/read_log.js";
+import { plainName } from "./column_names.js";
 import { TableSession } from "./duckdb.js";
-import { samplesOf } from "./event_columns.js";
-import { type EventTable, locate, understand } from "./event_table.js";
+import { type FoundColumn, samplesOf } from "./event_columns.js";
+import { contentsOf, ITEM, partsOf, type ReadTables, schemaOf, TIME, USER } from "./event_dataset.js";
+import { type EventTable, type LocatedTable, locate, understand } from "./event_table.js";
+import type { Described } from "./feature_columns.js";
+import {
+  type FeatureRows,
+  type FeatureTable,
+  type FeatureValues,
+  readFeatures,
+  understandFeatures,
+} from "./feature_table.js";
 import type { TableForm } from "./file_form.js";
 import { checkWritable, cutsOf, type HoldOut, keepBefore, writeTestLog } from "./hold_out.js";
-import { type LeftOut, readEvents, type SortedEvents, tokensOf } from "./read_events.js";
+import { type LeftOut, type Numbering, readEvents, type SortedEvents, tokensOf } from "./read_events.js";
 import { checkUnchanged } from "./table_files.js";
-import { parseTableSource, type TableSource, type TimeUnit } from "./table_source.js";
+import { type FeatureTableSource, parseTableSource, type TableSource, type TimeUnit } from "./table_source.js";
+import { checkWhole } from "./whole_files.js";
 
 /** Options of `understandTables`. */
 export interface UnderstandTablesOptions {
@@ -126,24 +125,27 @@ export async function understandTables(options: UnderstandTablesOptions): Promis
  */
 export async function prepareTables(options: PrepareTablesOptions): Promise<PreparedDataset> {
   checkOptions("prepareTables", options, PREPARE_OPTIONS);
-  const { output, featureAppearLimit = "auto", holdOut, onBadLine, onUnderstood, onWarning, signal } = options;
+  const { output, featureAppearLimit = "auto", holdOut, onUnderstood, onWarning, signal } = options;
   checkPath("output", output);
-  checkAppearLimit(featureAppearLimit, [USER, ITEM]);
   checkHoldOut(holdOut);
   const source = checkCommon(options);
   return withDatasetFolder(output, async (folder) => {
     const contents = await TableSession.with(join(folder, "tables"), signal, async (session) => {
-      const events = await openTables(session, source, options);
-      onUnderstood?.(describe(source, events));
+      const tables = await openTables(session, source, options);
+      const { events, items, users } = tables;
       const { missing = DEFAULT_MISSING } = source;
-      const sorted = await readEvents(session, events, missing, onBadLine === "skip");
-      warnOfLeftOut(events, sorted.leftOut, onWarning);
-      const tokens = { users: await tokensOf(session, sorted.users), items: await tokensOf(session, sorted.items) };
-      checkHistories(events, sorted);
-      if (holdOut === undefined) return contentsOf(events, sorted, tokens, missing, featureAppearLimit);
-      const { kept, userNumbers, testUsers } = await split(folder, events, sorted, tokens, holdOut);
-      const left = { ...tokens, users: Array.from(userNumbers, (user) => tokens.users[user]!) };
-      return { ...contentsOf(events, kept, left, missing, featureAppearLimit), testUsers };
+      const schema = schemaOf(events.columns.time !== null, users?.features ?? [], items?.features ?? [], missing);
+      checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
+      onUnderstood?.(describe(source, tables));
+      const read = await readTables(session, tables, missing, options);
+      const words = missingWords(schema);
+      const isMissing = (text: string) => words.has(text);
+      if (holdOut === undefined) {
+        return contentsOf(read, schema, reportOf(events, read.events), featureAppearLimit, isMissing);
+      }
+      const { kept, testUsers } = await split(folder, events, read, holdOut, isMissing);
+      const report = reportOf(events, kept.events);
+      return { ...contentsOf(kept, schema, report, featureAppearLimit, isMissing), testUsers };
     });
     return writeDataset(folder, contents, { onWarning, signal });
   });
@@ -157,16 +159,83 @@ function checkCommon({ source, onBadLine, signal }: UnderstandTablesOptions): Ta
   throw new ShortlistError("ERR_OPTION", "Expected the files of a table of events but received none");
 }
 
+/** The tables of a source, not read yet. */
+interface Tables {
+  readonly events: EventTable;
+  readonly items: FeatureTable | undefined;
+  readonly users: FeatureTable | undefined;
+}
+
 async function openTables(
   session: TableSession,
-  { events = {} }: TableSource,
+  source: TableSource,
   { onBadLine, standardInput }: UnderstandTablesOptions,
-): Promise<EventTable> {
-  const located = await locate(session, events, standardInput);
-  await session.lock(located.files.paths);
-  const table = await understand(session, located, events, onBadLine === "skip");
-  checkUnchanged(table.files);
-  return table;
+): Promise<Tables> {
+  const given = source.events!;
+  const skipBad = onBadLine === "skip";
+  const locateTable = async (table: FeatureTableSource | undefined) =>
+    table?.files && (await locate(session, table, undefined));
+  const located = await locate(session, given, standardInput);
+  const [locatedItems, locatedUsers] = [await locateTable(source.items), await locateTable(source.users)];
+  const all = [located, locatedItems, locatedUsers].flatMap((table) => (table ? [table.files] : []));
+  await session.lock(all.flatMap(({ paths }) => paths));
+  const events = await understand(session, located, given, skipBad);
+  const { user, item } = events.columns;
+  const taken = new Set([USER, ITEM, TIME]);
+  const open = async (at: LocatedTable | undefined, of: Described, table: FeatureTableSource = {}, column: string) => {
+    if (!at) return undefined;
+    const opened = await understandFeatures(session, at, of, table, column, taken, skipBad);
+    for (const { name } of opened.features) taken.add(name);
+    return opened;
+  };
+  const users = await open(locatedUsers, "user", source.users, user);
+  const items = await open(locatedItems, "item", source.items, item);
+  for (const files of all) checkUnchanged(files);
+  return { events, items, users };
+}
+
+async function readTables(
+  session: TableSession,
+  { events: table, items, users }: Tables,
+  missing: readonly string[],
+  { onBadLine, onWarning }: PrepareTablesOptions,
+): Promise<ReadTables> {
+  const events = await readEvents(session, table, missing, onBadLine === "skip");
+  warnOfLeftOut(table, events.leftOut, onWarning);
+  checkHistories(table, events);
+  const featuresOf = async (features: FeatureTable | undefined, numbering: Numbering) => {
+    if (!features) return [];
+    const { values, rows } = await readFeatures(session, features, numbering, missing);
+    checkUnchanged(features.files);
+    await checkWhole(features.files, features.form, session.signal);
+    warnOfRows(features, rows, numbering.size, onWarning);
+    return values;
+  };
+  return {
+    events,
+    userTokens: await tokensOf(session, events.users),
+    itemTokens: await tokensOf(session, events.items),
+    userFeatures: await featuresOf(users, events.users),
+    itemFeatures: await featuresOf(items, events.items),
+  };
+}
+
+/** Warns of rows without events, of events without rows, and of rows that contradict each other. */
+function warnOfRows(
+  { files, described, key }: FeatureTable,
+  { withoutRow, withoutEvents, repeated, contradictions }: FeatureRows,
+  size: number,
+  onWarning: LogOptions["onWarning"],
+): void {
+  const warn = (message: string) => onWarning?.(`${files.name}: ${message}`);
+  if (withoutRow === size) warn(`no ${described} of the events has a row: is "${key}" the column of the same ids?`);
+  else if (withoutRow > 0)
+    warn(`${withoutRow} of ${size} ${described}s of the events have no row: their features are missing`);
+  if (withoutEvents > 0) warn(`${withoutEvents} ${described}s have a row but no event: they are left out`);
+  if (repeated > 0) warn(`${repeated} rows repeat the ${described} of an earlier row, whose values count`);
+  for (const [column, count] of Object.entries(contradictions)) {
+    warn(`${count} ${described}s have several values of "${column}": the first one counts`);
+  }
 }
 
 // ---- what people see
@@ -181,29 +250,52 @@ const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
   number: "time as a number",
 };
 
-function describe(source: TableSource, events: EventTable): UnderstoodTables {
-  const { files, form, columns, unit, found } = events;
+function describe(source: TableSource, { events, items, users }: Tables): UnderstoodTables {
+  const { columns, unit } = events;
   const meanings = new Map<string, string>([
     [columns.user, "user"],
     [columns.item, "item"],
     ...(columns.time === null ? [] : ([[columns.time, UNIT_NAMES[unit!]]] as const)),
   ]);
+  const featureMeanings = ({ described, key, features }: FeatureTable) =>
+    new Map<string, string>([
+      [key, described],
+      ...features.map(
+        ({ column, name, kind }) => [column, plainName(column) === name ? kind : `${kind} ${name}`] as const,
+      ),
+    ]);
+  const sourceOf = ({ key, features, form }: FeatureTable) => ({ ...form, id: key, features });
   return {
-    source: { version: 1, ...source, events: { ...source.events, ...form, ...columns, ...(unit && { unit }) } },
+    source: {
+      ...{ version: 1, ...source },
+      events: { ...source.events, ...events.form, ...columns, ...(unit && { unit }) },
+      ...(items && { items: { ...source.items, ...sourceOf(items) } }),
+      ...(users && { users: { ...source.users, ...sourceOf(users) } }),
+    },
     tables: [
-      {
-        name: files.name,
-        form: formName(form),
-        files: files.paths.length,
-        where: source.events?.where,
-        columns: found.map((column) => ({
-          name: column.name,
-          meaning: meanings.get(column.name),
-          samples: samplesOf(column),
-          missing: column.values.filter((value) => value === null || value === "").length / column.values.length,
-        })),
-      },
+      describeTable(events, source.events?.where, meanings),
+      ...(items ? [describeTable(items, items.where, featureMeanings(items))] : []),
+      ...(users ? [describeTable(users, users.where, featureMeanings(users))] : []),
     ],
+  };
+}
+
+function describeTable(
+  { files, form, found }: LocatedTable & { readonly found: readonly FoundColumn[] },
+  where: string | undefined,
+  meanings: ReadonlyMap<string, string>,
+): UnderstoodTable {
+  return {
+    name: files.name,
+    form: formName(form),
+    files: files.paths.length,
+    where,
+    columns: found.map((column) => ({
+      name: column.name,
+      meaning: meanings.get(column.name),
+      samples: samplesOf(column),
+      missing: column.values.filter((value) => value === null || value === "").length / column.values.length,
+    })),
   };
 }
 
@@ -231,87 +323,48 @@ function warnOfLeftOut(
 }
 
 // ---- what a dataset holds
-// ---------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------------------
 
-const [USER, ITEM, TIME] = ["user_id", "item", "time"];
-
-function schemaOf({ columns }: EventTable, missing: readonly string[]): Schema {
-  return parseSchema({
-    columns: [{ name: USER }, { name: "clicks" }],
-    click: [{ name: ITEM }, ...(columns.time === null ? [] : [{ name: TIME, kind: "time" }])],
-    missing,
-  });
-}
-
-/** The tokens of users and items, by number. */
-interface Tokens {
-  readonly users: readonly string[];
-  readonly items: readonly string[];
-}
-
-function contentsOf(
-  table: EventTable,
-  { offsets, itemNumbers, times, leftOut }: SortedEvents,
-  tokens: Tokens,
-  missing: readonly string[],
-  featureAppearLimit: AppearLimit,
-): DatasetContents {
-  const vocabularyOf = (name: string, unit: FeatureCounts["unit"], names: readonly string[], counts: Float64Array) => {
-    const values = new ValueCounts(counts);
-    const appearLimit = appearLimitOf(featureAppearLimit, name, values, name === ITEM);
-    const made = Vocabulary.fromSorted(names, counts, 0, appearLimit);
-    if (name === ITEM) checkItems(made.vocabulary, name, values, appearLimit);
-    return { ...made, features: featureCountsOf(name, unit, values, appearLimit) };
-  };
-  const occurrences = new Float64Array(tokens.items.length);
-  for (const item of itemNumbers) occurrences[item]!++;
-  const item = vocabularyOf(ITEM, "clicks", tokens.items, occurrences);
-  // A user corresponds to a line of a click log, and counts once.
-  const user = vocabularyOf(USER, "lines", tokens.users, new Float64Array(tokens.users.length).fill(1));
-  for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = item.ids[itemNumbers[event]!]!;
-  const clicks: Clicks = {
-    users: tokens.users.length,
-    clicks: itemNumbers.length,
-    clickOffsets: offsets,
-    userFeatures: [{ name: USER, ids: user.ids }],
-    numbers: [],
-    itemFeatures: [{ name: ITEM, ids: itemNumbers, offsets: undefined }],
-    ...(times && { times: clickTimes(times) }),
-  };
-  const vocabularies = new Map([
-    [USER, user.vocabulary],
-    [ITEM, item.vocabulary],
-  ]);
-  return {
-    encoding: {
-      schema: schemaOf(table, missing),
-      vocabularies,
-      numbers: new Map(),
-      maxLineBytes: DEFAULT_MAX_LINE_BYTES,
-    },
-    clicks,
-    features: [user.features, item.features],
-    report: reportOf(table, clicks, leftOut),
-  };
-}
-
-/** Writes the test log and returns the events that are kept. */
+/** Writes the test log and returns what is kept. */
 async function split(
   folder: string,
   { files, columns }: EventTable,
-  events: SortedEvents,
-  tokens: Tokens,
+  read: ReadTables,
   holdOut: HoldOut,
-): Promise<{ readonly kept: SortedEvents; readonly userNumbers: Int32Array; readonly testUsers: number }> {
+  isMissing: (text: string) => boolean,
+): Promise<{ readonly kept: ReadTables; readonly testUsers: number }> {
   if (holdOut !== "last" && columns.time === null) {
     throw new ShortlistError("ERR_TABLE", `${files.name}: Expected times to split by, but the events have none`);
   }
+  const { events, userTokens, itemTokens, userFeatures, itemFeatures } = read;
   const cuts = cutsOf(events, holdOut);
+  const written = (feature: FeatureValues, number: number, separators: RegExp) => {
+    const index = feature.indices[number]!;
+    const parts = index < 0 ? [null] : partsOf(feature, feature.texts[index]!, isMissing);
+    return parts.map((part) => checkWritable(part ?? "", separators)).join("_");
+  };
   const testUsers = await writeTestLog(folder, events, cuts, {
-    user: (number) => checkWritable(tokens.users[number]!, /\t/),
-    item: (number) => checkWritable(tokens.items[number]!, /[\t:;]/),
+    user: (number) =>
+      [checkWritable(userTokens[number]!, /\t/), ...userFeatures.map((feature) => written(feature, number, /\t/))].join(
+        "\t",
+      ),
+    item: (number) =>
+      [
+        checkWritable(itemTokens[number]!, /[\t:;]/),
+        ...itemFeatures.map((feature) => written(feature, number, feature.kind === "list" ? /[\t:;_]/ : /[\t:;]/)),
+      ].join(":"),
   });
-  return { ...keepBefore(events, cuts), testUsers };
+  const { kept, userNumbers } = keepBefore(events, cuts);
+  const left = {
+    ...read,
+    events: kept,
+    userTokens: Array.from(userNumbers, (user) => userTokens[user]!),
+    userFeatures: userFeatures.map((feature) => ({
+      ...feature,
+      indices: userNumbers.map((user) => feature.indices[user]!),
+    })),
+  };
+  return { kept: left, testUsers };
 }
 
 function checkHoldOut(holdOut: unknown): void {
@@ -335,16 +388,15 @@ function checkHistories({ files, columns }: EventTable, { users, itemNumbers }: 
   );
 }
 
-function reportOf(
-  { files }: EventTable,
-  { users, clicks }: Clicks,
-  { badLines, withBadTime, problems }: LeftOut,
-): LogReport {
+/** Reports what a reading of the same events as a click log would report. */
+function reportOf({ files }: EventTable, { offsets, itemNumbers, leftOut }: SortedEvents): LogReport {
+  const { badLines, withBadTime, problems } = leftOut;
+  const lines = offsets.length - 1;
   const skipped = badLines + withBadTime;
   return {
-    files: [{ name: files.label, lines: users, skipped }],
-    lines: users,
-    clicks,
+    files: [{ name: files.label, lines, skipped }],
+    lines,
+    clicks: itemNumbers.length,
     withoutClicks: 0,
     skipped,
     badLines: problems,

@@ -36,11 +36,43 @@ export interface EventSource extends GivenForm {
   readonly unit?: TimeUnit | undefined;
 }
 
+/** What becomes of a column: one category, a list of categories (of items), or a number (of users). */
+export type FeatureKind = "category" | "list" | "number";
+
+/** A column of an item or user table that becomes a feature. */
+export interface FeatureSource {
+  readonly column: string;
+  /** Name of the feature (default: that of the column, in lower case with underscores). */
+  readonly name?: string | undefined;
+  /** Default: found out from the values. */
+  readonly kind?: FeatureKind | undefined;
+  /** Text between the values of a list. */
+  readonly separator?: string | undefined;
+}
+
+/** A table with a row for each item or user. */
+export interface FeatureTableSource extends GivenForm {
+  /** Paths, or patterns; one table in several files. */
+  readonly files?: readonly string[] | undefined;
+  /** SQL that makes the rows from the table `items` or `users`. */
+  readonly query?: string | undefined;
+  /** SQL condition that a row must meet. */
+  readonly where?: string | undefined;
+  /** Column with the ids of the items or users. */
+  readonly id?: string | undefined;
+  /** The columns that become features, in order (default: those whose values repeat). */
+  readonly features?: readonly FeatureSource[] | undefined;
+}
+
 /** The tables of a dataset, as plain data: the content of a source.json. What is not given is found out. */
 export interface TableSource {
   /** Version of this form: 1. */
   readonly version?: 1 | undefined;
   readonly events?: EventSource | undefined;
+  /** Attributes of items. */
+  readonly items?: FeatureTableSource | undefined;
+  /** Features of users. */
+  readonly users?: FeatureTableSource | undefined;
   /** Words for a missing value (default `DEFAULT_MISSING`). */
   readonly missing?: readonly string[] | undefined;
 }
@@ -79,10 +111,25 @@ const EVENTS: Checks = {
   time: ["the name of a column, or null", (value) => value === null || isText(value)],
   unit: oneOf(UNITS),
 };
+const FEATURE_TABLE: Checks = {
+  ...FORM,
+  query: TEXT,
+  where: TEXT,
+  id: TEXT,
+  features: ["a list of objects", (value) => Array.isArray(value) && value.every(isObject)],
+};
+const FEATURE: Checks = {
+  column: TEXT,
+  name: ["a name of lower-case letters, digits and _", (value) => isText(value) && /^[a-z][a-z0-9_]*$/.test(value)],
+  kind: oneOf(["category", "list", "number"]),
+  separator: TEXT,
+};
 const isWord = (word: unknown) => typeof word === "string" && !/[\t\n\r\0]/.test(word);
 const ROOT: Checks = {
   version: ["1, the version of this form (a newer Shortlist writes others)", (value) => value === 1],
   events: ["an object", isObject],
+  items: ["an object", isObject],
+  users: ["an object", isObject],
   missing: ["a list of words without tab, newline or NUL", (value) => Array.isArray(value) && value.every(isWord)],
 };
 
@@ -98,6 +145,16 @@ export async function readTableSource(path: string): Promise<TableSource> {
 export function parseTableSource(value: unknown, where = "source"): TableSource {
   const root = checkObject(value, where, ROOT);
   if (root["events"] !== undefined) checkObject(root["events"], `${where}: events`, EVENTS);
+  for (const table of ["items", "users"] as const) {
+    if (root[table] === undefined) continue;
+    const { features = [] } = checkObject(root[table], `${where}: ${table}`, FEATURE_TABLE);
+    for (const [i, feature] of (features as readonly unknown[]).entries()) {
+      const place = `${where}: ${table}: features[${i}]`;
+      const { column } = checkObject(feature, place, FEATURE);
+      if (column === undefined)
+        throw new ShortlistError("ERR_CONFIG", `${place}: Expected a "column" but received none`);
+    }
+  }
   return root as TableSource;
 }
 

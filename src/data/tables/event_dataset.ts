@@ -1,0 +1,163 @@
+import { ShortlistError } from "../../errors.js";
+import { type AppearLimit, appearLimitOf } from "../appear_limits.js";
+import type { Clicks, ItemValues, NumberStatistics } from "../clicks.js";
+import { checkItems, type DatasetContents, type FeatureCounts, featureCountsOf } from "../dataset.js";
+import { parseSchema, type Schema } from "../schema.js";
+import { DEFAULT_MAX_LINE_BYTES, type LogReport } from "../sources/read_log.js";
+import { clickTimes } from "../times.js";
+import { TokenCounts, ValueCounts } from "../token_table.js";
+import { Vocabulary } from "../vocabulary.js";
+import type { FeatureColumn } from "./feature_columns.js";
+import type { FeatureValues } from "./feature_table.js";
+import type { SortedEvents } from "./read_events.js";
+
+/** Names of the features that every table of events has. */
+export const [USER, ITEM, TIME] = ["user_id", "item", "time"];
+
+/** Everything that was read of tables: events, and by number what their users and items are. */
+export interface ReadTables {
+  readonly events: SortedEvents;
+  readonly userTokens: readonly string[];
+  readonly itemTokens: readonly string[];
+  readonly userFeatures: readonly FeatureValues[];
+  readonly itemFeatures: readonly FeatureValues[];
+}
+
+/** The schema of a dataset, and of the click log that would give the same. */
+export function schemaOf(
+  hasTime: boolean,
+  users: readonly FeatureColumn[],
+  items: readonly FeatureColumn[],
+  missing: readonly string[],
+): Schema {
+  return parseSchema({
+    columns: [
+      { name: USER },
+      ...users.map(({ name, kind }) => ({ name, kind: kind === "number" ? "number" : "categorical" })),
+      { name: "clicks" },
+    ],
+    click: [
+      { name: ITEM },
+      ...items.map(({ name, kind }) => ({ name, ...(kind === "list" && { multiple: true }) })),
+      ...(hasTime ? [{ name: TIME, kind: "time" }] : []),
+    ],
+    missing,
+  });
+}
+
+/** The values of a list; a list without any has one that is missing, as in a click log. */
+export function partsOf({ kind, separator }: FeatureColumn, text: string, isMissing: (part: string) => boolean) {
+  const parts = kind === "list" ? text.split(separator!).map((part) => part.trim()) : [text];
+  const values = parts.filter((part) => !isMissing(part));
+  return values.length > 0 ? values : [null];
+}
+
+/**
+ * What a dataset is written from. A user counts once, as a line of a click log does; an item and its attributes count
+ * once for each event. `isMissing` tells the words for a missing value.
+ */
+export function contentsOf(
+  { events, userTokens, itemTokens, userFeatures, itemFeatures }: ReadTables,
+  schema: Schema,
+  report: LogReport,
+  limit: AppearLimit,
+  isMissing: (text: string) => boolean,
+): DatasetContents {
+  const { offsets, itemNumbers, times } = events;
+  const occurrences = new Float64Array(itemTokens.length);
+  for (const item of itemNumbers) occurrences[item]!++;
+  const once = new Float64Array(userTokens.length).fill(1);
+
+  const vocabularies = new Map<string, Vocabulary>();
+  const features: FeatureCounts[] = [];
+  const idsOfTokens = (name: string, unit: FeatureCounts["unit"], tokens: readonly string[], counts: Float64Array) => {
+    const values = new ValueCounts(counts);
+    const appearLimit = appearLimitOf(limit, name, values, name === ITEM);
+    const { vocabulary, ids } = Vocabulary.fromSorted(tokens, counts, 0, appearLimit);
+    if (name === ITEM) checkItems(vocabulary, name, values, appearLimit);
+    vocabularies.set(name, vocabulary);
+    features.push(featureCountsOf(name, unit, values, appearLimit));
+    return ids;
+  };
+  /** The ids of each distinct text, and of a missing one at the end. */
+  const idsOfTexts = (feature: FeatureValues, unit: FeatureCounts["unit"], weights: Float64Array) => {
+    const { name, texts, indices } = feature;
+    const parts = [...texts.map((text) => partsOf(feature, text, isMissing)), [null]];
+    const counts = new TokenCounts();
+    indices.forEach((index, number) => {
+      if (weights[number] === 0) return;
+      for (const part of parts[index < 0 ? texts.length : index]!) counts.add(part, weights[number]!);
+    });
+    const appearLimit = appearLimitOf(limit, name, counts, false);
+    const vocabulary = Vocabulary.fromCounts(counts, appearLimit);
+    vocabularies.set(name, vocabulary);
+    features.push(featureCountsOf(name, unit, counts, appearLimit));
+    return parts.map((tokens) => Int32Array.from(tokens, (token) => vocabulary.idOf(token)));
+  };
+
+  const userIds = idsOfTokens(USER, "lines", userTokens, once);
+  const categories = userFeatures.filter(({ kind }) => kind !== "number");
+  const users = [
+    { name: USER, ids: userIds },
+    ...categories.map((feature) => {
+      const ids = idsOfTexts(feature, "lines", once);
+      return { name: feature.name, ids: feature.indices.map((index) => ids.at(index)![0]!) };
+    }),
+  ];
+  const numbers = userFeatures.filter(({ kind }) => kind === "number").map(numbersOf);
+  const itemIds = idsOfTokens(ITEM, "clicks", itemTokens, occurrences);
+  const attributes = itemFeatures.map((feature): ItemValues => {
+    const isList = feature.kind === "list";
+    const ids = idsOfTexts(feature, isList ? "uses" : "clicks", occurrences);
+    const idsOf = (item: number) => ids.at(feature.indices[item]!)!;
+    if (!isList) return { name: feature.name, ids: itemNumbers.map((item) => idsOf(item)[0]!), offsets: undefined };
+    const ends = new Int32Array(itemNumbers.length + 1);
+    itemNumbers.forEach((item, event) => {
+      ends[event + 1] = ends[event]! + idsOf(item).length;
+    });
+    const values = new Int32Array(ends.at(-1)!);
+    itemNumbers.forEach((item, event) => {
+      values.set(idsOf(item), ends[event]!);
+    });
+    return { name: feature.name, ids: values, offsets: ends };
+  });
+  for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = itemIds[itemNumbers[event]!]!;
+  const clicks: Clicks = {
+    users: userTokens.length,
+    clicks: itemNumbers.length,
+    clickOffsets: offsets,
+    userFeatures: users,
+    numbers,
+    itemFeatures: [{ name: ITEM, ids: itemNumbers, offsets: undefined }, ...attributes],
+    ...(times && { times: clickTimes(times) }),
+  };
+  const statistics = new Map(numbers.map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }]));
+  const encoding = { schema, vocabularies, numbers: statistics, maxLineBytes: DEFAULT_MAX_LINE_BYTES };
+  return { encoding, clicks, features, report };
+}
+
+/** The numbers of users, NaN where missing, with their statistics as a click log's reading computes them. */
+function numbersOf({ name, column, texts, indices }: FeatureValues): Clicks["numbers"][number] {
+  const numbers = texts.map((text) => {
+    const number = Math.fround(text.trim() === "" ? Number.NaN : Number(text));
+    if (Number.isFinite(number)) return number;
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `Expected numbers in column "${column}" of users but received ${JSON.stringify(text)}`,
+    );
+  });
+  const values = Float32Array.from(indices, (index) => (index < 0 ? Number.NaN : numbers[index]!));
+  return { name, values, ...statisticsOf(values) };
+}
+
+/** Welford 1962: avoids the cancellation of a sum of squares. */
+function statisticsOf(values: Float32Array): NumberStatistics {
+  let [count, mean, squares] = [0, 0, 0];
+  for (const value of values) {
+    if (Number.isNaN(value)) continue;
+    const delta = value - mean;
+    mean += delta / ++count;
+    squares += delta * (value - mean);
+  }
+  return { mean, standardDeviation: count > 0 ? Math.sqrt(squares / count) : 0 };
+}

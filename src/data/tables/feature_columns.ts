@@ -1,0 +1,125 @@
+import { ShortlistError } from "../../errors.js";
+import { isReservedName } from "../schema.js";
+import { columnsNamed, plainName, saysList } from "./column_names.js";
+import { type FoundColumn, find } from "./event_columns.js";
+import type { FeatureKind, FeatureSource } from "./table_source.js";
+
+/** A column of an item or user table that becomes a feature. */
+export interface FeatureColumn {
+  readonly column: string;
+  /** The name of the feature in the schema. */
+  readonly name: string;
+  readonly kind: FeatureKind;
+  /** What divides the values of a list that is text. */
+  readonly separator?: string | undefined;
+}
+
+/** What a table describes. */
+export type Described = "item" | "user";
+
+/** A column is a category if its values occur this often on average: ids and titles occur once. */
+const REPEATED = 2;
+/** Whole numbers are categories up to this many distinct values; beyond it, they measure something. */
+const FEW = 200;
+const LIST_SEPARATORS = ["|", ";", ", ", ","];
+const TEXTS = /(^|_)(title|name|headline|description|text|summary|plot|overview|url|link|image|poster|path)$/;
+
+/** The column with the ids: the given one, else the one called like the column of the events, else by its name. */
+export function recogniseKey(
+  table: string,
+  described: Described,
+  columns: readonly FoundColumn[],
+  given: string | undefined,
+  eventColumn: string,
+): string {
+  if (given !== undefined) return find(table, described, columns, given);
+  const names = columns.map((column) => column.name);
+  // Without a header, names say nothing: the first column is the id, as in MovieLens' movies.dat.
+  if (names.every((column) => /^\d+$/.test(column))) return names[0]!;
+  const same = names.filter((column) => plainName(column).toLowerCase() === plainName(eventColumn).toLowerCase());
+  const found = same.length === 1 ? same : columnsNamed(described, names);
+  if (found.length === 1) return found[0]!;
+  throw new ShortlistError(
+    "ERR_TABLE",
+    `${table}: Expected one column of the ${described}, such as "${eventColumn}", but ${found.length === 0 ? "none" : found.join(" and ")} is known among ${names.join(", ")}. Name it as "${described}s": {"${described}": …} in --source`,
+  );
+}
+
+/** The columns that become features: the given ones, else those whose values repeat. ERR_TABLE for a kind that cannot be. */
+export function recogniseFeatures(
+  table: string,
+  described: Described,
+  columns: readonly FoundColumn[],
+  key: string,
+  given: readonly FeatureSource[] | undefined,
+  taken: ReadonlySet<string>,
+): FeatureColumn[] {
+  const names = new Set(taken);
+  const named = (column: FoundColumn, source: FeatureSource | undefined, kind: FeatureKind): FeatureColumn => {
+    const name = source?.name ?? freeName(column.name, names);
+    names.add(name);
+    const separator =
+      kind !== "list" || isListType(column) ? undefined : (source?.separator ?? separatorOf(column) ?? " ");
+    return { column: column.name, name, kind, ...(separator !== undefined && { separator }) };
+  };
+  if (!given) {
+    return columns.flatMap((column) => {
+      const kind = column.name === key ? undefined : kindOf(described, column);
+      return kind === undefined ? [] : [named(column, undefined, kind)];
+    });
+  }
+  return given.map((source) => {
+    const column = columns.find(({ name }) => name === find(table, "feature", columns, source.column))!;
+    const kind = source.kind ?? kindOf(described, column) ?? "category";
+    const possible: readonly FeatureKind[] = described === "item" ? ["category", "list"] : ["category", "number"];
+    if (possible.includes(kind)) return named(column, source, kind);
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `${table}: Expected "${source.column}" of ${described}s to be a ${possible.join(" or a ")} but received "${kind}"`,
+    );
+  });
+}
+
+/** What a column is, by its name, its type and its first values; undefined if it tells nothing that repeats. */
+function kindOf(described: Described, column: FoundColumn): FeatureKind | undefined {
+  const texts = column.values.filter((value): value is string => value !== null && value !== "");
+  const distinct = new Set(texts).size;
+  if (texts.length === 0 || TEXTS.test(plainName(column.name).toLowerCase())) return undefined;
+  if (isListType(column)) return described === "item" ? "list" : undefined;
+  if (described === "item" && (saysList(column.name) || separatorOf(column) !== undefined)) return "list";
+  const isNumber = texts.every((value) => Number.isFinite(Number(value)));
+  const isWhole = isNumber && texts.every((value) => Number.isInteger(Number(value)));
+  const isCategory = distinct * REPEATED <= texts.length;
+  if (/:float$/.test(column.name) || (isNumber && (!isWhole || distinct > FEW))) {
+    if (described === "user") return "number";
+    // Ids of other things, such as authors, are whole numbers that repeat.
+    return isWhole && isCategory && /id$/i.test(plainName(column.name)) ? "category" : undefined;
+  }
+  return isCategory ? "category" : undefined;
+}
+
+const isListType = ({ type }: FoundColumn) => /(\[\d*\]|^LIST)/.test(type);
+
+/** What divides the values of a column whose parts repeat more than its values do. */
+function separatorOf({ name, values }: FoundColumn): string | undefined {
+  const texts = values.filter((value): value is string => value !== null && value !== "");
+  const candidates = /:token_seq$/.test(name) ? [" "] : LIST_SEPARATORS;
+  return candidates.find((separator) => {
+    const divided = texts.filter((value) => value.includes(separator));
+    const parts = texts.flatMap((value) => value.split(separator));
+    return divided.length >= texts.length / 10 && new Set(parts).size * REPEATED <= parts.length;
+  });
+}
+
+/** A name that a schema can have, of a column's name. */
+function freeName(column: string, taken: ReadonlySet<string>): string {
+  const plain = plainName(column)
+    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "_")
+    .replace(/^_+|_+$/g, "");
+  const base = /^[a-z]/.test(plain) ? plain : `feature_${plain}`;
+  let name = base;
+  for (let again = 2; taken.has(name) || isReservedName(name); again++) name = `${base}_${again}`;
+  return name;
+}
