@@ -7,15 +7,15 @@ import { STORED_ROLES } from "../src/graph/program.js";
  * (which use the same memory in turn), and there are no outputs.
  */
 export function repeatProgram(program: Program, copies: number): Program {
-  const shared = new Set(
+  const kept = new Set(
     program.tensors.filter(({ role }) => role === "input" || STORED_ROLES.has(role)).map(({ name }) => name),
   );
-  const tensors: TensorSpec[] = program.tensors.filter(({ name }) => shared.has(name));
+  const tensors: TensorSpec[] = program.tensors.filter(({ name }) => kept.has(name));
   const instructions: Instruction[] = [];
   for (let copy = 0; copy < copies; copy++) {
-    const rename = (name: string) => (shared.has(name) ? name : `${name}#${copy}`);
+    const rename = (name: string) => (kept.has(name) ? name : `${name}#${copy}`);
     for (const spec of program.tensors) {
-      if (!shared.has(spec.name)) tensors.push({ ...spec, name: rename(spec.name), role: "temporary" });
+      if (!kept.has(spec.name)) tensors.push({ ...spec, name: rename(spec.name), role: "temporary" });
     }
     for (const { op, inputs, outputs, attributes } of program.instructions) {
       instructions.push({ op, inputs: renamed(inputs, rename), outputs: renamed(outputs, rename), attributes });

@@ -76,7 +76,7 @@ export function isaOf(): string {
   return engineOf(1).isa;
 }
 
-/** The synthetic logs, shared by rows with the same sizes. */
+/** The synthetic logs, one for all rows with the same sizes. */
 const logs = new Map<string, SyntheticLog>();
 
 function logOf(options: SyntheticOptions = {}): SyntheticLog {

@@ -1,5 +1,5 @@
-// The checks that ops share. Their messages are those of src/ops/op.ts and src/ops/row_terms.ts. This file is compiled
-// once, for the baseline instruction set: it runs before the kernels, so it may use the standard library.
+// The checks that several ops need. Their messages are those of src/ops/op.ts and src/ops/row_terms.ts. This file is
+// compiled once, for the baseline instruction set: it runs before the kernels, so it may use the standard library.
 //
 // A kernel may use a number as an index only if a check has proved that it is valid. There are three proofs. Either the
 // tensor is given, and the check looks at every number. Or the op that computes it has promised bounds that are tight

@@ -8,8 +8,8 @@
 
 namespace shortlist {
 
-// The processor: the kernels of one instruction set and a pool of threads. Concurrent runs share the pool. A run that
-// finds it busy computes on its own thread until the pool is free (Threads::run), so no run waits for another.
+// The processor: the kernels of one instruction set and a pool of threads. All runs use this pool. A run that finds
+// it busy computes on its own thread until the pool is free (Threads::run), so no run waits for another.
 class CpuDevice : public Device {
  public:
   // `thread_count` includes the caller's thread; `isa` is a name for select_isa. Throws what select_isa and Threads do.

@@ -37,9 +37,9 @@ class TurnLock {
   std::shared_mutex inside_;
 };
 
-// The tensors that are kept between runs, by name: parameters, constants and optimizer state. Executors may share a
-// store. Runs that only read it are concurrent; a run that writes it has it for itself. The functions of this class
-// take no lock: the caller must not write while a run uses the store, nor read while a run changes it.
+// The tensors that are kept between runs, by name: parameters, constants and optimizer state. Several executors
+// may use one store. Runs that only read it are concurrent; a run that writes it has it for itself. The functions of
+// this class take no lock: the caller must not write while a run uses the store, nor read while a run changes it.
 class Store {
  public:
   struct Stored {

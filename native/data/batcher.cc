@@ -56,7 +56,7 @@ Batcher::Batcher(Clicks clicks, const BatchOptions& options) : clicks_(std::move
   index_targets();
   if (options.shared) cut_parts();
   parts_.shrink_to_fit();
-  if (options.share_items) {
+  if (options.distinct_items) {
     const int32_t* const items = clicks_.item_features[0].ids;
     int32_t least = 0, largest = 0;
     for (int64_t click = 0; click < clicks_.clicks; ++click) {
@@ -135,10 +135,10 @@ Batch Batcher::layout() const {
     batch.inputs.back().dtype = dtype;
   };
   for (const char* dim : {"samples", "positions", "sequences", "timesteps"}) batch.dims.push_back({dim, 0});
-  if (options_.share_users) batch.dims.push_back({"users", 0});
+  if (options_.group_users) batch.dims.push_back({"users", 0});
   for (const Clicks::UserFeature& feature : clicks_.user_features) add(feature.name, Dtype::int32);
   if (!clicks_.numbers.empty()) add("numbers", Dtype::float32);
-  if (options_.share_users) add("user_offsets", Dtype::int32);
+  if (options_.group_users) add("user_offsets", Dtype::int32);
   if (clicks_.times.values) add("example_age", Dtype::float32);
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     add(feature.name, Dtype::int32);
@@ -146,7 +146,7 @@ Batch Batcher::layout() const {
     add(feature.name + "_offsets", Dtype::int32);
     batch.dims.push_back({feature.name, 0});
   }
-  if (options_.share_items) {
+  if (options_.distinct_items) {
     batch.dims.push_back({"distinct", 0});
     for (const char* name : kItems) add(name, Dtype::int32);
   }
@@ -276,7 +276,7 @@ void Batcher::add_sample(Place target, int64_t position, int64_t timestep) {
 
 // The user of the last `samples` samples.
 void Batcher::add_user(int32_t user, int64_t samples) {
-  users_.insert(users_.end(), static_cast<size_t>(options_.share_users ? 1 : samples), user);
+  users_.insert(users_.end(), static_cast<size_t>(options_.group_users ? 1 : samples), user);
   user_offsets_.push_back(static_cast<int32_t>(targets_.size()));
 }
 
@@ -332,7 +332,7 @@ void Batcher::gather(Batch* batch) {
   (dim++)->size = positions_;
   (dim++)->size = sequence_offsets_->size() - 1;
   (dim++)->size = timestep_position_->size();
-  if (options_.share_users) (dim++)->size = users;
+  if (options_.group_users) (dim++)->size = users;
   for (const Clicks::UserFeature& feature : clicks_.user_features) {
     Elements& elements = (input++)->elements;
     elements.resize(users);
@@ -352,7 +352,7 @@ void Batcher::gather(Batch* batch) {
       }
     }
   }
-  if (options_.share_users) {
+  if (options_.group_users) {
     Elements& elements = (input++)->elements;
     elements.resize(users + 1);
     std::memcpy(elements.ids(), user_offsets_.data(), static_cast<size_t>((users + 1) * kBytesPerElement));
@@ -412,7 +412,7 @@ void Batcher::gather(Batch* batch) {
       to += count;
     }
   }
-  if (options_.share_items) {
+  if (options_.distinct_items) {
     dim->size = gather_distinct(items_of_positions.ids(), &input[0].elements, &input[1].elements);
   }
   int32_t* target = batch->inputs.back().elements.ids();

@@ -48,8 +48,8 @@ struct BatchOptions {
   int64_t batch_size = 0;
   int64_t max_part = 0;  // 0: the default
   uint32_t seed = 0;
-  bool share_users = false;
-  bool share_items = false;
+  bool group_users = false;
+  bool distinct_items = false;
   int64_t world = 1;  // ranks that train one model together
   int64_t rank = 0;   // whose share of each batch is built
 };
@@ -158,7 +158,7 @@ class Batcher {
   // The batch that is being built.
   std::vector<Place> places_, targets_;
   std::vector<int32_t> users_;         // of each row of user features
-  std::vector<int32_t> user_offsets_;  // [users + 1] the samples of each, where users are shared
+  std::vector<int32_t> user_offsets_;  // [users + 1] the samples of each, with group_users
   std::vector<Span> spans_;
   std::vector<int32_t> place_of_item_;    // [items] among the distinct ones, −1 between batches
   std::vector<int32_t> position_places_;  // [positions] of their items among the distinct ones

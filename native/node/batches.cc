@@ -17,8 +17,8 @@ BatchOptions read_options(const ObjectReader& from) {
   options.shared = from.is("batching", "shared");
   options.max_part = from.has("maxPart") ? from.size("maxPart") : 0;
   options.seed = static_cast<uint32_t>(from.size("seed"));
-  options.share_users = from.flag("shareUsers");
-  options.share_items = from.flag("shareItems");
+  options.group_users = from.flag("groupUsers");
+  options.distinct_items = from.flag("distinctItems");
   options.world = from.has("world") ? from.size("world") : 1;
   options.rank = from.has("rank") ? from.size("rank") : 0;
   return options;

@@ -8,7 +8,7 @@
 
 namespace shortlist {
 
-// The part of an engine that its executors share. Used on the JavaScript thread only.
+// The part of an engine that all its executors hold. Used on the JavaScript thread only.
 struct EngineState {
   std::shared_ptr<CpuDevice> device;  // nullptr after the engine was closed
 };

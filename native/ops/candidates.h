@@ -4,9 +4,9 @@
 #include "native/ops/operands.h"
 #include "native/simd/math.h"
 
-// What the losses over a target and drawn negatives share (nce, paddle_nce, sampled_softmax): their operands, and the
-// scores of all candidates. Draws are [samples, draws], with own draws for each sample, or [draws], one set for the
-// batch.
+// What the losses over a target and drawn negatives (nce, paddle_nce, sampled_softmax) have in common: their operands,
+// and the scores of all candidates. Draws are [samples, draws], with own draws for each sample, or [draws], one set for
+// the batch.
 //
 // Own draws: the candidates of a sample are random rows of the weight, and their scores are computed four at a time.
 // Reading the rows takes most of the time, so they are prefetched, also those of the next samples. Shared draws: the
@@ -32,7 +32,7 @@ const int64_t kSamplesPerBlock = 16;
 const int64_t kPrefetchAhead = 16;  // candidates: the distance within a sample, and the number for a later sample
 const int64_t kSamplesAhead = 2;    // the distance of that later sample
 
-// Checks the operands that the losses and their gradient share.
+// Checks the operands that the losses and their gradient have in common.
 SHORTLIST_INLINE void check_drawn(const Call& call, const Tensor& user, const Tensor& weight, const Tensor& target,
                                   const Tensor& negatives, const Tensor& logit_gradient) {
   const int64_t samples = user.rows, draws = logit_gradient.columns - 1;

@@ -2,7 +2,8 @@
 
 #include "native/ops/operands.h"
 
-// What `dropout` (of elements) and `drop_ids` share: input slots, attributes, and the condition for keeping an element.
+// What `dropout` (of elements) and `drop_ids` have in common: input slots, attributes, and the condition for keeping an
+// element.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {

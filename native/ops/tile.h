@@ -6,12 +6,12 @@
 // The inner loop of every matrix product: a register tile of rows × vectors of sums.
 //
 // The loop is written to execute few instructions. On a core of its own, the multiply-add units limit it, whatever else
-// it executes. But on shared servers another program often runs on the core's other hardware thread. Each then gets
-// half of the instructions that the core can start: 3 of 6 in a cycle, or 42 in the 14 cycles that 28 multiply-adds of
-// AVX-512 take. So most elements of A are memory operands of multiply-adds, without an instruction that loads them, and
-// the loop is unrolled by four, with addresses that need no arithmetic. One step of a tile of 14 × 2 vectors takes 40
-// instructions, or 36 if A is packed. A plain loop takes 52: it is as fast alone, but has 0.8 of the speed beside a
-// busy neighbour (Emerald Rapids, operands in the L1 cache).
+// it executes. But on a server with several tenants, another program often runs on the core's other hardware thread.
+// Each then gets half of the instructions that the core can start: 3 of 6 in a cycle, or 42 in the 14 cycles that 28
+// multiply-adds of AVX-512 take. So most elements of A are memory operands of multiply-adds, without an instruction
+// that loads them, and the loop is unrolled by four, with addresses that need no arithmetic. One step of a tile of 14 ×
+// 2 vectors takes 40 instructions, or 36 if A is packed. A plain loop takes 52: it is as fast alone, but has 0.8 of the
+// speed beside a busy neighbour (Emerald Rapids, operands in the L1 cache).
 
 namespace shortlist {
 namespace SHORTLIST_ISA {

@@ -20,7 +20,7 @@ import type { ClickTimes } from "./times.js";
  * Inputs are int32 unless stated otherwise, and ranges are half-open:
  * - `<user feature>` [samples], and `numbers` float32 [samples × number features], row-major in schema order,
  *   standardised by the mean and deviation of the training log, 0 if missing. `numbers` is absent if the schema has
- *   none. With `shareUsers` these have one row for each of `users` instead (consecutive samples of one user), and
+ *   none. With `groupUsers` these have one row for each of `users` instead (consecutive samples of one user), and
  *   `user_offsets` [users + 1] has the range of samples of each.
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x. The latest click of the log has age 0. The
  *   earliest click has age 1, and so have clicks without a time or with an outlier (`clickTimes`). In batches
@@ -31,14 +31,14 @@ import type { ClickTimes } from "./times.js";
  * - `timestep_position` [timesteps] has the position that each timestep of a sequence reads. `sequence_offsets`
  *   [sequences + 1] has the range of timesteps of each sequence, whose initial state is zero. `timestep_start` and
  *   `timestep_end` [samples] delimit the timesteps of each sample, which are a prefix of a sequence.
- * - With `shareItems`, `distinct_item` [distinct] has the distinct items of the positions in the order in which they
+ * - With `distinctItems`, `distinct_item` [distinct] has the distinct items of the positions in the order in which they
  *   first occur, and `timestep_item` [timesteps] the index in it of the item that each timestep reads.
  * - `target` [samples] has item ids. `NextClickBatches` have no targets.
  */
 export interface Batch {
   /**
-   * Numbers of samples, positions, sequences and timesteps; with `shareUsers` that of users; with `shareItems` that of
-   * distinct items; and the number of values of each multi-valued item feature, by its name.
+   * Numbers of samples, positions, sequences and timesteps; with `groupUsers` that of users; with `distinctItems` that
+   * of distinct items; and the number of values of each multi-valued item feature, by its name.
    */
   readonly dims: Readonly<Record<string, number>>;
   readonly inputs: Readonly<Record<string, Int32Array | Float32Array>>;
@@ -72,17 +72,17 @@ export interface TrainingBatchOptions extends BatchOptions {
    * (default batchSize / 32).
    */
   readonly maxPart?: number | undefined;
-  /** Stores features of users once for consecutive samples of one user (default false). */
-  readonly shareUsers?: boolean | undefined;
+  /** Groups consecutive samples of one user, whose features are stored once (default false). */
+  readonly groupUsers?: boolean | undefined;
   /** Stores the distinct items of a batch once (default false). */
-  readonly shareItems?: boolean | undefined;
+  readonly distinctItems?: boolean | undefined;
   /**
    * Number of ranks, which are processes or devices that train one model together, at most 65,536 (default 1). For
    * every world, an epoch is the same sequence of batches of `batchSize` samples, and each rank builds its share of
    * each batch: of a batch of n samples, rank r has the samples ⌊r·n / world⌋ to ⌊(r+1)·n / world⌋ − 1. So the shares
    * of all ranks in order are the samples of the batch, and their sizes differ by at most one. A share is empty if the
    * batch has fewer samples than there are ranks. In shared batches, if a boundary between shares cuts a part of a
-   * user, both ranks store the history that they need, like two batches that share a part.
+   * user, both ranks store the history that they need, like two batches between which a part is divided.
    */
   readonly world?: number | undefined;
   /** The rank whose share is built, from 0 to `world` − 1 (default 0). */
@@ -118,8 +118,8 @@ const TRAINING_BATCH_OPTIONS: Readonly<Record<keyof TrainingBatchOptions, true>>
   seed: true,
   batching: true,
   maxPart: true,
-  shareUsers: true,
-  shareItems: true,
+  groupUsers: true,
+  distinctItems: true,
   world: true,
   rank: true,
 };
@@ -365,11 +365,11 @@ class BatchBuilder {
   readonly #clicks: Clicks;
   readonly #window: number;
   readonly #windows: BatchOptions["windows"];
-  readonly #shareUsers: boolean;
-  readonly #shareItems: boolean;
+  readonly #groupUsers: boolean;
+  readonly #distinctItems: boolean;
   /** The user of each row of the user features. */
   readonly #users = new IntList();
-  /** With shared users, the range of samples of each user. Starts with 0. */
+  /** With `groupUsers`, the range of samples of each user. Starts with 0. */
   readonly #userOffsets = new IntList();
   readonly #targets = new IntList();
   /** The click at each position; −1 for the `<unk>` of an empty history. */
@@ -386,14 +386,14 @@ class BatchBuilder {
     clicks,
     window,
     windows,
-    shareUsers = false,
-    shareItems = false,
-  }: BatchOptions & Pick<TrainingBatchOptions, "shareUsers" | "shareItems">) {
+    groupUsers = false,
+    distinctItems = false,
+  }: BatchOptions & Pick<TrainingBatchOptions, "groupUsers" | "distinctItems">) {
     this.#clicks = clicks;
     this.#window = window;
     this.#windows = windows;
-    this.#shareUsers = shareUsers;
-    this.#shareItems = shareItems;
+    this.#groupUsers = groupUsers;
+    this.#distinctItems = distinctItems;
     this.#clear();
   }
 
@@ -447,12 +447,12 @@ class BatchBuilder {
       positions: positions.length,
       sequences: this.#sequenceOffsets.length - 1,
       timesteps: this.#timesteps.length,
-      ...(this.#shareUsers && { users: users.length }),
+      ...(this.#groupUsers && { users: users.length }),
     };
     const inputs: Record<string, Int32Array | Float32Array> = {};
     for (const { name, ids } of userFeatures) inputs[name] = gather(ids, users);
     if (numbers.length > 0) inputs["numbers"] = this.#gatherNumbers(users);
-    if (this.#shareUsers) inputs["user_offsets"] = this.#userOffsets.toArray();
+    if (this.#groupUsers) inputs["user_offsets"] = this.#userOffsets.toArray();
     if (times) {
       inputs["example_age"] = age ? gatherAges(times, targets) : new Float32Array(AGE_INPUTS * targets.length);
     }
@@ -472,7 +472,7 @@ class BatchBuilder {
     inputs["sequence_offsets"] = this.#sequenceOffsets.toArray();
     inputs["timestep_start"] = this.#timestepStart.toArray();
     inputs["timestep_end"] = this.#timestepEnd.toArray();
-    if (this.#shareItems) {
+    if (this.#distinctItems) {
       const { distinct, places } = distinctValues(inputs[itemFeatures[0]!.name]!);
       dims["distinct"] = distinct.length;
       inputs["distinct_item"] = distinct;
@@ -500,7 +500,7 @@ class BatchBuilder {
 
   /** Records the user of the last `samples` samples. */
   #addUser(user: number, samples: number): void {
-    for (let i = 0; i < (this.#shareUsers ? 1 : samples); i++) this.#users.push(user);
+    for (let i = 0; i < (this.#groupUsers ? 1 : samples); i++) this.#users.push(user);
     this.#userOffsets.push(this.#targets.length);
   }
 

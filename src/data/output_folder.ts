@@ -21,7 +21,7 @@ export interface FolderKind {
   /** Name of the member against which readers check the others. */
   readonly description?: string;
   /** Whether the folder may have other contents, which then stay. */
-  readonly isShared?: boolean;
+  readonly allowsOthers?: boolean;
 }
 
 /** Stands for all members in the hidden name under which they are replaced inside their folder. */
@@ -109,12 +109,16 @@ async function checkName(target: string): Promise<void> {
   });
 }
 
-async function checkReplaceable(folder: string, path: string, { name, code, owns, isShared, description }: FolderKind) {
+async function checkReplaceable(
+  folder: string,
+  path: string,
+  { name, code, owns, allowsOthers, description }: FolderKind,
+) {
   const refuse = (problem: string): never => {
     throw new ShortlistError(code, `Refused to replace ${path}: ${problem}. Choose another output folder`);
   };
   if (!(await stat(folder)).isDirectory()) return refuse("it is a file");
-  if (isShared) return;
+  if (allowsOthers) return;
   const names = await readdir(folder);
   const foreign = names.find(
     (member) => !owns(member) && !isPartialOfAny(member, isOwn(owns)) && member !== LOCK_INSIDE,

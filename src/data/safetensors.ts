@@ -73,7 +73,7 @@ const MAX_HEADER_BYTES = 100_000_000;
 const OPENING_BRACE = 0x7b;
 const PIECE_BYTES = 64 * 1024 * 1024;
 
-/** Metadata key of the id that all members of a model or dataset folder share. */
+/** Metadata key of the id that all members of a model or dataset folder have in common. */
 export const ID_KEY = "id";
 const ID_DIGITS = 64;
 

@@ -134,7 +134,7 @@ function isLog(name: string): boolean {
   return Object.values(LOGS).includes(name);
 }
 
-const KIND: FolderKind = { name: "folder of simulated logs", code: "ERR_FILE", owns: isLog, isShared: true };
+const KIND: FolderKind = { name: "folder of simulated logs", code: "ERR_FILE", owns: isLog, allowsOthers: true };
 
 async function writeLines(path: string, lines: readonly string[], signal: AbortSignal | undefined): Promise<void> {
   const linesAtOnce = 1 << 12;

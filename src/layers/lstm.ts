@@ -3,7 +3,7 @@ import { lstm, type Precision } from "../ops/index.js";
 
 /** Inputs of `lstmLayer`. */
 export interface LstmLayerInputs {
-  /** [rows, in] The inputs, one row per position or, if items are shared, per distinct item. */
+  /** [rows, in] The inputs, one row per position or per distinct item. */
   readonly input: Tensor;
   /** [timesteps] The row that each timestep reads. */
   readonly position: Tensor;

@@ -51,8 +51,8 @@ export interface ModelDescription extends Encoding {
 }
 
 /**
- * A trained network, ready to run: its inference Program and its weights. It owns its store and, unless it was given a
- * shared one, its engine. Any number of runs may be in flight at the same time.
+ * A trained network, ready to run: its inference Program and its weights. It owns its store and, unless it was given
+ * one, its engine. Any number of runs may be in flight at the same time.
  */
 export class Model implements Disposable {
   /** The configuration, schema, vocabularies and statistics. */
@@ -67,13 +67,13 @@ export class Model implements Disposable {
   readonly #ownsEngine: boolean;
   #closed = false;
 
-  /** `close` also closes an engine that is "owned", and leaves a "shared" one open. */
+  /** `close` also closes an engine that is "owned", and leaves a "given" one open. */
   constructor(
     description: ModelDescription,
     program: Program,
     engine: Engine,
     store: TensorStore,
-    engineIs: "owned" | "shared" = "owned",
+    engineIs: "owned" | "given" = "owned",
   ) {
     this.#ownsEngine = engineIs === "owned";
     this.description = description;
@@ -220,7 +220,7 @@ export async function trainingMembers(folder: string): Promise<string[]> {
 
 /** Options of `openModel`. Without `engine` the model gets an engine of its own, which the other options configure. */
 export interface OpenModelOptions extends EngineOptions {
-  /** An engine that several models share. It stays open when a model is closed. */
+  /** An engine to run on, which other models may use too. It stays open when the model is closed. */
   readonly engine?: Engine | undefined;
   /** Stops the reading, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -240,16 +240,16 @@ const OPEN_MODEL_OPTIONS: Readonly<Record<keyof OpenModelOptions, true>> = {
 export async function openModel(folder: string, options: OpenModelOptions = {}): Promise<Model> {
   checkOptions("openModel", options, OPEN_MODEL_OPTIONS);
   checkPath("folder", folder);
-  const { signal, engine: shared, ...own } = options;
-  if (shared !== undefined) checkEngine(shared, own);
+  const { signal, engine: given, ...own } = options;
+  if (given !== undefined) checkEngine(given, own);
   const readAll = async (members: FolderReader) => {
     const parts = await readParts(folder, members, signal);
     return { ...parts, weights: await readWeights(members, parts.program, signal) };
   };
   const { description, program, weights } = await readFolder(folder, DESCRIPTION, readAll, signal);
   checkTables(folder, description, program);
-  const engine = shared ?? createEngine(own);
-  const model = new Model(description, program, engine, engine.createStore(), shared ? "shared" : "owned");
+  const engine = given ?? createEngine(own);
+  const model = new Model(description, program, engine, engine.createStore(), given ? "given" : "owned");
   try {
     for (const { data, ...tensor } of weights) {
       signal?.throwIfAborted();

@@ -15,35 +15,35 @@ export interface NetworkOptions {
   /** Dropouts of the training network (default: none). */
   readonly drop?: Dropouts;
   /**
-   * Whether features of users have one row for each user of a batch instead of one for each sample (`shareUsers` of the
+   * Whether features of users have one row for each user of a batch instead of one for each sample (`groupUsers` of the
    * batch options).
    */
-  readonly shareUsers?: boolean;
+  readonly groupUsers?: boolean;
   /**
    * Whether the LSTM's input has one row for each distinct item of a batch instead of one for each position
-   * (`shareItems` of the batch options).
+   * (`distinctItems` of the batch options).
    */
-  readonly shareItems?: boolean;
+  readonly distinctItems?: boolean;
 }
 
 /**
- * What training may compute once for several samples or positions.
+ * The rows that training computes once for several samples or positions.
  *
- * - `shareUsers`: what depends on the user alone. Not possible with dropout, which differs from sample to sample.
- * - `shareItems`: the LSTM's input. Only possible if that input is the item embedding alone, without dropout.
+ * - `groupUsers`: what depends on the user alone. Not possible with dropout, which differs from sample to sample.
+ * - `distinctItems`: the LSTM's input. Only possible if that input is the item embedding alone, without dropout.
  */
-export function sharedRows(config: ModelConfig): { readonly shareUsers: boolean; readonly shareItems: boolean } {
+export function rowOptions(config: ModelConfig): { readonly groupUsers: boolean; readonly distinctItems: boolean } {
   const { batching, dropout, userDropout, history, attributes, embeddingDropout, lastClick } = config;
   return {
-    shareUsers: batching === "shared" && dropout === 0 && userDropout === 0,
-    shareItems: history === "lstm" && attributes === "pooled" && embeddingDropout === 0 && !lastClick,
+    groupUsers: batching === "shared" && dropout === 0 && userDropout === 0,
+    distinctItems: history === "lstm" && attributes === "pooled" && embeddingDropout === 0 && !lastClick,
   };
 }
 
 /** The batch options that a configuration trains with. */
 export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOptions, "clicks" | "seed"> {
   const { window, windows, batchSize, batching } = config;
-  return { window, windows, batchSize, batching, ...sharedRows(config) };
+  return { window, windows, batchSize, batching, ...rowOptions(config) };
 }
 
 /**
@@ -62,11 +62,11 @@ export function userVector(
   graph: Graph,
   config: ModelConfig,
   encoding: Encoding,
-  { drop = NO_DROPOUTS, shareUsers = false, shareItems = false }: NetworkOptions = {},
+  { drop = NO_DROPOUTS, groupUsers = false, distinctItems = false }: NetworkOptions = {},
 ): Tensor {
   checkFeatureNames(config, encoding.schema);
   const { item, attributes, before, after, numbers } = featureOrder(encoding.schema);
-  const userRows = shareUsers ? "users" : "samples";
+  const userRows = groupUsers ? "users" : "samples";
   const used = ({ name }: { readonly name: string }) => !config.exclude.includes(name);
   const lookUp = ({ name }: { readonly name: string }) =>
     embeddingLookup(
@@ -76,7 +76,7 @@ export function userVector(
       drop.ids(name, graph.input(name, "int32", [userRows]), encoding.vocabularies.get(name)!.size),
     );
   const inputs = [
-    ...itemHistory(graph, config, encoding, item, drop, shareItems),
+    ...itemHistory(graph, config, encoding, item, drop, distinctItems),
     ...before.filter(used).map(lookUp),
     ...(config.attributes === "sequence"
       ? []
@@ -86,7 +86,7 @@ export function userVector(
   if (numbers > 0) inputs.push(graph.input("numbers", "float32", [userRows, numbers]));
   if (config.exampleAge) inputs.push(graph.input("example_age", "float32", ["samples", AGE_INPUTS]));
 
-  const groupOffsets = shareUsers ? graph.input("user_offsets", "int32", ["users+1"]) : undefined;
+  const groupOffsets = groupUsers ? graph.input("user_offsets", "int32", ["users+1"]) : undefined;
   const { precision } = config;
   let layer: readonly Tensor[] = inputs;
   config.hiddenWidths.forEach((width, index) => {
@@ -131,16 +131,16 @@ function itemHistory(
   encoding: Encoding,
   item: ItemFeature,
   drop: Dropouts,
-  shareItems: boolean,
+  distinctItems: boolean,
 ): readonly Tensor[] {
-  const ids = shareItems
+  const ids = distinctItems
     ? graph.input("distinct_item", "int32", ["distinct"])
     : graph.input(item.name, "int32", ["positions"]);
   const items = table(graph, config, encoding, item.name);
   if (config.history === "mean") return [embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) })];
   const { lstmWidth: width, peepholes, forgetBias, precision } = config;
   const layerOptions = { width, peepholes, forgetBias, precision };
-  const position = graph.input(shareItems ? "timestep_item" : "timestep_position", "int32", ["timesteps"]);
+  const position = graph.input(distinctItems ? "timestep_item" : "timestep_position", "int32", ["timesteps"]);
   const sequenceOffsets = graph.input("sequence_offsets", "int32", ["sequences+1"]);
   const itemEmbedding = embeddingLookup(graph, `${item.name}.embedding`, items, ids);
   const input = drop.embedding(clickEmbedding(graph, config, encoding, itemEmbedding));

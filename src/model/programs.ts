@@ -26,7 +26,7 @@ import type { AliasTable } from "../random/alias_table.js";
 import type { CatalogueConfig, ModelConfig } from "./config.js";
 import { trainingDropouts } from "./dropouts.js";
 import { composedItemVectors, composesItems, type ItemVectors, itemVectors } from "./item_vectors.js";
-import { sharedRows, userVector } from "./network.js";
+import { rowOptions, userVector } from "./network.js";
 
 /** A Program with the initial values of its stored tensors, which keep their values between runs. */
 export interface InitializedProgram {
@@ -122,7 +122,7 @@ export function trainingProgram(
   const inputs = optimizerInputs(graph);
   const draws = { seed: graph.input("seed", "uint32", []), step: inputs.step };
   const drop = trainingDropouts(graph, config, draws);
-  const user = userVector(graph, config, encoding, { drop, ...sharedRows(config) });
+  const user = userVector(graph, config, encoding, { drop, ...rowOptions(config) });
   const items = composesItems(config)
     ? composedItemVectors(graph, config, encoding, catalogue)
     : itemVectors(graph, config, encoding);

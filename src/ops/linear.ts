@@ -62,18 +62,18 @@ export const linearOp: Op = {
     const groupInputs = offsets && list("group_input");
     const group_gradient =
       offsets && graph.apply(groupSumOp, `${name}.group_gradient`, { input: gradient, offsets })["output"]!;
-    const shared = { precision: attributes["precision"]!, order: attributes["order"]! };
+    const common = { precision: attributes["precision"]!, order: attributes["order"]! };
     const forInput = { output_gradient: gradient, group_gradient, weight, like: inputs, group_like: groupInputs };
     const forWeight = { input: inputs, group_input: groupInputs, output_gradient: gradient, group_gradient };
     const inputGradients =
       needed("input") || needed("group_input")
-        ? graph.applyLists(linearInputGradientOp, `${name}.input_gradient`, forInput, shared)
+        ? graph.applyLists(linearInputGradientOp, `${name}.input_gradient`, forInput, common)
         : undefined;
     return {
       input: inputGradients?.["gradient"],
       group_input: inputGradients?.["group_input_gradient"],
       weight: needed("weight")
-        ? graph.apply(linearWeightGradientOp, `${name}.weight_gradient`, forWeight, shared)["gradient"]
+        ? graph.apply(linearWeightGradientOp, `${name}.weight_gradient`, forWeight, common)["gradient"]
         : undefined,
       bias:
         bias && needed("bias")

@@ -89,7 +89,7 @@ export interface SortedRows {
 }
 
 /**
- * Sorts the ids of row terms, given in the order of the terms. Tables whose terms have the same ids may share the
+ * Sorts the ids of row terms, given in the order of the terms. Tables whose terms have the same ids may use one
  * result.
  */
 export function sortRows(graph: Graph, name: string, ids: readonly Tensor[]): SortedRows {

@@ -15,7 +15,7 @@ export interface OptimizerConfig {
   readonly beta2: number;
 }
 
-/** Sorts lists of ids. Tables with the same ids share one sort. */
+/** Sorts lists of ids. Tables with the same ids use one sort. */
 export class RowSorter {
   readonly #graph: Graph;
   readonly #sorted = new Map<string, SortedRows>();

@@ -39,7 +39,7 @@ const KIND: FolderKind = {
   code: "ERR_OPTION",
   owns: (name) => [SEARCH, TRIALS, TABLE, BEST, WORK].includes(name),
   // Whether the folder holds a search, and which one, is checked when it is opened.
-  isShared: true,
+  allowsOthers: true,
 };
 
 /** The folder of a search. It has the search (search.json), the finished trials, and their summary. */

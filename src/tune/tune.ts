@@ -205,11 +205,11 @@ class Search {
     const { dataset, preset, config, seed, executor, threads, isa, signal, onProgress } = this.#options;
     const output = this.#folder.work;
     const set = this.#assignments(settings, epochs);
-    const shared = { dataset, preset, config, seed, executor, threads, isa, signal, onProgress };
+    const common = { dataset, preset, config, seed, executor, threads, isa, signal, onProgress };
     await rm(output, { recursive: true, force: true });
     const finish = whileUnfinished(() => rmSync(output, { recursive: true, force: true }));
     try {
-      const { validation } = await train({ ...shared, output, set, validation: { heldOut: "last-clicks" } });
+      const { validation } = await train({ ...common, output, set, validation: { heldOut: "last-clicks" } });
       const { epoch, hitRate, ndcg, mrr } = validation!;
       return { validation: { epoch, hitRate, ndcg, mrr } };
     } catch (error) {

@@ -123,10 +123,10 @@ const TRAINING: [string, Windows, Make][] = (["sliding", "growing"] as const).fl
     [`${windows}, shuffled`, windows, using({})],
     [`${windows}, shared`, windows, using({ batching: "shared" })],
     [`${windows}, shared in parts`, windows, using({ batching: "shared", maxPart: 4 })],
-    [`${windows}, shared with users`, windows, using({ batching: "shared", shareUsers: true })],
-    [`${windows}, shuffled with users`, windows, using({ shareUsers: true })],
-    [`${windows}, shared with items`, windows, using({ batching: "shared", shareItems: true })],
-    [`${windows}, shuffled with items`, windows, using({ shareItems: true })],
+    [`${windows}, shared, one row for each user`, windows, using({ batching: "shared", groupUsers: true })],
+    [`${windows}, shuffled, one row for each user`, windows, using({ groupUsers: true })],
+    [`${windows}, shared, one row for each distinct item`, windows, using({ batching: "shared", distinctItems: true })],
+    [`${windows}, shuffled, one row for each distinct item`, windows, using({ distinctItems: true })],
   ];
 });
 

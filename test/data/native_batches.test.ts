@@ -13,10 +13,10 @@ const KINDS: Partial<TrainingBatchOptions>[] = (["sliding", "growing"] as const)
   { windows, batching: "shuffled" },
   { windows, batching: "shared" },
   { windows, batching: "shared", maxPart: 3 },
-  { windows, batching: "shared", shareUsers: true },
-  { windows, batching: "shuffled", shareUsers: true },
-  { windows, batching: "shared", shareItems: true },
-  { windows, batching: "shuffled", shareUsers: true, shareItems: true },
+  { windows, batching: "shared", groupUsers: true },
+  { windows, batching: "shuffled", groupUsers: true },
+  { windows, batching: "shared", distinctItems: true },
+  { windows, batching: "shuffled", groupUsers: true, distinctItems: true },
 ]);
 
 function expectSame(options: TrainingBatchOptions, epoch: number, order: (count: number) => number[], what: string) {

@@ -205,7 +205,7 @@ test("a refused run does not block the runs after it", async () => {
   );
 });
 
-test("a store is left alone while a run uses it, and shared by engines", async () => {
+test("a store is left alone while a run uses it, and several engines may use one", async () => {
   const program = slowProgram();
   const { store, executor } = prepare(native, program);
   const before = store.read("weight0", 0, 3);

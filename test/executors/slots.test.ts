@@ -37,9 +37,9 @@ test("each native slot takes the dtype and rank that the op asks for", () => {
 
 test("an output slot with the name of an input slot is updated in place, and no other one", () => {
   for (const { name, inputs, outputs } of native.values()) {
-    const shared = outputs.filter((output) => inputs.some((input) => input.name === output.name));
+    const inPlace = outputs.filter((output) => inputs.some((input) => input.name === output.name));
     const stateful = /^(sgd|adagrad|rowwise_adagrad|adam|decay)(_rows)?$/.test(name);
-    assert.is(shared.length > 0, stateful, name);
+    assert.is(inPlace.length > 0, stateful, name);
   }
 });
 

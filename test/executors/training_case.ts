@@ -6,7 +6,7 @@ import { UNKNOWN, Vocabulary } from "../../src/data/vocabulary.js";
 import type { Engine } from "../../src/executors/executor.js";
 import { forCatalogue, type ModelConfig, resolveConfig } from "../../src/model/config.js";
 import { initializeStore } from "../../src/model/initialize.js";
-import { sharedRows } from "../../src/model/network.js";
+import { rowOptions } from "../../src/model/network.js";
 import { trainingProgram } from "../../src/model/programs.js";
 import { aliasTable } from "../../src/random/alias_table.js";
 import { LENGTHS, randomClicks } from "../data/random_clicks.js";
@@ -69,7 +69,7 @@ export function trainingCase(
   const { program, initializers } = trainingProgram(widths, encoding, noise, catalogue);
   const store = engine.createStore();
   initializeStore(store, program, initializers, 1);
-  const batchOptions = { clicks, window: 5, batchSize: 16, seed: 3, ...sharedRows(widths), ...options };
+  const batchOptions = { clicks, window: 5, batchSize: 16, seed: 3, ...rowOptions(widths), ...options };
   return {
     store,
     config: widths,

@@ -46,7 +46,7 @@ test("names are unique, shapes have at most two axes", () => {
   assert.throws(() => graph.input("y", "float32", [1, 2, 3]), /more than 2 axes: \[1, 2, 3\]/);
 });
 
-test("outputs are computed, and no two tensors come to share a name", () => {
+test("outputs are computed, and no two tensors come to have one name", () => {
   const graph = new Graph();
   const x = graph.input("x", "float32", []);
   const y = add(graph, "y", x, x);

@@ -71,7 +71,7 @@ for (const executor of ["native", "reference"] as const) {
     });
   });
 
-  test(`${executor}: models share an engine, which stays open until it is closed itself`, async () => {
+  test(`${executor}: models run on one engine, which stays open until it is closed itself`, async () => {
     await withSmallModel(async (at) => {
       const engine = createEngine({ executor, ...(executor === "native" && { threads: 2 }) });
       const [one, other] = [await openModel(at("model"), { engine }), await openModel(at("model"), { engine })];

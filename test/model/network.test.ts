@@ -101,30 +101,30 @@ function assertSameParameters(actual: Learnt, expected: Learnt): void {
   }
 }
 
-test("sharing user features between samples does not change what is learnt", async () => {
+test("one row for each user instead of each sample does not change what is learnt", async () => {
   const engine = createEngine({ threads: 2 });
   for (const changes of [{}, { skipHidden: true, hiddenWidths: [8, 6], pooling: "last" }] as const) {
-    const shared = await trained(engine, changes, 4);
-    // The key changes the network only, which no longer shares rows; BATCHES decides how clicks become batches.
+    const grouped = await trained(engine, changes, 4);
+    // The key changes the network only, which then has a row for each sample; BATCHES decides how clicks become batches.
     const apart = await trained(engine, { ...changes, batching: "shuffled" }, 4);
-    const batch = shared.batches.batch(0, 0);
+    const batch = grouped.batches.batch(0, 0);
     assert.ok(batch.dims["users"]! < batch.dims["samples"]!);
     assert.is(apart.batches.batch(0, 0).dims["users"], undefined);
-    assertSameParameters(shared, apart);
+    assertSameParameters(grouped, apart);
   }
 });
 
-test("sharing an item's row between timesteps does not change what is learnt", async () => {
+test("one row for each distinct item instead of each position does not change what is learnt", async () => {
   const engine = createEngine({ threads: 2 });
   for (const changes of [{}, { peepholes: true }, { lstmLayers: 2, pooling: "last" }] as const) {
     const without = { ...changes, exclude: ["category", "tags"] };
-    const shared = await trained(engine, without, 4);
-    // All attributes are excluded, so "both" changes nothing except that timesteps no longer share the rows of an item.
+    const distinct = await trained(engine, without, 4);
+    // All attributes are excluded, so "both" changes nothing except that there is a row for each position.
     const apart = await trained(engine, { ...without, attributes: "both" }, 4);
-    const batch = shared.batches.batch(0, 0);
+    const batch = distinct.batches.batch(0, 0);
     assert.ok(batch.dims["distinct"]! < batch.dims["positions"]!);
     assert.is(apart.batches.batch(0, 0).dims["distinct"], undefined);
-    assertSameParameters(shared, apart);
+    assertSameParameters(distinct, apart);
   }
 });
 

@@ -125,7 +125,7 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
 /* The calls that a thread repeats, with their expected results, and whether one was different. */
 typedef struct work {
   const shortlist_model* model;
-  shortlist_user* shared; /* the user that all threads call, or NULL if each creates its own */
+  shortlist_user* user; /* the user that all threads call, or NULL if each creates its own */
   const char* line;
   long rounds;
   shortlist_item expected[2][TOP]; /* without and with keep_watched */
@@ -145,13 +145,13 @@ static void expect(work* mine, shortlist_user* user, bool keep_watched) {
 
 static void* ask(void* argument) {
   work* const mine = argument;
-  shortlist_user* user = mine->shared;
+  shortlist_user* user = mine->user;
   mine->failed = !user && shortlist_user_create(mine->model, &user, NULL);
   for (long round = 0; round < mine->rounds && !mine->failed; round++) {
     if (round % 100 == 0) mine->failed = shortlist_user_set_line(user, mine->line, NULL) != SHORTLIST_OK;
     expect(mine, user, round % 2);
   }
-  if (!mine->shared) shortlist_user_destroy(user);
+  if (!mine->user) shortlist_user_destroy(user);
   return NULL;
 }
 
@@ -170,7 +170,7 @@ static void check_threads(const shortlist_model* model, const char* line, long r
     size_t count = 0;
     snprintf(lines[i], sizeof lines[i], "u%d\tp%d\tc%d\tv%d:c:t\tm%d", i, i, i, i, i);
     jobs[i].model = model;
-    jobs[i].shared = one_user ? user : NULL;
+    jobs[i].user = one_user ? user : NULL;
     jobs[i].line = i == 0 || one_user ? line : lines[i];
     jobs[i].rounds = rounds;
     jobs[i].failed = 0;

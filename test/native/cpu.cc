@@ -28,7 +28,7 @@ const std::set<std::string> kProducts = {
 #undef SHORTLIST_PRODUCT
 };
 
-bool may_share(const std::string& isa, const std::string& other, const std::string& op) {
+bool may_be_one_kernel(const std::string& isa, const std::string& other, const std::string& op) {
   return isa.substr(0, 6) == "avx512" && other.substr(0, 6) == "avx512" && kProducts.count(op) == 0;
 }
 
@@ -53,7 +53,7 @@ int main() {
     CHECK(device.ops() == isa.ops && isa.ops[0] != nullptr);
     for (const Op* const* op = isa.ops; *op != nullptr; ++op) {
       const auto [kernel, is_new] = kernels.emplace((*op)->run, isa.name);
-      CHECK(is_new || kernel->second == isa.name || may_share(isa.name, kernel->second, (*op)->name));
+      CHECK(is_new || kernel->second == isa.name || may_be_one_kernel(isa.name, kernel->second, (*op)->name));
     }
     for (const Isa& other : usable)
       CHECK_TEXT(select_isa(other.name).name, other.name);  // the argument overrides SHORTLIST_ISA

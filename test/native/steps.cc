@@ -244,7 +244,7 @@ void steps_before_a_refused_one_have_been_run(const ClickLog& log, const std::sh
 
 // The loop of each rank runs its share of every batch. The numbers of samples that the ranks report for a step add up
 // to that of the batch.
-void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<CpuDevice>& device, BatchOptions options) {
+void ranks_divide_each_batch(const ClickLog& log, const std::shared_ptr<CpuDevice>& device, BatchOptions options) {
   Batcher whole(log.clicks(), options);
   const int64_t batches = whole.batches_per_epoch();
   std::vector<int64_t> samples(static_cast<size_t>(batches));
@@ -263,8 +263,8 @@ void ranks_share_each_batch(const ClickLog& log, const std::shared_ptr<CpuDevice
   }
 }
 
-// Loops on one device share its threads. Each gives the same results as without the others.
-void loops_share_a_device(const ClickLog& log, const std::shared_ptr<CpuDevice>& device) {
+// Loops on one device use the same threads. Each gives the same results as without the others.
+void loops_on_one_device(const ClickLog& log, const std::shared_ptr<CpuDevice>& device) {
   Training alone(device);
   StepLoop loop(std::make_shared<Batcher>(log.clicks(), batch_options()), alone.executor);
   const int64_t batches = Batcher(log.clicks(), batch_options()).batches_per_epoch();
@@ -290,11 +290,11 @@ int main() {
   for (const bool shared : {false, true}) {
     for (const bool growing : {false, true}) {
       steps_are_the_runs_one_by_one(log, device, batch_options(shared, growing));
-      ranks_share_each_batch(log, device, batch_options(shared, growing));
+      ranks_divide_each_batch(log, device, batch_options(shared, growing));
     }
   }
   what_does_not_fit_is_refused(log, device);
   steps_before_a_refused_one_have_been_run(log, device);
-  loops_share_a_device(log, device);
+  loops_on_one_device(log, device);
   return failures() > 0;
 }

@@ -9,7 +9,7 @@
  * with a 0 byte.
  *
  * Threads: any thread may call any function at any time. A model never changes after it was opened. Calls on different
- * users of one model run in parallel and share its weights; calls on the same user run one after the other. Before a
+ * users of one model run in parallel on the same weights; calls on the same user run one after the other. Before a
  * handle is closed or destroyed, every call that uses it must have returned.
  */
 #ifndef SHORTLIST_H

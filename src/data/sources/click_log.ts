@@ -54,7 +54,7 @@ export function clickLog(path: string): LogSource {
   };
 }
 
-/** All logs of one reading share a parser, because it caches the clicks that it has parsed. */
+/** All logs of one reading use one parser, because it caches the clicks that it has parsed. */
 const parsers = new WeakMap<RowBinding, LineParser>();
 
 function parserFor(binding: RowBinding): LineParser {

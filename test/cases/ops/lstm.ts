@@ -59,7 +59,7 @@ export const cases: OpCase[] = [
   lstm("one timestep of width 1", { positions: 1, width: 1, sequences: [1] }),
   lstm("one timestep of width 1, peepholes", { positions: 1, width: 1, sequences: [1], peepholes: true }),
   lstm("empty sequences", { positions: 5, width: 3, sequences: [0, 2, 0, 0, 3, 0] }),
-  lstm("odd sizes, positions shared by timesteps", { positions: 7, width: 5, sequences: [1, 7, 3, 2] }),
+  lstm("odd sizes, positions read by several timesteps", { positions: 7, width: 5, sequences: [1, 7, 3, 2] }),
   lstm("odd sizes, peepholes", { positions: 11, width: 7, sequences: [4, 1, 6], peepholes: true }),
   lstm("width 8", { positions: 13, width: 8, sequences: [5, 3, 2] }),
   lstm("a long sequence", { positions: 31, width: 3, sequences: [53], peepholes: true }),
@@ -126,7 +126,7 @@ export const cases: OpCase[] = [
   lstm("typical, peepholes", { positions: 40, width: 64, sequences: [10, 7, 10, 1, 4], peepholes: true }),
   lstm("typical", { positions: 2560, width: 64, sequences: Array(256).fill(10), isolated: true }, { benchmark: true }),
   lstm(
-    "positions shared by sequences",
+    "positions read by several sequences",
     { positions: 256, width: 64, sequences: Array(256).fill(10) },
     { benchmark: true },
   ),
