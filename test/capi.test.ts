@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import { succeed, temporaryFolder } from "./cli/run.js";
 import type { Answer } from "./fixtures/answers.js";
 import { FIXTURES, fixtures } from "./fixtures/fixtures.js";
+import { withFeatureRenamed } from "./fixtures/renamed_feature.js";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const build = join(root, "build-capi");
@@ -76,6 +77,20 @@ test("models of earlier versions give the same results as before", () => {
         assert.ok(Math.abs(Number(probability) / Number(found[0]![1]) - ratio) < 1e-4, `line ${u + 1}, item ${i + 1}`);
       });
     }
+  }
+});
+
+test("a model of version 1 with a feature of a name that version 2 reserves is refused", async () => {
+  const [model] = fixtures("model");
+  for (const [from, name, text] of [
+    ["category", "timesteps", 'The name "timesteps" is reserved'],
+    ["tags", "sequence", 'expected no tensor "sequence_offsets" before version 2. If it is that of a feature, rename'],
+  ] as const) {
+    await withFeatureRenamed(model!, at(name), from, name);
+    const { status, stdout, stderr } = recommend(at(name), join(FIXTURES, "log.tsv"), "4");
+    assert.is(status, 1);
+    assert.is(stdout, "");
+    assert.match(stderr, text);
   }
 });
 

@@ -21,7 +21,9 @@ const Renamed kInputs[] = {{2, "run_offsets", "sequence_offsets"},
 
 void refuse(const char* what, const Renamed& renamed) {
   throw Error(Status::program, std::string("Program: expected no ") + what + " \"" + renamed.now +
-                                   "\" before version " + std::to_string(renamed.version));
+                                   "\" before version " + std::to_string(renamed.version) +
+                                   ". If it is that of a feature, rename the feature in the schema, and prepare and "
+                                   "train again");
 }
 
 }  // namespace

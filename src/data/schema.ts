@@ -191,6 +191,10 @@ export function parseStoredSchema(value: unknown, source: string, code: ErrorCod
   const fail = (where: string, expected: string, received: unknown): never => {
     throw new ShortlistError(code, `${source}: Expected ${expected}${where} but received ${format(received)}`);
   };
+  const rename =
+    code === "ERR_CONFIG"
+      ? "choose another one"
+      : `rename the feature in the schema, and prepare${code === "ERR_MODEL" ? " and train" : ""} again`;
   const checkObject = (candidate: unknown, where: string, keys: readonly string[]): Record<string, unknown> => {
     if (typeof candidate !== "object" || candidate === null || Array.isArray(candidate)) {
       return fail(where, `an object with ${keys.map((key) => `"${key}"`).join(", ")}`, candidate);
@@ -210,7 +214,7 @@ export function parseStoredSchema(value: unknown, source: string, code: ErrorCod
     const name = typeof candidate === "string" ? candidate : fail(where, "a name", candidate);
     if (!NAME.test(name)) fail(where, "a name of lower-case letters, digits and _ that begins with a letter", name);
     if (RESERVED.has(name) || name.endsWith("_offsets")) {
-      throw new ShortlistError(code, `${source}: The name "${name}"${where} is reserved: choose another one`);
+      throw new ShortlistError(code, `${source}: The name "${name}"${where} is reserved: ${rename}`);
     }
     if (taken.has(name)) throw new ShortlistError(code, `${source}: The name "${name}"${where} is there twice`);
     taken.add(name);

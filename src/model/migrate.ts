@@ -55,7 +55,10 @@ export function migrateProgram(program: Program, head: JsonObject): Program {
 
 function withNames(program: Program, { version, dims, inputs }: ProgramNames): Program {
   const refuse = (what: string, name: string): never => {
-    throw new ShortlistError("ERR_PROGRAM", `Program: expected no ${what} "${name}" before version ${version}`);
+    throw new ShortlistError(
+      "ERR_PROGRAM",
+      `Program: expected no ${what} "${name}" before version ${version}. If it is that of a feature, rename the feature in the schema, and prepare and train again`,
+    );
   };
   const later = { dims: new Set(dims.values()), inputs: new Set(inputs.values()) };
   for (const dim of program.dims) if (later.dims.has(dim)) refuse("dim", dim);

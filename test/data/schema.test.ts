@@ -105,6 +105,9 @@ test("what is wrong with a stored schema has the code of the folder that holds i
   await expectError(parse({ columns: [{ name: "clicks", kid: 1 }], click }), "ERR_MODEL", 'Unknown key "kid"');
   const twice = [{ name: "clicks" }, { name: "clicks" }];
   await expectError(parse({ columns: twice, click }), "ERR_MODEL", 'The name "clicks" in columns[1] is there twice');
+  const reserved = [{ name: "rank" }, { name: "clicks" }];
+  const way = "is reserved: rename the feature in the schema, and prepare and train again";
+  await expectError(parse({ columns: reserved, click }), "ERR_MODEL", `The name "rank" in columns[0] ${way}`);
 });
 
 test("names what is wrong", () => {

@@ -10,9 +10,10 @@ import { inspect } from "../../src/model/inspect.js";
 import { MODEL_FORMAT } from "../../src/model/migrate.js";
 import { openModel, saveModel } from "../../src/model/model.js";
 import { evaluate } from "../../src/train/evaluate.js";
-import { withFolder } from "../data/temporary.js";
+import { expectError, withFolder } from "../data/temporary.js";
 import { type Answer, answersOf } from "../fixtures/answers.js";
 import { FIXTURES, fixtures } from "../fixtures/fixtures.js";
+import { withFeatureRenamed } from "../fixtures/renamed_feature.js";
 
 // Folders that earlier versions of Shortlist wrote still open, and their models compute the same results.
 
@@ -73,6 +74,32 @@ for (const folder of fixtures("model")) {
     model.close();
   });
 }
+
+test("a model of version 1 with a feature of a name that version 2 reserves is refused, and told the way out", async () => {
+  const [model] = fixtures("model");
+  await withFolder(async (work) => {
+    const open = async (from: string, name: string) => {
+      const renamed = join(work, `${from} as ${name}`);
+      await withFeatureRenamed(model!, renamed, from, name);
+      return openModel(renamed, { executor: "reference" });
+    };
+    const advice = "rename the feature in the schema, and prepare and train again";
+    for (const name of ["sequences", "timesteps"]) {
+      const text = `The name "${name}" in click[1] is reserved: ${advice}`;
+      await expectError(open("category", name), "ERR_MODEL", text);
+    }
+    const text = `expected no tensor "sequence_offsets" before version 2. If it is that of a feature, ${advice}`;
+    await expectError(open("tags", "sequence"), "ERR_MODEL", text);
+    for (const [from, name] of [
+      ["category", "sequence"],
+      ["tags", "genres"],
+    ] as const) {
+      const opened = await open(from, name);
+      assert.equal(await answersOf(opened), expectedOf(model!));
+      opened.close();
+    }
+  });
+});
 
 for (const folder of fixtures("dataset")) {
   test(`${folder.slice(FIXTURES.length)} holds the clicks of its log`, async () => {

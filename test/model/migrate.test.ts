@@ -24,6 +24,7 @@ test("the Program of a model of version 1 becomes that of version 2", () => {
 test("a Program of version 1 that has names of version 2 is refused", () => {
   const old = read(1);
   const temporary = { name: "timestep_end", dtype: "int32", shape: [1], role: "temporary" } as const;
+  const advice = "If it is that of a feature, rename the feature in the schema, and prepare and train again";
   const cases: [Program, string][] = [
     [{ ...old, dims: [...old.dims, "sequences"] }, 'Program: expected no dim "sequences" before version 2'],
     [{ ...old, tensors: [...old.tensors, temporary] }, 'Program: expected no tensor "timestep_end" before version 2'],
@@ -33,7 +34,7 @@ test("a Program of version 1 that has names of version 2 is refused", () => {
       migrateProgram(program, { version: 1 });
     } catch (error) {
       assert.is((error as ShortlistError).code, "ERR_PROGRAM");
-      assert.is((error as ShortlistError).message, message);
+      assert.is((error as ShortlistError).message, `${message}. ${advice}`);
       continue;
     }
     assert.unreachable("was not refused");
