@@ -265,7 +265,6 @@ export async function writeDataset(
         { mean, standard_deviation: standardDeviation },
       ]),
     ),
-    logs: report.files,
   };
   await mkdir(join(folder, VOCABULARY));
   for (const [name, vocabulary] of encoding.vocabularies) {
@@ -274,10 +273,11 @@ export async function writeDataset(
   const files = [...encoding.vocabularies.keys()].map(vocabularyFile);
   if (testUsers !== undefined) files.push(TEST_LOG);
   const members = await digestsOf(folder, files, signal);
+  // The id does not depend on the names of the logs: the same events make the same dataset in whatever form they came.
   const contents = createHash("sha256").update(JSON.stringify({ ...description, members }));
   const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents, signal);
   const { name: format, version } = DATASET_FORMAT;
-  const whole = { format, version, id, members, ...description };
+  const whole = { format, version, id, members, ...description, logs: report.files };
   await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
   for (const doubt of doubtsOf(clicks, features)) onWarning?.(doubt);
   signal?.throwIfAborted();

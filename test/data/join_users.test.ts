@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -87,6 +87,20 @@ test("lines are joined by an identity that is no feature", async () => {
   const schema = parseSchema({ columns, click: [{ name: "item" }, { name: "tags", multiple: true }] });
   const { dataset } = await prepare(["u\trome\t1\tb:x", "v\trome\t2\ta:x", "u\tnice\t3\ta:x"], schema);
   assert.equal(textsOf(dataset), ["nice 3: b x, a x", "rome 2: a x"]);
+});
+
+test("the id of a dataset depends on its contents, not on the name of the log", async () => {
+  await withFolder(async (folder) => {
+    const at = (name: string) => join(folder, name);
+    const idOf = async (name: string, text: string) => {
+      await writeFile(at(name), text);
+      await prepareDataset({ logs: [at(name)], output: at("ds"), schema: UNTIMED, featureAppearLimit: 0 });
+      return JSON.parse(await readFile(at("ds/dataset.json"), "utf8")).id;
+    };
+    const id = await idOf("a.tsv", "u\trome\t1\tb:x;c:x\n");
+    assert.is(await idOf("b.tsv", "u\trome\t1\tb:x;c:x\n"), id);
+    assert.is.not(await idOf("c.tsv", "u\trome\t1\tc:x;b:x\n"), id);
+  });
 });
 
 test("keep takes every line for a user, and says how many lines that concerns", async () => {
