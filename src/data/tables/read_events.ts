@@ -100,10 +100,12 @@ export async function readEvents(
 /** Numbers the distinct values of a column of the events. */
 async function number(session: TableSession, column: "u" | "i", isEvent: string): Promise<Numbering> {
   const table = `numbered_${column}`;
+  // Distinct keys first: only these become text, and only these are sorted.
   await session.run(
-    `CREATE TABLE ${table} AS SELECT key, token, CAST(row_number() OVER (ORDER BY token) - 1 AS INTEGER) AS number
-     FROM (SELECT DISTINCT ${column} AS key, CAST(${column} AS VARCHAR) AS token FROM events_read WHERE ${isEvent})`,
+    `CREATE TABLE ${table}_keys AS SELECT key, CAST(key AS VARCHAR) AS token
+     FROM (SELECT DISTINCT ${column} AS key FROM events_read WHERE ${isEvent}) ORDER BY token`,
   );
+  await session.run(`CREATE VIEW ${table} AS SELECT key, token, CAST(rowid AS INTEGER) AS number FROM ${table}_keys`);
   const [[size]] = (await session.rows(`SELECT count(*) FROM ${table}`)) as [[bigint]];
   return { table, size: Number(size) };
 }
