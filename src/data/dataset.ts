@@ -8,11 +8,12 @@ import {
   type Encoding,
   type ExpectedSizes,
   encodeLog,
+  itemVocabulary,
   type NumberStatistics,
   singleClickUsers,
   USER_ID,
 } from "./clicks.js";
-import { doubtOfRepeats, doubtsOf } from "./doubts.js";
+import { checkNoSequences, doubtOfRepeats, doubtsOf } from "./doubts.js";
 import { formatJson, hasCode, replaceFile } from "./files.js";
 import { joinUsers, RowOwners } from "./join_users.js";
 import {
@@ -226,6 +227,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const users = owners?.rows();
     const clicks = users && repeatUsers === "join" ? joinUsers(rows, users) : rows;
     if (users) onWarning?.(doubtOfRepeats(rows, users.users, clicks !== rows));
+    checkNoSequences(clicks, itemVocabulary(encoding), sourceOf(logs[0]!).name);
     const contents = { encoding: { ...encoding, maxLineBytes }, clicks, features, report };
     return writeDataset(folder, contents, { onWarning, signal });
   });

@@ -1,5 +1,8 @@
+import { ShortlistError } from "../errors.js";
 import { type Clicks, singleClickUsers } from "./clicks.js";
 import type { FeatureCounts } from "./dataset.js";
+import { separatorOfIds } from "./id_lists.js";
+import type { Vocabulary } from "./vocabulary.js";
 
 /** Warnings about datasets that can be prepared but are probably not what was intended. Each says what to do. */
 export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[]): string[] {
@@ -54,6 +57,26 @@ function doubtOfRepeatedClicks({ users, clicks, clickOffsets, itemFeatures, time
   return [
     `${repeats} of ${clicks} clicks repeat the item and the time of the click before them: was each event logged twice? Leave the repeats out, or the model learns to predict them`,
   ];
+}
+
+/** Fraction of users with a single click from which on that click may hold a whole history. */
+const NEARLY_ALL = 0.9;
+/** Number of items that are looked at. */
+const SAMPLE = 1000;
+
+/**
+ * Throws ERR_LOG if nearly every user has a single click whose item is a list of ids: a history that was not divided into
+ * clicks, which nobody else has, would be one item. `name` is that of the log.
+ */
+export function checkNoSequences(clicks: Clicks, items: Vocabulary, name: string): void {
+  if (clicks.users < 2 || singleClickUsers(clicks) < NEARLY_ALL * clicks.users) return;
+  const tokens = items.tokens.slice(1, SAMPLE);
+  const separator = separatorOfIds(tokens);
+  if (separator === undefined) return;
+  throw new ShortlistError(
+    "ERR_LOG",
+    `${name}: Expected clicks separated by ";" but nearly every line has one click whose item is a list, such as ${JSON.stringify(tokens[0])}: put ";" in place of ${JSON.stringify(separator)}, or prepare the file as a table with a query that makes a row of each item (docs/data.md#sequences)`,
+  );
 }
 
 /** Smallest time that is taken for Unix seconds: March 1973. */

@@ -407,4 +407,24 @@ test("a dataset keeps the longest line of its logs for those that are read later
   });
 });
 
+test("a history that is not divided into clicks is an error, not one item", async () => {
+  await withFolder(async (folder) => {
+    const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
+    const prepare = async (lines: readonly string[]) => {
+      const log = join(folder, "sequences.tsv");
+      await writeFile(log, lines.map((line) => `${line}\n`).join(""));
+      return prepareDataset({ logs: [log], output: join(folder, "out"), schema });
+    };
+    for (const separator of [" ", ",", "|"]) {
+      const lines = ["u1\t5 7 9", "u2\t7 5", "u3\t11 9 5 7"].map((line) => line.replaceAll(" ", separator));
+      const message = `put ";" in place of "${separator}"`;
+      await expectError(prepare(lines), "ERR_LOG", message);
+    }
+    assert.is((await prepare(["u1\t5;7;9", "u2\t7;5"])).clicks, 5);
+    assert.is((await prepare(["u1\tToy Story 2", "u2\tJumanji", "u3\tHeat 1"])).clicks, 3);
+    // Ids with spaces in histories of several clicks are no lists.
+    assert.is((await prepare(["u1\t5 7;5 8", "u2\t5 8;5 7"])).clicks, 4);
+  });
+});
+
 test.run();

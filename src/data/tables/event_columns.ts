@@ -1,4 +1,5 @@
 import { nearestName, ShortlistError } from "../../errors.js";
+import { separatorOfIds } from "../id_lists.js";
 import { columnsNamed, type EventRole, plainName, saysList } from "./column_names.js";
 import { name, text } from "./duckdb.js";
 import type { EventSource, TimeUnit } from "./table_source.js";
@@ -121,18 +122,8 @@ function isSequence(column: FoundColumn): boolean {
   return isListType(column) || saysList(column.name) || separatorOf(column) !== undefined;
 }
 
-/**
- * Returns the separator between ids in most values of a column. Ids have digits, so that titles do not count as lists.
- */
 function separatorOf({ values }: FoundColumn): string | undefined {
-  const texts = values.filter((value): value is string => value !== null);
-  return [" ", ",", "|", ";"].find((separator) => {
-    const lists = texts.filter((value) => {
-      const parts = value.split(separator);
-      return parts.length >= 2 && parts.every((part) => /^[\w-]*\d[\w-]*$/.test(part.trim()));
-    });
-    return texts.length > 0 && lists.length > texts.length / 2;
-  });
+  return separatorOfIds(values.filter((value): value is string => value !== null));
 }
 
 /** Returns up to three distinct values of a column. */
