@@ -185,6 +185,43 @@ void for_each_tensor(const std::vector<Operand>& operands, const Visit& visit) {
   }
 }
 
+// Parses instruction number `position`. `is_older`: of a Program of an older version, whose slots had other names.
+// `written` says of each tensor whether an earlier instruction has written it; the outputs of this one are added.
+Instruction parse_instruction(const Json& value, size_t position, bool is_older, const Program& program,
+                              const Names& tensors, std::vector<bool>* written) {
+  const std::string number = std::to_string(position);
+  const Json* op = value.find("op");
+  if (op == nullptr || !op->is_string()) fail("instruction " + number + " has no \"op\"");
+  const std::string where = "instruction " + number + " (" + op->string() + ")";
+  const auto part = [&](const char* name) -> const Json& {
+    const Json* member = value.find(name);
+    if (member == nullptr || !member->is_object()) fail(where + " has no " + quoted(name));
+    return *member;
+  };
+  const Json &inputs = part("inputs"), &outputs = part("outputs"), &attributes = part("attributes");
+  Instruction instruction;
+  instruction.number = position;
+  instruction.op = op->string();
+  instruction.inputs = parse_operands(inputs, tensors, where, "reads");
+  if (is_older) rename_slots(&instruction.inputs, where);
+  for_each_tensor(instruction.inputs, [&](int tensor) {
+    const TensorSpec& spec = program.tensors[tensor];
+    const bool produced = spec.role == Role::temporary || spec.role == Role::output;
+    if (produced && !(*written)[tensor]) fail(where + " reads " + quoted(spec.name) + " before it is written");
+  });
+  instruction.outputs = parse_operands(outputs, tensors, where, "writes");
+  for_each_tensor(instruction.outputs, [&](int tensor) {
+    const TensorSpec& spec = program.tensors[tensor];
+    if (spec.role == Role::input || spec.role == Role::constant) {
+      fail(where + " writes " + name_of(spec.role) + " " + quoted(spec.name));
+    }
+    if (!stored(spec.role) && (*written)[tensor]) fail(where + " writes " + quoted(spec.name) + " a second time");
+    (*written)[tensor] = true;
+  });
+  instruction.attributes = parse_attributes(attributes, where);
+  return instruction;
+}
+
 const Json& array_of(const Json& program, const char* name) {
   const Json* value = program.find(name);
   if (value == nullptr || !value->is_array()) fail("expected arrays \"dims\", \"tensors\" and \"instructions\"");
@@ -229,37 +266,9 @@ Program parse_program(std::string_view text) {
   }
   std::vector<bool> written(program.tensors.size());
   for (const Json& value : instructions.items()) {
-    const std::string number = std::to_string(program.instructions.size());
-    const Json* op = value.find("op");
-    if (op == nullptr || !op->is_string()) fail("instruction " + number + " has no \"op\"");
-    const std::string where = "instruction " + number + " (" + op->string() + ")";
-    const auto part = [&](const char* name) -> const Json& {
-      const Json* member = value.find(name);
-      if (member == nullptr || !member->is_object()) fail(where + " has no " + quoted(name));
-      return *member;
-    };
-    const Json &inputs = part("inputs"), &outputs = part("outputs"), &attributes = part("attributes");
-    Instruction instruction;
-    instruction.number = program.instructions.size();
-    instruction.op = op->string();
-    instruction.inputs = parse_operands(inputs, tensor_index, where, "reads");
-    if (version->number() < kVersion) rename_slots(&instruction.inputs, where);
-    for_each_tensor(instruction.inputs, [&](int tensor) {
-      const TensorSpec& spec = program.tensors[tensor];
-      const bool produced = spec.role == Role::temporary || spec.role == Role::output;
-      if (produced && !written[tensor]) fail(where + " reads " + quoted(spec.name) + " before it is written");
-    });
-    instruction.outputs = parse_operands(outputs, tensor_index, where, "writes");
-    for_each_tensor(instruction.outputs, [&](int tensor) {
-      const TensorSpec& spec = program.tensors[tensor];
-      if (spec.role == Role::input || spec.role == Role::constant) {
-        fail(where + " writes " + name_of(spec.role) + " " + quoted(spec.name));
-      }
-      if (!stored(spec.role) && written[tensor]) fail(where + " writes " + quoted(spec.name) + " a second time");
-      written[tensor] = true;
-    });
-    instruction.attributes = parse_attributes(attributes, where);
-    program.instructions.push_back(std::move(instruction));
+    const size_t position = program.instructions.size();
+    const bool is_older = version->number() < kVersion;
+    program.instructions.push_back(parse_instruction(value, position, is_older, program, tensor_index, &written));
   }
   for (size_t i = 0; i < program.tensors.size(); ++i) {
     const TensorSpec& spec = program.tensors[i];

@@ -14,6 +14,9 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
+const int64_t kScaledPerChunk = 256;  // user gradients
+const int64_t kBiasesPerChunk = 64;   // each is a sum over all samples
+
 enum Input { kLossGradient, kLogitGradientIn, kGradientUser, kGradientWeight, kGradientTarget, kGradientNegatives };
 enum Output { kUserGradient, kTargetScale, kNegativeScale, kNegativeRows, kNegativeBias };
 
@@ -112,14 +115,14 @@ void shared_draws(const Call& call, const Operands& o) {
   const Tensor& negative_rows = call.output(kNegativeRows);
   multiply(call, o.draws, width, samples, {logits, 1, stride}, {users, width, 1}, negative_rows.f32(),
            negative_rows.stride, {});
-  parallel_blocks(call, samples, 256, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, samples, kScaledPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       float* const gradient = o.user_gradient.row(s);
       for (int64_t c = 0; c < width; ++c) gradient[c] *= o.loss_gradient[s];
     }
   });
   float* const negative_bias = call.output(kNegativeBias).f32();
-  parallel_blocks(call, o.draws, 64, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, o.draws, kBiasesPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t d = begin; d < end; ++d) negative_bias[d] = 0;
     for (int64_t s = 0; s < samples; ++s) {
       for (int64_t d = begin; d < end; ++d) negative_bias[d] += o.loss_gradient[s] * logits[s * stride + d];

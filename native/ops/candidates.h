@@ -29,6 +29,7 @@ const SlotType kCandidateInputs[] = {float32("user", 2),
 const SlotType kCandidateOutputs[] = {float32("loss", 1), float32("logit_gradient", 2), kNoSlot};
 
 const int64_t kSamplesPerBlock = 16;
+const int64_t kDrawsPerChunk = 256;
 const int64_t kPrefetchAhead = 16;  // candidates: the distance within a sample, and the number for a later sample
 const int64_t kSamplesAhead = 2;    // the distance of that later sample
 
@@ -63,7 +64,7 @@ SHORTLIST_INLINE void check_candidates(const Call& call) {
 SHORTLIST_INLINE float* gather_draws(const Call& call, const Tensor& weight, const Tensor& negatives) {
   const int64_t width = weight.columns;
   float* const rows = float_scratch(call, negatives.rows * width);
-  parallel_blocks(call, negatives.rows, 256, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, negatives.rows, kDrawsPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t d = begin; d < end; ++d) {
       const float* const from = weight.row(negatives.i32()[d]);
       for (int64_t c = 0; c < width; ++c) rows[d * width + c] = from[c];
@@ -133,7 +134,7 @@ SHORTLIST_INLINE void for_each_sample(const Call& call, const Loss& loss) {
     float* const rows = gather_draws(call, weight, negatives);
     float* const biases = float_scratch(call, draws);
     float* const noise = float_scratch(call, draws);
-    parallel_blocks(call, draws, 256, [&](int64_t begin, int64_t end) {
+    parallel_blocks(call, draws, kDrawsPerChunk, [&](int64_t begin, int64_t end) {
       for (int64_t d = begin; d < end; ++d) {
         const int32_t id = negatives.i32()[d];
         biases[d] = bias ? bias[id] : 0;

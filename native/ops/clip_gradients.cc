@@ -12,9 +12,9 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-const int64_t kElementsPerBlock = 8192;
+const int64_t kElementsPerSum = 8192;  // the order of the sum, and so its bits, depend on it
 
-int64_t rows_per_block(const Tensor& gradient) { return kElementsPerBlock / (gradient.columns + 1) + 1; }
+int64_t rows_per_block(const Tensor& gradient) { return rows_with_elements(kElementsPerSum, gradient.columns); }
 
 void check_clip(const Call& call) {
   const Slot& gradients = call.inputs[0];

@@ -9,7 +9,8 @@ namespace {
 // to [columns] = the sums of the matrix's columns. Blocks of rows are summed first and then their sums, both in order,
 // so the bits do not depend on the number of threads.
 SHORTLIST_INLINE void column_sums(const Call& call, const Tensor& matrix, float* to) {
-  const int64_t rows_per_block = 128, width = matrix.columns;
+  const int64_t rows_per_block = 128;  // the order of the sum, and so its bits, depend on it
+  const int64_t width = matrix.columns;
   const int64_t blocks = (matrix.rows + rows_per_block - 1) / rows_per_block;
   float* partial = float_scratch(call, blocks * width);
   parallel_blocks(call, matrix.rows, rows_per_block, [&](int64_t begin, int64_t end) {

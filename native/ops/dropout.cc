@@ -25,7 +25,7 @@ void drop(const Call& call) {
   const vu above = keep_above(rate) - vu{};
   const vf scale = splat(static_cast<float>(1 / (1 - rate)));
   const int64_t columns = output.columns, blocks = (columns + 3) / 4;
-  parallel_blocks(call, output.rows, kElementsPerChunk / (columns + 1) + 1, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, output.rows, rows_with_elements(kElementsPerChunk, columns), [&](int64_t begin, int64_t end) {
     uint32_t block[kPhiloxBlocks], row[kPhiloxBlocks], words[4][kPhiloxBlocks];
     for (int64_t r = begin; r < end; ++r) {
       const float* from = input.row(r);

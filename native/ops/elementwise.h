@@ -7,11 +7,12 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
+const int64_t kElementsPerBlock = 8192;
+
 // Calls body(row, column, left) for every vector of a [rows, columns] tensor, on all threads. The vector starts at
 // `column` and has min(left, kLanes) elements.
 template <class Body>
 SHORTLIST_INLINE void for_each_vector(const Call& call, int64_t rows, int64_t columns, const Body& body) {
-  const int64_t kElementsPerBlock = 8192;
   if (rows == 1) {
     parallel_blocks(call, columns, kElementsPerBlock, [&](int64_t begin, int64_t end) {
       int64_t c = begin;
@@ -20,7 +21,7 @@ SHORTLIST_INLINE void for_each_vector(const Call& call, int64_t rows, int64_t co
     });
     return;
   }
-  parallel_blocks(call, rows, kElementsPerBlock / (columns + 1) + 1, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, rows, rows_with_elements(kElementsPerBlock, columns), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t c = 0; c < columns; c += kLanes) body(r, c, columns - c);
     }

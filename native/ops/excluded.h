@@ -9,6 +9,8 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
+const int64_t kListsPerChunk = 16;  // lists of excluded items that are sorted
+
 struct Excluded {
   const int32_t* items;  // rising within each sample
   const int32_t* offsets;
@@ -41,7 +43,7 @@ SHORTLIST_INLINE void sort_keys(Key* keys, int64_t count) {
 SHORTLIST_INLINE Excluded excluded_of(const Call& call, const Tensor& excluded, const Tensor& offsets) {
   int32_t* items = int_scratch(call, excluded.rows);
   const int32_t* offset = offsets.i32();
-  parallel_blocks(call, offsets.rows - 1, 16, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, offsets.rows - 1, kListsPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t i = offset[begin]; i < offset[end]; ++i) items[i] = excluded.i32()[i];
     for (int64_t s = begin; s < end; ++s) sort_keys(items + offset[s], offset[s + 1] - offset[s]);
   });

@@ -24,6 +24,8 @@
 
 #include "native/ops/gemm.h"
 
+#include "native/ops/operands.h"
+
 namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
@@ -50,6 +52,18 @@ const int64_t kMostColumns = 64 * kTileColumns;
 const int64_t kFewRows = 8 * kTileRows;
 const int64_t kFewestRows = (24 + kTileRows - 1) / kTileRows * kTileRows;
 const int64_t kMostSlabs = 16;
+// A slab has at least kShortSlab elements of k if C has at most kTinyElements, and kLongSlab up to kSmallElements.
+const int64_t kTinyElements = int64_t{1} << 14;
+const int64_t kSmallElements = int64_t{1} << 17;
+const int64_t kShortSlab = 256;
+const int64_t kLongSlab = 1024;
+// A is packed if its rows are multiplied by so many columns; earlier if they are a multiple of 4 KiB apart.
+const int64_t kManyColumns = 512;
+const int64_t kManyColumnsOnOneSet = 128;
+const int64_t kElementsPerPage = 1024;  // of 4 KiB
+// Chunks of packing B, and of adding slabs.
+const int64_t kPackedPerChunk = int64_t{1} << 15;
+const int64_t kSummedPerChunk = int64_t{1} << 12;
 
 // The length of a block of k. Blocks have equal, even lengths of at most kDepth, which depend on k alone.
 int64_t depth_of(int64_t k) {
@@ -65,7 +79,7 @@ SHORTLIST_INLINE int64_t steps_of(int64_t depth) {
 
 // The length of a slab of k; k if it is not cut. The condition and the reason are at `multiply` in gemm.h.
 int64_t slab_of(int64_t m, int64_t n, int64_t k) {
-  const int64_t shortest = m * n <= 16384 ? 256 : m * n <= 131072 ? 1024 : k;
+  const int64_t shortest = m * n <= kTinyElements ? kShortSlab : m * n <= kSmallElements ? kLongSlab : k;
   const int64_t slab = (k + kMostSlabs - 1) / kMostSlabs;
   return k < 2 * shortest ? k : slab > shortest ? slab : shortest;
 }
@@ -298,8 +312,8 @@ void multiply_panels(int64_t rows, int64_t columns, int64_t depth, const Matrix&
 SHORTLIST_INLINE bool multiplies_pairs(const Matrix& a, const Matrix& b) { return kBf16Dots && (a.bf16 || b.bf16); }
 
 SHORTLIST_INLINE bool packs_rows(const Matrix& a, const Matrix& b, int64_t columns) {
-  const bool on_one_set = a.column_stride == 1 && a.row_stride % 1024 == 0;
-  return a.bf16 || multiplies_pairs(a, b) || columns >= 512 || (on_one_set && columns >= 128);
+  const bool on_one_set = a.column_stride == 1 && a.row_stride % kElementsPerPage == 0;
+  return a.bf16 || multiplies_pairs(a, b) || columns >= kManyColumns || (on_one_set && columns >= kManyColumnsOnOneSet);
 }
 
 // Packs rows × depth elements of A into strips of kTileRows rows.
@@ -503,7 +517,7 @@ void pack(const PackedMatrix& packed, const Matrix& b) {
 }
 
 void pack(const Call& call, const PackedMatrix& packed, const Matrix& b) {
-  const int64_t panels_per_chunk = 32768 / (packed.k * kTileColumns + 1) + 1;
+  const int64_t panels_per_chunk = rows_with_elements(kPackedPerChunk, packed.k * kTileColumns);
   parallel_blocks(call, round_up(packed.n, kTileColumns) / kTileColumns, panels_per_chunk,
                   [&](int64_t begin, int64_t end) { pack_panels(packed, b, begin, end); });
 }
@@ -571,7 +585,7 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
   // In order if the last row of blocks, which may be lower than the others, is several chunks.
   parallel(call, slabs * down * across, multiply_chunk, across > 1);
   if (!partial) return;
-  parallel_blocks(call, m, 4096 / n + 1, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, m, rows_with_elements(kSummedPerChunk, n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const vf row_bias = splat(epilogue.row_bias ? epilogue.row_bias[i] : 0.0f);
       for (int64_t j = 0; j < n; j += kLanes) {

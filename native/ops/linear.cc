@@ -23,6 +23,8 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
+const int64_t kElementsPerChunk = 4096;
+
 // Inputs that are adjacent columns of one buffer, as one matrix.
 struct Span {
   const Tensor* first;
@@ -109,7 +111,7 @@ void check_forward(const Call& call) {
 // Copies to each row of `to` [rows, out] the row of its group in `products` [groups, out].
 void copy_groups(const Call& call, const float* products, const Tensor& offsets, const Tensor& to) {
   const int32_t* const group = group_of_each(call, offsets);
-  parallel_blocks(call, to.rows, 4096 / (to.columns + 1) + 1, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, to.rows, rows_with_elements(kElementsPerChunk, to.columns), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const float* const from = products + group[r] * to.columns;
       for (int64_t c = 0; c < to.columns; c += kLanes) {
@@ -168,8 +170,8 @@ void relu_gradient_run(const Call& call) {
   const Tensor& output = call.input(kOutput);
   const Tensor& output_gradient = call.input(kReluOutputGradient);
   const Tensor& gradient = call.output(0);
-  const int64_t rows_per_block = 4096 / (gradient.columns + 1) + 1;
-  parallel_blocks(call, gradient.rows, rows_per_block, [&](int64_t begin, int64_t end) {
+  const int64_t rows_per_chunk = rows_with_elements(kElementsPerChunk, gradient.columns);
+  parallel_blocks(call, gradient.rows, rows_per_chunk, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t c = 0; c < gradient.columns; c += kLanes) {
         const int64_t left = gradient.columns - c;

@@ -63,6 +63,11 @@ const int64_t kMostShares = 32;
 const int64_t kMostSlabs = 18;       // 14 of two shares and 4 of one divide evenly among 1, 2, 4, 8 and 16 threads
 const int64_t kTimestepsAtOnce = 4;  // timesteps that a group projects at once: 48 KiB at most at h = 64
 
+// Chunks of cheap loops. Each costs some microseconds, far more than handing it to a thread.
+const int64_t kSharedRowsPerChunk = 256;  // rows that are copied or rounded
+const int64_t kWeightRowsPerChunk = 8;    // rows of the weight gradients, each a sum over all slabs
+const int64_t kPlacesPerChunk = 4096;     // input rows, of which few have to be cleared
+
 // Whether the operands of products are pairs of bfloat16 numbers (vector.h).
 SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
 
@@ -151,7 +156,7 @@ Tensor gather_shared_rows(const Call& call, const Tensor& input, const SharedRow
   gathered.rows = shared.count;
   gathered.stride = input.columns;
   gathered.data = float_scratch(call, shared.count * input.columns);
-  parallel_blocks(call, shared.count, 256, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, shared.count, kSharedRowsPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) copy_row(gathered.row(i), input.row(shared.row[i]), input.columns, false);
   });
   return gathered;
@@ -603,47 +608,110 @@ struct Backward {
            (in_pairs(bf16) ? strip_elements(weight_rows, kRowsPerProduct) : 0);
   }
 
+  // The memory of one thread for a slab.
+  struct Buffers {
+    float* own_d;            // [rows, 4h] d
+    float* read;             // [rows] of [x | h₋ | 1]
+    float* input_gradients;  // [rows, above]
+    float* timestep_d;       // [sequences, 4h] d of one timestep
+    float* dh;               // [sequences, h]
+    float* dc;               // [sequences, h]
+    float* strips;           // for multiply_alone
+    // Rows 0 … alone − 1 of own_d belong to timesteps that are the only readers of their input row, which is row_of.
+    // Rows others … kRowsPerProduct − 1 belong to timesteps that read shared rows.
+    int64_t alone, others;
+    bool written;  // whether the slab's weight gradient has been written
+    int32_t row_of[kRowsPerProduct];
+  };
+
+  void place(float* buffer, Buffers* own) const {
+    own->own_d = buffer;
+    own->read = own->own_d + kRowsPerProduct * d_stride;
+    own->input_gradients = own->read + kRowsPerProduct * read_stride;
+    own->timestep_d = own->input_gradients + kRowsPerProduct * above;
+    own->dh = own->timestep_d + kSequencesBackward * d_stride;
+    own->dc = own->dh + kSequencesBackward * h;
+    own->strips = in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
+    own->alone = 0;
+    own->others = kRowsPerProduct;
+    own->written = false;
+  }
+
+  // Adds rows `from` to `from + count − 1` of [x | h₋ | 1]ᵀ·d, over rows `begin` to `end − 1` of d, to the slab's.
+  void add_weight_gradient(const Slab& slab, Buffers* own, int64_t begin, int64_t end, int64_t from,
+                           int64_t count) const {
+    if (begin == end) return;
+    Epilogue epilogue;
+    epilogue.accumulate = own->written;
+    const Matrix read = {own->read + begin * read_stride + from, 1, read_stride, own->strips != nullptr};
+    multiply_alone(count, 4 * h, end - begin, read, {own->own_d + begin * d_stride, d_stride, 1},
+                   slab.weight + from * 4 * h, 4 * h, epilogue, own->strips);
+    own->written = true;
+  }
+
+  // Computes the products of the collected rows of d.
+  void flush(const Slab& slab, Buffers* own) const {
+    if (!own->written && own->alone == 0) {
+      for (int64_t j = 0; j < weight_rows * 4 * h; ++j) slab.weight[j] = 0;
+      own->written = true;
+    }
+    add_weight_gradient(slab, own, 0, own->alone, 0, weight_rows);
+    add_weight_gradient(slab, own, own->others, kRowsPerProduct, above, h);
+    multiply_packed(own->alone, 0, above, {own->own_d, d_stride, 1}, input_weight, own->input_gradients, above, {});
+    for (int64_t r = 0; r < own->alone; ++r)
+      copy_row(input_gradient.row(own->row_of[r]), own->input_gradients + r * above, above, false);
+    own->alone = 0;
+    own->others = kRowsPerProduct;
+  }
+
+  // Prefetches what timestep s − 1 reads, which is timestep t − 1 of its sequence.
+  SHORTLIST_INLINE void prefetch_before(int64_t s, int64_t t) const {
+    if (t == 0) return;
+    prefetch_row(gates.row(s - 1), 4 * h);
+    prefetch_row(output_gradient.row(s - 1), h);
+    const int32_t next = shared_timesteps.place[s - 1];
+    if (next < 0) {
+      prefetch_row(input.row(position[s - 1]), above);
+    } else {
+      prefetch_row(shared_d.row(next), 4 * h);
+    }
+    if (t > 1) prefetch_row(cell.row(s - 2), h);
+    if (t > 1) prefetch_row(output.row(s - 2), h);
+  }
+
+  // Timestep s, which is timestep t of sequence i of the group: computes d, and collects it with [x | h₋ | 1].
+  SHORTLIST_INLINE void run_step(int64_t s, int64_t t, int64_t i, const Slab& slab, Buffers* own) const {
+    prefetch_before(s, t);
+    const int32_t shared_timestep = shared_timesteps.place[s];
+    // A shared row at the first timestep, where h₋ = 0, adds nothing to the slab's sums.
+    const bool kept = shared_timestep < 0 || t > 0;
+    const int64_t row = shared_timestep < 0 ? own->alone++ : kept ? --own->others : 0;
+    float* const d = own->timestep_d + i * d_stride;
+    timestep_back(h, peepholes,
+                  {output_gradient.row(s), own->dh + i * h, own->dc + i * h, gates.row(s), output.row(s), cell.row(s),
+                   t > 0 ? cell.row(s - 1) : nullptr, d, kept ? own->own_d + row * d_stride : d,
+                   shared_timestep < 0 ? nullptr : shared_d.row(shared_timestep), bf16, slab.peephole});
+    if (!kept) return;
+    float* const to = own->read + row * read_stride;
+    if (shared_timestep < 0) {
+      copy_row(to, input.row(position[s]), above, bf16);
+      to[above + h] = 1;
+      own->row_of[row] = position[s];
+    }
+    if (t > 0) {
+      copy_row(to + above, output.row(s - 1), h, bf16);
+    } else {
+      for (int64_t j = 0; j < h; ++j) to[above + j] = 0;
+    }
+  }
+
   // Computes one slab: shares `first` to `first + count − 1`. Group g belongs to share g mod `shares`.
   void run(int64_t first, int64_t count, int64_t shares, const Slab& slab, float* buffer) const {
-    float* const own_d = buffer;                                          // [rows, 4h]
-    float* const read = own_d + kRowsPerProduct * d_stride;               // [rows] of [x | h₋ | 1]
-    float* const input_gradients = read + kRowsPerProduct * read_stride;  // [rows, above]
-    float* const timestep_d = input_gradients + kRowsPerProduct * above;  // [sequences, 4h] d of one timestep
-    float* const dh = timestep_d + kSequencesBackward * d_stride;         // [sequences, h]
-    float* const dc = dh + kSequencesBackward * h;                        // [sequences, h]
-    float* const strips =
-        in_pairs(bf16) ? buffer + buffer_elements() - strip_elements(weight_rows, kRowsPerProduct) : nullptr;
-    int32_t row_of[kRowsPerProduct];
-    // Rows 0 … alone − 1 of own_d belong to timesteps that are the only readers of their input row. Rows others …
-    // kRowsPerProduct − 1 belong to timesteps that read shared rows.
-    int64_t alone = 0, others = kRowsPerProduct;
-    bool written = false;
-    // Adds rows `from` to `from + count − 1` of [x | h₋ | 1]ᵀ·d, over rows `begin` to `end − 1` of d, to the slab's.
-    const auto add_weight_gradient = [&](int64_t begin, int64_t end, int64_t from, int64_t count) {
-      if (begin == end) return;
-      Epilogue epilogue;
-      epilogue.accumulate = written;
-      multiply_alone(count, 4 * h, end - begin, {read + begin * read_stride + from, 1, read_stride, strips != nullptr},
-                     {own_d + begin * d_stride, d_stride, 1}, slab.weight + from * 4 * h, 4 * h, epilogue, strips);
-      written = true;
-    };
-    const auto flush = [&] {
-      if (!written && alone == 0) {
-        for (int64_t j = 0; j < weight_rows * 4 * h; ++j) slab.weight[j] = 0;
-        written = true;
-      }
-      add_weight_gradient(0, alone, 0, weight_rows);
-      add_weight_gradient(others, kRowsPerProduct, above, h);
-      multiply_packed(alone, 0, above, {own_d, d_stride, 1}, input_weight, input_gradients, above, {});
-      for (int64_t r = 0; r < alone; ++r)
-        copy_row(input_gradient.row(row_of[r]), input_gradients + r * above, above, false);
-      alone = 0;
-      others = kRowsPerProduct;
-    };
+    Buffers own;
+    place(buffer, &own);
     if (peepholes.input) {
       for (int64_t j = 0; j < 3 * h; ++j) slab.peephole[j] = 0;
     }
-
     const int64_t per_group = sequences.per_group(kSequencesBackward);
     for (int64_t turn = 0;; ++turn) {
       const int64_t begin = (turn / count * shares + first + turn % count) * per_group;
@@ -652,59 +720,23 @@ struct Backward {
       int64_t active = 0;
       for (int64_t t = sequences.length(begin) - 1; t >= 0; --t) {
         for (; active < end - begin && sequences.length(begin + active) > t; ++active) {
-          for (int64_t j = 0; j < h; ++j) dh[active * h + j] = dc[active * h + j] = 0;
+          for (int64_t j = 0; j < h; ++j) own.dh[active * h + j] = own.dc[active * h + j] = 0;
         }
-        if (others - alone < active) flush();
-        for (int64_t i = 0; i < active; ++i) {
-          const int64_t s = sequences.first_timestep(begin + i) + t;
-          if (t > 0) {
-            prefetch_row(gates.row(s - 1), 4 * h);
-            prefetch_row(output_gradient.row(s - 1), h);
-            const int32_t next = shared_timesteps.place[s - 1];
-            if (next < 0) {
-              prefetch_row(input.row(position[s - 1]), above);
-            } else {
-              prefetch_row(shared_d.row(next), 4 * h);
-            }
-            if (t > 1) prefetch_row(cell.row(s - 2), h);
-            if (t > 1) prefetch_row(output.row(s - 2), h);
-          }
-          const int32_t shared_timestep = shared_timesteps.place[s];
-          // A shared row at the first timestep, where h₋ = 0, adds nothing to the slab's sums.
-          const bool kept = shared_timestep < 0 || t > 0;
-          const int64_t row = shared_timestep < 0 ? alone++ : kept ? --others : 0;
-          float* const d = timestep_d + i * d_stride;
-          timestep_back(h, peepholes,
-                        {output_gradient.row(s), dh + i * h, dc + i * h, gates.row(s), output.row(s), cell.row(s),
-                         t > 0 ? cell.row(s - 1) : nullptr, d, kept ? own_d + row * d_stride : d,
-                         shared_timestep < 0 ? nullptr : shared_d.row(shared_timestep), bf16, slab.peephole});
-          if (!kept) continue;
-          float* const to = read + row * read_stride;
-          if (shared_timestep < 0) {
-            copy_row(to, input.row(position[s]), above, bf16);
-            to[above + h] = 1;
-            row_of[row] = position[s];
-          }
-          if (t > 0) {
-            copy_row(to + above, output.row(s - 1), h, bf16);
-          } else {
-            for (int64_t j = 0; j < h; ++j) to[above + j] = 0;
-          }
-        }
-        if (t > 0) multiply_packed(active, 0, h, {timestep_d, d_stride, 1}, recurrent_weight, dh, h, {});
+        if (own.others - own.alone < active) flush(slab, &own);
+        for (int64_t i = 0; i < active; ++i) run_step(sequences.first_timestep(begin + i) + t, t, i, slab, &own);
+        if (t > 0) multiply_packed(active, 0, h, {own.timestep_d, d_stride, 1}, recurrent_weight, own.dh, h, {});
       }
     }
-    flush();
+    flush(slab, &own);
   }
 };
 
-void gradient(const Call& call) {
+Backward backward_of(const Call& call, const SharedRows& shared) {
   const Tensor& input = call.input(kFirstOperand + kInput);
   const Tensor& input_weight = call.input(kFirstOperand + kInputWeight);
   const Tensor& position = call.input(kFirstOperand + kPosition);
   const Tensor& recurrent_weight = call.input(kFirstOperand + kRecurrentWeight);
   const int64_t h = recurrent_weight.rows;
-  const SharedRows shared = find_shared_rows(call, position, input.rows);
   Backward backward;
   backward.input = input;
   backward.output_gradient = call.input(kOutputGradient);
@@ -729,82 +761,120 @@ void gradient(const Call& call) {
   // Strides that are not a multiple of 1 KiB, because rows would then compete for a few sets of the L1 cache.
   backward.d_stride = round_up(4 * h, 16) + 16;
   backward.read_stride = round_up(backward.weight_rows, 16) + 16;
+  return backward;
+}
 
-  const int64_t per_group = backward.sequences.per_group(kSequencesBackward),
-                groups = (backward.sequences.count + per_group - 1) / per_group;
+// The gradients of the weights, by slab.
+struct Slabs {
+  float* data;  // [count, elements], each a Slab: its weight, then its peephole
+  int64_t count;
+  int64_t elements;
+  int64_t weight_elements;
+
+  // to [size] = the sums over the slabs of elements `offset` to `offset + size − 1`.
+  void sum(int64_t offset, int64_t size, float* to) const {
+    for (int64_t j = 0; j < size; j += kLanes) {
+      vf sum = load_upto(data + offset + j, size - j);
+      for (int64_t slab = 1; slab < count; ++slab) sum += load_upto(data + slab * elements + offset + j, size - j);
+      store_upto(to + j, sum, size - j);
+    }
+  }
+};
+
+Slabs run_slabs(const Call& call, const Backward& backward) {
+  const int64_t per_group = backward.sequences.per_group(kSequencesBackward);
+  const int64_t groups = (backward.sequences.count + per_group - 1) / per_group;
   const int64_t shares = groups == 0 ? 1 : groups < kMostShares ? groups : kMostShares;
-  const int64_t slabs = shares < kMostSlabs ? shares : kMostSlabs,
-                pairs = shares - slabs;  // the first `pairs` slabs have two
-  const int64_t weight_elements = backward.weight_rows * 4 * h, slab_elements = round_up(weight_elements + 3 * h, 16);
-  float* partial = float_scratch(call, slabs * slab_elements);
-  float* buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
-  parallel_in_order(call, slabs, [&](int64_t slab) {  // the first ones have the longest sequences
-    float* own = partial + slab * slab_elements;
+  Slabs slabs;
+  slabs.count = shares < kMostSlabs ? shares : kMostSlabs;
+  slabs.weight_elements = backward.weight_rows * 4 * backward.h;
+  slabs.elements = round_up(slabs.weight_elements + 3 * backward.h, 16);
+  slabs.data = float_scratch(call, slabs.count * slabs.elements);
+  const int64_t pairs = shares - slabs.count;  // the first `pairs` slabs have two shares
+  float* const buffers = float_scratch(call, worker_count(call) * backward.buffer_elements());
+  parallel_in_order(call, slabs.count, [&](int64_t slab) {  // the first ones have the longest sequences
+    float* const own = slabs.data + slab * slabs.elements;
     const int64_t first = slab < pairs ? 2 * slab : slab + pairs, count = slab < pairs ? 2 : 1;
-    backward.run(first, count, shares, {own, own + weight_elements},
+    backward.run(first, count, shares, {own, own + slabs.weight_elements},
                  buffers + this_worker() * backward.buffer_elements());
   });
+  return slabs;
+}
 
-  const Tensor& weight_gradient = call.output(kInputWeightGradient);
-  const Tensor& recurrent_gradient = call.output(kRecurrentWeightGradient);
-  float* bias_gradient = call.outputs[kBiasGradient].count > 0 ? call.output(kBiasGradient).f32() : nullptr;
-  const auto sum_slabs = [&](int64_t offset, int64_t count, float* to) {
-    for (int64_t j = 0; j < count; j += kLanes) {
-      vf sum = load_upto(partial + offset + j, count - j);
-      for (int64_t slab = 1; slab < slabs; ++slab)
-        sum += load_upto(partial + slab * slab_elements + offset + j, count - j);
-      store_upto(to + j, sum, count - j);
-    }
-  };
-  parallel_blocks(call, backward.weight_rows, 8, [&](int64_t begin, int64_t end) {
+float* bias_gradient_of(const Call& call) {
+  return call.outputs[kBiasGradient].count > 0 ? call.output(kBiasGradient).f32() : nullptr;
+}
+
+void sum_slabs(const Call& call, const Backward& backward, const Slabs& slabs) {
+  const int64_t h = backward.h, above = backward.above;
+  parallel_blocks(call, backward.weight_rows, kWeightRowsPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      float* to = r < backward.above       ? weight_gradient.row(r)
-                  : r < backward.above + h ? recurrent_gradient.row(r - backward.above)
-                                           : bias_gradient;
-      if (to) sum_slabs(r * 4 * h, 4 * h, to);
+      float* const to = r < above       ? call.output(kInputWeightGradient).row(r)
+                        : r < above + h ? call.output(kRecurrentWeightGradient).row(r - above)
+                                        : bias_gradient_of(call);
+      if (to) slabs.sum(r * 4 * h, 4 * h, to);
     }
   });
   for (int i = 0; i < 3 && backward.peepholes.input; ++i) {
-    sum_slabs(weight_elements + i * h, h, call.output(kPeepholeGradient + i).f32());
+    slabs.sum(slabs.weight_elements + i * h, h, call.output(kPeepholeGradient + i).f32());
   }
+}
+
+// The gradient of input rows that no timestep reads is 0.
+void clear_unread_rows(const Call& call, const SharedRows& shared) {
   const Tensor& input_gradient = call.output(kInputGradient);
-  parallel_blocks(call, input.rows, 4096, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, input_gradient.rows, kPlacesPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       if (shared.place[p] != kUnread) continue;
-      for (int64_t j = 0; j < input.columns; ++j) input_gradient.row(p)[j] = 0;
+      for (int64_t j = 0; j < input_gradient.columns; ++j) input_gradient.row(p)[j] = 0;
     }
   });
-  if (shared.count == 0) return;
+}
 
-  // The part of the shared rows: D, and the products that it enters.
+// The part of the shared rows: D, and the products that it enters.
+void add_shared_rows(const Call& call, const Backward& backward, const SharedRows& shared) {
+  const Tensor& input_weight = call.input(kFirstOperand + kInputWeight);
+  const Tensor& input_gradient = call.output(kInputGradient);
+  const Tensor& weight_gradient = call.output(kInputWeightGradient);
+  const int64_t h = backward.h, columns = backward.above;
   Tensor sums = backward.shared_d;
   sums.rows = shared.count;
   sums.data = float_scratch(call, shared.count * sums.columns);
   sum_ranges(call, backward.shared_d, backward.shared_timesteps.offsets, sums);
-  const Matrix d = {sums.f32(), sums.stride, 1, backward.bf16},
-               weight = {input_weight.f32(), 1, input_weight.stride, backward.bf16};
-  const Tensor x = gather_shared_rows(call, input, shared);
-  float* const gradient = float_scratch(call, shared.count * input.columns);
-  multiply(call, shared.count, input.columns, 4 * h, d, weight, gradient, input.columns, {});
-  parallel_blocks(call, shared.count, 256, [&](int64_t begin, int64_t end) {
+  const Matrix d = {sums.f32(), sums.stride, 1, backward.bf16};
+  const Matrix weight = {input_weight.f32(), 1, input_weight.stride, backward.bf16};
+  const Tensor x = gather_shared_rows(call, backward.input, shared);
+  float* const gradient = float_scratch(call, shared.count * columns);
+  multiply(call, shared.count, columns, 4 * h, d, weight, gradient, columns, {});
+  parallel_blocks(call, shared.count, kSharedRowsPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      copy_row(input_gradient.row(shared.row[r]), gradient + r * input.columns, input.columns, false);
+      copy_row(input_gradient.row(shared.row[r]), gradient + r * columns, columns, false);
     }
   });
   Epilogue add;
   add.accumulate = true;
-  multiply(call, input.columns, 4 * h, shared.count, {x.f32(), 1, x.stride, backward.bf16}, d, weight_gradient.f32(),
+  multiply(call, columns, 4 * h, shared.count, {x.f32(), 1, x.stride, backward.bf16}, d, weight_gradient.f32(),
            weight_gradient.stride, add);
-  if (bias_gradient) {
-    if (backward.bf16) {
-      parallel_blocks(call, shared.count, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) copy_row(sums.row(r), sums.row(r), sums.columns, true);
-      });
-    }
-    float* const shared_bias = float_scratch(call, 4 * h);
-    column_sums(call, sums, shared_bias);
-    for (int64_t j = 0; j < 4 * h; ++j) bias_gradient[j] += shared_bias[j];
+  float* const bias_gradient = bias_gradient_of(call);
+  if (bias_gradient == nullptr) return;
+  if (backward.bf16) {
+    parallel_blocks(call, shared.count, kSharedRowsPerChunk, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) copy_row(sums.row(r), sums.row(r), sums.columns, true);
+    });
   }
+  float* const shared_bias = float_scratch(call, 4 * h);
+  column_sums(call, sums, shared_bias);
+  for (int64_t j = 0; j < 4 * h; ++j) bias_gradient[j] += shared_bias[j];
+}
+
+void gradient(const Call& call) {
+  const Tensor& position = call.input(kFirstOperand + kPosition);
+  const SharedRows shared = find_shared_rows(call, position, call.input(kFirstOperand + kInput).rows);
+  const Backward backward = backward_of(call, shared);
+  const Slabs slabs = run_slabs(call, backward);
+  sum_slabs(call, backward, slabs);
+  clear_unread_rows(call, shared);
+  if (shared.count > 0) add_shared_rows(call, backward, shared);
 }
 
 const SlotType kForwardInputs[] = {float32("input", 2),

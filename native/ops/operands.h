@@ -26,12 +26,18 @@ SHORTLIST_INLINE int32_t* int_scratch(const Call& call, int64_t count) {
   return static_cast<int32_t*>(scratch(call, count));
 }
 
+// The number of rows that have about so many elements. Chunks of cheap loops are sized by it: a chunk should take at
+// least about a microsecond, far more than handing it to a thread.
+SHORTLIST_INLINE int64_t rows_with_elements(int64_t elements, int64_t columns) { return elements / (columns + 1) + 1; }
+
+const int64_t kGroupsPerChunk = 1024;
+
 // The group of each element, [last offset]: group[i] = g for offsets[g] ≤ i < offsets[g + 1].
 inline const int32_t* group_of_each(const Call& call, const Tensor& offsets) {
   const int32_t* offset = offsets.i32();
   const int64_t groups = offsets.rows - 1;
   int32_t* group = int_scratch(call, offset[groups]);
-  parallel_blocks(call, groups, 1024, [=](int64_t begin, int64_t end) {
+  parallel_blocks(call, groups, kGroupsPerChunk, [=](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
       for (int32_t i = offset[g]; i < offset[g + 1]; ++i) group[i] = static_cast<int32_t>(g);
     }

@@ -22,6 +22,7 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kSamplesPerBlock = 32;
+const int64_t kSpansPerChunk = 256;
 
 enum Input { kInput, kStart, kEnd };
 
@@ -92,7 +93,7 @@ void check_gradient(const Call& call) {
 void find_spans(const Call& call, int32_t* low, int32_t* high) {
   const Tensor& index = call.input(kIndex);
   const int32_t rows = static_cast<int32_t>(call.input(kLike).rows);
-  parallel_blocks(call, index.rows, 256, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, index.rows, kSpansPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       const int32_t* row = index.i32() + s * index.stride;
       vi least = splat(rows), most = splat(-1);

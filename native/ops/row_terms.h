@@ -22,8 +22,9 @@ namespace {
 
 const int32_t kMostTerms = 16;
 const int64_t kElementsPerChunk = 256;
-const int64_t kTermsAhead = 24;  // prefetch distance of term rows, in elements
-const int64_t kRowsAhead = 12;   // prefetch distance of table rows, in distinct rows
+const int64_t kCrossingsPerChunk = 16;  // chunks whose crossing segments one thread adds
+const int64_t kTermsAhead = 24;         // prefetch distance of term rows, in elements
+const int64_t kRowsAhead = 12;          // prefetch distance of table rows, in distinct rows
 
 // The input slots from `order` on, which are the same in every op with row terms.
 #define SHORTLIST_ROW_TERM_SLOTS                                                                              \
@@ -224,7 +225,7 @@ SHORTLIST_INLINE void for_each_row(const Call& call, int first, const Tensor* co
       if (!is_head && !goes_on) update(all.rows[i], sum);
     }
   });
-  parallel_blocks(call, chunks, 16, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, chunks, kCrossingsPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t i = crossing[chunk];
       if (i < 0) continue;

@@ -21,6 +21,9 @@ const int64_t kMostStripes = 32;
 // The gradient's tiles have the samples of a slab as columns: 72 × 1024 scores are 288 KiB, which fit the L2 cache.
 const int64_t kSamplesPerSlab = 1024;
 
+const int64_t kLossesPerChunk = 64;
+const int64_t kUsersPerChunk = 32;  // rows of user_gradient, each a sum over all stripes
+
 enum Input { kUser, kWeight, kBias, kTarget };
 enum Output { kLoss, kLogPartition };
 
@@ -59,7 +62,7 @@ void forward(const Call& call) {
       sum[stripe * padded + first + c] = partition.sum[c];
     }
   });
-  parallel_blocks(call, samples, 64, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, samples, kLossesPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       log_partition[s] = log_partition_of(most + s, sum + s, stripes.count, padded);
       loss[s] = log_partition[s] - scorer.score(target[s], s);
@@ -101,79 +104,122 @@ void scores_to_gradients(float* tile, int64_t stride, int64_t items, int64_t sam
   }
 }
 
-void gradient(const Call& call) {
-  const Tensor& all_users = call.input(kGradientUser);
-  const Tensor& weight = call.input(kGradientWeight);
-  const Tensor& user_gradient = call.output(kUserGradient);
-  const Tensor& weight_gradient = call.output(kWeightGradient);
-  float* bias_gradient = call.outputs[kBiasGradient].count > 0 ? call.output(kBiasGradient).f32() : nullptr;
-  const int64_t width = weight.columns;
-  const Stripes stripes = stripes_of(skipped_rows(call), weight.rows, kMostStripes);
+float* bias_gradient_of(const Call& call) {
+  return call.outputs[kBiasGradient].count > 0 ? call.output(kBiasGradient).f32() : nullptr;
+}
 
-  const int64_t skipped = all_users.rows > 0 ? stripes.first : weight.rows;
-  for (int64_t i = 0; i < skipped; ++i) {
-    for (int64_t c = 0; c < width; ++c) weight_gradient.row(i)[c] = 0;
+// A slab: some samples, with what all stripes read of them.
+struct Slab {
+  int64_t first;
+  int64_t samples;
+  int64_t padded;         // columns of a tile
+  const int32_t* target;  // [samples]
+  float* log_partition;   // [padded + kLanes], +∞ after the last sample
+  float* by;              // [padded + kLanes] loss_gradient, 0 after the last sample
+  PackedMatrix users;     // [samples, width]
+  Scorer scorer;          // its users are [width, samples]
+};
+
+void start_slab(const Call& call, int64_t first, int64_t samples, Slab* slab) {
+  const Tensor& user = call.input(kGradientUser);
+  slab->first = first;
+  slab->samples = samples;
+  slab->target = call.input(kGradientTarget).i32() + first;
+  for (int64_t s = 0; s < slab->padded; ++s) {
+    slab->log_partition[s] = s < samples ? call.input(kLogPartitionIn).f32()[first + s] : __builtin_inff();
+    slab->by[s] = s < samples ? call.input(kLossGradient).f32()[first + s] : 0;
+  }
+  slab->users.k = slab->scorer.users.n = samples;
+  pack(call, slab->users, {user.row(first), user.stride, 1});
+  pack(call, slab->scorer.users, {user.row(first), 1, user.stride});
+}
+
+// Computes e for items [begin, end), and from it their gradients, and their part of the user gradients: `partial`
+// [samples, width]. `tile` and `packed_items` are the thread's memory.
+void run_stripe(const Call& call, const Slab& slab, int64_t begin, int64_t end, float* tile, float* packed_items,
+                float* partial) {
+  const Tensor& weight = slab.scorer.weight;
+  const Tensor& weight_gradient = call.output(kWeightGradient);
+  float* const bias_gradient = bias_gradient_of(call);
+  const int64_t width = weight.columns, samples = slab.samples, padded = slab.padded;
+  for (int64_t i = begin; i < end; i += kItemsPerTile) {
+    const int64_t items = end - i < kItemsPerTile ? end - i : kItemsPerTile;
+    slab.scorer.tile(i, items, 0, samples, tile, padded);
+    scores_to_gradients(tile, padded, items, samples, slab.log_partition, slab.by, i, slab.target);
+    for (int64_t r = 0; bias_gradient && r < items; ++r) {
+      vf sum = vf{};
+      for (int64_t c = 0; c < samples; c += kLanes) sum += load_upto(tile + r * padded + c, samples - c);
+      bias_gradient[i + r] = (slab.first > 0 ? bias_gradient[i + r] : 0) + sum_of_lanes(sum);
+    }
+    Epilogue to_weight, to_user;
+    to_weight.accumulate = slab.first > 0;
+    to_user.accumulate = i > begin;
+    multiply_packed(items, 0, width, {tile, padded, 1}, slab.users, weight_gradient.row(i), weight_gradient.stride,
+                    to_weight);
+    const PackedMatrix own_rows = {packed_items, items, width};
+    pack(own_rows, {weight.row(i), weight.stride, 1});
+    multiply_packed(samples, 0, width, {tile, 1, padded}, own_rows, partial, width, to_user);
+  }
+}
+
+// user_gradient of the slab's samples = Σ over the stripes of `partials`, which are `partial_elements` apart.
+void sum_partials(const Call& call, const Slab& slab, const float* partials, int64_t stripes,
+                  int64_t partial_elements) {
+  const Tensor& user_gradient = call.output(kUserGradient);
+  const int64_t width = user_gradient.columns;
+  parallel_blocks(call, slab.samples, kUsersPerChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      float* __restrict to = user_gradient.row(slab.first + s);
+      for (int64_t c = 0; c < width; ++c) to[c] = 0;
+      for (int64_t stripe = 0; stripe < stripes; ++stripe) {
+        const float* __restrict from = partials + stripe * partial_elements + s * width;
+        for (int64_t c = 0; c < width; ++c) to[c] += from[c];
+      }
+    }
+  });
+}
+
+// Sets the gradients of items [0, count) to 0.
+void clear_items(const Call& call, int64_t count) {
+  const Tensor& weight_gradient = call.output(kWeightGradient);
+  float* const bias_gradient = bias_gradient_of(call);
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t c = 0; c < weight_gradient.columns; ++c) weight_gradient.row(i)[c] = 0;
     if (bias_gradient) bias_gradient[i] = 0;
   }
-  const int64_t most = all_users.rows < kSamplesPerSlab ? all_users.rows : kSamplesPerSlab;
-  const int64_t padded = round_up(most, kTileColumns);
-  const int64_t item_elements = round_up(packed_elements(kItemsPerTile, width), 16);
-  const int64_t tile_elements = kItemsPerTile * padded;
-  const int64_t own_elements = round_up(tile_elements + item_elements, 16),
-                partial_elements = round_up(most * width, 16);
-  float* buffers = float_scratch(call, worker_count(call) * own_elements);
-  float* partials = float_scratch(call, stripes.count * partial_elements);
-  float* log_partition = float_scratch(call, padded + kLanes);
-  float* by = float_scratch(call, padded + kLanes);
-  float* packed_users = float_scratch(call, packed_elements(most, width));
-  float* packed_user_columns = float_scratch(call, packed_elements(width, most));
+}
 
-  for (int64_t slab = 0; slab < all_users.rows; slab += kSamplesPerSlab) {
-    const int64_t samples = all_users.rows - slab < most ? all_users.rows - slab : most;
-    const int32_t* target = call.input(kGradientTarget).i32() + slab;
-    for (int64_t s = 0; s < padded; ++s) {
-      log_partition[s] = s < samples ? call.input(kLogPartitionIn).f32()[slab + s] : __builtin_inff();
-      by[s] = s < samples ? call.input(kLossGradient).f32()[slab + s] : 0;
-    }
-    const PackedMatrix users = {packed_users, samples, width};
-    pack(call, users, {all_users.row(slab), all_users.stride, 1});
-    const Scorer scorer = {{packed_user_columns, width, samples},
-                           weight,
-                           call.has(kGradientBias) ? call.input(kGradientBias).f32() : nullptr};
-    pack(call, scorer.users, {all_users.row(slab), 1, all_users.stride});
+void gradient(const Call& call) {
+  const Tensor& weight = call.input(kGradientWeight);
+  const int64_t width = weight.columns, samples = call.input(kGradientUser).rows;
+  const Stripes stripes = stripes_of(skipped_rows(call), weight.rows, kMostStripes);
+  clear_items(call, samples > 0 ? stripes.first : weight.rows);
+
+  const int64_t most = samples < kSamplesPerSlab ? samples : kSamplesPerSlab;
+  const int64_t padded = round_up(most, kTileColumns), tile_elements = kItemsPerTile * padded;
+  const int64_t own_elements = round_up(tile_elements + round_up(packed_elements(kItemsPerTile, width), 16), 16);
+  const int64_t partial_elements = round_up(most * width, 16);
+  float* const buffers = float_scratch(call, worker_count(call) * own_elements);
+  float* const partials = float_scratch(call, stripes.count * partial_elements);
+  const float* const bias = call.has(kGradientBias) ? call.input(kGradientBias).f32() : nullptr;
+  float* const packed_users = float_scratch(call, packed_elements(most, width));
+  float* const packed_user_columns = float_scratch(call, packed_elements(width, most));
+  Slab slab = {0,
+               0,
+               padded,
+               nullptr,
+               float_scratch(call, padded + kLanes),
+               float_scratch(call, padded + kLanes),
+               {packed_users, 0, width},
+               {{packed_user_columns, width, 0}, weight, bias}};
+  for (int64_t first = 0; first < samples; first += kSamplesPerSlab) {
+    start_slab(call, first, samples - first < most ? samples - first : most, &slab);
     parallel(call, stripes.count, [&](int64_t stripe) {
       float* const tile = buffers + this_worker() * own_elements;
-      float* const packed_items = tile + tile_elements;
-      float* const partial = partials + stripe * partial_elements;  // [samples, width]
-      for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
-        const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
-        scorer.tile(i, items, 0, samples, tile, padded);
-        scores_to_gradients(tile, padded, items, samples, log_partition, by, i, target);
-        for (int64_t r = 0; bias_gradient && r < items; ++r) {
-          vf sum = vf{};
-          for (int64_t c = 0; c < samples; c += kLanes) sum += load_upto(tile + r * padded + c, samples - c);
-          bias_gradient[i + r] = (slab > 0 ? bias_gradient[i + r] : 0) + sum_of_lanes(sum);
-        }
-        Epilogue to_weight, to_user;
-        to_weight.accumulate = slab > 0;
-        to_user.accumulate = i > stripes.begin(stripe);
-        multiply_packed(items, 0, width, {tile, padded, 1}, users, weight_gradient.row(i), weight_gradient.stride,
-                        to_weight);
-        const PackedMatrix own_rows = {packed_items, items, width};
-        pack(own_rows, {weight.row(i), weight.stride, 1});
-        multiply_packed(samples, 0, width, {tile, 1, padded}, own_rows, partial, width, to_user);
-      }
+      run_stripe(call, slab, stripes.begin(stripe), stripes.end(stripe), tile, tile + tile_elements,
+                 partials + stripe * partial_elements);
     });
-    parallel_blocks(call, samples, 32, [&](int64_t begin, int64_t end) {
-      for (int64_t s = begin; s < end; ++s) {
-        float* __restrict to = user_gradient.row(slab + s);
-        for (int64_t c = 0; c < width; ++c) to[c] = 0;
-        for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
-          const float* __restrict from = partials + stripe * partial_elements + s * width;
-          for (int64_t c = 0; c < width; ++c) to[c] += from[c];
-        }
-      }
-    });
+    sum_partials(call, slab, partials, stripes.count, partial_elements);
   }
 }
 

@@ -121,19 +121,15 @@ struct Sort {
   }
 };
 
-void sort(const Call& call) {
-  const int64_t n = id_count(call);
-  const int64_t chunk = n > kMostChunks * kIdsPerChunk ? (n + kMostChunks - 1) / kMostChunks : kIdsPerChunk;
-  const Sort sort = {call, n, chunk, (n + chunk - 1) / chunk};
-  const uint32_t* const ids = flatten(call, n);
+// Sorts the ids: `sorted` [n] are the ids in rising order, and order [n] their places.
+void sort_ids(const Sort& sort, const uint32_t* ids, uint32_t* sorted, int32_t* order) {
+  const int64_t n = sort.n;
   uint32_t used = 0;
   for (int64_t i = 0; i < n; ++i) used |= ids[i];
   const int id_bits = used == 0 ? 1 : 32 - __builtin_clz(used);
   const int passes = (id_bits + kMostDigitBits - 1) / kMostDigitBits;
   const int bits = (id_bits + passes - 1) / passes;
 
-  int32_t* order = call.output(kOrder).i32();
-  uint32_t* sorted = static_cast<uint32_t*>(scratch(call, n));
   if (passes == 1) {
     sort.pass(
         0, bits, [=](int64_t i) { return ids[i]; },
@@ -142,14 +138,14 @@ void sort(const Call& call) {
           order[to] = static_cast<int32_t>(i);
         });
   } else {
-    Entry* from = static_cast<Entry*>(scratch(call, 2 * n));
+    Entry* from = static_cast<Entry*>(scratch(sort.call, 2 * n));
     sort.pass(
         0, bits, [=](int64_t i) { return ids[i]; },
         [=](int64_t i, uint32_t to) {
           from[to] = {ids[i], static_cast<uint32_t>(i)};
         });
     if (passes == 3) {
-      Entry* middle = static_cast<Entry*>(scratch(call, 2 * n));
+      Entry* middle = static_cast<Entry*>(scratch(sort.call, 2 * n));
       sort.pass(
           bits, bits, [=](int64_t i) { return from[i].id; }, [=](int64_t i, uint32_t to) { middle[to] = from[i]; });
       from = middle;
@@ -160,10 +156,14 @@ void sort(const Call& call) {
                 order[to] = static_cast<int32_t>(from[i].place);
               });
   }
+}
 
-  int32_t* rows = call.output(kRows).i32();
-  int32_t* segments = call.output(kSegments).i32();
-  int32_t* first_row = int_scratch(call, sort.chunks + 1);  // the number of segments that begin before each chunk
+// Writes rows, segments and count, from the sorted ids.
+void write_segments(const Sort& sort, const uint32_t* sorted) {
+  const int64_t n = sort.n;
+  int32_t* rows = sort.call.output(kRows).i32();
+  int32_t* segments = sort.call.output(kSegments).i32();
+  int32_t* first_row = int_scratch(sort.call, sort.chunks + 1);  // the number of segments that begin before each chunk
   sort.for_each_chunk([&](int64_t k, int64_t begin, int64_t end) {
     int32_t begun = begin == 0;
     for (int64_t i = begin == 0 ? 1 : begin; i < end; ++i) begun += sorted[i] != sorted[i - 1];
@@ -190,7 +190,17 @@ void sort(const Call& call) {
   });
   for (int64_t i = count; i < n; ++i) rows[i] = 0;
   for (int64_t i = count; i < n; ++i) segments[i + 1] = static_cast<int32_t>(n);
-  call.output(kCount).i32()[0] = count;
+  sort.call.output(kCount).i32()[0] = count;
+}
+
+void sort(const Call& call) {
+  const int64_t n = id_count(call);
+  const int64_t chunk = n > kMostChunks * kIdsPerChunk ? (n + kMostChunks - 1) / kMostChunks : kIdsPerChunk;
+  const Sort sort = {call, n, chunk, (n + chunk - 1) / chunk};
+  const uint32_t* const ids = flatten(call, n);
+  uint32_t* const sorted = static_cast<uint32_t*>(scratch(call, n));
+  sort_ids(sort, ids, sorted, call.output(kOrder).i32());
+  write_segments(sort, sorted);
 }
 
 const SlotType kInputs[] = {list(int32("ids", kAnyRank)), kNoSlot};

@@ -16,6 +16,7 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kMostStripes = 32;
+const int64_t kRanksPerChunk = 16;
 
 enum Input { kUser, kWeight, kBias, kExcluded, kExcludedOffsets, kTarget };
 
@@ -70,7 +71,7 @@ void find_rank(const Call& call) {
       }
     }
   });
-  parallel_blocks(call, samples, 16, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, samples, kRanksPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       if (target[s] < skipped || !__builtin_isfinite(own_score[s])) {
         rank[s] = __builtin_inff();

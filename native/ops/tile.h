@@ -69,7 +69,7 @@ SHORTLIST_INLINE void add_elements(vf& c, Element a, vf b) {
 // kDots a · b is the dot product of two pairs (vector.h).
 //
 // The empty asm statements hide values from GCC 12, which would otherwise keep more precomputed addresses than there
-// are registers.
+// are registers. The function is long because GCC 12 keeps the sums in memory if the loop is divided further.
 template <int kRows, int kVectors, Layout kLayout, bool kDots = false>
 SHORTLIST_INLINE void multiply_add(int64_t k, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
                                    vf (*sums)[kVectors]) {

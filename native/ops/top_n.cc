@@ -26,6 +26,8 @@ const int64_t kWantedChunks = 32;
 // threshold.
 const int64_t kTilesPerStripe = 16;
 const int64_t kItemsPerTop = 64;
+const int64_t kMergesPerChunk = 4;  // samples whose stripes are merged
+const int kMostRounds = 64;         // of quickselect
 
 enum Input { kUser, kWeight, kBias, kExcluded, kExcludedOffsets };
 enum Output { kItems, kScore, kLogPartition };
@@ -66,7 +68,7 @@ void select_best(uint64_t* keys, int64_t count, int64_t top) {
   int64_t low = 0, high = count - 1;
   const int64_t at = top - 1;
   for (int round = 0; low < high; ++round) {
-    if (round == 64) return sort_keys(keys + low, high - low + 1);
+    if (round == kMostRounds) return sort_keys(keys + low, high - low + 1);
     const int64_t middle = low + (high - low) / 2;
     const uint64_t a = keys[low], b = keys[middle], c = keys[high];
     const int64_t median = (a < b) == (b < c) ? middle : (a < b) == (c < a) ? low : high;
@@ -134,76 +136,110 @@ struct Selection {
   }
 };
 
+// The results of each stripe for each sample, and the memory for the lists.
+struct Parts {
+  Stripes stripes;
+  int64_t top;
+  int64_t padded;    // samples, rounded up to whole tiles
+  int64_t capacity;  // of a list
+  float* most;       // [stripes, padded] and sum: Partition
+  float* sum;
+  int32_t* sizes;   // [stripes, padded] keys in `best`
+  uint64_t* best;   // [stripes, padded, top]
+  uint64_t* lists;  // [stripes, padded, capacity]
+};
+
+Parts parts_of(const Call& call, int64_t blocks, int64_t top) {
+  const int64_t rows = call.input(kWeight).rows;
+  const int64_t wanted = (kWantedChunks + blocks - 1) / blocks;
+  const int64_t fewest = kItemsPerTile * kTilesPerStripe;
+  const int64_t possible = rows / (fewest > kItemsPerTop * top ? fewest : kItemsPerTop * top) + 1;
+  Parts parts;
+  parts.stripes = stripes_of(skipped_rows(call), rows, wanted < possible ? wanted : possible);
+  parts.top = top;
+  parts.padded = blocks * kSamplesPerTile;
+  parts.capacity = 2 * top + kItemsPerTile;
+  const int64_t count = parts.stripes.count * parts.padded;
+  parts.most = float_scratch(call, count);
+  parts.sum = float_scratch(call, count);
+  parts.sizes = int_scratch(call, count);
+  parts.best = static_cast<uint64_t*>(scratch(call, 2 * count * top));
+  parts.lists = static_cast<uint64_t*>(scratch(call, 2 * count * parts.capacity));
+  return parts;
+}
+
+// Selects the best items of a stripe for `samples` samples from `first` on, a tile.
+void select_in_stripe(const Parts& parts, const Scorer& scorer, const Excluded& excluded, int64_t stripe, int64_t first,
+                      int64_t samples) {
+  const int64_t begin = parts.stripes.begin(stripe), end = parts.stripes.end(stripe), top = parts.top;
+  const int64_t place = stripe * parts.padded + first;
+  alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
+  Partition partition;
+  Selection selection;
+  partition.clear();
+  selection.keys = parts.lists + place * parts.capacity;
+  selection.top = top;
+  selection.capacity = parts.capacity;
+  selection.start(samples);
+  ExcludedCursor cursor;
+  cursor.start(excluded, first, samples, begin);
+  for (int64_t i = begin; i < end; i += kItemsPerTile) {
+    const int64_t count = end - i < kItemsPerTile ? end - i : kItemsPerTile;
+    scorer.tile(i, count, first, samples, tile, kSamplesPerTile);
+    partition.add(tile, kSamplesPerTile, count, samples);
+    cursor.take_out(tile, i, count, samples, nullptr, __builtin_nanf(""));
+    selection.add_tile(tile, i, count, samples);
+  }
+  for (int64_t c = 0; c < samples; ++c) {
+    parts.most[place + c] = partition.most[c];
+    parts.sum[place + c] = partition.sum[c];
+    if (top > 0) selection.prune(c);
+    parts.sizes[place + c] = static_cast<int32_t>(selection.size[c]);
+    memcpy(parts.best + (place + c) * top, selection.keys + c * parts.capacity,
+           sizeof(uint64_t) * static_cast<size_t>(selection.size[c]));
+  }
+}
+
+// Selects and sorts the best items of a sample from those of all stripes. `keys` is memory for them.
+void merge_stripes(const Parts& parts, int64_t sample, uint64_t* keys, int32_t* items, float* score) {
+  const int64_t top = parts.top;
+  int64_t size = 0;
+  for (int64_t stripe = 0; stripe < parts.stripes.count; ++stripe) {
+    const int64_t place = stripe * parts.padded + sample;
+    for (int32_t i = 0; i < parts.sizes[place]; ++i) keys[size++] = parts.best[place * top + i];
+  }
+  if (size > top) {
+    if (top > 0) select_best(keys, size, top);
+    size = top;
+  }
+  sort_keys(keys, size);
+  for (int64_t n = 0; n < top; ++n) {
+    items[n] = n < size ? static_cast<int32_t>(keys[n] & 0xffffffffu) : -1;
+    score[n] = n < size ? score_of(keys[n]) : -__builtin_inff();
+  }
+}
+
 void find_top(const Call& call) {
   const Tensor& user = call.input(kUser);
   const Tensor& items = call.output(kItems);
   const Tensor& score = call.output(kScore);
   float* log_partition = call.output(kLogPartition).f32();
-  const int64_t samples = user.rows, top = items.columns, rows = call.input(kWeight).rows;
+  const int64_t samples = user.rows, top = items.columns;
   const Excluded excluded = excluded_of(call, call.input(kExcluded), call.input(kExcludedOffsets));
   const Scorer scorer = scorer_of(call, user, call.input(kWeight), call.inputs[kBias]);
-  const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile, padded = blocks * kSamplesPerTile;
   if (samples == 0) return;
-  const int64_t wanted = (kWantedChunks + blocks - 1) / blocks;
-  const int64_t fewest = kItemsPerTile * kTilesPerStripe;
-  const int64_t possible = rows / (fewest > kItemsPerTop * top ? fewest : kItemsPerTop * top) + 1;
-  const Stripes stripes = stripes_of(skipped_rows(call), rows, wanted < possible ? wanted : possible);
-  float* most = float_scratch(call, stripes.count * padded);  // [stripes, padded]
-  float* sum = float_scratch(call, stripes.count * padded);
-  int32_t* sizes = int_scratch(call, stripes.count * padded);
-  const int64_t capacity = 2 * top + kItemsPerTile;
-  uint64_t* best = static_cast<uint64_t*>(scratch(call, 2 * stripes.count * padded * top));  // [stripes, padded, top]
-  uint64_t* lists = static_cast<uint64_t*>(scratch(call, 2 * stripes.count * padded * capacity));
-  parallel(call, stripes.count * blocks, [&](int64_t chunk) {
-    const int64_t stripe = chunk / blocks, first = chunk % blocks * kSamplesPerTile;
+  const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile;
+  const Parts parts = parts_of(call, blocks, top);
+  parallel(call, parts.stripes.count * blocks, [&](int64_t chunk) {
+    const int64_t first = chunk % blocks * kSamplesPerTile;
     const int64_t own = samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile;
-    const int64_t place = stripe * padded + first;
-    alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
-    Partition partition;
-    Selection selection;
-    partition.clear();
-    selection.keys = lists + place * capacity;
-    selection.top = top;
-    selection.capacity = capacity;
-    selection.start(own);
-    ExcludedCursor cursor;
-    cursor.start(excluded, first, own, stripes.begin(stripe));
-    for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
-      const int64_t count = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
-      scorer.tile(i, count, first, own, tile, kSamplesPerTile);
-      partition.add(tile, kSamplesPerTile, count, own);
-      cursor.take_out(tile, i, count, own, nullptr, __builtin_nanf(""));
-      selection.add_tile(tile, i, count, own);
-    }
-    for (int64_t c = 0; c < own; ++c) {
-      most[place + c] = partition.most[c];
-      sum[place + c] = partition.sum[c];
-      if (top > 0) selection.prune(c);
-      sizes[place + c] = static_cast<int32_t>(selection.size[c]);
-      memcpy(best + (place + c) * top, selection.keys + c * capacity,
-             sizeof(uint64_t) * static_cast<size_t>(selection.size[c]));
-    }
+    select_in_stripe(parts, scorer, excluded, chunk / blocks, first, own);
   });
-  parallel_blocks(call, samples, 4, [&](int64_t begin, int64_t end) {
+  parallel_blocks(call, samples, kMergesPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      log_partition[s] = log_partition_of(most + s, sum + s, stripes.count, padded);
-      uint64_t* own = lists + s * stripes.count * top;  // the lists are no longer needed
-      int64_t size = 0;
-      for (int64_t stripe = 0; stripe < stripes.count; ++stripe) {
-        const uint64_t* from = best + (stripe * padded + s) * top;
-        for (int32_t i = 0; i < sizes[stripe * padded + s]; ++i) own[size++] = from[i];
-      }
-      if (size > top) {
-        if (top > 0) select_best(own, size, top);
-        size = top;
-      }
-      sort_keys(own, size);
-      int32_t* items_to = items.i32() + s * items.stride;
-      float* score_to = score.row(s);
-      for (int64_t n = 0; n < top; ++n) {
-        items_to[n] = n < size ? static_cast<int32_t>(own[n] & 0xffffffffu) : -1;
-        score_to[n] = n < size ? score_of(own[n]) : -__builtin_inff();
-      }
+      log_partition[s] = log_partition_of(parts.most + s, parts.sum + s, parts.stripes.count, parts.padded);
+      uint64_t* const keys = parts.lists + s * parts.stripes.count * top;  // the lists are no longer needed
+      merge_stripes(parts, s, keys, items.i32() + s * items.stride, score.row(s));
     }
   });
 }
