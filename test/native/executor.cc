@@ -232,40 +232,46 @@ void check_slot_types() {
 }
 
 // Indices that ops compute are accepted if the promised bounds are tight enough.
-void check_computed_indices() {
-  auto device = std::make_shared<CpuDevice>(1, "");
-  const auto refusal = [&](Status status, const std::string& tensors, const std::string& instructions,
-                           const std::vector<std::vector<int32_t>>& inputs) {
-    Executor executor(parse_program(program_text(tensors, instructions)), new_store(), device, false);
-    std::vector<InputArray> arrays;
-    for (const std::vector<int32_t>& values : inputs)
-      arrays.push_back({values.data(), static_cast<int64_t>(values.size()), Dtype::int32, true});
-    return error_of(status, [&] { executor.execute(*executor.prepare({4}, arrays)); });
-  };
-  const std::string cities = tensor("cities", "parameter", "7,3") + tensor("like", "input", "\"samples\"", "int32");
+
+// The error of a run with 4 samples, or "no error".
+std::string run_refusal(Status status, const std::string& tensors, const std::string& instructions,
+                        const std::vector<std::vector<int32_t>>& inputs) {
+  Executor executor(parse_program(program_text(tensors, instructions)), new_store(), std::make_shared<CpuDevice>(1, ""),
+                    false);
+  std::vector<InputArray> arrays;
+  for (const std::vector<int32_t>& values : inputs)
+    arrays.push_back({values.data(), static_cast<int64_t>(values.size()), Dtype::int32, true});
+  return error_of(status, [&] { executor.execute(*executor.prepare({4}, arrays)); });
+}
+
+const std::string cities = tensor("cities", "parameter", "7,3") + tensor("like", "input", "\"samples\"", "int32");
+
+void check_computed_ids() {
   const auto numbered = [&](Status status, const char* first) {
-    return refusal(status,
-                   cities + tensor("n", "temporary", "\"samples\"", "int32") + tensor("y", "output", "\"samples\",3"),
-                   instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"n\"", first) +
-                       instruction("embedding_lookup", "\"table\":\"cities\",\"ids\":\"n\"", "\"output\":\"y\""),
-                   {{0, 0, 0, 0}});
+    return run_refusal(
+        status, cities + tensor("n", "temporary", "\"samples\"", "int32") + tensor("y", "output", "\"samples\",3"),
+        instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"n\"", first) +
+            instruction("embedding_lookup", "\"table\":\"cities\",\"ids\":\"n\"", "\"output\":\"y\""),
+        {{0, 0, 0, 0}});
   };
   CHECK_TEXT(numbered(Status::input, "\"first\":3"), "no error");
   CHECK_TEXT(numbered(Status::input, "\"first\":4"),
              "[embedding_lookup] Expected ids of 0 to 6 in n but it will hold ids of 4 to 7 (instruction 1)");
   CHECK_TEXT(numbered(Status::program, "\"first\":2147483647"),
              "[row_numbers] Expected first of 0 to 2147483643 (instruction 0)");
+}
 
+void check_computed_ranges() {
   // Offsets must be given; a range may be made of consecutive numbers.
   const std::string ranges = cities + tensor("start", "temporary", "\"samples\"", "int32") +
                              tensor("end", "temporary", "\"samples\"", "int32") +
                              tensor("y", "output", "\"samples\",3");
   const auto bag = [&](Status status, const char* from, const char* to, const char* operands) {
-    return refusal(status, ranges,
-                   instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"start\"", from) +
-                       instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"end\"", to) +
-                       instruction("embedding_bag", operands, "\"output\":\"y\""),
-                   {{0, 0, 0, 0}});
+    return run_refusal(status, ranges,
+                       instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"start\"", from) +
+                           instruction("row_numbers", "\"like\":\"like\"", "\"output\":\"end\"", to) +
+                           instruction("embedding_bag", operands, "\"output\":\"y\""),
+                       {{0, 0, 0, 0}});
   };
   const char* const each = "\"table\":\"cities\",\"ids\":\"like\",\"start\":\"start\",\"end\":\"end\"";
   CHECK_TEXT(bag(Status::input, "\"first\":0", "\"first\":1", each), "no error");
@@ -275,7 +281,9 @@ void check_computed_indices() {
       bag(Status::program, "\"first\":0", "\"first\":1",
           "\"table\":\"cities\",\"ids\":\"like\",\"start\":\"start\",\"end\":\"end\",\"offsets\":\"end\""),
       "[embedding_bag] Expected offsets from 0 to 4 in end but nothing is known of what it will hold (instruction 2)");
+}
 
+void check_computed_order() {
   // Rows that were sorted from other ids, or from fewer, are refused.
   const std::string sorted =
       cities + tensor("users", "parameter", "10,5") + tensor("ids", "input", "\"samples\"", "int32") +
@@ -286,7 +294,7 @@ void check_computed_indices() {
     const std::string operands = std::string("\"table\":\"cities\",\"order\":\"order\",\"rows\":\"") + rows +
                                  "\",\"segments\":\"segments\",\"count\":\"count\",\"ids\":[\"" + ids +
                                  "\"],\"term_rows\":[\"terms\"]";
-    return refusal(
+    return run_refusal(
         status, sorted,
         instruction("sort_rows", "\"ids\":[\"ids\"]",
                     "\"order\":\"order\",\"rows\":\"rows\",\"segments\":\"segments\",\"count\":\"count\"") +
@@ -308,7 +316,7 @@ void check_side_by_side() {
   const std::vector<SideBySide> groups = find_side_by_side(parse_program(network()));
   CHECK(groups.size() == 1 && groups[0].width == 8 && groups[0].tensors == (std::vector<int>{7, 8}));
   CHECK(find_side_by_side(parse_program(network("\"input\":[\"u\",\"u\"],\"weight\":\"weight\"")))
-            .empty());  // there are two ids but only one place
+            .empty());  // a tensor cannot have two places
 }
 
 void check_store() {
@@ -367,7 +375,9 @@ int main() {
   CHECK_TEXT(error_of(Status::option, [] { select_isa("sse9"); }).substr(0, 29), "Expected an instruction set (");
   check_refusals();
   check_slot_types();
-  check_computed_indices();
+  check_computed_ids();
+  check_computed_ranges();
+  check_computed_order();
   check_side_by_side();
   check_store();
   check_arena();

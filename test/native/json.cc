@@ -74,9 +74,7 @@ std::string mistake(const std::string& text) {
   return error_of(Status::program, [&] { Json::parse(text); });
 }
 
-}  // namespace
-
-int main() {
+void check_values() {
   CHECK_TEXT(round_trip(" { \"a\" : [ 1 , -2.5e3 , true , false , null ] , \"b\" : { } , \"c\" : [ ] } "),
              "{\"a\":[1,-2500,true,false,null],\"b\":{},\"c\":[]}");
   CHECK_TEXT(round_trip("0.1"), "0.1");
@@ -92,6 +90,17 @@ int main() {
   CHECK(Json::parse("9007199254740991").to_size(&size) && size == 9007199254740991);
   for (const char* text : {"-1", "1.5", "9007199254740992", "\"1\"", "null"}) CHECK(!Json::parse(text).to_size(&size));
 
+  // Underflow gives 0, as in JavaScript, also for a number whose digits without the exponent would overflow.
+  CHECK(Json::parse("1e-400").number() == 0 && Json::parse("5e-324").number() > 0 &&
+        Json::parse("2e-324").number() == 0);
+  CHECK(Json::parse("1" + std::string(400, '0') + "e-400").number() == 1 &&
+        Json::parse("0." + std::string(400, '0') + "1e401").number() == 1);
+  CHECK(Json::parse("-0").to_size(&size) && size == 0 && Json::parse("1.5e1").to_size(&size) && size == 15);
+}
+
+std::string nested(size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+
+void check_mistakes() {
   CHECK_TEXT(mistake(""), "JSON: expected a value at byte 0 but received the end");
   CHECK_TEXT(mistake("[1,]"), "JSON: expected a value at byte 3 but received ']'");
   CHECK_TEXT(mistake("{\"a\":1,}"), "JSON: expected a name in quotes at byte 7 but received '}'");
@@ -129,18 +138,12 @@ int main() {
   CHECK(mistake(std::string("\"\0\"", 3)).rfind("JSON: expected ", 0) == 0);
   CHECK(mistake(std::string("1\0", 2)).rfind("JSON: expected the end", 0) == 0);
 
-  const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   CHECK_TEXT(round_trip(nested(65)), nested(65));
   CHECK(mistake(nested(66)).rfind("JSON: expected at most 64 levels", 0) == 0);
   CHECK(mistake(std::string(1000000, '[')).rfind("JSON: expected at most 64 levels", 0) == 0);
+}
 
-  // Underflow gives 0, as in JavaScript, also for a number whose digits without the exponent would overflow.
-  CHECK(Json::parse("1e-400").number() == 0 && Json::parse("5e-324").number() > 0 &&
-        Json::parse("2e-324").number() == 0);
-  CHECK(Json::parse("1" + std::string(400, '0') + "e-400").number() == 1 &&
-        Json::parse("0." + std::string(400, '0') + "1e401").number() == 1);
-  CHECK(Json::parse("-0").to_size(&size) && size == 0 && Json::parse("1.5e1").to_size(&size) && size == 15);
-
+void check_memory() {
   // The texts that take the most memory: deep or many lists, short strings, objects with one member.
   const std::string deep = repeated(nested(64) + ",", 1 << 20), names = [] {
     std::string text = "{";
@@ -157,5 +160,13 @@ int main() {
   most = std::max(most, memory_factor(names));
   std::printf("memory: at most %.1f times the text\n", most);
   CHECK(most <= 20);
+}
+
+}  // namespace
+
+int main() {
+  check_values();
+  check_mistakes();
+  check_memory();
   return failures() > 0;
 }

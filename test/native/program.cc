@@ -33,9 +33,7 @@ Dim dim(const std::string& text) {
 
 std::string dim_mistake(const std::string& text) { return mistake(program_text(tensor("x", "input", text), "")); }
 
-}  // namespace
-
-int main() {
+void check_dims() {
   const std::vector<int64_t> sizes = {10, 3};
   CHECK(evaluate(dim("\"5*samples+tags+1\""), sizes) == 54);
   CHECK(evaluate(dim("7"), sizes) == 7);
@@ -55,22 +53,26 @@ int main() {
                         evaluate(dim("\"1048576*samples\""), {int64_t{1} << 52, 0});
                       }),
              "Expected dims of at most 2^53 - 1 elements");
+}
 
-  const std::string x = tensor("x", "input"), y = tensor("y", "temporary"), z = tensor("z", "output"),
-                    w = tensor("w", "parameter", "2, 3");
-  const std::string reads_x = "\"in\":\"x\"", writes_y = "\"out\":\"y\"", reads_y = "\"in\":[\"y\",\"x\"]",
-                    writes_z = "\"out\":\"z\"";
-  {
-    const Program program = parse_program(program_text(
-        x + "," + y + "," + z + "," + w, instruction(reads_x, writes_y, "\"n\":1.5,\"on\":true,\"kind\":\"relu\"") +
-                                             "," + instruction(reads_y, writes_z)));
-    CHECK(program.instructions.size() == 2 && program.instructions[1].inputs[0].list &&
-          program.instructions[1].inputs[0].tensors.size() == 2);
-    const std::vector<Attribute>& attributes = program.instructions[0].attributes;
-    CHECK(attributes[0].number == 1.5 && attributes[1].flag && attributes[2].text == "relu");
-    CHECK_TEXT(format_shape(program, program.tensors[3].shape), "[2, 3]");
-    CHECK_TEXT(format_shape(program, program.tensors[0].shape), "[samples]");
-  }
+const std::string x = tensor("x", "input"), y = tensor("y", "temporary"), z = tensor("z", "output"),
+                  w = tensor("w", "parameter", "2, 3");
+const std::string reads_x = "\"in\":\"x\"", writes_y = "\"out\":\"y\"", reads_y = "\"in\":[\"y\",\"x\"]",
+                  writes_z = "\"out\":\"z\"";
+
+void check_parsing() {
+  const Program program = parse_program(program_text(
+      x + "," + y + "," + z + "," + w, instruction(reads_x, writes_y, "\"n\":1.5,\"on\":true,\"kind\":\"relu\"") + "," +
+                                           instruction(reads_y, writes_z)));
+  CHECK(program.instructions.size() == 2 && program.instructions[1].inputs[0].list &&
+        program.instructions[1].inputs[0].tensors.size() == 2);
+  const std::vector<Attribute>& attributes = program.instructions[0].attributes;
+  CHECK(attributes[0].number == 1.5 && attributes[1].flag && attributes[2].text == "relu");
+  CHECK_TEXT(format_shape(program, program.tensors[3].shape), "[2, 3]");
+  CHECK_TEXT(format_shape(program, program.tensors[0].shape), "[samples]");
+}
+
+void check_mistakes() {
   CHECK(mistake("{").rfind("Program: JSON: expected", 0) == 0);
   CHECK_TEXT(mistake("{}"), "Program: expected \"format\": \"shortlist-program\"");
   CHECK_TEXT(mistake("{\"format\":\"shortlist-program\",\"version\":3}"),
@@ -110,7 +112,9 @@ int main() {
   CHECK_TEXT(mistake(program_text(x + "," + z, "")), "Program: output \"z\" is never written");
   CHECK_TEXT(mistake(program_text(x + "," + y, instruction(reads_x, writes_y, "\"a\":null"))),
              "Program: instruction 0 (f) has attribute \"a\" that is no number, flag or text");
+}
 
+void check_selection() {
   // z needs y and x; `other` needs only v; the update of w is kept.
   const Program whole = parse_program(
       program_text(x + "," + y + "," + z + "," + w + "," + tensor("v", "input", "\"tags\"") + "," +
@@ -127,5 +131,14 @@ int main() {
   const Program other = select_outputs(whole, {"other"});
   CHECK(other.dims == std::vector<std::string>{"tags"} && other.tensors[1].shape[0].terms[0].first == 0);
   CHECK_TEXT(error_of(Status::program, [&] { select_outputs(whole, {"y"}); }), "Program has no output \"y\"");
+}
+
+}  // namespace
+
+int main() {
+  check_dims();
+  check_parsing();
+  check_mistakes();
+  check_selection();
   return failures() > 0;
 }

@@ -43,39 +43,39 @@ std::string mistake(const std::string& header, const std::string& data) { return
 
 bool starts_with(const std::string& text, const char* start) { return text.rfind(start, 0) == 0; }
 
-}  // namespace
+const float numbers[3] = {1, -2, 3.5f};
+const std::string data(reinterpret_cast<const char*>(numbers), sizeof numbers);
 
-int main() {
-  const float numbers[3] = {1, -2, 3.5f};
-  const std::string data(reinterpret_cast<const char*>(numbers), sizeof numbers);
-  {
-    const TemporaryFile file(with_header(
-        "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[4,12]},"
-        "\"empty\":{\"dtype\":\"I32\",\"shape\":[0,7],\"data_offsets\":[4,4]},"
-        "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}   ",
-        data));
-    const Safetensors tensors(file.path());
-    CHECK(tensors.entries().size() == 3);
-    CHECK_TEXT(tensors.entries()[0].name, "a");
-    CHECK(tensors.find_metadata("format") != nullptr && *tensors.find_metadata("format") == "pt" &&
-          tensors.find_metadata("id") == nullptr);
-    const Safetensors::Entry* b = tensors.find("b");
-    CHECK(b != nullptr && b->elements == 2 && b->bytes == 8 && b->shape == (std::vector<int64_t>{2, 1}) &&
-          b->dtype == "F32");
-    float read[2];
-    tensors.read(*b, 0, 8, read);
-    CHECK(std::memcmp(read, numbers + 1, 8) == 0);
-    tensors.read(*b, 4, 4, read);
-    CHECK(read[0] == numbers[2]);
-    CHECK(tensors.find("c") == nullptr);
-  }
+void check_reading() {
+  const TemporaryFile file(with_header(
+      "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[4,12]},"
+      "\"empty\":{\"dtype\":\"I32\",\"shape\":[0,7],\"data_offsets\":[4,4]},"
+      "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}   ",
+      data));
+  const Safetensors tensors(file.path());
+  CHECK(tensors.entries().size() == 3);
+  CHECK_TEXT(tensors.entries()[0].name, "a");
+  CHECK(tensors.find_metadata("format") != nullptr && *tensors.find_metadata("format") == "pt" &&
+        tensors.find_metadata("id") == nullptr);
+  const Safetensors::Entry* b = tensors.find("b");
+  CHECK(b != nullptr && b->elements == 2 && b->bytes == 8 && b->shape == (std::vector<int64_t>{2, 1}) &&
+        b->dtype == "F32");
+  float read[2];
+  tensors.read(*b, 0, 8, read);
+  CHECK(std::memcmp(read, numbers + 1, 8) == 0);
+  tensors.read(*b, 4, 4, read);
+  CHECK(read[0] == numbers[2]);
+  CHECK(tensors.find("c") == nullptr);
   CHECK(error_of(Status::file, [] {
           Safetensors{"/tmp/shortlist_test_missing"};
         }).rfind("/tmp/shortlist_test_missing: ", 0) == 0);
+}
 
-  const auto tensor = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
-    return "{\"t\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}";
-  };
+std::string tensor(const std::string& dtype, const std::string& shape, const std::string& offsets) {
+  return "{\"t\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}";
+}
+
+void check_headers() {
   CHECK_TEXT(mistake(tensor("F32", "[3]", "[0,12]"), data), "no error");
   CHECK_TEXT(mistake(""), "expected a safetensors file but it has 0 bytes");
   CHECK(starts_with(mistake(std::string(8, '\xff')), "expected a header of at most 0 bytes"));
@@ -88,8 +88,10 @@ int main() {
   CHECK_TEXT(mistake("{\"__metadata__\":[]}", ""), "metadata is no object");
   CHECK_TEXT(mistake("{\"__metadata__\":{\"a\":1}}", ""), "metadata \"a\" is no text");
   CHECK_TEXT(mistake(tensor("F31", "[3]", "[0,12]"), data), "tensor \"t\" has an unknown dtype");
-  // Tensors of the format's other dtypes, which are read over. Elements of less than a byte must fill whole bytes
-  // together.
+}
+
+void check_dtypes_and_shapes() {
+  // The format's other dtypes are accepted. Elements of less than a byte must fill whole bytes together.
   for (const char* dtype : {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"})
     CHECK_TEXT(mistake(tensor(dtype, "[12]", "[0,12]"), data), "no error");
   for (const char* dtype : {"I16", "U16", "F16", "BF16"})
@@ -108,6 +110,9 @@ int main() {
   CHECK_TEXT(mistake(tensor("F32", "[9007199254740991,9007199254740991]", "[0,12]"), data),
              "tensor \"t\" has an impossible shape");
   CHECK_TEXT(mistake(tensor("F64", "[4503599627370496,1024]", "[0,12]"), data), "tensor \"t\" has an impossible shape");
+}
+
+void check_layout() {
   CHECK(starts_with(mistake("{\"t\":1,\"t\":1}", ""), "header: JSON: expected each name once"));
   CHECK_TEXT(mistake(tensor("F32", "[3]", "[0]"), data), "tensor \"t\" has no data_offsets");
   CHECK_TEXT(mistake(tensor("F32", "[2]", "[0,12]"), data),
@@ -123,5 +128,14 @@ int main() {
                      "\"shape\":[2],\"data_offsets\":[4,12]}}",
                      data),
              "tensor \"b\" leaves a gap before it or overlaps another one");
+}
+
+}  // namespace
+
+int main() {
+  check_reading();
+  check_headers();
+  check_dtypes_and_shapes();
+  check_layout();
   return failures() > 0;
 }
