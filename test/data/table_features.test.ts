@@ -124,6 +124,25 @@ tables(
   },
 );
 
+tables("without a header, the first column is the id, and features are called by their numbers", async () => {
+  await withFiles(async (at) => {
+    const rows = ["1::a::5::100", "1::b::3::200", "2::a::4::150", "2::c::1::250"];
+    await writeFile(at("ratings.dat"), `${rows.join("\n")}\n`);
+    await writeFile(at("movies.dat"), "a::One (1995)::war|drama\nb::Two (1996)::war\nc::Three (1997)::drama|war\n");
+    await writeFile(at("users.dat"), "1::F::25\n2::F::56\n");
+    const source: TableSource = {
+      events: { files: [at("ratings.dat")], user: "1", item: "2", time: "4" },
+      items: { files: [at("movies.dat")] },
+      users: { files: [at("users.dat")] },
+    };
+    await prepareTables({ source, output: at("ds"), featureAppearLimit: 0 });
+    const { clicks, vocabularies } = await openDataset(at("ds"));
+    assert.equal([...vocabularies.keys()], ["user_id", "user_2", "item", "item_3"]);
+    assert.equal(vocabularies.get("item_3")!.tokens, ["<unk>", "war", "drama"]);
+    assert.equal([...clicks.itemFeatures[1]!.offsets!], [0, 2, 3, 5, 7]);
+  });
+});
+
 tables("the test log of held-out events has attributes and features", async () => {
   await withFiles(async (at) => {
     const all = events();

@@ -56,7 +56,7 @@ export function recogniseFeatures(
 ): FeatureColumn[] {
   const names = new Set(taken);
   const named = (column: FoundColumn, source: FeatureSource | undefined, kind: FeatureKind): FeatureColumn => {
-    const name = source?.name ?? freeName(column.name, names);
+    const name = source?.name ?? freeName(described, column.name, names);
     names.add(name);
     const separator =
       kind !== "list" || isListType(column) ? undefined : (source?.separator ?? separatorOf(column) ?? " ");
@@ -112,13 +112,13 @@ function separatorOf({ name, values }: FoundColumn): string | undefined {
 }
 
 /** A name that a schema can have, of a column's name. */
-function freeName(column: string, taken: ReadonlySet<string>): string {
+function freeName(described: Described, column: string, taken: ReadonlySet<string>): string {
   const plain = plainName(column)
     .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "_")
     .replace(/^_+|_+$/g, "");
-  const base = /^[a-z]/.test(plain) ? plain : `feature_${plain}`;
+  const base = /^[a-z]/.test(plain) ? plain : `${described}_${plain}`;
   let name = base;
   for (let again = 2; taken.has(name) || isReservedName(name); again++) name = `${base}_${again}`;
   return name;
