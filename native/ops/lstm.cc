@@ -26,8 +26,8 @@
 // Memory traffic is dominated by per-timestep buffers that are written and read again, mainly the gates (1 KiB for each
 // timestep at h = 64). So x·W and d are not stored for timesteps that are the only ones to read their input row, which
 // in isolated windows are all of them: a group projects such rows for kTimestepsAtOnce timesteps at a time, into a
-// buffer that stays in cache. Shared rows are those that several timesteps read: an item that many users watched, or a
-// position of several sequences. They are projected once, in one product. Their gradients are computed once as well,
+// buffer that stays in cache. Repeated rows are those that several timesteps read: an item that many users watched, or
+// a position of several sequences. They are projected once, in one product. Their gradients are computed once as well,
 // from D, for which d is stored.
 
 #include "native/ops/column_sums.h"
@@ -64,9 +64,9 @@ const int64_t kMostSlabs = 18;       // 14 of two shares and 4 of one divide eve
 const int64_t kTimestepsAtOnce = 4;  // timesteps that a group projects at once: 48 KiB at most at h = 64
 
 // Chunks of cheap loops. Each costs some microseconds, far more than handing it to a thread.
-const int64_t kSharedRowsPerChunk = 256;  // rows that are copied or rounded
-const int64_t kWeightRowsPerChunk = 8;    // rows of the weight gradients, each a sum over all slabs
-const int64_t kPlacesPerChunk = 4096;     // input rows, of which few have to be cleared
+const int64_t kRepeatedRowsPerChunk = 256;  // rows that are copied or rounded
+const int64_t kWeightRowsPerChunk = 8;      // rows of the weight gradients, each a sum over all slabs
+const int64_t kPlacesPerChunk = 4096;       // input rows, of which few have to be cleared
 
 // Whether the operands of products are pairs of bfloat16 numbers (vector.h).
 SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
@@ -126,7 +126,7 @@ Peepholes peepholes_of(const Call& call, int first) {
 }
 
 // The input rows that several timesteps read, in rising order.
-struct SharedRows {
+struct RepeatedRows {
   int32_t* row;    // [count]
   int32_t* place;  // [rows of the input] its index in `row`; −1 if only one timestep reads it, kUnread if none does
   int64_t count;
@@ -134,30 +134,30 @@ struct SharedRows {
 
 const int32_t kUnread = -2;
 
-SharedRows find_shared_rows(const Call& call, const Tensor& position, int64_t rows) {
-  SharedRows shared = {int_scratch(call, rows), int_scratch(call, rows), 0};
-  for (int64_t p = 0; p < rows; ++p) shared.place[p] = kUnread;
+RepeatedRows find_repeated_rows(const Call& call, const Tensor& position, int64_t rows) {
+  RepeatedRows repeated = {int_scratch(call, rows), int_scratch(call, rows), 0};
+  for (int64_t p = 0; p < rows; ++p) repeated.place[p] = kUnread;
   for (int64_t s = 0; s < position.rows; ++s) {
-    int32_t& place = shared.place[position.i32()[s]];
+    int32_t& place = repeated.place[position.i32()[s]];
     place += place < 0;
   }
   for (int64_t p = 0; p < rows; ++p) {  // no branches: they would often be mispredicted
-    const bool is_shared = shared.place[p] >= 0;
-    shared.place[p] = is_shared ? static_cast<int32_t>(shared.count) : shared.place[p];
-    shared.row[shared.count] = static_cast<int32_t>(p);
-    shared.count += is_shared;
+    const bool is_repeated = repeated.place[p] >= 0;
+    repeated.place[p] = is_repeated ? static_cast<int32_t>(repeated.count) : repeated.place[p];
+    repeated.row[repeated.count] = static_cast<int32_t>(p);
+    repeated.count += is_repeated;
   }
-  return shared;
+  return repeated;
 }
 
-// The shared rows of the input: [shared rows, columns].
-Tensor gather_shared_rows(const Call& call, const Tensor& input, const SharedRows& shared) {
+// The repeated rows of the input: [repeated rows, columns].
+Tensor gather_repeated_rows(const Call& call, const Tensor& input, const RepeatedRows& repeated) {
   Tensor gathered = input;
-  gathered.rows = shared.count;
+  gathered.rows = repeated.count;
   gathered.stride = input.columns;
-  gathered.data = float_scratch(call, shared.count * input.columns);
-  parallel_blocks(call, shared.count, kSharedRowsPerChunk, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) copy_row(gathered.row(i), input.row(shared.row[i]), input.columns, false);
+  gathered.data = float_scratch(call, repeated.count * input.columns);
+  parallel_blocks(call, repeated.count, kRepeatedRowsPerChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) copy_row(gathered.row(i), input.row(repeated.row[i]), input.columns, false);
   });
   return gathered;
 }
@@ -317,13 +317,13 @@ void pack_gates(const Tensor& weight, bool bf16, float* to) {
   }
 }
 
-// The operands that all groups share.
+// The operands of all groups.
 struct Forward {
   const Call& call;
   Tensor input;
   const int32_t* position;
-  SharedRows shared;
-  Tensor shared_projection;  // [shared rows, 4h]
+  RepeatedRows repeated;
+  Tensor repeated_projection;  // [repeated rows, 4h]
   PackedMatrix input_weight;
   const float* bias;              // [4h] or nullptr
   const float* recurrent_weight;  // packed by pack_gates
@@ -345,9 +345,9 @@ struct Forward {
     int64_t rows = 0;
     for (int64_t ahead = 0; ahead < kTimestepsAtOnce; ++ahead) {
       for (int64_t i = 0; i < count && sequences.length(begin + i) > t + ahead; ++i) {
-        const int32_t row = position[sequences.first_timestep(begin + i) + t + ahead], place = shared.place[row];
+        const int32_t row = position[sequences.first_timestep(begin + i) + t + ahead], place = repeated.place[row];
         if (place >= 0) {
-          projection[ahead][i] = shared_projection.row(place);
+          projection[ahead][i] = repeated_projection.row(place);
           continue;
         }
         copy_row(x + rows * input.columns, input.row(row), input.columns, bf16);
@@ -391,8 +391,8 @@ struct Forward {
       for (int64_t i = 0; i < active; ++i) {
         const int64_t s = sequences.first_timestep(begin + i) + t, length = sequences.length(begin + i);
         if (t + 1 < length) {
-          const int32_t next = shared.place[position[s + 1]];
-          if (next >= 0) prefetch_row(shared_projection.row(next), 4 * h);
+          const int32_t next = repeated.place[position[s + 1]];
+          if (next >= 0) prefetch_row(repeated_projection.row(next), 4 * h);
           prefetch_row(gates.row(s + 1), 4 * h);
           prefetch_row(cell.row(s + 1), h);
           prefetch_row(output.row(s + 1), h);
@@ -415,9 +415,9 @@ PackedMatrix pack_weight(const Call& call, const Matrix& weight, int64_t rows, i
   return packed;
 }
 
-// x·W + b of the shared rows: [shared rows, 4h].
-Tensor project_shared_rows(const Call& call, const SharedRows& shared) {
-  const Tensor x = gather_shared_rows(call, call.input(kInput), shared);
+// x·W + b of the repeated rows: [repeated rows, 4h].
+Tensor project_repeated_rows(const Call& call, const RepeatedRows& repeated) {
+  const Tensor x = gather_repeated_rows(call, call.input(kInput), repeated);
   const Tensor& weight = call.input(kInputWeight);
   Tensor projection = x;
   projection.columns = projection.stride = weight.columns;
@@ -435,14 +435,14 @@ void forward(const Call& call) {
   const Tensor& position = call.input(kPosition);
   const int64_t h = call.input(kRecurrentWeight).rows;
   const bool bf16 = is_bf16(call);
-  const SharedRows shared = find_shared_rows(call, position, input.rows);
+  const RepeatedRows repeated = find_repeated_rows(call, position, input.rows);
   float* const recurrent_weight = float_scratch(call, round_up(h, kLanes) * state_elements(h, bf16) * 4);
   pack_gates(call.input(kRecurrentWeight), bf16, recurrent_weight);
   const Forward forward = {call,
                            input,
                            position.i32(),
-                           shared,
-                           project_shared_rows(call, shared),
+                           repeated,
+                           project_repeated_rows(call, repeated),
                            pack_weight(call, {input_weight.f32(), input_weight.stride, 1}, input.columns, 4 * h),
                            call.has(kBias) ? call.input(kBias).f32() : nullptr,
                            recurrent_weight,
@@ -503,7 +503,7 @@ struct TimestepBack {
   const float* before;  // c₋, or nullptr at the first timestep
   float* d;             // [4h] d, for the product d·Rᵀ of this timestep
   float* d_kept;        // [4h] d, for the products of many timesteps
-  float* d_shared;      // [4h] d, not rounded, if the timestep reads a shared row; else nullptr
+  float* d_repeated;    // [4h] d, not rounded, if the timestep reads a repeated row; else nullptr
   bool bf16;
   float* peephole_sum;  // [3, h] += the gradients of the peepholes, if there are any
 };
@@ -541,7 +541,7 @@ SHORTLIST_INLINE void timestep_back(int64_t h, int64_t j, int64_t end, const Pee
     for (int gate = 0; gate < 4; ++gate) {
       store_upto(timestep.d + gate * h + j, rounded(d[gate], timestep.bf16), left);
       store_upto(timestep.d_kept + gate * h + j, rounded(d[gate], timestep.bf16), left);
-      if (timestep.d_shared) store_upto(timestep.d_shared + gate * h + j, d[gate], left);
+      if (timestep.d_repeated) store_upto(timestep.d_repeated + gate * h + j, d[gate], left);
     }
   }
 }
@@ -552,27 +552,27 @@ SHORTLIST_INLINE void timestep_back(int64_t h, const Peepholes& peepholes, const
   timestep_back<false>(h, whole, h, peepholes, timestep);
 }
 
-// The timesteps that read shared rows, sorted by row and then by timestep.
-struct SharedTimesteps {
-  int32_t* place;    // [timesteps] its index among them, or −1 if it reads no shared row
-  int32_t* offsets;  // [shared rows + 1] where the timesteps of each row begin
+// The timesteps that read repeated rows, sorted by row and then by timestep.
+struct RepeatedTimesteps {
+  int32_t* place;    // [timesteps] its index among them, or −1 if it reads no repeated row
+  int32_t* offsets;  // [repeated rows + 1] where the timesteps of each row begin
   int64_t count;
 };
 
-SharedTimesteps sort_shared_timesteps(const Call& call, const Tensor& position, const SharedRows& shared) {
-  SharedTimesteps sorted = {int_scratch(call, position.rows), int_scratch(call, shared.count + 2), 0};
-  const auto shared_row = [&](int64_t timestep) { return shared.place[position.i32()[timestep]]; };
+RepeatedTimesteps sort_repeated_timesteps(const Call& call, const Tensor& position, const RepeatedRows& repeated) {
+  RepeatedTimesteps sorted = {int_scratch(call, position.rows), int_scratch(call, repeated.count + 2), 0};
+  const auto repeated_row = [&](int64_t timestep) { return repeated.place[position.i32()[timestep]]; };
   // A stable counting sort. next[r + 1] is the place of the next timestep of row r; at the end it is where the
-  // timesteps of row r + 1 begin. Timesteps without a shared row are counted as r = −1, which avoids a branch that
+  // timesteps of row r + 1 begin. Timesteps without a repeated row are counted as r = −1, which avoids a branch that
   // would often be mispredicted.
   int32_t* const next = sorted.offsets;
-  for (int64_t r = 0; r < shared.count + 2; ++r) next[r] = 0;
-  for (int64_t s = 0; s < position.rows; ++s) ++next[shared_row(s) + 2];
+  for (int64_t r = 0; r < repeated.count + 2; ++r) next[r] = 0;
+  for (int64_t s = 0; s < position.rows; ++s) ++next[repeated_row(s) + 2];
   next[1] = 0;
-  for (int64_t r = 0; r < shared.count; ++r) next[r + 2] += next[r + 1];
-  sorted.count = next[shared.count + 1];
+  for (int64_t r = 0; r < repeated.count; ++r) next[r + 2] += next[r + 1];
+  sorted.count = next[repeated.count + 1];
   for (int64_t s = 0; s < position.rows; ++s) {
-    const int32_t row = shared_row(s), place = next[row + 1]++;
+    const int32_t row = repeated_row(s), place = next[row + 1]++;
     sorted.place[s] = row < 0 ? -1 : place;
   }
   next[0] = 0;
@@ -580,18 +580,18 @@ SharedTimesteps sort_shared_timesteps(const Call& call, const Tensor& position, 
 }
 
 // The gradients of the weights over a slab of groups: [x | h₋ | 1]ᵀ·d, and the peepholes'. For timesteps that read
-// shared rows, x and 1 are left out: `add_shared_rows` adds their part.
+// repeated rows, x and 1 are left out: `add_repeated_rows` adds their part.
 struct Slab {
   float* weight;    // [rows, 4h]
   float* peephole;  // [3, h]
 };
 
-// The operands that all slabs share.
+// The operands of all slabs.
 struct Backward {
   Tensor input, output_gradient, output, gates, cell, input_gradient;
   const int32_t* position;
-  SharedTimesteps shared_timesteps;
-  Tensor shared_d;  // [shared timesteps, 4h] d, by SharedTimesteps::place; written by `sequence`
+  RepeatedTimesteps repeated_timesteps;
+  Tensor repeated_d;  // [repeated timesteps, 4h] d, by RepeatedTimesteps::place; written by `sequence`
   Peepholes peepholes;
   Sequences sequences;
   PackedMatrix input_weight;      // Wᵀ
@@ -618,7 +618,7 @@ struct Backward {
     float* dc;               // [sequences, h]
     float* strips;           // for multiply_alone
     // Rows 0 … alone − 1 of own_d belong to timesteps that are the only readers of their input row, which is row_of.
-    // Rows others … kRowsPerProduct − 1 belong to timesteps that read shared rows.
+    // Rows others … kRowsPerProduct − 1 belong to timesteps that read repeated rows.
     int64_t alone, others;
     bool written;  // whether the slab's weight gradient has been written
     int32_t row_of[kRowsPerProduct];
@@ -669,11 +669,11 @@ struct Backward {
     if (t == 0) return;
     prefetch_row(gates.row(s - 1), 4 * h);
     prefetch_row(output_gradient.row(s - 1), h);
-    const int32_t next = shared_timesteps.place[s - 1];
+    const int32_t next = repeated_timesteps.place[s - 1];
     if (next < 0) {
       prefetch_row(input.row(position[s - 1]), above);
     } else {
-      prefetch_row(shared_d.row(next), 4 * h);
+      prefetch_row(repeated_d.row(next), 4 * h);
     }
     if (t > 1) prefetch_row(cell.row(s - 2), h);
     if (t > 1) prefetch_row(output.row(s - 2), h);
@@ -682,18 +682,18 @@ struct Backward {
   // Timestep s, which is timestep t of sequence i of the group: computes d, and collects it with [x | h₋ | 1].
   SHORTLIST_INLINE void run_step(int64_t s, int64_t t, int64_t i, const Slab& slab, Buffers* own) const {
     prefetch_before(s, t);
-    const int32_t shared_timestep = shared_timesteps.place[s];
-    // A shared row at the first timestep, where h₋ = 0, adds nothing to the slab's sums.
-    const bool kept = shared_timestep < 0 || t > 0;
-    const int64_t row = shared_timestep < 0 ? own->alone++ : kept ? --own->others : 0;
+    const int32_t repeated_timestep = repeated_timesteps.place[s];
+    // A repeated row at the first timestep, where h₋ = 0, adds nothing to the slab's sums.
+    const bool kept = repeated_timestep < 0 || t > 0;
+    const int64_t row = repeated_timestep < 0 ? own->alone++ : kept ? --own->others : 0;
     float* const d = own->timestep_d + i * d_stride;
     timestep_back(h, peepholes,
                   {output_gradient.row(s), own->dh + i * h, own->dc + i * h, gates.row(s), output.row(s), cell.row(s),
                    t > 0 ? cell.row(s - 1) : nullptr, d, kept ? own->own_d + row * d_stride : d,
-                   shared_timestep < 0 ? nullptr : shared_d.row(shared_timestep), bf16, slab.peephole});
+                   repeated_timestep < 0 ? nullptr : repeated_d.row(repeated_timestep), bf16, slab.peephole});
     if (!kept) return;
     float* const to = own->read + row * read_stride;
-    if (shared_timestep < 0) {
+    if (repeated_timestep < 0) {
       copy_row(to, input.row(position[s]), above, bf16);
       to[above + h] = 1;
       own->row_of[row] = position[s];
@@ -731,7 +731,7 @@ struct Backward {
   }
 };
 
-Backward backward_of(const Call& call, const SharedRows& shared) {
+Backward backward_of(const Call& call, const RepeatedRows& repeated) {
   const Tensor& input = call.input(kFirstOperand + kInput);
   const Tensor& input_weight = call.input(kFirstOperand + kInputWeight);
   const Tensor& position = call.input(kFirstOperand + kPosition);
@@ -745,11 +745,11 @@ Backward backward_of(const Call& call, const SharedRows& shared) {
   backward.cell = call.input(kCellIn);
   backward.input_gradient = call.output(kInputGradient);
   backward.position = position.i32();
-  backward.shared_timesteps = sort_shared_timesteps(call, position, shared);
-  backward.shared_d = call.input(kGatesIn);
-  backward.shared_d.rows = backward.shared_timesteps.count;
-  backward.shared_d.columns = backward.shared_d.stride = 4 * h;
-  backward.shared_d.data = float_scratch(call, backward.shared_timesteps.count * 4 * h);
+  backward.repeated_timesteps = sort_repeated_timesteps(call, position, repeated);
+  backward.repeated_d = call.input(kGatesIn);
+  backward.repeated_d.rows = backward.repeated_timesteps.count;
+  backward.repeated_d.columns = backward.repeated_d.stride = 4 * h;
+  backward.repeated_d.data = float_scratch(call, backward.repeated_timesteps.count * 4 * h);
   backward.peepholes = peepholes_of(call, kFirstOperand);
   backward.sequences = sort_sequences(call, call.input(kFirstOperand + kSequenceOffsets));
   backward.input_weight = pack_weight(call, {input_weight.f32(), 1, input_weight.stride}, 4 * h, input.columns);
@@ -821,60 +821,60 @@ void sum_slabs(const Call& call, const Backward& backward, const Slabs& slabs) {
 }
 
 // The gradient of input rows that no timestep reads is 0.
-void clear_unread_rows(const Call& call, const SharedRows& shared) {
+void clear_unread_rows(const Call& call, const RepeatedRows& repeated) {
   const Tensor& input_gradient = call.output(kInputGradient);
   parallel_blocks(call, input_gradient.rows, kPlacesPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      if (shared.place[p] != kUnread) continue;
+      if (repeated.place[p] != kUnread) continue;
       for (int64_t j = 0; j < input_gradient.columns; ++j) input_gradient.row(p)[j] = 0;
     }
   });
 }
 
-// The part of the shared rows: D, and the products that it enters.
-void add_shared_rows(const Call& call, const Backward& backward, const SharedRows& shared) {
+// The part of the repeated rows: D, and the products that it enters.
+void add_repeated_rows(const Call& call, const Backward& backward, const RepeatedRows& repeated) {
   const Tensor& input_weight = call.input(kFirstOperand + kInputWeight);
   const Tensor& input_gradient = call.output(kInputGradient);
   const Tensor& weight_gradient = call.output(kInputWeightGradient);
   const int64_t h = backward.h, columns = backward.above;
-  Tensor sums = backward.shared_d;
-  sums.rows = shared.count;
-  sums.data = float_scratch(call, shared.count * sums.columns);
-  sum_ranges(call, backward.shared_d, backward.shared_timesteps.offsets, sums);
+  Tensor sums = backward.repeated_d;
+  sums.rows = repeated.count;
+  sums.data = float_scratch(call, repeated.count * sums.columns);
+  sum_ranges(call, backward.repeated_d, backward.repeated_timesteps.offsets, sums);
   const Matrix d = {sums.f32(), sums.stride, 1, backward.bf16};
   const Matrix weight = {input_weight.f32(), 1, input_weight.stride, backward.bf16};
-  const Tensor x = gather_shared_rows(call, backward.input, shared);
-  float* const gradient = float_scratch(call, shared.count * columns);
-  multiply(call, shared.count, columns, 4 * h, d, weight, gradient, columns, {});
-  parallel_blocks(call, shared.count, kSharedRowsPerChunk, [&](int64_t begin, int64_t end) {
+  const Tensor x = gather_repeated_rows(call, backward.input, repeated);
+  float* const gradient = float_scratch(call, repeated.count * columns);
+  multiply(call, repeated.count, columns, 4 * h, d, weight, gradient, columns, {});
+  parallel_blocks(call, repeated.count, kRepeatedRowsPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      copy_row(input_gradient.row(shared.row[r]), gradient + r * columns, columns, false);
+      copy_row(input_gradient.row(repeated.row[r]), gradient + r * columns, columns, false);
     }
   });
   Epilogue add;
   add.accumulate = true;
-  multiply(call, columns, 4 * h, shared.count, {x.f32(), 1, x.stride, backward.bf16}, d, weight_gradient.f32(),
+  multiply(call, columns, 4 * h, repeated.count, {x.f32(), 1, x.stride, backward.bf16}, d, weight_gradient.f32(),
            weight_gradient.stride, add);
   float* const bias_gradient = bias_gradient_of(call);
   if (bias_gradient == nullptr) return;
   if (backward.bf16) {
-    parallel_blocks(call, shared.count, kSharedRowsPerChunk, [&](int64_t begin, int64_t end) {
+    parallel_blocks(call, repeated.count, kRepeatedRowsPerChunk, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) copy_row(sums.row(r), sums.row(r), sums.columns, true);
     });
   }
-  float* const shared_bias = float_scratch(call, 4 * h);
-  column_sums(call, sums, shared_bias);
-  for (int64_t j = 0; j < 4 * h; ++j) bias_gradient[j] += shared_bias[j];
+  float* const repeated_bias = float_scratch(call, 4 * h);
+  column_sums(call, sums, repeated_bias);
+  for (int64_t j = 0; j < 4 * h; ++j) bias_gradient[j] += repeated_bias[j];
 }
 
 void gradient(const Call& call) {
   const Tensor& position = call.input(kFirstOperand + kPosition);
-  const SharedRows shared = find_shared_rows(call, position, call.input(kFirstOperand + kInput).rows);
-  const Backward backward = backward_of(call, shared);
+  const RepeatedRows repeated = find_repeated_rows(call, position, call.input(kFirstOperand + kInput).rows);
+  const Backward backward = backward_of(call, repeated);
   const Slabs slabs = run_slabs(call, backward);
   sum_slabs(call, backward, slabs);
-  clear_unread_rows(call, shared);
-  if (shared.count > 0) add_shared_rows(call, backward, shared);
+  clear_unread_rows(call, repeated);
+  if (repeated.count > 0) add_repeated_rows(call, backward, repeated);
 }
 
 const SlotType kForwardInputs[] = {float32("input", 2),
