@@ -1,5 +1,5 @@
-# Builds the addon. The kernels are compiled once for each instruction set, as static libraries. native/core/cpu.cc refers to
-# the op table of each, so the linker includes them. CMakeLists.txt builds the same from the same list of sources.
+# Builds the addon. The kernels are compiled once for each instruction set, as static libraries. native/core/cpu.cc refers
+# to the op table of each, so the linker includes them. CMakeLists.txt builds the same from the same list of sources.
 {
   "variables": {
     # -fno-math-errno and -fno-trapping-math change no result, NaN and infinity included. Never -ffast-math.
@@ -61,7 +61,8 @@
           "sources": ["<!@(node scripts/sources.mjs ops products)"],
           "defines": ["SHORTLIST_ISA=avx512"],
           # GCC 12 warns about intentionally undefined lanes in its own AVX-512 header.
-          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
+          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4",
+                        "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4"]},
         },
         {
@@ -70,7 +71,8 @@
           "type": "static_library",
           "sources": ["<!@(node scripts/sources.mjs products)"],
           "defines": ["SHORTLIST_ISA=avx512_bf16", "SHORTLIST_BASE_ISA=avx512"],
-          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
+          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16",
+                        "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16"]},
         },
       ],
