@@ -181,7 +181,7 @@ shortlist_status shortlist_user_vector(shortlist_user* user, float* vector, size
     require(user && vector, "a user and a place for the vector");
     in_turn(user, [&](User& known, const Model& model) {
       require(capacity >= static_cast<size_t>(model.vector_width()), "room for shortlist_model_vector_width elements");
-      const std::vector<float> values = model.user_vector(known);
+      const std::vector<float> values = model.user_vectors({&known});
       std::memcpy(vector, values.data(), values.size() * sizeof(float));
     });
   });
@@ -194,7 +194,7 @@ shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watche
     require(user && count && (items || capacity == 0), "a user and places for items and their count");
     const int64_t top = capacity < INT32_MAX ? static_cast<int64_t>(capacity) : INT32_MAX;
     in_turn(user, [&](User& known, const Model& model) {
-      const auto best = model.recommend(known, top, keep_watched);
+      const auto best = std::move(model.recommend({&known}, top, keep_watched)[0]);
       for (size_t i = 0; i < best.size(); ++i)
         items[i] = {model.item_token(best[i].item).data(), best[i].score, best[i].probability};
       *count = best.size();

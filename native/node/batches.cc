@@ -60,6 +60,7 @@ Clicks NativeBatches::read_clicks(const ObjectReader& from) {
   }
   if (from.has("times")) {
     const ObjectReader times = from.object("times");
+    clicks.has_times = true;
     clicks.times = {times.doubles("values", clicks.clicks, &kept_), times.number("earliest"), times.number("latest")};
   }
   for (const ObjectReader& feature : from.list("itemFeatures")) {

@@ -33,6 +33,9 @@ class Encoding {
   Encoding(Config config, std::vector<Vocabulary> vocabularies);
 
   const Config& config() const { return config_; }
+  const std::vector<std::string>& categorical() const { return categorical_; }  // names of columns
+  const std::vector<std::string>& numbers() const { return numbers_; }          // names of columns
+  const std::vector<ClickField>& item_features() const { return item_features_; }
   const Vocabulary& items() const { return vocabularies_[categorical_.size()]; }
 
   // The vocabulary of a feature; nullptr where it has none.

@@ -9,6 +9,7 @@
 #include "native/core/safetensors.h"
 #include "native/core/text.h"
 #include "native/serve/migrate.h"
+#include "native/serve/user_table.h"
 
 namespace shortlist {
 namespace {
@@ -38,22 +39,6 @@ void read_tensor(const Safetensors& weights, const Safetensors::Entry& entry, co
   }
 }
 
-// Named int32 and float32 arrays, as Executor::prepare takes them.
-struct Inputs {
-  std::unordered_map<std::string, std::vector<int32_t>> ids;
-  std::vector<float> numbers;
-  std::vector<float> example_age = {0, 0, 0};
-
-  InputArray array(const std::string& name) const {
-    if (name == "example_age")
-      return {example_age.data(), static_cast<int64_t>(example_age.size()), Dtype::float32, true};
-    if (name == "numbers") return {numbers.data(), static_cast<int64_t>(numbers.size()), Dtype::float32, true};
-    const auto found = ids.find(name);
-    if (found == ids.end()) return {};
-    return {found->second.data(), static_cast<int64_t>(found->second.size()), Dtype::int32, true};
-  }
-};
-
 }  // namespace
 
 std::unique_ptr<Model> Model::open(const std::string& folder, int threads) {
@@ -78,7 +63,8 @@ Encoding Model::read_encoding(Folder& members) {
   return Encoding(std::move(config), std::move(vocabularies));
 }
 
-Model::Model(const Folder& members, Encoding encoding, int threads) : encoding_(std::move(encoding)) {
+Model::Model(const Folder& members, Encoding encoding, int threads)
+    : encoding_(std::move(encoding)), history_{config().window, config().growing} {
   for (const Column& column : config().schema.columns) {
     if (column.kind == Column::Kind::categorical || column.kind == Column::Kind::number)
       user_features_.push_back(column.name);
@@ -96,25 +82,16 @@ Model::Model(const Folder& members, Encoding encoding, int threads) : encoding_(
     for (const Executor* executor : {vector_.get(), shortlist_.get()}) check_inputs(*executor);
     // A run of a user of whom nothing is known shows what loading cannot: outputs of other sizes, broken attributes.
     const User nobody = encoding_.new_user();
-    user_vector(nobody);
-    recommend(nobody, 1, true);
+    user_vectors({&nobody});
+    recommend({&nobody}, 1, true);
   });
 }
 
-// Every input is one that `execute` gives.
+// Every input is one that a run of users gives.
 void Model::check_inputs(const Executor& executor) const {
-  std::set<std::string> given = {"sample_start", "sample_end",        "timestep_start",
-                                 "timestep_end", "timestep_position", "sequence_offsets",
-                                 "excluded",     "excluded_offsets",  "example_age"};
-  for (const Column& column : config().schema.columns) {
-    if (column.kind == Column::Kind::categorical) given.insert(column.name);
-    if (column.kind == Column::Kind::number) given.insert("numbers");
-  }
-  for (const ClickField& field : config().schema.click) {
-    if (field.is_time) continue;
-    given.insert(field.name);
-    if (field.multiple) given.insert(field.name + "_offsets");
-  }
+  const Batch batch = BatchBuilder(UserTable(encoding_, history_).clicks(), history_, BatchContents()).layout();
+  std::set<std::string> given = {"excluded", "excluded_offsets"};
+  for (const Batch::Input& input : batch.inputs) given.insert(input.name);
   for (const int tensor : executor.plan().inputs()) {
     const std::string& name = executor.plan().program().tensors[tensor].name;
     if (!given.count(name)) throw Error(Status::model, "Input \"" + name + "\" is no feature of config.json");
@@ -163,73 +140,6 @@ void Model::read_weights(const Folder& members, const Program& program) {
   }
 }
 
-// The first click of the history that predicts the next one; src/data/batches.ts, Batch.
-int64_t Model::history_start(const User& user) const {
-  const int64_t window = config().window;
-  const int64_t first = config().growing ? window * ((user.clicks + window - 1) / window - 2) : user.clicks - window;
-  return std::max<int64_t>(0, first);
-}
-
-// One sample, its history as `history_start` says, or one position of <unk>; src/data/batches.ts, NextClickBatches.
-RunOutputs Model::execute(Executor& executor, const User& user, int64_t top, bool keep_watched) const {
-  const int64_t first = history_start(user);
-  const int32_t positions = std::max<int32_t>(1, static_cast<int32_t>(user.clicks - first));
-  Inputs inputs;
-  std::unordered_map<std::string, int64_t> dims = {
-      {"samples", 1}, {"positions", positions}, {"sequences", 1}, {"timesteps", positions}, {"top", top}};
-  const std::vector<std::string> categorical = config().schema.names_of(Column::Kind::categorical);
-  for (size_t f = 0; f < categorical.size(); ++f) inputs.ids[categorical[f]] = {user.tokens[f]};
-  for (size_t f = 0; f < user.numbers.size(); ++f) {
-    const NumberStatistics& number = config().numbers[f];
-    const double scale = number.deviation > 0 ? 1 / number.deviation : 1, value = user.numbers[f];
-    inputs.numbers.push_back(std::isnan(value) ? 0 : static_cast<float>((value - number.mean) * scale));
-  }
-  const std::vector<ClickField> features = config().schema.item_features();
-  for (size_t f = 0; f < features.size(); ++f) {
-    const User::Values& values = user.values[f];
-    std::vector<int32_t>& ids = inputs.ids[features[f].name];
-    std::vector<int32_t> offsets = {0};
-    int64_t begin = first, end = user.clicks;
-    if (features[f].multiple) {
-      begin = values.offsets[static_cast<size_t>(first)];
-      end = values.offsets.back();
-      for (int64_t click = first; click < user.clicks; ++click)
-        offsets.push_back(values.offsets[static_cast<size_t>(click) + 1] - static_cast<int32_t>(begin));
-    }
-    ids.assign(values.ids.begin() + begin, values.ids.begin() + end);
-    if (user.clicks == 0) {
-      ids = {0};
-      offsets.push_back(1);
-    }
-    if (!features[f].multiple) continue;
-    dims[features[f].name] = static_cast<int64_t>(ids.size());
-    inputs.ids[features[f].name + "_offsets"] = std::move(offsets);
-  }
-  inputs.ids["sample_start"] = inputs.ids["timestep_start"] = {0};
-  inputs.ids["sample_end"] = inputs.ids["timestep_end"] = {positions};
-  inputs.ids["sequence_offsets"] = {0, positions};
-  std::vector<int32_t>& timesteps = inputs.ids["timestep_position"];
-  for (int32_t position = 0; position < positions; ++position) timesteps.push_back(position);
-  std::vector<int32_t>& excluded = inputs.ids["excluded"];
-  for (const int32_t item : user.values[0].ids) {
-    if (!keep_watched && item != 0) excluded.push_back(item);
-  }
-  std::sort(excluded.begin(), excluded.end());
-  excluded.erase(std::unique(excluded.begin(), excluded.end()), excluded.end());
-  dims["excluded"] = static_cast<int64_t>(excluded.size());
-  inputs.ids["excluded_offsets"] = {0, static_cast<int32_t>(excluded.size())};
-
-  std::vector<int64_t> sizes;
-  for (const std::string& dim : executor.plan().program().dims) {
-    const auto found = dims.find(dim);
-    sizes.push_back(found == dims.end() ? 0 : found->second);
-  }
-  std::vector<InputArray> arrays;
-  for (const int tensor : executor.plan().inputs())
-    arrays.push_back(inputs.array(executor.plan().program().tensors[tensor].name));
-  return executor.execute(*executor.prepare(sizes, arrays));
-}
-
 namespace {
 
 // What is computed of weights that diverged, or of numbers far from those that the model was trained on, is no result.
@@ -242,42 +152,61 @@ void expect_finite(float number, const char* what) {
 
 }  // namespace
 
-std::vector<float> Model::user_vector(const User& user) const {
-  const RunOutputs outputs = execute(*vector_, user, 0, false);
-  const int output = vector_->plan().outputs().at(0);
-  const Tensor& value = outputs.at(output);
-  if (value.rows * value.columns != config().vector_width)
-    throw Error(Status::model, "The user vector has another width than config.json says");
-  std::vector<float> vector(static_cast<size_t>(config().vector_width));
-  outputs.copy(output, vector.data());
-  for (const float element : vector) expect_finite(element, "vector elements");
-  return vector;
+RunOutputs Model::run(Executor& executor, const std::vector<const User*>& users, int64_t top,
+                      const ExcludedItems& excluded) const {
+  UserTable table(encoding_, history_);
+  for (const User* user : users) table.add(*user);
+  const Clicks clicks = table.clicks();
+  return executor.execute(*prepare_users(executor, clicks, history_, 0, clicks.users, top, excluded));
 }
 
-std::vector<Recommendation> Model::recommend(const User& user, int64_t top, bool keep_watched) const {
-  const int64_t length = std::min(top, item_count());
-  const RunOutputs outputs = execute(*shortlist_, user, length, keep_watched);
-  std::vector<int32_t> items(static_cast<size_t>(length));
-  std::vector<float> scores(static_cast<size_t>(length));
-  float log_partition = 0;
+std::vector<float> Model::user_vectors(const std::vector<const User*>& users) const {
+  std::vector<float> vectors(users.size() * static_cast<size_t>(config().vector_width));
+  if (users.empty()) return vectors;
+  const RunOutputs outputs = run(*vector_, users, 0, ExcludedItems());
+  const int output = vector_->plan().outputs().at(0);
+  const Tensor& value = outputs.at(output);
+  if (value.rows != static_cast<int64_t>(users.size()) || value.columns != config().vector_width)
+    throw Error(Status::model, "The user vector has another width than config.json says");
+  outputs.copy(output, vectors.data());
+  for (const float element : vectors) expect_finite(element, "vector elements");
+  return vectors;
+}
+
+std::vector<std::vector<Recommendation>> Model::recommend(const std::vector<const User*>& users, int64_t top,
+                                                          bool keep_watched) const {
+  std::vector<std::vector<Recommendation>> lists(users.size());
+  if (users.empty()) return lists;
+  ExcludedItems excluded;
+  for (const User* user : users) {
+    const std::vector<int32_t>& items = user->values[0].ids;
+    excluded.add_user(items.data(), keep_watched ? 0 : static_cast<int64_t>(items.size()));
+  }
+  const int64_t count = static_cast<int64_t>(users.size()), length = std::min(top, item_count());
+  const RunOutputs outputs = run(*shortlist_, users, length, excluded);
+  std::vector<int32_t> items(static_cast<size_t>(count * length));
+  std::vector<float> scores(static_cast<size_t>(count * length)), log_partitions(static_cast<size_t>(count));
   for (const int output : shortlist_->plan().outputs()) {
     const std::string& name = shortlist_->plan().program().tensors[output].name;
     const Tensor& value = outputs.at(output);
-    if (value.rows * value.columns != (name == "log_partition" ? 1 : length))
+    if (value.rows * value.columns != (name == "log_partition" ? count : count * length))
       throw Error(Status::model, "Output \"" + name + "\" has an unexpected size");
     outputs.copy(output, name == "items"   ? static_cast<void*>(items.data())
                          : name == "score" ? scores.data()
-                                           : &log_partition);
+                                           : log_partitions.data());
   }
-  expect_finite(log_partition, "scores");
-  std::vector<Recommendation> best;
-  for (size_t i = 0; i < items.size() && items[i] >= 0; ++i) {
-    expect_finite(scores[i], "scores");
-    if (items[i] > item_count()) throw Error(Status::model, "Output \"items\" has an id above those of the vocabulary");
-    const double probability = std::exp(static_cast<double>(scores[i]) - static_cast<double>(log_partition));
-    best.push_back({items[i], scores[i], probability});
+  for (size_t user = 0; user < lists.size(); ++user) {
+    const size_t first = user * static_cast<size_t>(length);
+    expect_finite(log_partitions[user], "scores");
+    for (size_t i = first; i < first + static_cast<size_t>(length) && items[i] >= 0; ++i) {
+      expect_finite(scores[i], "scores");
+      if (items[i] > item_count())
+        throw Error(Status::model, "Output \"items\" has an id above those of the vocabulary");
+      const double score = scores[i];
+      lists[user].push_back({items[i], scores[i], std::exp(score - static_cast<double>(log_partitions[user]))});
+    }
   }
-  return best;
+  return lists;
 }
 
 }  // namespace shortlist

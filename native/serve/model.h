@@ -11,6 +11,7 @@
 #include "native/core/json.h"
 #include "native/serve/encoding.h"
 #include "native/serve/folder.h"
+#include "native/serve/user_run.h"
 
 namespace shortlist {
 
@@ -30,8 +31,12 @@ class Model {
   Model(Folder& members, int threads) : Model(members, read_encoding(members), threads) {}
 
   const Encoding& encoding() const { return encoding_; }
-  std::vector<float> user_vector(const User& user) const;
-  std::vector<Recommendation> recommend(const User& user, int64_t top, bool keep_watched) const;
+  // [users, vector_width()]. Throws Error(Status::model) where an element is not finite.
+  std::vector<float> user_vectors(const std::vector<const User*>& users) const;
+  // For each user at most `top` items, the best first, without those watched unless `keep_watched`. Throws
+  // Error(Status::model) where a score is not finite.
+  std::vector<std::vector<Recommendation>> recommend(const std::vector<const User*>& users, int64_t top,
+                                                     bool keep_watched) const;
 
   // A NUL byte follows it.
   std::string_view item_token(int32_t id) const { return encoding_.items().token(id); }
@@ -47,10 +52,11 @@ class Model {
   Model(const Folder& members, Encoding encoding, int threads);
   void read_weights(const Folder& members, const Program& program);
   void check_inputs(const Executor& executor) const;
-  int64_t history_start(const User& user) const;
-  RunOutputs execute(Executor& executor, const User& user, int64_t top, bool keep_watched) const;
+  RunOutputs run(Executor& executor, const std::vector<const User*>& users, int64_t top,
+                 const ExcludedItems& excluded) const;
 
-  Encoding encoding_;
+  const Encoding encoding_;
+  const HistoryWindow history_;
   std::vector<std::string> user_features_;
   std::shared_ptr<CpuDevice> device_;
   std::shared_ptr<Store> store_;

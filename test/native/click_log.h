@@ -32,6 +32,7 @@ struct ClickLog {
     clicks.user_features = {{"user", users.data()}};
     clicks.item_features = {{"item", items.data(), nullptr, clicks.clicks},
                             {"tags", tags.data(), tag_offsets.data(), static_cast<int64_t>(tags.size())}};
+    clicks.has_times = true;
     clicks.times = {times.data(), 0, 100};
     return clicks;
   }

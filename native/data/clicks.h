@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace shortlist {
+
+// A click log as ids (src/data/clicks.ts): clicks of user u are those from offsets[u] to offsets[u + 1] − 1, oldest
+// first. The arrays belong to the caller and must outlive whatever reads them.
+struct Clicks {
+  struct UserFeature {
+    std::string name;
+    const int32_t* ids;  // [users]
+  };
+  struct Number {
+    const float* values;  // [users], NaN where missing
+    double mean, deviation;
+  };
+  struct Times {
+    const double* values;  // [clicks], NaN where missing; nullptr if times are not read
+    double earliest, latest;
+  };
+  struct ItemFeature {
+    std::string name;
+    const int32_t* ids;      // [clicks], or [value_count]
+    const int32_t* offsets;  // [clicks + 1]; nullptr for one value a click
+    int64_t value_count;
+  };
+
+  // Throws Error(Status::input) for offsets that do not rise from 0 to the number of what they divide.
+  void check_offsets() const;
+
+  int64_t users = 0, clicks = 0;
+  const int32_t* offsets = nullptr;  // [users + 1]
+  std::vector<UserFeature> user_features;
+  std::vector<Number> numbers;
+  bool has_times = false;  // whether the schema has a time, so that batches have ages
+  Times times = {nullptr, 0, 0};
+  std::vector<ItemFeature> item_features;  // the item first
+};
+
+}  // namespace shortlist

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "native/data/batch_builder.h"
+#include "native/serve/encoding.h"
+
+namespace shortlist {
+
+// Users side by side, as the clicks that a batch is built of: of each user's clicks those that the history holds.
+class UserTable {
+ public:
+  // `encoding` must outlive it.
+  UserTable(const Encoding& encoding, const HistoryWindow& history);
+
+  // Throws Error(Status::input) for more clicks than a batch can have.
+  void add(const User& user);
+
+  // Valid until the next user is added. Times are not there: nobody asks for the past.
+  Clicks clicks() const;
+
+ private:
+  const Encoding& encoding_;
+  const HistoryWindow history_;
+  std::vector<int32_t> offsets_ = {0};        // [users + 1]
+  std::vector<std::vector<int32_t>> tokens_;  // of each categorical column
+  std::vector<std::vector<float>> numbers_;   // of each number column
+  std::vector<User::Values> values_;          // of each item feature
+};
+
+}  // namespace shortlist
