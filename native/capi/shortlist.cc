@@ -2,28 +2,21 @@
 
 #include "shortlist/shortlist.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <string>
 #include <vector>
 
+#include "native/capi/handles.h"
 #include "native/core/cpu.h"
 #include "native/core/error.h"
 #include "native/serve/model.h"
-
-struct shortlist_model {
-  std::shared_ptr<const shortlist::Model> model;
-};
-
-struct shortlist_user {
-  std::shared_ptr<const shortlist::Model> model;  // may outlive its handle
-  shortlist::User user;
-  std::mutex turn;  // of the calls on this user
-};
 
 namespace {
 
@@ -31,6 +24,23 @@ using shortlist::Error;
 using shortlist::Model;
 using shortlist::Status;
 using shortlist::User;
+
+struct UserState {
+  std::shared_ptr<const Model> model;
+  User user;
+  std::mutex turn;  // held by the call that uses the user
+};
+
+// They are never destroyed, so that calls from a program's own destructors find them.
+shortlist::Handles<shortlist_model, const Model>& models() {
+  static auto& handles = *new shortlist::Handles<shortlist_model, const Model>();
+  return handles;
+}
+
+shortlist::Handles<shortlist_user, UserState>& users() {
+  static auto& handles = *new shortlist::Handles<shortlist_user, UserState>();
+  return handles;
+}
 
 shortlist_status status_of(Status status) {
   switch (status) {
@@ -75,16 +85,60 @@ shortlist_status guarded(shortlist_error* error, const Body& body) {
   }
 }
 
-// Calls body(user, model) when it is this call's turn with the user.
-template <class Body>
-void in_turn(shortlist_user* handle, const Body& body) {
-  const std::lock_guard<std::mutex> turn(handle->turn);
-  body(handle->user, *handle->model);
-}
-
 void require(bool condition, const char* expectation) {
   if (!condition) throw Error(Status::input, std::string("Expected ") + expectation);
 }
+
+std::shared_ptr<const Model> open_model(const shortlist_model* handle) {
+  std::shared_ptr<const Model> model = models().find(handle);
+  require(model != nullptr, handle ? "a model that is open but received one that was closed or never opened"
+                                   : "a model but received NULL");
+  return model;
+}
+
+std::shared_ptr<UserState> open_user(const shortlist_user* handle) {
+  std::shared_ptr<UserState> user = users().find(handle);
+  require(user != nullptr, handle ? "a user that exists but received one that was destroyed or never created"
+                                  : "a user but received NULL");
+  return user;
+}
+
+// Calls body(user, model) when no other call uses the user.
+template <class Body>
+void in_turn(const shortlist_user* handle, const Body& body) {
+  const std::shared_ptr<UserState> state = open_user(handle);
+  const std::lock_guard<std::mutex> turn(state->turn);
+  body(state->user, *state->model);
+}
+
+// Calls body(users, model) when no other call uses one of the users, who must all be of one model. Nothing is called
+// for no users. Users are locked by their addresses, so that calls with the same users do not wait for each other.
+template <class Body>
+void in_turn(const shortlist_user* const* handles, size_t count, const Body& body) {
+  std::vector<std::shared_ptr<UserState>> states;
+  std::vector<const User*> known;
+  for (size_t i = 0; i < count; ++i) {
+    states.push_back(open_user(handles[i]));
+    known.push_back(&states.back()->user);
+    require(states.back()->model == states.front()->model, "users of one model but received users of several");
+  }
+  if (states.empty()) return;
+  std::vector<UserState*> order;
+  for (const std::shared_ptr<UserState>& state : states) order.push_back(state.get());
+  std::sort(order.begin(), order.end(), std::less<UserState*>());
+  order.erase(std::unique(order.begin(), order.end()), order.end());  // one may be given twice
+  std::vector<std::unique_lock<std::mutex>> turns;
+  for (UserState* state : order) turns.emplace_back(state->turn);
+  body(known, *states.front()->model);
+}
+
+void write_items(const Model& model, const std::vector<shortlist::Recommendation>& best, shortlist_item* items) {
+  for (const shortlist::Recommendation& one : best)
+    *items++ = {model.item_token(one.item).data(), one.score, one.probability};
+}
+
+// The number of items to ask for where there is room for `capacity`.
+int64_t top_of(size_t capacity) { return capacity < INT32_MAX ? static_cast<int64_t>(capacity) : INT32_MAX; }
 
 }  // namespace
 
@@ -107,54 +161,64 @@ shortlist_status shortlist_model_open(const char* folder, int threads, shortlist
     require(folder && model, "a folder and a place for the model");
     if (threads < 1 || threads > 1024)
       throw Error(Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
-    auto opened = std::make_unique<shortlist_model>();
-    opened->model = shortlist::Model::open(folder, threads);
-    *model = opened.release();
+    *model = models().open(Model::open(folder, threads));
   });
 }
 
-void shortlist_model_close(shortlist_model* model) { delete model; }
+void shortlist_model_close(shortlist_model* model) { models().close(model); }
 
-const char* shortlist_model_isa(const shortlist_model* model) { return model ? model->model->isa() : ""; }
-
-size_t shortlist_model_item_count(const shortlist_model* model) {
-  return model ? static_cast<size_t>(model->model->item_count()) : 0;
+const char* shortlist_model_isa(const shortlist_model* handle) {
+  const auto model = models().find(handle);
+  return model ? model->isa() : "";
 }
 
-size_t shortlist_model_vector_width(const shortlist_model* model) {
-  return model ? static_cast<size_t>(model->model->vector_width()) : 0;
+size_t shortlist_model_item_count(const shortlist_model* handle) {
+  const auto model = models().find(handle);
+  return model ? static_cast<size_t>(model->item_count()) : 0;
 }
 
-size_t shortlist_model_feature_count(const shortlist_model* model) {
-  return model ? model->model->user_features().size() : 0;
+size_t shortlist_model_vector_width(const shortlist_model* handle) {
+  const auto model = models().find(handle);
+  return model ? static_cast<size_t>(model->vector_width()) : 0;
 }
 
-const char* shortlist_model_feature(const shortlist_model* model, size_t index) {
-  return index < shortlist_model_feature_count(model) ? model->model->user_features()[index].c_str() : nullptr;
+size_t shortlist_model_feature_count(const shortlist_model* handle) {
+  const auto model = models().find(handle);
+  return model ? model->user_features().size() : 0;
 }
 
-size_t shortlist_model_click_field_count(const shortlist_model* model) {
-  return model ? model->model->click().size() : 0;
+const char* shortlist_model_feature(const shortlist_model* handle, size_t index) {
+  const auto model = models().find(handle);
+  return model && index < model->user_features().size() ? model->user_features()[index].c_str() : nullptr;
 }
 
-const char* shortlist_model_click_field(const shortlist_model* model, size_t index) {
-  return index < shortlist_model_click_field_count(model) ? model->model->click()[index].name.c_str() : nullptr;
+size_t shortlist_model_click_field_count(const shortlist_model* handle) {
+  const auto model = models().find(handle);
+  return model ? model->click().size() : 0;
 }
 
-shortlist_status shortlist_user_create(const shortlist_model* model, shortlist_user** user, shortlist_error* error) {
+const char* shortlist_model_click_field(const shortlist_model* handle, size_t index) {
+  const auto model = models().find(handle);
+  return model && index < model->click().size() ? model->click()[index].name.c_str() : nullptr;
+}
+
+shortlist_status shortlist_user_create(const shortlist_model* handle, shortlist_user** user, shortlist_error* error) {
   if (user) *user = nullptr;
   return guarded(error, [&] {
-    require(model && user, "a model and a place for the user");
-    *user = new shortlist_user{model->model, model->model->encoding().new_user(), {}};
+    require(user, "a place for the user");
+    const auto state = std::make_shared<UserState>();
+    state->model = open_model(handle);
+    state->user = state->model->encoding().new_user();
+    *user = users().open(state);
   });
 }
 
-void shortlist_user_destroy(shortlist_user* user) { delete user; }
+void shortlist_user_destroy(shortlist_user* user) { users().close(user); }
 
 shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token,
                                     shortlist_error* error) {
   return guarded(error, [&] {
-    require(user && feature, "a user and a feature");
+    require(feature, "the name of a feature but received NULL");
     in_turn(user, [&](User& known, const Model& model) { model.encoding().set(&known, feature, token ? token : ""); });
   });
 }
@@ -162,42 +226,64 @@ shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, c
 shortlist_status shortlist_user_add_click(shortlist_user* user, const char* const* tokens, size_t count,
                                           shortlist_error* error) {
   return guarded(error, [&] {
-    require(user && tokens, "a user and the tokens of a click");
-    std::vector<std::string> fields;
-    for (size_t i = 0; i < count; ++i) fields.push_back(tokens[i] ? tokens[i] : "");
-    in_turn(user, [&](User& known, const Model& model) { model.encoding().add_click(&known, fields); });
+    in_turn(user, [&](User& known, const Model& model) {
+      require(tokens, "the tokens of a click but received NULL");
+      if (count != model.click().size()) {
+        throw Error(Status::input, "Expected " + std::to_string(model.click().size()) +
+                                       " fields of a click but received " + std::to_string(count));
+      }
+      std::vector<std::string> fields;
+      for (size_t i = 0; i < count; ++i) fields.push_back(tokens[i] ? tokens[i] : "");
+      model.encoding().add_click(&known, fields);
+    });
   });
 }
 
 shortlist_status shortlist_user_set_line(shortlist_user* user, const char* line, shortlist_error* error) {
   return guarded(error, [&] {
-    require(user && line, "a user and a line");
+    require(line, "a line but received NULL");
     in_turn(user, [&](User& known, const Model& model) { known = model.encoding().parse_line(line); });
   });
 }
 
 shortlist_status shortlist_user_vector(shortlist_user* user, float* vector, size_t capacity, shortlist_error* error) {
+  return shortlist_users_vectors(&user, 1, vector, capacity, error);
+}
+
+shortlist_status shortlist_users_vectors(shortlist_user* const* users, size_t user_count, float* vectors,
+                                         size_t capacity, shortlist_error* error) {
   return guarded(error, [&] {
-    require(user && vector, "a user and a place for the vector");
-    in_turn(user, [&](User& known, const Model& model) {
-      require(capacity >= static_cast<size_t>(model.vector_width()), "room for shortlist_model_vector_width elements");
-      const std::vector<float> values = model.user_vectors({&known});
-      std::memcpy(vector, values.data(), values.size() * sizeof(float));
+    require(user_count == 0 || (users && vectors), "users and room for their vectors but received NULL");
+    in_turn(users, user_count, [&](const std::vector<const User*>& known, const Model& model) {
+      const size_t width = static_cast<size_t>(model.vector_width());
+      if (capacity / width < user_count) {
+        throw Error(Status::input, "Expected room for shortlist_model_vector_width elements a user, " +
+                                       std::to_string(width) + ", but received room for " + std::to_string(capacity));
+      }
+      const std::vector<float> values = model.user_vectors(known);
+      std::memcpy(vectors, values.data(), values.size() * sizeof(float));
     });
   });
 }
 
 shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watched, shortlist_item* items,
                                           size_t capacity, size_t* count, shortlist_error* error) {
-  if (count) *count = 0;
+  return shortlist_users_recommend(&user, 1, keep_watched, items, capacity, count, error);
+}
+
+shortlist_status shortlist_users_recommend(shortlist_user* const* users, size_t user_count, bool keep_watched,
+                                           shortlist_item* items, size_t capacity, size_t* counts,
+                                           shortlist_error* error) {
+  if (counts) std::fill(counts, counts + user_count, 0);
   return guarded(error, [&] {
-    require(user && count && (items || capacity == 0), "a user and places for items and their count");
-    const int64_t top = capacity < INT32_MAX ? static_cast<int64_t>(capacity) : INT32_MAX;
-    in_turn(user, [&](User& known, const Model& model) {
-      const auto best = std::move(model.recommend({&known}, top, keep_watched)[0]);
-      for (size_t i = 0; i < best.size(); ++i)
-        items[i] = {model.item_token(best[i].item).data(), best[i].score, best[i].probability};
-      *count = best.size();
+    require(user_count == 0 || (users && counts), "users and room for the numbers of their items but received NULL");
+    require(user_count == 0 || capacity == 0 || items, "room for items but received NULL");
+    in_turn(users, user_count, [&](const std::vector<const User*>& known, const Model& model) {
+      const auto lists = model.recommend(known, top_of(capacity), keep_watched);
+      for (size_t user = 0; user < lists.size(); ++user) {
+        write_items(model, lists[user], items + user * capacity);
+        counts[user] = lists[user].size();
+      }
     });
   });
 }

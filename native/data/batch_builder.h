@@ -42,7 +42,7 @@ class BatchBuilder {
   };
 
   // `clicks` must outlive it, and its offsets must have been checked. Throws Error(Status::input) for negative items
-  // where items are shared.
+  // with distinct_items.
   BatchBuilder(const Clicks& clicks, HistoryWindow history, BatchContents contents);
 
   // An empty batch with the names of its inputs and dims.

@@ -122,6 +122,112 @@ static void check_refusals(shortlist_model* model, shortlist_user* user) {
   shortlist_user_destroy(NULL);
 }
 
+/* What is no open handle is refused by every function, and closing it again does nothing. */
+static void check_closed(const shortlist_model* model, const char* folder) {
+  const char* tokens[] = {"a", "b", "c"};
+  static float vector[WIDTH];
+  shortlist_item items[TOP];
+  shortlist_error error;
+  shortlist_model* closed = NULL;
+  shortlist_user *destroyed = NULL, *none = NULL, *last = NULL;
+  size_t count = 7;
+  CHECK(shortlist_model_open(folder, 1, &closed, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_create(closed, &last, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_create(model, &destroyed, NULL) == SHORTLIST_OK);
+  shortlist_model_close(closed);
+  shortlist_model_close(closed);
+  shortlist_user_destroy(destroyed);
+  shortlist_user_destroy(destroyed);
+  shortlist_user_destroy((shortlist_user*)&count);
+  CHECK(shortlist_user_create(closed, &none, &error) == SHORTLIST_ERROR_INPUT && !none);
+  CHECK(strcmp(error.message, "Expected a model that is open but received one that was closed or never opened") == 0);
+  CHECK(shortlist_user_create(NULL, &none, NULL) == SHORTLIST_ERROR_INPUT && !none);
+  CHECK(shortlist_user_create(model, NULL, NULL) == SHORTLIST_ERROR_INPUT);
+  const shortlist_model* const models[] = {NULL, closed, (const shortlist_model*)&count};
+  for (int i = 0; i < 3; i++) {
+    CHECK(!*shortlist_model_isa(models[i]) && shortlist_model_item_count(models[i]) == 0);
+    CHECK(shortlist_model_vector_width(models[i]) == 0 && shortlist_model_feature_count(models[i]) == 0);
+    CHECK(!shortlist_model_feature(models[i], 0) && !shortlist_model_click_field(models[i], 0));
+    CHECK(shortlist_model_click_field_count(models[i]) == 0);
+  }
+  shortlist_user* const users[] = {NULL, destroyed, (shortlist_user*)&count};
+  for (int i = 0; i < 3; i++) {
+    shortlist_user* const mixed[] = {last, users[i]};
+    size_t counts[] = {7, 7};
+    CHECK(shortlist_user_set(users[i], "city", "x", &error) == SHORTLIST_ERROR_INPUT);
+    CHECK(strcmp(error.message, users[i]
+                                    ? "Expected a user that exists but received one that was destroyed or never created"
+                                    : "Expected a user but received NULL") == 0);
+    CHECK(shortlist_user_add_click(users[i], tokens, 3, NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_user_set_line(users[i], "u\tp\tc\ta:b:c\tm", NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_user_vector(users[i], vector, WIDTH, NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_user_recommend(users[i], true, items, TOP, &count, NULL) == SHORTLIST_ERROR_INPUT && count == 0);
+    CHECK(shortlist_users_vectors(mixed, 2, vector, WIDTH, NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_users_recommend(mixed, 2, true, items, TOP / 2, counts, NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(counts[0] == 0 && counts[1] == 0);
+  }
+  CHECK(shortlist_user_set(last, NULL, "x", NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set_line(last, NULL, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_add_click(last, NULL, 3, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_add_click(last, tokens, SIZE_MAX, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_set_line(last, "u\tp\tc\ta:b:c\tm\nu\tp\tc\ta:b:c\tm", NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_vector(last, NULL, WIDTH, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_recommend(last, true, items, TOP, &count, NULL) == SHORTLIST_OK && count == TOP);
+  shortlist_user_destroy(last);
+}
+
+/* Many users in one call get what each gets alone, bit for bit; histories of every length, one user twice. */
+static void check_users(const shortlist_model* model, const char* folder, const char* line) {
+  enum { USERS = 9 };
+  static float together[USERS * WIDTH], alone[WIDTH];
+  const size_t width = shortlist_model_vector_width(model);
+  shortlist_user* users[USERS];
+  shortlist_item items[USERS * TOP], own[TOP];
+  shortlist_model* other_model = NULL;
+  shortlist_user* other = NULL;
+  shortlist_error error;
+  size_t counts[USERS], count = 0;
+  for (int i = 0; i < USERS - 1; i++) {
+    CHECK(shortlist_user_create(model, &users[i], NULL) == SHORTLIST_OK);
+    if (i > 1) CHECK(shortlist_user_set_line(users[i], line, NULL) == SHORTLIST_OK);
+    for (int click = 0; click < 20 * i; click++) {
+      char item[16];
+      const char* tokens[] = {item, "c1", "t1_t2"};
+      snprintf(item, sizeof item, "v%d", click * i % 119);
+      CHECK(shortlist_user_add_click(users[i], tokens, 3, NULL) == SHORTLIST_OK);
+    }
+  }
+  users[USERS - 1] = users[2];
+  CHECK(shortlist_users_vectors(users, USERS, together, USERS * width, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_users_vectors(users, USERS, together, USERS * width - 1, NULL) == SHORTLIST_ERROR_INPUT);
+  for (int keep = 0; keep < 2; keep++) {
+    CHECK(shortlist_users_recommend(users, USERS, keep, items, TOP, counts, NULL) == SHORTLIST_OK);
+    for (int i = 0; i < USERS; i++) {
+      CHECK(shortlist_user_vector(users[i], alone, width, NULL) == SHORTLIST_OK);
+      CHECK(memcmp(together + (size_t)i * width, alone, width * sizeof *alone) == 0);
+      CHECK(shortlist_user_recommend(users[i], keep, own, TOP, &count, NULL) == SHORTLIST_OK && counts[i] == count);
+      for (size_t j = 0; j < count; j++) {
+        const shortlist_item* const item = &items[(size_t)i * TOP + j];
+        CHECK(item->item == own[j].item && item->score == own[j].score && item->probability == own[j].probability);
+      }
+    }
+  }
+  CHECK(shortlist_users_vectors(NULL, 0, NULL, 0, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_users_recommend(NULL, 0, true, NULL, 0, NULL, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_users_vectors(NULL, 1, together, WIDTH, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_users_recommend(users, 2, true, NULL, TOP, counts, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_users_recommend(users, 2, true, items, TOP, NULL, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_users_recommend(users, 2, true, NULL, 0, counts, NULL) == SHORTLIST_OK && counts[1] == 0);
+  CHECK(shortlist_model_open(folder, 1, &other_model, NULL) == SHORTLIST_OK &&
+        shortlist_user_create(other_model, &other, NULL) == SHORTLIST_OK);
+  users[USERS - 1] = other;
+  CHECK(shortlist_users_recommend(users, USERS, true, items, TOP, counts, &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(strcmp(error.message, "Expected users of one model but received users of several") == 0 && counts[0] == 0);
+  CHECK(shortlist_users_vectors(users, USERS, together, USERS * width, NULL) == SHORTLIST_ERROR_INPUT);
+  for (int i = 0; i < USERS; i++) shortlist_user_destroy(users[i]);
+  shortlist_model_close(other_model);
+}
+
 /* The calls that a thread repeats, with their expected results, and whether one was different. */
 typedef struct work {
   const shortlist_model* model;
@@ -185,6 +291,42 @@ static void check_threads(const shortlist_model* model, const char* line, long r
   shortlist_user_destroy(user);
 }
 
+/* Users whom several threads ask together, in one order and in the other one. */
+static void* ask_together(void* argument) {
+  shortlist_user* const* const users = argument;
+  shortlist_item items[3 * TOP];
+  size_t counts[3];
+  for (int round = 0; round < 200; round++) {
+    shortlist_user* const turned[] = {users[2], users[round % 3], users[0]};
+    if (shortlist_users_recommend(round % 2 ? users : turned, 3, true, items, TOP, counts, NULL) || counts[2] != TOP)
+      return argument;
+    if (shortlist_user_set(users[round % 3], "city", "c1", NULL)) return argument;
+  }
+  return NULL;
+}
+
+/* A user whom another thread may destroy at any time: answered, or refused. */
+static void* ask_until_destroyed(void* argument) {
+  shortlist_user* const user = *(shortlist_user**)argument;
+  shortlist_item items[TOP];
+  shortlist_status status = SHORTLIST_OK;
+  size_t count = 0;
+  while (status == SHORTLIST_OK) status = shortlist_user_recommend(user, true, items, TOP, &count, NULL);
+  return status == SHORTLIST_ERROR_INPUT ? NULL : argument;
+}
+
+static void check_shared_users(const shortlist_model* model) {
+  pthread_t threads[4];
+  shortlist_user* users[3];
+  void* failed = NULL;
+  for (int i = 0; i < 3; i++) CHECK(shortlist_user_create(model, &users[i], NULL) == SHORTLIST_OK);
+  for (int i = 0; i < 4; i++) CHECK(pthread_create(&threads[i], NULL, ask_together, users) == 0);
+  for (int i = 0; i < 4; i++) CHECK(pthread_join(threads[i], &failed) == 0 && !failed);
+  for (int i = 0; i < 3; i++) CHECK(pthread_create(&threads[i], NULL, ask_until_destroyed, &users[i]) == 0);
+  for (int i = 0; i < 3; i++) shortlist_user_destroy(users[i]);
+  for (int i = 0; i < 3; i++) CHECK(pthread_join(threads[i], &failed) == 0 && !failed);
+}
+
 int main(int argc, char** argv) {
   static const char* const features[] = {"user_id", "province", "city", "phone"};
   static const char* const fields[] = {"item", "category", "tags"};
@@ -213,6 +355,9 @@ int main(int argc, char** argv) {
   build(built, strcpy(copy, argv[2]));
   check_results(model, parsed, built, argv[2]);
   check_refusals(model, parsed);
+  check_closed(model, argv[1]);
+  check_users(model, argv[1], argv[2]);
+  check_shared_users(model);
   check_threads(model, argv[2], atol(argv[3]), false);
   check_threads(model, argv[2], 100, true);
   free(copy);

@@ -8,9 +8,12 @@
  * Memory: handles are opaque. The caller owns every buffer and passes its size beside it. All strings are UTF-8 and end
  * with a 0 byte.
  *
+ * Handles: the library recognises a handle that was closed or destroyed, and one that it never gave out. A function
+ * that returns a status then returns SHORTLIST_ERROR_INPUT; the others return what they return for NULL. So a handle
+ * may be closed twice, or while another thread uses it: calls that run finish.
+ *
  * Threads: any thread may call any function at any time. A model never changes after it was opened. Calls on different
- * users of one model run in parallel on the same weights; calls on the same user run one after the other. Before a
- * handle is closed or destroyed, every call that uses it must have returned.
+ * users of one model run in parallel on the same weights; calls on the same user run one after the other.
  */
 #ifndef SHORTLIST_H
 #define SHORTLIST_H
@@ -138,6 +141,15 @@ SHORTLIST_API shortlist_status shortlist_user_set_line(shortlist_user* user, con
  */
 SHORTLIST_API shortlist_status shortlist_user_vector(shortlist_user* user, float* vector, size_t capacity,
                                                      shortlist_error* error);
+/*
+ * Computes the vectors of many users in one run, which takes less time than a run for each. All users must be of one
+ * model; a user may be given more than once. The vectors stand one behind the other in `vectors`, which has room for
+ * `capacity` elements in all. Without users (`user_count` 0) nothing is done.
+ *
+ * Errors: those of shortlist_user_vector, and SHORTLIST_ERROR_INPUT for users of different models.
+ */
+SHORTLIST_API shortlist_status shortlist_users_vectors(shortlist_user* const* users, size_t user_count, float* vectors,
+                                                       size_t capacity, shortlist_error* error);
 
 typedef struct shortlist_item {
   const char* item;   /* the item's token; valid while the model is open or the user exists */
@@ -154,6 +166,17 @@ typedef struct shortlist_item {
  */
 SHORTLIST_API shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watched, shortlist_item* items,
                                                         size_t capacity, size_t* count, shortlist_error* error);
+/*
+ * Recommends items to many users in one run, which takes less time than a run for each. All users must be of one model;
+ * a user may be given more than once. User i has room for `capacity` items from items[i * capacity] on, and the number
+ * of the user's items is written to counts[i]. Without users (`user_count` 0) nothing is done.
+ *
+ * Errors: those of shortlist_user_recommend, and SHORTLIST_ERROR_INPUT for users of different models. On failure all
+ * counts are 0.
+ */
+SHORTLIST_API shortlist_status shortlist_users_recommend(shortlist_user* const* users, size_t user_count,
+                                                         bool keep_watched, shortlist_item* items, size_t capacity,
+                                                         size_t* counts, shortlist_error* error);
 
 #ifdef __cplusplus
 }
