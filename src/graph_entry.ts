@@ -10,6 +10,8 @@ export type {
   BatchOptions,
   TrainingBatches,
   TrainingBatchOptions,
+  UserBatches,
+  UserBatchOptions,
 } from "./data/batches.js";
 export type {
   Executor,

@@ -87,7 +87,7 @@ const NATIVE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   data: ["core"],
   train: ["core", "data"],
   serve: ["core", "data"],
-  node: ["core", "data", "train", "napi.h"],
+  node: ["core", "data", "train", "serve", "napi.h"],
   capi: ["core", "serve", "shortlist"],
 };
 

@@ -177,6 +177,11 @@ test("every function refuses an unknown option and suggests the closest one", as
         "batchsize",
         (options: object) => engine.createTrainingBatches({ ...batches, ...options }),
       ],
+      "Engine.createUserBatches": [
+        "batchSize",
+        "batchsize",
+        (options: object) => engine.createUserBatches({ clicks: dataset.clicks, window: 3, ...options }),
+      ],
       "Executor.runSteps": [
         "steps",
         "stepz",
@@ -349,6 +354,7 @@ const SHORT = [
     "Vocabulary.read",
     "Vocabulary#load",
     "Model#run",
+    "Model#runUsers",
   ],
   "TrainingSession#restore",
 ];

@@ -10,6 +10,7 @@
 #include "native/node/files.h"
 #include "native/node/kernels.h"
 #include "native/node/store.h"
+#include "native/node/user_batches.h"
 
 namespace shortlist {
 namespace {
@@ -23,6 +24,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeEngine", NativeEngine::define(env));
   exports.Set("NativeStore", NativeStore::define(env));
   exports.Set("NativeBatches", NativeBatches::define(env));
+  exports.Set("NativeUserBatches", NativeUserBatches::define(env));
   exports.Set("NativeExecutor", NativeExecutor::define(env));
   define_files(env, exports);
   return exports;

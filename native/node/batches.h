@@ -25,8 +25,6 @@ class NativeBatches : public Napi::ObjectWrap<NativeBatches> {
   const std::shared_ptr<Batcher>& batcher() const { return batcher_; }
 
  private:
-  Clicks read_clicks(const ObjectReader& from);
-
   Napi::Value samples_per_epoch(const Napi::CallbackInfo& info);
   Napi::Value batches_per_epoch(const Napi::CallbackInfo& info);
   Napi::Value batch(const Napi::CallbackInfo& info);

@@ -1,5 +1,6 @@
 #include "native/node/executor.h"
 
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,14 +11,16 @@
 #include "native/node/errors.h"
 #include "native/node/run_work.h"
 #include "native/node/steps_work.h"
+#include "native/node/user_batches.h"
 
 namespace shortlist {
 
 Napi::Function NativeExecutor::define(Napi::Env env) {
   return DefineClass(
       env, "NativeExecutor",
-      {InstanceMethod<&NativeExecutor::run>("run"), InstanceMethod<&NativeExecutor::run_steps>("runSteps"),
-       InstanceMethod<&NativeExecutor::profile>("profile"), InstanceMethod<&NativeExecutor::close>("close")});
+      {InstanceMethod<&NativeExecutor::run>("run"), InstanceMethod<&NativeExecutor::run_users>("runUsers"),
+       InstanceMethod<&NativeExecutor::run_steps>("runSteps"), InstanceMethod<&NativeExecutor::profile>("profile"),
+       InstanceMethod<&NativeExecutor::close>("close")});
 }
 
 NativeExecutor::NativeExecutor(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -64,8 +67,42 @@ Napi::Value NativeExecutor::run(const Napi::CallbackInfo& info) {
     const Napi::Value value = given.Get(name);
     inputs.push_back(value.IsUndefined() || value.IsNull() ? InputArray() : array_of(env, value, name));
   }
-  std::unique_ptr<RunInputs> prepared = guarded(env, [&] { return executor_->prepare(sizes, inputs); });
-  return (new RunWork(env, store_, executor_, std::move(prepared)))->start_or_wait();
+  // Copied now: JavaScript may change its arrays as soon as this returns.
+  const auto prepared =
+      std::make_shared<std::unique_ptr<RunInputs>>(guarded(env, [&] { return executor_->prepare(sizes, inputs); }));
+  return (new RunWork(env, store_, executor_, [prepared](const Executor&) { return std::move(*prepared); }))
+      ->start_or_wait();
+}
+
+// (batches, index, inputs, dims): a promise of the outputs. Inputs and dims are those that the batch does not have.
+Napi::Value NativeExecutor::run_users(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  expect_open(env);
+  const std::shared_ptr<const UserBatches> batches = unwrap<NativeUserBatches>(env, info[0])->batches();
+  const int64_t index = batch_argument(info, 1, *batches);
+  if (!info[2].IsObject() || !info[3].IsObject()) fail(env, "Expected inputs and dims to be objects");
+  const auto extras = std::make_shared<RunExtras>();
+  const auto copies = std::make_shared<std::vector<Memory>>();
+  for (const auto& member : info[2].As<Napi::Object>()) {
+    const std::string name = member.first.ToString();
+    InputArray array = array_of(env, static_cast<Napi::Value>(member.second), name);
+    copies->emplace_back(static_cast<size_t>(array.elements * kBytesPerElement));
+    if (array.elements > 0)
+      std::memcpy(copies->back().data(), array.data, static_cast<size_t>(array.elements * kBytesPerElement));
+    array.data = copies->back().data();
+    extras->inputs.push_back({name, array});
+  }
+  for (const auto& member : info[3].As<Napi::Object>()) {
+    const std::string name = member.first.ToString();
+    int64_t size;
+    if (!is_size(member.second, &size)) fail(env, "Expected a whole number for dim \"" + name + "\"");
+    extras->dims.push_back({name, size});
+  }
+  RunWork* const work = new RunWork(env, store_, executor_, [batches, index, extras, copies](const Executor& executor) {
+    return prepare_users(executor, batches->build(index), *extras);
+  });
+  work->keep(info[0].As<Napi::Object>());
+  return work->start_or_wait();
 }
 
 // Arguments: (batches, epoch, index, steps, scalars). Returns a promise of {outputs, dims, secondsWaited}.

@@ -23,6 +23,7 @@ class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
   void use_batches(Napi::Env env, const Napi::Value& batches);
 
   Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value run_users(const Napi::CallbackInfo& info);
   Napi::Value run_steps(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);

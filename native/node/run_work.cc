@@ -7,14 +7,13 @@
 
 namespace shortlist {
 
-RunWork::RunWork(Napi::Env env, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor,
-                 std::unique_ptr<RunInputs> inputs)
+RunWork::RunWork(Napi::Env env, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor, Prepare prepare)
     : Work(env, "shortlist.run", std::move(store), executor->plan().writes_store()),
       executor_(std::move(executor)),
-      inputs_(std::move(inputs)) {}
+      prepare_(std::move(prepare)) {}
 
 void RunWork::compute() {
-  const RunOutputs run = executor_->execute(*inputs_);
+  const RunOutputs run = executor_->execute(*prepare_(*executor_));
   for (const int tensor : executor_->plan().outputs()) {
     const Tensor& value = run.at(tensor);
     const int64_t elements = value.rows * value.columns;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,11 +10,15 @@
 
 namespace shortlist {
 
-// One run of an executor with given inputs. The promise resolves to the outputs by name.
+// One run of an executor. The promise resolves to the outputs by name.
 class RunWork : public Work {
  public:
-  RunWork(Napi::Env env, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor,
-          std::unique_ptr<RunInputs> inputs);
+  // Makes the inputs of the run on the thread that runs it.
+  using Prepare = std::function<std::unique_ptr<RunInputs>(const Executor&)>;
+
+  RunWork(Napi::Env env, std::shared_ptr<StoreState> store, std::shared_ptr<Executor> executor, Prepare prepare);
+  // Keeps an object alive that `prepare` reads.
+  void keep(const Napi::Object& object) { kept_.push_back(Napi::Persistent(object)); }
 
  protected:
   void compute() override;
@@ -29,7 +34,8 @@ class RunWork : public Work {
   };
 
   std::shared_ptr<Executor> executor_;
-  std::unique_ptr<RunInputs> inputs_;
+  Prepare prepare_;
+  std::vector<Napi::ObjectReference> kept_;
   std::vector<Output> outputs_;
 };
 

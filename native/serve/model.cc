@@ -156,8 +156,14 @@ RunOutputs Model::run(Executor& executor, const std::vector<const User*>& users,
                       const ExcludedItems& excluded) const {
   UserTable table(encoding_, history_);
   for (const User* user : users) table.add(*user);
-  const Clicks clicks = table.clicks();
-  return executor.execute(*prepare_users(executor, clicks, history_, 0, clicks.users, top, excluded));
+  const auto array = [](const std::vector<int32_t>& ids) {
+    return InputArray{ids.data(), static_cast<int64_t>(ids.size()), Dtype::int32, true};
+  };
+  RunExtras extras;
+  extras.inputs = {{"excluded", array(excluded.ids)}, {"excluded_offsets", array(excluded.offsets)}};
+  extras.dims = {{"excluded", static_cast<int64_t>(excluded.ids.size())}, {"top", top}};
+  const UserBatches all{table.clicks(), history_, static_cast<int64_t>(users.size())};
+  return executor.execute(*prepare_users(executor, all.build(0), extras));
 }
 
 std::vector<float> Model::user_vectors(const std::vector<const User*>& users) const {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "native/core/executor.h"
@@ -17,13 +18,30 @@ struct ExcludedItems {
   void add_user(const int32_t* items, int64_t count);
 };
 
-// The items that users `first` to `first + count − 1` have clicked.
-ExcludedItems watched_items(const Clicks& clicks, int64_t first, int64_t count);
+// What a run is given besides the batch of its users, by the names that the Program has for it.
+struct RunExtras {
+  struct Input {
+    std::string name;
+    InputArray array;
+  };
 
-// The inputs of a run of an inference Program for `count` users of `clicks`, a sample each: what they click next. Of
-// the Program's other inputs and dims, "excluded" and "excluded_offsets" are those of `excluded`, and "top" is `top`.
-// Throws Error(Status::input).
-std::unique_ptr<RunInputs> prepare_users(const Executor& executor, const Clicks& clicks, const HistoryWindow& history,
-                                         int64_t first, int64_t count, int64_t top, const ExcludedItems& excluded);
+  std::vector<Input> inputs;
+  std::vector<Batch::Dim> dims;
+};
+
+// Users in order, a sample each, which asks for what the user clicks next: batch b has users b · batch_size and on;
+// src/data/batches.ts, NextClickBatches.
+struct UserBatches {
+  Clicks clicks;  // whose offsets have been checked
+  HistoryWindow history;
+  int64_t batch_size;
+
+  int64_t batches() const { return (clicks.users + batch_size - 1) / batch_size; }
+  // `index` is below batches().
+  Batch build(int64_t index) const;
+};
+
+// The inputs of a run of an inference Program for a batch of users. Throws Error(Status::input).
+std::unique_ptr<RunInputs> prepare_users(const Executor& executor, const Batch& users, const RunExtras& extras);
 
 }  // namespace shortlist

@@ -104,9 +104,11 @@ export interface TrainingBatches {
 
 /** Batches of users in order, with one sample per user. Batch b starts with user b · batchSize. */
 export interface UserBatches {
+  /** Number of batches. */
   readonly batches: number;
   /** First user of batch `index`. */
   firstUser(index: number): number;
+  /** Builds batch `index`, from 0. */
   batch(index: number): Batch;
 }
 
@@ -141,6 +143,21 @@ export function checkTrainingBatchOptions(options: TrainingBatchOptions): void {
     throw new ShortlistError("ERR_OPTION", `Expected world from 1 to ${MAX_WORLD} but received ${world}`);
   }
   checkIndex("rank", rank, world);
+}
+
+const USER_BATCH_OPTIONS: Readonly<Record<keyof UserBatchOptions, true>> = {
+  clicks: true,
+  window: true,
+  windows: true,
+  batchSize: true,
+};
+
+export function checkUserBatchOptions(options: UserBatchOptions): void {
+  checkOptions("createUserBatches", options, USER_BATCH_OPTIONS);
+  const { window, windows = "sliding", batchSize = USERS_AT_ONCE } = options;
+  checkChoice("windows", windows, ["sliding", "growing"]);
+  checkSize("window", window);
+  checkSize("batchSize", batchSize);
 }
 
 /** Creates training batches of the kind that `batching` names, in TypeScript. */
@@ -253,7 +270,7 @@ function shareOf({ batchSize, world = 1, rank = 0 }: TrainingBatchOptions, sampl
 export const AGE_INPUTS = 3;
 
 /** Default number of users in an inference batch. */
-const USERS_AT_ONCE = 256;
+export const USERS_AT_ONCE = 256;
 
 /** Batches of users in order, with one sample per user. */
 class OrderedBatches implements UserBatches {
@@ -263,9 +280,8 @@ class OrderedBatches implements UserBatches {
   readonly #lastIsTarget: boolean;
 
   constructor(options: UserBatchOptions, lastIsTarget: boolean) {
-    this.#options = { batchSize: USERS_AT_ONCE, ...options };
-    checkSize("window", this.#options.window);
-    checkSize("batchSize", this.#options.batchSize);
+    this.#options = { ...options, batchSize: options.batchSize ?? USERS_AT_ONCE };
+    checkUserBatchOptions(options);
     this.#builder = new BatchBuilder(this.#options);
     this.#lastIsTarget = lastIsTarget;
     this.batches = Math.ceil(options.clicks.users / this.#options.batchSize);

@@ -1,4 +1,4 @@
-import type { TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
+import type { TrainingBatches, TrainingBatchOptions, UserBatches, UserBatchOptions } from "../data/batches.js";
 import type { DimSizes } from "../graph/dims.js";
 import type { Dtype, Program } from "../graph/program.js";
 import type { TensorData } from "../ops/op.js";
@@ -89,6 +89,12 @@ export interface Executor extends Disposable {
    * steps before it were still run. Batches of the same native engine are built ahead while it computes.
    */
   runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult>;
+  /**
+   * Runs the Program for batch `index` of users. `inputs` and `dims` are those of the Program that the batch does not
+   * have, such as `excluded` and `top`. Batches of the same native engine are built on the thread that computes the run.
+   * Throws ERR_INPUT as `run` does.
+   */
+  runUsers(batches: UserBatches, index: number, inputs: RunInputs, dims: DimSizes): Promise<RunOutputs>;
   /** Seconds spent in each instruction, over all runs. Undefined without the option `profile`. */
   readonly profile: readonly number[] | undefined;
   /**
@@ -120,6 +126,11 @@ export interface Engine extends Disposable {
    * batches are in use.
    */
   createTrainingBatches(options: TrainingBatchOptions): TrainingBatches;
+  /**
+   * Creates batches of users in order, one sample each, which asks for the click after the user's last one. They are
+   * those that this engine's `runUsers` handles fastest. The clicks must not change while the batches are in use.
+   */
+  createUserBatches(options: UserBatchOptions): UserBatches;
   /**
    * Prepares a Program to run over a store, which must have all stored tensors of the Program. The Program may come
    * from anywhere: throws ERR_PROGRAM if an operand does not fit its op, and ERR_EXECUTOR if the store belongs to

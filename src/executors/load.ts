@@ -1,4 +1,4 @@
-import type { TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
+import type { Batch, BatchOptions, TrainingBatches, TrainingBatchOptions } from "../data/batches.js";
 import type { Clicks } from "../data/clicks.js";
 import { ShortlistError } from "../errors.js";
 import type { Dtype } from "../graph/program.js";
@@ -31,6 +31,12 @@ export interface NativeExecutorHandle {
     inputs: Readonly<Record<string, unknown>>,
     dims: Readonly<Record<string, number>>,
   ): Promise<Record<string, NativeArray>>;
+  runUsers(
+    batches: NativeUserBatchesHandle,
+    index: number,
+    inputs: Readonly<Record<string, unknown>>,
+    dims: Readonly<Record<string, number>>,
+  ): Promise<Record<string, NativeArray>>;
   runSteps(
     batches: NativeBatchesHandle,
     epoch: number,
@@ -44,6 +50,11 @@ export interface NativeExecutorHandle {
 
 /** The class `NativeBatches` of the addon: batches that a background thread builds ahead. */
 export type NativeBatchesHandle = TrainingBatches;
+
+export interface NativeUserBatchesHandle {
+  readonly batches: number;
+  batch(index: number): Batch;
+}
 
 /** The operands that a slot of a native op takes. */
 export interface NativeSlot {
@@ -69,6 +80,7 @@ export interface Addon {
   readonly NativeEngine: new (threads: number, isa: string) => NativeEngineHandle;
   readonly NativeStore: new () => NativeStoreHandle;
   readonly NativeBatches: new (clicks: Clicks, options: TrainingBatchOptions) => NativeBatchesHandle;
+  readonly NativeUserBatches: new (clicks: Clicks, options: BatchOptions) => NativeUserBatchesHandle;
   readonly NativeExecutor: new (
     engine: NativeEngineHandle,
     store: NativeStoreHandle,

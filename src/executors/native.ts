@@ -1,5 +1,12 @@
 import { availableParallelism } from "node:os";
-import { type Batch, checkTrainingBatchOptions, type TrainingBatches } from "../data/batches.js";
+import {
+  type Batch,
+  checkTrainingBatchOptions,
+  checkUserBatchOptions,
+  type TrainingBatches,
+  USERS_AT_ONCE,
+  type UserBatches,
+} from "../data/batches.js";
 import { checkOptions, ERROR_CODES, type ErrorCode, ShortlistError } from "../errors.js";
 import { checkProgram } from "../graph/check_program.js";
 import type { DimSizes } from "../graph/dims.js";
@@ -18,8 +25,14 @@ import {
   type StoredTensor,
   type TensorStore,
 } from "./executor.js";
-import { loadAddon, type NativeBatchesHandle, type NativeExecutorHandle, type NativeStoreHandle } from "./load.js";
-import { checkSteps, runStepByStep } from "./steps.js";
+import {
+  loadAddon,
+  type NativeBatchesHandle,
+  type NativeExecutorHandle,
+  type NativeStoreHandle,
+  type NativeUserBatchesHandle,
+} from "./load.js";
+import { checkSteps, runBatchOfUsers, runStepByStep } from "./steps.js";
 
 /** Options of the native engine. */
 export interface NativeEngineOptions {
@@ -72,6 +85,16 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
       checkOpen();
       checkTrainingBatchOptions(batchOptions);
       return new NativeBatches(rethrow(() => new addon.NativeBatches(batchOptions.clicks, batchOptions)));
+    },
+    createUserBatches: (batchOptions) => {
+      checkOpen();
+      checkUserBatchOptions(batchOptions);
+      const { clicks, batchSize = USERS_AT_ONCE } = batchOptions;
+      const options = { ...batchOptions, batchSize };
+      return new NativeUserBatches(
+        rethrow(() => new addon.NativeUserBatches(clicks, options)),
+        batchSize,
+      );
     },
     createExecutor: (program, store, executorOptions = {}) => {
       checkOpen();
@@ -155,6 +178,27 @@ class NativeBatches implements TrainingBatches {
   }
 }
 
+/** Batches of users that `runUsers` builds on the thread of the run. */
+class NativeUserBatches implements UserBatches {
+  readonly handle: NativeUserBatchesHandle;
+  readonly batches: number;
+  readonly #batchSize: number;
+
+  constructor(handle: NativeUserBatchesHandle, batchSize: number) {
+    this.handle = handle;
+    this.batches = handle.batches;
+    this.#batchSize = batchSize;
+  }
+
+  firstUser(index: number): number {
+    return index * this.#batchSize;
+  }
+
+  batch(index: number): Batch {
+    return rethrow(() => this.handle.batch(index));
+  }
+}
+
 class NativeExecutor implements Executor {
   readonly program: Program;
   readonly #profile: boolean;
@@ -173,6 +217,15 @@ class NativeExecutor implements Executor {
   async run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
     try {
       return await this.#open().run(inputs, dims);
+    } catch (error) {
+      throw toShortlistError(error);
+    }
+  }
+
+  async runUsers(batches: UserBatches, index: number, inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+    if (!(batches instanceof NativeUserBatches)) return runBatchOfUsers(this, batches, index, inputs, dims);
+    try {
+      return await this.#open().runUsers(batches.handle, index, inputs, dims);
     } catch (error) {
       throw toShortlistError(error);
     }

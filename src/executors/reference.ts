@@ -1,4 +1,4 @@
-import { createTrainingBatches, type TrainingBatches } from "../data/batches.js";
+import { createTrainingBatches, NextClickBatches, type TrainingBatches, type UserBatches } from "../data/batches.js";
 import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
 import { checkProgram } from "../graph/check_program.js";
 import { countElements, type DimSizes, evaluateDim } from "../graph/dims.js";
@@ -25,7 +25,7 @@ import {
   type StoredTensor,
   type TensorStore,
 } from "./executor.js";
-import { runStepByStep } from "./steps.js";
+import { runBatchOfUsers, runStepByStep } from "./steps.js";
 
 /** Options of the reference engine. */
 export interface ReferenceOptions {
@@ -66,6 +66,10 @@ export function createReferenceEngine(options: ReferenceOptions): Engine {
     createTrainingBatches: (batchOptions) => {
       checkOpen();
       return createTrainingBatches(batchOptions);
+    },
+    createUserBatches: (batchOptions) => {
+      checkOpen();
+      return new NextClickBatches(batchOptions);
     },
     createExecutor: (program, store, executorOptions = {}) => {
       checkOpen();
@@ -234,6 +238,10 @@ class ReferenceExecutor implements Executor {
     for (const spec of this.program.tensors)
       if (spec.role === "output") outputs[spec.name] = values.get(spec.name)!.data;
     return outputs;
+  }
+
+  runUsers(batches: UserBatches, index: number, inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+    return runBatchOfUsers(this, batches, index, inputs, dims);
   }
 
   runSteps(batches: TrainingBatches, options: StepsOptions): Promise<StepsResult> {

@@ -1,7 +1,8 @@
-import type { TrainingBatches } from "../data/batches.js";
+import type { TrainingBatches, UserBatches } from "../data/batches.js";
 import { checkOptions, ShortlistError } from "../errors.js";
+import type { DimSizes } from "../graph/dims.js";
 import type { TensorData } from "../ops/op.js";
-import type { Executor, RunInputs, StepsOptions, StepsResult } from "./executor.js";
+import type { Executor, RunInputs, RunOutputs, StepsOptions, StepsResult } from "./executor.js";
 
 const STEPS_OPTIONS: Readonly<Record<keyof StepsOptions, true>> = {
   epoch: true,
@@ -59,4 +60,16 @@ export async function runStepByStep(
     }
   }
   return { outputs, dims, secondsWaited };
+}
+
+/** `Executor.runUsers` as one `run`. */
+export async function runBatchOfUsers(
+  executor: Executor,
+  batches: UserBatches,
+  index: number,
+  inputs: RunInputs,
+  dims: DimSizes,
+): Promise<RunOutputs> {
+  const batch = batches.batch(index);
+  return executor.run({ ...inputs, ...batch.inputs }, { ...dims, ...batch.dims });
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { UserBatches } from "../data/batches.js";
 import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
 import { formatJson, hasCode, replaceFile } from "../data/files.js";
 import {
@@ -88,6 +89,24 @@ export class Model implements Disposable {
    * does not fit.
    */
   async run(outputs: readonly string[], inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+    return this.#executorFor(outputs).run(inputs, dims);
+  }
+
+  /**
+   * `run` for batch `index` of users, such as `engine.createUserBatches` creates. `inputs` and `dims` are those that the
+   * batch does not have.
+   */
+  async runUsers(
+    outputs: readonly string[],
+    batches: UserBatches,
+    index: number,
+    inputs: RunInputs = {},
+    dims: DimSizes = {},
+  ): Promise<RunOutputs> {
+    return this.#executorFor(outputs).runUsers(batches, index, inputs, dims);
+  }
+
+  #executorFor(outputs: readonly string[]): Executor {
     this.checkOpen();
     const key = outputs.join();
     let executor = this.#executors.get(key);
@@ -95,7 +114,7 @@ export class Model implements Disposable {
       executor = this.engine.createExecutor(selectOutputs(this.program, outputs), this.store);
       this.#executors.set(key, executor);
     }
-    return executor.run(inputs, dims);
+    return executor;
   }
 
   /** The vocabulary of the items that the model recommends. */

@@ -1,4 +1,3 @@
-import { NextClickBatches } from "../data/batches.js";
 import { type Clicks, encodeUsers } from "../data/clicks.js";
 import type { Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
@@ -76,21 +75,23 @@ export async function* recommendClicks(
   checkChoice("keepWatched", keepWatched, [true, false]);
   const length = Math.min(top, model.items.size - 1);
   const { window, windows } = model.description.config;
-  const batches = new NextClickBatches({ clicks, window, windows });
+  const batches = model.engine.createUserBatches({ clicks, window, windows });
   const turns = new Turns(signal);
   const isKnown = isKnownUser(model, clicks);
   for (let b = 0; b < batches.batches; b++) {
     signal?.throwIfAborted();
-    const { inputs, dims } = batches.batch(b);
     const first = batches.firstUser(b);
-    const watched = watchedItems(clicks, first, dims["samples"]!, { none: keepWatched });
-    const best = await model.run(
+    const users = Math.min(clicks.users, batches.firstUser(b + 1)) - first;
+    const { ids: excluded, offsets } = watchedItems(clicks, first, users, { none: keepWatched });
+    const best = await model.runUsers(
       ["items", "score", "log_partition"],
-      { ...inputs, excluded: watched.ids, excluded_offsets: watched.offsets },
-      { ...dims, top: length, excluded: watched.ids.length },
+      batches,
+      b,
+      { excluded, excluded_offsets: offsets },
+      { top: length, excluded: excluded.length },
     );
     checkScores(best["log_partition"]!, (sample) => `user "${userIds[first + sample]}"`);
-    for (let s = 0; s < dims["samples"]!; s++) {
+    for (let s = 0; s < users; s++) {
       const items: RecommendedItem[] = [];
       for (let j = s * length; j < (s + 1) * length && best["items"]![j]! >= 0; j++) {
         const score = best["score"]![j]!;

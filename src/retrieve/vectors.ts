@@ -1,4 +1,3 @@
-import { NextClickBatches } from "../data/batches.js";
 import { encodeUsers } from "../data/clicks.js";
 import { DATASET } from "../data/dataset.js";
 import { type OutputFile, replaceFiles } from "../data/files.js";
@@ -83,12 +82,11 @@ async function writeVectorsOfUsers(model: Model, log: Log, options: UserVectorOp
   const { clicks, userIds } = await encodeUsers(log, model.description, options);
   await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options);
   const { window, windows, userVectorWidth: width } = model.description.config;
-  const batches = new NextClickBatches({ clicks, window, windows });
+  const batches = model.engine.createUserBatches({ clicks, window, windows });
   const users = new Float32Array(clicks.users * width);
   for (let b = 0; b < batches.batches; b++) {
     options.signal?.throwIfAborted();
-    const { inputs, dims } = batches.batch(b);
-    const outputs = await model.run(["user_vector"], inputs, dims);
+    const outputs = await model.runUsers(["user_vector"], batches, b);
     users.set(outputs["user_vector"]!, batches.firstUser(b) * width);
   }
   const plain: VectorRows = {

@@ -1,6 +1,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { createTrainingBatches, type TrainingBatchOptions } from "../../src/data/batches.js";
+import {
+  createTrainingBatches,
+  NextClickBatches,
+  type TrainingBatchOptions,
+  type UserBatchOptions,
+} from "../../src/data/batches.js";
 import type { Clicks } from "../../src/data/clicks.js";
 import { clickTimes } from "../../src/data/times.js";
 import { ShortlistError } from "../../src/errors.js";
@@ -118,6 +123,28 @@ test("ages: of all times equal, of no time at all, far apart, far off, none", ()
   assert.is("example_age" in native.batch(0, 0).inputs, false);
 });
 
+test("batches of users are the reference's, array for array: every window, with and without times and features", () => {
+  const clicks = randomClicks([0, ...LENGTHS, 90, 0, 64, 1, 1, 0], 0.2);
+  const bare: Clicks = { ...clicks, userFeatures: [], numbers: [], itemFeatures: [clicks.itemFeatures[0]!] };
+  for (const of of [clicks, withTimes(clicks), bare]) {
+    for (const windows of ["sliding", "growing", undefined] as const) {
+      for (const window of [1, 2, 5, 100]) {
+        for (const batchSize of [1, 7, undefined]) {
+          const options: UserBatchOptions = { clicks: of, window, windows, batchSize };
+          const [reference, native] = [new NextClickBatches(options), engine.createUserBatches(options)];
+          assert.is(native.batches, reference.batches);
+          for (let b = 0; b < native.batches; b++) {
+            assert.is(native.firstUser(b), reference.firstUser(b));
+            assert.equal(native.batch(b), reference.batch(b), JSON.stringify({ windows, window, batchSize, b }));
+          }
+        }
+      }
+    }
+  }
+  const none = randomClicks([], 0);
+  assert.is(engine.createUserBatches({ clicks: none, window: 3 }).batches, 0);
+});
+
 test("nothing to learn from: no batches", () => {
   const clicks = randomClicks([1, 2], 1);
   for (const kind of KINDS) {
@@ -161,6 +188,20 @@ test("malformed options are refused", () => {
   assert.match(make({ clicks: { ...clicks, times } }), /^ERR_INPUT: Expected \d+ elements of float64 for "values"/);
   const single = { ...times, values: new Float32Array(clicks.clicks) as unknown as Float64Array };
   assert.match(make({ clicks: { ...clicks, times: single } }), /^ERR_INPUT: Expected \d+ elements of float64/);
+  const users = (changes: Partial<UserBatchOptions>) =>
+    errorOf(() => engine.createUserBatches({ clicks, window: 3, ...changes }));
+  assert.match(users({ window: 0 }), /^ERR_OPTION: Expected window/);
+  assert.match(users({ batchSize: 0 }), /^ERR_OPTION: Expected batchSize/);
+  assert.match(users({ windows: "wide" as "growing" }), /^ERR_OPTION: Expected windows/);
+  assert.match(
+    users({ clicks: { ...clicks, clickOffsets: offsets } }),
+    /^ERR_INPUT: Expected offsets of "click_offsets"/,
+  );
+  const batches = engine.createUserBatches({ clicks, window: 3 });
+  assert.match(
+    errorOf(() => batches.batch(1)),
+    /^ERR_OPTION: Expected batch from 0 to 0 but received 1/,
+  );
   const native = engine.createTrainingBatches(options);
   assert.match(
     errorOf(() => native.batch(0, native.batchesPerEpoch)),

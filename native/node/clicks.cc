@@ -1,0 +1,59 @@
+#include "native/node/clicks.h"
+
+#include <cstring>
+
+#include "native/core/error.h"
+#include "native/node/arguments.h"
+
+namespace shortlist {
+namespace {
+
+const int32_t* ids_of(const InputArray& array) { return static_cast<const int32_t*>(array.data); }
+
+}  // namespace
+
+Clicks read_clicks(const ObjectReader& from, std::vector<Napi::ObjectReference>* kept) {
+  Clicks clicks;
+  clicks.users = from.size("users");
+  clicks.clicks = from.size("clicks");
+  clicks.offsets = ids_of(from.array("clickOffsets", Dtype::int32, clicks.users + 1, kept));
+  for (const ObjectReader& feature : from.list("userFeatures")) {
+    const InputArray ids = feature.array("ids", Dtype::int32, clicks.users, kept);
+    clicks.user_features.push_back({feature.text("name"), ids_of(ids)});
+  }
+  for (const ObjectReader& number : from.list("numbers")) {
+    const InputArray values = number.array("values", Dtype::float32, clicks.users, kept);
+    clicks.numbers.push_back(
+        {static_cast<const float*>(values.data), number.number("mean"), number.number("standardDeviation")});
+  }
+  if (from.has("times")) {
+    const ObjectReader times = from.object("times");
+    clicks.has_times = true;
+    clicks.times = {times.doubles("values", clicks.clicks, kept), times.number("earliest"), times.number("latest")};
+  }
+  for (const ObjectReader& feature : from.list("itemFeatures")) {
+    const bool multiple = feature.has("offsets");
+    const InputArray values = feature.array("ids", Dtype::int32, multiple ? 0 : clicks.clicks, kept);
+    const int32_t* offsets =
+        multiple ? ids_of(feature.array("offsets", Dtype::int32, clicks.clicks + 1, kept)) : nullptr;
+    clicks.item_features.push_back({feature.text("name"), ids_of(values), offsets, values.elements});
+  }
+  if (clicks.item_features.empty()) throw Error(Status::input, "Expected item features");
+  return clicks;
+}
+
+Napi::Value batch_to_js(Napi::Env env, const Batch& built) {
+  Napi::Object inputs = Napi::Object::New(env), dims = Napi::Object::New(env), batch = Napi::Object::New(env);
+  for (const Batch::Input& input : built.inputs) {
+    const int64_t elements = input.elements.size();
+    void* data;
+    inputs.Set(input.name, new_array(env, input.dtype, elements, &data));
+    if (elements > 0) std::memcpy(data, input.elements.data(), static_cast<size_t>(elements) * sizeof(int32_t));
+  }
+  for (const Batch::Dim& dim : built.dims) dims.Set(dim.name, Napi::Number::New(env, static_cast<double>(dim.size)));
+  batch.Set("dims", dims);
+  batch.Set("inputs", inputs);
+  return batch;
+}
+
+}  // namespace shortlist
