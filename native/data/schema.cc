@@ -69,7 +69,9 @@ class SchemaReader {
     bool reserved =
         name.size() >= ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
     for (const char* taken : kReserved) reserved = reserved || name == taken;
-    if (reserved) fail_model("The name " + quoted(name) + " is reserved");
+    if (reserved)
+      fail_model("The name " + quoted(name) +
+                 " is reserved: rename the feature in the schema, and prepare and train again");
     if (!names_.insert(name).second) fail_model("The name " + quoted(name) + " is there twice");
     return name;
   }

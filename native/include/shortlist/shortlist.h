@@ -109,7 +109,7 @@ SHORTLIST_API void shortlist_user_destroy(shortlist_user* user);
  * as missing, too.
  *
  * Errors: SHORTLIST_ERROR_INPUT if the model has no such feature, the text is not UTF-8, or a numeric feature is no
- * finite number; SHORTLIST_ERROR_SYSTEM.
+ * finite number, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.
  */
 SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const char* feature, const char* token,
                                                   shortlist_error* error);
