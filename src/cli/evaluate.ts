@@ -69,10 +69,10 @@ export function formatEvaluation(evaluation: Evaluation): string {
 }
 
 /** Describes in a sentence what was measured. */
-function formatProtocol({ log, minClicks, rankedItems, watchedItems }: EvaluationProtocol): string {
+function formatProtocol({ minClicks, rankedItems, watchedItems }: EvaluationProtocol): string {
   const users = minClicks > 1 ? `each user with at least ${minClicks} clicks` : "each user";
   const left = watchedItems === "left-out" ? " but those that the user has watched" : "";
-  return `${log}: rank of the last click of ${users} among all ${rankedItems} items${left}`;
+  return `Ranked: the last click of ${users} among all ${rankedItems} items${left}`;
 }
 
 /** Explains which targets count as misses, and which do not test the model. */

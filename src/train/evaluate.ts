@@ -61,8 +61,6 @@ function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): voi
 
 /** What an evaluation measured (docs/evaluation.md), so that its numbers can be compared with others. */
 export interface EvaluationProtocol {
-  /** Name of the log, or of the dataset whose last clicks training held out, without folders. */
-  readonly log: string;
   /** The target is the last click of each user; the history is the clicks before it. */
   readonly split: "last-click";
   /** Fewest clicks of a user who is evaluated, the target included. */
@@ -144,8 +142,6 @@ function trainingClicksOf({ description }: Model, { clicks }: Dataset): Clicks {
 
 /** Users to evaluate. */
 export interface EvaluationSet {
-  /** Name of the clicks, for the protocol of the evaluation. */
-  readonly name: string;
   /** The last click of each user is the target. */
   readonly clicks: Clicks;
   /** Users with fewer clicks are left out (default 1). */
@@ -161,17 +157,14 @@ function checkItems(model: Model, dataset: Dataset): void {
   );
 }
 
-/** A test log that is read and encoded. */
-export interface EncodedTestLog extends EncodedLog, EvaluationSet {}
-
 /** Reads a log to evaluate on. Throws ERR_LOG if no user's last click is a known item. */
 export async function encodeTestLog(
   log: Log,
   encoding: Encoding,
   options: ReportedLogOptions = {},
-): Promise<EncodedTestLog> {
+): Promise<EncodedLog> {
   const encoded = await encodeLog([log], encoding, logOptionsOf(options));
-  if (hasKnownTarget(encoded)) return { name: sourceOf(log).label, ...encoded };
+  if (hasKnownTarget(encoded)) return encoded;
   throw new ShortlistError(
     "ERR_LOG",
     `${sourceOf(log).name}: The model knows none of the target items: is it a log of the same catalogue?`,
@@ -179,14 +172,14 @@ export async function encodeTestLog(
 }
 
 /** Whether the last click of some user is an item of the vocabulary. */
-export function hasKnownTarget({ clicks, minClicks = 1 }: Omit<EvaluationSet, "name">): boolean {
+export function hasKnownTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean {
   const { clickOffsets, itemFeatures } = clicks;
   const items = itemFeatures[0]!.ids;
   return clickOffsets.subarray(1).some((end, user) => end - clickOffsets[user]! >= minClicks && items[end - 1] !== 0);
 }
 
 /** Whether the last click of some user is an item of the vocabulary that the user has not clicked before. */
-export function hasNewTarget({ clicks, minClicks = 1 }: Omit<EvaluationSet, "name">): boolean {
+export function hasNewTarget({ clicks, minClicks = 1 }: EvaluationSet): boolean {
   const { clickOffsets, itemFeatures } = clicks;
   const items = itemFeatures[0]!.ids;
   return clickOffsets.subarray(1).some((end, user) => {
@@ -208,7 +201,7 @@ export interface EvaluateClicksOptions extends RankingOptions {
 /** `evaluate` for a log that is already read and encoded. */
 export async function evaluateClicks(
   model: Model,
-  { name, clicks, minClicks = 1 }: EvaluationSet,
+  { clicks, minClicks = 1 }: EvaluationSet,
   options: EvaluateClicksOptions = {},
 ): Promise<Evaluation> {
   const { tops = [10, 50, 100, 200], keepWatched = false, trainingClicks } = options;
@@ -261,7 +254,6 @@ export async function evaluateClicks(
   const { hitRate, ndcg, mrr } = rankingMetrics(ranks, tops);
   return {
     protocol: {
-      log: name,
       split: "last-click",
       minClicks,
       rankedItems: model.items.size - 1,

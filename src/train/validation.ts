@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import { type Clicks, holdOutLastClicks } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { checkLog, type Log, sourceOf } from "../data/sources/log.js";
@@ -65,7 +64,7 @@ export async function openValidation(
     }
     return { trainingClicks: clicks, heldOut: false, evaluationSet };
   }
-  const evaluationSet = { name: basename(folder), clicks, minClicks: 2 };
+  const evaluationSet = { clicks, minClicks: 2 };
   if (!hasKnownTarget(evaluationSet)) {
     throw new ShortlistError(
       "ERR_DATASET",

@@ -35,8 +35,8 @@ test("a trained model beats popularity; evaluate --json is one line of the promi
     ...["coverage", "hitRate", "mrr", "ndcg", "popularity", "protocol", "unknownTargets", "users", "watchedTargets"],
   ]);
   assert.ok(evaluation.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
-  const { log, rankedItems, watchedItems } = evaluation.protocol;
-  assert.equal([log, rankedItems, watchedItems], ["test.tsv", 200, "left-out"]);
+  const { rankedItems, watchedItems } = evaluation.protocol;
+  assert.equal([rankedItems, watchedItems], [200, "left-out"]);
 });
 
 test("evaluate says what it measured, and writes it to a file that is no part of a model", () => {
@@ -44,7 +44,7 @@ test("evaluate says what it measured, and writes it to a file that is no part of
   const table = succeed("evaluate", at("model"), at("test.tsv"), "--output", stored);
   assert.match(
     table,
-    "\ntest.tsv: rank of the last click of each user among all 200 items but those that the user has watched\n",
+    "\nRanked: the last click of each user among all 200 items but those that the user has watched\n",
   );
   assert.equal(
     JSON.parse(readFileSync(stored, "utf8")),

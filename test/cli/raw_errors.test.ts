@@ -123,8 +123,7 @@ test("logs come from pipes, too", () => {
   ]) {
     const piped = through(args);
     assert.is(piped.status, 0, piped.stderr);
-    const renamed = piped.stdout.replace('"log":"stdin"', '"log":"test.tsv"');
-    assert.is(renamed, succeed(...args.map((part) => (part === "/dev/stdin" ? at("test.tsv") : part))));
+    assert.is(piped.stdout, succeed(...args.map((part) => (part === "/dev/stdin" ? at("test.tsv") : part))));
   }
   const before = readdirSync(folder).sort();
   const prepared = through(["prepare", "/dev/stdin", "--output", at("piped"), "--feature-appear-limit", "0"]);

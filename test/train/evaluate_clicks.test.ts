@@ -32,7 +32,7 @@ test.before(() => {
 test.after(() => model.close());
 
 test("by hand: ranks among the items that the user has not watched, beside popularity", async () => {
-  const evaluation = await evaluateClicks(model, { name: "log", clicks }, { tops: TOPS });
+  const evaluation = await evaluateClicks(model, { clicks }, { tops: TOPS });
   const { users, unknownTargets, watchedTargets, hitRate, ndcg, mrr, popularity } = evaluation;
   assert.equal([users, unknownTargets, watchedTargets], [6, 1, 1]);
   // The last user's target b has the same score as a and c, and e and d have higher scores.
@@ -46,13 +46,13 @@ test("by hand: ranks among the items that the user has not watched, beside popul
 });
 
 test("coverage is the share of items that stand on some list of that length", async () => {
-  const { coverage } = await evaluateClicks(model, { name: "log", clicks }, { tops: TOPS });
+  const { coverage } = await evaluateClicks(model, { clicks }, { tops: TOPS });
   // Shortlists: c e d, the same, b c e, b c e, c e d, and e d a (a, b and c have equal scores).
   assert.equal(coverage, { 1: 3 / 5, 2: 4 / 5, 3: 5 / 5 });
 });
 
 test("keepWatched: watched items compete, and a watched target can be hit", async () => {
-  const kept = await evaluateClicks(model, { name: "log", clicks }, { tops: TOPS, keepWatched: true });
+  const kept = await evaluateClicks(model, { clicks }, { tops: TOPS, keepWatched: true });
   assert.equal([kept.users, kept.unknownTargets, kept.watchedTargets], [6, 1, 0]);
   const { hitRate, ndcg, mrr } = kept;
   assert.equal({ hitRate, ndcg, mrr }, rankingMetrics([2, 5, 1, MISS, 1, 4], TOPS));
@@ -64,14 +64,13 @@ test("transitions are counted in the training clicks and ranked in the same way"
     [ANN, [A, C]],
     [BOB, [B, D]],
   ]);
-  const { transitions } = await evaluateClicks(model, { name: "log", clicks }, { tops: TOPS, trainingClicks });
+  const { transitions } = await evaluateClicks(model, { clicks }, { tops: TOPS, trainingClicks });
   // After a, b, d scores 6 and c scores .8 · 6. Without transitions, all five items have equal scores.
   assert.equal(transitions, rankingMetrics([2, 1, 3, MISS, MISS, 3], TOPS));
 });
 
 test("an evaluation says what it measured", async () => {
   const protocol = {
-    log: "log",
     split: "last-click",
     minClicks: 1,
     rankedItems: 5,
@@ -79,23 +78,19 @@ test("an evaluation says what it measured", async () => {
     ties: "mean-rank",
     unknownTargets: "misses",
   };
-  assert.equal((await evaluateClicks(model, { name: "log", clicks })).protocol, protocol);
-  const other = await evaluateClicks(model, { name: "log", clicks, minClicks: 2 }, { keepWatched: true });
+  assert.equal((await evaluateClicks(model, { clicks })).protocol, protocol);
+  const other = await evaluateClicks(model, { clicks, minClicks: 2 }, { keepWatched: true });
   assert.equal(other.protocol, { ...protocol, minClicks: 2, watchedItems: "ranked" });
 });
 
 test("users with fewer clicks than asked for are left out", async () => {
-  const { users, hitRate, ndcg, mrr } = await evaluateClicks(
-    model,
-    { name: "log", clicks, minClicks: 2 },
-    { tops: TOPS },
-  );
+  const { users, hitRate, ndcg, mrr } = await evaluateClicks(model, { clicks, minClicks: 2 }, { tops: TOPS });
   assert.is(users, 5);
   assert.equal({ hitRate, ndcg, mrr }, rankingMetrics([1, 3, MISS, MISS, 4], TOPS));
 });
 
 test("tops beyond the catalogue list all of it; unless given they are 10, 50, 100 and 200", async () => {
-  const { hitRate, coverage } = await evaluateClicks(model, { name: "log", clicks });
+  const { hitRate, coverage } = await evaluateClicks(model, { clicks });
   assert.equal(Object.keys(hitRate), ["10", "50", "100", "200"]);
   assert.equal(hitRate, { 10: 4 / 6, 50: 4 / 6, 100: 4 / 6, 200: 4 / 6 });
   assert.equal(coverage, { 10: 1, 50: 1, 100: 1, 200: 1 });
@@ -103,15 +98,11 @@ test("tops beyond the catalogue list all of it; unless given they are 10, 50, 10
 
 test("an aborted signal stops it, scores that are not finite are ERR_DIVERGED with the user", async () => {
   const reason = new Error("enough");
-  const stopped = evaluateClicks(model, { name: "log", clicks }, { signal: AbortSignal.abort(reason) });
+  const stopped = evaluateClicks(model, { clicks }, { signal: AbortSignal.abort(reason) });
   assert.is(await stopped.catch((error: unknown) => error), reason);
   const broken = handModel();
   broken.store.write("output.bias", Float32Array.of(9, 0, Number.NaN, 0, 0, 0));
-  await expectError(
-    evaluateClicks(broken, { name: "log", clicks }),
-    "ERR_DIVERGED",
-    "The scores of user 1 are not finite",
-  );
+  await expectError(evaluateClicks(broken, { clicks }), "ERR_DIVERGED", "The scores of user 1 are not finite");
   broken.close();
 });
 
