@@ -86,6 +86,6 @@ function notesOf({ users, unknownTargets, watchedTargets, trainedTargets = 0 }: 
     [trainedTargets, "are also training targets (same user, same clicks before), so that they do not test the model"],
   ];
   return notes.flatMap(([count, what]) =>
-    count > 0 ? [`${count} of ${users} targets ${what} (${((100 * count) / users).toFixed(1)} %)`] : [],
+    count > 0 ? [`${count} of ${users} targets ${what}, ${((100 * count) / users).toFixed(1)} % of all`] : [],
   );
 }
