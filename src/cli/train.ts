@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { PRESETS, readConfig, type TrainingProfile, train, type Validation } from "../index.js";
+import { PRESETS, readConfig, type TrainingProfile, type TrainReport, train, type Validation } from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
 import {
   type EngineFlags,
@@ -36,6 +36,7 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly json: boolean;
 }
 
+/** Longer than other functions: it is the list of the flags. */
 export function trainCommand(): Command {
   const command = new Command("train")
     .description("train a model on a dataset")
@@ -92,53 +93,57 @@ export function trainCommand(): Command {
       "print one JSON object with the speed, the loss, the evaluation of the best epoch and the profile",
       false,
     );
-  return withEngineFlags(withLogFlags(command)).action(async (dataset: string, flags: Flags) => {
-    const { config, test, window, windows, batching, precision, batch, set, epochs, json, ...rest } =
-      withCurrentNames(flags);
-    const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, epochs })
-      .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => `${key}=${value}`);
-    const progress = new TrainingProgress(process.stderr);
-    let finished = 0;
-    whenStopped(() =>
-      finished === 0
-        ? `No epoch was finished; ${flags.output} is unchanged.`
-        : `The epochs up to ${finished} are finished and stay in ${flags.output} (epoch-1, …).`,
-    );
-    try {
-      const report = await train({
-        ...rest,
-        dataset,
-        set: [...set, ...shortcuts],
-        ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
-        testLog: test,
-        ...LOG_MESSAGES,
-        onProgress: (state) => progress.update(state),
-        onEpoch: (result) => {
-          progress.endEpoch(result);
-          finished = result.epoch;
-        },
-      });
-      progress.stop();
-      if (report.validation) {
-        say(`epoch ${report.validation.epoch} of ${report.epochs} is kept; on the held-out clicks of validation:`);
-        say(formatEvaluation(report.validation));
-      }
-      if (report.evaluation) {
-        if (report.validation) say(`on ${test}:`);
-        say(formatEvaluation(report.evaluation));
-      }
-      const { evaluation: _, ...speed } = report;
-      if (report.profile && !json) await print(`${formatProfile(report.profile)}\n`);
-      if (json) await writeJson(speed);
-      else
-        say(
-          `${flags.output}: loss ${report.loss.toFixed(4)}, ${Math.round(report.samplesPerSecond)} samples/s (${report.threads} threads, ${report.isa})`,
-        );
-    } finally {
-      progress.stop();
-    }
-  });
+  return withEngineFlags(withLogFlags(command)).action(runTraining);
+}
+
+async function runTraining(dataset: string, flags: Flags): Promise<void> {
+  const { config, test, window, windows, batching, precision, batch, set, epochs, json, ...rest } =
+    withCurrentNames(flags);
+  const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, epochs })
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${value}`);
+  const progress = new TrainingProgress(process.stderr);
+  let finished = 0;
+  whenStopped(() =>
+    finished === 0
+      ? `No epoch was finished; ${flags.output} is unchanged.`
+      : `The epochs up to ${finished} are finished and stay in ${flags.output} (epoch-1, …).`,
+  );
+  try {
+    const report = await train({
+      ...rest,
+      dataset,
+      set: [...set, ...shortcuts],
+      ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
+      testLog: test,
+      ...LOG_MESSAGES,
+      onProgress: (state) => progress.update(state),
+      onEpoch: (result) => {
+        progress.endEpoch(result);
+        finished = result.epoch;
+      },
+    });
+    progress.stop();
+    await printReport(report, flags);
+  } finally {
+    progress.stop();
+  }
+}
+
+async function printReport(report: TrainReport, { output, test, json }: Flags): Promise<void> {
+  if (report.validation) {
+    say(`epoch ${report.validation.epoch} of ${report.epochs} is kept; on the held-out clicks of validation:`);
+    say(formatEvaluation(report.validation));
+  }
+  if (report.evaluation) {
+    if (report.validation) say(`on ${test}:`);
+    say(formatEvaluation(report.evaluation));
+  }
+  const { evaluation: _, ...speed } = report;
+  if (json) return writeJson(speed);
+  if (report.profile) await print(`${formatProfile(report.profile)}\n`);
+  const { loss, samplesPerSecond, threads, isa } = report;
+  say(`${output}: loss ${loss.toFixed(4)}, ${Math.round(samplesPerSecond)} samples/s (${threads} threads, ${isa})`);
 }
 
 /**

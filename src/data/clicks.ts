@@ -180,81 +180,115 @@ export async function encodeLog(
   checkOptions("encodeLog", options, ENCODE_OPTIONS);
   const { schema } = encoding;
   const { expected, onRow, maxLineBytes = encoding.maxLineBytes, ...logOptions } = options;
-  const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");
-  const numeric = userFeatures(schema).filter(({ kind }) => kind === "number");
   const turns = new Turns(options.signal);
   for (const vocabulary of encoding.vocabularies.values()) await vocabulary.load(turns);
-  const userIds: string[] = [];
-  const clickOffsets = new IntList(expected && expected.lines + 1);
-  clickOffsets.push(0);
-  const users = categorical.map(({ name }) => ({
-    name,
-    vocabulary: vocabularyOf(encoding, name),
-    ids: new IntList(expected?.lines),
-  }));
-  const numbers = numeric.map(({ name }) => ({ name, values: [] as number[] }));
-  const items = itemFeatures(schema).map(({ name, multiple }) => {
-    const offsets = multiple ? new IntList(expected && expected.clicks + 1) : undefined;
-    offsets?.push(0);
-    const capacity = multiple ? expected?.values.get(name) : expected?.clicks;
-    return { name, vocabulary: vocabularyOf(encoding, name), ids: new IntList(capacity), offsets };
+  const encoder = new RowEncoder(encoding, expected);
+  const report = await readLog(logs, { ...logOptions, schema, maxLineBytes }, (row) => {
+    onRow?.(row);
+    encoder.add(row);
   });
+  return { clicks: encoder.take(), userIds: encoder.userIds, report };
+}
 
-  type ClickIds = readonly (number | readonly number[])[];
-  const seen = new Map<Click, ClickIds>();
-  const lookUp = (click: Click): ClickIds => {
+type ClickIds = readonly (number | readonly number[])[];
+
+/** Collects rows as ids. */
+class RowEncoder {
+  readonly userIds: string[] = [];
+  readonly #encoding: Encoding;
+  readonly #clickOffsets: IntList;
+  readonly #users: readonly { readonly name: string; readonly vocabulary: Vocabulary; readonly ids: IntList }[];
+  readonly #numbers: readonly { readonly name: string; readonly values: number[] }[];
+  readonly #items: readonly {
+    readonly name: string;
+    readonly vocabulary: Vocabulary;
+    readonly ids: IntList;
+    readonly offsets: IntList | undefined;
+  }[];
+  /** The ids of clicks that were looked up before: most clicks of a log are repeats. */
+  readonly #seen = new Map<Click, ClickIds>();
+  readonly #hasTimes: boolean;
+  #times: Float64Array<ArrayBuffer>;
+  #clickCount = 0;
+
+  constructor(encoding: Encoding, expected: ExpectedSizes | undefined) {
+    const { schema } = encoding;
+    const named = (kind: string) => userFeatures(schema).flatMap((f) => (f.kind === kind ? [f.name] : []));
+    this.#encoding = encoding;
+    this.#clickOffsets = new IntList(expected && expected.lines + 1);
+    this.#clickOffsets.push(0);
+    this.#users = named("categorical").map((name) => ({
+      name,
+      vocabulary: vocabularyOf(encoding, name),
+      ids: new IntList(expected?.lines),
+    }));
+    this.#numbers = named("number").map((name) => ({ name, values: [] }));
+    this.#items = itemFeatures(schema).map(({ name, multiple }) => {
+      const offsets = multiple ? new IntList(expected && expected.clicks + 1) : undefined;
+      offsets?.push(0);
+      const capacity = multiple ? expected?.values.get(name) : expected?.clicks;
+      return { name, vocabulary: vocabularyOf(encoding, name), ids: new IntList(capacity), offsets };
+    });
+    this.#hasTimes = timeField(schema) >= 0;
+    this.#times = new Float64Array(this.#hasTimes ? (expected?.clicks ?? 1024) : 0);
+  }
+
+  add(row: LogRow): void {
+    const users = this.#users;
+    const numbers = this.#numbers;
+    this.userIds.push(row.userId === undefined ? String(this.userIds.length + 1) : (row.userId ?? "NULL"));
+    for (let f = 0; f < users.length; f++) users[f]!.ids.push(users[f]!.vocabulary.idOf(row.tokens[f]!));
+    for (let f = 0; f < numbers.length; f++) numbers[f]!.values.push(row.numbers[f]!);
+    for (const click of row.clicks) this.#addClick(this.#seen.get(click) ?? this.#lookUp(click));
+    this.#times = withRoom(this.#times, this.#clickCount + row.times.length);
+    this.#times.set(row.times, this.#clickCount);
+    this.#clickCount += row.clicks.length;
+    this.#clickOffsets.push(this.#clickCount);
+  }
+
+  #addClick(clickIds: ClickIds): void {
+    const items = this.#items;
+    for (let f = 0; f < items.length; f++) {
+      const { ids, offsets } = items[f]!;
+      const value = clickIds[f]!;
+      if (offsets === undefined) {
+        ids.push(value as number);
+      } else {
+        for (const id of value as readonly number[]) ids.push(id);
+        offsets.push(ids.length);
+      }
+    }
+  }
+
+  #lookUp(click: Click): ClickIds {
     const ids = click.map((token, f) => {
-      const { vocabulary } = items[f]!;
+      const { vocabulary } = this.#items[f]!;
       return typeof token === "object" && token !== null
         ? token.map((member) => vocabulary.idOf(member))
         : vocabulary.idOf(token as string | null);
     });
-    if (seen.size >= MAX_CACHED_CLICKS) seen.clear();
-    seen.set(click, ids);
+    if (this.#seen.size >= MAX_CACHED_CLICKS) this.#seen.clear();
+    this.#seen.set(click, ids);
     return ids;
-  };
+  }
 
-  const hasTimes = timeField(schema) >= 0;
-  let times = new Float64Array(hasTimes ? (expected?.clicks ?? 1024) : 0);
-  let clickCount = 0;
-  const report = await readLog(logs, { ...logOptions, schema, maxLineBytes }, (row) => {
-    onRow?.(row);
-    userIds.push(row.userId === undefined ? String(userIds.length + 1) : (row.userId ?? "NULL"));
-    for (let f = 0; f < users.length; f++) users[f]!.ids.push(users[f]!.vocabulary.idOf(row.tokens[f]!));
-    for (let f = 0; f < numbers.length; f++) numbers[f]!.values.push(row.numbers[f]!);
-    for (const click of row.clicks) {
-      const clickIds = seen.get(click) ?? lookUp(click);
-      for (let f = 0; f < items.length; f++) {
-        const { ids, offsets } = items[f]!;
-        const value = clickIds[f]!;
-        if (offsets === undefined) {
-          ids.push(value as number);
-        } else {
-          for (const id of value as readonly number[]) ids.push(id);
-          offsets.push(ids.length);
-        }
-      }
-    }
-    times = withRoom(times, clickCount + row.times.length);
-    times.set(row.times, clickCount);
-    clickCount += row.clicks.length;
-    clickOffsets.push(clickCount);
-  });
-
-  const clicks: Clicks = {
-    users: userIds.length,
-    clicks: clickCount,
-    clickOffsets: clickOffsets.take(),
-    userFeatures: users.map(({ name, ids }) => ({ name, ids: ids.take() })),
-    numbers: numbers.map(({ name, values }) => ({
-      name,
-      values: Float32Array.from(values),
-      ...(encoding.numbers.get(name) ?? missing("statistics", name)),
-    })),
-    itemFeatures: items.map(({ name, ids, offsets }) => ({ name, ids: ids.take(), offsets: offsets?.take() })),
-    ...(hasTimes && { times: clickTimes(times.length === clickCount ? times : times.slice(0, clickCount)) }),
-  };
-  return { clicks, userIds, report };
+  /** Returns what was added. The encoder cannot be used again. */
+  take(): Clicks {
+    const [times, clickCount] = [this.#times, this.#clickCount];
+    return {
+      users: this.userIds.length,
+      clicks: clickCount,
+      clickOffsets: this.#clickOffsets.take(),
+      userFeatures: this.#users.map(({ name, ids }) => ({ name, ids: ids.take() })),
+      numbers: this.#numbers.map(({ name, values }) => ({
+        name,
+        values: Float32Array.from(values),
+        ...(this.#encoding.numbers.get(name) ?? missing("statistics", name)),
+      })),
+      itemFeatures: this.#items.map(({ name, ids, offsets }) => ({ name, ids: ids.take(), offsets: offsets?.take() })),
+      ...(this.#hasTimes && { times: clickTimes(times.length === clickCount ? times : times.slice(0, clickCount)) }),
+    };
+  }
 }
 
 /** Reads a log of users to recommend to. Unlike in training, users may have no clicks. */

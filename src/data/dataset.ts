@@ -570,67 +570,92 @@ function readClicks(
   { schema, vocabularies, numbers }: Encoding,
   { users, clicks }: Description,
 ): Clicks {
-  const read = (name: string, length: number | undefined): Int32Array => {
-    const data = tensors.get(name)?.data;
-    if (!(data instanceof Int32Array)) return fail(path, `There is no int32 array "${name}"`);
-    if (length !== undefined && data.length !== length) {
-      fail(path, `Expected ${length} elements of "${name}" but received ${data.length}`);
-    }
-    return data;
-  };
-  const readIds = (name: string, length: number | undefined): Int32Array => {
-    const ids = read(name, length);
-    const { size } = vocabularies.get(name)!;
-    for (let i = 0; i < ids.length; i++) {
-      if (ids[i]! < 0 || ids[i]! >= size) {
-        fail(path, `Expected ids of "${name}" from 0 to ${size - 1} but element ${i} is ${ids[i]}`);
-      }
-    }
-    return ids;
-  };
-  /** Checks that offsets rise strictly from 0 to `end`, so that each group has at least one element. */
-  const readOffsets = (name: string, groups: number, end: number): Int32Array => {
-    const offsets = read(name, groups + 1);
-    for (let g = 0; g < groups; g++) {
-      if (offsets[g + 1]! <= offsets[g]!) fail(path, `Expected "${name}" to rise but element ${g + 1} does not`);
-    }
-    if (offsets[0] !== 0 || offsets[groups] !== end) fail(path, `Expected "${name}" to run from 0 to ${end}`);
-    return offsets;
-  };
-  const readTimes = (name: string): ClickTimes => {
-    const values = tensors.get(name)?.data;
-    if (!(values instanceof Float64Array) || values.length !== clicks) {
-      return fail(path, `There is no float64 array "${name}" of ${clicks} elements`);
-    }
-    const infinite = values.findIndex((time) => Math.abs(time) === Number.POSITIVE_INFINITY);
-    if (infinite >= 0)
-      fail(path, `Expected finite elements of "${name}" but element ${infinite} is ${values[infinite]}`);
-    return clickTimes(values);
-  };
   if (![users, clicks].every((count) => Number.isSafeInteger(count) && count > 0)) {
     fail(path, `Expected users and clicks above 0 in ${DESCRIPTION} but received ${users} and ${clicks}`);
   }
+  const arrays = new ClickArrays(path, tensors, vocabularies);
   const features = userFeatures(schema);
   const time = schema.click[timeField(schema)];
   return {
     users,
     clicks,
-    clickOffsets: readOffsets("click_offsets", users, clicks),
+    clickOffsets: arrays.offsets("click_offsets", users, clicks),
     userFeatures: features.flatMap(({ name, kind }) =>
-      kind === "categorical" ? [{ name, ids: readIds(name, users) }] : [],
+      kind === "categorical" ? [{ name, ids: arrays.ids(name, users) }] : [],
     ),
-    numbers: features.flatMap(({ name, kind }) => {
-      if (kind !== "number") return [];
-      const values = tensors.get(name)?.data;
-      if (!(values instanceof Float32Array) || values.length !== users) {
-        return fail(path, `There is no float32 array "${name}" of ${users} elements`);
-      }
-      return [{ name, values, ...numbers.get(name)! }];
-    }),
+    numbers: features.flatMap(({ name, kind }) =>
+      kind === "number" ? [{ name, values: arrays.numbers(name, users), ...numbers.get(name)! }] : [],
+    ),
     itemFeatures: itemFeatures(schema).map(({ name, multiple }) => {
-      const ids = readIds(name, multiple ? undefined : clicks);
-      return { name, ids, offsets: multiple ? readOffsets(`${name}_offsets`, clicks, ids.length) : undefined };
+      const ids = arrays.ids(name, multiple ? undefined : clicks);
+      return { name, ids, offsets: multiple ? arrays.offsets(`${name}_offsets`, clicks, ids.length) : undefined };
     }),
-    ...(time && { times: readTimes(time.name) }),
+    ...(time && { times: arrays.times(time.name, clicks) }),
   };
+}
+
+/** The arrays of clicks.safetensors, each checked as it is read. */
+class ClickArrays {
+  readonly #path: string;
+  readonly #tensors: ReadonlyMap<string, SafetensorsTensor>;
+  readonly #vocabularies: ReadonlyMap<string, Vocabulary>;
+
+  constructor(
+    path: string,
+    tensors: ReadonlyMap<string, SafetensorsTensor>,
+    vocabularies: ReadonlyMap<string, Vocabulary>,
+  ) {
+    this.#path = path;
+    this.#tensors = tensors;
+    this.#vocabularies = vocabularies;
+  }
+
+  #integers(name: string, length: number | undefined): Int32Array {
+    const data = this.#tensors.get(name)?.data;
+    if (!(data instanceof Int32Array)) return fail(this.#path, `There is no int32 array "${name}"`);
+    if (length !== undefined && data.length !== length) {
+      fail(this.#path, `Expected ${length} elements of "${name}" but received ${data.length}`);
+    }
+    return data;
+  }
+
+  /** Ids of a vocabulary. */
+  ids(name: string, length: number | undefined): Int32Array {
+    const ids = this.#integers(name, length);
+    const { size } = this.#vocabularies.get(name)!;
+    for (let i = 0; i < ids.length; i++) {
+      if (ids[i]! < 0 || ids[i]! >= size) {
+        fail(this.#path, `Expected ids of "${name}" from 0 to ${size - 1} but element ${i} is ${ids[i]}`);
+      }
+    }
+    return ids;
+  }
+
+  /** Offsets that rise strictly from 0 to `end`, so that each group has at least one element. */
+  offsets(name: string, groups: number, end: number): Int32Array {
+    const offsets = this.#integers(name, groups + 1);
+    for (let g = 0; g < groups; g++) {
+      if (offsets[g + 1]! <= offsets[g]!) fail(this.#path, `Expected "${name}" to rise but element ${g + 1} does not`);
+    }
+    if (offsets[0] !== 0 || offsets[groups] !== end) fail(this.#path, `Expected "${name}" to run from 0 to ${end}`);
+    return offsets;
+  }
+
+  numbers(name: string, length: number): Float32Array {
+    const values = this.#tensors.get(name)?.data;
+    if (values instanceof Float32Array && values.length === length) return values;
+    return fail(this.#path, `There is no float32 array "${name}" of ${length} elements`);
+  }
+
+  times(name: string, length: number): ClickTimes {
+    const values = this.#tensors.get(name)?.data;
+    if (!(values instanceof Float64Array) || values.length !== length) {
+      return fail(this.#path, `There is no float64 array "${name}" of ${length} elements`);
+    }
+    const infinite = values.findIndex((time) => Math.abs(time) === Number.POSITIVE_INFINITY);
+    if (infinite >= 0) {
+      fail(this.#path, `Expected finite elements of "${name}" but element ${infinite} is ${values[infinite]}`);
+    }
+    return clickTimes(values);
+  }
 }

@@ -188,78 +188,111 @@ export function parseSchema(value: unknown, source = "schema"): Schema {
  * error of `code` with a message that starts with `source`.
  */
 export function parseStoredSchema(value: unknown, source: string, code: ErrorCode): Schema {
-  const fail = (where: string, expected: string, received: unknown): never => {
-    throw new ShortlistError(code, `${source}: Expected ${expected}${where} but received ${format(received)}`);
-  };
-  const rename =
-    code === "ERR_CONFIG"
-      ? "choose another one"
-      : `rename the feature in the schema, and prepare${code === "ERR_MODEL" ? " and train" : ""} again`;
-  const checkObject = (candidate: unknown, where: string, keys: readonly string[]): Record<string, unknown> => {
+  return new SchemaParser(source, code).parse(value);
+}
+
+/** Checks a schema; its errors start with `source` and have `code`. */
+class SchemaParser {
+  readonly #source: string;
+  readonly #code: ErrorCode;
+  readonly #names = new Set<string>();
+
+  constructor(source: string, code: ErrorCode) {
+    this.#source = source;
+    this.#code = code;
+  }
+
+  parse(value: unknown): Schema {
+    const root = this.#object(value, "", ["columns", "click", "missing"]);
+    const columns = this.#list(root["columns"], ` for "columns"`).map((column, i) => this.#column(column, i));
+    if (!columns.some(({ kind }) => kind === CLICKS)) {
+      this.#fail("", `a column named "${CLICKS}"`, columns.map(({ name }) => name).join(", "));
+    }
+    const click = this.#list(root["click"], ` for "click"`).map((field, i) => this.#clickField(field, i));
+    const times = click.filter(isTime).map(({ name }) => name);
+    if (times.length > 1) this.#fail(' in "click"', "at most one field of kind time", times.join(", "));
+    const missing = root["missing"];
+    if (missing === undefined) return { columns, click };
+    const isWord = (word: unknown) => typeof word === "string" && !WORD_ENDS.test(word);
+    if (!Array.isArray(missing) || !missing.every(isWord)) {
+      this.#fail(' for "missing"', "a list of words without tab, newline or NUL", missing);
+    }
+    return { columns, click, missing: missing as string[] };
+  }
+
+  #column(candidate: unknown, index: number): Column {
+    const where = ` in columns[${index}]`;
+    const column = this.#object(candidate, where, ["name", "kind"]);
+    const name = this.#name(column["name"], where);
+    const kind = column["kind"];
+    if (name === CLICKS) {
+      if (kind !== undefined && kind !== CLICKS) this.#fail(where, `no kind for the column "${CLICKS}"`, kind);
+      return { name, kind: CLICKS };
+    }
+    if (kind !== undefined && !KINDS.includes(kind as string)) this.#fail(where, `kind ${KINDS.join(", ")}`, kind);
+    return { name, kind: (kind as Column["kind"] | undefined) ?? "categorical" };
+  }
+
+  #clickField(candidate: unknown, index: number): ClickField {
+    const where = ` in click[${index}]`;
+    const fail = (expected: string, received: unknown) => this.#fail(where, expected, received);
+    const field = this.#object(candidate, where, ["name", "kind", "multiple"]);
+    const name = this.#name(field["name"], where);
+    const kind = field["kind"] === undefined ? "categorical" : field["kind"];
+    if (!CLICK_KINDS.includes(kind as string)) fail(`kind ${CLICK_KINDS.join(", ")}`, kind);
+    const multiple = field["multiple"] === undefined ? false : field["multiple"];
+    if (typeof multiple !== "boolean") fail("true or false for multiple", multiple);
+    const isItem = index === 0;
+    if (isItem && multiple) fail("one value for the first click field, which is the item,", "multiple: true");
+    if (kind === "categorical") return { name, multiple: multiple as boolean };
+    if (isItem) fail("a categorical first click field, which is the item,", 'kind "time"');
+    if (multiple) fail("one value of kind time", "multiple: true");
+    return { name, kind: "time" };
+  }
+
+  #name(candidate: unknown, where: string): string {
+    const name = typeof candidate === "string" ? candidate : this.#fail(where, "a name", candidate);
+    const refuse = (problem: string) => {
+      throw new ShortlistError(this.#code, `${this.#source}: The name "${name}"${where} ${problem}`);
+    };
+    if (!NAME.test(name)) {
+      this.#fail(where, "a name of lower-case letters, digits and _ that begins with a letter", name);
+    }
+    if (RESERVED.has(name) || name.endsWith("_offsets")) refuse(`is reserved: ${this.#wayOutOfReserved()}`);
+    if (this.#names.has(name)) refuse("is there twice");
+    this.#names.add(name);
+    return name;
+  }
+
+  #wayOutOfReserved(): string {
+    if (this.#code === "ERR_CONFIG") return "choose another one";
+    return `rename the feature in the schema, and prepare${this.#code === "ERR_MODEL" ? " and train" : ""} again`;
+  }
+
+  #object(candidate: unknown, where: string, keys: readonly string[]): Record<string, unknown> {
     if (typeof candidate !== "object" || candidate === null || Array.isArray(candidate)) {
-      return fail(where, `an object with ${keys.map((key) => `"${key}"`).join(", ")}`, candidate);
+      return this.#fail(where, `an object with ${keys.map((key) => `"${key}"`).join(", ")}`, candidate);
     }
     for (const key of Object.keys(candidate)) {
       if (keys.includes(key)) continue;
       const near = nearestName(key, keys);
       const hint = near ? `Did you mean "${near}"?` : `Known keys: ${keys.join(", ")}`;
-      throw new ShortlistError(code, `${source}: Unknown key "${key}"${where}. ${hint}`);
+      throw new ShortlistError(this.#code, `${this.#source}: Unknown key "${key}"${where}. ${hint}`);
     }
     return candidate as Record<string, unknown>;
-  };
-  const checkList = (candidate: unknown, where: string): readonly unknown[] =>
-    Array.isArray(candidate) && candidate.length > 0 ? candidate : fail(where, "a list that is not empty", candidate);
-  const taken = new Set<string>();
-  const checkName = (candidate: unknown, where: string): string => {
-    const name = typeof candidate === "string" ? candidate : fail(where, "a name", candidate);
-    if (!NAME.test(name)) fail(where, "a name of lower-case letters, digits and _ that begins with a letter", name);
-    if (RESERVED.has(name) || name.endsWith("_offsets")) {
-      throw new ShortlistError(code, `${source}: The name "${name}"${where} is reserved: ${rename}`);
-    }
-    if (taken.has(name)) throw new ShortlistError(code, `${source}: The name "${name}"${where} is there twice`);
-    taken.add(name);
-    return name;
-  };
+  }
 
-  const root = checkObject(value, "", ["columns", "click", "missing"]);
-  const columns = checkList(root["columns"], ` for "columns"`).map((candidate, i): Column => {
-    const where = ` in columns[${i}]`;
-    const column = checkObject(candidate, where, ["name", "kind"]);
-    const name = checkName(column["name"], where);
-    const kind = column["kind"];
-    if (name === CLICKS) {
-      if (kind !== undefined && kind !== CLICKS) fail(where, `no kind for the column "${CLICKS}"`, kind);
-      return { name, kind: CLICKS };
-    }
-    if (kind !== undefined && !KINDS.includes(kind as string)) fail(where, `kind ${KINDS.join(", ")}`, kind);
-    return { name, kind: (kind as Column["kind"] | undefined) ?? "categorical" };
-  });
-  if (!columns.some(({ kind }) => kind === CLICKS)) {
-    fail("", `a column named "${CLICKS}"`, columns.map(({ name }) => name).join(", "));
+  #list(candidate: unknown, where: string): readonly unknown[] {
+    if (Array.isArray(candidate) && candidate.length > 0) return candidate;
+    return this.#fail(where, "a list that is not empty", candidate);
   }
-  const click = checkList(root["click"], ` for "click"`).map((candidate, i): ClickField => {
-    const where = ` in click[${i}]`;
-    const field = checkObject(candidate, where, ["name", "kind", "multiple"]);
-    const name = checkName(field["name"], where);
-    const kind = field["kind"] === undefined ? "categorical" : field["kind"];
-    if (!CLICK_KINDS.includes(kind as string)) fail(where, `kind ${CLICK_KINDS.join(", ")}`, kind);
-    const multiple = field["multiple"] === undefined ? false : field["multiple"];
-    if (typeof multiple !== "boolean") fail(where, "true or false for multiple", multiple);
-    if (i === 0 && multiple) fail(where, "one value for the first click field, which is the item,", "multiple: true");
-    if (kind === "categorical") return { name, multiple: multiple as boolean };
-    if (i === 0) fail(where, "a categorical first click field, which is the item,", 'kind "time"');
-    if (multiple) fail(where, "one value of kind time", "multiple: true");
-    return { name, kind: "time" };
-  });
-  const times = click.filter(isTime).map(({ name }) => name);
-  if (times.length > 1) fail(' in "click"', "at most one field of kind time", times.join(", "));
-  const missing = root["missing"];
-  if (missing === undefined) return { columns, click };
-  const isWord = (word: unknown) => typeof word === "string" && !WORD_ENDS.test(word);
-  if (!Array.isArray(missing) || !missing.every(isWord)) {
-    fail(' for "missing"', "a list of words without tab, newline or NUL", missing);
+
+  #fail(where: string, expected: string, received: unknown): never {
+    throw new ShortlistError(
+      this.#code,
+      `${this.#source}: Expected ${expected}${where} but received ${format(received)}`,
+    );
   }
-  return { columns, click, missing: missing as string[] };
 }
 
 function format(value: unknown): string {

@@ -78,13 +78,37 @@ export function gradients(
   parameters: readonly Tensor[],
   sums: GradientSums,
 ): Map<Tensor, Gradient> {
-  const { add, scatterAdd } = sums;
   const nodes = [...graph.nodes];
-  const needsGradient = reachableFrom(nodes, parameters);
-  const dense = new Map<Tensor, Tensor>(seeds);
-  const rows = new Map<Tensor, RowTerm[]>();
-  for (const [tensor, seed] of seeds) {
-    if (!sameShape(tensor.shape, seed.shape)) {
+  const needed = reachableFrom(nodes, parameters);
+  const found = new FoundGradients(graph, sums, seeds);
+  for (const node of nodes.reverse()) {
+    const outputs = Object.values(node.outputs).flat() as Tensor[];
+    if (outputs.every(({ role }) => STORED_ROLES.has(role))) continue; // an update in place is no part of the loss
+    for (const output of outputs) found.makeDense(output);
+    if (!outputs.some((tensor) => found.dense.has(tensor))) continue;
+    if (!inputTensors(node).some((tensor) => needed.has(tensor))) continue;
+    if (!node.op.gradient) throw new ShortlistError("ERR_GRAPH", `[${node.op.name}] has no gradient rule`);
+    const slots = node.op.gradient(gradientContext(graph, node, found.dense, needed));
+    for (const [slot, gradient] of Object.entries(slots)) {
+      if (gradient !== undefined) found.add(node, slot, gradient, needed);
+    }
+  }
+  return found.of(parameters);
+}
+
+/** The gradients that are known while the nodes are visited backwards. */
+class FoundGradients {
+  readonly dense: Map<Tensor, Tensor>;
+  readonly #rows = new Map<Tensor, RowTerm[]>();
+  readonly #graph: Graph;
+  readonly #sums: GradientSums;
+
+  constructor(graph: Graph, sums: GradientSums, seeds: ReadonlyMap<Tensor, Tensor>) {
+    this.#graph = graph;
+    this.#sums = sums;
+    this.dense = new Map(seeds);
+    for (const [tensor, seed] of seeds) {
+      if (sameShape(tensor.shape, seed.shape)) continue;
       throw new ShortlistError(
         "ERR_GRAPH",
         `Expected a gradient of shape ${formatShape(tensor.shape)} for ${tensor.name} but received ${formatShape(seed.shape)}`,
@@ -92,62 +116,54 @@ export function gradients(
     }
   }
 
-  const addDense = (node: Node, slot: string, tensor: Tensor, gradient: Tensor) => {
+  /** Adds what the rule of a node returned for an input slot, for the tensors whose gradient is needed. */
+  add(node: Node, slot: string, gradient: SlotGradient, needed: ReadonlySet<Tensor>): void {
+    const operand = node.inputs[slot]!;
+    if ("rows" in gradient) {
+      const table = operand as Tensor;
+      if (needed.has(table)) this.#rows.set(table, [...(this.#rows.get(table) ?? []), ...gradient.rows]);
+      return;
+    }
+    const tensors = [operand].flat() as Tensor[];
+    for (const [i, member] of [gradient].flat().entries()) {
+      const tensor = tensors[i]!;
+      if (member && needed.has(tensor)) this.#addDense(node, slot, tensor, member as Tensor);
+    }
+  }
+
+  #addDense(node: Node, slot: string, tensor: Tensor, gradient: Tensor): void {
     if (!sameShape(gradient.shape, tensor.shape)) {
       throw new ShortlistError(
         "ERR_GRAPH",
         `[${node.op.name}] Gradient of ${slot} (${tensor.name}) has shape ${formatShape(gradient.shape)}, expected ${formatShape(tensor.shape)}`,
       );
     }
-    const before = dense.get(tensor);
-    dense.set(
-      tensor,
-      before ? graph.apply(add, `${tensor.name}.gradient`, { left: before, right: gradient })["output"]! : gradient,
-    );
-  };
+    const before = this.dense.get(tensor);
+    const operands = before && { left: before, right: gradient };
+    const sum = operands && this.#graph.apply(this.#sums.add, `${tensor.name}.gradient`, operands)["output"]!;
+    this.dense.set(tensor, sum ?? gradient);
+  }
 
-  /** All nodes that read `table` have been visited. */
-  const makeDense = (table: Tensor) => {
-    const terms = rows.get(table);
+  /** Turns the row terms of a table into a tensor. All nodes that read the table have been visited. */
+  makeDense(table: Tensor): void {
+    const terms = this.#rows.get(table);
     if (!terms) return;
-    dense.set(table, scatterAdd(graph, `${table.name}.gradient`, table, terms, dense.get(table)));
-    rows.delete(table);
-  };
+    const base = this.dense.get(table);
+    this.dense.set(table, this.#sums.scatterAdd(this.#graph, `${table.name}.gradient`, table, terms, base));
+    this.#rows.delete(table);
+  }
 
-  for (const node of nodes.reverse()) {
-    const outputs = Object.values(node.outputs).flat() as Tensor[];
-    if (outputs.every(({ role }) => STORED_ROLES.has(role))) continue; // an update in place is no part of the loss
-    outputs.forEach(makeDense);
-    if (!outputs.some((tensor) => dense.has(tensor))) continue;
-    if (!inputTensors(node).some((tensor) => needsGradient.has(tensor))) continue;
-    if (!node.op.gradient) throw new ShortlistError("ERR_GRAPH", `[${node.op.name}] has no gradient rule`);
-    const slots = node.op.gradient(gradientContext(graph, node, dense, needsGradient));
-    for (const [slot, gradient] of Object.entries(slots)) {
-      if (gradient === undefined) continue;
-      const operand = node.inputs[slot]!;
-      if ("rows" in gradient) {
-        const table = operand as Tensor;
-        if (!needsGradient.has(table)) continue;
-        rows.set(table, [...(rows.get(table) ?? []), ...gradient.rows]);
-        continue;
-      }
-      const tensors = [operand].flat() as Tensor[];
-      [gradient].flat().forEach((member, i) => {
-        const tensor = tensors[i]!;
-        if (member && needsGradient.has(tensor)) addDense(node, slot, tensor, member as Tensor);
-      });
+  of(parameters: readonly Tensor[]): Map<Tensor, Gradient> {
+    const result = new Map<Tensor, Gradient>();
+    for (const parameter of parameters) {
+      if (this.dense.has(parameter)) this.makeDense(parameter);
+      const tensor = this.dense.get(parameter);
+      const terms = this.#rows.get(parameter);
+      if (tensor) result.set(parameter, { kind: "dense", tensor });
+      if (terms) result.set(parameter, { kind: "rows", terms });
     }
+    return result;
   }
-
-  const result = new Map<Tensor, Gradient>();
-  for (const parameter of parameters) {
-    if (dense.has(parameter)) makeDense(parameter);
-    const tensor = dense.get(parameter);
-    const terms = rows.get(parameter);
-    if (tensor) result.set(parameter, { kind: "dense", tensor });
-    if (terms) result.set(parameter, { kind: "rows", terms });
-  }
-  return result;
 }
 
 function inputTensors(node: Node): Tensor[] {

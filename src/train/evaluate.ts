@@ -204,21 +204,16 @@ export async function evaluateClicks(
   { clicks, minClicks = 1 }: EvaluationSet,
   options: EvaluateClicksOptions = {},
 ): Promise<Evaluation> {
-  const { tops = [10, 50, 100, 200], keepWatched = false, trainingClicks } = options;
-  const top = Math.min(Math.max(...tops), model.items.size - 1);
-  const popularity = new PopularityRanking(model.items.counts);
-  const ranks: number[] = [];
-  const popularityRanks: number[] = [];
-  const transitionRanks: number[] = [];
+  const { tops = [10, 50, 100, 200], keepWatched = false, trainingClicks, signal } = options;
   const { size } = model.items;
-  const transitions =
-    trainingClicks && (await TransitionRanking.count(trainingClicks, size, { signal: options.signal }));
-  let [unknownTargets, watchedTargets] = [0, 0];
-  const shown = tops.map(() => new Uint8Array(model.items.size));
+  const top = Math.min(Math.max(...tops), size - 1);
+  const transitions = trainingClicks && (await TransitionRanking.count(trainingClicks, size, { signal }));
+  const tally = new TargetTally(clicks, new PopularityRanking(model.items.counts), transitions);
+  const shown = tops.map(() => new Uint8Array(size));
   const { window, windows } = model.description.config;
   const batches = new LastClickBatches({ clicks, window, windows });
   for (let b = 0; b < batches.batches; b++) {
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     const { inputs, dims } = batches.batch(b);
     const [first, samples] = [batches.firstUser(b), dims["samples"]!];
     const watched = watchedItems(clicks, first, samples, { withoutLast: true, none: keepWatched });
@@ -231,47 +226,63 @@ export async function evaluateClicks(
     for (let s = 0; s < samples; s++) {
       if (clicks.clickOffsets[first + s + 1]! - clicks.clickOffsets[first + s]! < minClicks) continue;
       const excluded = watched.ids.subarray(watched.offsets[s]!, watched.offsets[s + 1]!);
-      const target = inputs["target"]![s]!;
-      if (target === 0) unknownTargets++;
-      const isWatched = excluded.includes(target);
-      if (isWatched) watchedTargets++;
-      const add = (to: number[], rankOf: () => number) => to.push(isWatched ? Number.POSITIVE_INFINITY : rankOf());
-      add(ranks, () => rank![s]!);
-      add(popularityRanks, () => popularity.rank(target, excluded));
-      if (transitions) {
-        add(transitionRanks, () => transitions.rank(target, historyOf(clicks, first + s), excluded));
-      }
+      tally.add(first + s, inputs["target"]![s]!, rank![s]!, excluded);
       tops.forEach((length, i) => {
         const end = s * top + Math.min(length, top);
         for (let j = s * top; j < end && items![j]! >= 0; j++) shown[i]![items![j]!] = 1;
       });
     }
   }
-  const coverage: Record<string, number> = {};
-  tops.forEach((length, i) => {
-    coverage[length] = shown[i]!.reduce((sum, flag) => sum + flag, 0) / (model.items.size - 1);
-  });
-  const { hitRate, ndcg, mrr } = rankingMetrics(ranks, tops);
+  const trainedTargets = trainingClicks && (await countTrainedTargets(clicks, trainingClicks, signal));
   return {
     protocol: {
       split: "last-click",
       minClicks,
-      rankedItems: model.items.size - 1,
+      rankedItems: size - 1,
       watchedItems: keepWatched ? "ranked" : "left-out",
       ties: "mean-rank",
       unknownTargets: "misses",
     },
-    users: ranks.length,
-    unknownTargets,
-    watchedTargets,
-    ...(trainingClicks && { trainedTargets: await countTrainedTargets(clicks, trainingClicks, options.signal) }),
-    hitRate,
-    ndcg,
-    mrr,
-    coverage,
-    popularity: rankingMetrics(popularityRanks, tops),
-    ...(transitions && { transitions: rankingMetrics(transitionRanks, tops) }),
+    users: tally.ranks.length,
+    unknownTargets: tally.unknownTargets,
+    watchedTargets: tally.watchedTargets,
+    ...(trainedTargets !== undefined && { trainedTargets }),
+    ...rankingMetrics(tally.ranks, tops),
+    coverage: Object.fromEntries(tops.map((length, i) => [length, shown[i]!.reduce((a, b) => a + b, 0) / (size - 1)])),
+    popularity: rankingMetrics(tally.popularityRanks, tops),
+    ...(transitions && { transitions: rankingMetrics(tally.transitionRanks, tops) }),
   };
+}
+
+/** The ranks of the targets of all users, for the model and for the baselines, and what is to be said of the targets. */
+class TargetTally {
+  readonly ranks: number[] = [];
+  readonly popularityRanks: number[] = [];
+  readonly transitionRanks: number[] = [];
+  unknownTargets = 0;
+  watchedTargets = 0;
+  readonly #clicks: Clicks;
+  readonly #popularity: PopularityRanking;
+  readonly #transitions: TransitionRanking | undefined;
+
+  constructor(clicks: Clicks, popularity: PopularityRanking, transitions: TransitionRanking | undefined) {
+    this.#clicks = clicks;
+    this.#popularity = popularity;
+    this.#transitions = transitions;
+  }
+
+  /** Adds a user's target, which the model gives `rank`. A target among the `excluded` items is a miss. */
+  add(user: number, target: number, rank: number, excluded: Int32Array): void {
+    const isWatched = excluded.includes(target);
+    if (target === 0) this.unknownTargets++;
+    if (isWatched) this.watchedTargets++;
+    const push = (to: number[], rankOf: () => number) => to.push(isWatched ? Number.POSITIVE_INFINITY : rankOf());
+    push(this.ranks, () => rank);
+    push(this.popularityRanks, () => this.#popularity.rank(target, excluded));
+    const transitions = this.#transitions;
+    if (transitions)
+      push(this.transitionRanks, () => transitions.rank(target, historyOf(this.#clicks, user), excluded));
+  }
 }
 
 /** The items that a user clicked before the last click, oldest first. */

@@ -68,58 +68,19 @@ export function contentsOf(
   for (const item of itemNumbers) occurrences[item]!++;
   const once = new Float64Array(userTokens.length).fill(1);
 
-  const vocabularies = new Map<string, Vocabulary>();
-  const features: FeatureCounts[] = [];
-  const idsOfTokens = (name: string, unit: FeatureCounts["unit"], tokens: readonly string[], counts: Float64Array) => {
-    const values = new ValueCounts(counts);
-    const appearLimit = appearLimitOf(limit, name, values, name === ITEM);
-    const { vocabulary, ids } = Vocabulary.fromSorted(tokens, counts, 0, appearLimit);
-    if (name === ITEM) checkItems(vocabulary, name, values, appearLimit);
-    vocabularies.set(name, vocabulary);
-    features.push(featureCountsOf(name, unit, values, appearLimit));
-    return ids;
-  };
-  /** The ids of each distinct text, and of a missing one at the end. */
-  const idsOfTexts = (feature: FeatureValues, unit: FeatureCounts["unit"], weights: Float64Array) => {
-    const { name, texts, indices } = feature;
-    const parts = [...texts.map((text) => partsOf(feature, text, isMissing)), [null]];
-    const counts = new TokenCounts();
-    indices.forEach((index, number) => {
-      if (weights[number] === 0) return;
-      for (const part of parts[index < 0 ? texts.length : index]!) counts.add(part, weights[number]!);
-    });
-    const appearLimit = appearLimitOf(limit, name, counts, false);
-    const vocabulary = Vocabulary.fromCounts(counts, appearLimit);
-    vocabularies.set(name, vocabulary);
-    features.push(featureCountsOf(name, unit, counts, appearLimit));
-    return parts.map((tokens) => Int32Array.from(tokens, (token) => vocabulary.idOf(token)));
-  };
-
-  const userIds = idsOfTokens(USER, "lines", userTokens, once);
-  const categories = userFeatures.filter(({ kind }) => kind !== "number");
-  const users = [
-    { name: USER, ids: userIds },
-    ...categories.map((feature) => {
-      const ids = idsOfTexts(feature, "lines", once);
-      return { name: feature.name, ids: feature.indices.map((index) => ids.at(index)![0]!) };
-    }),
+  const found = new FeatureVocabularies(limit, isMissing);
+  const users: { readonly name: string; readonly ids: Int32Array }[] = [
+    { name: USER, ids: found.idsOfTokens(USER, "lines", userTokens, once) },
   ];
+  for (const feature of userFeatures.filter(({ kind }) => kind !== "number")) {
+    const ids = found.idsOfTexts(feature, "lines", once);
+    users.push({ name: feature.name, ids: feature.indices.map((index) => ids.at(index)![0]!) });
+  }
   const numbers = userFeatures.filter(({ kind }) => kind === "number").map(numbersOf);
-  const itemIds = idsOfTokens(ITEM, "clicks", itemTokens, occurrences);
-  const attributes = itemFeatures.map((feature): ItemValues => {
-    const isList = feature.kind === "list";
-    const ids = idsOfTexts(feature, isList ? "uses" : "clicks", occurrences);
-    const idsOf = (item: number) => ids.at(feature.indices[item]!)!;
-    if (!isList) return { name: feature.name, ids: itemNumbers.map((item) => idsOf(item)[0]!), offsets: undefined };
-    const ends = new Int32Array(itemNumbers.length + 1);
-    itemNumbers.forEach((item, event) => {
-      ends[event + 1] = ends[event]! + idsOf(item).length;
-    });
-    const values = new Int32Array(ends.at(-1)!);
-    itemNumbers.forEach((item, event) => {
-      values.set(idsOf(item), ends[event]!);
-    });
-    return { name: feature.name, ids: values, offsets: ends };
+  const itemIds = found.idsOfTokens(ITEM, "clicks", itemTokens, occurrences);
+  const attributes = itemFeatures.map((feature) => {
+    const ids = found.idsOfTexts(feature, feature.kind === "list" ? "uses" : "clicks", occurrences);
+    return valuesOfEvents(feature, itemNumbers, (item) => ids.at(feature.indices[item]!)!);
   });
   for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = itemIds[itemNumbers[event]!]!;
   const clicks: Clicks = {
@@ -132,8 +93,67 @@ export function contentsOf(
     ...(times && { times: clickTimes(times) }),
   };
   const statistics = new Map(numbers.map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }]));
+  const { vocabularies, features } = found;
   const encoding = { schema, vocabularies, numbers: statistics, maxLineBytes: DEFAULT_MAX_LINE_BYTES };
   return { encoding, clicks, features, report };
+}
+
+/** The vocabularies of features, made one after the other, and how many values each has. */
+class FeatureVocabularies {
+  readonly vocabularies = new Map<string, Vocabulary>();
+  readonly features: FeatureCounts[] = [];
+  readonly #limit: AppearLimit;
+  readonly #isMissing: (text: string) => boolean;
+
+  constructor(limit: AppearLimit, isMissing: (text: string) => boolean) {
+    this.#limit = limit;
+    this.#isMissing = isMissing;
+  }
+
+  /** [tokens] The id of each distinct token; `counts` says how often it occurs. */
+  idsOfTokens(name: string, unit: FeatureCounts["unit"], tokens: readonly string[], counts: Float64Array): Int32Array {
+    const values = new ValueCounts(counts);
+    const appearLimit = appearLimitOf(this.#limit, name, values, name === ITEM);
+    const { vocabulary, ids } = Vocabulary.fromSorted(tokens, counts, 0, appearLimit);
+    if (name === ITEM) checkItems(vocabulary, name, values, appearLimit);
+    this.vocabularies.set(name, vocabulary);
+    this.features.push(featureCountsOf(name, unit, values, appearLimit));
+    return ids;
+  }
+
+  /** The ids of each distinct text, and of a missing one at the end. `weights[i]` says how often row i counts. */
+  idsOfTexts(feature: FeatureValues, unit: FeatureCounts["unit"], weights: Float64Array): Int32Array[] {
+    const { name, texts, indices } = feature;
+    const parts = [...texts.map((text) => partsOf(feature, text, this.#isMissing)), [null]];
+    const counts = new TokenCounts();
+    indices.forEach((index, row) => {
+      if (weights[row] === 0) return;
+      for (const part of parts[index < 0 ? texts.length : index]!) counts.add(part, weights[row]!);
+    });
+    const appearLimit = appearLimitOf(this.#limit, name, counts, false);
+    const vocabulary = Vocabulary.fromCounts(counts, appearLimit);
+    this.vocabularies.set(name, vocabulary);
+    this.features.push(featureCountsOf(name, unit, counts, appearLimit));
+    return parts.map((tokens) => Int32Array.from(tokens, (token) => vocabulary.idOf(token)));
+  }
+}
+
+/** The values of an attribute for each event. `itemNumbers[event]` is the item, and `idsOf` has the ids of its values. */
+function valuesOfEvents(
+  { name, kind }: FeatureValues,
+  itemNumbers: Int32Array,
+  idsOf: (item: number) => Int32Array,
+): ItemValues {
+  if (kind !== "list") return { name, ids: itemNumbers.map((item) => idsOf(item)[0]!), offsets: undefined };
+  const offsets = new Int32Array(itemNumbers.length + 1);
+  itemNumbers.forEach((item, event) => {
+    offsets[event + 1] = offsets[event]! + idsOf(item).length;
+  });
+  const ids = new Int32Array(offsets.at(-1)!);
+  itemNumbers.forEach((item, event) => {
+    ids.set(idsOf(item), offsets[event]!);
+  });
+  return { name, ids, offsets };
 }
 
 /** The numbers of users, NaN where missing, with their statistics as a click log's reading computes them. */
