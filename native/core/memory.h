@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace shortlist {
 
@@ -48,6 +49,9 @@ class Memory {
   size_t bytes_ = 0;
   bool mapped_ = false;
 };
+
+// Elements of 4 bytes in a cache line.
+const int64_t kElementsPerLine = static_cast<int64_t>(Memory::kAlignment) / 4;
 
 // `bytes` rounded up to a multiple of kAlignment.
 inline size_t aligned_size(size_t bytes) {

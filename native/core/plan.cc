@@ -10,7 +10,6 @@
 namespace shortlist {
 namespace {
 
-const int64_t kElementsPerLine = 16;            // of a cache line of 64 bytes
 const int64_t kMaxElements = int64_t{1} << 44;  // of a tensor: more than any memory holds
 const int64_t kMaxSize = int64_t{1} << 30;      // of an axis: kernels count rows and columns in 32 bits
 

@@ -11,7 +11,6 @@
 namespace shortlist {
 namespace {
 
-const int64_t kElementsPerLine = 16;
 const size_t kSpansAhead = 16;
 const int64_t kItemsAhead = 32;
 const int64_t kAgeInputs = 3;

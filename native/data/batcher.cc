@@ -12,7 +12,6 @@ namespace {
 
 const int64_t kTargetsAMark = 16;
 const int64_t kPartsABatch = 32;
-const int64_t kElementsPerLine = 16;
 const int64_t kMaxWorld = 65536;
 
 Clicks checked(Clicks clicks) {

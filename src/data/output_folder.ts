@@ -149,8 +149,7 @@ async function checkWritable(target: string): Promise<void> {
   }
 }
 
-// ---- leftovers
-// --------------------------------------------------------------------------------------------------------
+// ---- leftovers ------------------------------------------------------------------------------------------------------
 
 /**
  * Without an exchange of names, the folder is missing for a moment while it is replaced. If the process was killed
@@ -186,8 +185,7 @@ async function removeHidden(folder: string, name: string): Promise<void> {
   await rm(join(folder, name), { recursive: true, force: true });
 }
 
-// ---- replacing
-// --------------------------------------------------------------------------------------------------------
+// ---- replacing ------------------------------------------------------------------------------------------------------
 
 /**
  * Writes a folder under a hidden name and puts it in the place of `target` in one atomic step. The caller must hold the

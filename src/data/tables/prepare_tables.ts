@@ -238,8 +238,7 @@ function warnOfRows(
   }
 }
 
-// ---- what people see
-// --------------------------------------------------------------------------------------------------
+// ---- what people see ------------------------------------------------------------------------------------------------
 
 const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
   s: "time in seconds",
@@ -322,8 +321,7 @@ function warnOfLeftOut(
   }
 }
 
-// ---- what a dataset holds
-// --------------------------------------------------------------------------------------------------
+// ---- what a dataset holds -------------------------------------------------------------------------------------------
 
 /** Writes the test log and returns what is kept. */
 async function split(
