@@ -38,6 +38,7 @@ export {
 } from "./data/schema.js";
 export { type SimulatedLogs, type SimulateOptions, simulate } from "./data/simulate.js";
 export { clickLog } from "./data/sources/click_log.js";
+export type { Compression } from "./data/sources/decompress.js";
 export type { Log } from "./data/sources/log.js";
 export {
   type LogOptions,
@@ -48,7 +49,7 @@ export {
 } from "./data/sources/read_log.js";
 export type { Click, LogRow, LogSource, RowBinding, RowSink, Token } from "./data/sources/source.js";
 export { areClickLogs } from "./data/tables/click_log_or_table.js";
-export type { Compression, CsvForm, Encoding as TextEncoding, JsonForm, ParquetForm } from "./data/tables/file_form.js";
+export type { CsvForm, Encoding as TextEncoding, JsonForm, ParquetForm } from "./data/tables/file_form.js";
 export type { HoldOut } from "./data/tables/hold_out.js";
 export {
   type PrepareTablesOptions,

@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { ShortlistError } from "../../errors.js";
 import { exists, fileError, pipeChunks } from "../files.js";
 import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "../schema.js";
-import { decompressed } from "./decompress.js";
+import { compressionOf, decompressed } from "./decompress.js";
 import type { Click, LogRow, LogSource, RowBinding, Token } from "./source.js";
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -190,11 +190,6 @@ class LineSplitter {
   }
 }
 
-/** Whether bytes start like a gzip or zstd file. */
-function isCompressed(bytes: Buffer): boolean {
-  return (bytes[0] === 0x1f && bytes[1] === 0x8b) || bytes.subarray(0, 4).equals(Buffer.of(0x28, 0xb5, 0x2f, 0xfd));
-}
-
 /** Parses the bytes of a line into a row, according to the schema. */
 class LineParser {
   readonly #schema: Schema;
@@ -238,7 +233,7 @@ class LineParser {
       this.#failBytes(
         bytes,
         (field) => !isUtf8(field),
-        `UTF-8 text${isCompressed(bytes) ? " (it looks compressed: give <(zcat FILE) or <(zstdcat FILE))" : ""}`,
+        `UTF-8 text${compressionOf(bytes) !== "none" ? " (it looks compressed: give <(zcat FILE) or <(zstdcat FILE))" : ""}`,
       );
     if (bytes.includes(0)) this.#failBytes(bytes, (field) => field.includes(0), "text without NUL bytes");
     const fields = bytes.toString("utf8").split("\t");

@@ -4,6 +4,7 @@ import { open } from "node:fs/promises";
 import { constants, gunzipSync } from "node:zlib";
 import { ShortlistError } from "../../errors.js";
 import { fileError } from "../files.js";
+import { type Compression, compressionOf } from "../sources/decompress.js";
 import { looksLikeName } from "./column_names.js";
 import { list, type TableSession, text } from "./duckdb.js";
 
@@ -37,8 +38,6 @@ export interface CsvForm {
   readonly encoding: Encoding;
 }
 
-/** Compression of a file. */
-export type Compression = "none" | "gzip" | "zstd";
 /** Character encoding of a text file. */
 export type Encoding = "utf-8" | "utf-16" | "latin-1";
 
@@ -84,11 +83,10 @@ async function beginningOf(
   use: UseSession,
 ): Promise<{ readonly bytes: Buffer; readonly compression: Compression }> {
   const bytes = await headOf(path);
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return { bytes: inflateHead(bytes), compression: "gzip" };
-  if (bytes.readUInt32LE(0) === 0xfd2fb528) {
-    return { bytes: await use((session) => zstdHead(path, session)), compression: "zstd" };
-  }
-  return { bytes, compression: "none" };
+  const compression = compressionOf(bytes);
+  if (compression === "gzip") return { bytes: inflateHead(bytes), compression };
+  if (compression === "zstd") return { bytes: await use((session) => zstdHead(path, session)), compression };
+  return { bytes, compression };
 }
 
 /** Returns the first bytes of a file, padded with zeros to 4 bytes if it is shorter. */

@@ -1,6 +1,7 @@
 import { nearestName, ShortlistError } from "../../errors.js";
 import { parseJson, readText } from "../files.js";
-import type { Compression, CsvForm, Encoding, JsonForm, ParquetForm } from "./file_form.js";
+import type { Compression } from "../sources/decompress.js";
+import type { CsvForm, Encoding, JsonForm, ParquetForm } from "./file_form.js";
 
 /** Unit of the numbers or texts in a column of times. */
 export type TimeUnit = "s" | "ms" | "us" | "ns" | "date" | "number";

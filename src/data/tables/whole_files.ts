@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { ShortlistError } from "../../errors.js";
+import { decompressionError } from "../sources/decompress.js";
 import type { TableForm } from "./file_form.js";
 import type { TableFiles } from "./table_files.js";
 
@@ -27,14 +27,11 @@ async function checkGzip(path: string, signal: AbortSignal | undefined): Promise
     });
   } catch (error) {
     signal?.throwIfAborted();
-    fail(path, (error as Error).message, error);
+    throw decompressionError(path, (error as Error).message, error);
   }
 }
 
-function fail(path: string, problem: string, cause?: unknown): never {
-  throw new ShortlistError("ERR_FILE", `Cannot decompress ${path}: ${problem}. Is the file whole?`, { cause });
-}
-
+const ENDS_WITHIN = "the file ends within a block of zstd";
 const ZSTD_FRAME = 0xfd2fb528;
 /** Frames with data of other programs: 0x184d2a50 to 0x184d2a5f. */
 const SKIPPABLE = 0x184d2a5;
@@ -46,7 +43,7 @@ async function checkZstd(path: string): Promise<void> {
     const { size } = await file.stat();
     const memory = Buffer.alloc(18);
     const read = async (at: number, bytes: number) => {
-      if (at + bytes > size) fail(path, "the file ends within a block of zstd");
+      if (at + bytes > size) throw decompressionError(path, ENDS_WITHIN);
       await file.read(memory, 0, bytes, at);
       return memory;
     };
@@ -56,7 +53,7 @@ async function checkZstd(path: string): Promise<void> {
         at += 8 + (await read(at + 4, 4)).readUInt32LE(0);
         continue;
       }
-      if (magic !== ZSTD_FRAME) fail(path, "bytes between the frames of zstd");
+      if (magic !== ZSTD_FRAME) throw decompressionError(path, "bytes between the frames of zstd");
       const descriptor = (await read(at + 4, 1))[0]!;
       at += 5 + headerBytes(descriptor);
       for (let isLast = false; !isLast; ) {
@@ -66,7 +63,7 @@ async function checkZstd(path: string): Promise<void> {
         at += 3 + (isRepeated ? 1 : block >> 3);
       }
       if ((descriptor >> 2) & 1) at += 4;
-      if (at > size) fail(path, "the file ends within a block of zstd");
+      if (at > size) throw decompressionError(path, ENDS_WITHIN);
     }
   } finally {
     await file.close();
