@@ -329,7 +329,7 @@ test("MovieLens 100K agrees with a plain count", async () => {
   }
   await withFolder(async (folder) => {
     const output = join(folder, "dataset");
-    await prepareDataset({ logs: [ML_100K], output });
+    await prepareDataset({ logs: [ML_100K], output, featureAppearLimit: 20 });
     const { clicks, vocabularies } = await openDataset(output);
     const users = (await readFile(ML_100K, "utf8"))
       .trimEnd()
