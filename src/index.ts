@@ -18,13 +18,15 @@ export {
 } from "./data/clicks.js";
 export {
   type Dataset,
-  type FeatureCounts,
   type OpenDatasetOptions,
   openDataset,
   type PreparedDataset,
   type PrepareOptions,
   prepareDataset,
+  testLogOf,
 } from "./data/dataset.js";
+export type { FeatureCounts } from "./data/feature_counts.js";
+export type { HoldOut } from "./data/hold_out.js";
 export {
   type ClickField,
   type Column,
@@ -50,7 +52,6 @@ export {
 export type { Click, LogRow, LogSource, RowBinding, RowSink, Token } from "./data/sources/source.js";
 export { areClickLogs } from "./data/tables/click_log_or_table.js";
 export type { CsvForm, Encoding as TextEncoding, JsonForm, ParquetForm } from "./data/tables/file_form.js";
-export type { HoldOut } from "./data/tables/hold_out.js";
 export {
   type PrepareTablesOptions,
   prepareTables,

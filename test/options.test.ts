@@ -28,6 +28,7 @@ import {
   simulate,
   TrainingSession,
   TransitionRanking,
+  testLogOf,
   train,
   tune,
   understandTables,
@@ -139,6 +140,7 @@ test("every function refuses an unknown option and suggests the closest one", as
       openModel: ["threads", "thread", (options) => openModel(at("model"), options)],
       saveModel: ["signal", "singal", (options) => saveModel(model, output, options)],
       openDataset: ["signal", "signl", (options) => openDataset(at("dataset"), options)],
+      testLogOf: ["signal", "signl", (options) => testLogOf(at("dataset"), options)],
       readConfig: ["onWarning", "onWarnings", (options) => readConfig(at("log.tsv"), options)],
       train: ["steps", "stepss", (options: object) => train({ dataset: at("dataset"), output, ...options })],
       "TrainingSession.open": [
@@ -274,6 +276,7 @@ test("values and paths that are impossible are refused", async () => {
       await expectError(prepareDataset({ logs: [log], output: wrong }), "ERR_OPTION", `output ${what}`);
       await expectError(prepareDataset({ logs: [wrong], output }), "ERR_OPTION", whatLog);
       await expectError(openDataset(wrong), "ERR_OPTION", what);
+      await expectError(testLogOf(wrong), "ERR_OPTION", what);
       await expectError(openModel(wrong), "ERR_OPTION", what);
       await expectError(inspect(wrong), "ERR_OPTION", what);
       await expectError(all(recommend(model, wrong)), "ERR_OPTION", whatLog);
@@ -381,6 +384,7 @@ test("a signal stops every long call with its reason at any check, and no output
         prepareTables: (signal: AbortSignal) => prepareTables({ source, output, signal }),
       }),
       openDataset: (signal) => openDataset(dataset, { signal }),
+      testLogOf: (signal) => testLogOf(dataset, { signal }),
       train: (signal) => train({ dataset, output, set, validation, testLog: log, threads: 1, signal }),
       "TrainingSession.open": (signal) => withSession(at, signal, async () => {}),
       "TrainingSession#run": (signal) => withSession(at, signal, (session) => session.run()),

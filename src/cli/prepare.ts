@@ -6,6 +6,7 @@ import {
   clickLog,
   type EventSource,
   type FeatureCounts,
+  type HoldOut,
   type Log,
   type PreparedDataset,
   prepareDataset,
@@ -22,6 +23,7 @@ import { appearLimit, type LogFlags, path, paths, withLogFlags } from "./options
 import { alignText, print, say, sayReport, warn, writeJson } from "./output.js";
 import { whenStopped } from "./stop.js";
 
+/** Flags of tables alone. */
 interface TableFlags {
   readonly user?: string;
   readonly item?: string;
@@ -31,14 +33,14 @@ interface TableFlags {
   readonly source?: string;
   readonly items?: string;
   readonly users?: string;
-  readonly holdout?: "last";
-  readonly splitTime?: number;
   readonly dryRun: boolean;
   readonly json: boolean;
 }
 
 interface Flags extends LogFlags, TableFlags {
   readonly output?: string;
+  readonly holdout?: "last";
+  readonly splitTime?: number;
   readonly featureAppearLimit?: AppearLimit;
   readonly repeatUsers: "join" | "keep";
   readonly schema?: string;
@@ -66,6 +68,19 @@ export function prepareCommand(): Command {
         .choices(["join", "keep"])
         .default("join"),
     )
+    .addOption(
+      new Option(
+        "--holdout <what>",
+        "leave out each user's last event, and write test.tsv in the dataset folder, on which train evaluates",
+      )
+        .choices(["last"])
+        .conflicts("splitTime"),
+    )
+    .option(
+      "--split-time <time>",
+      "the same for the events from a time on, such as 2026-11-28 or seconds since 1970",
+      splitTime,
+    )
     .option("--user <column>", "table: the column of the user (default: told by its name)", column)
     .option("--item <column>", "table: the column of the item (default: told by its name)", column)
     .option("--time <column>", "table: the column of the time (default: told by its name)", column)
@@ -74,19 +89,6 @@ export function prepareCommand(): Command {
     .option("--items <file>", "table: file with a row of attributes for each item", path)
     .option("--users <file>", "table: file with a row of features for each user", path)
     .option("--source <file>", "table: JSON that says the same and more (docs/data.md)", path)
-    .addOption(
-      new Option(
-        "--holdout <what>",
-        "table: leave out each user's last event, and write test.tsv in the dataset folder for train --test",
-      )
-        .choices(["last"])
-        .conflicts("splitTime"),
-    )
-    .option(
-      "--split-time <time>",
-      "table: the same for the events from a time on, such as 2026-11-28 or seconds since 1970",
-      splitTime,
-    )
     .option("--dry-run", "table: print what was understood, and stop", false)
     .option("--json", "with --dry-run, print it as the JSON that --source takes", false)
     .option(
@@ -125,9 +127,9 @@ async function prepare(inputs: string[], flags: Flags, standardInput?: string): 
 
 /** Whether the inputs are tables: if an option that only tables have is given, or else by looking into the files. */
 async function isTable(inputs: readonly string[], { schema, ...flags }: Flags): Promise<boolean> {
-  const { user, item, time, where, source, items, users, holdout, splitTime } = flags;
+  const { user, item, time, where, source, items, users } = flags;
   const isGiven =
-    [user, item, where, source, items, users, holdout, splitTime].some((flag) => flag !== undefined) ||
+    [user, item, where, source, items, users].some((flag) => flag !== undefined) ||
     time === false ||
     typeof time === "string";
   if (schema === undefined) return isGiven || inputs.length === 0 || !(await areClickLogs(inputs));
@@ -146,6 +148,7 @@ async function prepareLogs(inputs: string[], flags: Flags, standardInput?: strin
   const logs = inputs.map((input) => (input === "-" ? logOfStandardInput(standardInput!) : input));
   const dataset = await prepareDataset({
     ...{ logs, output, featureAppearLimit, onBadLine, maxLineBytes, repeatUsers, onWarning: warn },
+    holdOut: holdOutOf(flags),
     ...(schema !== undefined && { schema: await readSchema(schema) }),
   });
   sayDataset(output, dataset);
@@ -157,7 +160,7 @@ function logOfStandardInput(copy: string): Log {
 }
 
 async function prepareTable(inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
-  const { featureAppearLimit, onBadLine, holdout, splitTime, dryRun, json } = flags;
+  const { featureAppearLimit, onBadLine, dryRun, json } = flags;
   const tables = { source: await sourceOf(inputs, flags), onBadLine, standardInput };
   if (dryRun) {
     const understood = await understandTables(tables);
@@ -168,7 +171,7 @@ async function prepareTable(inputs: string[], flags: Flags, standardInput?: stri
   const output = outputOf(flags);
   const dataset = await prepareTables({
     ...{ ...tables, output, featureAppearLimit, onWarning: warn },
-    holdOut: splitTime === undefined ? holdout : { splitTime },
+    holdOut: holdOutOf(flags),
     onUnderstood: (understood) => say(formatTables(understood)),
   });
   sayDataset(output, dataset);
@@ -194,6 +197,10 @@ async function sourceOf(
     ...(items !== undefined && { items: { ...written.items, files: [items] } }),
     ...(users !== undefined && { users: { ...written.users, files: [users] } }),
   };
+}
+
+function holdOutOf({ holdout, splitTime }: Flags): HoldOut | undefined {
+  return splitTime === undefined ? holdout : { splitTime };
 }
 
 function outputOf({ output }: Flags): string {
@@ -223,7 +230,9 @@ function sayDataset(output: string, { report, ...dataset }: PreparedDataset): vo
   for (const feature of dataset.features) say(`  ${formatFeature(feature)}`);
   if (dataset.times) say(`  times ${formatTimes(dataset.times)}`);
   if (dataset.testUsers !== undefined) {
-    say(`  held out: an event of each of ${dataset.testUsers} users, in ${join(output, "test.tsv")} for train --test`);
+    say(
+      `  held out: an event of each of ${dataset.testUsers} users, in ${join(output, "test.tsv")}, on which train evaluates`,
+    );
   }
   for (const { feature, token, count } of dataset.suspects) {
     say(

@@ -1,5 +1,13 @@
 import { Command, Option } from "commander";
-import { PRESETS, readConfig, type TrainingProfile, type TrainReport, train, type Validation } from "../index.js";
+import {
+  PRESETS,
+  readConfig,
+  type TrainingProfile,
+  type TrainReport,
+  testLogOf,
+  train,
+  type Validation,
+} from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
 import {
   type EngineFlags,
@@ -24,7 +32,8 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly config?: string;
   readonly validation?: Validation;
   readonly patience?: number;
-  readonly test?: string;
+  /** False with --no-test. */
+  readonly test?: string | false;
   readonly window?: number;
   readonly windows?: string;
   readonly batching?: string;
@@ -66,7 +75,12 @@ export function trainCommand(): Command {
       "with --validation, stop after this many epochs without a better NDCG@10; 0 never stops (default: 2)",
       wholeNumber(0),
     )
-    .option("--test <log>", "evaluate on this log after training; the last click of each line is the target", path)
+    .option(
+      "--test <log>",
+      "evaluate on this log after training; the last click of each line is the target (default: test.tsv of the dataset, if prepare held clicks out)",
+      path,
+    )
+    .option("--no-test", "do not evaluate after training")
     .option("--window <n>", "clicks of history that a prediction reads", wholeNumber(1))
     .addOption(
       new Option("--windows <kind>", "growing: a prediction reads the last window to 2 · window clicks").choices([
@@ -97,11 +111,23 @@ export function trainCommand(): Command {
 }
 
 async function runTraining(dataset: string, flags: Flags): Promise<void> {
-  const { config, test, window, windows, batching, precision, batch, set, epochs, json, ...rest } =
-    withCurrentNames(flags);
+  const {
+    config,
+    test: given,
+    window,
+    windows,
+    batching,
+    precision,
+    batch,
+    set,
+    epochs,
+    json,
+    ...rest
+  } = withCurrentNames(flags);
   const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, epochs })
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key}=${value}`);
+  const test = await testLogFor(dataset, given);
   const progress = new TrainingProgress(process.stderr);
   let finished = 0;
   whenStopped(() =>
@@ -124,10 +150,18 @@ async function runTraining(dataset: string, flags: Flags): Promise<void> {
       },
     });
     progress.stop();
-    await printReport(report, flags);
+    await printReport(report, { ...flags, test });
   } finally {
     progress.stop();
   }
+}
+
+/** The log of --test or, unless it is --no-test, the log of the clicks that prepare held out of the dataset. */
+async function testLogFor(dataset: string, test: string | false | undefined): Promise<string | undefined> {
+  if (test !== undefined) return test === false ? undefined : test;
+  const found = await testLogOf(dataset);
+  if (found !== undefined) say(`The model is evaluated on ${found}, the clicks that prepare held out (--no-test)`);
+  return found;
 }
 
 async function printReport(report: TrainReport, { output, test, json }: Flags): Promise<void> {

@@ -23,6 +23,18 @@ export interface NumberStatistics {
   readonly standardDeviation: number;
 }
 
+/** Statistics of numbers, NaN where missing. Welford 1962: avoids the cancellation of a sum of squares. */
+export function statisticsOf(values: Float32Array): NumberStatistics {
+  let [count, mean, squares] = [0, 0, 0];
+  for (const value of values) {
+    if (Number.isNaN(value)) continue;
+    const delta = value - mean;
+    mean += delta / ++count;
+    squares += delta * (value - mean);
+  }
+  return { mean, standardDeviation: count > 0 ? Math.sqrt(squares / count) : 0 };
+}
+
 /** Everything needed to turn the tokens of a log into numbers. Datasets and models have one. */
 export interface Encoding {
   /** The schema of the logs. */

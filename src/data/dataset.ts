@@ -14,8 +14,10 @@ import {
   USER_ID,
 } from "./clicks.js";
 import { checkNoSequences, doubtOfRepeats, doubtsOf } from "./doubts.js";
+import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { formatJson, hasCode, replaceFile } from "./files.js";
-import { joinUsers, RowOwners } from "./join_users.js";
+import { checkHoldOut, checkTimesToSplit, type HoldOut, holdClicksOut, TEST_LOG } from "./hold_out.js";
+import { identitiesOf, joinUsers, RowOwners } from "./join_users.js";
 import {
   digestsOf,
   type FolderReader,
@@ -50,7 +52,7 @@ import {
 import type { Click, LogRow, Token } from "./sources/source.js";
 import { migrate, type StoredFormat } from "./stored_format.js";
 import { type ClickTimes, clickTimes } from "./times.js";
-import { TokenCounts, type ValueCounts } from "./token_table.js";
+import { TokenCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /**
@@ -67,8 +69,6 @@ export const DATASET_FORMAT: StoredFormat = {
 };
 const DESCRIPTION = "dataset.json";
 const CLICKS = "clicks.safetensors";
-/** Log of the events that were held out when the dataset was prepared, if any were. */
-export const TEST_LOG = "test.tsv";
 /** Subfolder for copies of logs that can be read only once. It exists while the dataset is prepared. */
 const COPIES = "logs";
 const MAX_PENDING_CLICKS = 1 << 20;
@@ -88,6 +88,11 @@ export interface PrepareOptions extends LogOptions {
    * whose clicks are sorted by time or, without times, by line. "keep": each line is a separate user.
    */
   readonly repeatUsers?: "join" | "keep" | undefined;
+  /**
+   * Clicks to leave out. `test.tsv` in the folder, a click log for `train --test`, then has a line for each user with
+   * kept and held-out clicks; its target is the first click that is held out.
+   */
+  readonly holdOut?: HoldOut | undefined;
   /** Called while the logs are read. They are read twice: pass 1 counts the values, pass 2 encodes them. */
   readonly progress?: ((pass: 1 | 2, bytes: number, totalBytes: number) => void) | undefined;
 }
@@ -98,6 +103,7 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
   schema: true,
   featureAppearLimit: true,
   repeatUsers: true,
+  holdOut: true,
   progress: true,
   onBadLine: true,
   onWarning: true,
@@ -126,26 +132,6 @@ export interface PreparedDataset {
   readonly report: LogReport;
   /** Number of users in the test log, `test.tsv` in the folder. Undefined if nothing was held out. */
   readonly testUsers?: number | undefined;
-}
-
-/** How many values of a feature its vocabulary holds, and how many it leaves out because they are too rare. */
-export interface FeatureCounts {
-  /** Name of the feature. */
-  readonly name: string;
-  /**
-   * Unit of `uses`: lines for a user feature, clicks for an item feature, values ("uses") for a multi-valued feature.
-   */
-  readonly unit: "lines" | "clicks" | "uses";
-  /** Values that appear more often than this have an id of their own. */
-  readonly appearLimit: number;
-  /** Number of distinct values. */
-  readonly values: number;
-  /** Number of distinct values that are too rare for an id of their own. */
-  readonly valuesLeftOut: number;
-  /** Number of lines, clicks or uses with a value. */
-  readonly uses: number;
-  /** Number of those whose value has no id of its own. */
-  readonly usesLeftOut: number;
 }
 
 /** A dataset folder in memory. */
@@ -177,60 +163,76 @@ interface Description extends MemberIds {
  * folder appears only when it is complete. Values are counted once per line for user features, and once per click or
  * value for item features (docs/math.md#vocabulary-and-noise). Throws ERR_LOG if a log cannot be read or changes
  * between the two passes over it, ERR_VOCABULARY if no item is frequent enough, ERR_DATASET if the output folder holds
- * anything but a dataset, and ERR_BUSY if another process is writing it.
+ * anything but a dataset or nothing can be held out, and ERR_BUSY if another process is writing it.
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
   checkOptions("prepareDataset", options, PREPARE_OPTIONS);
-  const {
-    logs,
-    output,
-    featureAppearLimit = "auto",
-    repeatUsers = "join",
-    maxLineBytes = DEFAULT_MAX_LINE_BYTES,
-    progress,
-  } = options;
+  const { logs, output, featureAppearLimit = "auto", repeatUsers = "join", holdOut, onWarning, signal } = options;
   checkLogs("logs", logs);
   checkPath("output", output);
-  options.signal?.throwIfAborted();
+  signal?.throwIfAborted();
   const schema = parseSchema(options.schema ?? DEFAULT_SCHEMA);
   checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
   checkChoice("repeatUsers", repeatUsers, ["join", "keep"]);
-  const logOptions = (pass: 1 | 2, copies: string) => ({
-    onBadLine: options.onBadLine,
-    maxLineBytes,
-    copies,
-    signal: options.signal,
+  checkHoldOut(holdOut);
+  const name = logs.map((log) => sourceOf(log).name).join(", ");
+  checkTimesToSplit(holdOut, timeField(schema) >= 0, name);
+  return withDatasetFolder(output, async (folder) => {
+    // What is held out does not count: all values have ids until it is left out.
+    const limit = holdOut === undefined ? featureAppearLimit : 0;
+    const { contents, userIds } = await readContents(folder, name, schema, limit, options);
+    const kept =
+      holdOut === undefined
+        ? contents
+        : await holdClicksOut(folder, contents, { holdOut, limit: featureAppearLimit, userIds, name });
+    return writeDataset(folder, kept, { onWarning, signal });
+  });
+}
+
+/** Reads the logs of a dataset twice: pass 1 counts the values, pass 2 encodes them. Also returns the users' identities. */
+async function readContents(
+  folder: string,
+  name: string,
+  schema: Schema,
+  limit: AppearLimit,
+  {
+    logs,
+    repeatUsers = "join",
+    maxLineBytes = DEFAULT_MAX_LINE_BYTES,
+    onBadLine,
+    onWarning,
+    ...options
+  }: PrepareOptions,
+): Promise<{ readonly contents: DatasetContents; readonly userIds: readonly string[] }> {
+  const { progress, signal } = options;
+  const copies = join(folder, COPIES);
+  await mkdir(copies);
+  const logOptions = (pass: 1 | 2) => ({
+    ...{ onBadLine, maxLineBytes, copies, signal },
     progress: progress && ((bytes: number, totalBytes: number) => progress(pass, bytes, totalBytes)),
   });
-  return withDatasetFolder(output, async (folder) => {
-    const copies = join(folder, COPIES);
-    await mkdir(copies);
-    const counts = new LogCounts(schema);
-    const { onWarning, signal } = options;
-    const report = await readLog(logs, { ...logOptions(1, copies), schema, onWarning }, (line) => counts.add(line));
-    const features = counts.features(featureAppearLimit);
-    const encoding = counts.encoding(features);
-    const expected: ExpectedSizes = { lines: report.lines, clicks: report.clicks, values: counts.values };
-    const owners = counts.repeatsUsers ? new RowOwners() : undefined;
-    const { clicks: rows, report: second } = await encodeLog(logs, encoding, {
-      ...logOptions(2, copies),
-      expected,
-      onRow: owners && (({ userId }) => owners.add(userId ?? null)),
-    });
-    await rm(copies, { recursive: true });
-    if (second.lines !== report.lines || second.clicks !== report.clicks) {
-      throw new ShortlistError(
-        "ERR_LOG",
-        `${logs.map((log) => sourceOf(log).name).join(", ")}: The log changed while it was read: prepare it again`,
-      );
-    }
-    const users = owners?.rows();
-    const clicks = users && repeatUsers === "join" ? joinUsers(rows, users) : rows;
-    if (users) onWarning?.(doubtOfRepeats(rows, users.users, clicks !== rows));
-    checkNoSequences(clicks, itemVocabulary(encoding), sourceOf(logs[0]!).name);
-    const contents = { encoding: { ...encoding, maxLineBytes }, clicks, features, report };
-    return writeDataset(folder, contents, { onWarning, signal });
-  });
+  const counts = new LogCounts(schema);
+  const report = await readLog(logs, { ...logOptions(1), schema, onWarning }, (line) => counts.add(line));
+  const features = counts.features(limit);
+  const encoding = counts.encoding(features);
+  const expected: ExpectedSizes = { lines: report.lines, clicks: report.clicks, values: counts.values };
+  const owners = counts.repeatsUsers ? new RowOwners() : undefined;
+  const onRow = owners && (({ userId }: LogRow) => owners.add(userId ?? null));
+  const read = await encodeLog(logs, encoding, { ...logOptions(2), expected, onRow });
+  await rm(copies, { recursive: true });
+  if (read.report.lines !== report.lines || read.report.clicks !== report.clicks) {
+    throw new ShortlistError("ERR_LOG", `${name}: The log changed while it was read: prepare it again`);
+  }
+  const users = owners?.rows();
+  const isJoined = users !== undefined && repeatUsers === "join";
+  const clicks = isJoined ? joinUsers(read.clicks, users) : read.clicks;
+  if (users) onWarning?.(doubtOfRepeats(read.clicks, users.users, isJoined));
+  checkNoSequences(clicks, itemVocabulary(encoding), sourceOf(logs[0]!).name);
+  const joinedLines = report.lines - clicks.users;
+  return {
+    contents: { encoding: { ...encoding, maxLineBytes }, clicks, features, report, joinedLines },
+    userIds: isJoined ? identitiesOf(read.userIds, users) : read.userIds,
+  };
 }
 
 /** The content of a dataset folder to write. */
@@ -239,6 +241,8 @@ export interface DatasetContents {
   readonly clicks: Clicks;
   readonly features: readonly FeatureCounts[];
   readonly report: LogReport;
+  /** Number of lines that were joined to an earlier line of the same user (default 0). */
+  readonly joinedLines?: number | undefined;
   /** Number of lines of the test log that is in the folder already. */
   readonly testUsers?: number | undefined;
 }
@@ -251,7 +255,7 @@ export function withDatasetFolder<T>(output: string, write: (folder: string) => 
 /** Writes the members of a dataset to its folder, and warns about what looks unintended. */
 export async function writeDataset(
   folder: string,
-  { encoding, clicks, features, report, testUsers }: DatasetContents,
+  { encoding, clicks, features, report, joinedLines = 0, testUsers }: DatasetContents,
   { onWarning, signal }: Pick<LogOptions, "onWarning" | "signal">,
 ): Promise<PreparedDataset> {
   const { schema } = encoding;
@@ -285,7 +289,7 @@ export async function writeDataset(
   signal?.throwIfAborted();
   return {
     users: clicks.users,
-    joinedLines: report.lines - clicks.users,
+    joinedLines,
     clicks: clicks.clicks,
     vocabularySizes: Object.fromEntries([...encoding.vocabularies].map(([name, { size }]) => [name, size])),
     features,
@@ -295,33 +299,6 @@ export async function writeDataset(
     report,
     ...(testUsers !== undefined && { testUsers }),
   };
-}
-
-/** Returns how many values of a feature get an id with a limit. */
-export function featureCountsOf(
-  name: string,
-  unit: FeatureCounts["unit"],
-  counts: ValueCounts,
-  appearLimit: number,
-): FeatureCounts {
-  return {
-    name,
-    unit,
-    appearLimit,
-    values: counts.size,
-    valuesLeftOut: counts.size - counts.sizeAbove(appearLimit),
-    uses: counts.below(Number.POSITIVE_INFINITY) - counts.unknown,
-    usesLeftOut: counts.below(appearLimit) - counts.unknown,
-  };
-}
-
-/** Throws ERR_VOCABULARY if no item is frequent enough for an id. */
-export function checkItems(vocabulary: Vocabulary, name: string, counts: ValueCounts, appearLimit: number): void {
-  if (vocabulary.size > 1) return;
-  throw new ShortlistError(
-    "ERR_VOCABULARY",
-    `Expected a value of "${name}" that appears more than ${appearLimit} times, but the most frequent of ${counts.size} appears ${counts.highest} times: lower --feature-appear-limit`,
-  );
 }
 
 function rangeOf({ earliest, latest, farOff }: ClickTimes): PreparedDataset["times"] {
@@ -355,6 +332,18 @@ export async function openDataset(folder: string, options: OpenDatasetOptions = 
   checkPath("folder", folder);
   const { signal } = options;
   return readFolder(folder, DESCRIPTION, (members) => readDataset(folder, members, signal), signal);
+}
+
+/** Returns the path of the log of the clicks that were held out of a dataset folder; undefined if none were. */
+export async function testLogOf(folder: string, options: OpenDatasetOptions = {}): Promise<string | undefined> {
+  checkOptions("testLogOf", options, { signal: true } satisfies Record<keyof OpenDatasetOptions, true>);
+  checkPath("folder", folder);
+  const { signal } = options;
+  const find = async (members: FolderReader) => {
+    members.expect(await readDescription(folder, members), "ERR_DATASET");
+    return members.has(TEST_LOG) ? members.path(TEST_LOG) : undefined;
+  };
+  return readFolder(folder, DESCRIPTION, find, signal);
 }
 
 async function readDataset(folder: string, members: FolderReader, signal: AbortSignal | undefined): Promise<Dataset> {

@@ -1,6 +1,6 @@
 import { ShortlistError } from "../errors.js";
-import { type Clicks, singleClickUsers } from "./clicks.js";
-import type { FeatureCounts } from "./dataset.js";
+import { type Clicks, singleClickUsers, USER_ID } from "./clicks.js";
+import type { FeatureCounts } from "./feature_counts.js";
 import { separatorOfIds } from "./id_lists.js";
 import type { Vocabulary } from "./vocabulary.js";
 
@@ -24,7 +24,37 @@ export function doubtsOf(clicks: Clicks, features: readonly FeatureCounts[]): st
       `${farOff} of ${clicks.clicks} clicks have a time far from all others, such as 0 or −1: it counts as missing. Leave unknown times empty`,
     );
   }
-  return [...doubts, ...doubtsOfTimes(clicks), ...doubtOfRepeatedClicks(clicks), ...doubtOfSingleClicks(clicks)];
+  return [
+    ...doubts,
+    ...doubtsOfIdentities(clicks, features),
+    ...doubtsOfTimes(clicks),
+    ...doubtOfRepeatedClicks(clicks),
+    ...doubtOfSingleClicks(clicks),
+  ];
+}
+
+/** Fewest uses with which identities are looked for. With fewer, values may just not have repeated yet. */
+const MIN_USES = 20;
+/** Mean number of clicks on an item up to which items seem to be single events. */
+const FEW_CLICKS = 1.5;
+
+/**
+ * Warns of features whose values hardly ever repeat: they identify a line or an event, and nothing can be learned of a value
+ * for another line.
+ */
+function doubtsOfIdentities({ itemFeatures }: Clicks, features: readonly FeatureCounts[]): string[] {
+  return features.flatMap(({ name, unit, values, valuesLeftOut, uses }) => {
+    if (uses < MIN_USES || values === valuesLeftOut) return [];
+    if (name === itemFeatures[0]!.name && values * FEW_CLICKS > uses) {
+      return [
+        `${values} items have ${uses} clicks: hardly any item has two, so that little can be learned of them. Is "${name}" what users click (--item for a table)?`,
+      ];
+    }
+    if (unit !== "lines" || name === USER_ID || values < uses) return [];
+    return [
+      `each of ${values} values of "${name}" belongs to one user alone, so that it tells nothing about others: is it an id? Give the column the kind "ignore" in the schema, or leave it out of "features" in the source`,
+    ];
+  });
 }
 
 /**
@@ -42,20 +72,30 @@ export function doubtOfRepeats(rows: Clicks, users: number, areJoined: boolean):
 /** Fraction of repeated clicks from which on there is a warning. */
 const MANY_REPEATS = 0.01;
 
-/** Warns if many clicks have the item and the time of the click before them: events that were probably logged twice. */
+/** Number of clicks before a click that are compared with it. */
+const MOST_COMPARED = 64;
+
+/** Warns if many clicks repeat the item and the time of an earlier click: events that were probably logged twice. */
 function doubtOfRepeatedClicks({ users, clicks, clickOffsets, itemFeatures, times }: Clicks): string[] {
   if (!times) return [];
   const { ids } = itemFeatures[0]!;
+  const { values } = times;
   let repeats = 0;
   for (let user = 0; user < users; user++) {
-    for (let click = clickOffsets[user]! + 1; click < clickOffsets[user + 1]!; click++) {
-      if (ids[click] !== 0 && ids[click] === ids[click - 1] && times.values[click] === times.values[click - 1])
+    const start = clickOffsets[user]!;
+    for (let click = start + 1; click < clickOffsets[user + 1]!; click++) {
+      if (ids[click] === 0) continue;
+      const first = Math.max(start, click - MOST_COMPARED);
+      for (let other = click - 1; other >= first && values[other] === values[click]; other--) {
+        if (ids[other] !== ids[click]) continue;
         repeats++;
+        break;
+      }
     }
   }
   if (repeats <= MANY_REPEATS * clicks) return [];
   return [
-    `${repeats} of ${clicks} clicks repeat the item and the time of the click before them: was each event logged twice? Leave the repeats out, or the model learns to predict them`,
+    `${repeats} of ${clicks} clicks repeat the item and the time of an earlier click: was each event logged twice? Leave the repeats out (of a table with "query": "SELECT DISTINCT …" in --source), or the model learns to predict them`,
   ];
 }
 
@@ -104,6 +144,6 @@ export function doubtOfSingleClicks(clicks: Clicks): string[] {
   const single = singleClickUsers(clicks);
   if (single <= clicks.users / 2) return [];
   return [
-    `${single} of ${clicks.users} users have a single click, and no earlier one to predict it from: does each line of the log have all clicks of a user?`,
+    `${single} of ${clicks.users} users have a single click, and no earlier one to predict it from: does each line of the log have all clicks of a user? In a table, is another column the user (--user)?`,
   ];
 }

@@ -42,6 +42,11 @@ export interface RowsOfUsers {
   readonly rows: Int32Array;
 }
 
+/** [users] The identity of each user, of those of the rows. */
+export function identitiesOf(userIds: readonly string[], { users, offsets, rows }: RowsOfUsers): string[] {
+  return Array.from({ length: users }, (_, user) => userIds[rows[offsets[user]!]!]!);
+}
+
 /**
  * Joins the rows of each user. If clicks have times, the rows of a user are merged by time: the order within a row does
  * not change, and a click without a time stays after the one before it. Without times, the rows are concatenated in the

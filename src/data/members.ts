@@ -152,6 +152,11 @@ export class FolderReader {
     return this.#ids !== undefined;
   }
 
+  /** Whether the description has a digest of this member. */
+  has(name: string): boolean {
+    return this.#ids !== undefined && Object.hasOwn(this.#ids.members, name);
+  }
+
   /** Reads a member and checks its digest. */
   async read(name: string): Promise<Buffer> {
     const bytes = await readFile(this.source(name));

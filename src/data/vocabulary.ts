@@ -160,6 +160,31 @@ export class Vocabulary {
     return new Vocabulary([...this.tokens, ...tokens], counts);
   }
 
+  /**
+   * Returns the vocabulary of the same tokens with other counts [size], as `fromCounts` would make it, and the new id of
+   * each old one.
+   *
+   * @internal
+   */
+  recounted(
+    counts: Float64Array,
+    appearLimit: number,
+  ): { readonly vocabulary: Vocabulary; readonly newIds: Int32Array } {
+    const [before, tokens] = [this.counts, this.tokens];
+    const kept = Int32Array.from(counts.keys()).filter((id) => id > 0 && counts[id]! > appearLimit);
+    // Tokens that had equal counts before are already in the order of their bytes.
+    const byToken = (a: number, b: number) => (before[a] === before[b] ? a - b : compareBytes(tokens[a]!, tokens[b]!));
+    kept.sort((a, b) => counts[b]! - counts[a]! || byToken(a, b));
+    const newIds = new Int32Array(this.size);
+    const sums = new Float64Array(kept.length + 1);
+    sums[0] = counts.reduce((sum, count, id) => (id === 0 || count <= appearLimit ? sum + count : sum), 0);
+    kept.forEach((id, place) => {
+      newIds[id] = place + 1;
+      sums[place + 1] = counts[id]!;
+    });
+    return { vocabulary: new Vocabulary([UNKNOWN, ...Array.from(kept, (id) => tokens[id]!)], sums), newIds };
+  }
+
   /** Returns a copy with other counts [size]. */
   withCounts(counts: Float64Array): Vocabulary {
     return new Vocabulary(this.tokens, counts);

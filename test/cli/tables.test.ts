@@ -45,23 +45,46 @@ tables("a model takes two commands", () => {
   succeed("train", at("dataset"), "--output", at("model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8");
 });
 
-tables("--holdout and --split-time prepare what train --test needs", () => {
+tables("--holdout and --split-time prepare what train evaluates on", () => {
   for (const flags of [
     ["--holdout", "last"],
     ["--split-time", "2020-09-13T12:40:00Z"],
   ]) {
     const { status, stderr } = run(["prepare", at("events.csv"), "--output", at("split"), ...flags]);
     assert.is(status, 0, stderr);
-    assert.match(stderr, /held out: an event of each of \d+ users, in .*split\/test\.tsv for train --test/);
+    assert.match(stderr, /held out: an event of each of \d+ users, in .*split\/test\.tsv, on which train evaluates/);
     const args = ["--output", at("model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8"];
-    const trained = run(["train", at("split"), "--test", at("split/test.tsv"), ...args]);
-    assert.is(trained.status, 0, trained.stderr);
-    assert.match(trained.stderr, /\d+ users, MRR/);
-    assert.not.match(trained.stderr, "warning");
+    for (const test of [[], ["--test", at("split/test.tsv")]]) {
+      const trained = run(["train", at("split"), ...test, ...args]);
+      assert.is(trained.status, 0, trained.stderr);
+      assert.match(trained.stderr, /\d+ users, MRR/);
+      assert.not.match(trained.stderr, "warning");
+      assert.is(trained.stderr.includes(`evaluated on ${at("split/test.tsv")}`), test.length === 0);
+    }
+    const without = run(["train", at("split"), "--no-test", ...args]);
+    assert.is(without.status, 0, without.stderr);
+    assert.not.match(without.stderr, "MRR");
   }
   const { status, stderr } = run(["prepare", at("events.csv"), "--output", at("split"), "--split-time", "soon"]);
   assert.is(status, 2);
   assert.match(stderr, "Expected a date such as 2026-11-28 or a number");
+});
+
+test("--holdout and --split-time hold clicks of a click log out", () => {
+  const schema =
+    '{"columns":[{"name":"user_id"},{"name":"clicks"}],"click":[{"name":"item"},{"name":"t","kind":"time"}]}';
+  writeFileSync(at("timed.json"), schema);
+  writeFileSync(at("timed.tsv"), "u1\ta:1;b:2;c:3\nu2\tb:1;c:2;a:9\nu3\ta:4;c:5;b:6\n");
+  const prepare = (...flags: string[]) =>
+    run(["prepare", at("timed.tsv"), "--schema", at("timed.json"), "--output", at("timed"), ...flags]);
+  const last = prepare("--holdout", "last");
+  assert.match(
+    last.stderr,
+    /timed: 3 users, 6 clicks\n[\s\S]*held out: an event of each of 3 users, in .*timed\/test\.tsv/,
+  );
+  assert.match(prepare("--split-time", "3").stderr, "timed: 2 users, 4 clicks");
+  assert.is(readFileSync(at("timed/test.tsv"), "utf8"), "u1\ta:1;b:2;c:3\nu2\tb:1;c:2;a:9\n");
+  assert.match(prepare("--split-time", "2026-11-28").stderr, "the times are from 1 to 9");
 });
 
 tables("standard input is a table or a click log", () => {

@@ -118,7 +118,7 @@ test("a log with a line for each user is not touched, and clicks that were logge
   assert.equal([prepared.users, prepared.joinedLines], [40, 0]);
   assert.is(textsOf(dataset)[7], "u7 c 1: a7 x 107, b x 207, b x 207");
   assert.is(warnings.length, 1);
-  assert.match(warnings[0]!, "40 of 120 clicks repeat the item and the time of the click before them");
+  assert.match(warnings[0]!, "40 of 120 clicks repeat the item and the time of an earlier click");
 });
 
 test.run();

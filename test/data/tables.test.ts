@@ -397,13 +397,13 @@ tables("the last events, or those from a time on, are held out and written as a 
     assert.not.ok((await readdir(at("ds"))).includes("test.tsv"));
     const hold = (holdOut: unknown, source: EventSource = {}) =>
       datasetOf(at("ds"), { files: [at("events")], ...source }, { holdOut });
-    await expectError(hold({ splitTime: 1000 }), "ERR_TABLE", "choose another --split-time");
-    await expectError(hold({ splitTime: 20 }, { time: null }), "ERR_TABLE", "Expected times to split by");
+    await expectError(hold({ splitTime: 1000 }), "ERR_DATASET", "choose another --split-time");
+    await expectError(hold({ splitTime: 20 }, { time: null }), "ERR_DATASET", "Expected times to split by");
     for (const wrong of ["first", {}, { splitTime: "x" }, { splitTime: 1, x: 2 }, null]) {
       await expectError(hold(wrong), "ERR_OPTION", 'Expected holdOut to be "last" or { splitTime: a number }');
     }
     await writeFile(at("events"), "user_id,item_id\n1,a:b\n1,c\n");
-    await expectError(hold("last"), "ERR_TABLE", 'Cannot write "a:b" to test.tsv');
+    await expectError(hold("last"), "ERR_DATASET", 'Cannot write "a:b" to test.tsv');
   });
 });
 

@@ -1,7 +1,8 @@
 import { ShortlistError } from "../../errors.js";
 import { type AppearLimit, appearLimitOf } from "../appear_limits.js";
-import type { Clicks, ItemValues, NumberStatistics } from "../clicks.js";
-import { checkItems, type DatasetContents, type FeatureCounts, featureCountsOf } from "../dataset.js";
+import { type Clicks, type ItemValues, statisticsOf } from "../clicks.js";
+import type { DatasetContents } from "../dataset.js";
+import { checkItems, type FeatureCounts, featureCountsOf } from "../feature_counts.js";
 import { parseSchema, type Schema } from "../schema.js";
 import { DEFAULT_MAX_LINE_BYTES, type LogReport } from "../sources/read_log.js";
 import { clickTimes } from "../times.js";
@@ -46,7 +47,7 @@ export function schemaOf(
 }
 
 /** The values of a list; a list without any has one that is missing, as in a click log. */
-export function partsOf({ kind, separator }: FeatureColumn, text: string, isMissing: (part: string) => boolean) {
+function partsOf({ kind, separator }: FeatureColumn, text: string, isMissing: (part: string) => boolean) {
   const parts = kind === "list" ? text.split(separator!).map((part) => part.trim()) : [text];
   const values = parts.filter((part) => !isMissing(part));
   return values.length > 0 ? values : [null];
@@ -168,16 +169,4 @@ function numbersOf({ name, column, texts, indices }: FeatureValues): Clicks["num
   });
   const values = Float32Array.from(indices, (index) => (index < 0 ? Number.NaN : numbers[index]!));
   return { name, values, ...statisticsOf(values) };
-}
-
-/** Welford 1962: avoids the cancellation of a sum of squares. */
-function statisticsOf(values: Float32Array): NumberStatistics {
-  let [count, mean, squares] = [0, 0, 0];
-  for (const value of values) {
-    if (Number.isNaN(value)) continue;
-    const delta = value - mean;
-    mean += delta / ++count;
-    squares += delta * (value - mean);
-  }
-  return { mean, standardDeviation: count > 0 ? Math.sqrt(squares / count) : 0 };
 }

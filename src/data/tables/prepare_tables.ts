@@ -4,23 +4,17 @@ import { join } from "node:path";
 import { checkChoice, checkOptions, checkPath, ShortlistError } from "../../errors.js";
 import { type AppearLimit, checkAppearLimit } from "../appear_limits.js";
 import { type PreparedDataset, withDatasetFolder, writeDataset } from "../dataset.js";
+import { checkHoldOut, checkTimesToSplit, type HoldOut, holdClicksOut } from "../hold_out.js";
 import { DEFAULT_MISSING, missingWords, vocabularyNames } from "../schema.js";
 import type { LogOptions, LogReport } from "../sources/read_log.js";
 import { plainName } from "./column_names.js";
 import { TableSession } from "./duckdb.js";
 import { type FoundColumn, samplesOf } from "./event_columns.js";
-import { contentsOf, ITEM, partsOf, type ReadTables, schemaOf, TIME, USER } from "./event_dataset.js";
+import { contentsOf, ITEM, type ReadTables, schemaOf, TIME, USER } from "./event_dataset.js";
 import { type EventTable, type LocatedTable, locate, understand } from "./event_table.js";
 import type { Described } from "./feature_columns.js";
-import {
-  type FeatureRows,
-  type FeatureTable,
-  type FeatureValues,
-  readFeatures,
-  understandFeatures,
-} from "./feature_table.js";
+import { type FeatureRows, type FeatureTable, readFeatures, understandFeatures } from "./feature_table.js";
 import type { TableForm } from "./file_form.js";
-import { checkWritable, cutsOf, type HoldOut, keepBefore, writeTestLog } from "./hold_out.js";
 import { type LeftOut, type Numbering, readEvents, type SortedEvents, tokensOf } from "./read_events.js";
 import { checkUnchanged } from "./table_files.js";
 import { type FeatureTableSource, parseTableSource, type TableSource, type TimeUnit } from "./table_source.js";
@@ -136,16 +130,15 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
       const { missing = DEFAULT_MISSING } = source;
       const schema = schemaOf(events.columns.time !== null, users?.features ?? [], items?.features ?? [], missing);
       checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
+      checkTimesToSplit(holdOut, events.columns.time !== null, events.files.name);
       onUnderstood?.(describe(source, tables));
       const read = await readTables(session, tables, missing, options);
       const words = missingWords(schema);
       const isMissing = (text: string) => words.has(text);
-      if (holdOut === undefined) {
-        return contentsOf(read, schema, reportOf(events, read.events), featureAppearLimit, isMissing);
-      }
-      const { kept, testUsers } = await split(folder, events, read, holdOut, isMissing);
-      const report = reportOf(events, kept.events);
-      return { ...contentsOf(kept, schema, report, featureAppearLimit, isMissing), testUsers };
+      const report = reportOf(events, read.events);
+      if (holdOut === undefined) return contentsOf(read, schema, report, featureAppearLimit, isMissing);
+      const whole = contentsOf(read, schema, report, 0, isMissing);
+      return holdClicksOut(folder, whole, { holdOut, limit: featureAppearLimit, name: events.files.name });
     });
     return writeDataset(folder, contents, { onWarning, signal });
   });
@@ -322,60 +315,6 @@ function warnOfLeftOut(
 }
 
 // ---- what a dataset holds -------------------------------------------------------------------------------------------
-
-/** Writes the test log and returns what is kept. */
-async function split(
-  folder: string,
-  { files, columns }: EventTable,
-  read: ReadTables,
-  holdOut: HoldOut,
-  isMissing: (text: string) => boolean,
-): Promise<{ readonly kept: ReadTables; readonly testUsers: number }> {
-  if (holdOut !== "last" && columns.time === null) {
-    throw new ShortlistError("ERR_TABLE", `${files.name}: Expected times to split by, but the events have none`);
-  }
-  const { events, userTokens, itemTokens, userFeatures, itemFeatures } = read;
-  const cuts = cutsOf(events, holdOut);
-  const written = (feature: FeatureValues, number: number, separators: RegExp) => {
-    const index = feature.indices[number]!;
-    const parts = index < 0 ? [null] : partsOf(feature, feature.texts[index]!, isMissing);
-    return parts.map((part) => checkWritable(part ?? "", separators)).join("_");
-  };
-  const testUsers = await writeTestLog(folder, events, cuts, {
-    user: (number) =>
-      [checkWritable(userTokens[number]!, /\t/), ...userFeatures.map((feature) => written(feature, number, /\t/))].join(
-        "\t",
-      ),
-    item: (number) =>
-      [
-        checkWritable(itemTokens[number]!, /[\t:;]/),
-        ...itemFeatures.map((feature) => written(feature, number, feature.kind === "list" ? /[\t:;_]/ : /[\t:;]/)),
-      ].join(":"),
-  });
-  const { kept, userNumbers } = keepBefore(events, cuts);
-  const left = {
-    ...read,
-    events: kept,
-    userTokens: Array.from(userNumbers, (user) => userTokens[user]!),
-    userFeatures: userFeatures.map((feature) => ({
-      ...feature,
-      indices: userNumbers.map((user) => feature.indices[user]!),
-    })),
-  };
-  return { kept: left, testUsers };
-}
-
-function checkHoldOut(holdOut: unknown): void {
-  if (holdOut === undefined || holdOut === "last") return;
-  const { splitTime, ...others } = (typeof holdOut === "object" && holdOut !== null ? holdOut : {}) as Partial<
-    Record<string, unknown>
-  >;
-  if (Number.isFinite(splitTime) && Object.keys(others).length === 0) return;
-  throw new ShortlistError(
-    "ERR_OPTION",
-    `Expected holdOut to be "last" or { splitTime: a number } but received ${JSON.stringify(holdOut)}`,
-  );
-}
 
 /** Throws ERR_TABLE if no user has two events: there would be no next event to learn. */
 function checkHistories({ files, columns }: EventTable, { users, itemNumbers }: SortedEvents): void {
