@@ -74,6 +74,10 @@ void load(const std::string& path, std::vector<std::string>* inputs) {
     return;
   }
   std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    std::fprintf(stderr, "%s: Expected an input or a folder of them\n", path.c_str());
+    std::exit(2);
+  }
   inputs->emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 

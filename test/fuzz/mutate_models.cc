@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <system_error>
 
 #include "native/core/error.h"
 #include "native/core/program.h"
@@ -33,6 +34,8 @@ Files read_folder(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
     std::ifstream file(entry.path(), std::ios::binary);
+    if (!file)
+      throw fs::filesystem_error("Expected a readable file", entry.path(), std::make_error_code(std::errc::io_error));
     files[fs::relative(entry.path(), folder).string()] = std::string(std::istreambuf_iterator<char>(file), {});
   }
   return files;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -92,11 +94,16 @@ inline Bits given_bits(Dtype dtype, int64_t elements, const Json& given) {
   return bits;
 }
 
-// Calls body(json) for each line of a corpus.
+// Calls body(json) for each line of a corpus. A corpus that cannot be read, or is empty, ends the program: otherwise a
+// wrong path would look like a success.
 template <class Body>
 void for_each_line(const std::string& path, const Body& body) {
   std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) body(Json::parse(line));
+  bool any = false;
+  for (std::string line; std::getline(file, line); any = true) body(Json::parse(line));
+  if (any && file.eof()) return;
+  std::fprintf(stderr, "%s: Expected a corpus of cases but received a file without lines\n", path.c_str());
+  std::exit(2);
 }
 
 }  // namespace shortlist
