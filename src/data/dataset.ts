@@ -307,17 +307,13 @@ function rangeOf({ earliest, latest, farOff }: ClickTimes): PreparedDataset["tim
 
 /** The tokens of all vocabularies that look like words for a missing value. */
 function suspectsOf({ vocabularies }: Encoding): PreparedDataset["suspects"] {
-  const words = new Set([...DEFAULT_MISSING, "-", "--", "?", "n.a.", "empty", "missing", "unknown"].map(lowerCase));
-  const longest = Math.max(...[...words].map(({ length }) => length));
-  return [...vocabularies].flatMap(([feature, { tokens, counts }]) =>
-    tokens.flatMap((token, id) =>
-      id > 0 && token.length <= longest && words.has(lowerCase(token)) ? [{ feature, token, count: counts[id]! }] : [],
-    ),
-  );
-}
-
-function lowerCase(text: string): string {
-  return text.toLowerCase();
+  const words = [...DEFAULT_MISSING, "-", "--", "?", "n.a.", "empty", "missing", "unknown"];
+  const lowerCase = [...new Set(words.map((word) => word.toLowerCase()))];
+  return [...vocabularies].flatMap(([feature, vocabulary]) => {
+    const ids = vocabulary.idsOfWords(lowerCase);
+    const counts = ids.length > 0 ? vocabulary.counts : new Float64Array();
+    return ids.map((id) => ({ feature, token: vocabulary.token(id), count: counts[id]! }));
+  });
 }
 
 /** Options of `openDataset`. */

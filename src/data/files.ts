@@ -1,4 +1,4 @@
-import { isUtf8 } from "node:buffer";
+import { constants as bufferLimits, isUtf8 } from "node:buffer";
 import { constants, openSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { access, type FileHandle, mkdir, open, readFile, readlink, stat } from "node:fs/promises";
 import { Socket } from "node:net";
@@ -61,6 +61,41 @@ export async function readText(path: string): Promise<string> {
     "ERR_FILE",
     `Cannot read ${path}: Expected UTF-8 text but received ${isUtf16 ? "UTF-16" : "other bytes"}`,
   );
+}
+
+const PIECE_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Reads a file, which may be larger than the 2 GiB of Node's `readFile`. Calls `onPiece` with each piece of it, in order.
+ */
+export async function readBytes(path: string, onPiece?: (piece: Buffer) => void): Promise<Buffer> {
+  const file = await open(path, "r");
+  try {
+    const status = await file.stat();
+    const { size } = status;
+    if (size > bufferLimits.MAX_LENGTH) {
+      throw new ShortlistError(
+        "ERR_FILE",
+        `Cannot read ${path}: it has ${size} bytes, ${bufferLimits.MAX_LENGTH} at most`,
+      );
+    }
+    if (!status.isFile()) {
+      const bytes = await file.readFile();
+      onPiece?.(bytes);
+      return bytes;
+    }
+    const bytes = Buffer.allocUnsafeSlow(size);
+    let done = 0;
+    while (done < size) {
+      const { bytesRead } = await file.read(bytes, done, Math.min(PIECE_BYTES, size - done), done);
+      if (bytesRead === 0) break;
+      onPiece?.(bytes.subarray(done, done + bytesRead));
+      done += bytesRead;
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    await file.close();
+  }
 }
 
 /** Parses JSON. Throws an error of `code` that starts with `path`. */

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type ErrorCode, ShortlistError } from "../errors.js";
-import { exists, fileError } from "./files.js";
+import { exists, fileError, readBytes } from "./files.js";
 import { isPartial, isPartialOf } from "./hidden_names.js";
 import { ID_KEY } from "./safetensors.js";
 import { Vocabulary } from "./vocabulary.js";
@@ -159,16 +159,11 @@ export class FolderReader {
 
   /** Reads a member and checks its digest. */
   async read(name: string): Promise<Buffer> {
-    const bytes = await readFile(this.source(name));
-    if (this.#ids) {
-      const received = createHash("sha256").update(bytes).digest("hex");
-      this.#check(
-        name,
-        "sha256",
-        Object.hasOwn(this.#ids.members, name) ? this.#ids.members[name] : undefined,
-        received,
-      );
-    }
+    if (!this.#ids) return readBytes(this.source(name));
+    const hash = createHash("sha256");
+    const bytes = await readBytes(this.source(name), (piece) => hash.update(piece));
+    const { members } = this.#ids;
+    this.#check(name, "sha256", Object.hasOwn(members, name) ? members[name] : undefined, hash.digest("hex"));
     return bytes;
   }
 

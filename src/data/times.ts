@@ -29,16 +29,23 @@ const OUTLIER_WIDTHS = 10;
 export function clickTimes(values: Float64Array): ClickTimes {
   const markers = markersOf(values);
   const most = middleOf(values, markers);
+  // Loops by index, since there may be hundreds of millions of times.
   let [earliest, latest] = [Number.NaN, Number.NaN];
   const widen = (time: number) => {
     if (!(earliest <= time)) earliest = time;
     if (!(latest >= time)) latest = time;
   };
-  for (const time of values) if (time >= most.low && time <= most.high && !markers.includes(time)) widen(time);
+  const hasMarkers = markers.length > 0;
+  for (let i = 0; i < values.length; i++) {
+    const time = values[i]!;
+    // False for a missing time, and for most times.
+    const isWider = !(earliest <= time && time <= latest) && time >= most.low && time <= most.high;
+    if (isWider && !(hasMarkers && markers.includes(time))) widen(time);
+  }
   const span = latest - earliest;
   for (const time of markers) if (!(earliest - time > span)) widen(time);
   let farOff = 0;
-  for (const time of values) if (time < earliest || time > latest) farOff++;
+  for (let i = 0; i < values.length; i++) if (values[i]! < earliest || values[i]! > latest) farOff++;
   return { values, earliest, latest, farOff };
 }
 
@@ -49,10 +56,10 @@ export function clickTimes(values: Float64Array): ClickTimes {
 function markersOf(values: Float64Array): number[] {
   const found = new Set<number>();
   let positive = 0;
-  for (const time of values) {
+  for (let i = 0; i < values.length; i++) {
+    const time = values[i]!;
     if (time > 0) positive++;
-    else if (time <= 0) found.add(time);
-    if (found.size > 2) return [];
+    else if (time <= 0 && found.add(time).size > 2) return [];
   }
   return positive < MIN_TIMES ? [] : [...found];
 }

@@ -1,4 +1,5 @@
 import { ShortlistError } from "../errors.js";
+import { copyBytes, type TokenBytes } from "./packed_tokens.js";
 
 const FIRST_TOKENS = 512;
 const MAX_TOKENS = 2 ** 29;
@@ -10,7 +11,7 @@ const [FNV_START, FNV_PRIME] = [0x811c9dc5, 0x01000193];
  * Numbers tokens 0, 1, 2, … in the order in which they are added. Their bytes are outside of JavaScript's heap. It
  * holds up to 2²⁹ tokens, while a Map is limited to 2²⁴ entries.
  */
-export class TokenTable {
+export class TokenTable implements TokenBytes {
   #size = 0;
   /**
    * Hash table with open addressing and at least two places per token. An entry is 1 + the index of a token; 0 is free.
@@ -56,6 +57,21 @@ export class TokenTable {
 
   token(index: number): string {
     return this.#chunks[this.#chunkOf[index]!]!.toString("utf8", this.#starts[index], this.#ends[index]);
+  }
+
+  lengthOf(index: number): number {
+    return this.#ends[index]! - this.#starts[index]!;
+  }
+
+  copyTo(index: number, target: Buffer, at: number): number {
+    const chunk = this.#chunks[this.#chunkOf[index]!]!;
+    return copyBytes(chunk, this.#starts[index]!, this.#ends[index]!, target, at);
+  }
+
+  /** Compares two tokens by their bytes. */
+  compare(a: number, b: number): number {
+    const [one, other] = [this.#chunks[this.#chunkOf[a]!]!, this.#chunks[this.#chunkOf[b]!]!];
+    return one.compare(other, this.#starts[b], this.#ends[b], this.#starts[a], this.#ends[a]);
   }
 
   /** Sets the token of the current lookup (its bytes and their FNV-1a hash with mixed bits), and returns its place. */
@@ -223,10 +239,13 @@ export class TokenCounts extends ValueCounts {
     return this.#tokens.size;
   }
 
-  /** Yields the tokens that occur more than `limit` times. */
-  *above(limit: number): Generator<readonly [token: string, count: number]> {
-    for (let index = 0; index < this.size; index++) {
-      if (this.counts[index]! > limit) yield [this.#tokens.token(index), this.counts[index]!];
-    }
+  /** The tokens, by the numbers that `counts` has. */
+  get tokens(): TokenTable {
+    return this.#tokens;
+  }
+
+  /** [values] How often each token occurs. */
+  get values(): Float64Array {
+    return this.counts.subarray(0, this.size);
   }
 }

@@ -1,48 +1,39 @@
-import { isUtf8 } from "node:buffer";
-import { readFile } from "node:fs/promises";
 import { checkOptions, ShortlistError } from "../errors.js";
-import { fileError, replaceFile } from "./files.js";
+import { fileError, readBytes, replaceFile } from "./files.js";
+import type { TokenBytes } from "./packed_tokens.js";
+import { checkToken, TokenLines, UNKNOWN } from "./token_lines.js";
 import { type TokenCounts, TokenTable, tableOf } from "./token_table.js";
 import type { Turns } from "./turns.js";
 
-/** The token of id 0, which stands for all values that a vocabulary does not hold. */
-export const UNKNOWN = "<unk>";
-
-/** Characters that no line of a vocabulary file can contain. */
-const NO_TOKEN = /[\t\n\0]/;
-
-/** Throws ERR_VOCABULARY unless a token can be stored. Click logs contain no such values, but other sources may. */
-function checkToken(token: string): void {
-  if (token !== "" && token !== UNKNOWN && !NO_TOKEN.test(token)) return;
-  throw new ShortlistError(
-    "ERR_VOCABULARY",
-    `Expected values without tab, newline or NUL, and neither "" nor "${UNKNOWN}", but received ${JSON.stringify(token)}: leave such values out as missing`,
-  );
-}
+export { UNKNOWN };
 
 /** The known values (tokens) of one feature. A token's id is its index; id 0 is `<unk>`. */
 export class Vocabulary {
-  #size: number;
-  /**
-   * The `token ⇥ count` lines of the file that it was read from. They are parsed only when tokens, ids or counts are
-   * needed.
-   */
-  #lines: Buffer | undefined;
+  readonly #size: number;
+  /** What it was made or read from, unless that were the tokens and counts themselves. */
+  readonly #lines: TokenLines | undefined;
   #tokens: readonly string[] | undefined;
-  #counts: Float64Array | undefined;
-  /** Maps tokens to ids. */
+  readonly #counts: Float64Array | undefined;
+  /** Maps tokens to ids if there are no lines, which do the same. */
   #ids: TokenTable | undefined;
 
-  constructor(tokens: readonly string[], counts: Float64Array) {
-    if (tokens[0] !== UNKNOWN || tokens.length !== counts.length) {
+  constructor(tokens: readonly string[], counts: Float64Array);
+  /** @internal */
+  constructor(lines: TokenLines);
+  constructor(tokens: readonly string[] | TokenLines, counts?: Float64Array) {
+    this.#size = tokens instanceof TokenLines ? tokens.size : tokens.length;
+    if (tokens instanceof TokenLines) {
+      this.#lines = tokens;
+      return;
+    }
+    if (tokens[0] !== UNKNOWN || tokens.length !== counts!.length) {
       throw new ShortlistError(
         "ERR_VOCABULARY",
-        `Expected as many counts as tokens, and ${UNKNOWN} as the first token, but received ${tokens.length} tokens, ${counts.length} counts and ${JSON.stringify(tokens[0])}`,
+        `Expected as many counts as tokens, and ${UNKNOWN} as the first token, but received ${tokens.length} tokens, ${counts!.length} counts and ${JSON.stringify(tokens[0])}`,
       );
     }
-    this.#size = tokens.length;
     this.#tokens = tokens;
-    this.#counts = counts;
+    this.#counts = counts!;
   }
 
   /**
@@ -51,18 +42,11 @@ export class Vocabulary {
    *
    * @internal
    */
-  static fromCounts(counts: TokenCounts, appearLimit: number): Vocabulary {
-    const kept = [...counts.above(appearLimit)];
-    kept.sort((a, b) => b[1] - a[1] || compareBytes(a[0], b[0]));
-    const tokens = [UNKNOWN];
-    const sums = new Float64Array(kept.length + 1);
-    sums[0] = counts.below(appearLimit);
-    for (const [token, count] of kept) {
-      checkToken(token);
-      sums[tokens.length] = count;
-      tokens.push(token);
-    }
-    return new Vocabulary(tokens, sums);
+  static fromCounts(counted: TokenCounts, appearLimit: number): Vocabulary {
+    const { tokens, values } = counted;
+    const kept = indicesAbove(values, appearLimit);
+    kept.sort((a, b) => values[b]! - values[a]! || tokens.compare(a, b));
+    return new Vocabulary(TokenLines.of(tokens, kept, values, counted.below(appearLimit)));
   }
 
   /**
@@ -72,42 +56,37 @@ export class Vocabulary {
    * @internal
    */
   static fromSorted(
-    tokens: readonly string[],
+    tokens: TokenBytes,
     counts: Float64Array,
     missing: number,
     appearLimit: number,
   ): { readonly vocabulary: Vocabulary; readonly ids: Int32Array } {
-    const kept = Int32Array.from(counts.keys()).filter((index) => counts[index]! > appearLimit);
-    kept.sort((a, b) => counts[b]! - counts[a]! || a - b);
-    const ids = new Int32Array(tokens.length);
-    kept.forEach((index, place) => {
-      ids[index] = place + 1;
-      checkToken(tokens[index]!);
-    });
-    const sums = new Float64Array(kept.length + 1);
-    sums[0] = counts.reduce((sum, count) => sum + (count > appearLimit ? 0 : count), missing);
-    kept.forEach((index, place) => {
-      sums[place + 1] = counts[index]!;
-    });
-    return { vocabulary: new Vocabulary([UNKNOWN, ...Array.from(kept, (index) => tokens[index]!)], sums), ids };
+    const kept = byFallingCount(indicesAbove(counts, appearLimit), counts);
+    const ids = new Int32Array(tokens.size);
+    for (let place = 0; place < kept.length; place++) ids[kept[place]!] = place + 1;
+    let unknown = missing;
+    for (const count of counts) if (count <= appearLimit) unknown += count;
+    return { vocabulary: new Vocabulary(TokenLines.of(tokens, kept, counts, unknown)), ids };
   }
 
   /**
-   * Prepares what `tokens` and `idOf` would otherwise prepare at their first use, without blocking the event loop for
+   * Prepares what `idOf` and `token` would otherwise prepare at their first use, without blocking the event loop for
    * long.
    *
    * @internal
    */
   async load(turns: Turns): Promise<void> {
     if (this.#lines) {
+      await this.#lines.load(turns);
+      if (this.#tokens || this.size > MOST_STRINGS) return;
       const tokens: string[] = [];
-      for (const piece of piecesOf(this.#lines)) {
-        readPiece(piece, tokens);
-        if (turns.isDue) await turns.take();
+      for (let id = 0; id < this.size; id++) {
+        tokens.push(this.#lines.token(id));
+        if (id % TOKENS_AT_ONCE === 0 && turns.isDue) await turns.take();
       }
       this.#tokens ??= tokens;
     }
-    if (this.#ids) return;
+    if (this.#lines || this.#ids) return;
     const table = new TokenTable();
     for (const token of this.tokens) {
       table.add(token);
@@ -121,9 +100,9 @@ export class Vocabulary {
     return this.#size;
   }
 
-  /** [size] The tokens by id. */
+  /** [size] The tokens by id. Millions of strings need much memory; `token` and `idOf` need none of them. */
   get tokens(): readonly string[] {
-    this.#tokens ??= readTokens(this.#lines!);
+    this.#tokens ??= Array.from({ length: this.size }, (_, id) => this.#lines!.token(id));
     return this.#tokens;
   }
 
@@ -132,22 +111,24 @@ export class Vocabulary {
    * If the vocabulary was read from a file, each access parses the counts again.
    */
   get counts(): Float64Array {
-    return this.#counts ?? readCounts(this.#lines!, this.size);
+    return this.#counts ?? this.#lines!.counts();
   }
 
   /** Returns the id of a token; 0 for null and for unknown tokens. */
   idOf(token: string | null): number {
+    if (token === null) return 0;
+    if (this.#lines) return Math.max(0, this.#lines.find(token));
     this.#ids ??= tableOf(this.tokens);
-    return token === null ? 0 : Math.max(0, this.#ids.find(token));
+    return Math.max(0, this.#ids.find(token));
   }
 
   /** Returns the token of an id. Throws ERR_VOCABULARY if there is no such id. */
   token(id: number): string {
-    const token = this.tokens[id];
-    if (token === undefined) {
+    if (!Number.isInteger(id) || id < 0 || id >= this.size) {
       throw new ShortlistError("ERR_VOCABULARY", `Expected an id from 0 to ${this.size - 1} but received ${id}`);
     }
-    return token;
+    if (this.#tokens || this.size <= MOST_STRINGS) return this.tokens[id]!;
+    return this.#lines!.token(id);
   }
 
   /**
@@ -170,24 +151,32 @@ export class Vocabulary {
     counts: Float64Array,
     appearLimit: number,
   ): { readonly vocabulary: Vocabulary; readonly newIds: Int32Array } {
-    const [before, tokens] = [this.counts, this.tokens];
-    const kept = Int32Array.from(counts.keys()).filter((id) => id > 0 && counts[id]! > appearLimit);
-    // Tokens that had equal counts before are already in the order of their bytes.
-    const byToken = (a: number, b: number) => (before[a] === before[b] ? a - b : compareBytes(tokens[a]!, tokens[b]!));
-    kept.sort((a, b) => counts[b]! - counts[a]! || byToken(a, b));
+    const before = this.counts;
+    const tokens = this.#lines ?? tableOf(this.tokens);
+    const kept = byFallingCount(
+      indicesAbove(counts, appearLimit).filter((id) => id > 0),
+      counts,
+    );
+    for (let start = 0, end = 0; start < kept.length; start = end) {
+      while (end < kept.length && counts[kept[end]!] === counts[kept[start]!]) end++;
+      // Tokens that had equal counts before are already in the order of their bytes.
+      if (before[kept[start]!] !== before[kept[end - 1]!])
+        kept.subarray(start, end).sort((a, b) => tokens.compare(a, b));
+    }
     const newIds = new Int32Array(this.size);
-    const sums = new Float64Array(kept.length + 1);
-    sums[0] = counts.reduce((sum, count, id) => (id === 0 || count <= appearLimit ? sum + count : sum), 0);
-    kept.forEach((id, place) => {
-      newIds[id] = place + 1;
-      sums[place + 1] = counts[id]!;
-    });
-    return { vocabulary: new Vocabulary([UNKNOWN, ...Array.from(kept, (id) => tokens[id]!)], sums), newIds };
+    for (let place = 0; place < kept.length; place++) newIds[kept[place]!] = place + 1;
+    let unknown = 0;
+    for (let id = 0; id < counts.length; id++) if (id === 0 || counts[id]! <= appearLimit) unknown += counts[id]!;
+    return { vocabulary: new Vocabulary(TokenLines.of(tokens, kept, counts, unknown)), newIds };
   }
 
   /** Returns a copy with other counts [size]. */
   withCounts(counts: Float64Array): Vocabulary {
-    return new Vocabulary(this.tokens, counts);
+    if (!this.#lines || counts.length !== this.size || !counts.every(Number.isSafeInteger)) {
+      return new Vocabulary(this.tokens, counts);
+    }
+    const known = Int32Array.from({ length: this.size - 1 }, (_, i) => i + 1);
+    return new Vocabulary(TokenLines.of(this.#lines, known, counts, counts[0]!));
   }
 
   /**
@@ -195,10 +184,12 @@ export class Vocabulary {
    * the same here.
    */
   extends(other: Vocabulary): boolean {
-    return (
-      other.tokens.every((token, id) => token === this.tokens[id]) &&
-      this.counts.subarray(other.size).every((count) => count === 0)
-    );
+    if (this.#lines && other.#lines) {
+      if (!this.#lines.beginsLike(other.#lines)) return false;
+    } else if (!other.tokens.every((token, id) => token === this.tokens[id])) {
+      return false;
+    }
+    return this.counts.subarray(other.size).every((count) => count === 0);
   }
 
   /**
@@ -207,7 +198,7 @@ export class Vocabulary {
    */
   static async read(path: string): Promise<Vocabulary> {
     try {
-      return Vocabulary.parse(await readFile(path), path);
+      return Vocabulary.parse(await readBytes(path), path);
     } catch (error) {
       if (error instanceof ShortlistError) throw error;
       throw new ShortlistError("ERR_VOCABULARY", fileError("read the vocabulary", path, error).message, {
@@ -221,14 +212,18 @@ export class Vocabulary {
     const fail = (line: number, expected: string, received: string): never => {
       throw new ShortlistError("ERR_VOCABULARY", `${path}:${line}: Expected ${expected} but received ${received}`);
     };
-    if (!isUtf8(bytes)) fail(1, "UTF-8 text", "other bytes");
-    if (bytes.includes("\r\n")) bytes = Buffer.from(bytes.toString("utf8").replaceAll("\r\n", "\n"));
-    const vocabulary = new Vocabulary([UNKNOWN], new Float64Array(1));
-    vocabulary.#size = checkLines(bytes, fail);
-    vocabulary.#lines = bytes;
-    vocabulary.#tokens = undefined;
-    vocabulary.#counts = undefined;
-    return vocabulary;
+    return new Vocabulary(TokenLines.parse(bytes, fail));
+  }
+
+  /**
+   * Returns the ids of tokens that are one of these lower-case ASCII words but for their case.
+   *
+   * @internal
+   */
+  idsOfWords(words: readonly string[]): number[] {
+    if (this.#lines) return [...this.#lines.idsOfWords(words)];
+    const wanted = new Set(words);
+    return this.tokens.flatMap((token, id) => (id > 0 && wanted.has(token.toLowerCase()) ? [id] : []));
   }
 
   /**
@@ -241,7 +236,7 @@ export class Vocabulary {
     signal?.throwIfAborted();
     const lines = this.#lines;
     if (lines) {
-      await replaceFile(path, (file) => file.writeFile(lines));
+      await replaceFile(path, (file) => file.writeFile(lines.bytes));
       return;
     }
     for (const token of this.tokens) {
@@ -263,96 +258,37 @@ export class Vocabulary {
   }
 }
 
-const [TAB, NEWLINE, ZERO] = [9, 10, 48];
-
-/**
- * Target size of a piece of lines. Decoding one takes only a moment, and it is far below the maximum length of a string
- * (2²⁹ characters).
- */
-const PIECE_BYTES = 2 ** 16;
 const TOKENS_AT_ONCE = 1024;
+/**
+ * Largest vocabulary whose tokens become strings as soon as one of them is needed. The tokens of a larger one are decoded
+ * one by one: all of them would need some 50 bytes each.
+ */
+const MOST_STRINGS = 2 ** 20;
 
-/** Cuts the lines into pieces of whole lines. */
-function* piecesOf(lines: Buffer): Generator<Buffer> {
-  for (let start = 0; start < lines.length; ) {
-    const end = lines.indexOf(NEWLINE, Math.min(lines.length - 1, start + PIECE_BYTES)) + 1;
-    yield lines.subarray(start, end);
-    start = end;
-  }
+function indicesAbove(counts: Float64Array, limit: number): Int32Array {
+  let size = 0;
+  for (const count of counts) if (count > limit) size++;
+  const indices = new Int32Array(size);
+  for (let index = 0, place = 0; index < counts.length; index++) if (counts[index]! > limit) indices[place++] = index;
+  return indices;
 }
 
-/** Appends the tokens of a piece of lines. */
-function readPiece(piece: Buffer, tokens: string[]): void {
-  for (const line of piece.toString("utf8", 0, piece.length - 1).split("\n"))
-    tokens.push(line.slice(0, line.indexOf("\t")));
-}
+const RADIX = 2 ** 16;
 
-function readTokens(lines: Buffer): string[] {
-  const tokens: string[] = [];
-  for (const piece of piecesOf(lines)) readPiece(piece, tokens);
-  return tokens;
-}
-
-function readCounts(lines: Buffer, size: number): Float64Array {
-  const counts = new Float64Array(size);
-  for (let line = 0, at = 0; line < size; line++) {
-    while (lines[at] !== TAB) at++;
-    let count = 0;
-    for (at++; lines[at] !== NEWLINE; at++) count = 10 * count + (lines[at]! - ZERO);
-    counts[line] = count;
-    at++;
+/** Sorts indices so that their whole counts fall; those of equal counts stay in their order. A radix sort. */
+function byFallingCount(indices: Int32Array, counts: Float64Array): Int32Array {
+  let [order, other]: [Int32Array, Int32Array] = [indices, new Int32Array(indices.length)];
+  let highest = 0;
+  for (const index of indices) highest = Math.max(highest, counts[index]!);
+  for (let unit = 1; unit <= highest; unit *= RADIX) {
+    const digitOf = (index: number) => Math.floor((highest - counts[index]!) / unit) % RADIX;
+    const places = new Uint32Array(RADIX + 1);
+    for (const index of order) places[digitOf(index) + 1]!++;
+    for (let digit = 0; digit < RADIX; digit++) places[digit + 1]! += places[digit]!;
+    for (const index of order) other[places[digitOf(index)]!++] = index;
+    [order, other] = [other, order];
   }
-  return counts;
-}
-
-/** Checks the lines of a vocabulary without making strings of them, and returns their number. */
-function checkLines(bytes: Buffer, fail: (line: number, expected: string, received: string) => never): number {
-  let lines = 0;
-  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines++;
-  const end = bytes.lastIndexOf(NEWLINE) + 1;
-  if (lines === 0 || end < bytes.length) {
-    const rest = JSON.stringify(bytes.toString("utf8", end));
-    fail(lines + 1, "a line that ends in a newline (the file is cut short)", rest);
-  }
-  const nul = bytes.indexOf(0);
-  if (nul >= 0) {
-    const before = bytes.subarray(0, nul).reduce((count, byte) => count + (byte === NEWLINE ? 1 : 0), 0);
-    fail(before + 1, "a token without a NUL byte", "one");
-  }
-  const starts = new Uint32Array(lines);
-  const hashes = new Int32Array(lines);
-  /** Hash table with open addressing. An entry is 1 + the line of the token; 0 is free. */
-  const table = new Int32Array(2 ** Math.ceil(Math.log2(2 * lines + 1)));
-  for (let line = 0, at = 0; line < lines; line++) {
-    starts[line] = at;
-    const start = at;
-    let hash = 0x811c9dc5; // FNV-1a
-    for (; bytes[at] !== TAB && bytes[at] !== NEWLINE; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
-    const tokenEnd = at;
-    let count = 0;
-    if (bytes[at] === TAB) at++;
-    for (; bytes[at]! >= ZERO && bytes[at]! < ZERO + 10; at++) count = 10 * count + (bytes[at]! - ZERO);
-    const text = () => JSON.stringify(bytes.toString("utf8", start, bytes.indexOf(NEWLINE, start)));
-    if (tokenEnd === start || at <= tokenEnd + 1 || bytes[at] !== NEWLINE || !Number.isSafeInteger(count)) {
-      fail(line + 1, "a token, a tab and a whole number", text());
-    }
-    const token = () => JSON.stringify(bytes.toString("utf8", start, tokenEnd));
-    if (line === 0 && token() !== JSON.stringify(UNKNOWN)) fail(1, `the token ${UNKNOWN}`, token());
-    at++;
-    hashes[line] = hash;
-    let place = (hash ^ (hash >>> 15)) & (table.length - 1);
-    for (; table[place] !== 0; place = (place + 1) & (table.length - 1)) {
-      const other = table[place]! - 1;
-      if (hashes[other] !== hash) continue;
-      // Compares with the tab, so that a prefix of a token is not equal to it.
-      const [length, from] = [tokenEnd + 1 - start, starts[other]!];
-      if (bytes.subarray(from, from + length).equals(bytes.subarray(start, start + length))) {
-        fail(line + 1, "each token once", `${token()} again`);
-      }
-    }
-    table[place] = line + 1;
-  }
-  return lines;
+  return order;
 }
 
 /**
@@ -377,19 +313,4 @@ export function noiseDistribution(counts: ArrayLike<number>, power: number): Flo
   }
   for (let id = 0; id < noise.length; id++) noise[id]! /= sum;
   return noise;
-}
-
-/** Compares two strings by their UTF-8 bytes. This differs from the order of UTF-16 units only above U+D7FF. */
-export function compareBytes(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) {
-    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
-    if (x !== y) return rank(x) - rank(y);
-  }
-  return a.length - b.length;
-}
-
-/** Surrogates encode code points above those of all other UTF-16 units. */
-function rank(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }

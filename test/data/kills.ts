@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import { openModel } from "../../src/model/model.js";
 import { succeed, temporaryFolder } from "../cli/run.js";
+import { events, HAS_DUCKDB, textOf } from "./table_files.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 export const SMALL = [
@@ -31,6 +32,7 @@ export function makeInputs(folder: string): void {
     succeed("train", at(`ds${version}`), "--output", at(`m${version}`), "--epochs", "2", ...SMALL);
   }
   writeFileSync(at("space.json"), '{"learningRate":[0.001,0.01]}');
+  for (const version of [0, 1]) writeFileSync(at(`events${version}.csv`), textOf(events(40 + version), ","));
 }
 
 export interface Writer {
@@ -55,6 +57,17 @@ export function writers(folder: string): Writer[] {
   const at = (name: string) => join(folder, name);
   return [
     { name: "prepare", args: (version, out) => [...prepareArgs(folder, version), join(out, "d")], outputs: ["d"] },
+    ...(HAS_DUCKDB
+      ? [
+          {
+            name: "table",
+            args: (version: number, out: string) => [
+              ...["prepare", at(`events${version}.csv`), "--output", join(out, "t")],
+            ],
+            outputs: ["t"],
+          },
+        ]
+      : []),
     {
       name: "simulate",
       args: (version, out) => ["simulate", "--users", "20", "--items", "50", "--seed", `${version}`, "--output", out],

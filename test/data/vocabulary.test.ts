@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { TokenCounts } from "../../src/data/token_table.js";
-import { compareBytes, noiseDistribution, Vocabulary } from "../../src/data/vocabulary.js";
+import { noiseDistribution, Vocabulary } from "../../src/data/vocabulary.js";
 import { expectError, withFolder } from "./temporary.js";
 
 function countsOf(entries: readonly [string, number][]): TokenCounts {
@@ -36,31 +36,6 @@ test("keeps what appears more often than the limit, by falling count, then by UT
   assert.is(vocabulary.idOf(null), 0);
   assert.is(vocabulary.idOf("rare"), 0);
   assert.throws(() => vocabulary.token(8), /from 0 to 7 but received 8/);
-});
-
-test("compareBytes is the order of the bytes", () => {
-  const strings = [
-    "",
-    "a",
-    "b",
-    "aa",
-    "\u007f",
-    "\u0080",
-    "\u07ff",
-    "\u0800",
-    "\ud7ff",
-    "\ue000",
-    "\uffff",
-    "\u{10000}",
-    "\u{10ffff}",
-    "a\u{10000}",
-    "a\uffff",
-  ];
-  for (const a of strings) {
-    for (const b of strings) {
-      assert.is(Math.sign(compareBytes(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)), JSON.stringify([a, b]));
-    }
-  }
 });
 
 test("is written and read back as it was", async () => {

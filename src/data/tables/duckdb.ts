@@ -35,8 +35,21 @@ interface Chunk {
 
 const PACKAGE = "@duckdb/node-api";
 const GIB = 2 ** 30;
-/** Memory limit of DuckDB, which sorts larger tables on disk. The arrays of the dataset need memory in addition. */
-const MEMORY = 2 * GIB;
+/**
+ * Memory limit of DuckDB, which keeps larger tables on disk. The arrays of the dataset need memory in addition: for 100
+ * million events with times, 2 GB.
+ */
+const MEMORY = 1.5 * GIB;
+
+/** Settings of the database of a session whose files are in `folder`. */
+export function sessionSettings(folder: string): Record<string, string> {
+  return {
+    autoinstall_known_extensions: "false",
+    autoload_known_extensions: "false",
+    memory_limit: `${Math.round(Math.min(MEMORY, totalmem() / 4) / 2 ** 20)}MiB`,
+    temp_directory: join(folder, "sorting"),
+  };
+}
 
 /** Some rows of a result, by columns. */
 export class TableRows {
@@ -66,6 +79,12 @@ export class TableRows {
   int32(column: number): Int32Array {
     const { items } = this.#chunk.getColumnVector(column);
     return items instanceof Int32Array ? items : Int32Array.from(this.values(column) as number[]);
+  }
+
+  /** Returns the values of a UINTEGER column without nulls, in the same way. */
+  uint32(column: number): Uint32Array {
+    const { items } = this.#chunk.getColumnVector(column);
+    return items instanceof Uint32Array ? items : Uint32Array.from(this.values(column) as number[]);
   }
 
   /** Returns the values of a DOUBLE column without nulls, in the same way. */
@@ -104,13 +123,7 @@ export class TableSession {
   ): Promise<T> {
     const { DuckDBInstance } = await load();
     await mkdir(folder, { recursive: true });
-    const memory = Math.min(MEMORY, totalmem() / 4);
-    const instance = await DuckDBInstance.create(join(folder, "tables.duckdb"), {
-      autoinstall_known_extensions: "false",
-      autoload_known_extensions: "false",
-      memory_limit: `${Math.round(memory / 2 ** 20)}MiB`,
-      temp_directory: join(folder, "sorting"),
-    });
+    const instance = await DuckDBInstance.create(join(folder, "tables.duckdb"), sessionSettings(folder));
     const session = new TableSession(instance, await instance.connect(), folder, signal);
     try {
       // Dates without a time zone are UTC, whatever the time zone of the machine.
@@ -155,17 +168,24 @@ export class TableSession {
   /** Yields the rows of a result in order, some thousands at a time. */
   async *stream(sql: string): AsyncGenerator<TableRows> {
     this.signal?.throwIfAborted();
+    let next: Promise<Chunk | null> | undefined;
     try {
       const result = await this.#connection.stream(sql);
+      next = result.fetchChunk();
       for (;;) {
-        const chunk = await result.fetchChunk();
+        const chunk = await next;
         this.signal?.throwIfAborted();
         if (!chunk || chunk.rowCount === 0) return;
+        // The database goes on while the caller uses these rows.
+        next = result.fetchChunk();
         yield new TableRows(chunk);
       }
     } catch (error) {
       this.signal?.throwIfAborted();
       throw describe(error);
+    } finally {
+      // The connection may only be closed when nothing uses it.
+      await next?.catch(() => undefined);
     }
   }
 

@@ -3,6 +3,7 @@ import { type AppearLimit, appearLimitOf } from "../appear_limits.js";
 import { type Clicks, type ItemValues, statisticsOf } from "../clicks.js";
 import type { DatasetContents } from "../dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "../feature_counts.js";
+import type { PackedTokens } from "../packed_tokens.js";
 import { parseSchema, type Schema } from "../schema.js";
 import { DEFAULT_MAX_LINE_BYTES, type LogReport } from "../sources/read_log.js";
 import { clickTimes } from "../times.js";
@@ -18,8 +19,8 @@ export const [USER, ITEM, TIME] = ["user_id", "item", "time"];
 /** Everything that was read of tables: events, and by number what their users and items are. */
 export interface ReadTables {
   readonly events: SortedEvents;
-  readonly userTokens: readonly string[];
-  readonly itemTokens: readonly string[];
+  readonly userTokens: PackedTokens;
+  readonly itemTokens: PackedTokens;
   readonly userFeatures: readonly FeatureValues[];
   readonly itemFeatures: readonly FeatureValues[];
 }
@@ -65,9 +66,9 @@ export function contentsOf(
   isMissing: (text: string) => boolean,
 ): DatasetContents {
   const { offsets, itemNumbers, times } = events;
-  const occurrences = new Float64Array(itemTokens.length);
-  for (const item of itemNumbers) occurrences[item]!++;
-  const once = new Float64Array(userTokens.length).fill(1);
+  const occurrences = new Float64Array(itemTokens.size);
+  for (let event = 0; event < itemNumbers.length; event++) occurrences[itemNumbers[event]!]!++;
+  const once = new Float64Array(userTokens.size).fill(1);
 
   const found = new FeatureVocabularies(limit, isMissing);
   const users: { readonly name: string; readonly ids: Int32Array }[] = [
@@ -85,7 +86,7 @@ export function contentsOf(
   });
   for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = itemIds[itemNumbers[event]!]!;
   const clicks: Clicks = {
-    users: userTokens.length,
+    users: userTokens.size,
     clicks: itemNumbers.length,
     clickOffsets: offsets,
     userFeatures: users,
@@ -112,7 +113,7 @@ class FeatureVocabularies {
   }
 
   /** [tokens] The id of each distinct token; `counts` says how often it occurs. */
-  idsOfTokens(name: string, unit: FeatureCounts["unit"], tokens: readonly string[], counts: Float64Array): Int32Array {
+  idsOfTokens(name: string, unit: FeatureCounts["unit"], tokens: PackedTokens, counts: Float64Array): Int32Array {
     const values = new ValueCounts(counts);
     const appearLimit = appearLimitOf(this.#limit, name, values, name === ITEM);
     const { vocabulary, ids } = Vocabulary.fromSorted(tokens, counts, 0, appearLimit);

@@ -189,22 +189,34 @@ export function keyOf({ name: column, type }: FoundColumn, missing: readonly str
   return `CASE WHEN ${value} IN (${words}) THEN NULL ELSE ${value} END`;
 }
 
-/**
- * SQL of the time of an event: an expression that orders events, and one for its value in seconds (or the number itself
- * if its unit is not known).
- */
-export function timeOf({ name: column, type }: FoundColumn, unit: TimeUnit): { order: string; seconds: string } {
+/** SQL of the time of an event, and how it becomes seconds (or stays the number that it is, if its unit is not known). */
+export interface TimeSql {
+  /** Null if missing. Events are in the order of these values. */
+  readonly order: string;
+  /** The values of `t`, which `order` gave, as doubles: those of a unit of which `unitsASecond` are a second. */
+  readonly value: string;
+  readonly unitsASecond: number;
+  /** Whether every value is a time or missing, because of the type of the column. */
+  readonly isReadable: boolean;
+  /** What `value` leaves out of `t`, from −999 to 999: values of `t` are in the order of `value`, then of this. */
+  readonly remainder: string | undefined;
+}
+
+export function timeOf({ name: column, type }: FoundColumn, unit: TimeUnit): TimeSql {
   const raw = name(column);
+  const isReadable = type.startsWith("TIMESTAMP") || /^U?(TINYINT|SMALLINT|INTEGER|BIGINT)$/.test(type);
   if (unit === "date") {
     const order = type.startsWith("TIMESTAMP") ? raw : `TRY_CAST(${raw} AS TIMESTAMPTZ)`;
-    return { order, seconds: "epoch_us(t) / 1e6" };
+    const remainder = type === "TIMESTAMP_NS" ? "epoch_ns(t) % 1000" : undefined;
+    return { order, value: "epoch_us(t)", unitsASecond: 1e6, isReadable, remainder };
   }
   if (unit === "ns") {
-    const order = /^(BIGINT|UBIGINT)$/.test(type) ? raw : `TRY_CAST(${raw} AS BIGINT)`;
+    const order = /^U?BIGINT$/.test(type) ? raw : `TRY_CAST(${raw} AS BIGINT)`;
     // Divides to whole microseconds first, so that equal times have equal bits, whatever their unit was.
-    return { order, seconds: "(t // 1000) / 1e6" };
+    return { order, value: "t // 1000", unitsASecond: 1e6, isReadable, remainder: "t % 1000" };
   }
   const number = `TRY_CAST(${raw} AS DOUBLE)`;
-  const scale = { s: "", ms: " / 1e3", us: " / 1e6", number: "" }[unit];
-  return { order: `CASE WHEN isfinite(${number}) THEN ${number} END`, seconds: `t${scale}` };
+  const unitsASecond = { s: 1, ms: 1e3, us: 1e6, number: 1 }[unit];
+  const order = `CASE WHEN isfinite(${number}) THEN ${number} END`;
+  return { order, value: "t", unitsASecond, isReadable, remainder: undefined };
 }

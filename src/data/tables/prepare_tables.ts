@@ -15,7 +15,7 @@ import { type EventTable, type LocatedTable, locate, understand } from "./event_
 import type { Described } from "./feature_columns.js";
 import { type FeatureRows, type FeatureTable, readFeatures, understandFeatures } from "./feature_table.js";
 import type { TableForm } from "./file_form.js";
-import { type LeftOut, type Numbering, readEvents, type SortedEvents, tokensOf } from "./read_events.js";
+import { type LeftOut, type Numbering, readEvents, type SortedEvents } from "./read_events.js";
 import { checkUnchanged } from "./table_files.js";
 import { type FeatureTableSource, parseTableSource, type TableSource, type TimeUnit } from "./table_source.js";
 import { checkWhole } from "./whole_files.js";
@@ -124,7 +124,7 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
   checkHoldOut(holdOut);
   const source = checkCommon(options);
   return withDatasetFolder(output, async (folder) => {
-    const contents = await TableSession.with(join(folder, "tables"), signal, async (session) => {
+    const { table, schema, read } = await TableSession.with(join(folder, "tables"), signal, async (session) => {
       const tables = await openTables(session, source, options);
       const { events, items, users } = tables;
       const { missing = DEFAULT_MISSING } = source;
@@ -132,14 +132,17 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
       checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
       checkTimesToSplit(holdOut, events.columns.time !== null, events.files.name);
       onUnderstood?.(describe(source, tables));
-      const read = await readTables(session, tables, missing, options);
-      const words = missingWords(schema);
-      const isMissing = (text: string) => words.has(text);
-      const report = reportOf(events, read.events);
-      if (holdOut === undefined) return contentsOf(read, schema, report, featureAppearLimit, isMissing);
-      const whole = contentsOf(read, schema, report, 0, isMissing);
-      return holdClicksOut(folder, whole, { holdOut, limit: featureAppearLimit, name: events.files.name });
+      return { table: events, schema, read: await readTables(session, tables, missing, options) };
     });
+    // The session has ended, so that its memory is free.
+    const words = missingWords(schema);
+    const isMissing = (text: string) => words.has(text);
+    const report = reportOf(table, read.events);
+    // What is held out does not count: all values have ids until it is left out.
+    const limit = holdOut === undefined ? featureAppearLimit : 0;
+    const whole = contentsOf(read, schema, report, limit, isMissing);
+    const name = table.files.name;
+    const contents = holdOut ? await holdClicksOut(folder, whole, { holdOut, limit: featureAppearLimit, name }) : whole;
     return writeDataset(folder, contents, { onWarning, signal });
   });
 }
@@ -206,8 +209,8 @@ async function readTables(
   };
   return {
     events,
-    userTokens: await tokensOf(session, events.users),
-    itemTokens: await tokensOf(session, events.items),
+    userTokens: events.users.tokens,
+    itemTokens: events.items.tokens,
     userFeatures: await featuresOf(users, events.users),
     itemFeatures: await featuresOf(items, events.items),
   };

@@ -1,26 +1,26 @@
 import { ShortlistError } from "../../errors.js";
+import { type PackedTokens, PackedTokensWriter } from "../packed_tokens.js";
 import { name, type TableSession } from "./duckdb.js";
-import { EVENT_ROWS, type EventTable, keyOf, timeOf } from "./event_table.js";
+import type { FoundColumn } from "./event_columns.js";
+import { type EventColumns, EventSorter } from "./event_sorter.js";
+import { EVENT_ROWS, type EventTable, keyOf, type TimeSql, timeOf } from "./event_table.js";
 import { checkUnchanged } from "./table_files.js";
 import { checkWhole } from "./whole_files.js";
 
-/** The distinct values of a column, numbered from 0 in the order of their bytes. */
+/** The distinct values of a column of the events, numbered from 0 in the order of their bytes. */
 export interface Numbering {
   /** The table of the session with these values, in the columns key, token and number. */
   readonly table: string;
   readonly size: number;
+  readonly tokens: PackedTokens;
+  /** [size] Number of events of each. */
+  readonly counts: Int32Array;
 }
 
 /** Events sorted by user and time. Users and items are given by their numbers. */
-export interface SortedEvents {
+export interface SortedEvents extends EventColumns {
   readonly users: Numbering;
   readonly items: Numbering;
-  /** [users + 1] Index of the first event of each user. */
-  readonly offsets: Int32Array;
-  /** [events] Number of the item. */
-  readonly itemNumbers: Int32Array;
-  /** [events] Time in seconds, or in the unit of the table if that is not known; NaN if missing. */
-  readonly times: Float64Array | undefined;
   readonly leftOut: LeftOut;
 }
 
@@ -35,13 +35,16 @@ export interface LeftOut {
   readonly problems: readonly string[];
 }
 
-const MOST = 2 ** 31 - 1;
+/** Largest numbers of events and of rows. They are counted in 31 bits of the dataset and 32 bits of a rank. */
+const [MOST_EVENTS, MOST_ROWS] = [2 ** 31 - 1, 2 ** 32];
+/** Largest number of bytes of the tokens of a column. */
+const MOST_BYTES = 2 ** 32 - 1;
 const LISTED = 20;
 
 /**
  * Reads the rows of a table once, and returns the events sorted by user and time; events of the same time stay in the
- * order of the rows. Users are in the order of the bytes of their ids, so that the order of the rows has no other
- * effect. DuckDB sorts on disk what does not fit into its memory.
+ * order of the rows. Times are in seconds, or in the unit of the table if that is not known. Users are in the order of
+ * the bytes of their ids, so that the order of the rows has no other effect.
  */
 export async function readEvents(
   session: TableSession,
@@ -51,50 +54,60 @@ export async function readEvents(
 ): Promise<SortedEvents> {
   const { columns, unit, found } = table;
   const column = (wanted: string) => found.find((one) => one.name === wanted)!;
-  const time = columns.time === null ? undefined : timeOf(column(columns.time), unit!);
-  const [user, item] = [keyOf(column(columns.user), missing), keyOf(column(columns.item), missing)];
-  const when = columns.time === null ? "" : `, ${time!.order} AS t, ${keyOf(column(columns.time), missing)} AS written`;
-  // A table of the session, whose row numbers are in the order of the rows although many threads read them.
-  const isBad = time ? "written IS NOT NULL AND t IS NULL" : "false";
-  const whole = checkWhole(table.files, table.form, session.signal);
-  const read = session.run(
-    `CREATE TABLE events_read AS SELECT u, i${time ? `, t, CASE WHEN ${isBad} THEN CAST(written AS VARCHAR) END AS bad` : ""}
-     FROM (SELECT ${user} AS u, ${item} AS i${when} FROM ${EVENT_ROWS})`,
-  );
-  const [isWhole, isRead] = await Promise.allSettled([whole, read]);
-  for (const result of [isWhole, isRead]) if (result.status === "rejected") throw result.reason;
-  const leftOut = await findLeftOut(session, table, time !== undefined, skipBad);
+  const timeColumn = columns.time === null ? undefined : column(columns.time);
+  const time = timeColumn && timeOf(timeColumn, unit!);
+  const { isEvent, hasBad } = await readRows(session, table, column, time, missing);
+  const { leftOut, rows, events } = await findLeftOut(session, table, isEvent, hasBad, skipBad);
   checkUnchanged(table.files);
-  const isEvent = `u IS NOT NULL AND i IS NOT NULL${time ? " AND bad IS NULL" : ""}`;
-  const events = Number((await session.rows(`SELECT count(*) FROM events_read WHERE ${isEvent}`))[0]![0]);
-  if (events === 0) {
-    throw new ShortlistError(
-      "ERR_TABLE",
-      `${table.files.name}: Expected an event with a user and an item but received none`,
-    );
-  }
-  if (events > MOST) throw new ShortlistError("ERR_DATASET", `Expected at most ${MOST} events but received ${events}`);
+  checkSizes(table, rows, events);
   const users = await number(session, "u", isEvent);
   const items = await number(session, "i", isEvent);
-  const sorted = {
-    ...{ users, items, leftOut, offsets: new Int32Array(users.size + 1), itemNumbers: new Int32Array(events) },
-    times: time && new Float64Array(events),
-  };
-  const seconds = time ? `, coalesce(${time.seconds}, 'nan'::DOUBLE)` : "";
-  const sql = `SELECT un, im${seconds} FROM (
-      SELECT users.number AS un, items.number AS im${time ? ", t" : ""}, events_read.rowid AS row
-      FROM events_read JOIN ${users.table} AS users ON u = users.key JOIN ${items.table} AS items ON i = items.key
-      WHERE ${isEvent}
-    ) ORDER BY un${time ? ", t NULLS FIRST" : ""}, row`;
-  let at = 0;
-  for await (const rows of session.stream(sql)) {
-    const userNumbers = rows.int32(0);
-    sorted.itemNumbers.set(rows.int32(1), at);
-    sorted.times?.set(rows.float64(2), at);
-    for (let row = 0; row < rows.count; row++) sorted.offsets[userNumbers[row]! + 1] = at + row + 1;
-    at += rows.count;
+  return { users, items, leftOut, ...(await sortEvents(session, users, items, isEvent, time)) };
+}
+
+/**
+ * Reads the rows into the table events_read of the session, in the columns u, i, t, and, if some
+ * times may not be readable, bad: the text of such a time. The numbers of its rows are in the order of the files,
+ * although many threads read them. Returns the condition that an event meets, and whether there is the column bad.
+ */
+async function readRows(
+  session: TableSession,
+  { files, form, columns }: EventTable,
+  column: (name: string) => FoundColumn,
+  time: TimeSql | undefined,
+  missing: readonly string[],
+): Promise<{ readonly isEvent: string; readonly hasBad: boolean }> {
+  const [user, item] = [keyOf(column(columns.user), missing), keyOf(column(columns.item), missing)];
+  // Where every time can be read because of its type, none needs to be looked at as text.
+  const written = time && !time.isReadable && keyOf(column(columns.time!), missing);
+  const bad = "CASE WHEN written IS NOT NULL AND t IS NULL THEN CAST(written AS VARCHAR) END";
+  const whole = checkWhole(files, form, session.signal);
+  const values = `${user} AS u, ${item} AS i${time ? `, ${time.order} AS t` : ""}`;
+  const rows = written
+    ? `SELECT u, i, t, ${bad} AS bad FROM (SELECT ${values}, ${written} AS written FROM ${EVENT_ROWS})`
+    : `SELECT ${values} FROM ${EVENT_ROWS}`;
+  const read = session.run(`CREATE TEMP TABLE events_read AS ${rows}`);
+  const [isWhole, isRead] = await Promise.allSettled([whole, read]);
+  for (const result of [isWhole, isRead]) if (result.status === "rejected") throw result.reason;
+  return { isEvent: `u IS NOT NULL AND i IS NOT NULL${written ? " AND bad IS NULL" : ""}`, hasBad: Boolean(written) };
+}
+
+function checkSizes({ files }: EventTable, rows: number, events: number): void {
+  if (events === 0) {
+    throw new ShortlistError("ERR_TABLE", `${files.name}: Expected an event with a user and an item but received none`);
   }
-  return sorted;
+  if (events > MOST_EVENTS) {
+    throw new ShortlistError(
+      "ERR_DATASET",
+      `${files.name}: Expected at most ${MOST_EVENTS} events but received ${events}: choose some of them with --where`,
+    );
+  }
+  if (rows > MOST_ROWS) {
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `${files.name}: Expected at most ${MOST_ROWS} rows but received ${rows}: choose some of them with --where`,
+    );
+  }
 }
 
 /** Numbers the distinct values of a column of the events. */
@@ -102,36 +115,72 @@ async function number(session: TableSession, column: "u" | "i", isEvent: string)
   const table = `numbered_${column}`;
   // Distinct keys first: only these become text, and only these are sorted.
   await session.run(
-    `CREATE TABLE ${table}_keys AS SELECT key, CAST(key AS VARCHAR) AS token
-     FROM (SELECT DISTINCT ${column} AS key FROM events_read WHERE ${isEvent}) ORDER BY token`,
+    `CREATE TEMP TABLE ${table}_keys AS SELECT key, CAST(key AS VARCHAR) AS token, CAST(uses AS INTEGER) AS uses
+     FROM (SELECT ${column} AS key, count(*) AS uses FROM events_read WHERE ${isEvent} GROUP BY ${column}) ORDER BY token`,
   );
-  await session.run(`CREATE VIEW ${table} AS SELECT key, token, CAST(rowid AS INTEGER) AS number FROM ${table}_keys`);
-  const [[size]] = (await session.rows(`SELECT count(*) FROM ${table}`)) as [[bigint]];
-  return { table, size: Number(size) };
-}
-
-/** Returns the tokens of a numbering, in its order. */
-export async function tokensOf(session: TableSession, { table, size }: Numbering): Promise<string[]> {
-  const tokens: string[] = new Array(size);
-  let at = 0;
-  for await (const rows of session.stream(`SELECT token FROM ${table} ORDER BY number`)) {
-    for (const token of rows.values(0)) tokens[at++] = token as string;
+  await session.run(
+    `CREATE TEMP VIEW ${table} AS SELECT key, token, CAST(rowid AS INTEGER) AS number FROM ${table}_keys`,
+  );
+  const [[size, bytes]] = (await session.rows(`SELECT count(*), sum(strlen(token)) FROM ${table}_keys`)) as [unknown[]];
+  if (Number(bytes) > MOST_BYTES) {
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `Expected the distinct ids of a column to have at most ${MOST_BYTES} bytes but received ${bytes}: replace them by shorter ones with a query in --source`,
+    );
   }
-  return tokens;
+  const counts = new Int32Array(Number(size));
+  const tokens = new PackedTokensWriter(Number(size), Number(bytes));
+  let at = 0;
+  // A table is read in the order in which its rows were written.
+  for await (const rows of session.stream(`SELECT token, uses FROM ${table}_keys`)) {
+    for (const token of rows.values(0)) tokens.add(token as string);
+    counts.set(rows.int32(1), at);
+    at += rows.count;
+  }
+  return { table, size: counts.length, tokens: tokens.finish(), counts };
 }
 
-/** Counts the rows that are not used. Throws ERR_TABLE if a row is broken and `skipBad` is false. */
+/** Replaces users and items by their numbers, and sorts the events. */
+async function sortEvents(
+  session: TableSession,
+  users: Numbering,
+  items: Numbering,
+  isEvent: string,
+  time: TimeSql | undefined,
+): Promise<EventColumns> {
+  const { remainder } = time ?? {};
+  const sorter = new EventSorter(users.counts, { hasTimes: time !== undefined, wideRanks: remainder !== undefined });
+  const rank = remainder
+    ? `CAST(coalesce(${remainder}, 0) * ${MOST_ROWS}::BIGINT + events_read.rowid AS DOUBLE)`
+    : "CAST(events_read.rowid AS UINTEGER)";
+  const value = time ? `, coalesce(CAST(${time.value} AS DOUBLE), '-infinity'::DOUBLE)` : "";
+  const sql = `SELECT users.number, items.number, ${rank}${value}
+    FROM events_read JOIN ${users.table} AS users ON u = users.key JOIN ${items.table} AS items ON i = items.key
+    WHERE ${isEvent}`;
+  for await (const rows of session.stream(sql)) {
+    const ranks = remainder ? rows.float64(2) : rows.uint32(2);
+    sorter.add(rows.int32(0), rows.int32(1), ranks, time && rows.float64(3));
+  }
+  const sorted = sorter.finish();
+  if (time && time.unitsASecond !== 1) {
+    for (let event = 0; event < sorted.times!.length; event++) sorted.times![event]! /= time.unitsASecond;
+  }
+  return sorted;
+}
+
+/** Counts the rows that are not used, all rows, and events. Throws ERR_TABLE if a row is broken and `skipBad` is false. */
 async function findLeftOut(
   session: TableSession,
   { files, columns, form }: EventTable,
-  hasTime: boolean,
+  isEvent: string,
+  hasBad: boolean,
   skipBad: boolean,
-): Promise<LeftOut> {
-  const bad = hasTime ? "count(bad), any_value(bad)" : "0, NULL";
-  const counts = `count(*) FILTER (u IS NULL), count(*) FILTER (u IS NOT NULL AND i IS NULL), ${bad}`;
-  const [[withoutUser, withoutItem, badTimes, badTime]] = (await session.rows(`SELECT ${counts} FROM events_read`)) as [
-    unknown[],
-  ];
+): Promise<{ readonly leftOut: LeftOut; readonly rows: number; readonly events: number }> {
+  const bad = hasBad ? "count(bad), any_value(bad)" : "0, NULL";
+  const counts = `count(*), count(*) FILTER (${isEvent}), count(*) FILTER (u IS NULL), count(*) FILTER (u IS NOT NULL AND i IS NULL), ${bad}`;
+  const [[rows, events, withoutUser, withoutItem, badTimes, badTime]] = (await session.rows(
+    `SELECT ${counts} FROM events_read`,
+  )) as [unknown[]];
   const withBadTime = Number(badTimes);
   const problem = `${files.name}: Expected a time in column ${name(columns.time ?? "")} but received ${JSON.stringify(badTime)}`;
   if (withBadTime > 0 && !skipBad) {
@@ -142,7 +191,7 @@ async function findLeftOut(
     skipBad && form.format === "csv"
       ? await session.rows("SELECT line, any_value(error_message) FROM reject_errors GROUP BY line ORDER BY line")
       : [];
-  return {
+  const leftOut = {
     withoutUser: Number(withoutUser),
     withoutItem: Number(withoutItem),
     withBadTime,
@@ -152,4 +201,5 @@ async function findLeftOut(
       ...(withBadTime > 0 ? [problem] : []),
     ],
   };
+  return { leftOut, rows: Number(rows), events: Number(events) };
 }
