@@ -2,6 +2,8 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { Measured } from "../../bench/prepare_side.js";
+import { HAS_DUCKDB } from "../data/table_files.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -40,6 +42,22 @@ test("bench:train: by instruction, and the whole", () => {
   assert.is(items, 60);
   assert.ok((samplesPerSecond as number) > 0);
   assert.ok((instructions as { op: string }[]).some(({ op }) => op === "lstm"));
+});
+
+const tables = HAS_DUCKDB ? test : test.skip;
+
+tables("bench:prepare: a made-up table is prepared and trained on, beside DuckDB's ORDER BY", () => {
+  const sizes = ["--events", "3000", "--users", "200", "--items", "100", "--steps", "2"];
+  for (const ids of ["integer", "text"]) {
+    const { status, rows, stderr } = bench("prepare.ts", ...sizes, "--ids", ids, "--json");
+    assert.is(status, 0, stderr);
+    const [{ order, prepare, ratio, train }] = rows as [
+      Record<"order" | "prepare" | "train", Measured> & { ratio: number },
+    ];
+    assert.ok(Math.abs(ratio - prepare.seconds / order.seconds) < 1e-6);
+    for (const { seconds, peak } of [order, prepare, train]) assert.ok(seconds > 0 && peak > 1e7);
+    assert.ok(train.trained! > 200 * 4);
+  }
 });
 
 test("bench:peers says what is missing, and fails where nothing ran", () => {
