@@ -9,31 +9,33 @@ export { UNKNOWN };
 
 /** The known values (tokens) of one feature. A token's id is its index; id 0 is `<unk>`. */
 export class Vocabulary {
-  readonly #size: number;
+  #size: number;
   /** What it was made or read from, unless that were the tokens and counts themselves. */
-  readonly #lines: TokenLines | undefined;
+  #lines: TokenLines | undefined;
   #tokens: readonly string[] | undefined;
-  readonly #counts: Float64Array | undefined;
+  #counts: Float64Array | undefined;
   /** Maps tokens to ids if there are no lines, which do the same. */
   #ids: TokenTable | undefined;
 
-  constructor(tokens: readonly string[], counts: Float64Array);
-  /** @internal */
-  constructor(lines: TokenLines);
-  constructor(tokens: readonly string[] | TokenLines, counts?: Float64Array) {
-    this.#size = tokens instanceof TokenLines ? tokens.size : tokens.length;
-    if (tokens instanceof TokenLines) {
-      this.#lines = tokens;
-      return;
-    }
-    if (tokens[0] !== UNKNOWN || tokens.length !== counts!.length) {
+  constructor(tokens: readonly string[], counts: Float64Array) {
+    if (tokens[0] !== UNKNOWN || tokens.length !== counts.length) {
       throw new ShortlistError(
         "ERR_VOCABULARY",
-        `Expected as many counts as tokens, and ${UNKNOWN} as the first token, but received ${tokens.length} tokens, ${counts!.length} counts and ${JSON.stringify(tokens[0])}`,
+        `Expected as many counts as tokens, and ${UNKNOWN} as the first token, but received ${tokens.length} tokens, ${counts.length} counts and ${JSON.stringify(tokens[0])}`,
       );
     }
+    this.#size = tokens.length;
     this.#tokens = tokens;
-    this.#counts = counts!;
+    this.#counts = counts;
+  }
+
+  static #of(lines: TokenLines): Vocabulary {
+    const vocabulary = new Vocabulary([UNKNOWN], new Float64Array(1));
+    vocabulary.#size = lines.size;
+    vocabulary.#lines = lines;
+    vocabulary.#tokens = undefined;
+    vocabulary.#counts = undefined;
+    return vocabulary;
   }
 
   /**
@@ -46,7 +48,7 @@ export class Vocabulary {
     const { tokens, values } = counted;
     const kept = indicesAbove(values, appearLimit);
     kept.sort((a, b) => values[b]! - values[a]! || tokens.compare(a, b));
-    return new Vocabulary(TokenLines.of(tokens, kept, values, counted.below(appearLimit)));
+    return Vocabulary.#of(TokenLines.of(tokens, kept, values, counted.below(appearLimit)));
   }
 
   /**
@@ -66,7 +68,7 @@ export class Vocabulary {
     for (let place = 0; place < kept.length; place++) ids[kept[place]!] = place + 1;
     let unknown = missing;
     for (const count of counts) if (count <= appearLimit) unknown += count;
-    return { vocabulary: new Vocabulary(TokenLines.of(tokens, kept, counts, unknown)), ids };
+    return { vocabulary: Vocabulary.#of(TokenLines.of(tokens, kept, counts, unknown)), ids };
   }
 
   /**
@@ -167,7 +169,7 @@ export class Vocabulary {
     for (let place = 0; place < kept.length; place++) newIds[kept[place]!] = place + 1;
     let unknown = 0;
     for (let id = 0; id < counts.length; id++) if (id === 0 || counts[id]! <= appearLimit) unknown += counts[id]!;
-    return { vocabulary: new Vocabulary(TokenLines.of(tokens, kept, counts, unknown)), newIds };
+    return { vocabulary: Vocabulary.#of(TokenLines.of(tokens, kept, counts, unknown)), newIds };
   }
 
   /** Returns a copy with other counts [size]. */
@@ -176,7 +178,7 @@ export class Vocabulary {
       return new Vocabulary(this.tokens, counts);
     }
     const known = Int32Array.from({ length: this.size - 1 }, (_, i) => i + 1);
-    return new Vocabulary(TokenLines.of(this.#lines, known, counts, counts[0]!));
+    return Vocabulary.#of(TokenLines.of(this.#lines, known, counts, counts[0]!));
   }
 
   /**
@@ -212,7 +214,7 @@ export class Vocabulary {
     const fail = (line: number, expected: string, received: string): never => {
       throw new ShortlistError("ERR_VOCABULARY", `${path}:${line}: Expected ${expected} but received ${received}`);
     };
-    return new Vocabulary(TokenLines.parse(bytes, fail));
+    return Vocabulary.#of(TokenLines.parse(bytes, fail));
   }
 
   /**
