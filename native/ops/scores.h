@@ -75,12 +75,12 @@ struct Partition {
   }
 };
 
-// log Σ exp(score) of one sample, from the parts of all stripes, which are `between` elements apart, in order.
-SHORTLIST_INLINE float log_partition_of(const float* most, const float* sum, int64_t stripes, int64_t between) {
+// log Σ exp(score) of one sample, from those of all parts of the items, which are `between` elements apart, in order.
+SHORTLIST_INLINE float log_partition_of(const float* most, const float* sum, int64_t parts, int64_t between) {
   float best = kLowest;
-  for (int64_t i = 0; i < stripes; ++i) best = most[i * between] > best ? most[i * between] : best;
+  for (int64_t i = 0; i < parts; ++i) best = most[i * between] > best ? most[i * between] : best;
   vf total = vf{};
-  for (int64_t i = 0; i < stripes; ++i) {
+  for (int64_t i = 0; i < parts; ++i) {
     total += exponential(splat(most[i * between] - best)) * sum[i * between];
   }
   return best + logarithm(total)[0];

@@ -9,8 +9,9 @@
 // instead of the list took three times as long: 48 against 15 ms for 16 samples, 200,000 items and top 200.)
 //
 // Blocks of samples are computed in parallel; if there are few blocks, the items are divided into stripes as well. The
-// order of candidates is total, so the selection does not depend on the stripes. log_partition is summed stripe by
-// stripe, and the stripes depend only on the numbers of items, samples and `top`.
+// order of candidates is total, so the selection does not depend on the stripes. log_partition is summed in parts of so
+// many items that depend on nothing else, so that its bits are those of the sample alone: the same for any `top`, and
+// beside any other samples.
 
 #include <string.h>
 
@@ -22,9 +23,9 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kWantedChunks = 32;
-// A stripe has at least so many tiles, and at least kItemsPerTop items for each of `top`, because it starts without a
+// A stripe consists of whole parts. It has at least kItemsPerTop items for each of `top`, because it starts without a
 // threshold.
-const int64_t kTilesPerStripe = 16;
+const int64_t kItemsPerPart = 16 * kItemsPerTile;
 const int64_t kItemsPerTop = 64;
 const int64_t kMergesPerChunk = 4;  // samples whose stripes are merged
 const int kMostRounds = 64;         // of quickselect
@@ -136,13 +137,14 @@ struct Selection {
   }
 };
 
-// The results of each stripe for each sample, and the memory for the lists.
+// The results of each stripe and part for each sample, and the memory for the lists.
 struct Parts {
   Stripes stripes;
+  int64_t count;
   int64_t top;
   int64_t padded;    // samples, rounded up to whole tiles
   int64_t capacity;  // of a list
-  float* most;       // [stripes, padded] and sum: Partition
+  float* most;       // [parts, padded] and sum: Partition
   float* sum;
   int32_t* sizes;   // [stripes, padded] keys in `best`
   uint64_t* best;   // [stripes, padded, top]
@@ -152,16 +154,20 @@ struct Parts {
 Parts parts_of(const Call& call, int64_t blocks, int64_t top) {
   const int64_t rows = call.input(kWeight).rows;
   const int64_t wanted = (kWantedChunks + blocks - 1) / blocks;
-  const int64_t fewest = kItemsPerTile * kTilesPerStripe;
-  const int64_t possible = rows / (fewest > kItemsPerTop * top ? fewest : kItemsPerTop * top) + 1;
+  const int64_t fewest = kItemsPerTop * top < kItemsPerPart ? kItemsPerPart : kItemsPerTop * top;
+  const int64_t possible = rows / fewest + 1;
   Parts parts;
   parts.stripes = stripes_of(skipped_rows(call), rows, wanted < possible ? wanted : possible);
+  const int64_t items = rows - parts.stripes.first;
+  parts.stripes.items_per_stripe = round_up(parts.stripes.items_per_stripe, kItemsPerPart);
+  parts.stripes.count = (items + parts.stripes.items_per_stripe - 1) / parts.stripes.items_per_stripe;
+  parts.count = (items + kItemsPerPart - 1) / kItemsPerPart;
   parts.top = top;
   parts.padded = blocks * kSamplesPerTile;
   parts.capacity = 2 * top + kItemsPerTile;
   const int64_t count = parts.stripes.count * parts.padded;
-  parts.most = float_scratch(call, count);
-  parts.sum = float_scratch(call, count);
+  parts.most = float_scratch(call, parts.count * parts.padded);
+  parts.sum = float_scratch(call, parts.count * parts.padded);
   parts.sizes = int_scratch(call, count);
   parts.best = static_cast<uint64_t*>(scratch(call, 2 * count * top));
   parts.lists = static_cast<uint64_t*>(scratch(call, 2 * count * parts.capacity));
@@ -189,10 +195,17 @@ void select_in_stripe(const Parts& parts, const Scorer& scorer, const Excluded& 
     partition.add(tile, kSamplesPerTile, count, samples);
     cursor.take_out(tile, i, count, samples, nullptr, __builtin_nanf(""));
     selection.add_tile(tile, i, count, samples);
+    const int64_t done = i + count - parts.stripes.first;
+    if (done % kItemsPerPart == 0 || i + count == end) {
+      const int64_t part = (done - 1) / kItemsPerPart * parts.padded + first;
+      for (int64_t c = 0; c < samples; ++c) {
+        parts.most[part + c] = partition.most[c];
+        parts.sum[part + c] = partition.sum[c];
+      }
+      partition.clear();
+    }
   }
   for (int64_t c = 0; c < samples; ++c) {
-    parts.most[place + c] = partition.most[c];
-    parts.sum[place + c] = partition.sum[c];
     if (top > 0) selection.prune(c);
     parts.sizes[place + c] = static_cast<int32_t>(selection.size[c]);
     memcpy(parts.best + (place + c) * top, selection.keys + c * parts.capacity,
@@ -237,7 +250,7 @@ void find_top(const Call& call) {
   });
   parallel_blocks(call, samples, kMergesPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      log_partition[s] = log_partition_of(parts.most + s, parts.sum + s, parts.stripes.count, parts.padded);
+      log_partition[s] = log_partition_of(parts.most + s, parts.sum + s, parts.count, parts.padded);
       uint64_t* const keys = parts.lists + s * parts.stripes.count * top;  // the lists are no longer needed
       merge_stripes(parts, s, keys, items.i32() + s * items.stride, score.row(s));
     }

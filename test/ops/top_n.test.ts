@@ -113,4 +113,44 @@ test("a single query gets the same bits as in a batch of queries", async () => {
   }
 });
 
+test("the results of a query depend neither on top nor on the other queries", async () => {
+  const [items, width, together] = [7000, 8, 200];
+  const random = new RandomStream(2, STREAMS.simulate);
+  const users = Float32Array.from({ length: together * width }, () => random.normal());
+  const weight = Float32Array.from({ length: items * width }, () => random.normal());
+  for (const isa of availableIsas()) {
+    using engine = createNativeEngine({ threads: 2, isa });
+    const found = async (top: number, from: number, samples: number) => {
+      const graph = new Graph();
+      const scan = {
+        user: graph.input("user", "float32", ["samples", width]),
+        weight: graph.parameter("weight", [items, width], { kind: "zeros" }),
+        excluded: graph.input("excluded", "int32", [0]),
+        excludedOffsets: graph.input("excluded_offsets", "int32", ["samples+1"]),
+      };
+      const best = topN(graph, "best", scan, { top, skipRows: 1 });
+      graph.output("items", best.items);
+      graph.output("log_partition", best.logPartition);
+      const user = users.subarray(from * width, (from + samples) * width);
+      const inputs = { user, excluded: new Int32Array(0), excluded_offsets: new Int32Array(samples + 1) };
+      return (await runCase(engine, { program: graph.toProgram(), stored: { weight }, inputs }, { samples })).outputs;
+    };
+    const all = await found(300, 0, together);
+    for (const [top, from, samples] of [
+      [1, 0, together],
+      [30, 5, 1],
+      [300, 190, 3],
+      [7, 60, 80],
+    ] as const) {
+      const some = await found(top, from, samples);
+      const where = `top ${top}, ${samples} queries, ${isa}`;
+      assert.equal(some["log_partition"], all["log_partition"]!.subarray(from, from + samples), where);
+      const best = Array.from({ length: samples * top }, (_, i) => {
+        return all["items"]![(from + Math.floor(i / top)) * 300 + (i % top)];
+      });
+      assert.equal([...some["items"]!], best, where);
+    }
+  }
+});
+
 test.run();
