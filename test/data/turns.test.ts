@@ -24,6 +24,27 @@ test("work that takes turns lets the event loop go on", async () => {
   assert.ok(others >= taken, `${others} other callbacks in ${taken} turns`);
 });
 
+test("calls in progress share the turn, so that many short ones do not block the event loop together", async () => {
+  let others = 0;
+  let done = false;
+  const count = () => {
+    others++;
+    if (!done) setImmediate(count);
+  };
+  setImmediate(count);
+  const call = async () => {
+    const turns = new Turns();
+    for (let piece = 0; piece < 4; piece++) {
+      if (turns.isDue) await turns.take();
+      const end = performance.now() + 0.25;
+      while (performance.now() < end);
+    }
+  };
+  await Promise.all(Array.from({ length: 200 }, call));
+  done = true;
+  assert.ok(others >= 20, `${others} other callbacks in 200 ms of work`);
+});
+
 test("a signal ends the work at its next turn", async () => {
   const reason = new Error("stopped");
   assert.is(await failureOf(new Turns(AbortSignal.abort(reason)).take()), reason);
