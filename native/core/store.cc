@@ -83,6 +83,26 @@ void Store::read(const std::string& name, void* values, int64_t offset, int64_t 
                 count * kBytesPerElement);
 }
 
+int64_t Store::row_elements(const std::string& name) const {
+  const Stored& stored = at(name);
+  return stored.shape.size() < 2 ? 1 : stored.shape[1];
+}
+
+void Store::read_rows(const std::string& name, const int32_t* rows, int64_t count, void* values) const {
+  const Stored& stored = at(name);
+  const int64_t row = row_elements(name), held = stored.shape.empty() ? 1 : stored.shape[0];
+  const size_t bytes = static_cast<size_t>(row * kBytesPerElement);
+  for (int64_t i = 0; i < count; ++i) {
+    if (rows[i] < 0 || rows[i] >= held) {
+      throw Error(Status::input, "Expected rows below " + std::to_string(held) + " of \"" + name + "\" but received " +
+                                     std::to_string(rows[i]));
+    }
+    if (bytes > 0)
+      std::memcpy(static_cast<char*>(values) + static_cast<size_t>(i) * bytes,
+                  static_cast<const char*>(stored.memory.data()) + static_cast<size_t>(rows[i]) * bytes, bytes);
+  }
+}
+
 // Tests whole blocks without a branch for each element, so that memory bandwidth limits the scan.
 int64_t Store::first_not_finite(const std::string& name) const {
   const Stored& stored = at(name);

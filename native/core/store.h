@@ -68,6 +68,12 @@ class Store {
   void write(const std::string& name, Dtype dtype, const void* values, int64_t offset, int64_t count);
   void read(const std::string& name, void* values, int64_t offset, int64_t count) const;
 
+  // The number of elements of a row of a tensor; 1 if it has one axis.
+  int64_t row_elements(const std::string& name) const;
+  // Copies the rows of a tensor with these `count` numbers, one behind the other. Throws Error(Status::input) for a row
+  // that it does not have.
+  void read_rows(const std::string& name, const int32_t* rows, int64_t count, void* values) const;
+
   // The index of the first element that is NaN or infinite; −1 if there is none or the tensor is not float32.
   int64_t first_not_finite(const std::string& name) const;
 

@@ -46,8 +46,8 @@ Napi::Function NativeStore::define(Napi::Env env) {
   return DefineClass(
       env, "NativeStore",
       {InstanceMethod<&NativeStore::define_tensor>("define"), InstanceMethod<&NativeStore::write>("write"),
-       InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::fill>("fill"),
-       InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"),
+       InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::read_rows>("readRows"),
+       InstanceMethod<&NativeStore::fill>("fill"), InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"),
        InstanceMethod<&NativeStore::tensors>("tensors"), InstanceMethod<&NativeStore::close>("close")});
 }
 
@@ -67,6 +67,11 @@ Store& NativeStore::opened(Napi::Env env) const {
 void NativeStore::expect_idle(Napi::Env env, const char* what) const {
   if (state_->runs == 0) return;
   throw to_js(env, Status::executor, "Expected no run in flight while the store is " + std::string(what));
+}
+
+// Tensors can be read beside runs that only read them.
+void NativeStore::expect_unchanging(Napi::Env env) const {
+  if (state_->is_alone) expect_idle(env, "read");
 }
 
 // Frees the tensors when the runs in flight have finished.
@@ -102,7 +107,7 @@ Napi::Value NativeStore::read(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string name = string_argument(info, 0, "name");
   const int64_t offset = size_argument(info, 1, "offset");
-  expect_idle(env, "read");
+  expect_unchanging(env);
   return guarded(env, [&] {
     const Store& store = opened(env);
     const Store::Stored& stored = store.at(name);
@@ -113,6 +118,22 @@ Napi::Value NativeStore::read(const Napi::CallbackInfo& info) {
     void* data;
     const Napi::Value values = new_array(env, stored.dtype, count, &data);
     store.read(name, data, offset, count);
+    return values;
+  });
+}
+
+// Arguments: (name, rows). Returns a new typed array with these rows, one behind the other.
+Napi::Value NativeStore::read_rows(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string name = string_argument(info, 0, "name");
+  const InputArray rows = array_of(env, info[1], "rows");
+  if (rows.dtype != Dtype::int32) fail(env, "Expected rows to be an Int32Array");
+  expect_unchanging(env);
+  return guarded(env, [&] {
+    const Store& store = opened(env);
+    void* data;
+    const Napi::Value values = new_array(env, store.at(name).dtype, rows.elements * store.row_elements(name), &data);
+    store.read_rows(name, static_cast<const int32_t*>(rows.data), rows.elements, data);
     return values;
   });
 }
@@ -135,7 +156,7 @@ Napi::Value NativeStore::fill(const Napi::CallbackInfo& info) {
 Napi::Value NativeStore::first_not_finite(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string name = string_argument(info, 0, "name");
-  expect_idle(env, "read");
+  expect_unchanging(env);
   return guarded(env, [&] { return Napi::Number::New(env, static_cast<double>(opened(env).first_not_finite(name))); });
 }
 

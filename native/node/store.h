@@ -40,11 +40,13 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
  private:
   Store& opened(Napi::Env env) const;
   void expect_idle(Napi::Env env, const char* what) const;
+  void expect_unchanging(Napi::Env env) const;
 
   Napi::Value close(const Napi::CallbackInfo& info);
   Napi::Value define_tensor(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value read_rows(const Napi::CallbackInfo& info);
   Napi::Value fill(const Napi::CallbackInfo& info);
   Napi::Value first_not_finite(const Napi::CallbackInfo& info);
   Napi::Value tensors(const Napi::CallbackInfo& info);

@@ -24,10 +24,15 @@ export interface TensorStore extends Disposable {
   readonly tensors: readonly StoredTensor[];
   /** Creates a tensor, filled with zeros. Throws ERR_EXECUTOR if the name is taken. */
   define(tensor: StoredTensor): void;
-  /** Copies `values` into a tensor, from element `offset` on. Throws ERR_INPUT if they do not fit. */
+  /**
+   * Copies `values` into a tensor, from element `offset` on. Throws ERR_INPUT if they do not fit. No run may be in
+   * flight; tensors can be read while runs are in flight that change none.
+   */
   write(name: string, values: TensorData, offset?: number): void;
   /** Returns a copy of `count` elements from element `offset` on (default: all of them). */
   read(name: string, offset?: number, count?: number): TensorData;
+  /** Returns a copy of the rows of a tensor whose numbers are `rows`, one behind the other. */
+  readRows(name: string, rows: Int32Array): TensorData;
   /** Fills a float32 tensor with random values, which are the same bits in the store of every engine. */
   fill(name: string, random: RandomValues): void;
   /**

@@ -144,6 +144,10 @@ class NativeStore implements TensorStore {
     return rethrow(() => this.handle.read(name, offset, count));
   }
 
+  readRows(name: string, rows: Int32Array): TensorData {
+    return rethrow(() => this.handle.readRows(name, rows));
+  }
+
   close(): void {
     this.handle.close();
   }

@@ -144,6 +144,19 @@ class ReferenceStore implements TensorStore {
     return this.data(name).slice(offset, offset + count);
   }
 
+  readRows(name: string, rows: Int32Array): TensorData {
+    const data = this.data(name);
+    const [held = 1, width = 1] = this.shape(name)!;
+    const missing = rows.find((row) => row < 0 || row >= held);
+    if (missing !== undefined) {
+      throw new ShortlistError("ERR_INPUT", `Expected rows below ${held} of "${name}" but received ${missing}`);
+    }
+    const values = data.slice(0, 0).constructor as Float32ArrayConstructor;
+    const copy = new values(rows.length * width) as TensorData;
+    for (const [i, row] of rows.entries()) copy.set(data.subarray(row * width, (row + 1) * width), i * width);
+    return copy;
+  }
+
   fill(name: string, random: RandomValues): void {
     const data = this.data(name);
     const chunk = new Float32Array(Math.min(1 << 16, data.length));

@@ -209,15 +209,21 @@ test("a store is left alone while a run uses it, and several engines may use one
   const program = slowProgram();
   const { store, executor } = prepare(native, program);
   const before = store.read("weight0", 0, 3);
+  const [row0, row1] = [0, 1].map((row) => store.read("weight0", 512 * row, 512));
+  const rows = Float32Array.of(...row1!, ...row0!, ...row1!);
+  for (const row of [-1, 512]) {
+    assert.is(
+      await errorOf(() => store.readRows("weight0", Int32Array.of(0, row))),
+      `ERR_INPUT: Expected rows below 512 of "weight0" but received ${row}`,
+    );
+  }
   const run = executor.run(slowInputs(), { rows: SLOW_ROWS });
   assert.is(
     await errorOf(() => store.write("weight0", before)),
     "ERR_EXECUTOR: Expected no run in flight while the store is written",
   );
-  assert.is(
-    await errorOf(() => store.read("weight0")),
-    "ERR_EXECUTOR: Expected no run in flight while the store is read",
-  );
+  assert.equal(store.read("weight0", 0, 3), before);
+  assert.equal(store.readRows("weight0", Int32Array.of(1, 0, 1)), rows);
   const other: Engine = createEngine({ threads: 1 });
   const [a, b] = await Promise.all([run, other.createExecutor(program, store).run(slowInputs(), { rows: SLOW_ROWS })]);
   assert.equal(a, b);

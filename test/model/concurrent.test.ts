@@ -119,6 +119,14 @@ test("updates run one after the other, in the order of the calls, and no other r
   );
   const gradient = new Float32Array(rows * 8).fill(-1);
   const ids = Int32Array.from({ length: rows }, (_, i) => i);
+  const first = writer.run({ gradient: new Float32Array(rows * 8), rate: Float32Array.of(1) }, {});
+  for (const read of [
+    () => store.read("x"),
+    () => store.readRows("x", Int32Array.of(1)),
+    () => store.firstNotFinite("x"),
+  ])
+    assert.throws(read, "Expected no run in flight while the store is read");
+  await first;
   const reads: Promise<readonly number[]>[] = [];
   const writes: Promise<unknown>[] = [];
   for (let i = 0; i < 100; ++i) {
