@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   ERR_OPTION: "A command-line or library option has an impossible value.",
   ERR_PROGRAM:
     "A Program is malformed: an unknown op, an undefined tensor, a missing operand, an operand that does not fit its op, or an index that nothing proves.",
+  ERR_REQUEST: "A request has a field that the model does not have, or a value of another type than the field's.",
   ERR_TABLE: "A table cannot be read, or what its columns mean cannot be told.",
   ERR_VOCABULARY: "A vocabulary is empty or malformed.",
 } as const;
@@ -74,7 +75,10 @@ function editDistance(a: string, b: string): number {
 export function checkWholeNumber(name: string, value: number, min: number, max = Number.MAX_SAFE_INTEGER): void {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return;
   const limits = max < Number.MAX_SAFE_INTEGER ? `from ${min} to ${max}` : `of at least ${min}`;
-  throw new ShortlistError("ERR_OPTION", `Expected ${name} to be a whole number ${limits} but received ${value}`);
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected ${name} to be a whole number ${limits} but received ${describeValue(value)}`,
+  );
 }
 
 /**
@@ -118,11 +122,37 @@ export function checkPaths(name: string, values: unknown): void {
   for (const value of values) checkPath(`each of ${name}`, value);
 }
 
+/** Throws ERR_OPTION unless `signal` is an AbortSignal or undefined. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new ShortlistError("ERR_OPTION", `Expected signal to be an AbortSignal but received ${kindOf(signal)}`);
+}
+
+/** The kind of a value, for messages about values that may be of any type. */
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+const LONGEST_QUOTE = 60;
+
+/** A value of any type as text for messages. */
+export function describeValue(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "string") {
+    const quoted = JSON.stringify(value.slice(0, LONGEST_QUOTE));
+    return value.length > LONGEST_QUOTE ? `${quoted}… (${value.length} characters)` : quoted;
+  }
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  return typeof value === "bigint" ? `${value}n` : kindOf(value);
+}
+
 /** Throws ERR_OPTION unless `value` is one of `choices`. */
 export function checkChoice(name: string, value: unknown, choices: readonly (string | boolean)[]): void {
   if (choices.includes(value as string | boolean)) return;
   throw new ShortlistError(
     "ERR_OPTION",
-    `Expected ${name} to be ${choices.join(" or ")} but received ${typeof value === "string" ? `"${value}"` : String(value)}`,
+    `Expected ${name} to be ${choices.join(" or ")} but received ${describeValue(value)}`,
   );
 }

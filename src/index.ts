@@ -109,6 +109,21 @@ export {
   type SaveModelOptions,
   saveModel,
 } from "./model/model.js";
+export type {
+  ContributingClick,
+  ItemScores,
+  Recommendation,
+  RecommendedByModel,
+  ScoredItem,
+  SimilarItem,
+  SimilarityList,
+  UserAnswer,
+  UserVector,
+} from "./model/requests/answers.js";
+export type { CandidateOptions } from "./model/requests/candidates.js";
+export type { ModelRecommendOptions, ModelSimilarOptions, ModelUserOptions } from "./model/requests/options.js";
+export type { RankedItem } from "./model/requests/ranking.js";
+export type { ClickRequest, ClickValue, FeatureValue, UnknownValue, UserRequest } from "./model/requests/values.js";
 export type { RankingMetrics, TrainingRecord } from "./model/training_record.js";
 export {
   type MineOptions,

@@ -119,6 +119,10 @@ test("every function refuses an unknown option and suggests the closest one", as
     const rows = { sorted: {}, terms: [] } as never;
     const calls: Record<string, readonly [near: string, wrong: string, call: (options: never) => unknown]> = {
       recommend: ["top", "tpo", (options) => all(recommend(model, log, options))],
+      "Model#recommend": ["keepWatched", "keepwatched", (options) => model.recommend({}, options)],
+      "Model#score": ["signal", "singal", (options) => model.score({}, ["v1"], options)],
+      "Model#userVectors": ["signal", "sygnal", (options) => model.userVectors({}, options)],
+      "Model#similar": ["exclude", "exlude", (options) => model.similar("v1", options)],
       minePopular: ["top", "tops", (options) => all(minePopular(model, options))],
       mineSimilar: ["items", "item", (options) => all(mineSimilar(model, options))],
       mineUsers: ["users", "user", (options) => all(mineUsers(model, options))],
@@ -371,6 +375,7 @@ test("a signal stops every long call with its reason at any check, and no output
     const space = parseSpace({ learningRate: [0.001, 0.01] });
     const set = [...SMALL, "epochs=2"];
     const validation = { heldOut: "last-clicks" } as const;
+    const users = Array.from({ length: 200 }, () => ({ history: ["v1"] }));
     const output = at("output");
     await writeFile(at("events.csv"), "user_id,item_id\nu1,v1\nu1,v2\nu2,v1\n");
     const source = { events: { files: [at("events.csv")] } };
@@ -402,6 +407,10 @@ test("a signal stops every long call with its reason at any check, and no output
       inspect: (signal) => inspect(folder, { signal }),
       evaluate: (signal) => evaluate(model, log, { baselines: opened, signal }),
       recommend: (signal) => all(recommend(model, log, { signal })),
+      "Model#recommend": (signal) => model.recommend(users, { allow: ["v1"], explain: true, signal }),
+      "Model#score": (signal) => model.score(users, ["v1"], { signal }),
+      "Model#userVectors": (signal) => model.userVectors(users, { signal }),
+      "Model#similar": (signal) => model.similar(["v1", "v2"], { signal }),
       writeUserVectors: (signal) => writeUserVectors(model, log, { output, format: "npy", signal }),
       writeItemVectors: (signal) => writeItemVectors(model, { output, format: "npy", signal }),
       mineUsers: (signal) => all(mineUsers(model, { log, signal })),

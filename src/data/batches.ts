@@ -352,7 +352,12 @@ function cutParts(
 const PARTS_PER_BATCH = 32;
 
 /** First click of the history of the sample whose target is, or would be, click `click`. */
-function historyStart(userStart: number, click: number, window: number, windows: BatchOptions["windows"]): number {
+export function historyStart(
+  userStart: number,
+  click: number,
+  window: number,
+  windows: BatchOptions["windows"],
+): number {
   if (windows !== "growing") return Math.max(userStart, click - window);
   return userStart + window * Math.max(0, Math.ceil((click - userStart) / window) - 2);
 }

@@ -1,4 +1,6 @@
-import type { Clicks, ItemValues } from "./clicks.js";
+import { type Clicks, type Encoding, type ItemValues, itemVocabulary } from "./clicks.js";
+import type { SafetensorsTensor, TensorToWrite } from "./safetensors.js";
+import { itemFeatures } from "./schema.js";
 
 /**
  * The attributes of every item, as of the last click on it. Each item feature except the item itself has `ids` [items],
@@ -22,5 +24,71 @@ export function itemAttributes({ clicks, itemFeatures }: Clicks, items: number):
       if (click >= 0) values.set(ids.subarray(offsets[click], offsets[click + 1]), itemOffsets[i]);
     });
     return { name, ids: values, offsets: itemOffsets };
+  });
+}
+
+/** Names of the tensors with the attributes of the items in `model.safetensors`. */
+const nameOf = (feature: string) => `catalogue.${feature}`;
+const offsetsNameOf = (feature: string) => `catalogue.${feature}_offsets`;
+
+/** The attributes of the items as tensors of a model folder. */
+export function catalogueTensors(catalogue: readonly ItemValues[]): TensorToWrite[] {
+  return catalogue.flatMap(({ name, ids, offsets }): TensorToWrite[] => [
+    { name: nameOf(name), dtype: "int32", shape: [ids.length], data: ids },
+    ...(offsets
+      ? [{ name: offsetsNameOf(name), dtype: "int32" as const, shape: [offsets.length], data: offsets }]
+      : []),
+  ]);
+}
+
+/**
+ * Returns the attributes of the items from the tensors of a model folder, or undefined if none is there. Calls `fail`
+ * if one is missing, or does not fit the number of items or its vocabulary. native/serve/catalogue.cc has the same
+ * checks.
+ */
+export function parseCatalogue(
+  encoding: Encoding,
+  tensors: ReadonlyMap<string, SafetensorsTensor>,
+  fail: (problem: string) => never,
+): ItemValues[] | undefined {
+  const attributes = itemFeatures(encoding.schema).slice(1);
+  if (!attributes.some(({ name }) => tensors.has(nameOf(name)))) return undefined;
+  const items = itemVocabulary(encoding).size;
+  const read = (name: string) => {
+    const { dtype, shape, data } = tensors.get(name) ?? fail(`There is no tensor "${name}"`);
+    if (dtype !== "int32" || shape.length !== 1) fail(`Expected "${name}" to be a list of int32`);
+    return data as Int32Array;
+  };
+  return attributes.map(({ name, multiple }) => {
+    const ids = read(nameOf(name));
+    const offsets = multiple ? read(offsetsNameOf(name)) : undefined;
+    if (offsets && (offsets.length !== items + 1 || offsets[0] !== 0 || !isRising(offsets))) {
+      fail(`Expected "${offsetsNameOf(name)}" to be ${items + 1} rising offsets from 0`);
+    }
+    const length = offsets ? offsets[items] : items;
+    const { size } = encoding.vocabularies.get(name)!;
+    if (ids.length !== length || ids.some((id) => id < 0 || id >= size)) {
+      fail(`Expected "${nameOf(name)}" to be ${length} ids below ${size}`);
+    }
+    return { name, ids, offsets };
+  });
+}
+
+function isRising(offsets: Int32Array): boolean {
+  return offsets.every((offset, i) => i === 0 || offset >= offsets[i - 1]!);
+}
+
+/** Returns a catalogue with more items. `added` has, for each attribute, the ids of the values of each new item. */
+export function appendItems(
+  catalogue: readonly ItemValues[],
+  added: readonly (readonly (readonly number[])[])[],
+): ItemValues[] {
+  return catalogue.map(({ name, ids, offsets }, f) => {
+    const values = added[f]!;
+    const more = Int32Array.from([...ids, ...values.flat()]);
+    if (!offsets) return { name, ids: more, offsets: undefined };
+    const moreOffsets = [...offsets];
+    for (const { length } of values) moreOffsets.push(moreOffsets.at(-1)! + length);
+    return { name, ids: more, offsets: Int32Array.from(moreOffsets) };
   });
 }

@@ -1,5 +1,5 @@
 import { realpath } from "node:fs/promises";
-import { itemAttributes } from "../data/catalogue.js";
+import { appendItems, itemAttributes } from "../data/catalogue.js";
 import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
@@ -82,7 +82,11 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
   const extendedItems = model.items.size + added - itemVocabulary(dataset).size;
   const training = { ...description.training, extendedItems };
   const engine = createEngine(engineLike(model.engine));
-  const extended = new Model({ ...encoding, training }, program, engine, engine.createStore());
+  const catalogue = appendItems(
+    description.catalogue ?? itemAttributes(dataset.clicks, model.items.size),
+    attributeIds(description, found.clicks),
+  );
+  const extended = new Model({ ...encoding, training, catalogue }, program, engine, engine.createStore());
   try {
     const withoutAttributes = await fillRows(model, extended, dataset, found, boost, new Turns(options.signal));
     return { model: extended, added, withoutAttributes };
@@ -356,19 +360,23 @@ async function knownAttributes(encoding: Encoding, clicks: Clicks, turns: Turns)
 }
 
 /** One row for each click. */
-function newAttributes({ schema, vocabularies }: Encoding, clicks: Iterable<Click>): SparseRows {
-  const attributes = itemFeatures(schema)
+function newAttributes(encoding: Encoding, clicks: readonly Click[]): SparseRows {
+  const attributes = attributeIds(encoding, clicks);
+  const rows = new AttributeRows(encoding);
+  for (let i = 0; i < clicks.length; i++) rows.add(attributes.map((ids) => ids[i]!));
+  return rows.take();
+}
+
+/** For each attribute, the ids of its values in each click. */
+function attributeIds({ schema, vocabularies }: Encoding, clicks: readonly Click[]): number[][][] {
+  return itemFeatures(schema)
     .slice(1)
-    .map(({ name }) => vocabularies.get(name)!);
-  const rows = new AttributeRows({ schema, vocabularies, numbers: new Map() });
-  for (const click of clicks) {
-    rows.add(
-      attributes.map((vocabulary, f) => {
+    .map(({ name }, f) => {
+      const vocabulary = vocabularies.get(name)!;
+      return clicks.map((click) => {
         const value = click[f + 1] as Token | readonly Token[];
         const tokens = Array.isArray(value) ? (value as readonly Token[]) : [value as Token];
         return tokens.map((token) => vocabulary.idOf(token));
-      }),
-    );
-  }
-  return rows.take();
+      });
+    });
 }

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { UserBatches } from "../data/batches.js";
-import { type Encoding, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
+import { catalogueTensors, parseCatalogue } from "../data/catalogue.js";
+import { type Encoding, type ItemValues, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
 import { formatJson, hasCode, replaceFile } from "../data/files.js";
 import {
   digestsOf,
@@ -13,7 +14,7 @@ import {
   vocabularyFile,
 } from "../data/members.js";
 import { type FolderKind, replaceFolder, withOutputFolder } from "../data/output_folder.js";
-import { readSafetensors, writeSafetensors } from "../data/safetensors.js";
+import { readSafetensors, type TensorToWrite, writeSafetensors } from "../data/safetensors.js";
 import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
 import { isMaxLineBytes } from "../data/sources/read_log.js";
 import { type JsonObject, migrate } from "../data/stored_format.js";
@@ -28,6 +29,10 @@ import { checkModel } from "./check_model.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 import { describeNotFinite } from "./finite.js";
 import { MODEL_FORMAT, migrateProgram } from "./migrate.js";
+import type { ItemScores, Recommendation, SimilarityList, UserVector } from "./requests/answers.js";
+import type { ModelRecommendOptions, ModelSimilarOptions, ModelUserOptions } from "./requests/options.js";
+import { Requests } from "./requests/requests.js";
+import type { UserRequest } from "./requests/values.js";
 import { parseTrainingRecord, type TrainingRecord } from "./training_record.js";
 
 const DESCRIPTION = "config.json";
@@ -49,6 +54,12 @@ export interface ModelDescription extends Encoding {
   readonly config: ModelConfig;
   /** How the model was trained. */
   readonly training: TrainingRecord;
+  /**
+   * The attributes of every item, as of the last click on it in the training log: the fields of a click but the item, in
+   * schema order, each with `ids` [items], or `ids` [values] and `offsets` [items + 1]. They are the attributes of
+   * clicks of which a request names the item alone. Undefined if the model was saved by a version without them.
+   */
+  readonly catalogue?: readonly ItemValues[] | undefined;
 }
 
 /**
@@ -66,6 +77,7 @@ export class Model implements Disposable {
   readonly store: TensorStore;
   readonly #executors = new Map<string, Executor>();
   readonly #ownsEngine: boolean;
+  readonly #requests: Requests;
   #closed = false;
 
   /** `close` also closes an engine that is "owned", and leaves a "given" one open. */
@@ -81,6 +93,70 @@ export class Model implements Disposable {
     this.program = program;
     this.engine = engine;
     this.store = store;
+    this.#requests = new Requests(this);
+  }
+
+  /**
+   * Recommends items to a user, or to each user of an array: the items that the user may click next, without those of
+   * the history. Any number of calls may be in flight at once; those that arrive while the engine is busy are computed
+   * together, with the same results (docs/requests.md).
+   *
+   * Values that the model does not know count as `<unk>`, and the answer lists them. Throws ERR_REQUEST, with the name
+   * of the field, for a field that the schema does not have and for a value of another type; ERR_OPTION for an
+   * impossible option; ERR_DIVERGED if a score is not finite; and ERR_EXECUTOR if the model is closed.
+   */
+  async recommend(user: UserRequest, options?: ModelRecommendOptions): Promise<Recommendation>;
+  async recommend(users: readonly UserRequest[], options?: ModelRecommendOptions): Promise<Recommendation[]>;
+  async recommend(
+    users: UserRequest | readonly UserRequest[],
+    options: ModelRecommendOptions = {},
+  ): Promise<Recommendation | Recommendation[]> {
+    return this.#requests.recommend(users, options);
+  }
+
+  /**
+   * Computes the vector u [userVectorWidth] of a user, or of each user of an array. The score of an item is w·u + b
+   * (docs/math.md#retrieval). Throws the errors of `recommend`.
+   */
+  async userVectors(user: UserRequest, options?: ModelUserOptions): Promise<UserVector>;
+  async userVectors(users: readonly UserRequest[], options?: ModelUserOptions): Promise<UserVector[]>;
+  async userVectors(
+    users: UserRequest | readonly UserRequest[],
+    options: ModelUserOptions = {},
+  ): Promise<UserVector | UserVector[]> {
+    return this.#requests.userVectors(users, options);
+  }
+
+  /**
+   * Computes the scores of these items for a user, or for each user of an array. The scores have the same bits as on a
+   * shortlist. Throws the errors of `recommend`.
+   */
+  async score(user: UserRequest, items: readonly string[], options?: ModelUserOptions): Promise<ItemScores>;
+  async score(
+    users: readonly UserRequest[],
+    items: readonly string[],
+    options?: ModelUserOptions,
+  ): Promise<ItemScores[]>;
+  async score(
+    users: UserRequest | readonly UserRequest[],
+    items: readonly string[],
+    options: ModelUserOptions = {},
+  ): Promise<ItemScores | ItemScores[]> {
+    return this.#requests.score(users, items, options);
+  }
+
+  /**
+   * Finds the items that are most similar to an item, or to each item of an array: those with the most similar output
+   * weights by cosine, which the same users would click next. The first call copies the output weights. Throws the
+   * errors of `recommend`.
+   */
+  async similar(item: string, options?: ModelSimilarOptions): Promise<SimilarityList>;
+  async similar(items: readonly string[], options?: ModelSimilarOptions): Promise<SimilarityList[]>;
+  async similar(
+    items: string | readonly string[],
+    options: ModelSimilarOptions = {},
+  ): Promise<SimilarityList | SimilarityList[]> {
+    return this.#requests.similar(items, options);
   }
 
   /**
@@ -133,6 +209,7 @@ export class Model implements Disposable {
    */
   close(): void {
     this.#closed = true;
+    this.#requests.close();
     for (const executor of this.#executors.values()) executor.close();
     this.#executors.clear();
     this.store.close();
@@ -200,7 +277,7 @@ export async function writeModel(
   keep: readonly string[] = [],
   signal?: AbortSignal,
 ): Promise<void> {
-  const { config, schema, vocabularies, numbers, maxLineBytes, training } = model.description;
+  const { config, schema, vocabularies, numbers, maxLineBytes, training, catalogue } = model.description;
   const problem = describeNotFinite(model.store, storedTensors(model.program));
   if (problem) throw new ShortlistError("ERR_DIVERGED", `Refused to save the model to ${folder}: ${problem}`);
   const encoding = { config, schema, numbers: Object.fromEntries(numbers), max_line_bytes: maxLineBytes };
@@ -214,15 +291,21 @@ export async function writeModel(
         await vocabulary.write(join(temporary, vocabularyFile(name)), { signal });
       }
       const members = await digestsOf(temporary, [PROGRAM, ...[...vocabularies.keys()].map(vocabularyFile)], signal);
-      const weights = storedTensors(model.program).map(({ name, dtype, shape }) => ({
+      const weights: TensorToWrite[] = storedTensors(model.program).map(({ name, dtype, shape }) => ({
         name,
         dtype,
-        shape,
+        shape: shape as number[],
         data: () => storedChunks(model.store, name, countElements(shape, {})),
       }));
       // The id does not depend on the training record: equal weights give equal files, however they were trained.
       const contents = createHash("sha256").update(JSON.stringify({ ...encoding, members }));
-      const id = await writeSafetensors(join(temporary, WEIGHTS), weights, {}, contents, signal);
+      const id = await writeSafetensors(
+        join(temporary, WEIGHTS),
+        [...weights, ...catalogueTensors(catalogue ?? [])],
+        {},
+        contents,
+        signal,
+      );
       const { name, version } = MODEL_FORMAT;
       const description = { format: name, version, id, members, ...encoding, training };
       await replaceFile(join(temporary, DESCRIPTION), (file) => file.writeFile(formatJson(description)));
@@ -263,12 +346,18 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
   if (given !== undefined) checkEngine(given, own);
   const readAll = async (members: FolderReader) => {
     const parts = await readParts(folder, members, signal);
-    return { ...parts, weights: await readWeights(members, parts.program, signal) };
+    return { ...parts, ...(await readTensors(members, parts, signal)) };
   };
-  const { description, program, weights } = await readFolder(folder, DESCRIPTION, readAll, signal);
+  const { description, program, weights, catalogue } = await readFolder(folder, DESCRIPTION, readAll, signal);
   checkTables(folder, description, program);
   const engine = given ?? createEngine(own);
-  const model = new Model(description, program, engine, engine.createStore(), given ? "given" : "owned");
+  const model = new Model(
+    { ...description, catalogue },
+    program,
+    engine,
+    engine.createStore(),
+    given ? "given" : "owned",
+  );
   try {
     for (const { data, ...tensor } of weights) {
       signal?.throwIfAborted();
@@ -317,17 +406,31 @@ async function readParts(folder: string, members: FolderReader, signal: AbortSig
 }
 
 /** Replaces the weights of a model by those saved in a folder. */
-export async function restoreWeights({ program, store }: Model, folder: string, signal?: AbortSignal): Promise<void> {
-  const weights = await readFolder(folder, DESCRIPTION, (members) => readWeights(members, program, signal), signal);
+export async function restoreWeights(
+  { program, store, description }: Model,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { weights } = await readFolder(
+    folder,
+    DESCRIPTION,
+    (members) => readTensors(members, { program, description }, signal),
+    signal,
+  );
   for (const { name, data } of weights) store.write(name, data);
 }
 
-/** Reads the stored tensors of the Program from `model.safetensors`, and checks their dtypes and shapes. */
-async function readWeights(members: FolderReader, program: Program, signal?: AbortSignal) {
+/**
+ * Reads the stored tensors of the Program and the attributes of the items from `model.safetensors`, and checks them.
+ */
+async function readTensors(members: FolderReader, { program, description }: ModelParts, signal?: AbortSignal) {
   const path = members.path(WEIGHTS);
   const { tensors, metadata } = await readSafetensors(path, "ERR_MODEL", members.source(WEIGHTS), signal);
   members.checkId(WEIGHTS, metadata);
-  return storedTensors(program).map(({ name, dtype, shape }) => {
+  const catalogue = parseCatalogue(description, tensors, (problem) => {
+    throw new ShortlistError("ERR_MODEL", `${path}: ${problem}`);
+  });
+  const weights = storedTensors(program).map(({ name, dtype, shape }) => {
     const found = tensors.get(name);
     if (!found) throw new ShortlistError("ERR_MODEL", `${path}: There is no tensor "${name}"`);
     if (found.dtype !== dtype || found.shape.join() !== shape.join()) {
@@ -338,6 +441,7 @@ async function readWeights(members: FolderReader, program: Program, signal?: Abo
     }
     return { name, dtype, shape, data: found.data };
   });
+  return { weights, catalogue };
 }
 
 /** Throws ERR_MODEL unless each table has one row for each token of its vocabulary. */

@@ -63,23 +63,38 @@ export function inferenceProgram(config: ModelConfig, encoding: Encoding): Initi
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 
-/** Name of the constant with the vectors of `similarityProgram`. */
-export const UNIT_ROWS = "unit.rows";
+/** A stored table of vectors, one row for each item id, that `scanProgram` scans. */
+export interface ScannedTable {
+  readonly name: string;
+  /** Number of rows, including that of `<unk>`. */
+  readonly rows: number;
+  readonly width: number;
+  /** Whether each item has a bias, which is added to its score. */
+  readonly biased: boolean;
+}
 
 /**
- * A Program that finds the nearest neighbours among unit vectors by inner product. For each of `rows` [samples] it
- * returns `items` and `similarity` [samples, top], without the row itself. `offsets` [samples + 1] is 0, 1, 2, …. The
- * vectors [vectors, width] are the constant `UNIT_ROWS`, which the caller writes to the store.
+ * A Program that finds the items with the highest scores for some vectors: the inputs are `vectors` [samples, width],
+ * `excluded` and `excluded_offsets`, the outputs `items` and `score` [samples, top], and `log_partition` [samples].
+ *
+ * The candidates are all rows of a table but that of `<unk>`; with `chosen`, they are only the rows whose ids are the
+ * input `chosen` [chosen]. The items of inputs and outputs are then indices into `chosen`. Biases are the input
+ * `bias`, [rows] or [chosen].
  */
-export function similarityProgram(vectors: number, width: number): InitializedProgram {
+export function scanProgram({ name, rows, width, biased }: ScannedTable, chosen: boolean): InitializedProgram {
   const graph = new Graph();
-  const weight = graph.constant(UNIT_ROWS, "float32", [vectors, width], { kind: "zeros" });
-  const rows = graph.input("rows", "int32", ["samples"]);
-  const user = embeddingLookup(graph, "unit.wanted", weight, rows);
-  const scan = { user, weight, excluded: rows, excludedOffsets: graph.input("offsets", "int32", ["samples+1"]) };
-  const nearest = topN(graph, "top.items", scan, { top: "top" });
-  graph.output("items", nearest.items);
-  graph.output("similarity", nearest.score);
+  const table = graph.constant(name, "float32", [rows, width], { kind: "zeros" });
+  const scan = {
+    user: graph.input("vectors", "float32", ["samples", width]),
+    weight: chosen ? embeddingLookup(graph, "chosen.rows", table, graph.input("chosen", "int32", ["chosen"])) : table,
+    ...(biased && { bias: graph.input("bias", "float32", [chosen ? "chosen" : rows]) }),
+    excluded: graph.input("excluded", "int32", ["excluded"]),
+    excludedOffsets: graph.input("excluded_offsets", "int32", ["samples+1"]),
+  };
+  const best = topN(graph, "top.items", scan, { top: "top", skipRows: chosen ? 0 : SKIP_ROWS });
+  graph.output("items", best.items);
+  graph.output("score", best.score);
+  graph.output("log_partition", best.logPartition);
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 

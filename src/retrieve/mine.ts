@@ -7,12 +7,11 @@ import { clickTimes } from "../data/times.js";
 import { tableOf } from "../data/token_table.js";
 import { Turns } from "../data/turns.js";
 import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
-import { initializeStore } from "../model/initialize.js";
+import { isKnownUser, readsUserIds, warnOfUnknown } from "../model/known.js";
 import { expectModel, type Model } from "../model/model.js";
-import { similarityProgram, UNIT_ROWS } from "../model/programs.js";
-import { isKnownUser, readsUserIds, warnOfUnknown } from "./known.js";
+import { SimilarityIndex } from "../model/requests/similar.js";
+import { notFinite } from "../model/scores.js";
 import { recommendClicks, type Shortlist } from "./recommend.js";
-import { notFinite } from "./scores.js";
 
 /** Options of all functions that mine lists. */
 export interface MineOptions {
@@ -199,35 +198,23 @@ export async function* mineSimilar(model: Model, options: MineSimilarOptions = {
   await model.items.load(turns);
   const { tokens } = model.items;
   const wanted = items === undefined ? tokens.slice(1) : await readTokens(items);
-  const rows = Int32Array.from(wanted, (item) => {
+  const ids = Int32Array.from(wanted, (item) => {
     const id = model.items.idOf(item);
     if (id === 0) throw new ShortlistError("ERR_OPTION", `The model does not know the item "${item}"`);
-    return id - 1;
+    return id;
   });
-  const width = model.description.config.userVectorWidth;
-  const { program, initializers } = similarityProgram(tokens.length - 1, width);
-  const store = model.engine.createStore();
-  initializeStore(store, program, initializers, 0);
-  for (let first = 0; first < tokens.length - 1; first += ITEMS_AT_ONCE) {
-    const count = Math.min(ITEMS_AT_ONCE, tokens.length - 1 - first);
-    const weights = model.store.read("output.weight", (first + 1) * width, count * width) as Float32Array;
-    store.write(UNIT_ROWS, normalizeRows(weights, width), first * width);
-    if (turns.isDue) await turns.take();
-  }
-  const executor = model.engine.createExecutor(program, store);
+  const index = await SimilarityIndex.open(model, turns);
   try {
-    const length = Math.min(top, tokens.length - 2);
-    for (let first = 0; first < rows.length; first += ITEMS_AT_ONCE) {
+    for (let first = 0; first < ids.length; first += ITEMS_AT_ONCE) {
       signal?.throwIfAborted();
-      const batch = rows.subarray(first, first + ITEMS_AT_ONCE);
-      const offsets = Int32Array.from({ length: batch.length + 1 }, (_, i) => i);
-      const dims = { samples: batch.length, top: length };
-      const nearest = await executor.run({ rows: batch, offsets }, dims);
+      const batch = ids.subarray(first, first + ITEMS_AT_ONCE);
+      const length = Math.min(top, tokens.length - 2);
+      const nearest = await index.search(batch, length, new Int32Array(0));
       for (let s = 0; s < batch.length; s++) {
         const similar = Array.from({ length }, (_, j) => {
-          const similarity = nearest["similarity"]![s * length + j]!;
+          const similarity = nearest.score[s * length + j]!;
           if (!Number.isFinite(similarity)) throw notFinite(`A similarity of item "${wanted[first + s]}" is`);
-          return { item: tokens[nearest["items"]![s * length + j]! + 1]!, similarity };
+          return { item: tokens[nearest.items[s * length + j]!]!, similarity };
         });
         if (turns.isDue) await turns.take();
         model.checkOpen();
@@ -235,22 +222,11 @@ export async function* mineSimilar(model: Model, options: MineSimilarOptions = {
       }
     }
   } finally {
-    executor.close();
-    store.close();
+    index.close();
   }
 }
 
 const ITEMS_AT_ONCE = 256;
-
-/** Divides each row of a matrix by its norm, in place. Zero rows stay zero. */
-function normalizeRows(matrix: Float32Array, width: number): Float32Array {
-  for (let row = 0; row < matrix.length; row += width) {
-    const values = matrix.subarray(row, row + width);
-    const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0)) || 1;
-    for (let c = 0; c < width; c++) values[c]! /= norm;
-  }
-  return matrix;
-}
 
 /** The non-empty lines of a file. */
 async function readTokens(path: string): Promise<string[]> {

@@ -3,10 +3,11 @@ import type { Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkWholeNumber } from "../errors.js";
+import { isKnownUser, warnOfUnknown } from "../model/known.js";
 import { expectModel, type Model } from "../model/model.js";
-import { isKnownUser, warnOfUnknown } from "./known.js";
-import { checkScores, notFinite } from "./scores.js";
-import { watchedItems } from "./watched.js";
+import { RANKED_OUTPUTS, rankedItems } from "../model/requests/ranking.js";
+import { checkScores } from "../model/scores.js";
+import { watchedItems } from "../model/watched.js";
 
 /** Options of `recommend`. The inherited log options apply to its log. */
 export interface RecommendOptions extends ReportedLogOptions, ShortlistOptions {}
@@ -84,7 +85,7 @@ export async function* recommendClicks(
     const users = Math.min(clicks.users, batches.firstUser(b + 1)) - first;
     const { ids: excluded, offsets } = watchedItems(clicks, first, users, { none: keepWatched });
     const best = await model.runUsers(
-      ["items", "score", "log_partition"],
+      RANKED_OUTPUTS,
       batches,
       b,
       { excluded, excluded_offsets: offsets },
@@ -92,13 +93,9 @@ export async function* recommendClicks(
     );
     checkScores(best["log_partition"]!, (sample) => `user "${userIds[first + sample]}"`);
     for (let s = 0; s < users; s++) {
-      const items: RecommendedItem[] = [];
-      for (let j = s * length; j < (s + 1) * length && best["items"]![j]! >= 0; j++) {
-        const score = best["score"]![j]!;
-        if (!Number.isFinite(score)) throw notFinite(`A score of user "${userIds[first + s]}" is`);
-        const probability = Math.exp(score - best["log_partition"]![s]!);
-        items.push({ item: model.items.token(best["items"]![j]!), score, probability });
-      }
+      const places = { sample: s, top: length, begin: 0, end: length };
+      const ranked = rankedItems(model, best, places, () => `user "${userIds[first + s]}"`);
+      const items = ranked.map(({ item, score, probability }): RecommendedItem => ({ item, score, probability }));
       signal?.throwIfAborted();
       if (turns.isDue) await turns.take();
       model.checkOpen();

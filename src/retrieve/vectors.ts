@@ -6,9 +6,9 @@ import type { Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkPath, type OptionNames } from "../errors.js";
+import { isKnownUser, warnOfUnknown } from "../model/known.js";
 import { expectModel, MODEL, type Model } from "../model/model.js";
-import { isKnownUser, warnOfUnknown } from "./known.js";
-import { notFinite } from "./scores.js";
+import { notFinite } from "../model/scores.js";
 import { itemVectors, largestSquare, simpleLshItems, simpleLshUsers, userVectors } from "./simple_lsh.js";
 
 /** Options of `writeUserVectors`. */

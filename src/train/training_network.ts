@@ -66,7 +66,7 @@ export class TrainingNetwork {
     const items = itemVocabulary(encoding).size;
     const store = engine.createStore();
     try {
-      const catalogue = config.itemAttributes ? itemAttributes(clicks, items) : [];
+      const catalogue = itemAttributes(clicks, items);
       const noise = noiseOf(encoding, config);
       const training = initialize(store, trainingProgram(config, encoding, noise, catalogue), seed);
       const inference = initialize(store, inferenceProgram(config, encoding), seed);
@@ -76,7 +76,8 @@ export class TrainingNetwork {
       this.#flushDecay = flushDecay && engine.createExecutor(flushDecay, store);
       this.#composeItems = composeItems && engine.createExecutor(initialize(store, composeItems, seed), store);
       const known = heldOut ? withoutLastClicks(encoding, dataset) : encoding;
-      this.model = new Model({ ...known, config, training: {} }, inference, engine, store);
+      const stored = heldOut ? itemAttributes(dataset.clicks, items) : catalogue;
+      this.model = new Model({ ...known, config, training: {}, catalogue: stored }, inference, engine, store);
     } catch (error) {
       store.close();
       throw error;

@@ -4,6 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Measured } from "../../bench/prepare_side.js";
 import { HAS_DUCKDB } from "../data/table_files.js";
+import { withSmallModel } from "../small_model.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -33,6 +34,20 @@ for (const extra of [[], ["--cold"]]) {
     for (const row of rows) assert.ok(row.microseconds > 0, JSON.stringify(row));
   });
 }
+
+test("bench:requests: latencies of each kind of request, and delays of the event loop", async () => {
+  await withSmallModel(async (at) => {
+    const files = ["--model", at("model"), "--log", at("log.tsv")];
+    const sizes = ["--users", "50", "--rounds", "1", "--seconds", "0.02", "--threads", "1", "--top", "3"];
+    const { status, rows, stderr } = bench("requests.ts", ...files, ...sizes, "--json");
+    assert.is(status, 0, stderr);
+    const [{ items, rows: kinds, delays }] = rows as [Record<string, unknown>];
+    assert.is(items, 9);
+    assert.is((kinds as object[]).length, 9);
+    for (const { p50, p99 } of kinds as { p50: number; p99: number }[]) assert.ok(p50 > 0 && p99 >= p50);
+    assert.equal(Object.keys(delays as object), ["one call", "a call each"]);
+  });
+});
 
 test("bench:train: by instruction, and the whole", () => {
   const sizes = ["--users", "50", "--items", "60", "--tags", "20", "--batch", "8"];

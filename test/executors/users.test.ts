@@ -5,8 +5,8 @@ import type { Clicks } from "../../src/data/clicks.js";
 import { openDataset } from "../../src/data/dataset.js";
 import { createReferenceEngine } from "../../src/executors/index.js";
 import { type Model, openModel } from "../../src/model/model.js";
+import { watchedItems } from "../../src/model/watched.js";
 import { OPS } from "../../src/ops/index.js";
-import { watchedItems } from "../../src/retrieve/watched.js";
 import { expectError } from "../data/temporary.js";
 import { withSmallModel } from "../small_model.js";
 

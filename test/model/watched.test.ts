@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type WatchedOptions, watchedItems } from "../../src/retrieve/watched.js";
+import { type WatchedOptions, watchedItems } from "../../src/model/watched.js";
 import { A, ANN, B, BOB, C, clicksOf, D } from "../hand_model.js";
 
 const clicks = clicksOf([

@@ -2,7 +2,7 @@ import { type Clicks, type ItemValues, USER_ID, userIdsOf } from "../data/clicks
 import { type Log, sourceOf } from "../data/sources/log.js";
 import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
-import type { Model } from "../model/model.js";
+import type { Model } from "./model.js";
 
 /** Number of users that are processed between two looks at the clock. */
 const USERS_AT_ONCE = 1024;

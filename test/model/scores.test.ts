@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { checkScores, notFinite } from "../../src/retrieve/scores.js";
+import { checkScores, notFinite } from "../../src/model/scores.js";
 
 const nameOf = (sample: number) => `user "u${sample}"`;
 

@@ -1,0 +1,43 @@
+import type { RunOutputs } from "../../executors/executor.js";
+import type { Model } from "../model.js";
+import { notFinite } from "../scores.js";
+
+/** The outputs of the inference Program that a shortlist is made of. */
+export const RANKED_OUTPUTS: readonly string[] = ["items", "score", "log_partition"];
+
+/** An item of a shortlist. */
+export interface RankedItem {
+  /** Token of the item. */
+  readonly item: string;
+  /** Id of the item: its row in the model's tables, and its line in the vocabulary, both from 0. */
+  readonly id: number;
+  /** w·u + b for the item and the user (docs/math.md#the-network). */
+  readonly score: number;
+  /** exp(score) / Σ exp(score), with the sum over all items. */
+  readonly probability: number;
+}
+
+/**
+ * Places `begin` … `end` − 1 of the shortlist of a sample. There are fewer if it ends before. `top` is the number of
+ * places of each sample in the outputs, and `idOf` gives the item of an output. Throws ERR_DIVERGED if a score is not
+ * finite.
+ */
+export function rankedItems(
+  { items }: Model,
+  outputs: RunOutputs,
+  { sample, top, begin, end }: Readonly<Record<"sample" | "top" | "begin" | "end", number>>,
+  nameOf: (sample: number) => string,
+  idOf: (item: number) => number = (item) => item,
+): RankedItem[] {
+  const ranked: RankedItem[] = [];
+  const logPartition = outputs["log_partition"]![sample]!;
+  for (let place = sample * top + begin; place < sample * top + end; place++) {
+    const item = outputs["items"]![place]!;
+    if (item < 0) break;
+    const score = outputs["score"]![place]!;
+    if (!Number.isFinite(score)) throw notFinite(`A score of ${nameOf(sample)} is`);
+    const id = idOf(item);
+    ranked.push({ item: items.token(id), id, score, probability: Math.exp(score - logPartition) });
+  }
+  return ranked;
+}

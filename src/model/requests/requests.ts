@@ -1,0 +1,343 @@
+import type { Clicks } from "../../data/clicks.js";
+import { Turns } from "../../data/turns.js";
+import { checkChoice, checkOptions, checkSignal, checkWholeNumber } from "../../errors.js";
+import { isKnownUser } from "../known.js";
+import type { Model } from "../model.js";
+import { checkScores, notFinite } from "../scores.js";
+import { type ExcludedItems, watchedItems } from "../watched.js";
+import { orAborted } from "./abort.js";
+import type { ItemScores, Recommendation, RecommendedByModel, SimilarityList, UserVector } from "./answers.js";
+import { type Candidates, candidatesOf, indexOfId, lookUpItems } from "./candidates.js";
+import { type EncodedUsers, RequestEncoder } from "./encoder.js";
+import { explainItems } from "./explain.js";
+import { ItemScan } from "./item_scan.js";
+import {
+  type ModelRecommendOptions,
+  type ModelSimilarOptions,
+  type ModelUserOptions,
+  RECOMMEND_OPTIONS,
+  SIMILAR_OPTIONS,
+  USER_OPTIONS,
+} from "./options.js";
+import { RANKED_OUTPUTS, type RankedItem, rankedItems } from "./ranking.js";
+import { SimilarityIndex } from "./similar.js";
+import { UserRuns } from "./user_runs.js";
+import { expectArray, expectText, type UnknownValue } from "./values.js";
+
+/** Number of users of a call that are encoded and run together. The next ones are encoded while these are computed. */
+const USERS_AT_ONCE = 64;
+/** Largest number of excluded items of the users that are run together, unless one user has more. */
+const EXCLUDED_AT_ONCE = 1 << 20;
+/** Number of such parts of a call that may wait for their results. */
+const PARTS_AHEAD = 4;
+/** Number of items of an answer that are made between two looks at the clock. */
+const ITEMS_AT_ONCE = 256;
+/** Number of items whose neighbours are searched together. */
+const SIMILAR_AT_ONCE = 64;
+
+/** What a call gives besides its users. */
+interface Call {
+  readonly turns: Turns;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Users of a call that are answered together. */
+interface Part extends EncodedUsers, Call {
+  /** Returns a user's name in messages. */
+  readonly nameOf: (user: number) => string;
+  /** Whether the model knows a user. */
+  readonly isKnown: (user: number) => boolean;
+}
+
+/** Answers the requests of programs; the methods of `Model` document them. */
+export class Requests {
+  readonly #model: Model;
+  readonly #encoder: RequestEncoder;
+  readonly #shortlists: UserRuns;
+  readonly #vectors: UserRuns;
+  #allItems: ItemScan | undefined;
+  #similar: Promise<SimilarityIndex> | undefined;
+  #isPrepared = false;
+
+  constructor(model: Model) {
+    this.#model = model;
+    this.#encoder = new RequestEncoder(model.description);
+    this.#shortlists = new UserRuns(model, RANKED_OUTPUTS);
+    this.#vectors = new UserRuns(model, ["user_vector"]);
+  }
+
+  async recommend(users: unknown, options: ModelRecommendOptions): Promise<Recommendation | Recommendation[]> {
+    checkOptions("Model.recommend", options, RECOMMEND_OPTIONS);
+    const { top = 30, keepWatched = false, explain = false, signal } = options;
+    checkWholeNumber("top", top, 1);
+    checkChoice("keepWatched", keepWatched, [true, false]);
+    checkChoice("explain", explain, [true, false]);
+    const call = await this.#begin(signal);
+    const candidates = await candidatesOf(this.#model.items, options, call.turns);
+    const usersAtOnce = Math.max(1, Math.floor(EXCLUDED_AT_ONCE / (candidates.exclude.length + 1)));
+    return this.#answer(users, call, Math.min(USERS_AT_ONCE, usersAtOnce), async (part) => {
+      const lists = await this.#rank(part, top, excludedOf(part.clicks, candidates.exclude, keepWatched), candidates);
+      const answers: Recommendation[] = [];
+      for (const [user, items] of lists.entries()) {
+        const unknown = [...part.unknown[user]!, ...candidates.unknown];
+        const explained = explain ? await this.#explain(part, user, items) : items;
+        answers.push({ items: explained, known: part.isKnown(user), unknown });
+      }
+      return answers;
+    });
+  }
+
+  async userVectors(users: unknown, options: ModelUserOptions): Promise<UserVector | UserVector[]> {
+    checkOptions("Model.userVectors", options, USER_OPTIONS);
+    const call = await this.#begin(options.signal);
+    return this.#answer(users, call, USERS_AT_ONCE, async (part) => {
+      const vectors = await this.#vectorsOf(part);
+      const width = this.#width;
+      return part.unknown.map((unknown, user) => ({
+        vector: vectors.slice(user * width, (user + 1) * width),
+        known: part.isKnown(user),
+        unknown,
+      }));
+    });
+  }
+
+  async score(users: unknown, items: unknown, options: ModelUserOptions): Promise<ItemScores | ItemScores[]> {
+    checkOptions("Model.score", options, USER_OPTIONS);
+    const call = await this.#begin(options.signal);
+    const unknownItems: UnknownValue[] = [];
+    const { ids, distinct } = await lookUpItems(this.#model.items, items, "items", call.turns, unknownItems);
+    return this.#answer(users, call, USERS_AT_ONCE, async (part) => {
+      const scores = await this.#scoresOf(await this.#vectorsOf(part), distinct, part);
+      const answers: ItemScores[] = [];
+      for (let user = 0; user < part.clicks.users; user++) {
+        const scored: ItemScores["items"][number][] = [];
+        for (const [i, id] of ids.entries()) {
+          if (id === 0) continue;
+          const score = scores[user * distinct.length + indexOfId(distinct, id)]!;
+          scored.push({ item: this.#model.items.token(id), id, score });
+          if (i % ITEMS_AT_ONCE === 0 && call.turns.isDue) await call.turns.take();
+        }
+        answers.push({
+          items: scored,
+          known: part.isKnown(user),
+          unknown: [...part.unknown[user]!, ...unknownItems],
+        });
+      }
+      return answers;
+    });
+  }
+
+  async similar(given: unknown, options: ModelSimilarOptions): Promise<SimilarityList | SimilarityList[]> {
+    checkOptions("Model.similar", options, SIMILAR_OPTIONS);
+    const { top = 30, signal } = options;
+    checkWholeNumber("top", top, 1);
+    const call = await this.#begin(signal);
+    const candidates = await candidatesOf(this.#model.items, options, call.turns);
+    if (!Array.isArray(given)) {
+      const item = expectText(given, () => "items", "the token of an item or an array of them");
+      return (await this.#similarTo([item], () => "items", top, candidates, call))[0]!;
+    }
+    const lists: SimilarityList[] = [];
+    const atOnce = Math.max(1, Math.floor(EXCLUDED_AT_ONCE / (candidates.exclude.length + 1)));
+    const items = expectArray(given, "items", "items");
+    for (let first = 0; first < items.length; first += Math.min(SIMILAR_AT_ONCE, atOnce)) {
+      signal?.throwIfAborted();
+      const some = items.slice(first, first + Math.min(SIMILAR_AT_ONCE, atOnce));
+      lists.push(...(await this.#similarTo(some, (i) => `items[${first + i}]`, top, candidates, call)));
+    }
+    return lists;
+  }
+
+  /** Frees what the requests needed. */
+  close(): void {
+    this.#allItems?.close();
+    void this.#similar?.then((similar) => similar.close()).catch(() => {});
+  }
+
+  get #width(): number {
+    return this.#model.description.config.userVectorWidth;
+  }
+
+  get #items(): ItemScan {
+    const { engine, store, items } = this.#model;
+    this.#allItems ??= new ItemScan(engine, store, {
+      name: "output.weight",
+      bias: "output.bias",
+      rows: items.size,
+      width: this.#width,
+    });
+    return this.#allItems;
+  }
+
+  /** Checks that the model is open, and loads its vocabularies, which takes a while in the first call. */
+  async #begin(signal: AbortSignal | undefined): Promise<Call> {
+    checkSignal(signal);
+    signal?.throwIfAborted();
+    this.#model.checkOpen();
+    const turns = new Turns(signal);
+    if (!this.#isPrepared) {
+      for (const vocabulary of this.#model.description.vocabularies.values()) await vocabulary.load(turns);
+      this.#isPrepared = true;
+    }
+    return { turns, signal };
+  }
+
+  /**
+   * Answers users part by part, where one user gets one answer and an array of users an array of answers. While a part
+   * is computed, the next ones are encoded.
+   */
+  async #answer<Answer>(
+    given: unknown,
+    call: Call,
+    usersAtOnce: number,
+    answerPart: (part: Part) => Promise<Answer[]>,
+  ): Promise<Answer | Answer[]> {
+    const many = Array.isArray(given);
+    const users: readonly unknown[] = many ? given : [given];
+    const where = (user: number) => (many ? `users[${user}].` : "");
+    const waiting: Promise<Answer[]>[] = [];
+    const answers: Answer[] = [];
+    for (let first = 0; first < users.length; first += usersAtOnce) {
+      const end = Math.min(users.length, first + usersAtOnce);
+      const encoded = await this.#encoder.encode(users, first, end, where, call.turns);
+      const answered = answerPart({
+        ...encoded,
+        ...call,
+        nameOf: (user) => (many ? `users[${first + user}]` : "the user"),
+        isKnown: isKnownUser(this.#model, encoded.clicks),
+      });
+      answered.catch(() => {}); // awaited below, unless a user after these cannot be encoded
+      waiting.push(answered);
+      if (waiting.length === PARTS_AHEAD) answers.push(...(await waiting.shift()!));
+    }
+    for (const part of waiting) answers.push(...(await part));
+    return many ? answers : answers[0]!;
+  }
+
+  /** The shortlists of the users of a part. */
+  async #rank(part: Part, top: number, excluded: ExcludedItems, { allow }: Candidates): Promise<RankedItem[][]> {
+    const { clicks, signal } = part;
+    const length = Math.min(top, allow?.length ?? this.#model.items.size - 1);
+    if (!allow) {
+      const { outputs, first } = await this.#shortlists.run({ clicks, excluded, top: length, signal });
+      return this.#listsOf(part, outputs, first, length);
+    }
+    const vectors = await this.#vectorsOf(part);
+    const found = this.#items.search({ vectors, top: length, excluded, allow });
+    const { items, score, logPartition } = await orAborted(found, signal);
+    return this.#listsOf(part, { items, score, log_partition: logPartition }, 0, length);
+  }
+
+  /** Makes the lists of a part, whose users begin in row `first` of the outputs. */
+  async #listsOf(
+    { clicks, turns, nameOf }: Part,
+    outputs: Parameters<typeof rankedItems>[1],
+    first: number,
+    top: number,
+  ): Promise<RankedItem[][]> {
+    const own = outputs["log_partition"]!.subarray(first, first + clicks.users);
+    if (top > 0) checkScores(own, nameOf);
+    const lists: RankedItem[][] = [];
+    for (let user = 0; user < clicks.users; user++) {
+      const list: RankedItem[] = [];
+      for (let begin = 0; begin < top; begin += ITEMS_AT_ONCE) {
+        const end = Math.min(top, begin + ITEMS_AT_ONCE);
+        const found = rankedItems(this.#model, outputs, { sample: first + user, top, begin, end }, () => nameOf(user));
+        list.push(...found);
+        if (turns.isDue) await turns.take();
+        if (found.length < end - begin) break;
+      }
+      lists.push(list);
+    }
+    return lists;
+  }
+
+  /** [users, width] The vectors of the users of a part. */
+  async #vectorsOf({ clicks, signal, nameOf }: Part): Promise<Float32Array> {
+    const { users } = clicks;
+    const excluded = { ids: new Int32Array(0), offsets: new Int32Array(users + 1) };
+    const { outputs, first } = await this.#vectors.run({ clicks, excluded, top: 0, signal });
+    const vectors = (outputs["user_vector"] as Float32Array).subarray(
+      first * this.#width,
+      (first + users) * this.#width,
+    );
+    const broken = vectors.findIndex((value) => !Number.isFinite(value));
+    if (broken >= 0) throw notFinite(`The vector of ${nameOf(Math.floor(broken / this.#width))} is`);
+    return vectors;
+  }
+
+  /** [vectors, ids] The scores of items, whose ids are rising, for some vectors. */
+  async #scoresOf(vectors: Float32Array, ids: Int32Array, { signal, nameOf }: Part): Promise<Float32Array> {
+    const count = vectors.length / this.#width;
+    const excluded = { ids: new Int32Array(0), offsets: new Int32Array(count + 1) };
+    const search = this.#items.search({ vectors, top: ids.length, excluded, allow: ids });
+    const found = await orAborted(search, signal);
+    if (ids.length > 0) checkScores(found.logPartition, nameOf);
+    const scores = new Float32Array(count * ids.length);
+    for (let row = 0; row < count; row++) {
+      for (let i = row * ids.length; i < (row + 1) * ids.length; i++) {
+        scores[row * ids.length + indexOfId(ids, found.items[i]!)] = found.score[i]!;
+      }
+    }
+    return scores;
+  }
+
+  async #explain(part: Part, user: number, items: readonly RankedItem[]): Promise<RecommendedByModel[]> {
+    return explainItems(this.#model, part.clicks, user, items, async (clicks, ids) => {
+      const unknown = Array.from({ length: clicks.users }, () => []);
+      const without = { ...part, clicks, unknown, nameOf: () => part.nameOf(user) };
+      return this.#scoresOf(await this.#vectorsOf(without), ids, without);
+    });
+  }
+
+  async #similarTo(
+    given: readonly unknown[],
+    where: (i: number) => string,
+    top: number,
+    candidates: Candidates,
+    { turns, signal }: Call,
+  ): Promise<SimilarityList[]> {
+    const { items } = this.#model;
+    const tokens = given.map((item, i) => expectText(item, () => where(i), "the token of an item"));
+    const known = tokens.map((item) => items.idOf(item));
+    this.#similar ??= SimilarityIndex.open(this.#model).catch((error) => {
+      this.#similar = undefined;
+      throw error;
+    });
+    const similar = await orAborted(this.#similar, signal);
+    const { exclude, allow } = candidates;
+    const found = await similar.search(Int32Array.from(known.filter((id) => id !== 0)), top, exclude, allow);
+    if (turns.isDue) await turns.take();
+    const lists: SimilarityList[] = [];
+    const length = found.items.length / Math.max(1, found.logPartition.length);
+    let row = 0;
+    for (const [i, id] of known.entries()) {
+      const unknown = id === 0 ? [{ field: where(i), value: tokens[i]! }, ...candidates.unknown] : candidates.unknown;
+      const list: SimilarityList["similar"][number][] = [];
+      for (let j = 0; id !== 0 && j < length && found.items[row * length + j]! > 0; j++) {
+        const [other, similarity] = [found.items[row * length + j]!, found.score[row * length + j]!];
+        if (!Number.isFinite(similarity)) throw notFinite(`A similarity of item "${tokens[i]}" is`);
+        list.push({ item: items.token(other), id: other, similarity });
+        if (j % ITEMS_AT_ONCE === 0 && turns.isDue) await turns.take();
+      }
+      if (id !== 0) row++;
+      lists.push({ item: tokens[i]!, known: id !== 0, similar: list, unknown });
+    }
+    return lists;
+  }
+}
+
+/** The items that the users exclude: those that they have clicked, unless `keepWatched`, and `exclude`. */
+function excludedOf(clicks: Clicks, exclude: Int32Array, keepWatched: boolean): ExcludedItems {
+  const watched = watchedItems(clicks, 0, clicks.users, { none: keepWatched });
+  if (exclude.length === 0) return watched;
+  const ids = new Int32Array(watched.ids.length + clicks.users * exclude.length);
+  const offsets = new Int32Array(clicks.users + 1);
+  for (let user = 0; user < clicks.users; user++) {
+    const own = watched.ids.subarray(watched.offsets[user], watched.offsets[user + 1]);
+    ids.set(own, offsets[user]);
+    ids.set(exclude, offsets[user]! + own.length);
+    offsets[user + 1] = offsets[user]! + own.length + exclude.length;
+  }
+  return { ids, offsets };
+}

@@ -1,0 +1,149 @@
+import { cp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { readSafetensors, type TensorToWrite, writeSafetensors } from "../../../src/data/safetensors.js";
+import { extendModelFolder, type Model, openModel, type UserRequest } from "../../../src/index.js";
+import { temporaryFolder } from "../../cli/run.js";
+import { expectError, withoutIds } from "../../data/temporary.js";
+import { fixtures } from "../../fixtures/fixtures.js";
+import { clicksOf, makeRichModel } from "./rich_model.js";
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+test.before(() => makeRichModel(folder));
+
+const withModel = async (name: string, work: (model: Model) => Promise<void>) => {
+  using model = await openModel(at(name), { threads: 1 });
+  await work(model);
+};
+
+/** The histories of some users with all fields, and of items alone. */
+const whole = Array.from({ length: 50 }, (_, user): UserRequest => ({ history: clicksOf(user) }));
+const bare = whole.map(({ history }): UserRequest => {
+  return { history: history!.map((click) => (click as { item: string }).item) };
+});
+/** Clicks on the same items with all attributes missing. */
+const stripped = bare.map(({ history }): UserRequest => {
+  return { history: history!.map((item) => ({ item: item as string, category: null, tags: null })) };
+});
+
+test("a click on an item alone has the attributes that the item had in the training log", () =>
+  withModel("model", async (model) => {
+    const expected = await model.recommend(whole);
+    assert.equal(await model.recommend(bare), expected);
+    assert.not.equal(await model.recommend(stripped), expected);
+    const partly = whole.map(({ history }) => ({
+      history: history!.map((click, i) => {
+        const { item, category, tags } = click as ReturnType<typeof clicksOf>[number];
+        return i % 2 === 0 ? { item, category } : { item, tags };
+      }),
+    }));
+    assert.equal(await model.recommend(partly), expected);
+  }));
+
+test("the reference engine answers alike", async () => {
+  using reference = await openModel(at("model"), { executor: "reference" });
+  await withModel("model", async (model) => {
+    const calls = [
+      (of: Model) => of.recommend(bare.slice(20, 24), { top: 3, explain: true }),
+      (of: Model) => of.recommend(bare.slice(20, 24), { top: 3, allow: ["v1", "v2", "v3", "v4", "v5"] }),
+    ];
+    for (const call of calls) {
+      const [ours, theirs] = [await call(model), await call(reference)];
+      assert.equal(
+        ours.map(({ items }) => items.map(({ item }) => item)),
+        theirs.map(({ items }) => items.map(({ item }) => item)),
+      );
+      for (const [u, { items }] of ours.entries()) {
+        for (const [i, { score }] of items.entries()) assert.ok(Math.abs(score - theirs[u]!.items[i]!.score) < 1e-5);
+      }
+    }
+  });
+});
+
+test("new items of an extended model have the attributes of their last click", async () => {
+  const click = (item: string) => `u1\t30\tv1:c1:t1:1;${item}:c2:t4_t5:2\tp1\n`;
+  await writeFile(at("new.tsv"), click("w1") + click("w2"));
+  await extendModelFolder(at("model"), { dataset: at("dataset"), logs: [at("new.tsv")], output: at("extended") });
+  await withModel("extended", async (model) => {
+    const [bare, whole] = await model.recommend([
+      { history: ["v3", "w2"] },
+      { history: ["v3", { item: "w2", category: "c2", tags: ["t4", "t5"] }] },
+    ]);
+    assert.equal(bare!.items, whole!.items);
+    assert.equal(bare!.unknown, []);
+    assert.equal(await model.recommend(bare40), await model.recommend(whole40));
+  });
+});
+const [bare40, whole40] = [bare[40]!, whole[40]!];
+
+test("models of earlier versions have no attributes of items: they are missing", async () => {
+  for (const model of fixtures("model")) {
+    using old = await openModel(model, { threads: 1 });
+    const item = old.items.token(1);
+    const [field] = old.description.schema.click.slice(1);
+    const expected = await old.recommend({ history: [{ item, [field!.name]: null }] });
+    assert.equal(await old.recommend({ history: [item] }), expected);
+  }
+});
+
+/** Changes the tensors of a copy of the model, and returns the name of the copy. */
+async function withTensors(name: string, change: (tensors: Map<string, TensorToWrite>) => void): Promise<string> {
+  await cp(at("model"), at(name), { recursive: true });
+  const file = join(at(name), "model.safetensors");
+  const { tensors } = await readSafetensors(file);
+  const kept = new Map(
+    [...tensors].map(([tensor, { dtype, shape, data }]) => [tensor, { name: tensor, dtype, shape, data }]),
+  );
+  change(kept);
+  await writeSafetensors(file, [...kept.values()]);
+  await withoutIds(join(at(name), "config.json"));
+  return at(name);
+}
+
+test("attributes that do not fit the model are refused", async () => {
+  const list = (name: string, values: Int32Array): TensorToWrite => ({
+    name,
+    dtype: "int32",
+    shape: [values.length],
+    data: values,
+  });
+  const cases: readonly (readonly [message: string, change: (tensors: Map<string, TensorToWrite>) => void])[] = [
+    ['There is no tensor "catalogue.tags"', (tensors) => tensors.delete("catalogue.tags")],
+    ['There is no tensor "catalogue.tags_offsets"', (tensors) => tensors.delete("catalogue.tags_offsets")],
+    [
+      'Expected "catalogue.category" to be 41 ids below 6',
+      (tensors) => tensors.set("catalogue.category", list("catalogue.category", new Int32Array(41).fill(6))),
+    ],
+    [
+      'Expected "catalogue.category" to be 41 ids below 6',
+      (tensors) => tensors.set("catalogue.category", list("catalogue.category", new Int32Array(40))),
+    ],
+    [
+      'Expected "catalogue.tags_offsets" to be 42 rising offsets from 0',
+      (tensors) => tensors.set("catalogue.tags_offsets", list("catalogue.tags_offsets", new Int32Array(42).fill(1))),
+    ],
+    [
+      'Expected "catalogue.category" to be a list of int32',
+      (tensors) =>
+        tensors.set("catalogue.category", {
+          name: "catalogue.category",
+          dtype: "float32",
+          shape: [41],
+          data: new Float32Array(41),
+        }),
+    ],
+  ];
+  for (const [i, [message, change]] of cases.entries()) {
+    const copy = await withTensors(`broken${i}`, change);
+    await expectError(openModel(copy), "ERR_MODEL", message);
+  }
+  const without = await withTensors("without", (tensors) => {
+    for (const name of [...tensors.keys()]) if (name.startsWith("catalogue.")) tensors.delete(name);
+  });
+  using old = await openModel(without, { threads: 1 });
+  assert.is(old.description.catalogue, undefined);
+});
+
+test.run();
