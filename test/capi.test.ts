@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { openModel, recommend as recommendLog } from "../src/index.js";
+import { requestsOf } from "./cases/requests_of.js";
 import { succeed, temporaryFolder } from "./cli/run.js";
 import type { Answer } from "./fixtures/answers.js";
 import { FIXTURES, fixtures } from "./fixtures/fixtures.js";
@@ -24,7 +26,7 @@ const recommend = (...args: string[]) => execute(join(build, "recommend"), ...ar
 test.before(() => {
   const steps = [
     ["-S", ".", "-B", build, "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"],
-    ["--build", build, "-j", "2", "--target", "recommend", "api_check"],
+    ["--build", build, "-j", "2", "--target", "recommend", "api_check", "answers"],
   ];
   for (const args of steps) {
     const { status, stdout, stderr } = execute("cmake", ...args);
@@ -56,6 +58,65 @@ test("the C program prints the shortlists of the command line", () => {
       assert.ok(Math.abs(Number(probability) - Number(theirs[i]![j]![1])) <= 2e-6, `line ${i + 1}, item ${j + 1}`);
     }
   }
+});
+
+/** The bits of a float32 as C prints them. */
+const floatBits = (value: number) => new Uint32Array(Float32Array.of(value).buffer)[0]!.toString(16).padStart(8, "0");
+
+test("batches of users, exclude and allow lists, scores and similar items: the bits of the Node library", async () => {
+  using model = await openModel(at("model"), { threads: 1 });
+  const [exclude, allow] = [
+    ["v1", "v2", "v99", "stranger"],
+    ["v7", "v3", "v40", "v41", "nobody", "v3", "v90"],
+  ];
+  const args = [at("model"), at("infer.tsv"), exclude.join(), allow.join()];
+  const { status, stdout, stderr } = execute(join(build, "answers"), ...args);
+  assert.is(status, 0, stderr);
+  const lines = stdout.trimEnd().split("\n");
+  const printed = (what: string) => lines.filter((line) => line.split(" ")[0] === what);
+  const withoutProbabilities = (what: string) => printed(what).map((line) => line.replaceAll(/:[^: ]+(?= |$)/g, ""));
+  const textOf = (what: string, items: readonly { readonly item: string; readonly score: number }[]) =>
+    [what, ...items.map(({ item, score }) => `${item}:${floatBits(score)}`)].join(" ");
+  const users = await requestsOf(model, at("infer.tsv"));
+  assert.is(users.length, 300);
+  for (const [what, options] of [
+    ["all", {}],
+    ["exclude", { exclude }],
+    ["allow", { exclude, allow, keepWatched: true }],
+  ] as const) {
+    const answers = await model.recommend(users, { ...options, top: 7 });
+    assert.equal(
+      withoutProbabilities(what),
+      answers.map(({ items }) => textOf(what, items)),
+    );
+    // The exponential function of C and that of JavaScript may differ in the last bit.
+    const probabilities = printed(what).map((line) =>
+      [...line.matchAll(/:([^: ]+)(?= |$)/g)].map(([, text]) => Number(text)),
+    );
+    for (const [u, { items }] of answers.entries()) {
+      for (const [i, { probability }] of items.entries()) {
+        assert.ok(Math.abs(probabilities[u]![i]! / probability - 1) < 1e-15, `${what}, user ${u}, item ${i}`);
+      }
+    }
+  }
+  const scores = await model.score(users, allow);
+  assert.equal(
+    printed("score"),
+    scores.map(({ items }) => textOf("score", items)),
+  );
+  const similar = await model.similar(allow, { exclude, top: 7 });
+  assert.equal(
+    printed("similar"),
+    similar.map((list) =>
+      textOf(
+        "similar",
+        list.similar.map(({ item, similarity }) => ({ item, score: similarity })),
+      ),
+    ),
+  );
+  const log: string[] = [];
+  for await (const { items } of recommendLog(model, at("infer.tsv"), { top: 7 })) log.push(textOf("all", items));
+  assert.equal(withoutProbabilities("all"), log);
 });
 
 test("models of earlier versions give the same results as before", () => {

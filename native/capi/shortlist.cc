@@ -137,6 +137,38 @@ void write_items(const Model& model, const std::vector<shortlist::Recommendation
     *items++ = {model.item_token(one.item).data(), one.score, one.probability};
 }
 
+// The ids of items, in order; 0 for those that the model does not know.
+std::vector<int32_t> item_ids(const Model& model, const char* const* items, size_t count) {
+  require(count == 0 || items, "items but received NULL");
+  std::vector<int32_t> ids;
+  ids.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    require(items[i], "an item but received NULL");
+    shortlist::check_text(model.click()[0].name, items[i]);
+    ids.push_back(model.item_id(items[i]));
+  }
+  return ids;
+}
+
+// The known ones of some items, in rising order, each once.
+std::vector<int32_t> distinct_ids(const Model& model, const char* const* items, size_t count) {
+  std::vector<int32_t> ids = item_ids(model, items, count);
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  if (!ids.empty() && ids[0] == 0) ids.erase(ids.begin());
+  return ids;
+}
+
+shortlist::Candidates candidates_of(const Model& model, const shortlist_candidates* given) {
+  shortlist::Candidates candidates;
+  if (!given) return candidates;
+  candidates.exclude = distinct_ids(model, given->exclude, given->exclude_count);
+  candidates.only_allowed = given->allow != nullptr;
+  candidates.allow = distinct_ids(model, given->allow, given->allow_count);
+  candidates.keep_watched = given->keep_watched;
+  return candidates;
+}
+
 // The number of items to ask for where there is room for `capacity`.
 int64_t top_of(size_t capacity) { return capacity < INT32_MAX ? static_cast<int64_t>(capacity) : INT32_MAX; }
 
@@ -239,6 +271,13 @@ shortlist_status shortlist_user_add_click(shortlist_user* user, const char* cons
   });
 }
 
+shortlist_status shortlist_user_add_item(shortlist_user* user, const char* item, shortlist_error* error) {
+  return guarded(error, [&] {
+    require(item, "an item but received NULL");
+    in_turn(user, [&](User& known, const Model& model) { model.add_item(&known, item); });
+  });
+}
+
 shortlist_status shortlist_user_set_line(shortlist_user* user, const char* line, shortlist_error* error) {
   return guarded(error, [&] {
     require(line, "a line but received NULL");
@@ -274,17 +313,65 @@ shortlist_status shortlist_user_recommend(shortlist_user* user, bool keep_watche
 shortlist_status shortlist_users_recommend(shortlist_user* const* users, size_t user_count, bool keep_watched,
                                            shortlist_item* items, size_t capacity, size_t* counts,
                                            shortlist_error* error) {
+  shortlist_candidates candidates = {};
+  candidates.keep_watched = keep_watched;
+  return shortlist_users_recommend_among(users, user_count, &candidates, items, capacity, counts, error);
+}
+
+shortlist_status shortlist_users_recommend_among(shortlist_user* const* users, size_t user_count,
+                                                 const shortlist_candidates* candidates, shortlist_item* items,
+                                                 size_t capacity, size_t* counts, shortlist_error* error) {
   if (counts) std::fill(counts, counts + user_count, 0);
   return guarded(error, [&] {
     require(user_count == 0 || (users && counts), "users and room for the numbers of their items but received NULL");
     require(user_count == 0 || capacity == 0 || items, "room for items but received NULL");
     in_turn(users, user_count, [&](const std::vector<const User*>& known, const Model& model) {
-      const auto lists = model.recommend(known, top_of(capacity), keep_watched);
+      const auto lists = model.recommend(known, top_of(capacity), candidates_of(model, candidates));
       for (size_t user = 0; user < lists.size(); ++user) {
         write_items(model, lists[user], items + user * capacity);
         counts[user] = lists[user].size();
       }
     });
+  });
+}
+
+shortlist_status shortlist_users_score(shortlist_user* const* users, size_t user_count, const char* const* items,
+                                       size_t item_count, float* scores, size_t capacity, shortlist_error* error) {
+  return guarded(error, [&] {
+    require(user_count == 0 || (users && (item_count == 0 || scores)),
+            "users and room for their scores but received NULL");
+    in_turn(users, user_count, [&](const std::vector<const User*>& known, const Model& model) {
+      const std::vector<int32_t> ids = item_ids(model, items, item_count);
+      if (item_count > 0 && capacity / item_count < user_count) {
+        throw Error(Status::input, "Expected room for " + std::to_string(item_count) + " scores a user but received " +
+                                       "room for " + std::to_string(capacity));
+      }
+      const std::vector<float> values = model.score(known, ids);
+      if (!values.empty()) std::memcpy(scores, values.data(), values.size() * sizeof(float));
+    });
+  });
+}
+
+bool shortlist_model_has_item(const shortlist_model* handle, const char* item) {
+  const auto model = models().find(handle);
+  return model && item && model->item_id(item) != 0;
+}
+
+shortlist_status shortlist_items_similar(const shortlist_model* handle, const char* const* items, size_t item_count,
+                                         const shortlist_candidates* candidates, shortlist_similar_item* similar,
+                                         size_t capacity, size_t* counts, shortlist_error* error) {
+  if (counts) std::fill(counts, counts + item_count, 0);
+  return guarded(error, [&] {
+    const std::shared_ptr<const Model> model = open_model(handle);
+    require(item_count == 0 || counts, "room for the numbers of similar items but received NULL");
+    require(item_count == 0 || capacity == 0 || similar, "room for similar items but received NULL");
+    const std::vector<int32_t> ids = item_ids(*model, items, item_count);
+    const auto lists = model->similar(ids, top_of(capacity), candidates_of(*model, candidates));
+    for (size_t i = 0; i < lists.size(); ++i) {
+      for (size_t j = 0; j < lists[i].size(); ++j)
+        similar[i * capacity + j] = {model->item_token(lists[i][j].item).data(), lists[i][j].similarity};
+      counts[i] = lists[i].size();
+    }
   });
 }
 

@@ -14,14 +14,6 @@ namespace {
 const size_t kMostValues = 2147483647;  // of a feature: offsets are int32
 const float kMissing = std::numeric_limits<float>::quiet_NaN();
 
-// What a text that is given by itself may hold.
-void check_text(const std::string& name, std::string_view text) {
-  if (!is_utf8(text))
-    throw Error(Status::input, "Expected UTF-8 text for " + quoted(name) + " but received other bytes");
-  if (text.find('\0') != std::string_view::npos)
-    throw Error(Status::input, "Expected text without NUL bytes for " + quoted(name) + " but received one");
-}
-
 [[noreturn]] void fail_number(const std::string& name, std::string_view text) {
   throw Error(Status::input, "Expected a number for " + quoted(name) + " but received " + quoted(text));
 }
@@ -32,6 +24,13 @@ size_t index_of(const std::vector<std::string>& names, const std::string& name) 
 }
 
 }  // namespace
+
+void check_text(const std::string& name, std::string_view text) {
+  if (!is_utf8(text))
+    throw Error(Status::input, "Expected UTF-8 text for " + quoted(name) + " but received other bytes");
+  if (text.find('\0') != std::string_view::npos)
+    throw Error(Status::input, "Expected text without NUL bytes for " + quoted(name) + " but received one");
+}
 
 Encoding::Encoding(Config config, std::vector<Vocabulary> vocabularies)
     : config_(std::move(config)),
@@ -89,28 +88,35 @@ void Encoding::add_click(User* user, const std::vector<std::string>& fields) con
     if (schema.click[field].is_time && (!parse_number(fields[field], schema.missing, &time) || std::isinf(time)))
       fail_number(schema.click[field].name, fields[field]);
   }
-  size_t feature = 0;
+  std::vector<std::vector<int32_t>> ids;
   for (size_t field = 0; field < fields.size(); ++field) {
     if (schema.click[field].is_time) continue;  // read by training alone
-    User::Values& values = user->values[feature];
-    const Vocabulary& vocabulary = vocabulary_of(feature++);
+    const Vocabulary& vocabulary = vocabulary_of(ids.size());
+    ids.emplace_back();
     const auto add = [&](std::string_view token) {
-      if (values.ids.size() >= kMostValues)
-        throw Error(Status::input, "Expected at most " + std::to_string(kMostValues) + " values of " +
-                                       quoted(schema.click[field].name) + " in a user's clicks");
-      values.ids.push_back(schema.missing.contains(token) ? 0 : vocabulary.id(token));
+      ids.back().push_back(schema.missing.contains(token) ? 0 : vocabulary.id(token));
     };
-    // Without what a call that failed has left.
-    const size_t clicks = static_cast<size_t>(user->clicks);
     if (!schema.click[field].multiple) {
-      values.ids.resize(clicks);
       add(fields[field]);
-      continue;
+    } else {
+      for_each_part(fields[field], kValueSeparator, [&](std::string_view value, size_t) { add(value); });
     }
-    values.offsets.resize(clicks + 1);
-    values.ids.resize(static_cast<size_t>(values.offsets.back()));
-    for_each_part(fields[field], kValueSeparator, [&](std::string_view value, size_t) { add(value); });
-    values.offsets.push_back(static_cast<int32_t>(values.ids.size()));
+  }
+  add_click(user, ids);
+}
+
+void Encoding::add_click(User* user, const std::vector<std::vector<int32_t>>& ids) const {
+  const size_t clicks = static_cast<size_t>(user->clicks);
+  for (size_t f = 0; f < item_features_.size(); ++f) {
+    User::Values& values = user->values[f];
+    // Without what a call that failed has left.
+    if (item_features_[f].multiple) values.offsets.resize(clicks + 1);
+    values.ids.resize(item_features_[f].multiple ? static_cast<size_t>(values.offsets.back()) : clicks);
+    if (values.ids.size() + ids[f].size() > kMostValues)
+      throw Error(Status::input, "Expected at most " + std::to_string(kMostValues) + " values of " +
+                                     quoted(item_features_[f].name) + " in a user's clicks");
+    values.ids.insert(values.ids.end(), ids[f].begin(), ids[f].end());
+    if (item_features_[f].multiple) values.offsets.push_back(static_cast<int32_t>(values.ids.size()));
   }
   ++user->clicks;
 }

@@ -25,6 +25,9 @@ struct User {
   std::vector<Values> values;  // of the item features
 };
 
+// Throws Error(Status::input), which names the field, unless a text that is given by itself is UTF-8 without NUL bytes.
+void check_text(const std::string& name, std::string_view text);
+
 // All that turns the text of a click log into ids; src/data/clicks.ts. What is wrong with a text is
 // Error(Status::input).
 class Encoding {
@@ -47,6 +50,8 @@ class Encoding {
   void set(User* user, const std::string& feature, const std::string& token) const;
   // Adds the newest click: a text for each field of a click, the values of a multi-valued one separated by "_".
   void add_click(User* user, const std::vector<std::string>& fields) const;
+  // The same of the ids of each item feature's values: one id for a feature with one value a click.
+  void add_click(User* user, const std::vector<std::vector<int32_t>>& ids) const;
   // The user that a line of a click log describes. Its "\n" may be there; its clicks may be missing.
   User parse_line(std::string_view line) const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -17,6 +18,9 @@ namespace {
 const char* const kConfig = "config.json";
 const char* const kProgram = "program.json";
 const char* const kWeights = "model.safetensors";
+const char* const kOutputWeight = "output.weight";
+const char* const kOutputBias = "output.bias";
+const char* const kUnitRows = "unit.rows";  // in a store of its own
 
 // The errors of a part of the model, with its path.
 template <class Body>
@@ -83,7 +87,9 @@ Model::Model(const Folder& members, Encoding encoding, int threads)
     // A run of a user of whom nothing is known shows what loading cannot: outputs of other sizes, broken attributes.
     const User nobody = encoding_.new_user();
     user_vectors({&nobody});
-    recommend({&nobody}, 1, true);
+    Candidates all;
+    all.keep_watched = true;
+    recommend({&nobody}, 1, all);
   });
 }
 
@@ -110,6 +116,7 @@ void Model::read_weights(const Folder& members, const Program& program) {
     throw Error(Status::model, path + ": " + quoted(spec.name) + " " + problem);
   };
   const Safetensors weights = members.tensors(kWeights);
+  catalogue_ = Catalogue(encoding_, weights, path);
   for (const TensorSpec& spec : program.tensors) {
     if (!stored(spec.role)) continue;
     const Safetensors::Entry* const entry = weights.find(spec.name);
@@ -179,40 +186,138 @@ std::vector<float> Model::user_vectors(const std::vector<const User*>& users) co
   return vectors;
 }
 
+// The scan of some items alone. It is made when it is first needed, because not every model that opens has its tables.
+const ItemScan& Model::item_scan() const {
+  std::call_once(scanned_, [&] { items_ = std::make_unique<ItemScan>(store_, device_, kOutputWeight, kOutputBias); });
+  return *items_;
+}
+
 std::vector<std::vector<Recommendation>> Model::recommend(const std::vector<const User*>& users, int64_t top,
-                                                          bool keep_watched) const {
-  std::vector<std::vector<Recommendation>> lists(users.size());
-  if (users.empty()) return lists;
+                                                          const Candidates& candidates) const {
+  if (users.empty()) return {};
   ExcludedItems excluded;
   for (const User* user : users) {
     const std::vector<int32_t>& items = user->values[0].ids;
-    excluded.add_user(items.data(), keep_watched ? 0 : static_cast<int64_t>(items.size()));
+    excluded.add_user(items.data(), candidates.keep_watched ? 0 : static_cast<int64_t>(items.size()));
+    excluded.add_items(candidates.exclude);
   }
+  if (candidates.only_allowed)
+    return lists_of(item_scan().search(user_vectors(users), top, excluded, &candidates.allow));
   const int64_t count = static_cast<int64_t>(users.size()), length = std::min(top, item_count());
   const RunOutputs outputs = run(*shortlist_, users, length, excluded);
-  std::vector<int32_t> items(static_cast<size_t>(count * length));
-  std::vector<float> scores(static_cast<size_t>(count * length)), log_partitions(static_cast<size_t>(count));
+  ScannedItems best;
+  best.length = length;
+  best.items.resize(static_cast<size_t>(count * length));
+  best.scores.resize(best.items.size());
+  best.log_partition.resize(static_cast<size_t>(count));
   for (const int output : shortlist_->plan().outputs()) {
     const std::string& name = shortlist_->plan().program().tensors[output].name;
     const Tensor& value = outputs.at(output);
     if (value.rows * value.columns != (name == "log_partition" ? count : count * length))
       throw Error(Status::model, "Output \"" + name + "\" has an unexpected size");
-    outputs.copy(output, name == "items"   ? static_cast<void*>(items.data())
-                         : name == "score" ? scores.data()
-                                           : log_partitions.data());
+    outputs.copy(output, name == "items"   ? static_cast<void*>(best.items.data())
+                         : name == "score" ? best.scores.data()
+                                           : best.log_partition.data());
   }
+  for (const float log_partition : best.log_partition) expect_finite(log_partition, "scores");
+  return lists_of(best);
+}
+
+std::vector<std::vector<Recommendation>> Model::lists_of(const ScannedItems& best) const {
+  std::vector<std::vector<Recommendation>> lists(best.log_partition.size());
   for (size_t user = 0; user < lists.size(); ++user) {
-    const size_t first = user * static_cast<size_t>(length);
-    expect_finite(log_partitions[user], "scores");
-    for (size_t i = first; i < first + static_cast<size_t>(length) && items[i] >= 0; ++i) {
-      expect_finite(scores[i], "scores");
-      if (items[i] > item_count())
+    const size_t first = user * static_cast<size_t>(best.length);
+    for (size_t i = first; i < first + static_cast<size_t>(best.length) && best.items[i] >= 0; ++i) {
+      expect_finite(best.log_partition[user], "scores");
+      expect_finite(best.scores[i], "scores");
+      if (best.items[i] > item_count())
         throw Error(Status::model, "Output \"items\" has an id above those of the vocabulary");
-      const double score = scores[i];
-      lists[user].push_back({items[i], scores[i], std::exp(score - static_cast<double>(log_partitions[user]))});
+      const double score = best.scores[i];
+      const double probability = std::exp(score - static_cast<double>(best.log_partition[user]));
+      lists[user].push_back({best.items[i], best.scores[i], probability});
     }
   }
   return lists;
+}
+
+std::vector<float> Model::score(const std::vector<const User*>& users, const std::vector<int32_t>& items) const {
+  std::vector<float> scores(users.size() * items.size(), std::numeric_limits<float>::quiet_NaN());
+  std::vector<int32_t> known = items;
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  if (!known.empty() && known[0] == 0) known.erase(known.begin());
+  if (users.empty() || known.empty()) return scores;
+  ExcludedItems none;
+  none.offsets.resize(users.size() + 1);
+  const ScannedItems found = item_scan().search(user_vectors(users), item_count(), none, &known);
+  std::vector<float> of_item(static_cast<size_t>(item_count()) + 1, std::numeric_limits<float>::quiet_NaN());
+  for (size_t user = 0; user < users.size(); ++user) {
+    expect_finite(found.log_partition[user], "scores");
+    const size_t first = user * known.size();
+    for (size_t i = first; i < first + known.size(); ++i) {
+      expect_finite(found.scores[i], "scores");
+      of_item[static_cast<size_t>(found.items[i])] = found.scores[i];
+    }
+    for (size_t i = 0; i < items.size(); ++i) scores[user * items.size() + i] = of_item[static_cast<size_t>(items[i])];
+  }
+  return scores;
+}
+
+// A copy of the output weights, each row divided by its norm: SimilarityIndex of src/model/requests/similar.ts.
+const ItemScan& Model::unit_vectors() const {
+  std::call_once(normalized_, [&] {
+    const int64_t rows = item_count() + 1, width = vector_width();
+    auto store = std::make_shared<Store>();
+    store->define(kUnitRows, Dtype::float32, {rows, width});
+    std::vector<float> row(static_cast<size_t>(width));
+    for (int64_t item = 1; item < rows; ++item) {
+      store_->read(kOutputWeight, row.data(), item * width, width);
+      double square = 0;
+      for (const float value : row) square += static_cast<double>(value) * value;
+      const double norm = square > 0 ? std::sqrt(square) : 1;
+      for (float& value : row) value = static_cast<float>(value / norm);
+      store->write(kUnitRows, Dtype::float32, row.data(), item * width, width);
+    }
+    unit_items_ = std::make_unique<ItemScan>(store, device_, kUnitRows, "");
+    unit_store_ = std::move(store);
+  });
+  return *unit_items_;
+}
+
+std::vector<std::vector<SimilarItem>> Model::similar(const std::vector<int32_t>& items, int64_t top,
+                                                     const Candidates& candidates) const {
+  std::vector<std::vector<SimilarItem>> lists(items.size());
+  std::vector<int32_t> known;
+  ExcludedItems excluded;
+  for (const int32_t item : items) {
+    if (item == 0) continue;
+    known.push_back(item);
+    excluded.add_user(&item, 1);
+    excluded.add_items(candidates.exclude);
+  }
+  if (known.empty()) return lists;
+  const ItemScan& scan = unit_vectors();
+  std::vector<float> vectors(known.size() * static_cast<size_t>(vector_width()));
+  unit_store_->read_rows(kUnitRows, known.data(), static_cast<int64_t>(known.size()), vectors.data());
+  const ScannedItems found = scan.search(vectors, top, excluded, candidates.allowed());
+  size_t first = 0;
+  for (size_t item = 0; item < items.size(); ++item) {
+    if (items[item] == 0) continue;
+    const size_t end = first + static_cast<size_t>(found.length);
+    for (size_t i = first; i < end && found.items[i] >= 0; ++i) {
+      expect_finite(found.scores[i], "similarities");
+      lists[item].push_back({found.items[i], found.scores[i]});
+    }
+    first = end;
+  }
+  return lists;
+}
+
+void Model::add_item(User* user, const std::string& item) const {
+  if (item.empty()) throw Error(Status::input, "Expected an item but received an empty text");
+  check_text(click()[0].name, item);
+  const bool missing = config().schema.missing.contains(item);
+  catalogue_.add_click(encoding_, user, missing ? 0 : item_id(item));
 }
 
 }  // namespace shortlist

@@ -1,6 +1,10 @@
 #include "native/serve/user_run.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "native/core/error.h"
 
 namespace shortlist {
 namespace {
@@ -20,6 +24,13 @@ void ExcludedItems::add_user(const int32_t* items, int64_t count) {
   const auto own = ids.begin() + offsets.back();
   if (own != ids.end() && *own == 0) ids.erase(own);
   offsets.push_back(static_cast<int32_t>(ids.size()));
+}
+
+void ExcludedItems::add_items(const std::vector<int32_t>& items) {
+  ids.insert(ids.end(), items.begin(), items.end());
+  if (ids.size() > INT32_MAX)
+    throw Error(Status::input, "Expected at most " + std::to_string(INT32_MAX) + " excluded items of all users");
+  offsets.back() = static_cast<int32_t>(ids.size());
 }
 
 Batch UserBatches::build(int64_t index) const {

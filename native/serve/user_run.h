@@ -16,6 +16,8 @@ struct ExcludedItems {
 
   // Adds a user: each of these items once, without <unk>.
   void add_user(const int32_t* items, int64_t count);
+  // Adds items without <unk> to those of the last user. Throws Error(Status::input) if there are too many in all.
+  void add_items(const std::vector<int32_t>& items);
 };
 
 // What a run is given besides the batch of its users, by the names that the Program has for it.

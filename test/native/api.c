@@ -164,6 +164,9 @@ static void check_closed(const shortlist_model* model, const char* folder) {
     CHECK(shortlist_user_recommend(users[i], true, items, TOP, &count, NULL) == SHORTLIST_ERROR_INPUT && count == 0);
     CHECK(shortlist_users_vectors(mixed, 2, vector, WIDTH, NULL) == SHORTLIST_ERROR_INPUT);
     CHECK(shortlist_users_recommend(mixed, 2, true, items, TOP / 2, counts, NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_users_recommend_among(mixed, 2, NULL, items, TOP / 2, counts, NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_users_score(mixed, 2, tokens, 1, vector, WIDTH, NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_user_add_item(users[i], "v1", NULL) == SHORTLIST_ERROR_INPUT);
     CHECK(counts[0] == 0 && counts[1] == 0);
   }
   CHECK(shortlist_user_set(last, NULL, "x", NULL) == SHORTLIST_ERROR_INPUT);
@@ -226,6 +229,115 @@ static void check_users(const shortlist_model* model, const char* folder, const 
   CHECK(shortlist_users_vectors(users, USERS, together, USERS * width, NULL) == SHORTLIST_ERROR_INPUT);
   for (int i = 0; i < USERS; i++) shortlist_user_destroy(users[i]);
   shortlist_model_close(other_model);
+}
+
+/* Candidates, scores and similar items: their results agree with each other, and misuse is an error. */
+static void check_candidates(const shortlist_model* model, shortlist_user* user) {
+  static const char* const none[] = {NULL};
+  static const char* const broken[] = {"v1", "\xff"};
+  shortlist_user* const users[] = {user, user};
+  shortlist_candidates candidates = {0};
+  shortlist_item best[2 * TOP], left[2 * TOP];
+  shortlist_similar_item similar[2 * TOP];
+  shortlist_error error;
+  size_t counts[2], other[2];
+  float scores[2 * TOP];
+  CHECK(shortlist_users_recommend(users, 2, false, best, TOP, counts, NULL) == SHORTLIST_OK && counts[1] == TOP);
+  CHECK(shortlist_users_recommend_among(users, 2, NULL, left, TOP, other, NULL) == SHORTLIST_OK && other[1] == TOP);
+  for (int i = 0; i < 2 * TOP; i++) CHECK(left[i].item == best[i].item && left[i].probability == best[i].probability);
+
+  /* Without the best and the third item; then these two alone, and a stranger. */
+  const char* const two[] = {best[2].item, "a stranger", best[0].item, best[2].item};
+  candidates.exclude = two;
+  candidates.exclude_count = 4;
+  CHECK(shortlist_users_recommend_among(users, 2, &candidates, left, TOP, other, NULL) == SHORTLIST_OK);
+  CHECK(other[0] == TOP && left[0].item == best[1].item && left[0].score == best[1].score);
+  CHECK(left[1].item == best[3].item && left[1].probability == best[3].probability && left[TOP].item == left[0].item);
+  candidates.exclude_count = 0;
+  candidates.allow = two;
+  candidates.allow_count = 4;
+  CHECK(shortlist_users_recommend_among(users, 2, &candidates, left, TOP, other, NULL) == SHORTLIST_OK);
+  CHECK(other[0] == 2 && other[1] == 2 && left[0].item == best[0].item && left[1].item == best[2].item);
+  CHECK(left[0].score == best[0].score && left[1].score == best[2].score && left[TOP + 1].score == best[2].score);
+  const double sum = left[0].probability + left[1].probability;
+  CHECK(sum > 1 - 1e-6 && sum < 1 + 1e-6);
+  CHECK(shortlist_users_score(users, 2, two, 4, scores, 2 * TOP, NULL) == SHORTLIST_OK);
+  CHECK(scores[0] == best[2].score && scores[1] != scores[1] && scores[2] == best[0].score && scores[3] == scores[0]);
+  CHECK(memcmp(scores, scores + 4, sizeof *scores) == 0);
+  candidates.allow_count = 0;
+  CHECK(shortlist_users_recommend_among(users, 2, &candidates, left, TOP, other, NULL) == SHORTLIST_OK && !other[0]);
+
+  CHECK(shortlist_model_has_item(model, best[0].item) && !shortlist_model_has_item(model, "a stranger"));
+  CHECK(!shortlist_model_has_item(model, NULL) && !shortlist_model_has_item(NULL, best[0].item));
+  CHECK(shortlist_items_similar(model, two, 2, NULL, similar, TOP, counts, NULL) == SHORTLIST_OK);
+  CHECK(counts[0] == TOP && counts[1] == 0 && similar[0].item != best[2].item);
+  for (int i = 1; i < TOP; i++) CHECK(similar[i].similarity <= similar[i - 1].similarity);
+  const char* const nearest[] = {similar[0].item};
+  candidates = (shortlist_candidates){0};
+  candidates.exclude = nearest;
+  candidates.exclude_count = 1;
+  const shortlist_similar_item second = similar[1];
+  CHECK(shortlist_items_similar(model, two, 1, &candidates, similar, TOP, counts, NULL) == SHORTLIST_OK);
+  CHECK(similar[0].item == second.item && similar[0].similarity == second.similarity);
+
+  const char* const* const wrong[] = {none, broken, NULL};
+  for (int i = 0; i < 3; i++) {
+    candidates = (shortlist_candidates){0};
+    candidates.exclude = wrong[i];
+    candidates.exclude_count = i == 0 ? 1 : 2;
+    counts[0] = counts[1] = 7;
+    CHECK(shortlist_users_recommend_among(users, 2, &candidates, left, TOP, counts, &error) == SHORTLIST_ERROR_INPUT);
+    CHECK(*error.message && counts[0] == 0 && counts[1] == 0);
+    CHECK(shortlist_items_similar(model, two, 1, &candidates, similar, TOP, counts, NULL) == SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_items_similar(model, wrong[i], i == 0 ? 1 : 2, NULL, similar, TOP, counts, NULL) ==
+          SHORTLIST_ERROR_INPUT);
+    CHECK(shortlist_users_score(users, 2, wrong[i], i == 0 ? 1 : 2, scores, 4, NULL) == SHORTLIST_ERROR_INPUT);
+  }
+  CHECK(shortlist_users_score(users, 2, two, 4, scores, 7, &error) == SHORTLIST_ERROR_INPUT);
+  CHECK(strstr(error.message, "Expected room for 4 scores a user"));
+  CHECK(shortlist_users_score(users, 2, two, 4, NULL, 8, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_users_score(NULL, 2, two, 4, scores, 8, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_users_score(users, 2, NULL, 0, NULL, 0, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_users_score(NULL, 0, two, 4, NULL, 0, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_items_similar(NULL, two, 1, NULL, similar, TOP, counts, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_items_similar((const shortlist_model*)counts, two, 1, NULL, similar, TOP, counts, NULL) ==
+        SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_items_similar(model, two, 1, NULL, NULL, TOP, counts, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_items_similar(model, two, 1, NULL, similar, TOP, NULL, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_items_similar(model, two, 4, NULL, NULL, 0, counts, NULL) == SHORTLIST_OK && counts[1] == 0);
+  CHECK(shortlist_items_similar(model, NULL, 0, NULL, NULL, 0, NULL, NULL) == SHORTLIST_OK);
+}
+
+/* A click on an item alone has the attributes that the item had in the training log, which `line` has. */
+static void check_items_alone(const shortlist_model* model, const char* line) {
+  static float whole[WIDTH], alone[WIDTH];
+  shortlist_user *left = NULL, *right = NULL;
+  shortlist_error error;
+  char clicks[4096], *list = clicks;
+  const char* field = line;
+  for (int i = 0; i < 3; i++) field = strchr(field, '\t') + 1;
+  CHECK(strcspn(field, "\t") < sizeof clicks);
+  snprintf(clicks, sizeof clicks, "%.*s", (int)strcspn(field, "\t"), field);
+  CHECK(shortlist_user_create(model, &left, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_create(model, &right, NULL) == SHORTLIST_OK);
+  while (list) {
+    char* click = cut(&list, ';');
+    const char* tokens[3];
+    for (int t = 0; t < 3; t++) tokens[t] = cut(&click, ':');
+    CHECK(shortlist_user_add_click(left, tokens, 3, NULL) == SHORTLIST_OK);
+    CHECK(shortlist_user_add_item(right, tokens[0], NULL) == SHORTLIST_OK);
+  }
+  CHECK(shortlist_user_vector(left, whole, WIDTH, NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_vector(right, alone, WIDTH, NULL) == SHORTLIST_OK);
+  CHECK(memcmp(whole, alone, shortlist_model_vector_width(model) * sizeof *whole) == 0);
+  CHECK(shortlist_user_add_item(right, "a stranger", NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_add_item(right, "NULL", NULL) == SHORTLIST_OK);
+  CHECK(shortlist_user_add_item(right, NULL, NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_add_item(right, "", NULL) == SHORTLIST_ERROR_INPUT);
+  CHECK(shortlist_user_add_item(right, "\xff", &error) == SHORTLIST_ERROR_INPUT && strstr(error.message, "UTF-8"));
+  CHECK(shortlist_user_add_item(NULL, "v1", NULL) == SHORTLIST_ERROR_INPUT);
+  shortlist_user_destroy(left);
+  shortlist_user_destroy(right);
 }
 
 /* The calls that a thread repeats, with their expected results, and whether one was different. */
@@ -357,6 +469,8 @@ int main(int argc, char** argv) {
   check_refusals(model, parsed);
   check_closed(model, argv[1]);
   check_users(model, argv[1], argv[2]);
+  check_candidates(model, parsed);
+  check_items_alone(model, argv[2]);
   check_shared_users(model);
   check_threads(model, argv[2], atol(argv[3]), false);
   check_threads(model, argv[2], 100, true);

@@ -124,6 +124,13 @@ SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const ch
 SHORTLIST_API shortlist_status shortlist_user_add_click(shortlist_user* user, const char* const* tokens, size_t count,
                                                         shortlist_error* error);
 /*
+ * Appends a click on an item to the history, as the newest one, with the attributes that the item had in the training
+ * log. They are missing for an item that the model does not know, and in models that were saved without them.
+ *
+ * Errors: SHORTLIST_ERROR_INPUT, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.
+ */
+SHORTLIST_API shortlist_status shortlist_user_add_item(shortlist_user* user, const char* item, shortlist_error* error);
+/*
  * Replaces all features and the history by those of one line of a click log, whose columns are those of the model's
  * schema (docs/click_log.md). The field of the clicks may be missing; the history is then empty.
  *
@@ -177,6 +184,63 @@ SHORTLIST_API shortlist_status shortlist_user_recommend(shortlist_user* user, bo
 SHORTLIST_API shortlist_status shortlist_users_recommend(shortlist_user* const* users, size_t user_count,
                                                          bool keep_watched, shortlist_item* items, size_t capacity,
                                                          size_t* counts, shortlist_error* error);
+
+/*
+ * Which items a call may return. Begin with {0}: all items, except those of the user's history. Items that the model
+ * does not know are ignored.
+ */
+typedef struct shortlist_candidates {
+  const char* const* exclude; /* items that are not returned, or NULL */
+  size_t exclude_count;
+  const char* const* allow; /* the only items that may be returned, or NULL for all items */
+  size_t allow_count;       /* 0 if `allow` is NULL */
+  bool keep_watched;        /* whether to return items of the user's history, too */
+} shortlist_candidates;
+
+/*
+ * shortlist_users_recommend among some candidates. `candidates` holds for all users; NULL is the same as {0}. If
+ * `allow` is not NULL, only the allowed items are scored, which takes a time in proportion to their number, and
+ * probabilities are shares among the allowed items. An item that is both excluded and allowed is not returned.
+ *
+ * Errors: those of shortlist_users_recommend, and SHORTLIST_ERROR_INPUT for a NULL item or one that is not UTF-8.
+ */
+SHORTLIST_API shortlist_status shortlist_users_recommend_among(shortlist_user* const* users, size_t user_count,
+                                                               const shortlist_candidates* candidates,
+                                                               shortlist_item* items, size_t capacity, size_t* counts,
+                                                               shortlist_error* error);
+/*
+ * Computes the scores of some items for many users, with the same bits as on a shortlist. The score of item j for user
+ * i is written to scores[i * item_count + j]; it is NAN for an item that the model does not know. `capacity` is the
+ * number of scores that there is room for. All users must be of one model.
+ *
+ * Errors: SHORTLIST_ERROR_INPUT for NULL pointers, users of different models, an item that is not UTF-8, or too small a
+ * `capacity`; SHORTLIST_ERROR_MODEL if a score is not finite; SHORTLIST_ERROR_SYSTEM.
+ */
+SHORTLIST_API shortlist_status shortlist_users_score(shortlist_user* const* users, size_t user_count,
+                                                     const char* const* items, size_t item_count, float* scores,
+                                                     size_t capacity, shortlist_error* error);
+
+/* Whether the model knows an item; false for NULL. */
+SHORTLIST_API bool shortlist_model_has_item(const shortlist_model* model, const char* item);
+
+typedef struct shortlist_similar_item {
+  const char* item; /* the item's token; valid while the model is open or a user of it exists */
+  float similarity; /* cosine between the output weights of the two items */
+} shortlist_similar_item;
+
+/*
+ * Finds the items that are most similar to each of some items: those that the same users would click next. For item i,
+ * at most `capacity` of them are written from similar[i * capacity] on, most similar first and without the item itself,
+ * and their number to counts[i]. It is 0 for an item that the model does not know. `candidates` may be NULL; its
+ * `keep_watched` has no meaning here. The first call copies the output weights, which takes their memory once more.
+ *
+ * Errors: SHORTLIST_ERROR_INPUT for NULL pointers or an item that is not UTF-8; SHORTLIST_ERROR_MODEL if a similarity
+ * is not finite; SHORTLIST_ERROR_SYSTEM. On failure all counts are 0.
+ */
+SHORTLIST_API shortlist_status shortlist_items_similar(const shortlist_model* model, const char* const* items,
+                                                       size_t item_count, const shortlist_candidates* candidates,
+                                                       shortlist_similar_item* similar, size_t capacity, size_t* counts,
+                                                       shortlist_error* error);
 
 #ifdef __cplusplus
 }
