@@ -68,12 +68,14 @@ export {
   type FeatureSource,
   type FeatureTableSource,
   type GivenForm,
+  type ItemTableSource,
   parseTableSource,
   readTableSource,
   type TableSource,
   type TimeUnit,
 } from "./data/tables/table_source.js";
 export type { ClickTimes, OrderReport } from "./data/times.js";
+export type { Titles } from "./data/titles.js";
 export { removeUnfinished } from "./data/unfinished.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";
 export { ERROR_CODES, type ErrorCode, ShortlistError } from "./errors.js";

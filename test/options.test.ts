@@ -398,6 +398,7 @@ test("a signal stops every long call with its reason at any check, and no output
       "TrainingSession#evaluate": (signal) => withSession(at, signal, (session) => session.evaluate("test")),
       "TrainingSession#save": (signal) => withSession(at, signal, (session) => session.save(output)),
       "TrainingSession#write": (signal) => withSession(at, signal, (session) => session.write(output)),
+      "TrainingSession#writeComplete": (signal) => withSession(at, signal, (session) => session.writeComplete(output)),
       "TrainingSession#returnToBest": (signal) => withSession(at, signal, (session) => session.returnToBest(folder)),
       "TransitionRanking.count": (signal) =>
         TransitionRanking.count(opened.clicks, opened.vocabularies.get("item")!.size, { signal }),

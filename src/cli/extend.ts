@@ -5,7 +5,7 @@ import { LOG_MESSAGES, say } from "./output.js";
 import { whenStopped } from "./stop.js";
 
 interface Flags extends LogFlags {
-  readonly dataset: string;
+  readonly dataset?: string;
   readonly output: string;
   readonly boost: number;
 }
@@ -15,7 +15,11 @@ export function extendCommand(): Command {
     .description("add items to a model by their attributes, without training")
     .argument("<model>", "model folder", path)
     .argument("<log...>", "click logs with the new items and their attributes", paths)
-    .requiredOption("--dataset <dataset>", "dataset that the model was trained on", path)
+    .option(
+      "--dataset <dataset>",
+      "dataset that the model was trained on (only models of earlier versions need it)",
+      path,
+    )
     .requiredOption("--output <model>", "model folder to write", path)
     .option("--boost <x>", "number added to the scores of new items; 1 makes them e times as likely", finiteNumber, 1);
   return withLogFlags(command).action(async (folder: string, logs: string[], flags: Flags) => {

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { type Inspection, inspect } from "../index.js";
+import { type Inspection, inspect, type ModelInspection } from "../index.js";
 import { path, wholeNumber } from "./options.js";
 import { formatTable, print, widthOf, writeJson } from "./output.js";
 
@@ -19,12 +19,16 @@ export function inspectCommand(): Command {
 
 function formatInspection(inspection: Inspection): string {
   if (inspection.kind === "dataset") {
-    const { folder, users, clicks, vocabularySizes } = inspection;
+    const { folder, users, clicks, vocabularySizes, newItems, titles } = inspection;
     const rows = [
       ["feature", "tokens"],
       ...Object.entries(vocabularySizes).map(([name, size]) => [name, String(size)]),
     ];
-    return `dataset ${folder}\n${users} users, ${clicks} clicks\n\n${formatTable(rows)}`;
+    const more = [
+      ...(newItems > 0 ? [`${newItems} of the items are new: they have no clicks`] : []),
+      ...(titles > 0 ? [`${titles} items have a title`] : []),
+    ];
+    return [`dataset ${folder}`, `${users} users, ${clicks} clicks`, ...more, "", formatTable(rows)].join("\n");
   }
   const parameters = inspection.parameters.map(({ name, shape, elements }) => [
     name,
@@ -43,6 +47,7 @@ function formatInspection(inspection: Inspection): string {
   const dims = Object.entries(inspection.dims).map(([name, size]) => `${name} ${size}`);
   return [
     `model ${inspection.folder}`,
+    formatItems(inspection),
     "",
     formatTable([["parameter", "shape", "elements"], ...parameters, ["", "", total.toLocaleString("en")]]),
     "",
@@ -53,6 +58,14 @@ function formatInspection(inspection: Inspection): string {
       ["", "", formatCount(flops), formatCount(bytes)],
     ]),
   ].join("\n");
+}
+
+function formatItems({ items, titles, training: { extendedItems = 0 } }: ModelInspection): string {
+  const parts = [
+    ...(extendedItems > 0 ? [`${extendedItems} of them added without training`] : []),
+    ...(titles > 0 ? [`${titles} with a title`] : []),
+  ];
+  return [`${items} items`, ...parts].join(", ");
 }
 
 function formatAttributes(attributes: Readonly<Record<string, unknown>>): string {

@@ -228,6 +228,9 @@ function sayDataset(output: string, { report, ...dataset }: PreparedDataset): vo
   sayReport(report);
   say(`${output}: ${dataset.users} users, ${dataset.clicks} clicks`);
   for (const feature of dataset.features) say(`  ${formatFeature(feature)}`);
+  if (dataset.newItems > 0) {
+    say(`  ${dataset.newItems} new items, without events: train adds them to the model by their attributes`);
+  }
   if (dataset.times) say(`  times ${formatTimes(dataset.times)}`);
   if (dataset.testUsers !== undefined) {
     say(

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { openModel, recommend } from "../index.js";
+import { openModel, recommend, type Shortlist } from "../index.js";
 import { type EngineFlags, type LogFlags, path, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
 import { LineWriter, LOG_MESSAGES } from "./output.js";
 
@@ -17,7 +17,10 @@ export function recommendCommand(): Command {
     .option("--top <n>", "length of the shortlist", wholeNumber(1), 30)
     .option("--keep-watched", "also rank items that the user has already watched", false)
     .addOption(
-      new Option("--format <form>", "output format; text is item:probability,item:probability,…")
+      new Option(
+        "--format <form>",
+        'output format; text is item:probability,item:probability,… with the titles of items, if known, as item "title":probability',
+      )
         .choices(["jsonl", "text"])
         .default("jsonl"),
     );
@@ -27,10 +30,17 @@ export function recommendCommand(): Command {
       const options = { top, keepWatched, onBadLine, maxLineBytes, ...LOG_MESSAGES };
       const writer = new LineWriter();
       for await (const shortlist of recommend(model, log, options)) {
-        const text = shortlist.items.map(({ item, probability }) => `${item}:${probability.toFixed(6)}`).join(",");
-        await writer.write(format === "text" ? text : JSON.stringify(shortlist));
+        await writer.write(format === "text" ? formatShortlist(shortlist) : JSON.stringify(shortlist));
       }
       await writer.flush();
     },
   );
+}
+
+function formatShortlist({ items }: Shortlist): string {
+  const texts = items.map(({ item, title, probability }) => {
+    const name = title === undefined ? item : `${item} ${JSON.stringify(title)}`;
+    return `${name}:${probability.toFixed(6)}`;
+  });
+  return texts.join(",");
 }

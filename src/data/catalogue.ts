@@ -1,6 +1,6 @@
 import { type Clicks, type Encoding, type ItemValues, itemVocabulary } from "./clicks.js";
 import type { SafetensorsTensor, TensorToWrite } from "./safetensors.js";
-import { itemFeatures } from "./schema.js";
+import { itemFeatures, type Schema } from "./schema.js";
 
 /**
  * The attributes of every item, as of the last click on it. Each item feature except the item itself has `ids` [items],
@@ -25,6 +25,58 @@ export function itemAttributes({ clicks, itemFeatures }: Clicks, items: number):
     });
     return { name, ids: values, offsets: itemOffsets };
   });
+}
+
+/** The ids of an attribute's values of an item. */
+export function valuesOf({ ids, offsets }: ItemValues, item: number): Int32Array {
+  return offsets ? ids.subarray(offsets[item], offsets[item + 1]) : ids.subarray(item, item + 1);
+}
+
+/** The attributes of the items from `start` to before `end`. */
+export function sliceItems(catalogue: readonly ItemValues[], start: number, end: number): ItemValues[] {
+  return catalogue.map(({ name, ids, offsets }) => {
+    if (!offsets) return { name, ids: ids.subarray(start, end), offsets };
+    const first = offsets[start]!;
+    const own = offsets.slice(start, end + 1).map((offset) => offset - first);
+    return { name, ids: ids.subarray(first, offsets[end]), offsets: own };
+  });
+}
+
+/** The attributes of the items of one catalogue, followed by those of another. */
+export function joinItems(first: readonly ItemValues[], second: readonly ItemValues[]): ItemValues[] {
+  return first.map(({ name, ids, offsets }, f) => {
+    const more = second[f]!;
+    const joined = new Int32Array(ids.length + more.ids.length);
+    joined.set(ids);
+    joined.set(more.ids, ids.length);
+    if (!offsets) return { name, ids: joined, offsets };
+    const joinedOffsets = new Int32Array(offsets.length + more.offsets!.length - 1);
+    joinedOffsets.set(offsets);
+    joinedOffsets.set(
+      more.offsets!.subarray(1).map((offset) => ids.length + offset),
+      offsets.length,
+    );
+    return { name, ids: joined, offsets: joinedOffsets };
+  });
+}
+
+/** The attributes of items of which `values[f][i]` are the ids of the values of attribute f of item i. */
+export function catalogueOfValues(schema: Schema, values: readonly (readonly ArrayLike<number>[])[]): ItemValues[] {
+  return itemFeatures(schema)
+    .slice(1)
+    .map(({ name, multiple }, f) => {
+      const own = values[f]!;
+      if (!multiple) return { name, ids: Int32Array.from(own, (ids) => ids[0] ?? 0), offsets: undefined };
+      const offsets = new Int32Array(own.length + 1);
+      own.forEach((ids, i) => {
+        offsets[i + 1] = offsets[i]! + ids.length;
+      });
+      const all = new Int32Array(offsets[own.length]!);
+      own.forEach((ids, i) => {
+        all.set(ids, offsets[i]);
+      });
+      return { name, ids: all, offsets };
+    });
 }
 
 /** Names of the tensors with the attributes of the items in `model.safetensors`. */
@@ -76,19 +128,4 @@ export function parseCatalogue(
 
 function isRising(offsets: Int32Array): boolean {
   return offsets.every((offset, i) => i === 0 || offset >= offsets[i - 1]!);
-}
-
-/** Returns a catalogue with more items. `added` has, for each attribute, the ids of the values of each new item. */
-export function appendItems(
-  catalogue: readonly ItemValues[],
-  added: readonly (readonly (readonly number[])[])[],
-): ItemValues[] {
-  return catalogue.map(({ name, ids, offsets }, f) => {
-    const values = added[f]!;
-    const more = Int32Array.from([...ids, ...values.flat()]);
-    if (!offsets) return { name, ids: more, offsets: undefined };
-    const moreOffsets = [...offsets];
-    for (const { length } of values) moreOffsets.push(moreOffsets.at(-1)! + length);
-    return { name, ids: more, offsets: Int32Array.from(moreOffsets) };
-  });
 }

@@ -3,11 +3,13 @@ import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { checkChoice, checkOptions, checkPath, ShortlistError } from "../errors.js";
 import { type AppearLimit, appearLimitOf, checkAppearLimit } from "./appear_limits.js";
+import { catalogueTensors, itemAttributes, parseCatalogue } from "./catalogue.js";
 import {
   type Clicks,
   type Encoding,
   type ExpectedSizes,
   encodeLog,
+  type ItemValues,
   itemVocabulary,
   type NumberStatistics,
   singleClickUsers,
@@ -23,6 +25,7 @@ import {
   type FolderReader,
   type MemberIds,
   readFolder,
+  readTitles,
   readVocabulary,
   VOCABULARY,
   vocabularyFile,
@@ -52,6 +55,7 @@ import {
 import type { Click, LogRow, Token } from "./sources/source.js";
 import { migrate, type StoredFormat } from "./stored_format.js";
 import { type ClickTimes, clickTimes } from "./times.js";
+import { TITLES, type Titles } from "./titles.js";
 import { TokenCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
 
@@ -130,6 +134,8 @@ export interface PreparedDataset {
   /** Tokens that may mean a missing value, such as "none". The schema's `missing` defines which tokens do. */
   readonly suspects: readonly { readonly feature: string; readonly token: string; readonly count: number }[];
   readonly report: LogReport;
+  /** Number of items that a table of items has but no click names. The vocabulary has them at its end, with count 0. */
+  readonly newItems: number;
   /** Number of users in the test log, `test.tsv` in the folder. Undefined if nothing was held out. */
   readonly testUsers?: number | undefined;
 }
@@ -144,6 +150,37 @@ export interface Dataset extends Encoding {
   readonly logs: LogReport["files"];
   /** The users and clicks as ids. */
   readonly clicks: Clicks;
+  /**
+   * Number of new items: those at the end of the item vocabulary, which a table of items has but no click names. Training
+   * adds them to the finished model by their attributes, as `extendModel` does.
+   */
+  readonly newItems: number;
+  /**
+   * The attributes of every item, in schema order: `ids` [items], or `ids` [values] and `offsets` [items + 1]. Undefined
+   * without new items: then the clicks tell them.
+   */
+  readonly catalogue?: readonly ItemValues[] | undefined;
+  /** Titles of the items, for people to read. Undefined if there are none. */
+  readonly titles?: Titles | undefined;
+}
+
+/** The attributes of every item of a dataset. Those of an item with clicks are as of the last one. */
+export function catalogueOf(dataset: Dataset): readonly ItemValues[] {
+  return dataset.catalogue ?? itemAttributes(dataset.clicks, itemVocabulary(dataset).size);
+}
+
+/** The dataset without its new items: what a network is trained on. */
+export function withoutNewItems(dataset: Dataset): Dataset {
+  const { schema, vocabularies, newItems, titles } = dataset;
+  if (newItems === 0) return dataset;
+  const items = itemVocabulary(dataset).size - newItems;
+  return {
+    ...dataset,
+    vocabularies: new Map(vocabularies).set(schema.click[0]!.name, itemVocabulary(dataset).first(items)),
+    newItems: 0,
+    catalogue: undefined,
+    titles: titles?.first(items),
+  };
 }
 
 /** The content of dataset.json. */
@@ -156,6 +193,8 @@ interface Description extends MemberIds {
   readonly clicks: number;
   readonly numbers: Readonly<Record<string, { readonly mean: number; readonly standard_deviation: number }>>;
   readonly logs: LogReport["files"];
+  /** Number of new items; absent if there are none. */
+  readonly new_items?: number | undefined;
 }
 
 /**
@@ -245,6 +284,12 @@ export interface DatasetContents {
   readonly joinedLines?: number | undefined;
   /** Number of lines of the test log that is in the folder already. */
   readonly testUsers?: number | undefined;
+  /** Number of items at the end of the item vocabulary that have no click (default 0). */
+  readonly newItems?: number | undefined;
+  /** The attributes of all items, if some have no click. */
+  readonly catalogue?: readonly ItemValues[] | undefined;
+  /** Titles of all items. */
+  readonly titles?: Titles | undefined;
 }
 
 /** Calls `write` with a staging folder, which then replaces the dataset at `output`. */
@@ -255,9 +300,10 @@ export function withDatasetFolder<T>(output: string, write: (folder: string) => 
 /** Writes the members of a dataset to its folder, and warns about what looks unintended. */
 export async function writeDataset(
   folder: string,
-  { encoding, clicks, features, report, joinedLines = 0, testUsers }: DatasetContents,
+  contents: DatasetContents,
   { onWarning, signal }: Pick<LogOptions, "onWarning" | "signal">,
 ): Promise<PreparedDataset> {
+  const { encoding, clicks, features, report, joinedLines = 0, testUsers, newItems = 0 } = contents;
   const { schema } = encoding;
   const description = {
     schema,
@@ -271,17 +317,23 @@ export async function writeDataset(
         { mean, standard_deviation: standardDeviation },
       ]),
     ),
+    ...(newItems > 0 && { new_items: newItems }),
   };
   await mkdir(join(folder, VOCABULARY));
   for (const [name, vocabulary] of encoding.vocabularies) {
     await vocabulary.write(join(folder, vocabularyFile(name)), { signal });
   }
-  const files = [...encoding.vocabularies.keys()].map(vocabularyFile);
-  if (testUsers !== undefined) files.push(TEST_LOG);
+  await contents.titles?.write(join(folder, TITLES));
+  const files = [
+    ...[...encoding.vocabularies.keys()].map(vocabularyFile),
+    ...(testUsers === undefined ? [] : [TEST_LOG]),
+    ...(contents.titles ? [TITLES] : []),
+  ];
   const members = await digestsOf(folder, files, signal);
   // The id does not depend on the names of the logs: the same events make the same dataset in whatever form they came.
-  const contents = createHash("sha256").update(JSON.stringify({ ...description, members }));
-  const id = await writeSafetensors(join(folder, CLICKS), clickTensors(clicks, schema), {}, contents, signal);
+  const hash = createHash("sha256").update(JSON.stringify({ ...description, members }));
+  const tensors = [...clickTensors(clicks, schema), ...catalogueTensors(contents.catalogue ?? [])];
+  const id = await writeSafetensors(join(folder, CLICKS), tensors, {}, hash, signal);
   const { name: format, version } = DATASET_FORMAT;
   const whole = { format, version, id, members, ...description, logs: report.files };
   await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
@@ -297,6 +349,7 @@ export async function writeDataset(
     ...(clicks.times && { times: rangeOf(clicks.times) }),
     suspects: suspectsOf(encoding),
     report,
+    newItems,
     ...(testUsers !== undefined && { testUsers }),
   };
 }
@@ -369,13 +422,25 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
   members.checkId(CLICKS, metadata);
   const encoding = { schema, vocabularies, numbers, maxLineBytes: description.max_line_bytes };
   const clicks = readClicks(path, tensors, encoding, description);
+  const items = itemVocabulary(encoding).size;
+  const newItems = newItemsOf(folder, description, items);
+  const catalogue = newItems === 0 ? undefined : parseCatalogue(encoding, tensors, (problem) => fail(path, problem));
+  if (newItems > 0 && !catalogue) fail(path, "There are no attributes of the new items");
   return {
     ...encoding,
     folder,
     appearLimits: appearLimitsOf(description),
     logs: description.logs,
     clicks,
+    newItems,
+    catalogue,
+    titles: await readTitles(members, items),
   };
+}
+
+function newItemsOf(folder: string, { new_items: newItems = 0 }: Description, items: number): number {
+  if (Number.isSafeInteger(newItems) && newItems >= 0 && newItems < items - 1) return newItems;
+  return fail(folder, `${DESCRIPTION} has an impossible number of new_items, ${newItems}`);
 }
 
 function appearLimitsOf({ schema, appear_limits: limits }: Description): Dataset["appearLimits"] {
@@ -393,7 +458,7 @@ function fail(folder: string, problem: string): never {
 export const DATASET: FolderKind = {
   name: "dataset",
   code: "ERR_DATASET",
-  owns: (name) => [DESCRIPTION, VOCABULARY, CLICKS, TEST_LOG].includes(name),
+  owns: (name) => [DESCRIPTION, VOCABULARY, CLICKS, TITLES, TEST_LOG].includes(name),
   description: DESCRIPTION,
 };
 

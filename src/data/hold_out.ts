@@ -82,8 +82,13 @@ function nothingToHoldOut({ times }: Clicks, holdOut: HoldOut, name: string): Sh
   return new ShortlistError("ERR_DATASET", `${problem}: ${wayOut}`);
 }
 
+/** The clicks of users with their times. */
+interface TimedClicks extends Pick<Clicks, "users" | "clickOffsets"> {
+  readonly times?: { readonly values: Float64Array } | undefined;
+}
+
 /** [users] Index of the first click of each user that is held out; the end of the user's clicks if there is none. */
-export function cutsOf({ users, clickOffsets, times }: Clicks, holdOut: HoldOut): Int32Array {
+export function cutsOf({ users, clickOffsets, times }: TimedClicks, holdOut: HoldOut): Int32Array {
   return Int32Array.from({ length: users }, (_, user) => {
     const [start, end] = [clickOffsets[user]!, clickOffsets[user + 1]!];
     if (holdOut === "last") return end - start >= 2 ? end - 1 : end;

@@ -7,6 +7,7 @@ import { type ErrorCode, ShortlistError } from "../errors.js";
 import { exists, fileError, readBytes } from "./files.js";
 import { isPartial, isPartialOf } from "./hidden_names.js";
 import { ID_KEY } from "./safetensors.js";
+import { TITLES, Titles } from "./titles.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /**
@@ -152,6 +153,11 @@ export class FolderReader {
     return this.#ids !== undefined;
   }
 
+  /** Code of errors about members that do not fit the description. */
+  get code(): ErrorCode {
+    return this.#ids?.code ?? "ERR_FILE";
+  }
+
   /** Whether the description has a digest of this member. */
   has(name: string): boolean {
     return this.#ids !== undefined && Object.hasOwn(this.#ids.members, name);
@@ -198,6 +204,16 @@ export async function readVocabulary(members: FolderReader, name: string): Promi
     throw new ShortlistError("ERR_VOCABULARY", message, { cause: error });
   });
   return Vocabulary.parse(bytes, members.path(name));
+}
+
+/** Reads the titles of the items of a folder; undefined if it has none. */
+export async function readTitles(members: FolderReader, items: number): Promise<Titles | undefined> {
+  if (!members.has(TITLES)) return undefined;
+  const path = members.path(TITLES);
+  const bytes = await members.read(TITLES).catch((error) => {
+    throw fileError("read the titles", path, error);
+  });
+  return Titles.parse(bytes, items, path, members.code);
 }
 
 /** Identifies a version of a folder by the folder and its description, which is written last. */

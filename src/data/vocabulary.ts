@@ -172,6 +172,11 @@ export class Vocabulary {
     return { vocabulary: Vocabulary.#of(TokenLines.of(tokens, kept, counts, unknown)), newIds };
   }
 
+  /** Returns the vocabulary of the first tokens. */
+  first(size: number): Vocabulary {
+    return new Vocabulary(this.tokens.slice(0, size), this.counts.slice(0, size));
+  }
+
   /** Returns a copy with other counts [size]. */
   withCounts(counts: Float64Array): Vocabulary {
     if (!this.#lines || counts.length !== this.size || !counts.every(Number.isSafeInteger)) {

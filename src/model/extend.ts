@@ -1,12 +1,13 @@
 import { realpath } from "node:fs/promises";
-import { appendItems, itemAttributes } from "../data/catalogue.js";
-import { type Clicks, type Encoding, itemVocabulary } from "../data/clicks.js";
-import { type Dataset, openDataset } from "../data/dataset.js";
+import { catalogueOfValues, joinItems, sliceItems, valuesOf } from "../data/catalogue.js";
+import { type Encoding, type ItemValues, itemVocabulary } from "../data/clicks.js";
+import { catalogueOf, type Dataset, openDataset, withoutNewItems } from "../data/dataset.js";
 import { IntList } from "../data/int_list.js";
 import { itemFeatures } from "../data/schema.js";
 import { checkLogs, type Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions, readLog } from "../data/sources/read_log.js";
 import type { Click, Token } from "../data/sources/source.js";
+import { Titles } from "../data/titles.js";
 import { TokenTable } from "../data/token_table.js";
 import { Turns } from "../data/turns.js";
 import type { Vocabulary } from "../data/vocabulary.js";
@@ -15,14 +16,25 @@ import type { TensorStore } from "../executors/executor.js";
 import { createEngine, engineLike } from "../executors/index.js";
 import { countElements } from "../graph/dims.js";
 import { storedTensors } from "../graph/program.js";
-import { expectModel, Model, openModel, trainingMembers, withModelFolder, writeModel } from "./model.js";
+import {
+  expectModel,
+  Model,
+  type ModelDescription,
+  openModel,
+  trainingMembers,
+  withModelFolder,
+  writeModel,
+} from "./model.js";
 import { inferenceProgram } from "./programs.js";
 import { predictRow, ridgeRegression, type SparseRows } from "./ridge.js";
 
 /** Options of `extendModel`. */
 export interface ExtendOptions extends ReportedLogOptions {
-  /** The dataset that the model was trained on. It gives the attributes of the known items, as of their last click. */
-  readonly dataset: Dataset;
+  /**
+   * The dataset that the model was trained on, with the attributes of the known items. Only models of earlier versions
+   * need it; others have these attributes themselves.
+   */
+  readonly dataset?: Dataset | undefined;
   /**
    * Logs, or paths of click logs, with the new items. The attributes of a new item are those of the last click on it.
    */
@@ -57,6 +69,7 @@ export interface Extension {
  */
 const HALF_WEIGHT_CLICKS = 10;
 const PENALTY = 1;
+const DEFAULT_BOOST = 1;
 const BIAS = "output.bias";
 
 /**
@@ -69,31 +82,92 @@ const BIAS = "output.bias";
 export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
   checkOptions("extendModel", options, EXTEND_OPTIONS);
   expectModel(model);
-  const { dataset, logs, boost = 1 } = options;
+  const { dataset, logs, boost = DEFAULT_BOOST, signal } = options;
   if (!Number.isFinite(Math.fround(boost))) {
     throw new ShortlistError("ERR_OPTION", `Expected boost to be a number that float32 can hold but received ${boost}`);
   }
+  const known = knownItems(model.description, dataset);
+  return addItems(model, known, await newItems(model.description, logs, options), boost, signal);
+}
+
+/**
+ * Extends a model that was trained on the items with clicks of a dataset by the dataset's new items. Returns a model with an
+ * engine of its own.
+ */
+export async function extendByNewItems(model: Model, dataset: Dataset, signal?: AbortSignal): Promise<Model> {
+  const { newItems, titles } = dataset;
+  const { tokens, size } = itemVocabulary(dataset);
+  const first = size - newItems;
+  const catalogue = catalogueOf(dataset);
+  const added = {
+    tokens: tokens.slice(first),
+    attributes: sliceItems(catalogue, first, size),
+    titles: titles && Array.from({ length: newItems }, (_, i) => titles.titleOf(first + i)),
+  };
+  const known = { items: first, attributes: sliceItems(catalogue, 0, first) };
+  return (await addItems(model, known, added, DEFAULT_BOOST, signal)).model;
+}
+
+/** Items that a model does not know, in the order in which they get ids. */
+interface NewItems {
+  readonly tokens: readonly string[];
+  /** The attributes of each, in schema order. */
+  readonly attributes: readonly ItemValues[];
+  /** The title of each. */
+  readonly titles?: readonly (string | undefined)[] | undefined;
+}
+
+/** The attributes of the first items of a model, from which those of new items are learned. */
+interface KnownItems {
+  readonly items: number;
+  readonly attributes: readonly ItemValues[];
+}
+
+/** Extends a model by new items. */
+async function addItems(
+  model: Model,
+  known: KnownItems,
+  added: NewItems,
+  boost: number,
+  signal: AbortSignal | undefined,
+): Promise<Extension> {
   const { description } = model;
-  checkDataset(description, dataset);
-  const found = await newItems(description, logs, options);
-  const added = found.tokens.length;
-  const encoding = { ...description, vocabularies: withItems(description, found.tokens) };
+  const encoding = { ...description, vocabularies: withItems(description, added.tokens) };
   const { program } = inferenceProgram(description.config, encoding);
-  const extendedItems = model.items.size + added - itemVocabulary(dataset).size;
+  const extendedItems = (description.training.extendedItems ?? 0) + added.tokens.length;
   const training = { ...description.training, extendedItems };
+  const catalogue = extendedCatalogue(description, known, added);
+  const titles = extendedTitles(description, added);
   const engine = createEngine(engineLike(model.engine));
-  const catalogue = appendItems(
-    description.catalogue ?? itemAttributes(dataset.clicks, model.items.size),
-    attributeIds(description, found.clicks),
-  );
-  const extended = new Model({ ...encoding, training, catalogue }, program, engine, engine.createStore());
+  const extended = new Model({ ...encoding, training, catalogue, titles }, program, engine, engine.createStore());
   try {
-    const withoutAttributes = await fillRows(model, extended, dataset, found, boost, new Turns(options.signal));
-    return { model: extended, added, withoutAttributes };
+    const withoutAttributes = await fillRows(model, extended, known, added, boost, new Turns(signal));
+    return { model: extended, added: added.tokens.length, withoutAttributes };
   } catch (error) {
     extended.close();
     throw error;
   }
+}
+
+/** The catalogue of a model with the new items at its end. */
+function extendedCatalogue(
+  description: ModelDescription,
+  { items, attributes }: KnownItems,
+  added: NewItems,
+): ItemValues[] {
+  if (description.catalogue) return joinItems(description.catalogue, added.attributes);
+  // Nothing is known of items by which an earlier version extended the model.
+  const between = Array.from({ length: itemVocabulary(description).size - items }, () => []);
+  const nothing = catalogueOfValues(
+    description.schema,
+    attributes.map(() => between),
+  );
+  return joinItems(joinItems(attributes, nothing), added.attributes);
+}
+
+function extendedTitles(description: ModelDescription, { tokens, titles }: NewItems): Titles | undefined {
+  const before = description.titles ?? (titles && Titles.of(new Array(itemVocabulary(description).size).fill(null)));
+  return before?.append(titles ?? new Array(tokens.length).fill(null));
 }
 
 /**
@@ -102,37 +176,37 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
  */
 async function fillRows(
   model: Model,
-  { store, program }: Model,
-  dataset: Dataset,
-  found: NewItems,
+  { store, program, description }: Model,
+  known: KnownItems,
+  added: NewItems,
   boost: number,
   turns: Turns,
 ): Promise<number> {
-  const known = model.items.size;
-  const tables = copyTensors(model, storedTensors(program), store, known);
+  const before = model.items.size;
+  const tables = copyTensors(model, storedTensors(program), store, before);
   const width = tables.reduce((sum, table) => sum + table.width, 0);
   const problem = {
-    features: await knownAttributes(model.description, dataset.clicks, turns),
-    weights: model.items.counts.subarray(0, itemVocabulary(dataset).size).map(weightOf),
+    features: await rowsOfItems(description, known.attributes, known.items, turns),
+    weights: model.items.counts.subarray(0, known.items).map(weightOf),
     width,
     targets: (first: number, count: number) => rowsOf(model.store, tables, first, count),
     penalty: PENALTY,
   };
   const coefficients = await ridgeRegression(problem, turns);
-  const rows = newAttributes(model.description, found.clicks);
+  const rows = await rowsOfItems(description, added.attributes, added.tokens.length, turns);
   let withoutAttributes = 0;
-  for (let i = 0; i < found.tokens.length; i++) {
+  for (let i = 0; i < added.tokens.length; i++) {
     if (turns.isDue) await turns.take();
     if (rows.offsets[i + 1]! - rows.offsets[i]! === 1) withoutAttributes++;
-    writeRow(store, tables, known + i, predictRow(rows, i, coefficients, width), boost);
+    writeRow(store, tables, before + i, predictRow(rows, i, coefficients, width), boost);
   }
   return withoutAttributes;
 }
 
 /** Options of `extendModelFolder`, which takes folders instead of an opened dataset and model. */
 export interface ExtendFolderOptions extends Omit<ExtendOptions, "dataset"> {
-  /** Folder of the dataset that the model was trained on. */
-  readonly dataset: string;
+  /** Folder of the dataset that the model was trained on. Only models of earlier versions need it. */
+  readonly dataset?: string | undefined;
   /**
    * Folder to write the extended model to. It may be the folder of the model itself, whose metrics and models of single
    * epochs then stay.
@@ -154,7 +228,7 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
   checkOptions("extendModelFolder", options, EXTEND_FOLDER_OPTIONS);
   const { dataset, output, ...rest } = options;
   checkPath("folder", folder);
-  checkPath("dataset", dataset);
+  if (dataset !== undefined) checkPath("dataset", dataset);
   checkPath("output", output);
   checkLogs("logs", rest.logs);
   const { signal } = rest;
@@ -163,7 +237,7 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
     const model = await openModel(folder, { signal });
     let extended: Model | undefined;
     try {
-      const opened = await openDataset(dataset, { signal });
+      const opened = dataset === undefined ? undefined : await openDataset(dataset, { signal });
       const { model: result, ...report } = await extendModel(model, { ...rest, dataset: opened });
       extended = result;
       if (report.added === 0) {
@@ -181,6 +255,22 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
 
 function weightOf(count: number, id: number): number {
   return id === 0 ? 0 : count / (count + HALF_WEIGHT_CLICKS);
+}
+
+/** The attributes of the items of the dataset or, without one, of the model. */
+function knownItems(description: ModelDescription, dataset: Dataset | undefined): KnownItems {
+  if (dataset) {
+    const trained = withoutNewItems(dataset);
+    checkDataset(description, trained);
+    return { items: itemVocabulary(trained).size, attributes: catalogueOf(trained) };
+  }
+  const items = itemVocabulary(description).size;
+  const { schema, catalogue = itemFeatures(schema).length === 1 ? [] : undefined } = description;
+  if (catalogue) return { items, attributes: catalogue };
+  throw new ShortlistError(
+    "ERR_DATASET",
+    "Expected the dataset that the model was trained on, as an earlier version wrote the model without the attributes of its items: give it with --dataset",
+  );
 }
 
 function checkDataset(model: Encoding, dataset: Dataset): void {
@@ -204,15 +294,9 @@ function checkDataset(model: Encoding, dataset: Dataset): void {
   }
 }
 
-/** Items that a model does not know, in the order in which they first appear. */
-interface NewItems {
-  readonly tokens: readonly string[];
-  /** The last click on each of them. */
-  readonly clicks: readonly Click[];
-}
-
+/** The items of logs that a model does not know, in the order in which they first appear, as of the last click on each. */
 async function newItems(encoding: Encoding, logs: readonly Log[], options: ReportedLogOptions): Promise<NewItems> {
-  const { schema, maxLineBytes } = encoding;
+  const { schema, vocabularies, maxLineBytes } = encoding;
   const items = itemVocabulary(encoding);
   const tokens = new TokenTable();
   const lastClicks: Click[] = [];
@@ -224,7 +308,17 @@ async function newItems(encoding: Encoding, logs: readonly Log[], options: Repor
       if (token !== null && items.idOf(token) === 0) lastClicks[tokens.add(token)] = click;
     }
   });
-  return { tokens: lastClicks.map((_, i) => tokens.token(i)), clicks: lastClicks };
+  const values = itemFeatures(schema)
+    .slice(1)
+    .map(({ name }, f) => {
+      const vocabulary = vocabularies.get(name)!;
+      return lastClicks.map((click) => {
+        const value = click[f + 1] as Token | readonly Token[];
+        const own = Array.isArray(value) ? (value as readonly Token[]) : [value as Token];
+        return own.map((token) => vocabulary.idOf(token));
+      });
+    });
+  return { tokens: lastClicks.map((_, i) => tokens.token(i)), attributes: catalogueOfValues(schema, values) };
 }
 
 function withItems(encoding: Encoding, tokens: readonly string[]): Map<string, Vocabulary> {
@@ -318,7 +412,7 @@ class AttributeRows {
   }
 
   /** Adds the row of an item. `attributes[f]` are the ids of its values of attribute f. */
-  add(attributes: readonly (readonly number[] | Int32Array)[]): void {
+  add(attributes: readonly Int32Array[]): void {
     this.#push(0, 1);
     attributes.forEach((ids, f) => {
       const known = new Set(ids);
@@ -343,40 +437,17 @@ class AttributeRows {
   }
 }
 
-/** One row for each item of the dataset. */
-async function knownAttributes(encoding: Encoding, clicks: Clicks, turns: Turns): Promise<SparseRows> {
-  const { size } = itemVocabulary(encoding);
-  const attributes = itemAttributes(clicks, size);
+/** One row for each of the first `items` items. */
+async function rowsOfItems(
+  encoding: Encoding,
+  attributes: readonly ItemValues[],
+  items: number,
+  turns: Turns,
+): Promise<SparseRows> {
   const rows = new AttributeRows(encoding);
-  for (let item = 0; item < size; item++) {
+  for (let item = 0; item < items; item++) {
     if (turns.isDue) await turns.take();
-    rows.add(
-      attributes.map(({ ids, offsets }) =>
-        offsets ? ids.subarray(offsets[item], offsets[item + 1]) : ids.subarray(item, item + 1),
-      ),
-    );
+    rows.add(attributes.map((values) => valuesOf(values, item)));
   }
   return rows.take();
-}
-
-/** One row for each click. */
-function newAttributes(encoding: Encoding, clicks: readonly Click[]): SparseRows {
-  const attributes = attributeIds(encoding, clicks);
-  const rows = new AttributeRows(encoding);
-  for (let i = 0; i < clicks.length; i++) rows.add(attributes.map((ids) => ids[i]!));
-  return rows.take();
-}
-
-/** For each attribute, the ids of its values in each click. */
-function attributeIds({ schema, vocabularies }: Encoding, clicks: readonly Click[]): number[][][] {
-  return itemFeatures(schema)
-    .slice(1)
-    .map(({ name }, f) => {
-      const vocabulary = vocabularies.get(name)!;
-      return clicks.map((click) => {
-        const value = click[f + 1] as Token | readonly Token[];
-        const tokens = Array.isArray(value) ? (value as readonly Token[]) : [value as Token];
-        return tokens.map((token) => vocabulary.idOf(token));
-      });
-    });
 }

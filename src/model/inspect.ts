@@ -26,6 +26,10 @@ export interface DatasetInspection {
   readonly clicks: number;
   /** Size of each vocabulary, including `<unk>`. */
   readonly vocabularySizes: Readonly<Record<string, number>>;
+  /** Number of items without a click, which training adds to the model by their attributes. */
+  readonly newItems: number;
+  /** Number of items with a title. */
+  readonly titles: number;
 }
 
 /** Contents of a model folder, and the cost of its Program. */
@@ -38,6 +42,10 @@ export interface ModelInspection {
   readonly config: ModelDescription["config"];
   /** How the model was trained. */
   readonly training: ModelDescription["training"];
+  /** Number of items that the model recommends. */
+  readonly items: number;
+  /** Number of items with a title. */
+  readonly titles: number;
   /** The sizes for which costs are counted. */
   readonly dims: Readonly<Record<string, number>>;
   /** The trained tensors. */
@@ -88,9 +96,11 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
   checkWholeNumber("samples", samples, 1);
   signal?.throwIfAborted();
   if (await exists(join(folder, "dataset.json"))) {
-    const { clicks, vocabularies } = await openDataset(folder, { signal });
+    const { clicks, vocabularies, newItems, titles } = await openDataset(folder, { signal });
     const vocabularySizes = Object.fromEntries([...vocabularies].map(([name, { size }]) => [name, size]));
-    return { kind: "dataset", folder, users: clicks.users, clicks: clicks.clicks, vocabularySizes };
+    const { users } = clicks;
+    const counts = { users, clicks: clicks.clicks, vocabularySizes, newItems, titles: titles?.known ?? 0 };
+    return { kind: "dataset", folder, ...counts };
   }
   const { description, program: inference } = await readModel(folder, signal);
   const program = options.training ? trainingProgramOf(description) : checked(inference, folder);
@@ -100,6 +110,8 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
     folder,
     config: description.config,
     training: description.training,
+    items: itemVocabulary(description).size - 1,
+    titles: description.titles?.known ?? 0,
     dims,
     parameters: program.tensors
       .filter(({ role }) => role === "parameter")

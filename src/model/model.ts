@@ -9,6 +9,7 @@ import {
   digestsOf,
   type FolderReader,
   readFolder,
+  readTitles,
   readVocabulary,
   VOCABULARY,
   vocabularyFile,
@@ -19,6 +20,7 @@ import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema
 import { isMaxLineBytes } from "../data/sources/read_log.js";
 import { type JsonObject, migrate } from "../data/stored_format.js";
 import { parseStrictJson } from "../data/strict_json.js";
+import { TITLES, type Titles } from "../data/titles.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
 import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
@@ -60,6 +62,8 @@ export interface ModelDescription extends Encoding {
    * clicks of which a request names the item alone. Undefined if the model was saved by a version without them.
    */
   readonly catalogue?: readonly ItemValues[] | undefined;
+  /** Titles of the items, for people to read. Undefined if there are none. */
+  readonly titles?: Titles | undefined;
 }
 
 /**
@@ -238,7 +242,8 @@ export function expectModel(model: unknown): void {
 export const MODEL: FolderKind = {
   name: "model",
   code: "ERR_MODEL",
-  owns: (name) => [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, METRICS].includes(name) || EPOCH_FOLDER.test(name),
+  owns: (name) =>
+    [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, TITLES, METRICS].includes(name) || EPOCH_FOLDER.test(name),
   description: DESCRIPTION,
 };
 
@@ -254,8 +259,8 @@ export interface SaveModelOptions {
 }
 
 /**
- * Writes a model folder: `config.json`, `program.json`, `model.safetensors` and `vocabulary/<feature>.tsv`. The folder
- * appears only when it is complete, and then replaces an older model. Throws ERR_DIVERGED if a weight is not finite,
+ * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv` and, if there are
+ * titles, `titles.txt`. The folder appears only when it is complete, and then replaces an older model. Throws ERR_DIVERGED if a weight is not finite,
  * and ERR_BUSY if another process is writing the folder.
  */
 export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
@@ -277,7 +282,7 @@ export async function writeModel(
   keep: readonly string[] = [],
   signal?: AbortSignal,
 ): Promise<void> {
-  const { config, schema, vocabularies, numbers, maxLineBytes, training, catalogue } = model.description;
+  const { config, schema, vocabularies, numbers, maxLineBytes, training, catalogue, titles } = model.description;
   const problem = describeNotFinite(model.store, storedTensors(model.program));
   if (problem) throw new ShortlistError("ERR_DIVERGED", `Refused to save the model to ${folder}: ${problem}`);
   const encoding = { config, schema, numbers: Object.fromEntries(numbers), max_line_bytes: maxLineBytes };
@@ -290,7 +295,9 @@ export async function writeModel(
       for (const [name, vocabulary] of vocabularies) {
         await vocabulary.write(join(temporary, vocabularyFile(name)), { signal });
       }
-      const members = await digestsOf(temporary, [PROGRAM, ...[...vocabularies.keys()].map(vocabularyFile)], signal);
+      await titles?.write(join(temporary, TITLES));
+      const texts = [...vocabularies.keys()].map(vocabularyFile);
+      const members = await digestsOf(temporary, [PROGRAM, ...texts, ...(titles ? [TITLES] : [])], signal);
       const weights: TensorToWrite[] = storedTensors(model.program).map(({ name, dtype, shape }) => ({
         name,
         dtype,
@@ -401,7 +408,8 @@ async function readParts(folder: string, members: FolderReader, signal: AbortSig
   const bytes = await readFile(members.source(DESCRIPTION)).catch((error) => failToRead(folder, DESCRIPTION, error));
   const head = parseHead(bytes, path);
   members.expect(head, "ERR_MODEL");
-  const description = await withVocabularies(parseDescription(head, path), members, signal);
+  const known = await withVocabularies(parseDescription(head, path), members, signal);
+  const description = { ...known, titles: await readTitles(members, itemVocabulary(known).size) };
   return { description, program: await readProgram(folder, members, head) };
 }
 

@@ -11,6 +11,7 @@ import { isKnownUser, readsUserIds, warnOfUnknown } from "../model/known.js";
 import { expectModel, type Model } from "../model/model.js";
 import { SimilarityIndex } from "../model/requests/similar.js";
 import { notFinite } from "../model/scores.js";
+import { titleOf } from "../model/titled.js";
 import { recommendClicks, type Shortlist } from "./recommend.js";
 
 /** Options of all functions that mine lists. */
@@ -141,6 +142,8 @@ async function usersWithoutClicks(model: Model, ids: readonly string[], turns: T
 export interface PopularItem {
   /** Token of the item. */
   readonly item: string;
+  /** Title of the item, if the model knows one. */
+  readonly title?: string;
   /** Number of training clicks on the item. */
   readonly clicks: number;
   /** Fraction of all training clicks on known items that are on this one. */
@@ -163,7 +166,7 @@ export async function* minePopular(model: Model, options: MineOptions = {}): Asy
   for (const id of ids.slice(0, top)) {
     signal?.throwIfAborted();
     model.checkOpen();
-    yield { item: tokens[id]!, clicks: counts[id]!, share: counts[id]! / Math.max(1, all) };
+    yield { item: tokens[id]!, ...titleOf(model, id), clicks: counts[id]!, share: counts[id]! / Math.max(1, all) };
   }
 }
 
@@ -171,8 +174,10 @@ export async function* minePopular(model: Model, options: MineOptions = {}): Asy
 export interface SimilarItems {
   /** Token of the item. */
   readonly item: string;
+  /** Title of the item, if the model knows one. */
+  readonly title?: string;
   /** The most similar items, most similar first, without the item itself. The similarity is the cosine. */
-  readonly similar: readonly { readonly item: string; readonly similarity: number }[];
+  readonly similar: readonly { readonly item: string; readonly title?: string; readonly similarity: number }[];
 }
 
 /** Options of `mineSimilar`. */
@@ -214,11 +219,12 @@ export async function* mineSimilar(model: Model, options: MineSimilarOptions = {
         const similar = Array.from({ length }, (_, j) => {
           const similarity = nearest.score[s * length + j]!;
           if (!Number.isFinite(similarity)) throw notFinite(`A similarity of item "${wanted[first + s]}" is`);
-          return { item: tokens[nearest.items[s * length + j]!]!, similarity };
+          const id = nearest.items[s * length + j]!;
+          return { item: tokens[id]!, ...titleOf(model, id), similarity };
         });
         if (turns.isDue) await turns.take();
         model.checkOpen();
-        yield { item: wanted[first + s]!, similar };
+        yield { item: wanted[first + s]!, ...titleOf(model, batch[s]!), similar };
       }
     }
   } finally {

@@ -33,6 +33,8 @@ export interface ShortlistOptions {
 export interface RecommendedItem {
   /** Token of the item. */
   readonly item: string;
+  /** Title of the item, if the model knows one. */
+  readonly title?: string;
   /** w·u + b for the item and the user (docs/math.md#the-network). */
   readonly score: number;
   /** exp(score) / Σ exp(score), with the sum over all items. */
@@ -95,7 +97,7 @@ export async function* recommendClicks(
     for (let s = 0; s < users; s++) {
       const places = { sample: s, top: length, begin: 0, end: length };
       const ranked = rankedItems(model, best, places, () => `user "${userIds[first + s]}"`);
-      const items = ranked.map(({ item, score, probability }): RecommendedItem => ({ item, score, probability }));
+      const items = ranked.map(({ id: _, ...item }): RecommendedItem => item);
       signal?.throwIfAborted();
       if (turns.isDue) await turns.take();
       model.checkOpen();

@@ -7,7 +7,7 @@ import {
   holdOutLastClicks,
   itemVocabulary,
 } from "../data/clicks.js";
-import { DATASET, type Dataset } from "../data/dataset.js";
+import { DATASET, type Dataset, withoutNewItems } from "../data/dataset.js";
 import { formatJson, replaceFile } from "../data/files.js";
 import { withOutputFiles } from "../data/output_folder.js";
 import { type Log, sourceOf } from "../data/sources/log.js";
@@ -150,7 +150,7 @@ export interface EvaluationSet {
 
 /** Throws ERR_DATASET unless ids mean the same items in the model and in the dataset. */
 function checkItems(model: Model, dataset: Dataset): void {
-  if (model.items.extends(itemVocabulary(dataset))) return;
+  if (model.items.extends(itemVocabulary(withoutNewItems(dataset)))) return;
   throw new ShortlistError(
     "ERR_DATASET",
     `${dataset.folder}: Expected the item vocabulary of the model (${model.items.size - 1} items) but received another one (${itemVocabulary(dataset).size - 1} items). Give the dataset that the model was trained on`,

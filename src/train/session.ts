@@ -1,10 +1,11 @@
 import { itemVocabulary } from "../data/clicks.js";
-import { openDataset } from "../data/dataset.js";
+import { openDataset, withoutNewItems } from "../data/dataset.js";
 import { checkLog, type Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { checkChoice, checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { createEngine, ENGINE_OPTIONS, type Engine, type EngineOptions, engineOptionsOf } from "../executors/index.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
+import { extendByNewItems } from "../model/extend.js";
 import { Model, restoreWeights, withModelFolder, writeModel } from "../model/model.js";
 import { trainingBatchOptions } from "../model/network.js";
 import { LAST_CLICKS, type TrainingRecord } from "../model/training_record.js";
@@ -160,7 +161,7 @@ export class TrainingSession {
     options.signal?.throwIfAborted();
     const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
     const dataset = await openDataset(options.dataset, { signal: options.signal });
-    const config = forCatalogue(chosen, itemVocabulary(dataset).size);
+    const config = forCatalogue(chosen, itemVocabulary(withoutNewItems(dataset)).size);
     const { validation, testLog } = options;
     const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog });
     const engine = createEngine(engineOptionsOf(options));
@@ -240,8 +241,8 @@ export class TrainingSession {
 
   /**
    * Evaluates the current model on the clicks of the option `validation` or `testLog`. The evaluation on the test log
-   * includes the baseline of item-to-item transitions. Does not affect later steps. Throws ERR_OPTION if the session
-   * was opened without that option.
+   * includes the baseline of item-to-item transitions, and the new items of the dataset, which `train` adds to the
+   * finished model. Does not affect later steps. Throws ERR_OPTION if the session was opened without that option.
    */
   async evaluate(on: "validation" | "test"): Promise<Evaluation> {
     checkChoice("on", on, ["validation", "test"]);
@@ -250,8 +251,10 @@ export class TrainingSession {
       const option = on === "test" ? "testLog" : on;
       throw new ShortlistError("ERR_OPTION", `Expected a session that was opened with ${option} but it was not`);
     }
-    const trainingClicks = on === "test" ? this.#data.clicks : undefined;
-    return this.#withModel(() => evaluateClicks(this.model, set, { trainingClicks, signal: this.#signal }));
+    const signal = this.#signal;
+    if (on === "validation") return this.#withModel(() => evaluateClicks(this.model, set, { signal }));
+    const trainingClicks = this.#data.clicks;
+    return this.#withCompleteModel((model) => evaluateClicks(model, set, { trainingClicks, signal }));
   }
 
   /**
@@ -270,9 +273,16 @@ export class TrainingSession {
    * @internal
    */
   async write(folder: string, keep: readonly string[] = []): Promise<void> {
-    const { description, program, engine, store } = this.model;
-    const model = new Model({ ...description, training: this.#record }, program, engine, store);
-    await this.#withModel(() => writeModel(model, folder, keep, this.#signal));
+    await this.#withModel(() => writeModel(this.#recordedModel, folder, keep, this.#signal));
+  }
+
+  /**
+   * `write` for a model that also has the new items of the dataset, as `extendModel` adds them.
+   *
+   * @internal
+   */
+  async writeComplete(folder: string, keep: readonly string[] = []): Promise<void> {
+    await this.#withCompleteModel((model) => writeModel(model, folder, keep, this.#signal));
   }
 
   /**
@@ -339,6 +349,26 @@ export class TrainingSession {
   #checkTrainable(): void {
     this.#checkUsable();
     if (this.#ended) throw new ShortlistError("ERR_EXECUTOR", `The session ${this.#ended}`);
+  }
+
+  /** The model with the training record of the current weights. */
+  get #recordedModel(): Model {
+    const { description, program, engine, store } = this.model;
+    return new Model({ ...description, training: this.#record }, program, engine, store);
+  }
+
+  /** `#withModel` with a model that has all items of the dataset, those without clicks too. */
+  #withCompleteModel<T>(work: (model: Model) => Promise<T>): Promise<T> {
+    const { dataset } = this.#data;
+    return this.#withModel(async () => {
+      if (dataset.newItems === 0) return work(this.#recordedModel);
+      const complete = await extendByNewItems(this.#recordedModel, dataset, this.#signal);
+      try {
+        return await work(complete);
+      } finally {
+        complete.close();
+      }
+    });
   }
 
   /** Runs `work` with the model brought up to date with the last step. */

@@ -68,7 +68,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
       const kept = epochs.findLast(({ best }) => best)!;
       if (kept !== epochs.at(-1)) await session.returnToBest(join(folder, epochFolder(kept.epoch)));
       const keep = [METRICS, ...epochs.filter(isWhole).map(({ epoch }) => epochFolder(epoch))];
-      await session.write(folder, keep);
+      await session.writeComplete(folder, keep);
       const evaluation = options.testLog === undefined ? undefined : await session.evaluate("test");
       return reportOf(session, epochs, kept, evaluation);
     } finally {

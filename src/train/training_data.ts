@@ -1,5 +1,5 @@
 import { type Clicks, hasFollowingClick } from "../data/clicks.js";
-import type { Dataset } from "../data/dataset.js";
+import { type Dataset, withoutNewItems } from "../data/dataset.js";
 import { doubtOfSingleClicks } from "../data/doubts.js";
 import { type Log, sourceOf } from "../data/sources/log.js";
 import type { ReportedLogOptions } from "../data/sources/read_log.js";
@@ -12,13 +12,15 @@ import { openValidation, type Validation } from "./validation.js";
 /** The clicks that a session trains on, and those that it is evaluated on. */
 export interface TrainingData {
   readonly dataset: Dataset;
+  /** The dataset without its new items, which are not trained. */
+  readonly trained: Dataset;
   /** The clicks of the dataset, without those that are held out. */
   readonly clicks: Clicks;
   /** Whether each user's last click is held out from training. */
   readonly heldOut: boolean;
   /** The clicks on which each epoch is evaluated. */
   readonly validation?: EvaluationSet | undefined;
-  /** The clicks on which the finished model is evaluated. */
+  /** The clicks on which the finished model is evaluated. Their items may be new ones. */
   readonly test?: EvaluationSet | undefined;
 }
 
@@ -40,7 +42,8 @@ export async function openTrainingData(
 ): Promise<TrainingData> {
   const { testLog, onWarning } = options;
   checkTimes(config, dataset);
-  const validation = options.validation && (await openValidation(options.validation, dataset, options));
+  const trained = withoutNewItems(dataset);
+  const validation = options.validation && (await openValidation(options.validation, trained, options));
   const test = testLog === undefined ? undefined : await encodeTestLog(testLog, dataset, options);
   const { trainingClicks: clicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
   checkFollowing(dataset, clicks, heldOut);
@@ -49,7 +52,7 @@ export async function openTrainingData(
   if (validation && options.validation && "log" in options.validation) {
     await warnOfTrainedTargets(options.validation.log, validation.evaluationSet.clicks, clicks, options);
   }
-  return { dataset, clicks, heldOut, validation: validation?.evaluationSet, test };
+  return { dataset, trained, clicks, heldOut, validation: validation?.evaluationSet, test };
 }
 
 /** Throws ERR_DATASET unless some user has a click that can be predicted from an earlier one. */

@@ -1,5 +1,6 @@
 import { itemAttributes } from "../data/catalogue.js";
 import { countsWithoutLastClicks, type Encoding, itemVocabulary } from "../data/clicks.js";
+import { catalogueOf, type Dataset } from "../data/dataset.js";
 import { noiseDistribution } from "../data/vocabulary.js";
 import type { Engine, Executor, StoredTensor, TensorStore } from "../executors/index.js";
 import { countElements } from "../graph/dims.js";
@@ -57,7 +58,7 @@ export class TrainingNetwork {
    */
   constructor(
     engine: Engine,
-    { dataset, clicks, heldOut }: TrainingData,
+    { trained: dataset, clicks, heldOut }: TrainingData,
     config: CatalogueConfig,
     { seed, profile }: { readonly seed: number; readonly profile: boolean },
   ) {
@@ -66,18 +67,19 @@ export class TrainingNetwork {
     const items = itemVocabulary(encoding).size;
     const store = engine.createStore();
     try {
-      const catalogue = itemAttributes(clicks, items);
+      const attributes = config.itemAttributes ? itemAttributes(clicks, items) : [];
       const noise = noiseOf(encoding, config);
-      const training = initialize(store, trainingProgram(config, encoding, noise, catalogue), seed);
+      const training = initialize(store, trainingProgram(config, encoding, noise, attributes), seed);
       const inference = initialize(store, inferenceProgram(config, encoding), seed);
       const flushDecay = flushDecayProgram(config, items);
-      const composeItems = itemVectorsProgram(config, encoding, catalogue);
+      const composeItems = itemVectorsProgram(config, encoding, attributes);
       this.executor = engine.createExecutor(training, store, { profile });
       this.#flushDecay = flushDecay && engine.createExecutor(flushDecay, store);
       this.#composeItems = composeItems && engine.createExecutor(initialize(store, composeItems, seed), store);
       const known = heldOut ? withoutLastClicks(encoding, dataset) : encoding;
-      const stored = heldOut ? itemAttributes(dataset.clicks, items) : catalogue;
-      this.model = new Model({ ...known, config, training: {}, catalogue: stored }, inference, engine, store);
+      const { titles } = dataset;
+      const description = { ...known, config, training: {}, catalogue: catalogueOf(dataset), titles };
+      this.model = new Model(description, inference, engine, store);
     } catch (error) {
       store.close();
       throw error;
@@ -167,7 +169,7 @@ function initialize(store: TensorStore, { program, initializers }: InitializedPr
 }
 
 /** Returns the encoding with an item vocabulary whose counts do not include the held-out last clicks. */
-function withoutLastClicks(encoding: Encoding, { clicks }: TrainingData["dataset"]): Encoding {
+function withoutLastClicks(encoding: Encoding, { clicks }: Dataset): Encoding {
   const items = itemVocabulary(encoding);
   const counted = items.withCounts(countsWithoutLastClicks(clicks, items.counts));
   return { ...encoding, vocabularies: new Map([...encoding.vocabularies, [encoding.schema.click[0]!.name, counted]]) };

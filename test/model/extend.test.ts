@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Dataset, openDataset, prepareDataset } from "../../src/data/dataset.js";
+import { catalogueOf, type Dataset, openDataset, prepareDataset } from "../../src/data/dataset.js";
 import { parseSchema } from "../../src/data/schema.js";
 import { createEngine } from "../../src/executors/index.js";
 import { resolveConfig } from "../../src/model/config.js";
@@ -142,6 +142,35 @@ test("an extended model is saved, opened, evaluated beside its dataset's baselin
     near(rowsOf(second.model, "new2"), [[-2 / 3, -2 / 3], [-2 / 3, -2 / 3], [-2 / 3 + 1]]);
     assert.equal(second.model.description.training, { extendedItems: 2 });
     assert.is((await extendModel(second.model, { dataset, logs: [again, log] })).added, 0);
+  });
+});
+
+test("a model that was saved has the attributes of its items, and is extended without its dataset", async () => {
+  await withFolder(async (folder) => {
+    const dataset = await knownDataset(folder);
+    const log = join(folder, "new.tsv");
+    await writeFile(log, "u1\tx1:x;new1:x\n");
+    const bare = modelOf(dataset);
+    await expectError(extendModel(bare, { logs: [log] }), "ERR_DATASET", "give it with --dataset");
+    const { description, program, engine, store } = bare;
+    const catalogue = catalogueOf(dataset);
+    const model = new Model({ ...description, catalogue }, program, engine, store);
+    const { model: extended } = await extendModel(model, { logs: [log] });
+    await saveModel(extended, join(folder, "model"));
+    const opened = await openModel(join(folder, "model"), { executor: "reference" });
+    near(rowsOf(opened, "new1"), [[2 / 3, 2 / 3], [2 / 3, 2 / 3], [2 / 3 + 1]]);
+    const [categories] = opened.description.catalogue!;
+    const category = opened.description.vocabularies.get("category")!;
+    const textOf = (item: string) => category.token(categories!.ids[opened.items.idOf(item)]!);
+    assert.equal(["x1", "y4", "new1"].map(textOf), ["x", "y", "x"]);
+    assert.is(categories!.ids[0], 0);
+    // An item that was added has no clicks, from which others could learn.
+    await writeFile(log, "u1\tnew1:x;new2:y\n");
+    near(rowsOf((await extendModel(opened, { logs: [log] })).model, "new2"), [
+      [-2 / 3, -2 / 3],
+      [-2 / 3, -2 / 3],
+      [-2 / 3 + 1],
+    ]);
   });
 });
 

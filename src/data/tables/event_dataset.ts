@@ -1,16 +1,19 @@
 import { ShortlistError } from "../../errors.js";
 import { type AppearLimit, appearLimitOf } from "../appear_limits.js";
+import { catalogueOfValues, itemAttributes, joinItems } from "../catalogue.js";
 import { type Clicks, type ItemValues, statisticsOf } from "../clicks.js";
 import type { DatasetContents } from "../dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "../feature_counts.js";
+import { cutsOf, type HoldOut } from "../hold_out.js";
 import type { PackedTokens } from "../packed_tokens.js";
 import { parseSchema, type Schema } from "../schema.js";
 import { DEFAULT_MAX_LINE_BYTES, type LogReport } from "../sources/read_log.js";
 import { clickTimes } from "../times.js";
+import { Titles } from "../titles.js";
 import { TokenCounts, ValueCounts } from "../token_table.js";
 import { Vocabulary } from "../vocabulary.js";
 import type { FeatureColumn } from "./feature_columns.js";
-import type { FeatureValues } from "./feature_table.js";
+import type { FeatureValues, ReadFeatures } from "./feature_table.js";
 import type { SortedEvents } from "./read_events.js";
 
 /** Names of the features that every table of events has. */
@@ -22,7 +25,8 @@ export interface ReadTables {
   readonly userTokens: PackedTokens;
   readonly itemTokens: PackedTokens;
   readonly userFeatures: readonly FeatureValues[];
-  readonly itemFeatures: readonly FeatureValues[];
+  /** What the table of items says. Undefined if there is none. */
+  readonly items: ReadFeatures | undefined;
 }
 
 /** The schema of a dataset, and of the click log that would give the same. */
@@ -59,7 +63,7 @@ function partsOf({ kind, separator }: FeatureColumn, text: string, isMissing: (p
  * once for each event. `isMissing` tells the words for a missing value.
  */
 export function contentsOf(
-  { events, userTokens, itemTokens, userFeatures, itemFeatures }: ReadTables,
+  { events, userTokens, itemTokens, userFeatures, items }: ReadTables,
   schema: Schema,
   report: LogReport,
   limit: AppearLimit,
@@ -80,7 +84,7 @@ export function contentsOf(
   }
   const numbers = userFeatures.filter(({ kind }) => kind === "number").map(numbersOf);
   const itemIds = found.idsOfTokens(ITEM, "clicks", itemTokens, occurrences);
-  const attributes = itemFeatures.map((feature) => {
+  const attributes = (items?.values ?? []).map((feature) => {
     const ids = found.idsOfTexts(feature, feature.kind === "list" ? "uses" : "clicks", occurrences);
     return valuesOfEvents(feature, itemNumbers, (item) => ids.at(feature.indices[item]!)!);
   });
@@ -98,6 +102,90 @@ export function contentsOf(
   const { vocabularies, features } = found;
   const encoding = { schema, vocabularies, numbers: statistics, maxLineBytes: DEFAULT_MAX_LINE_BYTES };
   return { encoding, clicks, features, report };
+}
+
+/** [items] Number of events of each item that are not held out, for events that `contentsOf` has not changed yet. */
+export function keptOccurrences({ events, itemTokens }: ReadTables, holdOut: HoldOut | undefined): Float64Array {
+  const { offsets, itemNumbers, times } = events;
+  const users = offsets.length - 1;
+  const cuts = holdOut && cutsOf({ users, clickOffsets: offsets, times: times && { values: times } }, holdOut);
+  const occurrences = new Float64Array(itemTokens.size);
+  for (let user = 0; user < users; user++) {
+    const end = cuts?.[user] ?? offsets[user + 1]!;
+    for (let event = offsets[user]!; event < end; event++) occurrences[itemNumbers[event]!]!++;
+  }
+  return occurrences;
+}
+
+/**
+ * Adds what the table of items says besides attributes of clicks: the titles, and the items that no event names (or only
+ * those that are held out), which are new items. Items are new only if the table has attributes to recommend them by.
+ * `occurrences` are those of `keptOccurrences`.
+ */
+export function withItemTable(
+  contents: DatasetContents,
+  { itemTokens, items }: ReadTables,
+  occurrences: Float64Array,
+  isMissing: (text: string) => boolean,
+): DatasetContents {
+  if (!items) return contents;
+  const tokenOf = (item: number) =>
+    item < itemTokens.size ? itemTokens.token(item) : items.unseen[item - itemTokens.size]!;
+  const added = items.values.length === 0 ? [] : newItemsOf(items, occurrences, tokenOf);
+  const extended = added.length === 0 ? contents : withNewItems(contents, items, added, isMissing);
+  if (!items.titles) return extended;
+  const vocabulary = extended.encoding.vocabularies.get(ITEM)!;
+  const titles: (string | undefined)[] = new Array(vocabulary.size).fill(undefined);
+  items.titles.forEach((title, item) => {
+    const id = vocabulary.idOf(tokenOf(item));
+    if (id > 0) titles[id] = title;
+  });
+  return { ...extended, titles: Titles.of(titles) };
+}
+
+/** An item that is new: its number among those of the events and the unseen ones, and its token. */
+interface NewItem {
+  readonly item: number;
+  readonly token: string;
+}
+
+/** The items with a row but without an event that is kept, in the order of the bytes of their tokens. */
+function newItemsOf(
+  { hasRow, unseen }: ReadFeatures,
+  occurrences: Float64Array,
+  tokenOf: (item: number) => string,
+): NewItem[] {
+  const found: (NewItem & { readonly bytes: Buffer })[] = [];
+  for (let item = 0; item < occurrences.length + unseen.length; item++) {
+    if (item < occurrences.length && (occurrences[item]! > 0 || hasRow[item] === 0)) continue;
+    const token = tokenOf(item);
+    found.push({ item, token, bytes: Buffer.from(token) });
+  }
+  return found.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+}
+
+function withNewItems(
+  contents: DatasetContents,
+  { values }: ReadFeatures,
+  added: readonly NewItem[],
+  isMissing: (text: string) => boolean,
+): DatasetContents {
+  const { schema, vocabularies } = contents.encoding;
+  const known = vocabularies.get(ITEM)!;
+  const attributes = values.map((feature) => {
+    const vocabulary = vocabularies.get(feature.name)!;
+    return added.map(({ item }) => {
+      const text = feature.texts[feature.indices[item]!] ?? "";
+      return partsOf(feature, text, isMissing).map((part) => vocabulary.idOf(part));
+    });
+  });
+  const extended = known.append(added.map(({ token }) => token));
+  return {
+    ...contents,
+    encoding: { ...contents.encoding, vocabularies: new Map(vocabularies).set(ITEM, extended) },
+    newItems: added.length,
+    catalogue: joinItems(itemAttributes(contents.clicks, known.size), catalogueOfValues(schema, attributes)),
+  };
 }
 
 /** The vocabularies of features, made one after the other, and how many values each has. */
@@ -128,7 +216,7 @@ class FeatureVocabularies {
     const { name, texts, indices } = feature;
     const parts = [...texts.map((text) => partsOf(feature, text, this.#isMissing)), [null]];
     const counts = new TokenCounts();
-    indices.forEach((index, row) => {
+    indices.subarray(0, weights.length).forEach((index, row) => {
       if (weights[row] === 0) return;
       for (const part of parts[index < 0 ? texts.length : index]!) counts.add(part, weights[row]!);
     });

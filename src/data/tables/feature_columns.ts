@@ -45,6 +45,41 @@ export function recogniseKey(
   );
 }
 
+/** Names of columns with titles, the likeliest first. */
+const TITLE_NAMES = [
+  /^title$/,
+  /_title$/,
+  /^(name|headline)$/,
+  /^(item|product|movie|video|article|track|song|book|business|game|app|show|recipe|place|hotel|course|job)_name$/,
+];
+
+/**
+ * The column with the titles of items: the given one (null for none), else the first one with such a name. Without a
+ * header, it is the first column of texts that hardly ever repeat.
+ */
+export function recogniseTitle(
+  table: string,
+  columns: readonly FoundColumn[],
+  used: ReadonlySet<string>,
+  given: string | null | undefined,
+): string | undefined {
+  if (given !== undefined) return given === null ? undefined : find(table, "title", columns, given);
+  const free = columns.filter((column) => !used.has(column.name) && !isListType(column));
+  if (columns.every((column) => /^\d+$/.test(column.name))) return free.find(isProse)?.name;
+  for (const pattern of TITLE_NAMES) {
+    const found = free.find((column) => pattern.test(snakeName(column.name)));
+    if (found) return found.name;
+  }
+  return undefined;
+}
+
+/** Whether nearly all values differ and most have a letter and more than one word. */
+function isProse({ values }: FoundColumn): boolean {
+  const texts = values.filter((value): value is string => value !== null && value !== "");
+  const words = texts.filter((value) => /\p{L}/u.test(value) && /\S\s\S/.test(value)).length;
+  return texts.length > 0 && new Set(texts).size >= 0.9 * texts.length && words >= texts.length / 2;
+}
+
 /** The columns that become features: the given ones, else those whose values repeat. ERR_TABLE for a kind that cannot be. */
 export function recogniseFeatures(
   table: string,
@@ -84,7 +119,7 @@ export function recogniseFeatures(
 function kindOf(described: Described, column: FoundColumn): FeatureKind | undefined {
   const texts = column.values.filter((value): value is string => value !== null && value !== "");
   const distinct = new Set(texts).size;
-  if (texts.length === 0 || TEXTS.test(plainName(column.name).toLowerCase())) return undefined;
+  if (texts.length === 0 || TEXTS.test(snakeName(column.name))) return undefined;
   if (isListType(column)) return described === "item" ? "list" : undefined;
   if (described === "item" && (saysList(column.name) || separatorOf(column) !== undefined)) return "list";
   const isNumber = texts.every((value) => Number.isFinite(Number(value)));
@@ -111,13 +146,18 @@ function separatorOf({ name, values }: FoundColumn): string | undefined {
   });
 }
 
-/** A name that a schema can have, of a column's name. */
-function freeName(described: Described, column: string, taken: ReadonlySet<string>): string {
-  const plain = plainName(column)
+/** A column's name in lower case, with underscores between its words. */
+function snakeName(column: string): string {
+  return plainName(column)
     .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "_")
     .replace(/^_+|_+$/g, "");
+}
+
+/** A name that a schema can have, of a column's name. */
+function freeName(described: Described, column: string, taken: ReadonlySet<string>): string {
+  const plain = snakeName(column);
   const base = /^[a-z]/.test(plain) ? plain : `${described}_${plain}`;
   let name = base;
   for (let again = 2; taken.has(name) || isReservedName(name); again++) name = `${base}_${again}`;

@@ -2,9 +2,15 @@ import { missingWords } from "../schema.js";
 import { name, type TableSession, text } from "./duckdb.js";
 import type { FoundColumn } from "./event_columns.js";
 import { createRows, keyOf, type LocatedTable } from "./event_table.js";
-import { type Described, type FeatureColumn, recogniseFeatures, recogniseKey } from "./feature_columns.js";
+import {
+  type Described,
+  type FeatureColumn,
+  recogniseFeatures,
+  recogniseKey,
+  recogniseTitle,
+} from "./feature_columns.js";
 import type { Numbering } from "./read_events.js";
-import type { FeatureTableSource } from "./table_source.js";
+import type { ItemTableSource } from "./table_source.js";
 
 /** A table of items or users whose form and columns are known, but which is not read yet. */
 export interface FeatureTable extends LocatedTable {
@@ -13,15 +19,29 @@ export interface FeatureTable extends LocatedTable {
   /** The column with the ids. */
   readonly key: string;
   readonly features: readonly FeatureColumn[];
+  /** The column with the titles of items. */
+  readonly title: string | undefined;
   readonly found: readonly FoundColumn[];
 }
 
-/** The values of a feature, for each item or user of a numbering. */
+/** The values of a feature, for each item or user of a numbering, and then for each unseen one. */
 export interface FeatureValues extends FeatureColumn {
   /** The distinct texts of the column. */
   readonly texts: readonly string[];
-  /** [size] index of each one's text; −1 where it is missing. */
+  /** [size + unseen] Index of each one's text; −1 where it is missing. */
   readonly indices: Int32Array;
+}
+
+/** What a table says of the items or users of a numbering. */
+export interface ReadFeatures {
+  readonly values: readonly FeatureValues[];
+  /** [size] Whether each one has a row. */
+  readonly hasRow: Uint8Array;
+  /** Ids of the rows of items that are not in the numbering, in the order of their bytes. */
+  readonly unseen: readonly string[];
+  /** [size + unseen] Titles. Undefined if the table has none. */
+  readonly titles: readonly (string | undefined)[] | undefined;
+  readonly rows: FeatureRows;
 }
 
 /** What is doubtful about the rows of a table. */
@@ -44,7 +64,7 @@ export async function understandFeatures(
   session: TableSession,
   located: LocatedTable,
   described: Described,
-  given: FeatureTableSource,
+  given: ItemTableSource,
   eventColumn: string,
   taken: ReadonlySet<string>,
   skipBad: boolean,
@@ -52,59 +72,95 @@ export async function understandFeatures(
   const found = await createRows(session, `${described}s`, located, { ...given, [described]: given.id }, skipBad);
   const key = recogniseKey(located.files.name, described, found, given.id, eventColumn);
   const features = recogniseFeatures(located.files.name, described, found, key, given.features, taken);
-  return { ...located, described, where: given.where, key, features, found };
+  const used = new Set([key, ...features.map(({ column }) => column)]);
+  const title = described === "item" ? recogniseTitle(located.files.name, found, used, given.title) : undefined;
+  return { ...located, described, where: given.where, key, features, title, found };
 }
 
-/** Reads the features of the items or users of a numbering. A value that is there wins over one that is missing. */
+/** Reads what a table says of the items or users of a numbering. A value that is there wins over one that is missing. */
 export async function readFeatures(
   session: TableSession,
-  { described, key, features, found }: FeatureTable,
+  { described, key, features, title, found }: FeatureTable,
   numbering: Numbering,
   missing: readonly string[],
-): Promise<{ readonly values: readonly FeatureValues[]; readonly rows: FeatureRows }> {
+): Promise<ReadFeatures> {
   const column = (wanted: string) => found.find((one) => one.name === wanted)!;
   const read = `${described}s_read`;
-  const values = features.map((feature, f) => `${textOf(column(feature.column), missing)} AS f${f}`);
+  const columns = [...features.map((feature) => feature.column), ...(title === undefined ? [] : [title])];
+  const values = columns.map((name, c) => `, ${textOf(column(name), missing)} AS f${c}`);
   await session.run(
-    `CREATE TABLE ${read} AS SELECT CAST(${keyOf(column(key), missing)} AS VARCHAR) AS id${values.map((sql) => `, ${sql}`).join("")}
+    `CREATE TABLE ${read} AS SELECT CAST(${keyOf(column(key), missing)} AS VARCHAR) AS id${values.join("")}
      FROM ${described}s_rows`,
   );
   // The first value of each id that is there, in the order of the rows.
-  const firsts = features.map((_, f) => `, min_by(f${f}, rowid) AS f${f}, count(DISTINCT f${f}) > 1 AS many${f}`);
+  const firsts = columns.map((_, c) => `, min_by(f${c}, rowid) AS f${c}, count(DISTINCT f${c}) > 1 AS many${c}`);
   const known = `${described}s_known`;
   await session.run(
     `CREATE TABLE ${known} AS SELECT id, count(*) AS times${firsts.join("")} FROM (SELECT *, rowid FROM ${read})
      WHERE id IS NOT NULL GROUP BY id`,
   );
-  const found_ = await countRows(session, known, numbering, features);
-  const texts = features.map(() => [] as string[]);
-  const seen = features.map(() => new Map<string, number>());
-  const indices = features.map(() => new Int32Array(numbering.size).fill(-1));
-  const columns = features.map((_, f) => `, f${f}`).join("");
-  const sql = `SELECT number${columns} FROM ${numbering.table} JOIN ${known} ON token = id ORDER BY number`;
-  for await (const rows of session.stream(sql)) {
-    const numbers = rows.int32(0);
-    for (let f = 0; f < features.length; f++) {
-      rows.values(f + 1).forEach((value, row) => {
-        if (value === null) return;
-        let index = seen[f]!.get(value as string);
-        if (index === undefined) {
-          index = texts[f]!.push(value as string) - 1;
-          seen[f]!.set(value as string, index);
-        }
-        indices[f]![numbers[row]!] = index;
-      });
-    }
+  const rows = await countRows(session, known, numbering, features);
+  const unseen = described === "item" ? rows.withoutEvents : 0;
+  const texts = columns.map(() => new ColumnTexts(numbering.size + unseen));
+  const hasRow = new Uint8Array(numbering.size);
+  const selected = columns.map((_, c) => `, f${c}`).join("");
+  const joined = `SELECT number${selected} FROM ${numbering.table} JOIN ${known} ON token = id ORDER BY number`;
+  for await (const part of session.stream(joined)) {
+    const numbers = part.int32(0);
+    for (let row = 0; row < part.count; row++) hasRow[numbers[row]!] = 1;
+    texts.forEach((own, c) => {
+      own.add(part.values(c + 1), (row) => numbers[row]!);
+    });
+  }
+  const ids: string[] = [];
+  const others = `SELECT id${selected} FROM ${known} ANTI JOIN ${numbering.table} ON token = id ORDER BY id`;
+  for await (const part of unseen > 0 ? session.stream(others) : []) {
+    const first = numbering.size + ids.length;
+    for (const id of part.values(0)) ids.push(id as string);
+    texts.forEach((own, c) => {
+      own.add(part.values(c + 1), (row) => first + row);
+    });
   }
   return {
     values: features.map((feature, f) => ({
       ...feature,
       ...(feature.kind === "list" && { separator: feature.separator ?? UNIT_SEPARATOR }),
-      texts: texts[f]!,
-      indices: indices[f]!,
+      texts: texts[f]!.texts,
+      indices: texts[f]!.indices,
     })),
-    rows: found_,
+    hasRow,
+    unseen: ids,
+    titles: title === undefined ? undefined : texts.at(-1)!.all(),
+    rows,
   };
+}
+
+/** Collects the texts of a column, equal ones once. */
+class ColumnTexts {
+  readonly texts: string[] = [];
+  readonly indices: Int32Array;
+  readonly #seen = new Map<string, number>();
+
+  constructor(size: number) {
+    this.indices = new Int32Array(size).fill(-1);
+  }
+
+  add(values: readonly unknown[], placeOf: (row: number) => number): void {
+    values.forEach((value, row) => {
+      if (value === null) return;
+      let index = this.#seen.get(value as string);
+      if (index === undefined) {
+        index = this.texts.push(value as string) - 1;
+        this.#seen.set(value as string, index);
+      }
+      this.indices[placeOf(row)] = index;
+    });
+  }
+
+  /** The text at each place; undefined where there is none. */
+  all(): (string | undefined)[] {
+    return Array.from(this.indices, (index) => this.texts[index]);
+  }
 }
 
 /** SQL of a feature's value as text, null where missing; the values of a list are joined. */

@@ -10,7 +10,16 @@ import type { LogOptions, LogReport } from "../sources/read_log.js";
 import { plainName } from "./column_names.js";
 import { TableSession } from "./duckdb.js";
 import { type FoundColumn, samplesOf } from "./event_columns.js";
-import { contentsOf, ITEM, type ReadTables, schemaOf, TIME, USER } from "./event_dataset.js";
+import {
+  contentsOf,
+  ITEM,
+  keptOccurrences,
+  type ReadTables,
+  schemaOf,
+  TIME,
+  USER,
+  withItemTable,
+} from "./event_dataset.js";
 import { type EventTable, type LocatedTable, locate, understand } from "./event_table.js";
 import type { Described } from "./feature_columns.js";
 import { type FeatureRows, type FeatureTable, readFeatures, understandFeatures } from "./feature_table.js";
@@ -140,10 +149,11 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
     const report = reportOf(table, read.events);
     // What is held out does not count: all values have ids until it is left out.
     const limit = holdOut === undefined ? featureAppearLimit : 0;
+    const occurrences = keptOccurrences(read, holdOut);
     const whole = contentsOf(read, schema, report, limit, isMissing);
     const name = table.files.name;
-    const contents = holdOut ? await holdClicksOut(folder, whole, { holdOut, limit: featureAppearLimit, name }) : whole;
-    return writeDataset(folder, contents, { onWarning, signal });
+    const kept = holdOut ? await holdClicksOut(folder, whole, { holdOut, limit: featureAppearLimit, name }) : whole;
+    return writeDataset(folder, withItemTable(kept, read, occurrences, isMissing), { onWarning, signal });
   });
 }
 
@@ -200,25 +210,25 @@ async function readTables(
   warnOfLeftOut(table, events.leftOut, onWarning);
   checkHistories(table, events);
   const featuresOf = async (features: FeatureTable | undefined, numbering: Numbering) => {
-    if (!features) return [];
-    const { values, rows } = await readFeatures(session, features, numbering, missing);
+    if (!features) return undefined;
+    const read = await readFeatures(session, features, numbering, missing);
     checkUnchanged(features.files);
     await checkWhole(features.files, features.form, session.signal);
-    warnOfRows(features, rows, numbering.size, onWarning);
-    return values;
+    warnOfRows(features, read.rows, numbering.size, onWarning);
+    return read;
   };
   return {
     events,
     userTokens: events.users.tokens,
     itemTokens: events.items.tokens,
-    userFeatures: await featuresOf(users, events.users),
-    itemFeatures: await featuresOf(items, events.items),
+    userFeatures: (await featuresOf(users, events.users))?.values ?? [],
+    items: await featuresOf(items, events.items),
   };
 }
 
 /** Warns of rows without events, of events without rows, and of rows that contradict each other. */
 function warnOfRows(
-  { files, described, key }: FeatureTable,
+  { files, described, key, features }: FeatureTable,
   { withoutRow, withoutEvents, repeated, contradictions }: FeatureRows,
   size: number,
   onWarning: LogOptions["onWarning"],
@@ -227,7 +237,13 @@ function warnOfRows(
   if (withoutRow === size) warn(`no ${described} of the events has a row: is "${key}" the column of the same ids?`);
   else if (withoutRow > 0)
     warn(`${withoutRow} of ${size} ${described}s of the events have no row: their features are missing`);
-  if (withoutEvents > 0) warn(`${withoutEvents} ${described}s have a row but no event: they are left out`);
+  if (withoutEvents > 0 && (described === "user" || features.length === 0)) {
+    warn(`${withoutEvents} ${described}s have a row but no event: they are left out`);
+  } else if (withoutEvents > size) {
+    warn(
+      `${withoutEvents} items have a row but no event, more than the ${size} with events: all are in the catalogue as new items. Choose rows with "items": {"where": …} in --source`,
+    );
+  }
   if (repeated > 0) warn(`${repeated} rows repeat the ${described} of an earlier row, whose values count`);
   for (const [column, count] of Object.entries(contradictions)) {
     warn(`${count} ${described}s have several values of "${column}": the first one counts`);
@@ -252,9 +268,10 @@ function describe(source: TableSource, { events, items, users }: Tables): Unders
     [columns.item, "item"],
     ...(columns.time === null ? [] : ([[columns.time, UNIT_NAMES[unit!]]] as const)),
   ]);
-  const featureMeanings = ({ described, key, features }: FeatureTable) =>
+  const featureMeanings = ({ described, key, features, title }: FeatureTable) =>
     new Map<string, string>([
       [key, described],
+      ...(title === undefined ? [] : ([[title, "title"]] as const)),
       ...features.map(
         ({ column, name, kind }) => [column, plainName(column) === name ? kind : `${kind} ${name}`] as const,
       ),
@@ -264,7 +281,7 @@ function describe(source: TableSource, { events, items, users }: Tables): Unders
     source: {
       ...{ version: 1, ...source },
       events: { ...source.events, ...events.form, ...columns, ...(unit && { unit }) },
-      ...(items && { items: { ...source.items, ...sourceOf(items) } }),
+      ...(items && { items: { ...source.items, ...sourceOf(items), title: items.title ?? null } }),
       ...(users && { users: { ...source.users, ...sourceOf(users) } }),
     },
     tables: [

@@ -65,13 +65,19 @@ export interface FeatureTableSource extends GivenForm {
   readonly features?: readonly FeatureSource[] | undefined;
 }
 
+/** A table with a row for each item. */
+export interface ItemTableSource extends FeatureTableSource {
+  /** Column with the titles, for people to read; null for none (default: found out from the names). */
+  readonly title?: string | null | undefined;
+}
+
 /** The tables of a dataset, as plain data: the content of a source.json. What is not given is found out. */
 export interface TableSource {
   /** Version of this form: 1. */
   readonly version?: 1 | undefined;
   readonly events?: EventSource | undefined;
-  /** Attributes of items. */
-  readonly items?: FeatureTableSource | undefined;
+  /** Attributes and titles of items. */
+  readonly items?: ItemTableSource | undefined;
   /** Features of users. */
   readonly users?: FeatureTableSource | undefined;
   /** Words for a missing value (default `DEFAULT_MISSING`). */
@@ -119,6 +125,10 @@ const FEATURE_TABLE: Checks = {
   id: TEXT,
   features: ["a list of objects", (value) => Array.isArray(value) && value.every(isObject)],
 };
+const ITEM_TABLE: Checks = {
+  ...FEATURE_TABLE,
+  title: ["the name of a column, or null", (value) => value === null || isText(value)],
+};
 const FEATURE: Checks = {
   column: TEXT,
   name: ["a name of lower-case letters, digits and _", (value) => isText(value) && /^[a-z][a-z0-9_]*$/.test(value)],
@@ -146,9 +156,9 @@ export async function readTableSource(path: string): Promise<TableSource> {
 export function parseTableSource(value: unknown, where = "source"): TableSource {
   const root = checkObject(value, where, ROOT);
   if (root["events"] !== undefined) checkObject(root["events"], `${where}: events`, EVENTS);
-  for (const table of ["items", "users"] as const) {
+  for (const [table, checks] of [["items", ITEM_TABLE] as const, ["users", FEATURE_TABLE] as const]) {
     if (root[table] === undefined) continue;
-    const { features = [] } = checkObject(root[table], `${where}: ${table}`, FEATURE_TABLE);
+    const { features = [] } = checkObject(root[table], `${where}: ${table}`, checks);
     for (const [i, feature] of (features as readonly unknown[]).entries()) {
       const place = `${where}: ${table}: features[${i}]`;
       const { column } = checkObject(feature, place, FEATURE);

@@ -1,6 +1,7 @@
 import type { RunOutputs } from "../../executors/executor.js";
 import type { Model } from "../model.js";
 import { notFinite } from "../scores.js";
+import { titleOf } from "../titled.js";
 
 /** The outputs of the inference Program that a shortlist is made of. */
 export const RANKED_OUTPUTS: readonly string[] = ["items", "score", "log_partition"];
@@ -11,6 +12,8 @@ export interface RankedItem {
   readonly item: string;
   /** Id of the item: its row in the model's tables, and its line in the vocabulary, both from 0. */
   readonly id: number;
+  /** Title of the item, if the model knows one. */
+  readonly title?: string;
   /** w·u + b for the item and the user (docs/math.md#the-network). */
   readonly score: number;
   /** exp(score) / Σ exp(score), with the sum over all items. */
@@ -23,7 +26,7 @@ export interface RankedItem {
  * finite.
  */
 export function rankedItems(
-  { items }: Model,
+  model: Model,
   outputs: RunOutputs,
   { sample, top, begin, end }: Readonly<Record<"sample" | "top" | "begin" | "end", number>>,
   nameOf: (sample: number) => string,
@@ -32,12 +35,13 @@ export function rankedItems(
   const ranked: RankedItem[] = [];
   const logPartition = outputs["log_partition"]![sample]!;
   for (let place = sample * top + begin; place < sample * top + end; place++) {
-    const item = outputs["items"]![place]!;
-    if (item < 0) break;
+    const output = outputs["items"]![place]!;
+    if (output < 0) break;
     const score = outputs["score"]![place]!;
     if (!Number.isFinite(score)) throw notFinite(`A score of ${nameOf(sample)} is`);
-    const id = idOf(item);
-    ranked.push({ item: items.token(id), id, score, probability: Math.exp(score - logPartition) });
+    const id = idOf(output);
+    const item = model.items.token(id);
+    ranked.push({ item, id, ...titleOf(model, id), score, probability: Math.exp(score - logPartition) });
   }
   return ranked;
 }
