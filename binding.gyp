@@ -21,7 +21,7 @@
   "targets": [
     {
       "target_name": "shortlist",
-      "sources": ["<!@(node scripts/sources.mjs core data train serve node)"],
+      "sources": ["<!@(node scripts/sources.mjs core data train serve retrieve node)"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": [
         "NAPI_VERSION=8",

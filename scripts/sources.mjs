@@ -9,7 +9,9 @@ const sources = JSON.parse(readFileSync(new URL("native/sources.json", root), "u
 const listed = Object.values(sources).flat();
 
 const problems = listed.filter((file) => !existsSync(new URL(file, root))).map((file) => `${file} does not exist`);
-for (const folder of ["ops", "core", "data", "train", "serve", "node", "capi"].map((name) => `native/${name}`)) {
+for (const folder of ["ops", "core", "data", "train", "serve", "retrieve", "node", "capi"].map(
+  (name) => `native/${name}`,
+)) {
   if (!existsSync(new URL(folder, root))) continue;
   for (const file of readdirSync(new URL(folder, root))) {
     const path = `${folder}/${file}`;

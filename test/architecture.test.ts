@@ -87,7 +87,8 @@ const NATIVE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   data: ["core"],
   train: ["core", "data"],
   serve: ["core", "data"],
-  node: ["core", "data", "train", "serve", "napi.h"],
+  retrieve: ["core"],
+  node: ["core", "data", "train", "serve", "retrieve", "napi.h"],
   capi: ["core", "serve", "shortlist"],
 };
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "native/core/error.h"
+#include "native/core/search_kernels.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -15,16 +16,20 @@ namespace shortlist {
 
 namespace baseline {
 extern const Op* const ops[];
-}
+extern const SearchKernels search_kernels;
+}  // namespace baseline
 namespace avx2 {
 extern const Op* const ops[];
-}
+extern const SearchKernels search_kernels;
+}  // namespace avx2
 namespace avx512 {
 extern const Op* const ops[];
-}
+extern const SearchKernels search_kernels;
+}  // namespace avx512
 namespace avx512_bf16 {
 extern const Op* const ops[];
-}
+extern const SearchKernels search_kernels;
+}  // namespace avx512_bf16
 
 namespace {
 
@@ -75,11 +80,11 @@ bool has_bf16() { return has_v4() && all(cpuid(7, 1).eax, bit(5)); }
 bool dots_are_fast() { return cpuid(0).ebx == signature_AMD_ebx; }
 
 const Isa kIsas[] = {
-    {"avx512_bf16", avx512_bf16::ops, [] { return has_bf16() && dots_are_fast(); }},
-    {"avx512", avx512::ops, has_v4},
-    {"avx512_bf16", avx512_bf16::ops, [] { return has_bf16() && !dots_are_fast(); }},
-    {"avx2", avx2::ops, has_v3},
-    {"baseline", baseline::ops, has_v2},
+    {"avx512_bf16", avx512_bf16::ops, &avx512_bf16::search_kernels, [] { return has_bf16() && dots_are_fast(); }},
+    {"avx512", avx512::ops, &avx512::search_kernels, has_v4},
+    {"avx512_bf16", avx512_bf16::ops, &avx512_bf16::search_kernels, [] { return has_bf16() && !dots_are_fast(); }},
+    {"avx2", avx2::ops, &avx2::search_kernels, has_v3},
+    {"baseline", baseline::ops, &baseline::search_kernels, has_v2},
 };
 
 }  // namespace
@@ -88,11 +93,12 @@ const Isa kIsas[] = {
 
 namespace neon {
 extern const Op* const ops[];
-}
+extern const SearchKernels search_kernels;
+}  // namespace neon
 
 namespace {
 
-const Isa kIsas[] = {{"neon", neon::ops, [] { return true; }}};  // armv8 always has it
+const Isa kIsas[] = {{"neon", neon::ops, &neon::search_kernels, [] { return true; }}};  // armv8 always has it
 
 }  // namespace
 
@@ -100,11 +106,12 @@ const Isa kIsas[] = {{"neon", neon::ops, [] { return true; }}};  // armv8 always
 
 namespace baseline {
 extern const Op* const ops[];
-}
+extern const SearchKernels search_kernels;
+}  // namespace baseline
 
 namespace {
 
-const Isa kIsas[] = {{"baseline", baseline::ops, [] { return true; }}};
+const Isa kIsas[] = {{"baseline", baseline::ops, &baseline::search_kernels, [] { return true; }}};
 
 }  // namespace
 

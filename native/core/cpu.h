@@ -6,12 +6,14 @@
 namespace shortlist {
 
 struct Op;
+struct SearchKernels;
 
 // The kernels as they are compiled for one instruction set.
 struct Isa {
   const char* name;      // "baseline", "avx2", "avx512", "avx512_bf16" on x86-64; "neon" on arm64
   const Op* const* ops;  // ends with nullptr
-  bool (*usable)();      // whether the processor has it and the operating system saves its registers
+  const SearchKernels* search;
+  bool (*usable)();  // whether the processor has it and the operating system saves its registers
 };
 
 // The instruction sets that this machine can run, fastest first.

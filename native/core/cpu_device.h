@@ -18,6 +18,9 @@ class CpuDevice : public Device {
   const char* isa() const { return isa_.name; }
   int thread_count() const { return threads_.count(); }
 
+  Threads* threads() { return &threads_; }
+  const SearchKernels& search_kernels() const { return *isa_.search; }
+
   const Op* const* ops() const override { return isa_.ops; }
   Memory allocate(size_t bytes) override { return Memory(bytes); }
   void copy_in(void* to, const void* from, size_t bytes) override;

@@ -42,6 +42,9 @@ void NativeExecutor::expect_open(Napi::Env env) const {
   if (!executor_) throw to_js(env, Status::executor, "The executor is closed");
   if (!engine_->device) throw to_js(env, Status::executor, "The engine is closed");
   if (!store_->store) throw to_js(env, Status::executor, "The store is closed");
+  if (store_->searches > 0 && executor_->plan().writes_store()) {
+    throw to_js(env, Status::executor, "Expected no open search over the store while a run writes it: close it first");
+  }
 }
 
 // Arguments: (inputs, dims). Returns a promise of the outputs by name.

@@ -6,6 +6,7 @@
 #include "native/core/program.h"
 #include "native/node/arguments.h"
 #include "native/node/errors.h"
+#include "native/node/work.h"
 
 namespace shortlist {
 namespace {
@@ -38,6 +39,14 @@ void StoreState::report_bytes(Napi::Env env) {
   }
   Napi::MemoryManagement::AdjustExternalMemory(env, bytes - reported_bytes);
   reported_bytes = bytes;
+}
+
+bool StoreState::will_be_written() const {
+  if (is_alone) return true;
+  for (const Work* work : waiting) {
+    if (work->is_alone()) return true;
+  }
+  return false;
 }
 
 const napi_type_tag NativeStore::kTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e02};
@@ -74,6 +83,12 @@ void NativeStore::expect_unchanging(Napi::Env env) const {
   if (state_->is_alone) expect_idle(env, "read");
 }
 
+void NativeStore::expect_writable(Napi::Env env) const {
+  expect_idle(env, "written");
+  if (state_->searches == 0) return;
+  throw to_js(env, Status::executor, "Expected no open search over the store while it is written: close it first");
+}
+
 // Frees the tensors when the runs in flight have finished.
 Napi::Value NativeStore::close(const Napi::CallbackInfo& info) {
   state_->store.reset();
@@ -97,7 +112,7 @@ Napi::Value NativeStore::write(const Napi::CallbackInfo& info) {
   const std::string name = string_argument(info, 0, "name");
   const InputArray values = array_of(info.Env(), info[1], name);
   const int64_t offset = size_argument(info, 2, "offset");
-  expect_idle(info.Env(), "written");
+  expect_writable(info.Env());
   guarded(info.Env(), [&] { opened(info.Env()).write(name, values.dtype, values.data, offset, values.elements); });
   return info.Env().Undefined();
 }
@@ -147,7 +162,7 @@ Napi::Value NativeStore::fill(const Napi::CallbackInfo& info) {
   const RandomValues random = {kind == "normal", info[2].As<Napi::Number>().DoubleValue(),
                                static_cast<uint32_t>(size_argument(info, 3, "seed")),
                                static_cast<uint32_t>(size_argument(info, 4, "tensor"))};
-  expect_idle(env, "written");
+  expect_writable(env);
   guarded(env, [&] { opened(env).fill(name, random); });
   return env.Undefined();
 }

@@ -18,11 +18,15 @@ struct StoreState {
   int runs = 0;                                              // works in flight on other threads
   bool is_alone = false;                                     // whether the one in flight needs the store for itself
   std::deque<Work*> waiting;
+  int searches = 0;  // open searches (item_search.h), which rely on tensors that do not change
   int64_t reported_bytes = 0;
 
   // Tells JavaScript's garbage collector how large the store is. Called when an executor starts to use the store: the
   // arrays that filled it are garbage by then, and under this memory pressure they are collected at once.
   void report_bytes(Napi::Env env);
+
+  // Whether a work that writes the store runs or waits.
+  bool will_be_written() const;
 };
 
 class NativeStore : public Napi::ObjectWrap<NativeStore> {
@@ -41,6 +45,7 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
   Store& opened(Napi::Env env) const;
   void expect_idle(Napi::Env env, const char* what) const;
   void expect_unchanging(Napi::Env env) const;
+  void expect_writable(Napi::Env env) const;
 
   Napi::Value close(const Napi::CallbackInfo& info);
   Napi::Value define_tensor(const Napi::CallbackInfo& info);

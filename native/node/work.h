@@ -18,6 +18,8 @@ class Work : public Napi::AsyncWorker {
   // `is_alone`: whether the work needs the store for itself.
   Work(Napi::Env env, const char* name, std::shared_ptr<StoreState> store, bool is_alone);
 
+  bool is_alone() const { return is_alone_; }
+
   // Starts the work or appends it to the store's queue. From then on it deletes itself.
   Napi::Promise start_or_wait();
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "native/ops/best_keys.h"
 #include "native/ops/scores.h"
 
 // The items that each sample excludes, for top_n and target_rank. They are sorted, so that a cursor can overwrite their
@@ -15,30 +16,6 @@ struct Excluded {
   const int32_t* items;  // rising within each sample
   const int32_t* offsets;
 };
-
-// Sorts keys in rising order. Heapsort: it needs no recursion and has no quadratic worst case.
-template <class Key>
-SHORTLIST_INLINE void sort_keys(Key* keys, int64_t count) {
-  for (int64_t unsorted = count / 2 + count; unsorted > 1;) {
-    // The first count / 2 rounds build the heap; each of the others moves its largest key to the end.
-    --unsorted;
-    const bool building = unsorted >= count;
-    const int64_t size = building ? count : unsorted;
-    int64_t at = building ? unsorted - count : 0;
-    Key key = keys[at];
-    if (!building) {
-      key = keys[unsorted];
-      keys[unsorted] = keys[0];
-    }
-    for (int64_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
-      if (child + 1 < size && keys[child + 1] > keys[child]) ++child;
-      if (keys[child] <= key) break;
-      keys[at] = keys[child];
-      at = child;
-    }
-    keys[at] = key;
-  }
-}
 
 SHORTLIST_INLINE Excluded excluded_of(const Call& call, const Tensor& excluded, const Tensor& offsets) {
   int32_t* items = int_scratch(call, excluded.rows);

@@ -30,8 +30,6 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-// The largest block of k: a panel of at most 32 KiB. Even, so that blocks do not cut pairs.
-const int64_t kDepth = 256;
 // A chunk with at most so many rows reads B in place.
 const int64_t kRowsInPlace = 64;
 // With more elements (2 MiB) C does not fit the caches.
@@ -64,12 +62,6 @@ const int64_t kElementsPerPage = 1024;  // of 4 KiB
 // Chunks of packing B, and of adding slabs.
 const int64_t kPackedPerChunk = int64_t{1} << 15;
 const int64_t kSummedPerChunk = int64_t{1} << 12;
-
-// The length of a block of k. Blocks have equal, even lengths of at most kDepth, which depend on k alone.
-int64_t depth_of(int64_t k) {
-  const int64_t blocks = (k + kDepth - 1) / kDepth;
-  return blocks == 0 ? 2 : round_up((k + blocks - 1) / blocks, 2);
-}
 
 // The number of steps that a tile takes for `depth` elements of k: with kDots a step multiplies pairs.
 template <bool kDots>
@@ -186,14 +178,6 @@ SHORTLIST_INLINE int64_t tile_width(int64_t columns_left) {
 SHORTLIST_INLINE Matrix part_of(const Matrix& matrix, int64_t row, int64_t column) {
   const float* data = matrix.data + row * matrix.row_stride + column * matrix.column_stride;
   return {data, matrix.row_stride, matrix.column_stride, matrix.bf16};
-}
-
-// Loads a square of kLanes rows × kLanes steps and transposes it: square[p] is step p of all rows. Steps from `steps`
-// on and rows from `rows` on are 0.
-SHORTLIST_INLINE void load_transposed(const float* from, int64_t stride, int64_t rows, int64_t steps, vf* square) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) square[i] = i < rows ? load_upto(from + i * stride, steps) : vf{};
-  transpose(square);
 }
 
 // Packs depth × columns elements of a matrix into a panel [depth, kWidth], or of pairs [⌈depth / 2⌉, kWidth], where

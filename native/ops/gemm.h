@@ -17,6 +17,23 @@ namespace {
 // Rows of the blocks in which items are scanned (scores.h): whole tiles.
 constexpr int kRowsPerBlock = 72 / kTileRows * kTileRows;
 
+// The largest block of k: a panel of at most 32 KiB. Even, so that blocks do not cut pairs.
+const int64_t kDepth = 256;
+
+// The length of a block of k. Blocks have equal, even lengths of at most kDepth, which depend on k alone.
+SHORTLIST_INLINE int64_t depth_of(int64_t k) {
+  const int64_t blocks = (k + kDepth - 1) / kDepth;
+  return blocks == 0 ? 2 : round_up((k + blocks - 1) / blocks, 2);
+}
+
+// Loads a square of kLanes rows × kLanes steps and transposes it: square[p] is step p of all rows. Steps from `steps`
+// on and rows from `rows` on are 0.
+SHORTLIST_INLINE void load_transposed(const float* from, int64_t stride, int64_t rows, int64_t steps, vf* square) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) square[i] = i < rows ? load_upto(from + i * stride, steps) : vf{};
+  transpose(square);
+}
+
 }  // namespace
 
 // Element (i, j) is data[i·row_stride + j·column_stride]. One of the strides is 1. Swapping them transposes the matrix.

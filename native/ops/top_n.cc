@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "native/ops/best_keys.h"
 #include "native/ops/excluded.h"
 #include "native/ops/scores.h"
 
@@ -28,7 +29,6 @@ const int64_t kWantedChunks = 32;
 const int64_t kItemsPerPart = 16 * kItemsPerTile;
 const int64_t kItemsPerTop = 64;
 const int64_t kMergesPerChunk = 4;  // samples whose stripes are merged
-const int kMostRounds = 64;         // of quickselect
 
 enum Input { kUser, kWeight, kBias, kExcluded, kExcludedOffsets };
 enum Output { kItems, kScore, kLogPartition };
@@ -42,55 +42,6 @@ void check_top(const Call& call) {
   expect(call, is_shape(call.output(kLogPartition), user.rows, 1), "log_partition [samples]");
   check_excluded(call, call.input(kExcluded), call.input(kExcludedOffsets), user.rows, weight.rows);
   promise(call.output(kItems), -1, weight.rows - 1);
-}
-
-// A candidate as one number, which is smaller for a better candidate: the bits of the score, mapped so that they fall
-// when the score rises, then the item.
-SHORTLIST_INLINE uint64_t key_of(float score, int32_t item) {
-  const float positive_zero = score + 0.0f;  // −0 and 0 are equal
-  uint32_t bits;
-  memcpy(&bits, &positive_zero, sizeof bits);
-  const uint32_t falling = bits >> 31 ? bits : ~bits & 0x7fffffffu;
-  return uint64_t{falling} << 32 | static_cast<uint32_t>(item);
-}
-
-SHORTLIST_INLINE float score_of(uint64_t key) {
-  const uint32_t falling = static_cast<uint32_t>(key >> 32);
-  const uint32_t bits = falling >> 31 ? falling : ~falling & 0x7fffffffu;
-  float score;
-  memcpy(&score, &bits, sizeof score);
-  return score;
-}
-
-// Moves the `top` smallest of keys[0 … count) to the front, with the largest of them last. Keys are distinct.
-// Quickselect with the median of three as its pivot. The partition has no branches, as every other one would be
-// mispredicted. If 64 rounds are not enough, the rest is sorted.
-void select_best(uint64_t* keys, int64_t count, int64_t top) {
-  int64_t low = 0, high = count - 1;
-  const int64_t at = top - 1;
-  for (int round = 0; low < high; ++round) {
-    if (round == kMostRounds) return sort_keys(keys + low, high - low + 1);
-    const int64_t middle = low + (high - low) / 2;
-    const uint64_t a = keys[low], b = keys[middle], c = keys[high];
-    const int64_t median = (a < b) == (b < c) ? middle : (a < b) == (c < a) ? low : high;
-    const uint64_t pivot = keys[median];
-    keys[median] = keys[high];
-    int64_t below = low;  // keys[low … below) < pivot
-    for (int64_t i = low; i < high; ++i) {
-      const uint64_t key = keys[i];
-      keys[i] = keys[below];
-      keys[below] = key;
-      below += key < pivot;
-    }
-    keys[high] = keys[below];
-    keys[below] = pivot;
-    if (at == below) return;
-    if (at < below) {
-      high = below - 1;
-    } else {
-      low = below + 1;
-    }
-  }
 }
 
 // The lists of the samples of a tile.
@@ -227,7 +178,7 @@ void merge_stripes(const Parts& parts, int64_t sample, uint64_t* keys, int32_t* 
   }
   sort_keys(keys, size);
   for (int64_t n = 0; n < top; ++n) {
-    items[n] = n < size ? static_cast<int32_t>(keys[n] & 0xffffffffu) : -1;
+    items[n] = n < size ? item_of(keys[n]) : -1;
     score[n] = n < size ? score_of(keys[n]) : -__builtin_inff();
   }
 }

@@ -3,6 +3,7 @@ import type { DimSizes } from "../graph/dims.js";
 import type { Dtype, Program } from "../graph/program.js";
 import type { TensorData } from "../ops/op.js";
 import type { RandomValues } from "../random/initial_values.js";
+import type { ItemSearch, ItemSearchOptions } from "./item_search.js";
 
 /** Name, dtype and shape of a tensor in a store. */
 export interface StoredTensor {
@@ -142,6 +143,11 @@ export interface Engine extends Disposable {
    * another engine or lacks a tensor.
    */
   createExecutor(program: Program, store: TensorStore, options?: ExecutorOptions): Executor;
+  /**
+   * Creates a search for the items with the highest scores, over item vectors in a store, which it does not copy. As
+   * long as it is open, nothing can write to the store. Throws ERR_OPTION if the store has no such tensors.
+   */
+  createItemSearch(store: TensorStore, options: ItemSearchOptions): ItemSearch;
   /**
    * Ends the threads, after the runs in flight, and once all executors are closed too. Every later call of the engine
    * or its executors throws ERR_EXECUTOR.

@@ -57,6 +57,19 @@ export interface NativeUserBatchesHandle {
   batch(index: number): Batch;
 }
 
+type NativeLists = Int32Array | { readonly ids: Int32Array; readonly offsets: Int32Array } | undefined;
+
+/** The class `NativeItemSearch` of the addon: exact search over a store. */
+export interface NativeItemSearchHandle {
+  search(
+    queries: Float32Array,
+    top: number,
+    exclude: NativeLists,
+    allow: NativeLists,
+  ): Promise<{ readonly items: Int32Array; readonly scores: Float32Array }>;
+  close(): void;
+}
+
 /** The operands that a slot of a native op takes. */
 export interface NativeSlot {
   readonly name: string;
@@ -82,6 +95,16 @@ export interface Addon {
   readonly NativeStore: new () => NativeStoreHandle;
   readonly NativeBatches: new (clicks: Clicks, options: TrainingBatchOptions) => NativeBatchesHandle;
   readonly NativeUserBatches: new (clicks: Clicks, options: BatchOptions) => NativeUserBatchesHandle;
+  readonly NativeItemSearch: new (
+    engine: NativeEngineHandle,
+    store: NativeStoreHandle,
+    options: {
+      readonly weight: string;
+      readonly bias: string | undefined;
+      readonly skipRows: number;
+      readonly int8: boolean;
+    },
+  ) => NativeItemSearchHandle;
   readonly NativeExecutor: new (
     engine: NativeEngineHandle,
     store: NativeStoreHandle,

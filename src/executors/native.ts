@@ -25,10 +25,12 @@ import {
   type StoredTensor,
   type TensorStore,
 } from "./executor.js";
+import { checkItemSearch, checkSearch, type FoundItems, type ItemFilters, type ItemSearch } from "./item_search.js";
 import {
   loadAddon,
   type NativeBatchesHandle,
   type NativeExecutorHandle,
+  type NativeItemSearchHandle,
   type NativeStoreHandle,
   type NativeUserBatchesHandle,
 } from "./load.js";
@@ -105,6 +107,15 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
       checkProgram(program, OPS);
       const handle = rethrow(() => new addon.NativeExecutor(engine, store.handle, formatProgram(program), profile));
       return new NativeExecutor(program, handle, profile);
+    },
+    createItemSearch: (store, searchOptions) => {
+      checkOpen();
+      if (!(store instanceof NativeStore))
+        throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the native engine");
+      const { width, firstPass, ...checked } = checkItemSearch(store, searchOptions);
+      const int8 = firstPass === "int8";
+      const handle = rethrow(() => new addon.NativeItemSearch(engine, store.handle, { ...checked, int8 }));
+      return new NativeItemSearch(handle, width);
     },
   };
 }
@@ -258,6 +269,35 @@ class NativeExecutor implements Executor {
   #open(): NativeExecutorHandle {
     if (!this.#handle) throw new ShortlistError("ERR_EXECUTOR", "The executor is closed");
     return this.#handle;
+  }
+}
+
+class NativeItemSearch implements ItemSearch {
+  readonly #width: number;
+  #handle: NativeItemSearchHandle | undefined;
+
+  constructor(handle: NativeItemSearchHandle, width: number) {
+    this.#handle = handle;
+    this.#width = width;
+  }
+
+  async search(queries: Float32Array, top: number, filters: ItemFilters = {}): Promise<FoundItems> {
+    if (!this.#handle) throw new ShortlistError("ERR_EXECUTOR", "The search is closed");
+    checkSearch(queries, this.#width, top, filters);
+    try {
+      return await this.#handle.search(queries, top, filters.exclude, filters.allow);
+    } catch (error) {
+      throw toShortlistError(error);
+    }
+  }
+
+  close(): void {
+    this.#handle?.close();
+    this.#handle = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

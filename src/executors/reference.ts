@@ -25,6 +25,15 @@ import {
   type StoredTensor,
   type TensorStore,
 } from "./executor.js";
+import {
+  checkItemSearch,
+  checkSearch,
+  type FoundItems,
+  type ItemFilters,
+  type ItemSearch,
+  type ItemSearchOptions,
+  searchReference,
+} from "./item_search.js";
 import { runBatchOfUsers, runStepByStep } from "./steps.js";
 
 /** Options of the reference engine. */
@@ -78,6 +87,13 @@ export function createReferenceEngine(options: ReferenceOptions): Engine {
         throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the reference engine");
       }
       return new ReferenceExecutor(program, store, ops, checkOpen, executorOptions);
+    },
+    createItemSearch: (store, searchOptions) => {
+      checkOpen();
+      if (!(store instanceof ReferenceStore)) {
+        throw new ShortlistError("ERR_EXECUTOR", "Expected a tensor store of the reference engine");
+      }
+      return new ReferenceItemSearch(store, checkOpen, searchOptions);
     },
   };
 }
@@ -331,4 +347,36 @@ function kernelCall(instruction: Instruction, values: ReadonlyMap<string, Value>
       return value as never;
     },
   };
+}
+
+class ReferenceItemSearch implements ItemSearch {
+  readonly #store: ReferenceStore;
+  readonly #checkEngine: () => void;
+  readonly #options: ReturnType<typeof checkItemSearch>;
+  #closed = false;
+
+  /** `checkEngine` throws if the engine is closed. */
+  constructor(store: ReferenceStore, checkEngine: () => void, options: ItemSearchOptions) {
+    this.#options = checkItemSearch(store, options);
+    this.#store = store;
+    this.#checkEngine = checkEngine;
+  }
+
+  async search(queries: Float32Array, top: number, filters: ItemFilters = {}): Promise<FoundItems> {
+    if (this.#closed) throw new ShortlistError("ERR_EXECUTOR", "The search is closed");
+    this.#checkEngine();
+    const { weight, bias, items, width, skipRows } = this.#options;
+    checkSearch(queries, width, top, filters);
+    const read = (name: string) => Float32Array.from(this.#store.data(name));
+    const vectors = { weight: read(weight), bias: bias === undefined ? undefined : read(bias), items, width, skipRows };
+    return searchReference(vectors, queries, top, filters);
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }

@@ -1,0 +1,196 @@
+#pragma once
+
+#include "native/ops/best_lists.h"
+#include "native/simd/int8.h"
+
+// The first pass of a search, over vectors in 8 bits: a quarter of the memory traffic. It bounds the score of every
+// item from below and above (docs/math.md, "Exact search by a first pass in 8 bits") and keeps the items whose upper
+// bound reaches the N-th largest lower bound. All others have a lower score than N items. What is kept is scored in
+// float32.
+//
+// Codes are stored in groups of kLanes items: for each pair of columns, the pairs of all items of the group. The query
+// is rounded to 16 bits, and products are summed exactly, in 32 bits.
+
+namespace shortlist {
+namespace SHORTLIST_ISA {
+namespace {
+
+// The smallest scale, far from the subnormal numbers, and a bound of what underflow takes from a score.
+const float kLeastScale = 0x1p-100f;
+const float kUnderflow = 0x1p-120f;
+const double kOverflow = 0x1p126;
+const int32_t kLargestCode = 127;
+const int32_t kLargestQueryCode = 32767;
+const double kLargestSum = 2147483647;
+// Bounds are multiplied by 1 + kSlack. Rounding in the computation of a bound is below kSlack / 2 of its largest term.
+const double kSlack = 0x1p-17;
+const int64_t kWidest = int64_t{1} << 20;  // the largest width for which the bounds are proved
+const int kGroupsAtOnce = 4;
+const int64_t kGroupsPerBlock = 64;  // groups that are scanned for one query after the other
+
+SHORTLIST_INLINE int64_t pairs_of(int64_t width) { return (width + 1) / 2; }
+SHORTLIST_INLINE int64_t code_groups(int64_t items) { return round_up((items + kLanes - 1) / kLanes, kGroupsAtOnce); }
+
+// Computes the scale and the codes of one item. Code c of pair p is at codes[p · 2 · kLanes + c].
+SHORTLIST_INLINE float encode_row(const float* row, int64_t width, int8_t* codes) {
+  float largest = 0;
+  bool finite = true;
+  for (int64_t c = 0; c < width; ++c) {
+    const float size = row[c] < 0 ? -row[c] : row[c];
+    finite = finite && size <= 3.40282347e38f;
+    largest = size > largest ? size : largest;
+  }
+  const float wanted = largest / kLargestCode, scale = wanted > kLeastScale ? wanted : kLeastScale;
+  for (int64_t c = 0; c < width; ++c) {
+    const double code = finite ? static_cast<double>(row[c]) / static_cast<double>(scale) : 0;
+    codes[c / 2 * 2 * kLanes + c % 2] = static_cast<int8_t>(__builtin_lrint(code));
+  }
+  return finite ? scale : __builtin_nanf("");
+}
+
+// A query in 16 bits, and the numbers that bound its scores: with x = Σ code · query code, the score is within
+// error · scale + bias_error · |bias| + kUnderflow of scale · (unit · x) + bias.
+struct CodedQuery {
+  int32_t* pairs;  // [pairs_of(width)]: two 16-bit numbers in each
+  float unit;
+  float error;
+  float bias_error;
+};
+
+// Encodes a query. Returns false if the bounds do not hold for it, because a score might overflow.
+SHORTLIST_INLINE bool encode_query(const float* query, int64_t width, const ItemCodes& codes, CodedQuery* coded) {
+  double sum = 0, largest = 0;
+  for (int64_t c = 0; c < width; ++c) {
+    const double size = __builtin_fabs(static_cast<double>(query[c]));
+    sum += size;
+    largest = size > largest ? size : largest;
+  }
+  const double columns = static_cast<double>(2 * pairs_of(width));
+  const double most = kLargestSum / (kLargestCode * (columns > 0 ? columns : 1));
+  const double limit = most < kLargestQueryCode ? __builtin_floor(most) : kLargestQueryCode;
+  const double reach =
+      2 * 128 * static_cast<double>(codes.largest_scale) * sum + static_cast<double>(codes.largest_bias);
+  if (!(reach < kOverflow) || width > kWidest) return false;
+  const float wanted = static_cast<float>(largest / limit);
+  coded->unit = wanted > kLeastScale ? wanted : kLeastScale;
+  const double unit = static_cast<double>(coded->unit), rounding = (static_cast<double>(width) + 8) * 0x1p-23 + kSlack;
+  const double error = 0.5 * sum + 64 * columns * unit + 128 * rounding * sum;
+  coded->error = static_cast<float>(error * (1 + kSlack));
+  coded->bias_error = static_cast<float>(rounding);
+  for (int64_t p = 0; p < pairs_of(width); ++p) {
+    const auto code = [&](int64_t c) __attribute__((always_inline)) {
+      const double value = c < width ? static_cast<double>(query[c]) / unit : 0;
+      const double rounded = __builtin_rint(value);
+      return static_cast<uint32_t>(static_cast<int32_t>(rounded > limit ? limit : rounded < -limit ? -limit : rounded));
+    };
+    coded->pairs[p] = static_cast<int32_t>(code(2 * p + 1) << 16 | (code(2 * p) & 0xffffu));
+  }
+  return true;
+}
+
+struct FirstPass {
+  const ItemVectors& vectors;
+  const ItemCodes& codes;
+  const CodedQuery* queries;
+  const BestLists& lists;  // sorted by lower bounds
+  int32_t* failed;         // [queries]: whether a list had no room; atomic
+};
+
+// Half of the distance between the bounds of an item.
+SHORTLIST_INLINE float margin_of(const FirstPass& pass, int64_t query, int64_t item) {
+  const CodedQuery& coded = pass.queries[query];
+  const float bias = pass.vectors.bias ? pass.vectors.bias[item] : 0.0f;
+  return pass.codes.scales[item - pass.vectors.first] * coded.error +
+         (__builtin_fabsf(bias) * coded.bias_error + kUnderflow);
+}
+
+// Keeps, of `count` keys, those whose upper bound reaches the N-th largest lower bound. Returns their number. The upper
+// bound follows from the lower one; it is NaN, and the item is kept, if a bound is.
+SHORTLIST_INLINE int64_t keep_possible(const FirstPass& pass, int64_t query, uint64_t* keys, int64_t count,
+                                       float* threshold) {
+  const int64_t top = pass.lists.top;
+  if (count <= top) return count;
+  select_best(keys, count, top);
+  *threshold = score_of(keys[top - 1]);
+  int64_t kept = top;
+  for (int64_t i = top; i < count; ++i) {
+    const float upper = score_of(keys[i]) + 2 * margin_of(pass, query, item_of(keys[i]));
+    keys[kept] = keys[i];
+    kept += upper < *threshold ? 0 : 1;
+  }
+  return kept;
+}
+
+// Adds an item to a thread's list, and reduces the list if it is full.
+SHORTLIST_INLINE void add_possible(const FirstPass& pass, int64_t query, float lower, int32_t item, OwnLists& own) {
+  const BestLists& lists = pass.lists;
+  if (lists.excluded.sets && lists.excluded.of(query).has(item)) return;
+  uint64_t* const keys = lists.keys_of(query, own.worker);
+  keys[own.sizes[query]] = key_of(lower == lower ? lower : -__builtin_inff(), item);
+  if (++own.sizes[query] < lists.capacity) return;
+  float threshold = -__builtin_inff();
+  own.sizes[query] = static_cast<int32_t>(keep_possible(pass, query, keys, lists.capacity, &threshold));
+  own.thresholds[query] = own.thresholds[query] < threshold ? threshold : own.thresholds[query];
+  raise_shared(lists.shared + query, threshold);
+  if (own.sizes[query] <= lists.capacity / 4 * 3) return;
+  __atomic_store_n(pass.failed + query, 1, __ATOMIC_RELAXED);
+  own.sizes[query] = 0;
+  own.thresholds[query] = __builtin_inff();
+}
+
+// The sums of products of kGroupsAtOnce groups from `group` on.
+SHORTLIST_INLINE void sum_codes(const int8_t* codes, const int32_t* query, int64_t pairs, vi* sums) {
+  vi sum[kGroupsAtOnce] = {};
+  for (int64_t p = 0; p < pairs; ++p) {
+    const vi factor = splat(query[p]);
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroupsAtOnce; ++g) {
+      sum[g] += pair_products(load_int8_pairs(codes + (g * pairs + p) * 2 * kLanes), factor);
+    }
+  }
+  for (int g = 0; g < kGroupsAtOnce; ++g) sums[g] = sum[g];
+}
+
+// Bounds the scores of one group and adds the items that may be among the best.
+SHORTLIST_INLINE void bound_group(const FirstPass& pass, int64_t query, int64_t group, vi sums, OwnLists& own) {
+  const CodedQuery& coded = pass.queries[query];
+  const int64_t place = group * kLanes, item = pass.vectors.first + place, left = pass.vectors.items - item;
+  if (left <= 0) return;
+  const vf scale = load(pass.codes.scales + place);
+  const vf bias = pass.vectors.bias ? load_upto(pass.vectors.bias + item, left) : vf{};
+  const vf estimate = scale * (to_float(sums) * coded.unit) + bias;
+  const vf margin = scale * coded.error + (magnitude(bias) * coded.bias_error + kUnderflow);
+  const vi below = estimate + margin < splat(own.thresholds[query]);
+  uint32_t possible = lane_bits(~below) & (left < kLanes ? (1u << left) - 1 : ~0u);
+  if (possible == 0) return;
+  float lower[kLanes];
+  store(lower, estimate - margin);
+  for (; possible != 0; possible &= possible - 1) {
+    const int lane = __builtin_ctz(possible);
+    add_possible(pass, query, lower[lane], static_cast<int32_t>(item + lane), own);
+  }
+}
+
+// Scans groups [begin, end), multiples of kGroupsAtOnce, for all queries.
+__attribute__((noinline)) void scan_codes(const FirstPass& pass, int64_t begin, int64_t end) {
+  OwnLists own(pass.lists);
+  for (int64_t q = 0; q < pass.lists.queries; ++q) {
+    if (own.thresholds[q] < __builtin_inff()) own.refresh(q);
+  }
+  const int64_t pairs = pairs_of(pass.vectors.width);
+  for (int64_t block = begin; block < end; block += kGroupsPerBlock) {
+    const int64_t stop = end - block < kGroupsPerBlock ? end : block + kGroupsPerBlock;
+    for (int64_t q = 0; q < pass.lists.queries; ++q) {
+      for (int64_t group = block; group < stop; group += kGroupsAtOnce) {
+        vi sums[kGroupsAtOnce];
+        sum_codes(pass.codes.codes + group * pairs * 2 * kLanes, pass.queries[q].pairs, pairs, sums);
+#pragma GCC unroll 4
+        for (int g = 0; g < kGroupsAtOnce; ++g) bound_group(pass, q, group + g, sums[g], own);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace SHORTLIST_ISA
+}  // namespace shortlist
