@@ -144,6 +144,7 @@ export {
   type Shortlist,
   type ShortlistOptions,
 } from "./retrieve/recommend.js";
+export type { VectorForm, VectorTransform } from "./retrieve/vector_files.js";
 export {
   type UserVectorOptions,
   type VectorOptions,

@@ -335,6 +335,11 @@ test("a byte order mark and CRLF are fine in every text that a person writes", a
   });
 });
 
+/** Removes the files that `writeItemVectors` writes beside its output. */
+async function removeBeside(output: string): Promise<void> {
+  for (const name of ["tokens.txt", "json"]) await rm(`${output}.${name}`, { force: true });
+}
+
 /** A signal that aborts when it is checked for the nth time. */
 function abortedAtLook(n: number, reason: Error) {
   const controller = new AbortController();
@@ -433,7 +438,7 @@ test("a signal stops every long call with its reason at any check, and no output
       await call(whole.signal);
       assert.ok(whole.looks > 0, `${name} looks at its signal`);
       await rm(output, { recursive: true, force: true });
-      await rm(`${output}.tokens.txt`, { force: true });
+      await removeBeside(output);
       assert.is(await failureOf(call(AbortSignal.abort(reason))), reason, name);
       const stride = Math.max(1, whole.looks / LOOKS);
       for (let look = 1; look <= whole.looks; look += stride) {
@@ -442,7 +447,7 @@ test("a signal stops every long call with its reason at any check, and no output
         const failure = await failureOf(call(signal).then(() => Promise.reject(reason)));
         assert.is(failure, reason, `${name}, at look ${look} of ${whole.looks}`);
         if (!signal.aborted || name === "tune") await rm(output, { recursive: true, force: true });
-        if (!signal.aborted) await rm(`${output}.tokens.txt`, { force: true });
+        if (!signal.aborted) await removeBeside(output);
         const left = (await readdir(at("."))).sort();
         if (name === "train" && left.includes("output")) {
           // Finished epochs remain, and so does the model if it was written before the evaluation on the test log.

@@ -1,13 +1,20 @@
 import { Command, Option } from "commander";
-import { openModel, writeItemVectors, writeUserVectors } from "../index.js";
+import {
+  openModel,
+  type VectorForm,
+  type VectorReport,
+  type VectorTransform,
+  writeItemVectors,
+  writeUserVectors,
+} from "../index.js";
 import { type EngineFlags, type LogFlags, path, withEngineFlags, withLogFlags } from "./options.js";
 import { LOG_MESSAGES, say } from "./output.js";
 import { whenStopped } from "./stop.js";
 
 interface Flags extends EngineFlags {
   readonly output: string;
-  readonly format: "text" | "npy";
-  readonly transform: "simple_lsh" | "none";
+  readonly format: VectorForm;
+  readonly transform?: VectorTransform;
 }
 
 export function vectorsCommand(): Command {
@@ -15,47 +22,53 @@ export function vectorsCommand(): Command {
   command.addCommand(
     withVectorFlags(
       withLogFlags(new Command("users"))
-        .description("write the vector [1; u] of the user of each line")
+        .description("write the vector of the user of each line")
         .argument("<model>", "model folder", path)
         .argument("<log>", "click log", path),
     ).action(async (folder: string, log: string, flags: Flags & LogFlags) => {
       whenStopped(() => `${flags.output} is unchanged.`);
       const { output, format, transform, onBadLine, maxLineBytes, ...engine } = flags;
       const options = { output, format, transform, onBadLine, maxLineBytes, ...LOG_MESSAGES };
-      const report = await writeUserVectors(await openModel(folder, engine), log, options);
-      say(`${output}: ${report.count} vectors of width ${report.width}`);
+      sayWritten(output, await writeUserVectors(await openModel(folder, engine), log, options));
     }),
   );
   command.addCommand(
     withVectorFlags(
-      new Command("items")
-        .description("write the vector [b; w] of each item")
-        .argument("<model>", "model folder", path),
+      new Command("items").description("write the vector of each item").argument("<model>", "model folder", path),
     ).action(async (folder: string, { output, format, transform, ...engine }: Flags) => {
       whenStopped(() => `${output} is unchanged.`);
-      const report = await writeItemVectors(await openModel(folder, engine), { output, format, transform });
-      say(`${output}: ${report.count} vectors of width ${report.width}`);
+      sayWritten(output, await writeItemVectors(await openModel(folder, engine), { output, format, transform }));
     }),
   );
   return command;
 }
 
+const METRICS = { none: "inner product", simple_lsh: "cosine" };
+
+function sayWritten(output: string, { count, width, transform }: VectorReport): void {
+  say(`${output}: ${count} vectors of width ${width}, to be compared by ${METRICS[transform]}`);
+}
+
 function withVectorFlags(command: Command): Command {
   return withEngineFlags(
     command
-      .requiredOption("--output <file>", "file to write; with npy, the tokens of its rows go to FILE.tokens.txt", path)
+      .requiredOption("--output <file>", "file to write; with npy, the ids of its rows go to FILE.tokens.txt", path)
       .addOption(
-        new Option("--format <form>", "output format; text is token, tab, v0,v1,…")
-          .choices(["text", "npy"])
+        new Option(
+          "--format <form>",
+          "text is id, tab, v0,v1,…; npy is a float32 array; parquet has the columns id and vector",
+        )
+          .choices(["text", "npy", "parquet"])
           .default("text"),
       )
       .addOption(
         new Option(
           "--transform <name>",
-          "simple_lsh makes the order by cosine equal to that by score (Neyshabur & Srebro 2015)",
+          "none is [1; u] and [b; w], the width of the model's user vectors + 1, whose inner product is the score; " +
+            "simple_lsh is that width + 2, and cosines have the order of scores (Neyshabur & Srebro 2015)",
         )
-          .choices(["simple_lsh", "none"])
-          .default("simple_lsh"),
+          .choices(["none", "simple_lsh"])
+          .default(undefined, "simple_lsh for text, else none"),
       ),
   );
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { renameSync, rmSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { chmod, chown, cp, lstat, mkdir, readdir, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { checkPath, checkPaths, type ErrorCode, ShortlistError } from "../errors.js";
 import { exchange } from "../platform/files.js";
@@ -86,6 +87,23 @@ export async function withOutputFiles<T>(
   } finally {
     for (const lock of locks) await lock.release();
     for (const undoParents of undo) undoParents();
+  }
+}
+
+/**
+ * Calls `work` with an empty folder for what is needed while an output file is written. It is a hidden folder beside the
+ * output, or one in the system's temporary folder if none can be made there. It is removed afterwards.
+ */
+export async function withScratchFolder<T>(output: string, work: (folder: string) => Promise<T>): Promise<T> {
+  const { target, isFile } = await destinationOf(output);
+  const isBeside = isFile && (await isWritable(dirname(target)));
+  const folder = hiddenNameFor(isBeside ? target : join(tmpdir(), basename(target)));
+  const finish = whileUnfinished(() => rmSync(folder, { recursive: true, force: true }));
+  try {
+    mkdirSync(folder);
+    return await work(folder);
+  } finally {
+    finish();
   }
 }
 

@@ -79,6 +79,8 @@ export class Model implements Disposable {
   readonly engine: Engine;
   /** The store that holds the weights. */
   readonly store: TensorStore;
+  /** The id of the folder that the model was opened from. Undefined for a model that was not, or in an older format. */
+  readonly id: string | undefined;
   readonly #executors = new Map<string, Executor>();
   readonly #ownsEngine: boolean;
   readonly #requests: Requests;
@@ -91,7 +93,9 @@ export class Model implements Disposable {
     engine: Engine,
     store: TensorStore,
     engineIs: "owned" | "given" = "owned",
+    id?: string,
   ) {
+    this.id = id;
     this.#ownsEngine = engineIs === "owned";
     this.description = description;
     this.program = program;
@@ -355,7 +359,7 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
     const parts = await readParts(folder, members, signal);
     return { ...parts, ...(await readTensors(members, parts, signal)) };
   };
-  const { description, program, weights, catalogue } = await readFolder(folder, DESCRIPTION, readAll, signal);
+  const { id, description, program, weights, catalogue } = await readFolder(folder, DESCRIPTION, readAll, signal);
   checkTables(folder, description, program);
   const engine = given ?? createEngine(own);
   const model = new Model(
@@ -364,6 +368,7 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
     engine,
     engine.createStore(),
     given ? "given" : "owned",
+    id,
   );
   try {
     for (const { data, ...tensor } of weights) {
@@ -399,6 +404,8 @@ export function readModel(folder: string, signal?: AbortSignal): Promise<ModelPa
 
 /** A model folder without its weights. */
 export interface ModelParts {
+  /** Undefined in folders of older versions. */
+  readonly id: string | undefined;
   readonly description: ModelDescription;
   readonly program: Program;
 }
@@ -410,7 +417,8 @@ async function readParts(folder: string, members: FolderReader, signal: AbortSig
   members.expect(head, "ERR_MODEL");
   const known = await withVocabularies(parseDescription(head, path), members, signal);
   const description = { ...known, titles: await readTitles(members, itemVocabulary(known).size) };
-  return { description, program: await readProgram(folder, members, head) };
+  const id = head["id"] as string | undefined;
+  return { id, description, program: await readProgram(folder, members, head) };
 }
 
 /** Replaces the weights of a model by those saved in a folder. */
@@ -431,7 +439,11 @@ export async function restoreWeights(
 /**
  * Reads the stored tensors of the Program and the attributes of the items from `model.safetensors`, and checks them.
  */
-async function readTensors(members: FolderReader, { program, description }: ModelParts, signal?: AbortSignal) {
+async function readTensors(
+  members: FolderReader,
+  { program, description }: Omit<ModelParts, "id">,
+  signal?: AbortSignal,
+) {
   const path = members.path(WEIGHTS);
   const { tensors, metadata } = await readSafetensors(path, "ERR_MODEL", members.source(WEIGHTS), signal);
   members.checkId(WEIGHTS, metadata);

@@ -84,7 +84,7 @@ export function writers(folder: string): Writer[] {
         "--output",
         join(out, "v.npy"),
       ],
-      outputs: ["v.npy", "v.npy.tokens.txt"],
+      outputs: ["v.npy", "v.npy.tokens.txt", "v.npy.json"],
     },
     {
       name: "extend",

@@ -211,14 +211,20 @@ export function list(values: readonly string[]): string {
   return `[${values.map(text).join(", ")}]`;
 }
 
-/** Loads the package. Throws ERR_DEPENDENCY with the command that installs it if it cannot be loaded. */
-async function load(): Promise<Package> {
+/**
+ * Loads the package. If it cannot be loaded, throws ERR_DEPENDENCY with what needs it, the command that installs it, and
+ * what to do without it.
+ */
+export async function load(
+  need = "Tables (CSV, Parquet, JSON lines) are read",
+  otherwise = "give a click log",
+): Promise<Package> {
   try {
     return (await import(PACKAGE)) as Package;
   } catch (cause) {
     throw new ShortlistError(
       "ERR_DEPENDENCY",
-      `Tables (CSV, Parquet, JSON lines) are read by the package ${PACKAGE}, which cannot be loaded (${firstLine(cause)}). Install it with "npm install ${PACKAGE}", or give a click log`,
+      `${need} by the package ${PACKAGE}, which cannot be loaded (${firstLine(cause)}). Install it with "npm install ${PACKAGE}", or ${otherwise}`,
       { cause },
     );
   }

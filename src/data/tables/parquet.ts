@@ -1,0 +1,108 @@
+import { join } from "node:path";
+import { ShortlistError } from "../../errors.js";
+import { load, sessionSettings, text } from "./duckdb.js";
+
+/** The parts of the package that writing needs. */
+interface Package {
+  readonly DuckDBInstance: { create(path: string, options: Record<string, string>): Promise<Instance> };
+  readonly DuckDBDataChunk: { create(types: readonly unknown[], rows: number): Chunk };
+  readonly VARCHAR: unknown;
+  readonly FLOAT: unknown;
+  ARRAY(type: unknown, length: number): unknown;
+  arrayValue(items: readonly number[]): unknown;
+}
+
+interface Instance {
+  connect(): Promise<Connection>;
+  closeSync(): void;
+}
+
+interface Connection {
+  run(sql: string): Promise<unknown>;
+  createAppender(table: string): Promise<Appender>;
+  interrupt(): void;
+  closeSync(): void;
+}
+
+interface Appender {
+  appendDataChunk(chunk: Chunk): void;
+  closeSync(): void;
+}
+
+interface Chunk {
+  setColumnValues(column: number, values: readonly unknown[]): void;
+}
+
+/** Some rows of a table of vectors: ids [n] and vectors [n, width]. */
+export interface VectorRows {
+  readonly ids: readonly string[];
+  readonly values: Float64Array;
+}
+
+/**
+ * Writes a Parquet file with the columns `id` and `vector` in an empty folder, in the order of the rows, and returns its
+ * path. DuckDB keeps the rows in a database in that folder, so memory is bounded; the caller removes the folder. Throws
+ * ERR_DEPENDENCY without DuckDB's package.
+ */
+export async function writeParquet(
+  folder: string,
+  rows: AsyncIterable<VectorRows>,
+  width: number,
+  metadata: Readonly<Record<string, string>>,
+  signal?: AbortSignal,
+): Promise<string> {
+  const duckdb = (await load("Parquet is written", "choose --format npy")) as unknown as Package;
+  const path = join(folder, "vectors.parquet");
+  // One thread, so that the same rows always give the same bytes.
+  const settings = { ...sessionSettings(folder), threads: "1" };
+  const instance = await duckdb.DuckDBInstance.create(join(folder, "vectors.duckdb"), settings);
+  const connection = await instance.connect();
+  const interrupt = () => connection.interrupt();
+  signal?.addEventListener("abort", interrupt);
+  try {
+    await run(connection, `CREATE TABLE vectors (id VARCHAR, vector FLOAT[${width}])`, signal);
+    await append(duckdb, connection, rows, width, signal);
+    const entries = Object.entries(metadata).map(([key, value]) => `${key}: ${text(value)}`);
+    const options = `(FORMAT parquet, KV_METADATA {${entries.join(", ")}})`;
+    await run(connection, `COPY vectors TO ${text(path)} ${options}`, signal);
+    return path;
+  } finally {
+    signal?.removeEventListener("abort", interrupt);
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+async function append(
+  { DuckDBDataChunk, VARCHAR, FLOAT, ARRAY, arrayValue }: Package,
+  connection: Connection,
+  rows: AsyncIterable<VectorRows>,
+  width: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const appender = await connection.createAppender("vectors");
+  try {
+    for await (const { ids, values } of rows) {
+      signal?.throwIfAborted();
+      const chunk = DuckDBDataChunk.create([VARCHAR, ARRAY(FLOAT, width)], ids.length);
+      const vectors = ids.map((_, row) => arrayValue([...values.subarray(row * width, (row + 1) * width)]));
+      chunk.setColumnValues(0, ids);
+      chunk.setColumnValues(1, vectors);
+      appender.appendDataChunk(chunk);
+    }
+  } finally {
+    appender.closeSync();
+  }
+}
+
+async function run(connection: Connection, sql: string, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  try {
+    await connection.run(sql);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const [message] = String((cause as Error).message).split("\n");
+    const reason = /No space left on device/i.test(message!) ? "the disk is full" : message;
+    throw new ShortlistError("ERR_FILE", `Cannot write Parquet: ${reason}`, { cause });
+  }
+}
