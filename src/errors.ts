@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   ERR_DEPENDENCY: "An optional package that this needs is not installed.",
   ERR_DIVERGED: "A number is not finite where training, or a trained model, is to go on with it.",
   ERR_EXECUTOR: "An executor could not be loaded or created, or was used after it was closed.",
+  ERR_EXPORT: "A model has a part that the format to export cannot express.",
   ERR_FILE: "A file or folder cannot be read or written.",
   ERR_GRAPH: "A graph was built wrongly: an operand is missing or its dtype, rank or shape does not fit the op.",
   ERR_INPUT: "A run was given a tensor that is missing, has the wrong length, or holds an id or range out of bounds.",

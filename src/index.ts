@@ -79,6 +79,8 @@ export type { Titles } from "./data/titles.js";
 export { removeUnfinished } from "./data/unfinished.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";
 export { ERROR_CODES, type ErrorCode, ShortlistError } from "./errors.js";
+export { type ExportOnnxOptions, type ExportReport, exportOnnx } from "./export/export_onnx.js";
+export type { ExportedInput } from "./export/user_tower.js";
 export {
   type CatalogueConfig,
   type ModelConfig,

@@ -16,6 +16,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   data: ["platform", "random"],
   model: ["graph", "ops", "executors", "layers", "optimizers", "random", "data"],
   retrieve: ["data", "model"],
+  export: ["graph", "data", "model"],
   train: ["graph", "ops", "executors", "random", "data", "model", "retrieve"],
   tune: ["random", "data", "model", "train"],
   cli: ["index.ts"],

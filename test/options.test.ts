@@ -7,6 +7,7 @@ import * as main from "../src/index.js";
 import {
   encodeLog,
   evaluate,
+  exportOnnx,
   extendModel,
   extendModelFolder,
   inspect,
@@ -127,6 +128,7 @@ test("every function refuses an unknown option and suggests the closest one", as
       mineSimilar: ["items", "item", (options) => all(mineSimilar(model, options))],
       mineUsers: ["users", "user", (options) => all(mineUsers(model, options))],
       evaluate: ["tops", "top", (options) => evaluate(model, log, options)],
+      exportOnnx: ["top", "tpo", (options: object) => exportOnnx(model, { output, ...options })],
       writeItemVectors: ["format", "formt", (options: object) => writeItemVectors(model, { output, ...options })],
       writeUserVectors: [
         "transform",
@@ -418,6 +420,7 @@ test("a signal stops every long call with its reason at any check, and no output
       "Model#userVectors": (signal) => model.userVectors(users, { signal }),
       "Model#similar": (signal) => model.similar(["v1", "v2"], { signal }),
       writeUserVectors: (signal) => writeUserVectors(model, log, { output, format: "npy", signal }),
+      exportOnnx: (signal) => exportOnnx(model, { output, signal }),
       writeItemVectors: (signal) => writeItemVectors(model, { output, format: "npy", signal }),
       mineUsers: (signal) => all(mineUsers(model, { log, signal })),
       mineSimilar: (signal) => all(mineSimilar(model, { signal })),

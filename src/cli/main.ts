@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { removeUnfinished, ShortlistError } from "../index.js";
 import { describeError, describeOutputError } from "./errors.js";
 import { evaluateCommand } from "./evaluate.js";
+import { exportCommand } from "./export.js";
 import { extendCommand } from "./extend.js";
 import { inspectCommand } from "./inspect.js";
 import { mineCommand } from "./mine.js";
@@ -35,6 +36,7 @@ for (const command of [
   extendCommand(),
   recommendCommand(),
   vectorsCommand(),
+  exportCommand(),
   mineCommand(),
   inspectCommand(),
 ]) {
