@@ -1,5 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
-
 /** Milliseconds for which work may block the event loop. */
 const MAX_BLOCKING_MS = 5;
 
@@ -8,6 +6,9 @@ const MAX_BLOCKING_MS = 5;
  * share it, because together they block the event loop.
  */
 let turnStart: number | undefined;
+/** Resumes the calls that wait for a turn, the one that has waited longest first. */
+const waiting: (() => void)[] = [];
+let isResuming = false;
 
 /** Milliseconds since work began in the current turn of the event loop. */
 function millisecondsInTurn(): number {
@@ -19,6 +20,32 @@ function millisecondsInTurn(): number {
     });
   }
   return now - turnStart;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    waiting.push(resolve);
+    if (isResuming) return;
+    isResuming = true;
+    setImmediate(resumeNext);
+  });
+}
+
+/** Resumes one call. When it pauses or ends, the next one follows, in this turn of the event loop if there is time. */
+function resumeNext(): void {
+  const resume = waiting.shift();
+  if (!resume) {
+    isResuming = false;
+    return;
+  }
+  resume();
+  // A tick that a microtask asks for comes after all microtasks, so after what the call does until it waits again.
+  queueMicrotask(() => process.nextTick(continueTurn));
+}
+
+function continueTurn(): void {
+  if (millisecondsInTurn() < MAX_BLOCKING_MS) resumeNext();
+  else setImmediate(resumeNext);
 }
 
 /** Lets the event loop run now and then during long synchronous work: `if (turns.isDue) await turns.take();`. */
@@ -35,11 +62,10 @@ export class Turns {
     return millisecondsInTurn() >= MAX_BLOCKING_MS;
   }
 
-  /** Waits for a turn of the event loop that other calls have not used up already. */
+  /** Waits for a turn of the event loop. Calls that wait are resumed in the order in which they began to wait. */
   async take(): Promise<void> {
     this.#signal?.throwIfAborted();
-    do await nextTurn();
-    while (this.isDue);
+    await nextTurn();
     this.#signal?.throwIfAborted();
   }
 }

@@ -1,5 +1,4 @@
 import { type Clicks, type Encoding, itemVocabulary } from "../../data/clicks.js";
-import { IntList } from "../../data/int_list.js";
 import { itemFeatures, missingWords, timeField, userFeatures } from "../../data/schema.js";
 import type { Turns } from "../../data/turns.js";
 import type { Vocabulary } from "../../data/vocabulary.js";
@@ -7,7 +6,7 @@ import type { ModelDescription } from "../model.js";
 import {
   expectArray,
   expectFields,
-  expectText,
+  isWellFormed,
   requestError,
   type UnknownValue,
   type UserRequest,
@@ -37,31 +36,46 @@ const USER_FIELDS: readonly string[] = ["features", "history"] satisfies (keyof 
 /** Number of clicks that are encoded between two looks at the clock. */
 const CLICKS_AT_ONCE = 64;
 
+/** What a model's schema says of requests, in the form in which encoding needs it. */
+interface RequestSchema {
+  readonly description: ModelDescription;
+  readonly items: Vocabulary;
+  readonly missing: ReadonlySet<string>;
+  readonly userFields: ReadonlyMap<string, UserField>;
+  /** Names of the user features of each kind. */
+  readonly named: { readonly categorical: readonly string[]; readonly number: readonly string[] };
+  readonly itemFields: readonly ItemField[];
+  readonly clickFields: ReadonlySet<string>;
+  /** Name of the field with the time of a click. Undefined without times. */
+  readonly time: string | undefined;
+}
+
+function requestSchema(description: ModelDescription): RequestSchema {
+  const { schema, vocabularies } = description;
+  const userFields = new Map<string, UserField>();
+  const named = { categorical: [] as string[], number: [] as string[] };
+  for (const { name, kind } of userFeatures(schema)) {
+    const index = named[kind].push(name) - 1;
+    userFields.set(name, kind === "number" ? { kind, index } : { kind, index, vocabulary: vocabularies.get(name)! });
+  }
+  return {
+    description,
+    items: itemVocabulary(description),
+    missing: missingWords(schema),
+    userFields,
+    named,
+    itemFields: itemFeatures(schema).map((field) => ({ ...field, vocabulary: vocabularies.get(field.name)! })),
+    clickFields: new Set(schema.click.map(({ name }) => name)),
+    time: schema.click[timeField(schema)]?.name,
+  };
+}
+
 /** Turns the values of requests into the ids of a model, by the schema of the model. */
 export class RequestEncoder {
-  readonly #description: ModelDescription;
-  readonly #missing: ReadonlySet<string>;
-  readonly #userFields = new Map<string, UserField>();
-  readonly #itemFields: readonly ItemField[];
-  readonly #clickFields: readonly string[];
-  /** Name of the field with the time of a click. Undefined without times. */
-  readonly #time: string | undefined;
+  readonly #schema: RequestSchema;
 
   constructor(description: ModelDescription) {
-    const { schema, vocabularies } = description;
-    this.#description = description;
-    this.#missing = missingWords(schema);
-    const count = { categorical: 0, number: 0 };
-    for (const { name, kind } of userFeatures(schema)) {
-      const index = count[kind]++;
-      this.#userFields.set(
-        name,
-        kind === "number" ? { kind, index } : { kind, index, vocabulary: vocabularies.get(name)! },
-      );
-    }
-    this.#itemFields = itemFeatures(schema).map((field) => ({ ...field, vocabulary: vocabularies.get(field.name)! }));
-    this.#clickFields = schema.click.map(({ name }) => name);
-    this.#time = schema.click[timeField(schema)]?.name;
+    this.#schema = requestSchema(description);
   }
 
   /**
@@ -75,205 +89,228 @@ export class RequestEncoder {
     where: (user: number) => string,
     turns: Turns,
   ): Promise<EncodedUsers> {
-    const table = new UserTable(this.#description, this.#itemFields);
-    const unknown: UnknownValue[][] = [];
+    const encoder = new UsersEncoder(this.#schema);
     for (let user = first; user < end; user++) {
       if (turns.isDue) await turns.take();
-      const found: UnknownValue[] = [];
-      await this.#addUser(table, users[user], where(user), found, turns);
-      unknown.push(found);
-    }
-    return { clicks: table.take(), unknown };
-  }
-
-  async #addUser(table: UserTable, user: unknown, where: string, unknown: UnknownValue[], turns: Turns): Promise<void> {
-    const fields = expectFields(user, where.slice(0, -1) || "the user", "an object with features and history");
-    for (const name of Object.keys(fields)) {
-      if (!USER_FIELDS.includes(name))
-        throw unknownFieldError("field", name, where.slice(0, -1) || "the user", USER_FIELDS);
-    }
-    const { features, history } = fields;
-    table.startUser();
-    if (features !== undefined && features !== null) this.#addFeatures(table, features, `${where}features`, unknown);
-    if (history !== undefined && history !== null) {
-      const clicks = expectArray(history, `${where}history`, "items and clicks, oldest first,");
-      for (let i = 0; i < clicks.length; i++) {
-        this.#addClick(table, clicks[i], () => `${where}history[${i}]`, unknown);
-        if (i % CLICKS_AT_ONCE === 0 && turns.isDue) await turns.take();
+      const history = encoder.startUser(users[user], where(user));
+      for (let i = 0; i < history.length; i++) {
+        encoder.addClick(history[i], i);
+        if (i % CLICKS_AT_ONCE === CLICKS_AT_ONCE - 1 && turns.isDue) await turns.take();
       }
+      encoder.endUser();
     }
-    table.endUser();
-  }
-
-  #addFeatures(table: UserTable, given: unknown, where: string, unknown: UnknownValue[]): void {
-    const features = expectFields(given, where, "an object of features by name");
-    for (const name of Object.keys(features)) {
-      const feature = this.#userFields.get(name);
-      if (!feature) throw unknownFieldError("feature", name, where, [...this.#userFields.keys()]);
-      const value = features[name];
-      if (value === undefined || value === null) continue;
-      const field = () => `${where}.${name}`;
-      if (feature.kind === "number") {
-        if (typeof value !== "number" || !Number.isFinite(Math.fround(value))) {
-          throw requestError(field(), "a finite number that float32 can hold", value);
-        }
-        table.setNumber(feature.index, value);
-      } else {
-        table.setToken(feature.index, this.#lookUp(feature.vocabulary, value, field, unknown));
-      }
-    }
-  }
-
-  #addClick(table: UserTable, click: unknown, where: () => string, unknown: UnknownValue[]): void {
-    const [itemField] = this.#itemFields;
-    const item = itemField!.name;
-    if (typeof click === "string") {
-      const id = this.#lookUpItem(click, where, unknown);
-      for (let f = 0; f < this.#itemFields.length; f++) table.addKnownValues(f, id);
-      table.endClick();
-      return;
-    }
-    const fields = expectFields(click, where(), `an item or an object with ${this.#clickFields.join(", ")}`);
-    for (const name of Object.keys(fields)) {
-      if (!this.#clickFields.includes(name)) throw unknownFieldError("field", name, where(), this.#clickFields);
-    }
-    if (this.#time !== undefined) this.#checkTime(fields[this.#time], () => `${where()}.${this.#time}`);
-    const id = this.#lookUpItem(fields[item], () => `${where()}.${item}`, unknown);
-    table.addKnownValues(0, id);
-    for (let f = 1; f < this.#itemFields.length; f++) {
-      const { name, multiple, vocabulary } = this.#itemFields[f]!;
-      const [value, field] = [fields[name], () => `${where()}.${name}`];
-      if (value === undefined) table.addKnownValues(f, id);
-      else if (!multiple) table.addValue(f, value === null ? 0 : this.#lookUp(vocabulary, value, field, unknown));
-      else this.#addValues(table, f, value, field, unknown);
-    }
-    table.endClick();
-  }
-
-  /** Adds the values of a multi-valued field. No value at all is one missing value, as in a log. */
-  #addValues(table: UserTable, feature: number, value: unknown, field: () => string, unknown: UnknownValue[]): void {
-    const { vocabulary } = this.#itemFields[feature]!;
-    const values = value === null ? [] : expectArray(value, field(), "strings");
-    for (let i = 0; i < values.length; i++) {
-      const at = () => `${field()}[${i}]`;
-      table.addValue(feature, values[i] === null ? 0 : this.#lookUp(vocabulary, values[i], at, unknown));
-    }
-    if (values.length === 0) table.addValue(feature, 0);
-  }
-
-  #checkTime(value: unknown, field: () => string): void {
-    if (value === undefined || value === null || (typeof value === "number" && Number.isFinite(value))) return;
-    throw requestError(field(), "a finite number", value);
-  }
-
-  #lookUpItem(value: unknown, field: () => string, unknown: UnknownValue[]): number {
-    const item = expectText(value, field, "the token of an item");
-    if (item === "") throw requestError(field(), "the token of an item", item);
-    const id = this.#missing.has(item) ? 0 : itemVocabulary(this.#description).idOf(item);
-    if (id === 0) unknown.push({ field: field(), value: item });
-    return id;
-  }
-
-  /** The id of a value; 0 if it is missing or, which is reported, unknown. */
-  #lookUp(vocabulary: Vocabulary, value: unknown, field: () => string, unknown: UnknownValue[]): number {
-    const text = expectText(value, field);
-    if (this.#missing.has(text)) return 0;
-    const id = vocabulary.idOf(text);
-    if (id === 0) unknown.push({ field: field(), value: text });
-    return id;
+    return encoder.take();
   }
 }
 
-/** Collects users as ids. */
-class UserTable {
-  readonly #encoding: Encoding;
-  readonly #catalogue: ModelDescription["catalogue"];
-  readonly #names: { readonly users: readonly string[]; readonly numbers: readonly string[] };
+/** The value of a field. A field that is not there is undefined, also one with the name of a method of all objects. */
+function own(fields: Readonly<Record<string, unknown>>, name: string): unknown {
+  const value = fields[name];
+  return typeof value === "function" && !Object.hasOwn(fields, name) ? undefined : value;
+}
+
+const NO_CLICKS: readonly unknown[] = [];
+
+/** Collects some users of a call as ids. */
+class UsersEncoder {
+  readonly #schema: RequestSchema;
+  readonly #unknown: UnknownValue[][] = [];
   readonly #tokens: readonly number[][];
   readonly #numbers: readonly number[][];
-  readonly #items: readonly { readonly name: string; readonly ids: IntList; readonly offsets: IntList | undefined }[];
+  readonly #values: readonly { readonly ids: number[]; readonly offsets: number[] | undefined }[];
   readonly #clickOffsets: number[] = [0];
   #clicks = 0;
+  /** Where the value is that is being encoded; `#place` makes its name, which is rarely needed. */
+  #where = "";
+  #click = -1;
+  #field = "";
+  #index = -1;
 
-  constructor(description: ModelDescription, itemFields: readonly ItemField[]) {
-    const named = (wanted: string) =>
-      userFeatures(description.schema).flatMap(({ name, kind }) => (kind === wanted ? [name] : []));
-    this.#encoding = description;
-    this.#catalogue = description.catalogue;
-    this.#names = { users: named("categorical"), numbers: named("number") };
-    this.#tokens = this.#names.users.map(() => []);
-    this.#numbers = this.#names.numbers.map(() => []);
-    this.#items = itemFields.map(({ name, multiple }) => {
-      const offsets = multiple ? new IntList(FIRST_CLICKS) : undefined;
-      offsets?.push(0);
-      return { name, ids: new IntList(FIRST_CLICKS), offsets };
-    });
+  constructor(schema: RequestSchema) {
+    this.#schema = schema;
+    this.#tokens = schema.named.categorical.map(() => []);
+    this.#numbers = schema.named.number.map(() => []);
+    this.#values = schema.itemFields.map(({ multiple }) => ({ ids: [], offsets: multiple ? [0] : undefined }));
   }
 
-  startUser(): void {
+  /** Adds a user without clicks, and returns the clicks to add. */
+  startUser(user: unknown, where: string): readonly unknown[] {
+    this.#where = where;
+    this.#unknown.push([]);
     for (const ids of this.#tokens) ids.push(0);
     for (const values of this.#numbers) values.push(Number.NaN);
+    const name = where.slice(0, -1) || "the user";
+    const fields = expectFields(user, name, "an object with features and history");
+    for (const field in fields) {
+      if (!USER_FIELDS.includes(field)) throw unknownFieldError("field", field, name, USER_FIELDS);
+    }
+    const { features, history } = fields;
+    if (features !== undefined && features !== null) this.#addFeatures(features);
+    if (history === undefined || history === null) return NO_CLICKS;
+    return expectArray(history, `${where}history`, "items and clicks, oldest first,");
   }
 
   endUser(): void {
     this.#clickOffsets.push(this.#clicks);
   }
 
-  setToken(feature: number, id: number): void {
-    const ids = this.#tokens[feature]!;
-    ids[ids.length - 1] = id;
-  }
-
-  setNumber(feature: number, value: number): void {
-    const values = this.#numbers[feature]!;
-    values[values.length - 1] = value;
-  }
-
-  addValue(feature: number, id: number): void {
-    this.#items[feature]!.ids.push(id);
-  }
-
-  /** Adds the item itself (feature 0), or the attribute that the item had in the training log. */
-  addKnownValues(feature: number, item: number): void {
-    const { ids } = this.#items[feature]!;
-    const known = this.#catalogue?.[feature - 1];
-    if (feature === 0 || !known) {
-      ids.push(feature === 0 ? item : 0);
-      return;
+  #addFeatures(given: unknown): void {
+    const { userFields } = this.#schema;
+    const features = expectFields(given, `${this.#where}features`, "an object of features by name");
+    this.#click = -1;
+    this.#index = -1;
+    for (const name in features) {
+      const feature = userFields.get(name);
+      if (!feature) throw unknownFieldError("feature", name, `${this.#where}features`, [...userFields.keys()]);
+      const value = features[name];
+      if (value === undefined || value === null) continue;
+      this.#field = name;
+      if (feature.kind === "categorical") {
+        const ids = this.#tokens[feature.index]!;
+        ids[ids.length - 1] = this.#lookUp(feature.vocabulary, value);
+        continue;
+      }
+      if (typeof value !== "number" || !Number.isFinite(Math.fround(value))) {
+        throw requestError(this.#place(), "a finite number that float32 can hold", value);
+      }
+      const values = this.#numbers[feature.index]!;
+      values[values.length - 1] = value;
     }
-    const start = known.offsets ? known.offsets[item]! : item;
-    const end = known.offsets ? known.offsets[item + 1]! : item + 1;
-    for (let i = start; i < end; i++) ids.push(known.ids[i]!);
+  }
+
+  /** Adds a click of the current user; `index` is its place in the history. */
+  addClick(click: unknown, index: number): void {
+    const { itemFields, clickFields, time } = this.#schema;
+    this.#click = index;
+    this.#field = "";
+    this.#index = -1;
+    const fields = typeof click === "string" ? undefined : this.#fieldsOf(click);
+    if (fields) {
+      for (const name in fields) {
+        if (!clickFields.has(name)) throw unknownFieldError("field", name, this.#place(), [...clickFields]);
+      }
+      if (time !== undefined) this.#checkTime(own(fields, time), time);
+      this.#field = itemFields[0]!.name;
+    }
+    const item = this.#lookUpItem(fields ? own(fields, this.#field) : click);
+    this.#values[0]!.ids.push(item);
+    for (let f = 1; f < itemFields.length; f++) {
+      const { name, multiple, vocabulary } = itemFields[f]!;
+      const value = fields && own(fields, name);
+      this.#field = name;
+      if (value === undefined) this.#addKnownValues(f, item);
+      else if (multiple) this.#addValues(f, value);
+      else this.#values[f]!.ids.push(value === null ? 0 : this.#lookUp(vocabulary, value));
+    }
+    for (const { ids, offsets } of this.#values) offsets?.push(ids.length);
+    this.#clicks++;
+  }
+
+  #fieldsOf(click: unknown): Readonly<Record<string, unknown>> {
+    if (typeof click === "object") {
+      return expectFields(click, `${this.#where}history[${this.#click}]`, this.#expectedClick());
+    }
+    throw requestError(this.#place(), this.#expectedClick(), click);
+  }
+
+  #expectedClick(): string {
+    return `an item or an object with ${[...this.#schema.clickFields].join(", ")}`;
+  }
+
+  /** Adds the values of a multi-valued field. No value at all is one missing value, as in a log. */
+  #addValues(feature: number, value: unknown): void {
+    const { vocabulary } = this.#schema.itemFields[feature]!;
+    const { ids } = this.#values[feature]!;
+    if (value !== null && !Array.isArray(value)) throw requestError(this.#place(), "an array of strings", value);
+    const values = value === null ? NO_CLICKS : (value as readonly unknown[]);
+    for (let i = 0; i < values.length; i++) {
+      this.#index = i;
+      ids.push(values[i] === null ? 0 : this.#lookUp(vocabulary, values[i]));
+    }
+    this.#index = -1;
+    if (values.length === 0) ids.push(0);
+  }
+
+  /** Adds the values of an attribute that the item had in the training log. */
+  #addKnownValues(feature: number, item: number): void {
+    const { ids } = this.#values[feature]!;
+    const known = this.#schema.description.catalogue?.[feature - 1];
+    const start = known?.offsets ? known.offsets[item]! : item;
+    const end = known ? (known.offsets ? known.offsets[item + 1]! : item + 1) : start;
+    for (let i = start; i < end; i++) ids.push(known!.ids[i]!);
     if (start === end) ids.push(0);
   }
 
-  endClick(): void {
-    this.#clicks++;
-    for (const { ids, offsets } of this.#items) offsets?.push(ids.length);
+  #checkTime(value: unknown, time: string): void {
+    if (value === undefined || value === null || (typeof value === "number" && Number.isFinite(value))) return;
+    this.#field = time;
+    throw requestError(this.#place(), "a finite number", value);
   }
 
-  /** Returns what was added. The table cannot be used again. */
-  take(): Clicks {
-    const { schema, numbers } = this.#encoding;
-    const users = this.#clickOffsets.length - 1;
+  #lookUpItem(value: unknown): number {
+    const { items, missing } = this.#schema;
+    if (typeof value !== "string" || value === "") throw requestError(this.#place(), "the token of an item", value);
+    const id = missing.has(value) ? 0 : this.#idOf(items, value);
+    if (id === 0) this.#report(value);
+    return id;
+  }
+
+  /** The id of a value; 0 if it is missing or, which is reported, unknown. */
+  #lookUp(vocabulary: Vocabulary, value: unknown): number {
+    if (typeof value !== "string") throw requestError(this.#place(), "a string", value);
+    if (this.#schema.missing.has(value)) return 0;
+    const id = this.#idOf(vocabulary, value);
+    if (id === 0) this.#report(value);
+    return id;
+  }
+
+  #idOf(vocabulary: Vocabulary, text: string): number {
+    if (isWellFormed(text)) return vocabulary.idOf(text);
+    throw requestError(this.#place(), "text without halves of surrogate pairs", text);
+  }
+
+  #report(value: string): void {
+    this.#unknown.at(-1)!.push({ field: this.#place(), value });
+  }
+
+  /** The name of the value that is being encoded, such as "users[3].history[2].tags[0]". */
+  #place(): string {
+    const index = this.#index < 0 ? "" : `[${this.#index}]`;
+    if (this.#click < 0) return `${this.#where}features.${this.#field}${index}`;
+    return `${this.#where}history[${this.#click}]${this.#field && `.${this.#field}`}${index}`;
+  }
+
+  /** Returns what was added. The encoder cannot be used again. */
+  take(): EncodedUsers {
+    const { named, itemFields, description, time } = this.#schema;
+    return { unknown: this.#unknown, clicks: this.#takeClicks(named, itemFields, description, time !== undefined) };
+  }
+
+  #takeClicks(
+    named: RequestSchema["named"],
+    itemFields: readonly ItemField[],
+    { numbers }: Encoding,
+    hasTimes: boolean,
+  ): Clicks {
     const none = Number.NaN;
     return {
-      users,
+      users: this.#unknown.length,
       clicks: this.#clicks,
-      clickOffsets: Int32Array.from(this.#clickOffsets),
-      userFeatures: this.#names.users.map((name, f) => ({ name, ids: Int32Array.from(this.#tokens[f]!) })),
-      numbers: this.#names.numbers.map((name, f) => ({
+      clickOffsets: new Int32Array(this.#clickOffsets),
+      userFeatures: named.categorical.map((name, f) => ({ name, ids: new Int32Array(this.#tokens[f]!) })),
+      numbers: named.number.map((name, f) => ({
         name,
-        values: Float32Array.from(this.#numbers[f]!),
+        values: new Float32Array(this.#numbers[f]!),
         ...numbers.get(name)!,
       })),
-      itemFeatures: this.#items.map(({ name, ids, offsets }) => ({ name, ids: ids.take(), offsets: offsets?.take() })),
+      itemFeatures: itemFields.map(({ name }, f) => {
+        const { ids, offsets } = this.#values[f]!;
+        return { name, ids: new Int32Array(ids), offsets: offsets && new Int32Array(offsets) };
+      }),
       // Shortlists are for now, so the times of the clicks are not read.
-      ...(timeField(schema) >= 0 && {
+      ...(hasTimes && {
         times: { values: new Float64Array(this.#clicks).fill(none), earliest: none, latest: none, farOff: 0 },
       }),
     };
   }
 }
-
-const FIRST_CLICKS = 64;

@@ -22,24 +22,21 @@ export interface RankedItem {
 
 /**
  * Places `begin` … `end` − 1 of the shortlist of a sample. There are fewer if it ends before. `top` is the number of
- * places of each sample in the outputs, and `idOf` gives the item of an output. Throws ERR_DIVERGED if a score is not
- * finite.
+ * places of each sample in the outputs. Throws ERR_DIVERGED if a score is not finite.
  */
 export function rankedItems(
   model: Model,
   outputs: RunOutputs,
   { sample, top, begin, end }: Readonly<Record<"sample" | "top" | "begin" | "end", number>>,
   nameOf: (sample: number) => string,
-  idOf: (item: number) => number = (item) => item,
 ): RankedItem[] {
   const ranked: RankedItem[] = [];
   const logPartition = outputs["log_partition"]![sample]!;
   for (let place = sample * top + begin; place < sample * top + end; place++) {
-    const output = outputs["items"]![place]!;
-    if (output < 0) break;
+    const id = outputs["items"]![place]!;
+    if (id < 0) break;
     const score = outputs["score"]![place]!;
     if (!Number.isFinite(score)) throw notFinite(`A score of ${nameOf(sample)} is`);
-    const id = idOf(output);
     const item = model.items.token(id);
     ranked.push({ item, id, ...titleOf(model, id), score, probability: Math.exp(score - logPartition) });
   }

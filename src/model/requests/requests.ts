@@ -175,6 +175,7 @@ export class Requests {
     signal?.throwIfAborted();
     this.#model.checkOpen();
     const turns = new Turns(signal);
+    if (turns.isDue) await turns.take();
     if (!this.#isPrepared) {
       for (const vocabulary of this.#model.description.vocabularies.values()) await vocabulary.load(turns);
       this.#isPrepared = true;

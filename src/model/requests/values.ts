@@ -71,8 +71,12 @@ export function expectArray(value: unknown, field: string, of: string): readonly
 /** Throws ERR_REQUEST unless the value is a string that UTF-8 can hold. */
 export function expectText(value: unknown, field: () => string, expected = "a string"): string {
   if (typeof value !== "string") throw requestError(field(), expected, value);
-  if (LONE_SURROGATE.test(value)) throw requestError(field(), "text without halves of surrogate pairs", value);
+  if (!isWellFormed(value)) throw requestError(field(), "text without halves of surrogate pairs", value);
   return value;
 }
 
-const LONE_SURROGATE = /\p{Surrogate}/u;
+/** Whether UTF-8 can hold a string: it has no half of a surrogate pair. */
+export function isWellFormed(text: string): boolean {
+  // Node has had the method since version 20; TypeScript's library has it for later targets only.
+  return (text as unknown as { isWellFormed(): boolean }).isWellFormed();
+}
