@@ -10,6 +10,8 @@ import { succeed, temporaryFolder } from "./cli/run.js";
 import type { Answer } from "./fixtures/answers.js";
 import { FIXTURES, fixtures } from "./fixtures/fixtures.js";
 import { withFeatureRenamed } from "./fixtures/renamed_feature.js";
+import { BROKEN_CATALOGUES, copyWithTensors } from "./model/requests/broken_catalogues.js";
+import { makeRichModel } from "./model/requests/rich_model.js";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const build = join(root, "build-capi");
@@ -152,6 +154,28 @@ test("a model of version 1 with a feature of a name that version 2 reserves is r
     assert.is(status, 1);
     assert.is(stdout, "");
     assert.match(stderr, text);
+  }
+});
+
+test("attributes of items: given to clicks on items alone, and refused where they do not fit the model", async () => {
+  await makeRichModel(at("rich"));
+  using model = await openModel(at("rich/model"), { threads: 1 });
+  const users = await requestsOf(model, at("rich/log.tsv"));
+  const c = recommend(at("rich/model"), at("rich/log.tsv"), "3");
+  assert.is(c.status, 0, c.stderr);
+  const answers = await model.recommend(users, { top: 3 });
+  assert.equal(
+    c.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.replaceAll(/:[^,]*/g, "")),
+    answers.map(({ items }) => items.map(({ item }) => item).join()),
+  );
+  for (const [i, [message, change]] of BROKEN_CATALOGUES.entries()) {
+    await copyWithTensors(at("rich/model"), at(`broken${i}`), change);
+    const { status, stderr } = recommend(at(`broken${i}`), at("rich/log.tsv"), "3");
+    assert.is(status, 1, message);
+    assert.ok(stderr.includes(message), stderr);
   }
 });
 

@@ -1,12 +1,12 @@
-import { cp, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readSafetensors, type TensorToWrite, writeSafetensors } from "../../../src/data/safetensors.js";
 import { extendModelFolder, type Model, openModel, type UserRequest } from "../../../src/index.js";
 import { temporaryFolder } from "../../cli/run.js";
-import { expectError, withoutIds } from "../../data/temporary.js";
+import { expectError } from "../../data/temporary.js";
 import { fixtures } from "../../fixtures/fixtures.js";
+import { BROKEN_CATALOGUES, copyWithTensors } from "./broken_catalogues.js";
 import { clicksOf, makeRichModel } from "./rich_model.js";
 
 const folder = temporaryFolder();
@@ -88,61 +88,15 @@ test("models of earlier versions have no attributes of items: they are missing",
   }
 });
 
-/** Changes the tensors of a copy of the model, and returns the name of the copy. */
-async function withTensors(name: string, change: (tensors: Map<string, TensorToWrite>) => void): Promise<string> {
-  await cp(at("model"), at(name), { recursive: true });
-  const file = join(at(name), "model.safetensors");
-  const { tensors } = await readSafetensors(file);
-  const kept = new Map(
-    [...tensors].map(([tensor, { dtype, shape, data }]) => [tensor, { name: tensor, dtype, shape, data }]),
-  );
-  change(kept);
-  await writeSafetensors(file, [...kept.values()]);
-  await withoutIds(join(at(name), "config.json"));
-  return at(name);
-}
-
 test("attributes that do not fit the model are refused", async () => {
-  const list = (name: string, values: Int32Array): TensorToWrite => ({
-    name,
-    dtype: "int32",
-    shape: [values.length],
-    data: values,
-  });
-  const cases: readonly (readonly [message: string, change: (tensors: Map<string, TensorToWrite>) => void])[] = [
-    ['There is no tensor "catalogue.tags"', (tensors) => tensors.delete("catalogue.tags")],
-    ['There is no tensor "catalogue.tags_offsets"', (tensors) => tensors.delete("catalogue.tags_offsets")],
-    [
-      'Expected "catalogue.category" to be 41 ids below 6',
-      (tensors) => tensors.set("catalogue.category", list("catalogue.category", new Int32Array(41).fill(6))),
-    ],
-    [
-      'Expected "catalogue.category" to be 41 ids below 6',
-      (tensors) => tensors.set("catalogue.category", list("catalogue.category", new Int32Array(40))),
-    ],
-    [
-      'Expected "catalogue.tags_offsets" to be 42 rising offsets from 0',
-      (tensors) => tensors.set("catalogue.tags_offsets", list("catalogue.tags_offsets", new Int32Array(42).fill(1))),
-    ],
-    [
-      'Expected "catalogue.category" to be a list of int32',
-      (tensors) =>
-        tensors.set("catalogue.category", {
-          name: "catalogue.category",
-          dtype: "float32",
-          shape: [41],
-          data: new Float32Array(41),
-        }),
-    ],
-  ];
-  for (const [i, [message, change]] of cases.entries()) {
-    const copy = await withTensors(`broken${i}`, change);
-    await expectError(openModel(copy), "ERR_MODEL", message);
+  for (const [i, [message, change]] of BROKEN_CATALOGUES.entries()) {
+    await copyWithTensors(at("model"), at(`broken${i}`), change);
+    await expectError(openModel(at(`broken${i}`)), "ERR_MODEL", message);
   }
-  const without = await withTensors("without", (tensors) => {
+  await copyWithTensors(at("model"), at("without"), (tensors) => {
     for (const name of [...tensors.keys()]) if (name.startsWith("catalogue.")) tensors.delete(name);
   });
-  using old = await openModel(without, { threads: 1 });
+  using old = await openModel(at("without"), { threads: 1 });
   assert.is(old.description.catalogue, undefined);
 });
 

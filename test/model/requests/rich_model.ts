@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseSchema, prepareDataset, train } from "../../../src/index.js";
 import { SMALL } from "../../small_model.js";
@@ -41,6 +41,7 @@ export function lineOf(user: number): string {
 /** Makes a log `log.tsv`, a `dataset` and a `model` in a folder. */
 export async function makeRichModel(folder: string, set: readonly string[] = []): Promise<void> {
   const at = (name: string) => join(folder, name);
+  await mkdir(folder, { recursive: true });
   await writeFile(at("log.tsv"), Array.from({ length: USERS }, (_, user) => `${lineOf(user)}\n`).join(""));
   await prepareDataset({ logs: [at("log.tsv")], output: at("dataset"), schema: RICH_SCHEMA, featureAppearLimit: 0 });
   await train({ dataset: at("dataset"), output: at("model"), set: [...SMALL, ...set], steps: 20, threads: 1 });
