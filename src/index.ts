@@ -50,7 +50,7 @@ export {
   readLog,
 } from "./data/sources/read_log.js";
 export type { Click, LogRow, LogSource, RowBinding, RowSink, Token } from "./data/sources/source.js";
-export { areClickLogs } from "./data/tables/click_log_or_table.js";
+export { areClickLogs, areItemTables } from "./data/tables/click_log_or_table.js";
 export type { CsvForm, Encoding as TextEncoding, JsonForm, ParquetForm } from "./data/tables/file_form.js";
 export {
   type PrepareTablesOptions,

@@ -364,6 +364,7 @@ const SHORT = [
     "readSpace",
     "readTableSource",
     "areClickLogs",
+    "areItemTables",
     "withStandardInput",
     "Vocabulary.read",
     "Vocabulary#load",

@@ -7,6 +7,8 @@ import { itemFeatures } from "../data/schema.js";
 import { checkLogs, type Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions, readLog } from "../data/sources/read_log.js";
 import type { Click, Token } from "../data/sources/source.js";
+import { type ItemRows, readItemRows } from "../data/tables/item_rows.js";
+import type { ItemTableSource } from "../data/tables/table_source.js";
 import { Titles } from "../data/titles.js";
 import { TokenTable } from "../data/token_table.js";
 import { Turns } from "../data/turns.js";
@@ -37,8 +39,11 @@ export interface ExtendOptions extends ReportedLogOptions {
   readonly dataset?: Dataset | undefined;
   /**
    * Logs, or paths of click logs, with the new items. The attributes of a new item are those of the last click on it.
+   * Either logs or a table is required.
    */
-  readonly logs: readonly Log[];
+  readonly logs?: readonly Log[] | undefined;
+  /** A table with a row for each new item, in columns that are called like the attributes of the model's items. */
+  readonly itemTable?: ItemTableSource | undefined;
   /**
    * Number that is added to the biases of new items (default 1). Under a softmax, 1 makes them e times as likely.
    * Without it new items would hardly ever be on a shortlist, because their estimated biases are averages.
@@ -49,6 +54,7 @@ export interface ExtendOptions extends ReportedLogOptions {
 const EXTEND_OPTIONS: Readonly<Record<keyof ExtendOptions, true>> = {
   dataset: true,
   logs: true,
+  itemTable: true,
   boost: true,
   ...LOG_OPTIONS,
 };
@@ -77,17 +83,24 @@ const BIAS = "output.bias";
  * follow the known ones in the vocabulary, with count 0. A ridge regression from the attributes of the known items to
  * their rows in each table (input embedding, output weights, output bias) predicts the rows of the new items; `boost`
  * is then added to their biases. Rows of known items do not change. Throws ERR_DATASET if the dataset's vocabularies
- * are not the model's, ERR_OPTION if `boost` is not a float32, and the errors of `readLog`.
+ * are not the model's, ERR_OPTION if `boost` is not a float32, ERR_TABLE if the table of items cannot be read, and the
+ * errors of `readLog`.
  */
 export async function extendModel(model: Model, options: ExtendOptions): Promise<Extension> {
   checkOptions("extendModel", options, EXTEND_OPTIONS);
   expectModel(model);
-  const { dataset, logs, boost = DEFAULT_BOOST, signal } = options;
+  const { dataset, logs, itemTable, boost = DEFAULT_BOOST, signal } = options;
+  if ((logs === undefined) === (itemTable === undefined)) {
+    throw new ShortlistError("ERR_OPTION", "Expected either logs or an itemTable with the new items");
+  }
   if (!Number.isFinite(Math.fround(boost))) {
     throw new ShortlistError("ERR_OPTION", `Expected boost to be a number that float32 can hold but received ${boost}`);
   }
   const known = knownItems(model.description, dataset);
-  return addItems(model, known, await newItems(model.description, logs, options), boost, signal);
+  const found = itemTable
+    ? await readItemRows(itemTable, model.description, options)
+    : await newItems(model.description, logs!, options);
+  return addItems(model, known, found, boost, signal);
 }
 
 /**
@@ -108,15 +121,6 @@ export async function extendByNewItems(model: Model, dataset: Dataset, signal?: 
   return (await addItems(model, known, added, DEFAULT_BOOST, signal)).model;
 }
 
-/** Items that a model does not know, in the order in which they get ids. */
-interface NewItems {
-  readonly tokens: readonly string[];
-  /** The attributes of each, in schema order. */
-  readonly attributes: readonly ItemValues[];
-  /** The title of each. */
-  readonly titles?: readonly (string | undefined)[] | undefined;
-}
-
 /** The attributes of the first items of a model, from which those of new items are learned. */
 interface KnownItems {
   readonly items: number;
@@ -127,7 +131,7 @@ interface KnownItems {
 async function addItems(
   model: Model,
   known: KnownItems,
-  added: NewItems,
+  added: ItemRows,
   boost: number,
   signal: AbortSignal | undefined,
 ): Promise<Extension> {
@@ -153,7 +157,7 @@ async function addItems(
 function extendedCatalogue(
   description: ModelDescription,
   { items, attributes }: KnownItems,
-  added: NewItems,
+  added: ItemRows,
 ): ItemValues[] {
   if (description.catalogue) return joinItems(description.catalogue, added.attributes);
   // Nothing is known of items by which an earlier version extended the model.
@@ -165,7 +169,7 @@ function extendedCatalogue(
   return joinItems(joinItems(attributes, nothing), added.attributes);
 }
 
-function extendedTitles(description: ModelDescription, { tokens, titles }: NewItems): Titles | undefined {
+function extendedTitles(description: ModelDescription, { tokens, titles }: ItemRows): Titles | undefined {
   const before = description.titles ?? (titles && Titles.of(new Array(itemVocabulary(description).size).fill(null)));
   return before?.append(titles ?? new Array(tokens.length).fill(null));
 }
@@ -178,7 +182,7 @@ async function fillRows(
   model: Model,
   { store, program, description }: Model,
   known: KnownItems,
-  added: NewItems,
+  added: ItemRows,
   boost: number,
   turns: Turns,
 ): Promise<number> {
@@ -230,7 +234,7 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
   checkPath("folder", folder);
   if (dataset !== undefined) checkPath("dataset", dataset);
   checkPath("output", output);
-  checkLogs("logs", rest.logs);
+  if (rest.logs !== undefined) checkLogs("logs", rest.logs);
   const { signal } = rest;
   signal?.throwIfAborted();
   return withModelFolder(output, async (target) => {
@@ -241,7 +245,7 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
       const { model: result, ...report } = await extendModel(model, { ...rest, dataset: opened });
       extended = result;
       if (report.added === 0) {
-        rest.onWarning?.("the logs have no item that is new to the model, which is written unchanged");
+        rest.onWarning?.("there is no item that is new to the model, which is written unchanged");
       }
       const isInPlace = (await realpath(folder)) === target;
       await writeModel(extended, target, isInPlace ? await trainingMembers(target) : [], signal);
@@ -295,7 +299,7 @@ function checkDataset(model: Encoding, dataset: Dataset): void {
 }
 
 /** The items of logs that a model does not know, in the order in which they first appear, as of the last click on each. */
-async function newItems(encoding: Encoding, logs: readonly Log[], options: ReportedLogOptions): Promise<NewItems> {
+async function newItems(encoding: Encoding, logs: readonly Log[], options: ReportedLogOptions): Promise<ItemRows> {
   const { schema, vocabularies, maxLineBytes } = encoding;
   const items = itemVocabulary(encoding);
   const tokens = new TokenTable();

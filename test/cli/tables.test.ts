@@ -87,6 +87,27 @@ test("--holdout and --split-time hold clicks of a click log out", () => {
   assert.match(prepare("--split-time", "2026-11-28").stderr, "the times are from 1 to 9");
 });
 
+tables("a model is extended by a table of items, and shows titles", () => {
+  const kinds = Array.from(
+    { length: 8 },
+    (_, i) => `${["7", "007", "a b", "B00-1", "n1", "n2", "x1", "x2"][i]},Item ${i},${["new", "old"][i % 2]}`,
+  );
+  writeFileSync(at("items.csv"), ["item_id,title,kind", ...kinds.slice(0, 6), ""].join("\n"));
+  const tables_ = ["--items", at("items.csv"), "--output", at("titled")];
+  const prepared = run(["prepare", at("events.csv"), ...tables_]);
+  assert.match(prepared.stderr, /title +title +Item 0, Item 1, Item 2/);
+  assert.match(prepared.stderr, "2 new items, without events");
+  succeed("train", at("titled"), "--output", at("titled.m"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8");
+  writeFileSync(at("more.csv"), ["item_id,title,kind", ...kinds.slice(4), ""].join("\n"));
+  const extended = run(["extend", at("titled.m"), at("more.csv"), "--output", at("titled.m")]);
+  assert.match(extended.stderr, "titled.m: 2 new items\n");
+  assert.match(succeed("inspect", at("titled.m")), "12 items, 4 of them added without training, 8 with a title");
+  writeFileSync(at("one-user.tsv"), "1\t7:new:5\n");
+  assert.match(succeed("recommend", at("titled.m"), at("one-user.tsv"), "--format", "text"), /x1 "Item 6":0\.\d+/);
+  const [shortlist] = succeed("recommend", at("titled.m"), at("one-user.tsv")).split("\n");
+  assert.is(JSON.parse(shortlist!).items.find(({ item }: { item: string }) => item === "n2").title, "Item 5");
+});
+
 tables("standard input is a table or a click log", () => {
   mkdirSync(at("in"));
   const through = (input: string | Buffer, ...args: string[]) => {

@@ -13,7 +13,7 @@ import { Titles } from "../titles.js";
 import { TokenCounts, ValueCounts } from "../token_table.js";
 import { Vocabulary } from "../vocabulary.js";
 import type { FeatureColumn } from "./feature_columns.js";
-import type { FeatureValues, ReadFeatures } from "./feature_table.js";
+import { type FeatureValues, partsOf, type ReadFeatures } from "./feature_table.js";
 import type { SortedEvents } from "./read_events.js";
 
 /** Names of the features that every table of events has. */
@@ -49,13 +49,6 @@ export function schemaOf(
     ],
     missing,
   });
-}
-
-/** The values of a list; a list without any has one that is missing, as in a click log. */
-function partsOf({ kind, separator }: FeatureColumn, text: string, isMissing: (part: string) => boolean) {
-  const parts = kind === "list" ? text.split(separator!).map((part) => part.trim()) : [text];
-  const values = parts.filter((part) => !isMissing(part));
-  return values.length > 0 ? values : [null];
 }
 
 /**

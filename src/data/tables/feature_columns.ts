@@ -1,5 +1,5 @@
 import { ShortlistError } from "../../errors.js";
-import { isReservedName } from "../schema.js";
+import { type ItemFeature, isReservedName } from "../schema.js";
 import { columnsNamed, plainName, saysList } from "./column_names.js";
 import { type FoundColumn, find } from "./event_columns.js";
 import type { FeatureKind, FeatureSource } from "./table_source.js";
@@ -113,6 +113,58 @@ export function recogniseFeatures(
       `${table}: Expected "${source.column}" of ${described}s to be a ${possible.join(" or a ")} but received "${kind}"`,
     );
   });
+}
+
+/**
+ * The columns of a table of items that have these attributes of a model: those that are given for them, else those that
+ * `recogniseFeatures` would call by their names. An attribute without such a column is left out. `isKnown` tells the
+ * values of an attribute, by which the separator of a list is found.
+ */
+export function featureColumnsOf(
+  table: string,
+  columns: readonly FoundColumn[],
+  key: string,
+  attributes: readonly ItemFeature[],
+  given: readonly FeatureSource[] = [],
+  isKnown: (attribute: string, value: string) => boolean,
+): FeatureColumn[] {
+  const nameOf = (column: string) => freeName("item", column, new Set());
+  return attributes.flatMap(({ name, multiple }) => {
+    const source = given.find((feature) => (feature.name ?? nameOf(feature.column)) === name);
+    const column = source
+      ? columns.find((one) => one.name === find(table, "feature", columns, source.column))
+      : columns.find((one) => one.name !== key && nameOf(one.name) === name);
+    if (!column) return [];
+    const separator =
+      multiple && !isListType(column) ? (source?.separator ?? knownSeparator(column, name, isKnown)) : undefined;
+    return [
+      {
+        column: column.name,
+        name,
+        kind: multiple ? "list" : "category",
+        ...(separator !== undefined && { separator }),
+      },
+    ];
+  });
+}
+
+/** What divides the values of a column into the most known parts. */
+function knownSeparator(
+  { values }: FoundColumn,
+  attribute: string,
+  isKnown: (attribute: string, value: string) => boolean,
+): string {
+  const knownParts = (separator: string) =>
+    values.reduce((sum, value) => {
+      const parts = value === null || value === "" ? [] : value.split(separator);
+      return sum + parts.filter((part) => isKnown(attribute, part.trim())).length;
+    }, 0);
+  let [best, most] = [" ", -1];
+  for (const separator of [...LIST_SEPARATORS, " "]) {
+    const known = knownParts(separator);
+    if (known > most) [best, most] = [separator, known];
+  }
+  return best;
 }
 
 /** What a column is, by its name, its type and its first values; undefined if it tells nothing that repeats. */

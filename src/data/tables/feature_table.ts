@@ -1,4 +1,5 @@
 import { missingWords } from "../schema.js";
+import type { LogOptions } from "../sources/read_log.js";
 import { name, type TableSession, text } from "./duckdb.js";
 import type { FoundColumn } from "./event_columns.js";
 import { createRows, keyOf, type LocatedTable } from "./event_table.js";
@@ -81,7 +82,7 @@ export async function understandFeatures(
 export async function readFeatures(
   session: TableSession,
   { described, key, features, title, found }: FeatureTable,
-  numbering: Numbering,
+  numbering: Pick<Numbering, "table" | "size">,
   missing: readonly string[],
 ): Promise<ReadFeatures> {
   const column = (wanted: string) => found.find((one) => one.name === wanted)!;
@@ -135,6 +136,26 @@ export async function readFeatures(
   };
 }
 
+/** The values of a list; a list without any has one that is missing, as in a click log. */
+export function partsOf({ kind, separator }: FeatureColumn, text: string, isMissing: (part: string) => boolean) {
+  const parts = kind === "list" ? text.split(separator!).map((part) => part.trim()) : [text];
+  const values = parts.filter((part) => !isMissing(part));
+  return values.length > 0 ? values : [null];
+}
+
+/** Warns of rows that repeat the id of an earlier one, and of ids with several values. */
+export function warnOfRepeats(
+  { files, described }: FeatureTable,
+  { repeated, contradictions }: FeatureRows,
+  onWarning: LogOptions["onWarning"],
+): void {
+  const warn = (message: string) => onWarning?.(`${files.name}: ${message}`);
+  if (repeated > 0) warn(`${repeated} rows repeat the ${described} of an earlier row, whose values count`);
+  for (const [column, count] of Object.entries(contradictions)) {
+    warn(`${count} ${described}s have several values of "${column}": the first one counts`);
+  }
+}
+
 /** Collects the texts of a column, equal ones once. */
 class ColumnTexts {
   readonly texts: string[] = [];
@@ -175,7 +196,7 @@ function textOf({ name: column, type }: FoundColumn, missing: readonly string[])
 async function countRows(
   session: TableSession,
   known: string,
-  numbering: Numbering,
+  numbering: Pick<Numbering, "table" | "size">,
   features: readonly FeatureColumn[],
 ): Promise<FeatureRows> {
   const many = features.map((_, f) => `, count(*) FILTER (many${f})`).join("");

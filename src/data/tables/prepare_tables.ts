@@ -22,7 +22,13 @@ import {
 } from "./event_dataset.js";
 import { type EventTable, type LocatedTable, locate, understand } from "./event_table.js";
 import type { Described } from "./feature_columns.js";
-import { type FeatureRows, type FeatureTable, readFeatures, understandFeatures } from "./feature_table.js";
+import {
+  type FeatureRows,
+  type FeatureTable,
+  readFeatures,
+  understandFeatures,
+  warnOfRepeats,
+} from "./feature_table.js";
 import type { TableForm } from "./file_form.js";
 import { type LeftOut, type Numbering, readEvents, type SortedEvents } from "./read_events.js";
 import { checkUnchanged } from "./table_files.js";
@@ -227,12 +233,9 @@ async function readTables(
 }
 
 /** Warns of rows without events, of events without rows, and of rows that contradict each other. */
-function warnOfRows(
-  { files, described, key, features }: FeatureTable,
-  { withoutRow, withoutEvents, repeated, contradictions }: FeatureRows,
-  size: number,
-  onWarning: LogOptions["onWarning"],
-): void {
+function warnOfRows(table: FeatureTable, rows: FeatureRows, size: number, onWarning: LogOptions["onWarning"]): void {
+  const { files, described, key, features } = table;
+  const { withoutRow, withoutEvents } = rows;
   const warn = (message: string) => onWarning?.(`${files.name}: ${message}`);
   if (withoutRow === size) warn(`no ${described} of the events has a row: is "${key}" the column of the same ids?`);
   else if (withoutRow > 0)
@@ -244,10 +247,7 @@ function warnOfRows(
       `${withoutEvents} items have a row but no event, more than the ${size} with events: all are in the catalogue as new items. Choose rows with "items": {"where": …} in --source`,
     );
   }
-  if (repeated > 0) warn(`${repeated} rows repeat the ${described} of an earlier row, whose values count`);
-  for (const [column, count] of Object.entries(contradictions)) {
-    warn(`${count} ${described}s have several values of "${column}": the first one counts`);
-  }
+  warnOfRepeats(table, rows, onWarning);
 }
 
 // ---- what people see ------------------------------------------------------------------------------------------------
