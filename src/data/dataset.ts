@@ -151,13 +151,13 @@ export interface Dataset extends Encoding {
   /** The users and clicks as ids. */
   readonly clicks: Clicks;
   /**
-   * Number of new items: those at the end of the item vocabulary, which a table of items has but no click names. Training
-   * adds them to the finished model by their attributes, as `extendModel` does.
+   * Number of new items: those at the end of the item vocabulary, which a table of items has but no click names.
+   * Training adds them to the finished model by their attributes, as `extendModel` does.
    */
   readonly newItems: number;
   /**
-   * The attributes of every item, in schema order: `ids` [items], or `ids` [values] and `offsets` [items + 1]. Undefined
-   * without new items: then the clicks tell them.
+   * The attributes of every item, in schema order: `ids` [items], or `ids` [values] and `offsets` [items + 1].
+   * Undefined without new items: then the clicks tell them.
    */
   readonly catalogue?: readonly ItemValues[] | undefined;
   /** Titles of the items, for people to read. Undefined if there are none. */
@@ -228,7 +228,9 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   });
 }
 
-/** Reads the logs of a dataset twice: pass 1 counts the values, pass 2 encodes them. Also returns the users' identities. */
+/**
+ * Reads the logs of a dataset twice: pass 1 counts the values, pass 2 encodes them. Also returns the users' identities.
+ */
 async function readContents(
   folder: string,
   name: string,

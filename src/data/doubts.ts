@@ -39,8 +39,8 @@ const MIN_USES = 20;
 const FEW_CLICKS = 1.5;
 
 /**
- * Warns of features whose values hardly ever repeat: they identify a line or an event, and nothing can be learned of a value
- * for another line.
+ * Warns of features whose values hardly ever repeat: they identify a line or an event, and nothing can be learned of a
+ * value for another line.
  */
 function doubtsOfIdentities({ itemFeatures }: Clicks, features: readonly FeatureCounts[]): string[] {
   return features.flatMap(({ name, unit, values, valuesLeftOut, uses }) => {
@@ -105,8 +105,8 @@ const NEARLY_ALL = 0.9;
 const SAMPLE = 1000;
 
 /**
- * Throws ERR_LOG if nearly every user has a single click whose item is a list of ids: a history that was not divided into
- * clicks, which nobody else has, would be one item. `name` is that of the log.
+ * Throws ERR_LOG if nearly every user has a single click whose item is a list of ids: a history that was not divided
+ * into clicks, which nobody else has, would be one item. `name` is that of the log.
  */
 export function checkNoSequences(clicks: Clicks, items: Vocabulary, name: string): void {
   if (clicks.users < 2 || singleClickUsers(clicks) < NEARLY_ALL * clicks.users) return;

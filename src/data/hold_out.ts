@@ -5,14 +5,14 @@ import { type Clicks, statisticsOf, USER_ID } from "./clicks.js";
 import type { DatasetContents } from "./dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { replaceFile } from "./files.js";
-import { timeField } from "./schema.js";
+import { type Column, timeField } from "./schema.js";
 import { clickTimes } from "./times.js";
 import { ValueCounts } from "./token_table.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 /**
- * Which clicks a dataset leaves out, to evaluate on them: the last one of every user who has at least two, or all clicks
- * from a time on (in the unit of the dataset, which is seconds since 1970 for the dates of a table).
+ * Which clicks a dataset leaves out, to evaluate on them: the last one of every user who has at least two, or all
+ * clicks from a time on (in the unit of the dataset, which is seconds since 1970 for the dates of a table).
  */
 export type HoldOut = "last" | { readonly splitTime: number };
 
@@ -58,8 +58,8 @@ export interface HoldOutOptions {
 
 /**
  * Holds clicks out: writes the test log to `folder`, and returns the other clicks as a dataset that never had those. In
- * `whole`, every value must have an id, so that nothing is lost; its arrays are changed. A user of the kept clicks counts
- * once. Throws ERR_DATASET if there is no user with clicks on both sides.
+ * `whole`, every value must have an id, so that nothing is lost; its arrays are changed. A user of the kept clicks
+ * counts once. Throws ERR_DATASET if there is no user with clicks on both sides.
  */
 export async function holdClicksOut(
   folder: string,
@@ -133,13 +133,25 @@ function lineWriter(
   userIds: readonly string[] | undefined,
 ): (user: number, start: number, end: number) => string {
   const tokenOf = (name: string, id: number) => (id === 0 ? "" : vocabularies.get(name)!.token(id));
-  const columns = schema.columns.map(({ name, kind }) => {
-    const categorical = clicks.userFeatures.find((feature) => kind === "categorical" && feature.name === name);
-    if (categorical) return (user: number) => writable(tokenOf(name, categorical.ids[user]!), /\t/);
-    if (name === USER_ID) return (user: number) => writable(userIds?.[user] ?? "", /\t/);
-    const number = clicks.numbers.find((feature) => kind === "number" && feature.name === name);
-    return number ? (user: number) => formatFloat32(number.values[user]!) : () => "";
-  });
+  const named = <T extends { readonly name: string }>(features: readonly T[], name: string) =>
+    features.find((feature) => feature.name === name)!;
+  const writerOf = ({ name, kind }: Column): ((user: number) => string) => {
+    if (name === USER_ID && kind !== "categorical") return (user) => writable(userIds?.[user] ?? "", /\t/);
+    switch (kind) {
+      case "categorical": {
+        const { ids } = named(clicks.userFeatures, name);
+        return (user) => writable(tokenOf(name, ids[user]!), /\t/);
+      }
+      case "number": {
+        const { values } = named(clicks.numbers, name);
+        return (user) => formatFloat32(values[user]!);
+      }
+      case "ignore":
+      case "clicks":
+        return () => "";
+    }
+  };
+  const columns = schema.columns.map(writerOf);
   const fields = clicks.itemFeatures.map(({ name, ids, offsets }, f) => {
     if (!offsets) {
       // An item must not be empty.
@@ -221,8 +233,8 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
 }
 
 /**
- * Moves the values of the clicks from `start` to before `end` to click `to`, whose values begin at `valueEnd`; `to` is at
- * most `start`. Returns where they end.
+ * Moves the values of the clicks from `start` to before `end` to click `to`, whose values begin at `valueEnd`; `to` is
+ * at most `start`. Returns where they end.
  */
 function moveValues(
   ids: Int32Array,

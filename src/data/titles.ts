@@ -24,13 +24,18 @@ export class Titles {
     }
   }
 
-  /** `titles[id]` is the title of an item; undefined or null without one. The first is that of `<unk>`, which has none. */
+  /**
+   * `titles[id]` is the title of an item; undefined or null without one. The first is that of `<unk>`, which has none.
+   */
   static of(titles: readonly (string | null | undefined)[]): Titles {
     const lines = titles.map((title) => `${title?.replace(BREAKS, " ").trim() ?? ""}\n`);
     return new Titles(Buffer.from(lines.join("")), titles.length);
   }
 
-  /** Parses the bytes of a file. Throws an error of `code` that starts with `path` unless they are `items` lines of UTF-8. */
+  /**
+   * Parses the bytes of a file. Throws an error of `code` that starts with `path` unless they are `items` lines of
+   * UTF-8.
+   */
   static parse(bytes: Buffer, items: number, path: string, code: ErrorCode): Titles {
     let lines = 0;
     for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines++;

@@ -144,8 +144,8 @@ export class Vocabulary {
   }
 
   /**
-   * Returns the vocabulary of the same tokens with other counts [size], as `fromCounts` would make it, and the new id of
-   * each old one.
+   * Returns the vocabulary of the same tokens with other counts [size], as `fromCounts` would make it, and the new id
+   * of each old one.
    *
    * @internal
    */
@@ -267,8 +267,8 @@ export class Vocabulary {
 
 const TOKENS_AT_ONCE = 1024;
 /**
- * Largest vocabulary whose tokens become strings as soon as one of them is needed. The tokens of a larger one are decoded
- * one by one: all of them would need some 50 bytes each.
+ * Largest vocabulary whose tokens become strings as soon as one of them is needed. The tokens of a larger one are
+ * decoded one by one: all of them would need some 50 bytes each.
  */
 const MOST_STRINGS = 2 ** 20;
 

@@ -104,8 +104,8 @@ export async function extendModel(model: Model, options: ExtendOptions): Promise
 }
 
 /**
- * Extends a model that was trained on the items with clicks of a dataset by the dataset's new items. Returns a model with an
- * engine of its own.
+ * Extends a model that was trained on the items with clicks of a dataset by the dataset's new items. Returns a model
+ * with an engine of its own.
  */
 export async function extendByNewItems(model: Model, dataset: Dataset, signal?: AbortSignal): Promise<Model> {
   const { newItems, titles } = dataset;
@@ -298,7 +298,9 @@ function checkDataset(model: Encoding, dataset: Dataset): void {
   }
 }
 
-/** The items of logs that a model does not know, in the order in which they first appear, as of the last click on each. */
+/**
+ * The items of logs that a model does not know, in the order in which they first appear, as of the last click on each.
+ */
 async function newItems(encoding: Encoding, logs: readonly Log[], options: ReportedLogOptions): Promise<ItemRows> {
   const { schema, vocabularies, maxLineBytes } = encoding;
   const items = itemVocabulary(encoding);

@@ -57,8 +57,8 @@ export interface ModelDescription extends Encoding {
   /** How the model was trained. */
   readonly training: TrainingRecord;
   /**
-   * The attributes of every item, as of the last click on it in the training log: the fields of a click but the item, in
-   * schema order, each with `ids` [items], or `ids` [values] and `offsets` [items + 1]. They are the attributes of
+   * The attributes of every item, as of the last click on it in the training log: the fields of a click but the item,
+   * in schema order, each with `ids` [items], or `ids` [values] and `offsets` [items + 1]. They are the attributes of
    * clicks of which a request names the item alone. Undefined if the model was saved by a version without them.
    */
   readonly catalogue?: readonly ItemValues[] | undefined;
@@ -177,8 +177,8 @@ export class Model implements Disposable {
   }
 
   /**
-   * `run` for batch `index` of users, such as `engine.createUserBatches` creates. `inputs` and `dims` are those that the
-   * batch does not have.
+   * `run` for batch `index` of users, such as `engine.createUserBatches` creates. `inputs` and `dims` are those that
+   * the batch does not have.
    */
   async runUsers(
     outputs: readonly string[],
@@ -263,9 +263,9 @@ export interface SaveModelOptions {
 }
 
 /**
- * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv` and, if there are
- * titles, `titles.txt`. The folder appears only when it is complete, and then replaces an older model. Throws ERR_DIVERGED if a weight is not finite,
- * and ERR_BUSY if another process is writing the folder.
+ * Writes a model folder: `config.json`, `program.json`, `model.safetensors`, `vocabulary/<feature>.tsv` and, if there
+ * are titles, `titles.txt`. The folder appears only when it is complete, and then replaces an older model. Throws
+ * ERR_DIVERGED if a weight is not finite, and ERR_BUSY if another process is writing the folder.
  */
 export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
   checkOptions("saveModel", options, { signal: true } satisfies Record<keyof SaveModelOptions, true>);

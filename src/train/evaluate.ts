@@ -167,7 +167,7 @@ export async function encodeTestLog(
   if (hasKnownTarget(encoded)) return encoded;
   throw new ShortlistError(
     "ERR_LOG",
-    `${sourceOf(log).name}: The model knows none of the target items: is it a log of the same catalogue?`,
+    `${sourceOf(log).name}: The model knows none of the target items: is it a log of the same catalogue? (train --no-test trains without it)`,
   );
 }
 

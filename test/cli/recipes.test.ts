@@ -8,8 +8,8 @@ import * as assert from "uvu/assert";
 import { HAS_DUCKDB, runSql } from "../data/table_files.js";
 import { main, temporaryFolder } from "./run.js";
 
-// Runs every command of the table "Public data sets" of docs/data.md, in a shell, on made-up files of the same form. All
-// files have the same events, so all commands have to give the same dataset.
+// Runs every command of the table "Public data sets" of docs/data.md, in a shell, on made-up files of the same form.
+// All files have the same events, so all commands have to give the same dataset.
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);

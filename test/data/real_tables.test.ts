@@ -9,8 +9,8 @@ import { HAS_DUCKDB, runSql } from "./table_files.js";
 import { expectError, withFolder } from "./temporary.js";
 
 /**
- * Tables of real data sets, beside the repository (default ../shared/data): the same events give the same dataset, whatever
- * form they come in. Their licences forbid copies of them in the repository.
+ * Tables of real data sets, beside the repository (default ../shared/data): the same events give the same dataset,
+ * whatever form they come in. Their licences forbid copies of them in the repository.
  */
 const DATA = resolve(
   process.env["SHORTLIST_DATA"] ?? join(fileURLToPath(new URL("../../", import.meta.url)), "../shared/data"),

@@ -23,8 +23,8 @@ async function areAll(paths: readonly string[], isLog: (path: string) => Promise
 }
 
 /**
- * Whether these inputs are tables of items rather than click logs of any schema. Text between tabs or semicolons is a log
- * unless it has names of columns. Throws ERR_TABLE if they are some of each.
+ * Whether these inputs are tables of items rather than click logs of any schema. Text between tabs or semicolons is a
+ * log unless it has names of columns. Throws ERR_TABLE if they are some of each.
  */
 export async function areItemTables(paths: readonly string[], signal?: AbortSignal): Promise<boolean> {
   const isLog = async (path: string) =>
@@ -34,7 +34,9 @@ export async function areItemTables(paths: readonly string[], signal?: AbortSign
 
 const isLogText = ({ separator, header }: CsvForm) => !header && (separator === "\t" || separator === ";");
 
-/** Whether the form of a file passes a test. What is no regular file counts as a log, a folder or a pattern as a table. */
+/**
+ * Whether the form of a file passes a test. What is no regular file counts as a log, a folder or a pattern as a table.
+ */
 async function hasForm(
   path: string,
   signal: AbortSignal | undefined,

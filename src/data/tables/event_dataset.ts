@@ -111,9 +111,9 @@ export function keptOccurrences({ events, itemTokens }: ReadTables, holdOut: Hol
 }
 
 /**
- * Adds what the table of items says besides attributes of clicks: the titles, and the items that no event names (or only
- * those that are held out), which are new items. Items are new only if the table has attributes to recommend them by.
- * `occurrences` are those of `keptOccurrences`.
+ * Adds what the table of items says besides attributes of clicks: the titles, and the items that no event names (or
+ * only those that are held out), which are new items. Items are new only if the table has attributes to recommend them
+ * by. `occurrences` are those of `keptOccurrences`.
  */
 export function withItemTable(
   contents: DatasetContents,
@@ -221,7 +221,9 @@ class FeatureVocabularies {
   }
 }
 
-/** The values of an attribute for each event. `itemNumbers[event]` is the item, and `idsOf` has the ids of its values. */
+/**
+ * The values of an attribute for each event. `itemNumbers[event]` is the item, and `idsOf` has the ids of its values.
+ */
 function valuesOfEvents(
   { name, kind }: FeatureValues,
   itemNumbers: Int32Array,

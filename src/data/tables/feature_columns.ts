@@ -80,7 +80,10 @@ function isProse({ values }: FoundColumn): boolean {
   return texts.length > 0 && new Set(texts).size >= 0.9 * texts.length && words >= texts.length / 2;
 }
 
-/** The columns that become features: the given ones, else those whose values repeat. ERR_TABLE for a kind that cannot be. */
+/**
+ * The columns that become features: the given ones, else those whose values repeat. ERR_TABLE for a kind that cannot
+ * be.
+ */
 export function recogniseFeatures(
   table: string,
   described: Described,

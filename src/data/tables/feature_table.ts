@@ -78,7 +78,9 @@ export async function understandFeatures(
   return { ...located, described, where: given.where, key, features, title, found };
 }
 
-/** Reads what a table says of the items or users of a numbering. A value that is there wins over one that is missing. */
+/**
+ * Reads what a table says of the items or users of a numbering. A value that is there wins over one that is missing.
+ */
 export async function readFeatures(
   session: TableSession,
   { described, key, features, title, found }: FeatureTable,

@@ -24,9 +24,9 @@ export interface ItemRows {
 }
 
 /**
- * Reads a table with a row for each item: CSV, JSON lines or Parquet. A column is an attribute of the items if `prepare`
- * would call it by the name of that attribute. Throws ERR_TABLE if the columns are ambiguous or none is an attribute, and
- * ERR_DEPENDENCY if DuckDB's package is not installed.
+ * Reads a table with a row for each item: CSV, JSON lines or Parquet. A column is an attribute of the items if
+ * `prepare` would call it by the name of that attribute. Throws ERR_TABLE if the columns are ambiguous or none is an
+ * attribute, and ERR_DEPENDENCY if DuckDB's package is not installed.
  */
 export async function readItemRows(
   source: ItemTableSource,
