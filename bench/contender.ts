@@ -72,3 +72,35 @@ export async function kernelContender(name: string, engine: Engine, kernel: Kern
     close: () => executor.close(),
   };
 }
+
+export interface SearchSizes {
+  readonly items: number;
+  readonly width: number;
+  readonly queries: number;
+  readonly top: number;
+  readonly firstPass: "int8" | "none";
+}
+
+/** Exact search for the `top` items with the largest inner products. A unit of work is a query. */
+export async function searchContender(
+  name: string,
+  engine: Engine,
+  { items, width, queries, top, firstPass }: SearchSizes,
+): Promise<Contender> {
+  const store = engine.createStore();
+  for (const [tensor, [table, rows]] of [["items", items] as const, ["queries", queries] as const].entries()) {
+    store.define({ name: table, dtype: "float32", shape: [rows, width] });
+    store.fill(table, { kind: "normal", scale: 1, seed: 1, tensor });
+  }
+  const wanted = store.read("queries") as Float32Array;
+  const search = engine.createItemSearch(store, { weight: "items", firstPass });
+  await search.search(wanted, top);
+  return {
+    name,
+    measure: async (seconds) => (await medianOfBlocks(seconds, () => search.search(wanted, top))) / queries,
+    close: () => {
+      search.close();
+      store.close();
+    },
+  };
+}

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type TensorToWrite, writeSafetensors } from "../../src/data/safetensors.js";
 import { createNativeEngine, createReferenceEngine, type Engine } from "../../src/executors/index.js";
 import { OPS } from "../../src/ops/index.js";
-import { type Contender, kernelContender } from "../contender.js";
+import { type Contender, kernelContender, searchContender } from "../contender.js";
 import {
   type BagIds,
   type BagSizes,
@@ -15,7 +15,6 @@ import {
   gemmFlops,
   lstmFlops,
   lstmTraining,
-  scan,
 } from "../kernels.js";
 import { measureLimits } from "../limits.js";
 import { type SyntheticLog, type SyntheticOptions, syntheticLog } from "../synthetic.js";
@@ -221,19 +220,21 @@ function randomRows(threads: number): Contender {
 }
 
 function scanRows({ python }: Peers, threads: number): Row[] {
-  return [1, 16, 256].map((queries) => {
+  const row = (queries: number, firstPass: "int8" | "none", target: number | undefined): Row => {
     const sizes = { items: 1_000_000, width: 32, queries, top: 100 };
+    const how = firstPass === "int8" ? ", first pass in 8 bits" : "";
     return {
       group: "scan",
-      name: `exact top 100 of 1 M × 32, ${queries} ${queries === 1 ? "query" : "queries"}`,
+      name: `exact top 100 of 1 M × 32, ${queries} ${queries === 1 ? "query" : "queries"}${how}`,
       threads,
-      target: undefined,
+      target,
       measure: { unit: "queries/s", amount: 1 },
       needs: "python",
-      ours: () => kernelContender("shortlist", engineOf(threads), scan(sizes)),
+      ours: () => searchContender("shortlist", engineOf(threads), { ...sizes, firstPass }),
       others: () => [() => python!.contender("faiss IndexFlatIP", "scan", { ...sizes, threads })],
     };
-  });
+  };
+  return [row(1, "none", undefined), row(1, "int8", undefined), row(16, "none", 8), row(256, "none", 8)];
 }
 
 /** The variants of the training step in PyTorch. */

@@ -307,10 +307,11 @@ export class Requests {
     });
     const similar = await orAborted(this.#similar, signal);
     const { exclude, allow } = candidates;
-    const found = await similar.search(Int32Array.from(known.filter((id) => id !== 0)), top, exclude, allow);
+    const ids = Int32Array.from(known.filter((id) => id !== 0));
+    const found = await similar.search(ids, top, exclude, allow);
     if (turns.isDue) await turns.take();
     const lists: SimilarityList[] = [];
-    const length = found.items.length / Math.max(1, found.logPartition.length);
+    const length = found.items.length / Math.max(1, ids.length);
     let row = 0;
     for (const [i, id] of known.entries()) {
       const unknown = id === 0 ? [{ field: where(i), value: tokens[i]! }, ...candidates.unknown] : candidates.unknown;

@@ -1,7 +1,8 @@
 import { Turns } from "../../data/turns.js";
 import type { TensorStore } from "../../executors/executor.js";
+import type { ItemSearch } from "../../executors/item_search.js";
 import type { Model } from "../model.js";
-import { ItemScan, type ScanResult } from "./item_scan.js";
+import type { ScanResult } from "./item_scan.js";
 
 /** Name of the constant with the unit vectors of the items, in a store of its own. */
 const UNIT_ROWS = "unit.rows";
@@ -9,17 +10,17 @@ const ITEMS_AT_ONCE = 256;
 
 /**
  * Finds the items whose output weights are most similar by cosine: those that the same users would click next. It keeps
- * a copy of the output weights, each of norm 1.
+ * a copy of the output weights, each of norm 1, and one in 8 bits for a first pass.
  */
 export class SimilarityIndex {
   readonly #store: TensorStore;
-  readonly #scan: ItemScan;
+  readonly #search: ItemSearch;
   /** Number of items, without `<unk>`. */
   readonly #items: number;
 
-  private constructor(store: TensorStore, scan: ItemScan, items: number) {
+  private constructor(store: TensorStore, search: ItemSearch, items: number) {
     this.#store = store;
-    this.#scan = scan;
+    this.#search = search;
     this.#items = items;
   }
 
@@ -34,30 +35,37 @@ export class SimilarityIndex {
       own.write(UNIT_ROWS, normalizeRows(weights, width), first * width);
       if (turns.isDue) await turns.take();
     }
-    return new SimilarityIndex(own, new ItemScan(engine, own, { name: UNIT_ROWS, rows, width }), rows - 1);
+    const search = engine.createItemSearch(own, { weight: UNIT_ROWS, skipRows: 1, firstPass: "int8" });
+    return new SimilarityIndex(own, search, rows - 1);
   }
 
   /**
    * Finds the items that are most similar to each of these, without the item itself and without `exclude`; with
    * `allow`, only among those. All are ids; the lists are in rising order. Scores are cosines.
    */
-  async search(ids: Int32Array, top: number, exclude: Int32Array, allow?: Int32Array): Promise<ScanResult> {
+  async search(
+    ids: Int32Array,
+    top: number,
+    exclude: Int32Array,
+    allow?: Int32Array,
+  ): Promise<Pick<ScanResult, "items" | "score">> {
+    const length = Math.min(top, allow?.length ?? this.#items);
+    if (length === 0) return { items: new Int32Array(0), score: new Float32Array(0) };
     const each = exclude.length + 1;
     const excluded = new Int32Array(ids.length * each);
     ids.forEach((id, i) => {
       excluded[i * each] = id;
       excluded.set(exclude, i * each + 1);
     });
-    return this.#scan.search({
-      vectors: this.#store.readRows(UNIT_ROWS, ids) as Float32Array,
-      top: Math.min(top, allow?.length ?? this.#items),
-      excluded: { ids: excluded, offsets: Int32Array.from({ length: ids.length + 1 }, (_, i) => i * each) },
-      allow,
-    });
+    const offsets = Int32Array.from({ length: ids.length + 1 }, (_, i) => i * each);
+    const vectors = this.#store.readRows(UNIT_ROWS, ids) as Float32Array;
+    const filters = { exclude: { ids: excluded, offsets }, allow };
+    const { items, scores } = await this.#search.search(vectors, length, filters);
+    return { items, score: scores };
   }
 
   close(): void {
-    this.#scan.close();
+    this.#search.close();
     this.#store.close();
   }
 }
