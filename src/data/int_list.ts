@@ -1,6 +1,7 @@
 import { ShortlistError } from "../errors.js";
 
-const MAX_LENGTH = 2 ** 31 - 1;
+/** Largest number of elements that int32 offsets can count. */
+export const MAX_LENGTH = 2 ** 31 - 1;
 
 /** A growing Int32Array. Since int32 offsets count its elements, it holds at most 2³¹ − 1 of them. */
 export class IntList {

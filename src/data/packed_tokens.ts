@@ -62,6 +62,13 @@ export class PackedTokensWriter {
     this.#starts[++this.#size] = this.#used;
   }
 
+  /** Adds the token that `bytes` have from `start` on. */
+  addBytes(bytes: Uint8Array, start: number, length: number): void {
+    for (let i = 0; i < length; i++) this.#bytes[this.#used + i] = bytes[start + i]!;
+    this.#used += length;
+    this.#starts[++this.#size] = this.#used;
+  }
+
   finish(): PackedTokens {
     return new PackedTokens(this.#bytes, this.#starts);
   }

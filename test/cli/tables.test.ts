@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { test } from "uvu";
@@ -10,6 +10,7 @@ import { main, run, succeed, temporaryFolder } from "./run.js";
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
 const tables = HAS_DUCKDB ? test : test.skip;
+const canMount = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0;
 writeFileSync(at("events.csv"), textOf(events(), ","));
 
 tables("--dry-run prints what was understood, and writes nothing", () => {
@@ -128,6 +129,35 @@ tables("standard input is a table or a click log", () => {
   through(clickLogOf(events()), "--schema", at("schema.json"), "--output", at("in/log"));
   assert.ok(readFileSync(at("in/log/vocabulary/item.tsv")).equals(readFileSync(at("file/vocabulary/item.tsv"))));
   assert.equal(readdirSync(at("in")).sort(), ["log", "table"]);
+});
+
+tables("a full disk and a file that cannot be read are errors of one line, which leave nothing behind", () => {
+  mkdirSync(at("disk"));
+  writeFileSync(at("many.csv"), textOf(events(3000), ","));
+  if (canMount) {
+    const script = `mount -t tmpfs -o size="$1" none "$0" && "\${@:2}"; echo "status $?"; ls -A "$0"`;
+    const args = [process.execPath, main, "prepare", at("many.csv"), "--output", join(at("disk"), "dataset")];
+    // The first has no room for the database, the second none for the clicks.
+    for (const [size, message] of [
+      ["8k", /^error: Cannot keep the rows of the table beside the output: the disk is full/],
+      ["40k", /\nerror: Cannot write .*clicks\.safetensors: the disk is full\n$/],
+    ] as const) {
+      const { stdout, stderr } = spawnSync("unshare", ["-m", "bash", "-c", script, at("disk"), size, ...args], {
+        encoding: "utf8",
+      });
+      assert.match(stderr, message, size);
+      assert.is(stdout, "status 1\n", size);
+    }
+  }
+  if (process.getuid?.() !== 0) return;
+  chmodSync(folder, 0o755);
+  chmodSync(at("disk"), 0o777);
+  writeFileSync(at("secret.csv"), textOf(events(), ","), { mode: 0o600 });
+  const args = [main, "prepare", at("secret.csv"), "--output", join(at("disk"), "dataset")];
+  const { status, stderr } = spawnSync(process.execPath, args, { uid: 65534, gid: 65534, encoding: "utf8" });
+  assert.is(status, 1);
+  assert.match(stderr, /^error: Cannot read .*secret\.csv: permission denied\n$/);
+  assert.equal(readdirSync(at("disk")), []);
 });
 
 test("mistakes are errors that tell the way out", () => {

@@ -201,4 +201,23 @@ test("what is said of features is checked", () => {
   fails({ items: { features: [{ column: "a", name: "A b" }] } }, "a name of lower-case letters");
 });
 
+tables("more values of a list in all events than a dataset can count are an error with the limit", async () => {
+  await withFiles(async (at) => {
+    const values = 100_000;
+    await writeFile(
+      at("items"),
+      `item_id,tags\na,"${Array.from({ length: values }, (_, i) => i).join("|")}"\nb,"x|y"\n`,
+    );
+    const rows = Array.from({ length: 22_000 }, (_, i) => `${i % 20},${i % 50 === 0 ? "b" : "a"},${i}`);
+    await writeFile(at("events"), `user_id,item_id,ts\n${rows.join("\n")}\n`);
+    const features = [{ column: "tags", name: "tags", kind: "list", separator: "|" }] as const;
+    const source: TableSource = { events: { files: [at("events")] }, items: { files: [at("items")], features } };
+    await expectError(
+      prepareTables({ source, output: at("ds") }),
+      "ERR_DATASET",
+      /at most 2147483647 values of "tags" in all events but received 2156000880: shorten its lists/,
+    );
+  });
+});
+
 test.run();

@@ -2,7 +2,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { PackedTokensWriter } from "../../src/data/packed_tokens.js";
 import { TokenCounts } from "../../src/data/token_table.js";
+import { Turns } from "../../src/data/turns.js";
 import { noiseDistribution, Vocabulary } from "../../src/data/vocabulary.js";
 import { expectError, withFolder } from "./temporary.js";
 
@@ -87,6 +89,65 @@ test("a malformed file is an error that names the line", async () => {
     }
     await expectError(Vocabulary.read(join(folder, "none.tsv")), "ERR_VOCABULARY", /none\.tsv: it does not exist/);
   });
+});
+
+test("a vocabulary of more than a million tokens finds them in its bytes", async () => {
+  const size = 2 ** 20 + 1000;
+  const writer = new PackedTokensWriter(size, 13 * size);
+  for (let i = 0; i < size; i++) writer.add(`t${String(i).padStart(8, "0")}${i % 5 === 0 ? "é" : ""}`);
+  const counts = Float64Array.from({ length: size }, (_, i) => 1 + (i % 3) + (i === 77 ? 100_000 : 0));
+  const { vocabulary, ids } = Vocabulary.fromSorted(writer.finish(), counts, 5, 1);
+  assert.is(vocabulary.size, 1 + counts.filter((count) => count > 1).length);
+  assert.equal([vocabulary.token(1), vocabulary.token(2)], ["t00000077", "t00000002"]);
+  assert.equal([...vocabulary.counts.subarray(0, 3)], [5 + counts.filter((count) => count <= 1).length, 100_003, 3]);
+  const turns = new Turns();
+  await withFolder(async (folder) => {
+    await vocabulary.write(join(folder, "v.tsv"));
+    const again = await Vocabulary.read(join(folder, "v.tsv"));
+    await again.load(turns);
+    assert.ok(again.extends(vocabulary));
+    for (let i = 0; i < size; i += 997) {
+      const token = `t${String(i).padStart(8, "0")}${i % 5 === 0 ? "é" : ""}`;
+      assert.is(again.idOf(token), counts[i]! > 1 ? ids[i] : 0);
+      if (ids[i]! > 0) assert.is(again.token(ids[i]!), token);
+      assert.is(again.idOf(`${token} `), 0);
+    }
+    const others = Float64Array.from({ length: again.size }, (_, id) => (id * 7919) % 10);
+    const { vocabulary: recounted, newIds } = again.recounted(others, 3);
+    const kept = others.subarray(1).filter((count) => count > 3);
+    assert.is(recounted.size, 1 + kept.length);
+    assert.is(
+      recounted.counts.reduce((a, b) => a + b, 0),
+      others.reduce((a, b) => a + b, 0),
+    );
+    let [before, beforeToken] = [Number.POSITIVE_INFINITY, ""];
+    const recounts = recounted.counts;
+    for (let id = 1; id < recounted.size; id++) {
+      const token = recounted.token(id);
+      if (recounts[id] === before ? token <= beforeToken : recounts[id]! > before) assert.unreachable(token);
+      [before, beforeToken] = [recounts[id]!, token];
+    }
+    for (let id = 1; id < again.size; id += 991) {
+      if (newIds[id]! > 0) assert.is(recounted.token(newIds[id]!), again.token(id));
+      else assert.ok(others[id]! <= 3);
+    }
+    assert.not.ok(recounted.extends(again));
+    assert.is(again.withCounts(others).token(5), again.token(5));
+    assert.equal(again.withCounts(others).counts, others);
+  });
+});
+
+test("tokens that are words but for their case are found", async () => {
+  const counts = countsOf(["null", "NULL", "Null", "nul", "nulls", "n.a.", "N.A.", "é"].map((token) => [token, 1]));
+  const vocabulary = Vocabulary.fromCounts(counts, 0);
+  const expected = ["N.A.", "NULL", "Null", "n.a.", "null"];
+  const strings = new Vocabulary(vocabulary.tokens, vocabulary.counts);
+  for (const one of [vocabulary, strings]) {
+    assert.equal(
+      one.idsOfWords(["null", "n.a.", "<unk>"]).map((id) => one.token(id)),
+      expected,
+    );
+  }
 });
 
 test("the noise distribution leaves <unk> out", () => {

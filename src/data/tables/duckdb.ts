@@ -2,6 +2,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { ShortlistError } from "../../errors.js";
+import type { PackedTokensWriter } from "../packed_tokens.js";
 
 /**
  * Tables are read by DuckDB, whose package is an optional dependency. The parts of it that are used are declared here,
@@ -29,9 +30,20 @@ interface Result {
 interface Chunk {
   readonly rowCount: number;
   readonly columnCount: number;
-  getColumnVector(column: number): { readonly items?: unknown };
+  getColumnVector(column: number): Vector;
   getColumnValues(column: number): unknown[];
 }
+
+interface Vector {
+  /** The array of a column of numbers. */
+  readonly items?: unknown;
+  /** The records of a column of texts, as `duckdb_string_t` of DuckDB's C API defines them. */
+  readonly dataView?: unknown;
+  getItem(row: number): unknown;
+}
+
+/** Bytes of a record of a text: its length in 4 bytes, and then a short text itself. */
+const [TEXT_RECORD, TEXT_START, SHORT_TEXT] = [16, 4, 12];
 
 const PACKAGE = "@duckdb/node-api";
 const GIB = 2 ** 30;
@@ -70,6 +82,23 @@ export class TableRows {
   /** Returns the values of a column: strings, numbers, bigints or null. */
   values(column: number): readonly unknown[] {
     return this.#chunk.getColumnValues(column);
+  }
+
+  /** Adds the values of a VARCHAR column without nulls to a list of tokens. Short ones do not become strings. */
+  pack(column: number, tokens: PackedTokensWriter): void {
+    const vector = this.#chunk.getColumnVector(column);
+    const { dataView } = vector;
+    if (!(dataView instanceof DataView)) {
+      for (const text of this.values(column)) tokens.add(text as string);
+      return;
+    }
+    const bytes = new Uint8Array(dataView.buffer, dataView.byteOffset, dataView.byteLength);
+    const { count } = this;
+    for (let row = 0, at = 0; row < count; row++, at += TEXT_RECORD) {
+      const length = dataView.getUint32(at, true);
+      if (length > SHORT_TEXT) tokens.add(vector.getItem(row) as string);
+      else tokens.addBytes(bytes, at + TEXT_START, length);
+    }
   }
 
   /**
@@ -123,7 +152,11 @@ export class TableSession {
   ): Promise<T> {
     const { DuckDBInstance } = await load();
     await mkdir(folder, { recursive: true });
-    const instance = await DuckDBInstance.create(join(folder, "tables.duckdb"), sessionSettings(folder));
+    const instance = await DuckDBInstance.create(join(folder, "tables.duckdb"), sessionSettings(folder)).catch(
+      (error) => {
+        throw describe(error);
+      },
+    );
     const session = new TableSession(instance, await instance.connect(), folder, signal);
     try {
       // Dates without a time zone are UTC, whatever the time zone of the machine.
@@ -233,10 +266,13 @@ export async function load(
 /** Turns an error of DuckDB into one of ours. */
 function describe(error: unknown): unknown {
   if (error instanceof ShortlistError) return error;
-  const message = firstLine(error);
-  const isOurs = /^(IO|Out of Memory) Error/.test(message);
-  if (isOurs && /No space left on device/i.test((error as Error).message)) {
-    return new ShortlistError("ERR_FILE", `Cannot sort the table: the disk is full (${message})`, { cause: error });
+  // DuckDB also stops before it has filled the disk with more than its share, or reaches a limit of the process.
+  if (/No space left on device|File too large|Disk quota exceeded|max_temp_directory_size/i.test(String(error))) {
+    return new ShortlistError(
+      "ERR_FILE",
+      `Cannot keep the rows of the table beside the output: the disk is full (${firstLine(error)})`,
+      { cause: error },
+    );
   }
   return new ShortlistError("ERR_TABLE", `Cannot read the table: ${detail(error)}`, { cause: error });
 }

@@ -5,6 +5,7 @@ import { type Clicks, type ItemValues, statisticsOf } from "../clicks.js";
 import type { DatasetContents } from "../dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "../feature_counts.js";
 import { cutsOf, type HoldOut } from "../hold_out.js";
+import { MAX_LENGTH } from "../int_list.js";
 import type { PackedTokens } from "../packed_tokens.js";
 import { parseSchema, type Schema } from "../schema.js";
 import { DEFAULT_MAX_LINE_BYTES, type LogReport } from "../sources/read_log.js";
@@ -231,13 +232,19 @@ function valuesOfEvents(
 ): ItemValues {
   if (kind !== "list") return { name, ids: itemNumbers.map((item) => idsOf(item)[0]!), offsets: undefined };
   const offsets = new Int32Array(itemNumbers.length + 1);
-  itemNumbers.forEach((item, event) => {
-    offsets[event + 1] = offsets[event]! + idsOf(item).length;
-  });
-  const ids = new Int32Array(offsets.at(-1)!);
-  itemNumbers.forEach((item, event) => {
-    ids.set(idsOf(item), offsets[event]!);
-  });
+  let values = 0;
+  for (let event = 0; event < itemNumbers.length; event++) {
+    values += idsOf(itemNumbers[event]!).length;
+    offsets[event + 1] = values;
+  }
+  if (values > MAX_LENGTH) {
+    throw new ShortlistError(
+      "ERR_DATASET",
+      `Expected at most ${MAX_LENGTH} values of "${name}" in all events but received ${values}: shorten its lists, or leave it out`,
+    );
+  }
+  const ids = new Int32Array(values);
+  for (let event = 0; event < itemNumbers.length; event++) ids.set(idsOf(itemNumbers[event]!), offsets[event]!);
   return { name, ids, offsets };
 }
 

@@ -1,4 +1,5 @@
 import { ShortlistError } from "../../errors.js";
+import { MAX_LENGTH } from "../int_list.js";
 import { type PackedTokens, PackedTokensWriter } from "../packed_tokens.js";
 import { name, type TableSession } from "./duckdb.js";
 import type { FoundColumn } from "./event_columns.js";
@@ -35,8 +36,8 @@ export interface LeftOut {
   readonly problems: readonly string[];
 }
 
-/** Largest numbers of events and of rows. They are counted in 31 bits of the dataset and 32 bits of a rank. */
-const [MOST_EVENTS, MOST_ROWS] = [2 ** 31 - 1, 2 ** 32];
+/** Largest number of rows: a rank has 32 bits for them. */
+const MOST_ROWS = 2 ** 32;
 /** Largest number of bytes of the tokens of a column. */
 const MOST_BYTES = 2 ** 32 - 1;
 const LISTED = 20;
@@ -96,10 +97,10 @@ function checkSizes({ files }: EventTable, rows: number, events: number): void {
   if (events === 0) {
     throw new ShortlistError("ERR_TABLE", `${files.name}: Expected an event with a user and an item but received none`);
   }
-  if (events > MOST_EVENTS) {
+  if (events > MAX_LENGTH) {
     throw new ShortlistError(
       "ERR_DATASET",
-      `${files.name}: Expected at most ${MOST_EVENTS} events but received ${events}: choose some of them with --where`,
+      `${files.name}: Expected at most ${MAX_LENGTH} events but received ${events}: choose some of them with --where`,
     );
   }
   if (rows > MOST_ROWS) {
@@ -133,7 +134,7 @@ async function number(session: TableSession, column: "u" | "i", isEvent: string)
   let at = 0;
   // A table is read in the order in which its rows were written.
   for await (const rows of session.stream(`SELECT token, uses FROM ${table}_keys`)) {
-    for (const token of rows.values(0)) tokens.add(token as string);
+    rows.pack(0, tokens);
     counts.set(rows.int32(1), at);
     at += rows.count;
   }
