@@ -29,6 +29,24 @@ export function composesItems({ tiedItems, itemAttributes }: CatalogueConfig): b
   return tiedItems || itemAttributes;
 }
 
+/** The attributes whose embeddings are a part of the item vectors. */
+function attributesOf(config: CatalogueConfig, encoding: Encoding, catalogue: readonly ItemValues[]): ItemValues[] {
+  return config.itemAttributes ? catalogue.filter(({ name }) => teaches(config, encoding, name)) : [];
+}
+
+/**
+ * The name of the table whose rows are the item vectors, if training has them in one table of another name than
+ * `output.weight`. Undefined if it composes them from several tables, or trains `output.weight` itself.
+ */
+export function itemVectorsTable(
+  config: CatalogueConfig,
+  encoding: Encoding,
+  catalogue: readonly ItemValues[],
+): string | undefined {
+  if (!composesItems(config) || attributesOf(config, encoding, catalogue).length > 0) return undefined;
+  return config.tiedItems ? `embedding.${encoding.schema.click[0]!.name}` : "output.row";
+}
+
 /**
  * The item vectors as a sum of tables: a row for each item (its embedding if items are tied) plus the mean embedding of
  * each attribute. `catalogue` has the attributes of every item.
@@ -46,7 +64,7 @@ export function composedItemVectors(
   let weight = config.tiedItems
     ? (graph.tensor(`embedding.${item.name}`) ?? table(graph, config, encoding, item.name))
     : outputTable(graph, config, "output.row", items);
-  const attributes = config.itemAttributes ? catalogue.filter(({ name }) => teaches(config, encoding, name)) : [];
+  const attributes = attributesOf(config, encoding, catalogue);
   if (attributes.length > 0) {
     const start = constant(
       item.name,

@@ -8,6 +8,7 @@ import { namesIn, type Program, type Role, storedTensors } from "../graph/progra
 import type { CatalogueConfig, ModelConfig } from "../model/config.js";
 import { describeNotFinite } from "../model/finite.js";
 import { initializeStore } from "../model/initialize.js";
+import { itemVectorsTable } from "../model/item_vectors.js";
 import { checkMemory } from "../model/memory.js";
 import { Model } from "../model/model.js";
 import {
@@ -47,10 +48,11 @@ export class TrainingNetwork {
    */
   readonly #flushDecay: Executor | undefined;
   /**
-   * Computes the item vectors from the tables that they are composed of. Undefined if item vectors are trained
-   * directly.
+   * Computes the item vectors from the tables that they are composed of. Undefined if they are the rows of one table.
    */
   readonly #composeItems: Executor | undefined;
+  /** The table whose rows are the item vectors, unless it is that of the model. */
+  readonly #itemTable: string | undefined;
 
   /**
    * Creates the tensors and fills them with their initial values. Throws ERR_CONFIG if they need more memory than there
@@ -72,7 +74,8 @@ export class TrainingNetwork {
       const training = initialize(store, trainingProgram(config, encoding, noise, attributes), seed);
       const inference = initialize(store, inferenceProgram(config, encoding), seed);
       const flushDecay = flushDecayProgram(config, items);
-      const composeItems = itemVectorsProgram(config, encoding, attributes);
+      this.#itemTable = itemVectorsTable(config, encoding, attributes);
+      const composeItems = this.#itemTable ? undefined : itemVectorsProgram(config, encoding, attributes);
       this.executor = engine.createExecutor(training, store, { profile });
       this.#flushDecay = flushDecay && engine.createExecutor(flushDecay, store);
       this.#composeItems = composeItems && engine.createExecutor(initialize(store, composeItems, seed), store);
@@ -105,10 +108,7 @@ export class TrainingNetwork {
   write(tensors: readonly TrainingTensor[]): void {
     for (const { name, role, shape, read } of tensors) {
       if (role === "constant") continue;
-      const elements = countElements(shape, {});
-      for (let offset = 0; offset < elements; offset += ELEMENTS_AT_ONCE) {
-        this.model.store.write(name, read(offset, Math.min(ELEMENTS_AT_ONCE, elements - offset)), offset);
-      }
+      writeInPieces(this.model.store, name, shape, read);
     }
   }
 
@@ -130,7 +130,12 @@ export class TrainingNetwork {
       {},
     );
     const composed = await this.#composeItems?.run({}, {});
-    if (composed) store.write("output.weight", composed["weight"]!);
+    if (composed) store.write(ITEM_VECTORS, composed["weight"]!);
+    // In pieces: a whole copy of the vectors of a large catalogue would need as much memory as they do.
+    if (this.#itemTable) {
+      const { shape } = store.tensors.find(({ name }) => name === ITEM_VECTORS)!;
+      writeInPieces(store, ITEM_VECTORS, shape, (offset, count) => store.read(this.#itemTable!, offset, count));
+    }
     const problem = describeNotFinite(store, store.tensors);
     if (problem) throw diverged(`${problem} after step ${step}`, description.config);
   }
@@ -159,7 +164,21 @@ export class TrainingNetwork {
   }
 }
 
+const ITEM_VECTORS = "output.weight";
 const ELEMENTS_AT_ONCE = 1 << 20;
+
+/** Fills a tensor of the store with elements that are read piece by piece. */
+function writeInPieces(
+  store: TensorStore,
+  name: string,
+  shape: TrainingTensor["shape"],
+  read: (offset: number, count: number) => TensorData,
+): void {
+  const elements = countElements(shape, {});
+  for (let offset = 0; offset < elements; offset += ELEMENTS_AT_ONCE) {
+    store.write(name, read(offset, Math.min(ELEMENTS_AT_ONCE, elements - offset)), offset);
+  }
+}
 
 /** Allocates the tensors of a Program that the store does not have yet, and fills them. Returns the Program. */
 function initialize(store: TensorStore, { program, initializers }: InitializedProgram, seed: number): Program {
