@@ -17,7 +17,7 @@ export interface Measured {
   readonly seconds: number;
   /** Bytes of memory that the process had at most (VmHWM). */
   readonly peak: number;
-  /** Bytes of the parameters and the optimizer state, of a training. */
+  /** Bytes of all tensors of a training: parameters, optimizer state, constants, and the item vectors of the model. */
   readonly trained?: number;
 }
 
@@ -34,12 +34,12 @@ async function orderBy(table: string, folder: string): Promise<void> {
   await rm(folder, { recursive: true });
 }
 
-/** Returns the bytes of everything that training changes. */
+/** Returns the bytes of all tensors. */
 async function train(dataset: string, model: string, steps: number): Promise<number> {
   const session = await TrainingSession.open({ dataset, steps });
   while (!session.done) await session.run();
   await session.save(model);
-  const bytes = session.state().tensors.map(({ shape }) => 4 * shape.reduce<number>((a, b) => a * Number(b), 1));
+  const bytes = session.model.store.tensors.map(({ shape }) => 4 * shape.reduce<number>((a, b) => a * Number(b), 1));
   session.close();
   return bytes.reduce((a, b) => a + b, 0);
 }

@@ -31,8 +31,8 @@ export class EventSorter {
   readonly #words: Float64Array;
   /** Halves of words as whole numbers: items at even indices, ranks at odd ones. */
   readonly #halves: Uint32Array;
-  /** The words at which the records of the events begin that are being added. */
-  #places = new Float64Array(2048);
+  /** The places of the events that are being added. */
+  #places = new Int32Array(2048);
 
   /**
    * `counts` [users] are the numbers of events. Ranks, which are different for all events of a user and a time, are
@@ -51,24 +51,20 @@ export class EventSorter {
   }
 
   /** Adds events by the columns of their user, item, rank and time. */
-  add(
-    users: Int32Array,
-    items: Int32Array,
-    ranks: Uint32Array | Float64Array,
-    times: Float64Array | undefined,
-  ): void {
+  add(users: Int32Array, items: Int32Array, ranks: Uint32Array | Float64Array, times: Float64Array | undefined): void {
     const [ends, words, halves, stride] = [this.#ends, this.#words, this.#halves, this.#stride];
     // All places first: then the processor need not know one before it asks the memory for the next.
-    if (this.#places.length < users.length) this.#places = new Float64Array(users.length);
+    if (this.#places.length < users.length) this.#places = new Int32Array(users.length);
     const places = this.#places;
-    for (let event = 0; event < users.length; event++) places[event] = stride * ends[users[event]!]!++;
-    if (times) for (let event = 0; event < users.length; event++) words[places[event]!] = times[event]!;
-    const last = stride - 1;
-    for (let event = 0; event < users.length; event++) halves[2 * (places[event]! + last)] = items[event]!;
-    if (this.#wideRanks) {
-      for (let event = 0; event < users.length; event++) words[places[event]! + last - 1] = ranks[event]!;
-    } else {
-      for (let event = 0; event < users.length; event++) halves[2 * (places[event]! + last) + 1] = ranks[event]!;
+    for (let event = 0; event < users.length; event++) places[event] = ends[users[event]!]!++;
+    const isWide = this.#wideRanks;
+    for (let event = 0; event < users.length; event++) {
+      const start = stride * places[event]!;
+      const last = start + stride - 1;
+      if (times) words[start] = times[event]!;
+      halves[2 * last] = items[event]!;
+      if (isWide) words[last - 1] = ranks[event]!;
+      else halves[2 * last + 1] = ranks[event]!;
     }
   }
 
