@@ -65,10 +65,9 @@ function withVectorFlags(command: Command): Command {
         new Option(
           "--transform <name>",
           "none is [1; u] and [b; w], the width of the model's user vectors + 1, whose inner product is the score; " +
-            "simple_lsh is that width + 2, and cosines have the order of scores (Neyshabur & Srebro 2015)",
-        )
-          .choices(["none", "simple_lsh"])
-          .default(undefined, "simple_lsh for text, else none"),
+            "simple_lsh is that width + 2, and cosines have the order of scores (Neyshabur & Srebro 2015); " +
+            "by default, text has simple_lsh and other formats have none",
+        ).choices(["none", "simple_lsh"]),
       ),
   );
 }

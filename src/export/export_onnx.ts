@@ -18,7 +18,7 @@ const SHORTLIST = "shortlist.onnx";
 const WEIGHTS = "weights.bin";
 
 const EXPORT: FolderKind = {
-  name: "export",
+  name: "model export",
   code: "ERR_FILE",
   owns: (name) => [DESCRIPTION, USER_VECTOR, SHORTLIST, WEIGHTS, VOCABULARY].includes(name),
   description: DESCRIPTION,

@@ -33,6 +33,13 @@ interface Chunk {
   setColumnValues(column: number, values: readonly unknown[]): void;
 }
 
+/** Memory limit of DuckDB, which writes what is beyond it to its file. */
+const MEMORY = "256MiB";
+/** Size of a row group, which readers and writers hold in memory as a whole. */
+const GROUP_BYTES = 2 ** 24;
+/** DuckDB handles rows by this many. */
+const ROWS_OF_VECTOR = 2048;
+
 /** Some rows of a table of vectors: ids [n] and vectors [n, width]. */
 export interface VectorRows {
   readonly ids: readonly string[];
@@ -54,7 +61,7 @@ export async function writeParquet(
   const duckdb = (await load("Parquet is written", "choose --format npy")) as unknown as Package;
   const path = join(folder, "vectors.parquet");
   // One thread, so that the same rows always give the same bytes.
-  const settings = { ...sessionSettings(folder), threads: "1" };
+  const settings = { ...sessionSettings(folder), threads: "1", memory_limit: MEMORY };
   const instance = await duckdb.DuckDBInstance.create(join(folder, "vectors.duckdb"), settings);
   const connection = await instance.connect();
   const interrupt = () => connection.interrupt();
@@ -63,7 +70,8 @@ export async function writeParquet(
     await run(connection, `CREATE TABLE vectors (id VARCHAR, vector FLOAT[${width}])`, signal);
     await append(duckdb, connection, rows, width, signal);
     const entries = Object.entries(metadata).map(([key, value]) => `${key}: ${text(value)}`);
-    const options = `(FORMAT parquet, KV_METADATA {${entries.join(", ")}})`;
+    const groupRows = ROWS_OF_VECTOR * Math.max(1, Math.floor(GROUP_BYTES / (4 * width * ROWS_OF_VECTOR)));
+    const options = `(FORMAT parquet, ROW_GROUP_SIZE ${groupRows}, KV_METADATA {${entries.join(", ")}})`;
     await run(connection, `COPY vectors TO ${text(path)} ${options}`, signal);
     return path;
   } finally {
