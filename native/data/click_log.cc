@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -18,6 +19,46 @@ bool starts_with(std::string_view text, std::string_view start) { return text.su
 
 size_t count_parts(std::string_view text, char separator) {
   return static_cast<size_t>(std::count(text.begin(), text.end(), separator)) + 1;
+}
+
+uint64_t repeated(char byte) { return 0x0101010101010101 * static_cast<unsigned char>(byte); }
+
+// The highest bit of each byte of a word that is 0.
+uint64_t zero_bytes(uint64_t word) {
+  const uint64_t low_bits = 0x7f7f7f7f7f7f7f7f;
+  return ~(((word & low_bits) + low_bits) | word | low_bits);
+}
+
+// The positions of all separators within clicks. Eight bytes are compared at once, because most parts are shorter than
+// that, and a loop over single bytes would be left at an unpredictable place for each of them.
+void find_separators(std::string_view text, std::vector<uint32_t>* positions) {
+  static_assert(kClickEnd == (kFieldEnd | 1), "both are compared at once");
+  positions->clear();
+  size_t at = 0;
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  for (uint64_t word; at + sizeof word <= text.size(); at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    uint64_t found =
+        zero_bytes((word | repeated(1)) ^ repeated(kClickEnd)) | zero_bytes(word ^ repeated(kValueSeparator));
+    for (; found != 0; found &= found - 1)
+      positions->push_back(static_cast<uint32_t>(at) + static_cast<uint32_t>(__builtin_ctzll(found)) / 8);
+  }
+#endif
+  for (; at < text.size(); ++at) {
+    if ((text[at] | 1) == kClickEnd || text[at] == kValueSeparator) positions->push_back(static_cast<uint32_t>(at));
+  }
+}
+
+// Whether the text consists of so few digits that float64 holds their number exactly.
+bool parse_digits(std::string_view text, double* number) {
+  if (text.empty() || text.size() > 15) return false;
+  uint64_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    value = value * 10 + static_cast<uint64_t>(c - '0');
+  }
+  *number = static_cast<double>(value);
+  return true;
 }
 
 }  // namespace
@@ -37,6 +78,7 @@ bool parse_number(std::string_view text, const MissingWords& missing, double* nu
     *number = std::numeric_limits<double>::quiet_NaN();
     return true;
   }
+  if (parse_digits(text, number)) return true;
   if (!is_decimal(text)) return false;
   *number = parse_decimal(text);
   return true;
@@ -102,26 +144,27 @@ void LineParser::parse_clicks(std::string_view text, LogRow* row) const {
     if (!without_clicks_) fail(clicks_, "clicks " + click_form_, quoted(text));
     return;
   }
-  for (size_t begin = 0; begin <= text.size(); ++row->clicks) begin = parse_click(text, begin, row) + 1;
-}
-
-// Returns where the click that begins at `begin` ends. What is wrong with it is found out by fail_click.
-size_t LineParser::parse_click(std::string_view text, size_t begin, LogRow* row) const {
-  bool fits = true;
-  size_t field = 0;
-  for (size_t start = begin, at = begin;; ++at) {
-    while (at < text.size() && text[at] != kFieldEnd && text[at] != kClickEnd) ++at;
-    fits = fits && field < fields_.size() && parse_field(field, text.substr(start, at - start), row);
-    ++field;
-    if (at == text.size() || text[at] == kClickEnd) {
-      if (!fits || field != fields_.size()) fail_click(text.substr(begin, at - begin), row->clicks);
-      return at;
-    }
-    start = at + 1;
+  find_separators(text, &row->separators);
+  row->separators.push_back(static_cast<uint32_t>(text.size()));
+  size_t click = 0, begin = 0, field = 0;  // where the click and the value begin
+  for (const uint32_t at : row->separators) {
+    const char separator = at < text.size() ? text[at] : kClickEnd;
+    const bool is_value = separator == kValueSeparator;
+    if (is_value && !fields_[field].multiple) continue;
+    const bool fits = parse_value(field, text.substr(begin, at - begin), !is_value, row);
+    begin = at + 1;
+    if (is_value) continue;
+    const bool is_last = ++field == fields_.size();
+    if (!fits || is_last != (separator == kClickEnd)) fail_click(text.substr(click), row->clicks);
+    if (!is_last) continue;
+    ++row->clicks;
+    click = begin;
+    field = 0;
   }
 }
 
-bool LineParser::parse_field(size_t index, std::string_view text, LogRow* row) const {
+// Parses a value of a field of a click. Returns false if it cannot be used.
+bool LineParser::parse_value(size_t index, std::string_view text, bool is_last, LogRow* row) const {
   const Field& field = fields_[index];
   if (field.is_time) {
     double time;
@@ -130,13 +173,9 @@ bool LineParser::parse_field(size_t index, std::string_view text, LogRow* row) c
     return fits;
   }
   LogRow::Values& values = row->values[field.feature];
-  if (!field.multiple) {
-    values.tokens.push_back(token(text));
-    return index > 0 || !text.empty();  // the item
-  }
-  for_each_part(text, kValueSeparator, [&](std::string_view value, size_t) { values.tokens.push_back(token(value)); });
-  values.offsets.push_back(static_cast<int32_t>(values.tokens.size()));
-  return true;
+  values.tokens.push_back(token(text));
+  if (field.multiple && is_last) values.offsets.push_back(static_cast<int32_t>(values.tokens.size()));
+  return index > 0 || !text.empty();  // the item
 }
 
 // ---- refusals: src/data/sources/click_log.ts -----------------------------------------------------------------------
@@ -147,7 +186,9 @@ void LineParser::fail(size_t column, const std::string& expected, const std::str
               "field " + std::to_string(column + 1) + name + ": Expected " + expected + " but received " + received);
 }
 
-void LineParser::fail_click(std::string_view click, int64_t index) const {
+// `clicks` begin with the one that cannot be used.
+void LineParser::fail_click(std::string_view clicks, int64_t index) const {
+  const std::string_view click = clicks.substr(0, clicks.find(kClickEnd));
   const std::string which = " click " + std::to_string(index + 1);
   const bool is_complete = count_parts(click, kFieldEnd) == fields_.size();
   if (is_complete) {

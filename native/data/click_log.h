@@ -39,6 +39,8 @@ struct LogRow {
   int64_t clicks = 0;
   std::vector<Values> values;  // of the item features
   std::vector<double> times;   // [clicks], NaN where missing; empty where the schema has no time
+
+  std::vector<uint32_t> separators;  // memory of the parser
 };
 
 // The text of a line, given without its "\n": without "\r" at its end and a byte order mark at its start. Throws
@@ -61,15 +63,14 @@ class LineParser {
 
  private:
   void parse_clicks(std::string_view text, LogRow* row) const;
-  size_t parse_click(std::string_view text, size_t begin, LogRow* row) const;
-  bool parse_field(size_t field, std::string_view text, LogRow* row) const;
+  bool parse_value(size_t field, std::string_view text, bool is_last, LogRow* row) const;
 
   std::string_view token(std::string_view text) const {
     return schema_.missing.contains(text) ? std::string_view() : text;
   }
 
   [[noreturn]] void fail(size_t column, const std::string& expected, const std::string& received) const;
-  [[noreturn]] void fail_click(std::string_view click, int64_t index) const;
+  [[noreturn]] void fail_click(std::string_view clicks, int64_t index) const;
   void check_bytes(std::string_view text) const;
 
   // What becomes of a field of a click: where its values go, unless it is the time.

@@ -8,6 +8,7 @@
 #include "native/node/engine.h"
 #include "native/node/executor.h"
 #include "native/node/files.h"
+#include "native/node/ingest.h"
 #include "native/node/item_search.h"
 #include "native/node/kernels.h"
 #include "native/node/store.h"
@@ -26,6 +27,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeStore", NativeStore::define(env));
   exports.Set("NativeBatches", NativeBatches::define(env));
   exports.Set("NativeUserBatches", NativeUserBatches::define(env));
+  exports.Set("NativeIngest", NativeIngest::define(env));
   exports.Set("NativeExecutor", NativeExecutor::define(env));
   exports.Set("NativeItemSearch", NativeItemSearch::define(env));
   define_files(env, exports);

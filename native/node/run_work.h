@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "native/core/executor.h"
+#include "native/node/store.h"
 #include "native/node/work.h"
 
 namespace shortlist {

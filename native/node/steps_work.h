@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "native/node/store.h"
 #include "native/node/work.h"
 #include "native/train/steps.h"
 

@@ -3,21 +3,16 @@
 #include <napi.h>
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 
 #include "native/core/store.h"
+#include "native/node/work.h"
 
 namespace shortlist {
 
-class Work;
-
-// A store and the queue of works over it (work.h). Used on the JavaScript thread only.
-struct StoreState {
+// A store and the queue of works over it. Used on the JavaScript thread only.
+struct StoreState : WorkQueue {
   std::shared_ptr<Store> store = std::make_shared<Store>();  // nullptr after it was closed
-  int runs = 0;                                              // works in flight on other threads
-  bool is_alone = false;                                     // whether the one in flight needs the store for itself
-  std::deque<Work*> waiting;
   int searches = 0;  // open searches (item_search.h), which rely on tensors that do not change
   int64_t reported_bytes = 0;
 

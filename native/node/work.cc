@@ -13,30 +13,30 @@ int most_at_once() { return static_cast<int>(std::max(1u, std::thread::hardware_
 
 }  // namespace
 
-Work::Work(Napi::Env env, const char* name, std::shared_ptr<StoreState> store, bool is_alone)
+Work::Work(Napi::Env env, const char* name, std::shared_ptr<WorkQueue> queue, bool is_alone)
     : AsyncWorker(env, name),
-      store_(std::move(store)),
+      queue_(std::move(queue)),
       is_alone_(is_alone),
       deferred_(Napi::Promise::Deferred::New(env)) {}
 
 Napi::Promise Work::start_or_wait() {
   const Napi::Promise promise = deferred_.Promise();
-  if (store_->waiting.empty() && can_start()) {
+  if (queue_->waiting.empty() && can_start()) {
     start();
   } else {
-    store_->waiting.push_back(this);
+    queue_->waiting.push_back(this);
   }
   return promise;
 }
 
 bool Work::can_start() const {
-  if (is_alone_) return store_->runs == 0;
-  return !store_->is_alone && store_->runs < most_at_once();
+  if (is_alone_) return queue_->runs == 0;
+  return !queue_->is_alone && queue_->runs < most_at_once();
 }
 
 void Work::start() {
-  store_->is_alone = is_alone_;
-  ++store_->runs;
+  queue_->is_alone = is_alone_;
+  ++queue_->runs;
   Queue();
 }
 
@@ -54,17 +54,17 @@ void Work::Execute() {
 
 // Deletes this work at its end, as AsyncWorker::OnWorkComplete does.
 void Work::OnWorkComplete(Napi::Env env, napi_status) {
-  const std::shared_ptr<StoreState> store = std::move(store_);
-  --store->runs;
-  store->is_alone = false;
+  const std::shared_ptr<WorkQueue> queue = std::move(queue_);
+  --queue->runs;
+  queue->is_alone = false;
   const bool alive = try_settle(env);
   delete this;
   if (!alive) {
-    for (Work* waiting : std::exchange(store->waiting, {})) delete waiting;
+    for (Work* waiting : std::exchange(queue->waiting, {})) delete waiting;
   }
-  while (!store->waiting.empty() && store->waiting.front()->can_start()) {
-    Work* const next = store->waiting.front();
-    store->waiting.pop_front();
+  while (!queue->waiting.empty() && queue->waiting.front()->can_start()) {
+    Work* const next = queue->waiting.front();
+    queue->waiting.pop_front();
     next->start();
   }
 }

@@ -2,25 +2,33 @@
 
 #include <napi.h>
 
+#include <deque>
 #include <memory>
 #include <string>
 
 #include "native/core/error.h"
-#include "native/node/store.h"
 
 namespace shortlist {
 
-// Work over a store. It waits for its turn, is computed on a thread of libuv's pool, and settles its promise. Works
-// start in the order in which they arrive. Those that only read the store are concurrent; there is at most one for each
-// processor, so that Node's own work soon finds a free thread in the pool. Work that writes has the store for itself.
+class Work;
+
+// The works over something that they share, such as a store. Used on the JavaScript thread only.
+struct WorkQueue {
+  int runs = 0;           // works in flight on other threads
+  bool is_alone = false;  // whether the one in flight needs what they share for itself
+  std::deque<Work*> waiting;
+};
+
+// Work over something that works share. It waits for its turn, is computed on a thread of libuv's pool, and settles its
+// promise. Works start in the order in which they arrive. Those that only read are concurrent; there is at most one for
+// each processor, so that Node's own work soon finds a free thread in the pool. Work that writes is alone.
 class Work : public Napi::AsyncWorker {
  public:
-  // `is_alone`: whether the work needs the store for itself.
-  Work(Napi::Env env, const char* name, std::shared_ptr<StoreState> store, bool is_alone);
+  Work(Napi::Env env, const char* name, std::shared_ptr<WorkQueue> queue, bool is_alone);
 
   bool is_alone() const { return is_alone_; }
 
-  // Starts the work or appends it to the store's queue. From then on it deletes itself.
+  // Starts the work or appends it to the queue. From then on it deletes itself.
   Napi::Promise start_or_wait();
 
  protected:
@@ -36,7 +44,7 @@ class Work : public Napi::AsyncWorker {
   void start();
   bool try_settle(Napi::Env env);
 
-  std::shared_ptr<StoreState> store_;
+  std::shared_ptr<WorkQueue> queue_;
   bool is_alone_;
   Napi::Promise::Deferred deferred_;
   Status status_ = Status::ok;

@@ -19,7 +19,8 @@ import { checkNoSequences, doubtOfRepeats, doubtsOf } from "./doubts.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { formatJson, hasCode, replaceFile } from "./files.js";
 import { checkHoldOut, checkTimesToSplit, type HoldOut, holdClicksOut, TEST_LOG } from "./hold_out.js";
-import { identitiesOf, joinUsers, RowOwners } from "./join_users.js";
+import { ingestLogs } from "./ingest.js";
+import { identitiesOf, joinUsers, RowOwners, type RowsOfUsers } from "./join_users.js";
 import {
   digestsOf,
   type FolderReader,
@@ -52,7 +53,7 @@ import {
   type LogReport,
   readLog,
 } from "./sources/read_log.js";
-import type { Click, LogRow, Token } from "./sources/source.js";
+import type { Click, LogRow, LogSource, Token } from "./sources/source.js";
 import { migrate, type StoredFormat } from "./stored_format.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { TITLES, type Titles } from "./titles.js";
@@ -97,7 +98,15 @@ export interface PrepareOptions extends LogOptions {
    * kept and held-out clicks; its target is the first click that is held out.
    */
   readonly holdOut?: HoldOut | undefined;
-  /** Called while the logs are read. They are read twice: pass 1 counts the values, pass 2 encodes them. */
+  /**
+   * Threads that read click logs (default: SHORTLIST_THREADS, or else the number of processors). The dataset does not
+   * depend on it.
+   */
+  readonly threads?: number | undefined;
+  /**
+   * Called while the logs are read. Click logs are read once (pass 1). Other sources, and all if the native engine is not
+   * built, are read twice: pass 1 counts the values, pass 2 encodes them.
+   */
   readonly progress?: ((pass: 1 | 2, bytes: number, totalBytes: number) => void) | undefined;
 }
 
@@ -108,6 +117,7 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
   featureAppearLimit: true,
   repeatUsers: true,
   holdOut: true,
+  threads: true,
   progress: true,
   onBadLine: true,
   onWarning: true,
@@ -200,8 +210,8 @@ interface Description extends MemberIds {
 /**
  * Prepares a dataset folder from click logs: `dataset.json`, `vocabulary/<feature>.tsv` and `clicks.safetensors`. The
  * folder appears only when it is complete. Values are counted once per line for user features, and once per click or
- * value for item features (docs/math.md#vocabulary-and-noise). Throws ERR_LOG if a log cannot be read or changes
- * between the two passes over it, ERR_VOCABULARY if no item is frequent enough, ERR_DATASET if the output folder holds
+ * value for item features (docs/math.md#vocabulary-and-noise). Throws ERR_LOG if a log cannot be read or changes while
+ * it is read, ERR_VOCABULARY if no item is frequent enough, ERR_DATASET if the output folder holds
  * anything but a dataset or nothing can be held out, and ERR_BUSY if another process is writing it.
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
@@ -228,52 +238,99 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   });
 }
 
-/**
- * Reads the logs of a dataset twice: pass 1 counts the values, pass 2 encodes them. Also returns the users' identities.
- */
+/** Reads the logs of a dataset. Also returns the users' identities if they are needed and no feature. */
 async function readContents(
   folder: string,
   name: string,
   schema: Schema,
   limit: AppearLimit,
-  {
-    logs,
-    repeatUsers = "join",
-    maxLineBytes = DEFAULT_MAX_LINE_BYTES,
-    onBadLine,
-    onWarning,
-    ...options
-  }: PrepareOptions,
-): Promise<{ readonly contents: DatasetContents; readonly userIds: readonly string[] }> {
-  const { progress, signal } = options;
-  const copies = join(folder, COPIES);
+  { repeatUsers = "join", maxLineBytes = DEFAULT_MAX_LINE_BYTES, ...options }: PrepareOptions,
+): Promise<{ readonly contents: DatasetContents; readonly userIds: readonly string[] | undefined }> {
+  const sources = options.logs.map(sourceOf);
+  const read = { ...options, schema, limit, maxLineBytes };
+  const { encoding, features, report, rows, users, userIds } =
+    (await readOnce(sources, read)) ?? (await readTwice(sources, read, join(folder, COPIES), name));
+  const isJoined = users !== undefined && repeatUsers === "join";
+  const clicks = isJoined ? joinUsers(rows, users) : rows;
+  if (users) options.onWarning?.(doubtOfRepeats(rows, users.users, isJoined));
+  checkNoSequences(clicks, itemVocabulary(encoding), sources[0]!.name);
+  const joinedLines = report.lines - clicks.users;
+  return {
+    contents: { encoding: { ...encoding, maxLineBytes }, clicks, features, report, joinedLines },
+    userIds: userIds && isJoined ? identitiesOf(userIds, users) : userIds,
+  };
+}
+
+/** Options of `readOnce` and `readTwice`. */
+type ReadOptions = Omit<PrepareOptions, "logs" | "output"> & {
+  readonly schema: Schema;
+  readonly limit: AppearLimit;
+  readonly maxLineBytes: number;
+};
+
+/** Everything that was read of logs. */
+interface ReadLogs {
+  readonly encoding: Encoding;
+  readonly features: readonly FeatureCounts[];
+  readonly report: LogReport;
+  readonly rows: Clicks;
+  /** The rows of each user, if several rows have the same user id. */
+  readonly users: RowsOfUsers | undefined;
+  /** [rows] The users' identities. Undefined if they are not needed. */
+  readonly userIds: readonly string[] | undefined;
+}
+
+/** Reads click logs in C++. Returns undefined if that is impossible. */
+async function readOnce(
+  sources: readonly LogSource[],
+  { progress, limit, holdOut, ...options }: ReadOptions,
+): Promise<ReadLogs | undefined> {
+  const logs = await ingestLogs(sources, { ...options, progress: progress && ((...bytes) => progress(1, ...bytes)) });
+  if (!logs) return undefined;
+  const { schema } = options;
+  const item = itemFeatures(schema)[0]!.name;
+  const ofUsers = new Set(userFeatures(schema).map(({ name }) => name));
+  const features = logs.features.map(({ name, multiple, counts }) => {
+    const unit = multiple ? "uses" : ofUsers.has(name) ? "lines" : "clicks";
+    return featureCountsOf(name, unit, counts, appearLimitOf(limit, name, counts, name === item));
+  });
+  const limits = new Map(features.map(({ name, appearLimit }) => [name, appearLimit]));
+  const users = await logs.users();
+  const userIds = holdOut && (await logs.userIds());
+  const { vocabularies, numbers, clicks: rows } = await logs.encode(limits);
+  const { counts } = logs.features.find(({ name }) => name === item)!;
+  checkItems(vocabularies.get(item)!, item, counts, limits.get(item)!);
+  return { encoding: { schema, vocabularies, numbers }, features, report: logs.report, rows, users, userIds };
+}
+
+/**
+ * Reads logs of any kind. The first pass counts the values, the second one encodes them. `copies` is a folder to make for
+ * logs that can be read only once; `name` is that of the logs in messages.
+ */
+async function readTwice(
+  sources: readonly LogSource[],
+  { schema, limit, progress, onBadLine, maxLineBytes, onWarning, signal }: ReadOptions,
+  copies: string,
+  name: string,
+): Promise<ReadLogs> {
   await mkdir(copies);
   const logOptions = (pass: 1 | 2) => ({
     ...{ onBadLine, maxLineBytes, copies, signal },
     progress: progress && ((bytes: number, totalBytes: number) => progress(pass, bytes, totalBytes)),
   });
   const counts = new LogCounts(schema);
-  const report = await readLog(logs, { ...logOptions(1), schema, onWarning }, (line) => counts.add(line));
+  const report = await readLog(sources, { ...logOptions(1), schema, onWarning }, (line) => counts.add(line));
   const features = counts.features(limit);
   const encoding = counts.encoding(features);
   const expected: ExpectedSizes = { lines: report.lines, clicks: report.clicks, values: counts.values };
   const owners = counts.repeatsUsers ? new RowOwners() : undefined;
   const onRow = owners && (({ userId }: LogRow) => owners.add(userId ?? null));
-  const read = await encodeLog(logs, encoding, { ...logOptions(2), expected, onRow });
+  const read = await encodeLog(sources, encoding, { ...logOptions(2), expected, onRow });
   await rm(copies, { recursive: true });
   if (read.report.lines !== report.lines || read.report.clicks !== report.clicks) {
     throw new ShortlistError("ERR_LOG", `${name}: The log changed while it was read: prepare it again`);
   }
-  const users = owners?.rows();
-  const isJoined = users !== undefined && repeatUsers === "join";
-  const clicks = isJoined ? joinUsers(read.clicks, users) : read.clicks;
-  if (users) onWarning?.(doubtOfRepeats(read.clicks, users.users, isJoined));
-  checkNoSequences(clicks, itemVocabulary(encoding), sourceOf(logs[0]!).name);
-  const joinedLines = report.lines - clicks.users;
-  return {
-    contents: { encoding: { ...encoding, maxLineBytes }, clicks, features, report, joinedLines },
-    userIds: isJoined ? identitiesOf(read.userIds, users) : read.userIds,
-  };
+  return { encoding, features, report, rows: read.clicks, users: owners?.rows(), userIds: read.userIds };
 }
 
 /** The content of a dataset folder to write. */

@@ -13,24 +13,33 @@ export class RowOwners {
     this.#owners.push(userId === null ? -1 : this.#users.add(userId));
   }
 
-  /** Returns the rows of each user, oldest first. Users are in the order of their first row. */
+  /** Returns the rows of each user. */
   rows(): RowsOfUsers {
-    const places = new Int32Array(this.#users.size).fill(-1);
-    const userOf = new Int32Array(this.#owners.length);
-    let users = 0;
-    for (const [row, owner] of this.#owners.entries()) {
-      const place = owner < 0 ? -1 : places[owner]!;
-      userOf[row] = place < 0 ? users++ : place;
-      if (owner >= 0) places[owner] = userOf[row]!;
-    }
-    const offsets = new Int32Array(users + 1);
-    for (const user of userOf) offsets[user + 1]!++;
-    for (let user = 0; user < users; user++) offsets[user + 1]! += offsets[user]!;
-    const next = offsets.slice(0, users);
-    const rows = new Int32Array(userOf.length);
-    for (const [row, user] of userOf.entries()) rows[next[user]!++] = row;
-    return { users, offsets, rows };
+    return rowsOfUsers(this.#owners, this.#users.size);
   }
+}
+
+/**
+ * Returns the rows of each user, oldest first. `owners` has a number below `numbers` for the identity of each row's user,
+ * −1 without an identity. Users are in the order of their first row.
+ */
+export function rowsOfUsers(owners: ArrayLike<number>, numbers: number): RowsOfUsers {
+  const places = new Int32Array(numbers).fill(-1);
+  const userOf = new Int32Array(owners.length);
+  let users = 0;
+  for (let row = 0; row < owners.length; row++) {
+    const owner = owners[row]!;
+    const place = owner < 0 ? -1 : places[owner]!;
+    userOf[row] = place < 0 ? users++ : place;
+    if (owner >= 0) places[owner] = userOf[row]!;
+  }
+  const offsets = new Int32Array(users + 1);
+  for (const user of userOf) offsets[user + 1]!++;
+  for (let user = 0; user < users; user++) offsets[user + 1]! += offsets[user]!;
+  const next = offsets.slice(0, users);
+  const rows = new Int32Array(userOf.length);
+  for (let row = 0; row < userOf.length; row++) rows[next[userOf[row]!]!++] = row;
+  return { users, offsets, rows };
 }
 
 /** The rows of each user: those of user u are rows[offsets[u]] … rows[offsets[u + 1] − 1], in the order of the log. */

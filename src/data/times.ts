@@ -106,6 +106,16 @@ export class ClickOrder {
   #clicks = 0;
   #first = "";
 
+  /** The result of the same checks by another reader: how many pairs were compared, and what is out of order. */
+  static of(compared: number, { lines, clicks, first }: OrderReport): ClickOrder {
+    const order = new ClickOrder();
+    order.#compared = compared;
+    order.#lines = lines;
+    order.#clicks = clicks;
+    order.#first = first;
+    return order;
+  }
+
   /** Adds the times of one line; NaN where missing. `at` returns its file and line. */
   add(times: readonly number[], at: () => string): void {
     const before = this.#clicks;

@@ -60,6 +60,14 @@ export class TokenLines implements TokenBytes {
     return new TokenLines(bytes, starts);
   }
 
+  /** Takes lines that the native reader of click logs has made. */
+  static ofLines(bytes: Buffer, size: number): TokenLines {
+    checkLength(bytes.length, "the vocabulary of a feature");
+    const starts = new Uint32Array(size + 1);
+    for (let line = 0, at = 0; line < size; starts[++line] = at) while (bytes[at++] !== NEWLINE);
+    return new TokenLines(bytes, starts);
+  }
+
   /** Reads lines without making strings of them. Calls `fail` for the first problem. */
   static parse(bytes: Buffer, fail: Fail): TokenLines {
     checkLength(bytes.length, "a vocabulary file");

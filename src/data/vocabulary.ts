@@ -39,6 +39,15 @@ export class Vocabulary {
   }
 
   /**
+   * Takes `token ⇥ count` lines that the native reader of click logs has made.
+   *
+   * @internal
+   */
+  static ofLines(lines: Buffer, size: number): Vocabulary {
+    return Vocabulary.#of(TokenLines.ofLines(lines, size));
+  }
+
+  /**
    * Keeps the values that appear more than `appearLimit` times, most frequent first, and ties by the bytes of the
    * token. All others, and missing values, are counted for `<unk>`.
    *

@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import {
   type Batch,
   checkTrainingBatchOptions,
@@ -13,6 +12,7 @@ import type { DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program } from "../graph/program.js";
 import { OPS } from "../ops/index.js";
 import type { TensorData } from "../ops/op.js";
+import { threadCount } from "../platform/threads.js";
 import type { RandomValues } from "../random/initial_values.js";
 import {
   type Engine,
@@ -43,8 +43,6 @@ export interface NativeEngineOptions {
   /** Instruction set of the kernels (default: SHORTLIST_ISA, or else the best one of this processor). */
   readonly isa?: string | undefined;
 }
-
-const MAX_THREADS = 1024;
 
 /**
  * The instruction sets that this processor has and that there are kernels for, best first. Throws ERR_EXECUTOR if the
@@ -118,18 +116,6 @@ export function createNativeEngine(options: NativeEngineOptions = {}): Engine {
       return new NativeItemSearch(handle, width);
     },
   };
-}
-
-function threadCount(option: number | undefined): number {
-  const variable = process.env["SHORTLIST_THREADS"];
-  const threads =
-    option ?? (variable ? Number(variable.match(/^\d+$/)?.[0]) : Math.min(availableParallelism(), MAX_THREADS));
-  if (Number.isSafeInteger(threads) && threads >= 1 && threads <= MAX_THREADS) return threads;
-  const source = option === undefined ? `SHORTLIST_THREADS="${variable}"` : String(option);
-  throw new ShortlistError(
-    "ERR_OPTION",
-    `Expected threads to be a whole number of 1 to ${MAX_THREADS} but received ${source}`,
-  );
 }
 
 class NativeStore implements TensorStore {

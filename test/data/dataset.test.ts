@@ -8,6 +8,8 @@ import { encodeLog } from "../../src/data/clicks.js";
 import { openDataset, type PrepareOptions, prepareDataset } from "../../src/data/dataset.js";
 import { readSafetensors, writeSafetensors } from "../../src/data/safetensors.js";
 import { DEFAULT_SCHEMA, parseSchema } from "../../src/data/schema.js";
+import { clickLog } from "../../src/data/sources/click_log.js";
+import type { LogSource } from "../../src/data/sources/source.js";
 import { expectError, failureOf, withFolder, withoutIds } from "./temporary.js";
 
 const LOG = [
@@ -42,7 +44,7 @@ test("prepares and opens a dataset", async () => {
       tags: 3,
     });
     assert.equal([prepared.users, prepared.clicks, prepared.report.skipped], [3, 6, 0]);
-    assert.equal(passes, [1, 2]);
+    assert.equal(passes, [1]);
     assert.equal((await readdir(options.output)).sort(), ["clicks.safetensors", "dataset.json", "vocabulary"]);
     assert.is(await readFile(join(options.output, "vocabulary", "tags.tsv"), "utf8"), "<unk>\t2\nt2\t4\nt1\t3\n");
     assert.is(await readFile(join(options.output, "vocabulary", "user_id.tsv"), "utf8"), "<unk>\t3\n");
@@ -186,12 +188,15 @@ test("a failed or stopped prepare leaves nothing behind", async () => {
       'Expected a value of "item" that appears more than 20 times, but the most frequent of 3 appears 3 times: lower --feature-appear-limit';
     await expectError(prepareDataset(hopeless), "ERR_VOCABULARY", message);
     await nothing();
+    // Rows in TypeScript, which are read twice.
+    const source = clickLog(options.logs[0]!);
+    const rows: LogSource = { ...source, read: (...given) => source.read(...given) };
     for (const stopAt of [1, 2]) {
       const controller = new AbortController();
       const progress = (pass: number) => {
         if (pass === stopAt) controller.abort(new Error("stopped"));
       };
-      const logs = [options.logs[0]!, options.logs[0]!];
+      const logs = [rows, rows];
       const work = prepareDataset({ ...options, output, logs, signal: controller.signal, progress });
       assert.is((await failureOf(work)).message, "stopped");
       await nothing();
@@ -200,7 +205,7 @@ test("a failed or stopped prepare leaves nothing behind", async () => {
       if (pass === 2 && statSync(options.logs[0]!).size === LOG.length) appendFileSync(options.logs[0]!, LOG);
     };
     await expectError(
-      prepareDataset({ ...options, output, progress: grow }),
+      prepareDataset({ ...options, output, logs: [rows], progress: grow }),
       "ERR_LOG",
       "The log changed while it was read",
     );

@@ -21,7 +21,7 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
  * (docs/click_log.md). Each line is a row.
  */
 export function clickLog(path: string): LogSource {
-  return {
+  const source: LogSource = {
     name: path,
     label: basename(path),
     size: () => sizeOf(path),
@@ -52,6 +52,33 @@ export function clickLog(path: string): LogSource {
       splitter.end();
     },
   };
+  contents.set(source.read, (signal) => unchangedChunksOf(path, signal));
+  return source;
+}
+
+type Contents = (signal: AbortSignal | undefined) => AsyncIterable<Buffer>;
+
+/** The bytes of click logs, by the function that reads their rows. A source with another such function is another log. */
+const contents = new WeakMap<LogSource["read"], Contents>();
+
+/**
+ * Returns the decompressed bytes of a source that `clickLog` has made, for readers that parse them themselves; undefined
+ * for other sources. Each chunk is in the same memory as the one before. Throws ERR_LOG at the end if the file was changed
+ * while it was read.
+ */
+export function contentsOfClickLog({ read }: LogSource): Contents | undefined {
+  return contents.get(read);
+}
+
+async function* unchangedChunksOf(path: string, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  const state = async () => {
+    const found = await stat(path).catch(() => undefined);
+    return found?.isFile() ? [found.ino, found.size, found.mtimeMs].join() : "";
+  };
+  const before = await state();
+  yield* chunksOf(path, undefined, signal);
+  if ((await state()) === before) return;
+  throw new ShortlistError("ERR_LOG", `${path}: The log changed while it was read: prepare it again`);
 }
 
 /** All logs of one reading use one parser, because it caches the clicks that it has parsed. */

@@ -159,33 +159,46 @@ class Reading {
   }
 
   end(names: readonly string[]): LogReport {
-    const { onWarning, onReport } = this.#options;
-    const sum = (key: "lines" | "skipped") => this.#files.reduce((total, file) => total + file[key], 0);
-    const [lines, skipped, badLines] = [sum("lines"), sum("skipped"), this.#badLines];
-    if (lines === 0) {
-      const why = skipped > 0 ? ` (skipped ${skipped}, the first: ${badLines[0]})` : "";
-      throw new ShortlistError(
-        "ERR_LOG",
-        `${names.join(", ")}: Expected at least one usable line but received none${why}`,
-      );
-    }
-    const unordered = this.#order.report(names, lines);
-    if (unordered) onWarning?.(describeUnordered(unordered, lines));
-    const report = {
-      files: this.#files,
-      lines,
-      clicks: this.#clicks,
-      withoutClicks: this.#withoutClicks,
-      skipped,
-      badLines,
-      ...(unordered && { unordered }),
-    };
-    onReport?.(report);
-    return report;
+    const { lines, skipped } = totalsOf(this.#files);
+    const [clicks, withoutClicks] = [this.#clicks, this.#withoutClicks];
+    const counts = { files: this.#files, lines, clicks, withoutClicks, skipped, badLines: this.#badLines };
+    return finishReport(names, counts, this.#order, this.#options);
   }
 }
 
-async function sumOfSizes(sources: readonly LogSource[]): Promise<number> {
+/** Numbers of usable and of skipped lines of all logs. */
+export function totalsOf(files: LogReport["files"]): Pick<LogReport, "lines" | "skipped"> {
+  const sum = (key: "lines" | "skipped") => files.reduce((total, file) => total + file[key], 0);
+  return { lines: sum("lines"), skipped: sum("skipped") };
+}
+
+/**
+ * Returns the report of logs with these names, after warning of clicks that are out of order. Throws ERR_LOG if there is
+ * no usable line, or if the newest click comes first.
+ */
+export function finishReport(
+  names: readonly string[],
+  counts: Omit<LogReport, "unordered">,
+  order: ClickOrder,
+  { onWarning, onReport }: Pick<ReportedLogOptions, "onWarning" | "onReport">,
+): LogReport {
+  const { lines, skipped, badLines } = counts;
+  if (lines === 0) {
+    const why = skipped > 0 ? ` (skipped ${skipped}, the first: ${badLines[0]})` : "";
+    throw new ShortlistError(
+      "ERR_LOG",
+      `${names.join(", ")}: Expected at least one usable line but received none${why}`,
+    );
+  }
+  const unordered = order.report(names, lines);
+  if (unordered) onWarning?.(describeUnordered(unordered, lines));
+  const report = { ...counts, ...(unordered && { unordered }) };
+  onReport?.(report);
+  return report;
+}
+
+/** Sum of what there is to read, for progress reports. */
+export async function sumOfSizes(sources: readonly LogSource[]): Promise<number> {
   let sum = 0;
   for (const source of sources) sum += await source.size();
   return sum;
