@@ -4,8 +4,7 @@ import type { Turns } from "../../data/turns.js";
 import type { Vocabulary } from "../../data/vocabulary.js";
 import type { ModelDescription } from "../model.js";
 import {
-  expectArray,
-  expectFields,
+  hasFields,
   isWellFormed,
   requestError,
   type UnknownValue,
@@ -46,6 +45,8 @@ interface RequestSchema {
   readonly named: { readonly categorical: readonly string[]; readonly number: readonly string[] };
   readonly itemFields: readonly ItemField[];
   readonly clickFields: ReadonlySet<string>;
+  /** What a click can be, for messages. */
+  readonly expectedClick: string;
   /** Name of the field with the time of a click. Undefined without times. */
   readonly time: string | undefined;
 }
@@ -66,6 +67,7 @@ function requestSchema(description: ModelDescription): RequestSchema {
     named,
     itemFields: itemFeatures(schema).map((field) => ({ ...field, vocabulary: vocabularies.get(field.name)! })),
     clickFields: new Set(schema.click.map(({ name }) => name)),
+    expectedClick: `an item or an object with ${schema.click.map(({ name }) => name).join(", ")}`,
     time: schema.click[timeField(schema)]?.name,
   };
 }
@@ -139,15 +141,16 @@ class UsersEncoder {
     this.#unknown.push([]);
     for (const ids of this.#tokens) ids.push(0);
     for (const values of this.#numbers) values.push(Number.NaN);
-    const name = where.slice(0, -1) || "the user";
-    const fields = expectFields(user, name, "an object with features and history");
-    for (const field in fields) {
-      if (!USER_FIELDS.includes(field)) throw unknownFieldError("field", field, name, USER_FIELDS);
+    const name = () => where.slice(0, -1) || "the user";
+    if (!hasFields(user)) throw requestError(name(), "an object with features and history", user);
+    for (const field in user) {
+      if (!USER_FIELDS.includes(field)) throw unknownFieldError("field", field, name(), USER_FIELDS);
     }
-    const { features, history } = fields;
+    const { features, history } = user;
     if (features !== undefined && features !== null) this.#addFeatures(features);
     if (history === undefined || history === null) return NO_CLICKS;
-    return expectArray(history, `${where}history`, "items and clicks, oldest first,");
+    if (Array.isArray(history)) return history;
+    throw requestError(`${where}history`, "an array of items and clicks, oldest first,", history);
   }
 
   endUser(): void {
@@ -156,13 +159,13 @@ class UsersEncoder {
 
   #addFeatures(given: unknown): void {
     const { userFields } = this.#schema;
-    const features = expectFields(given, `${this.#where}features`, "an object of features by name");
+    if (!hasFields(given)) throw requestError(`${this.#where}features`, "an object of features by name", given);
     this.#click = -1;
     this.#index = -1;
-    for (const name in features) {
+    for (const name in given) {
       const feature = userFields.get(name);
       if (!feature) throw unknownFieldError("feature", name, `${this.#where}features`, [...userFields.keys()]);
-      const value = features[name];
+      const value = given[name];
       if (value === undefined || value === null) continue;
       this.#field = name;
       if (feature.kind === "categorical") {
@@ -180,11 +183,12 @@ class UsersEncoder {
 
   /** Adds a click of the current user; `index` is its place in the history. */
   addClick(click: unknown, index: number): void {
-    const { itemFields, clickFields, time } = this.#schema;
+    const { itemFields, clickFields, expectedClick, time } = this.#schema;
     this.#click = index;
     this.#field = "";
     this.#index = -1;
-    const fields = typeof click === "string" ? undefined : this.#fieldsOf(click);
+    const fields = hasFields(click) ? click : undefined;
+    if (!fields && typeof click !== "string") throw requestError(this.#place(), expectedClick, click);
     if (fields) {
       for (const name in fields) {
         if (!clickFields.has(name)) throw unknownFieldError("field", name, this.#place(), [...clickFields]);
@@ -204,17 +208,6 @@ class UsersEncoder {
     }
     for (const { ids, offsets } of this.#values) offsets?.push(ids.length);
     this.#clicks++;
-  }
-
-  #fieldsOf(click: unknown): Readonly<Record<string, unknown>> {
-    if (typeof click === "object") {
-      return expectFields(click, `${this.#where}history[${this.#click}]`, this.#expectedClick());
-    }
-    throw requestError(this.#place(), this.#expectedClick(), click);
-  }
-
-  #expectedClick(): string {
-    return `an item or an object with ${[...this.#schema.clickFields].join(", ")}`;
   }
 
   /** Adds the values of a multi-valued field. No value at all is one missing value, as in a log. */

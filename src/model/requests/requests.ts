@@ -57,6 +57,8 @@ export class Requests {
   readonly #vectors: UserRuns;
   #allItems: ItemScan | undefined;
   #similar: Promise<SimilarityIndex> | undefined;
+  /** Loads the vocabularies, for all calls that wait for them. */
+  #preparing: Promise<void> | undefined;
   #isPrepared = false;
 
   constructor(model: Model) {
@@ -177,10 +179,16 @@ export class Requests {
     const turns = new Turns(signal);
     if (turns.isDue) await turns.take();
     if (!this.#isPrepared) {
-      for (const vocabulary of this.#model.description.vocabularies.values()) await vocabulary.load(turns);
-      this.#isPrepared = true;
+      this.#preparing ??= this.#prepare();
+      await orAborted(this.#preparing, signal);
     }
     return { turns, signal };
+  }
+
+  async #prepare(): Promise<void> {
+    const turns = new Turns();
+    for (const vocabulary of this.#model.description.vocabularies.values()) await vocabulary.load(turns);
+    this.#isPrepared = true;
   }
 
   /**

@@ -54,12 +54,9 @@ export function unknownFieldError(what: string, name: string, where: string, nam
   return new ShortlistError("ERR_REQUEST", `Unknown ${what} ${describeValue(name)} in ${where}. ${hint}`);
 }
 
-/** Throws ERR_REQUEST unless the value is an object of fields: no array, and no Map, Date or other collection. */
-export function expectFields(value: unknown, field: string, expected: string): Readonly<Record<string, unknown>> {
-  if (typeof value === "object" && value !== null && Object.prototype.toString.call(value) === "[object Object]") {
-    return value as Readonly<Record<string, unknown>>;
-  }
-  throw requestError(field, expected, value);
+/** Whether a value is an object of fields: no array, and no Map, Date or other collection. */
+export function hasFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && Object.prototype.toString.call(value) === "[object Object]";
 }
 
 /** Throws ERR_REQUEST unless the value is an array. */
