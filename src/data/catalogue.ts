@@ -1,4 +1,5 @@
 import { type Clicks, type Encoding, type ItemValues, itemVocabulary } from "./clicks.js";
+import { joinValues } from "./join.js";
 import type { SafetensorsTensor, TensorToWrite } from "./safetensors.js";
 import { itemFeatures, type Schema } from "./schema.js";
 
@@ -44,20 +45,7 @@ export function sliceItems(catalogue: readonly ItemValues[], start: number, end:
 
 /** The attributes of the items of one catalogue, followed by those of another. */
 export function joinItems(first: readonly ItemValues[], second: readonly ItemValues[]): ItemValues[] {
-  return first.map(({ name, ids, offsets }, f) => {
-    const more = second[f]!;
-    const joined = new Int32Array(ids.length + more.ids.length);
-    joined.set(ids);
-    joined.set(more.ids, ids.length);
-    if (!offsets) return { name, ids: joined, offsets };
-    const joinedOffsets = new Int32Array(offsets.length + more.offsets!.length - 1);
-    joinedOffsets.set(offsets);
-    joinedOffsets.set(
-      more.offsets!.subarray(1).map((offset) => ids.length + offset),
-      offsets.length,
-    );
-    return { name, ids: joined, offsets: joinedOffsets };
-  });
+  return first.map((values, f) => joinValues([values, second[f]!]));
 }
 
 /** The attributes of items of which `values[f][i]` are the ids of the values of attribute f of item i. */

@@ -185,6 +185,11 @@ export class TokenLines implements TokenBytes {
     }
   }
 
+  /** Returns the first lines. */
+  first(size: number): TokenLines {
+    return new TokenLines(this.bytes.subarray(0, this.#starts[size]), this.#starts.subarray(0, size + 1));
+  }
+
   /** Whether the first lines of this have the tokens of the other one. */
   beginsLike(other: TokenLines): boolean {
     if (this.size < other.size) return false;

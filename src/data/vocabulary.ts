@@ -183,6 +183,7 @@ export class Vocabulary {
 
   /** Returns the vocabulary of the first tokens. */
   first(size: number): Vocabulary {
+    if (this.#lines) return Vocabulary.#of(this.#lines.first(size));
     return new Vocabulary(this.tokens.slice(0, size), this.counts.slice(0, size));
   }
 

@@ -6,8 +6,9 @@ import { VOCABULARY, vocabularyFile } from "../data/members.js";
 import { type FolderKind, replaceFolder, withOutputFolder } from "../data/output_folder.js";
 import { Turns } from "../data/turns.js";
 import { checkOptions, checkWholeNumber, type OptionNames } from "../errors.js";
+import { countElements } from "../graph/dims.js";
 import { selectOutputs, storedTensors } from "../graph/program.js";
-import { expectModel, type Model } from "../model/model.js";
+import { expectModel, type Model, storedChunks } from "../model/model.js";
 import { PADDING } from "./history.js";
 import { OnnxGraph, type OnnxWeight } from "./onnx.js";
 import { type ExportedInput, type RearrangedWeight, UserTower } from "./user_tower.js";
@@ -153,8 +154,6 @@ function addShortlist(graph: OnnxGraph, user: string, top: number): void {
 
 /** Where a weight may start, so that runtimes can map the file into memory. */
 const ALIGNMENT = 4096;
-/** Elements that are copied at once. */
-const CHUNK_ELEMENTS = 1 << 18;
 
 /** Writes the weights that these graphs read, one after another, and returns where they are. */
 async function writeWeights(
@@ -165,22 +164,20 @@ async function writeWeights(
   signal: AbortSignal | undefined,
 ): Promise<OnnxWeight[]> {
   const shapes = new Map(storedTensors(model.program).map(({ name, shape }) => [name, shape]));
-  const read = (name: string, offset = 0, count = countOf(shapes.get(name)!) - offset) =>
-    model.store.read(name, offset, count) as Float32Array;
+  const read = (name: string) => model.store.read(name) as Float32Array;
   const written: OnnxWeight[] = [];
   const turns = new Turns(signal);
   await replaceFile(path, async (file) => {
     for (const name of new Set(graphs.flatMap(({ weights }) => [...weights]))) {
       const own = rearranged.find((weight) => weight.name === name);
       const shape = own?.shape ?? shapes.get(name)!;
-      const bytes = 4 * countOf(shape);
+      const elements = countElements(shape, {});
       const offset = await pad(file, written.at(-1));
-      if (own) await file.writeFile(bytesOf(own.make(read)));
-      for (let first = 0; !own && first < countOf(shape); first += CHUNK_ELEMENTS) {
-        await file.writeFile(bytesOf(read(name, first, Math.min(CHUNK_ELEMENTS, countOf(shape) - first))));
+      for (const chunk of own ? [own.make(read)] : storedChunks(model.store, name, elements)) {
+        await file.writeFile(bytesOf(chunk));
         if (turns.isDue) await turns.take();
       }
-      written.push({ name, shape, offset, bytes });
+      written.push({ name, shape, offset, bytes: 4 * elements });
     }
   });
   return written;
@@ -192,10 +189,6 @@ async function pad(file: FileHandle, last: OnnxWeight | undefined): Promise<numb
   const start = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
   await file.writeFile(new Uint8Array(start - end));
   return start;
-}
-
-function countOf(shape: readonly number[]): number {
-  return shape.reduce((count, size) => count * size, 1);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {

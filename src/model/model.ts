@@ -552,7 +552,8 @@ async function failToRead(folder: string, name: string, error: unknown): Promise
 
 const CHUNK_ELEMENTS = 1 << 20;
 
-function* storedChunks(store: TensorStore, name: string, elements: number) {
+/** Yields the elements of a float32 tensor, some at a time. */
+export function* storedChunks(store: TensorStore, name: string, elements: number) {
   for (let offset = 0; offset < elements; offset += CHUNK_ELEMENTS) {
     yield store.read(name, offset, Math.min(CHUNK_ELEMENTS, elements - offset)) as Float32Array;
   }

@@ -63,35 +63,23 @@ export function inferenceProgram(config: ModelConfig, encoding: Encoding): Initi
   return { program: graph.toProgram(), initializers: graph.initializers };
 }
 
-/** A stored table of vectors, one row for each item id, that `scanProgram` scans. */
-export interface ScannedTable {
-  readonly name: string;
-  /** Number of rows, including that of `<unk>`. */
-  readonly rows: number;
-  readonly width: number;
-  /** Whether each item has a bias, which is added to its score. */
-  readonly biased: boolean;
-}
-
 /**
- * A Program that finds the items with the highest scores for some vectors: the inputs are `vectors` [samples, width],
- * `excluded` and `excluded_offsets`, the outputs `items` and `score` [samples, top], and `log_partition` [samples].
- *
- * The candidates are all rows of a table but that of `<unk>`; with `chosen`, they are only the rows whose ids are the
- * input `chosen` [chosen]. The items of inputs and outputs are then indices into `chosen`. Biases are the input
- * `bias`, [rows] or [chosen].
+ * A Program that finds, among some items, those with the highest scores for vectors. Inputs: the `vectors` [samples,
+ * width], the ids of the items (`chosen` [chosen]) and their biases (`bias` [chosen]), and `excluded` with
+ * `excluded_offsets`. Outputs: `items` and `score` [samples, top], and `log_partition` [samples]. The items of
+ * `excluded` and of the output are indices into `chosen`. `rows` is the number of items of the model, with `<unk>`.
  */
-export function scanProgram({ name, rows, width, biased }: ScannedTable, chosen: boolean): InitializedProgram {
+export function scanProgram(rows: number, width: number): InitializedProgram {
   const graph = new Graph();
-  const table = graph.constant(name, "float32", [rows, width], { kind: "zeros" });
+  const table = graph.constant("output.weight", "float32", [rows, width], { kind: "zeros" });
   const scan = {
     user: graph.input("vectors", "float32", ["samples", width]),
-    weight: chosen ? embeddingLookup(graph, "chosen.rows", table, graph.input("chosen", "int32", ["chosen"])) : table,
-    ...(biased && { bias: graph.input("bias", "float32", [chosen ? "chosen" : rows]) }),
+    weight: embeddingLookup(graph, "chosen.rows", table, graph.input("chosen", "int32", ["chosen"])),
+    bias: graph.input("bias", "float32", ["chosen"]),
     excluded: graph.input("excluded", "int32", ["excluded"]),
     excludedOffsets: graph.input("excluded_offsets", "int32", ["samples+1"]),
   };
-  const best = topN(graph, "top.items", scan, { top: "top", skipRows: chosen ? 0 : SKIP_ROWS });
+  const best = topN(graph, "top.items", scan, { top: "top" });
   graph.output("items", best.items);
   graph.output("score", best.score);
   graph.output("log_partition", best.logPartition);

@@ -69,7 +69,9 @@ export class TrainingNetwork {
     const items = itemVocabulary(encoding).size;
     const store = engine.createStore();
     try {
-      const attributes = config.itemAttributes ? itemAttributes(clicks, items) : [];
+      const catalogue = catalogueOf(dataset);
+      const learned = heldOut ? itemAttributes(clicks, items) : catalogue;
+      const attributes = config.itemAttributes ? learned : [];
       const noise = noiseOf(encoding, config);
       const training = initialize(store, trainingProgram(config, encoding, noise, attributes), seed);
       const inference = initialize(store, inferenceProgram(config, encoding), seed);
@@ -81,7 +83,7 @@ export class TrainingNetwork {
       this.#composeItems = composeItems && engine.createExecutor(initialize(store, composeItems, seed), store);
       const known = heldOut ? withoutLastClicks(encoding, dataset) : encoding;
       const { titles } = dataset;
-      const description = { ...known, config, training: {}, catalogue: catalogueOf(dataset), titles };
+      const description = { ...known, config, training: {}, catalogue, titles };
       this.model = new Model(description, inference, engine, store);
     } catch (error) {
       store.close();

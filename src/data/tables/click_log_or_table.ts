@@ -1,6 +1,4 @@
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { stat } from "node:fs/promises";
 import { ShortlistError } from "../../errors.js";
 import { TableSession } from "./duckdb.js";
 import { type CsvForm, type FileForm, formOf } from "./file_form.js";
@@ -45,15 +43,6 @@ async function hasForm(
   const found = await stat(path).catch(() => undefined);
   if (!found) return !/[*?]/.test(path);
   if (!found.isFile()) return !found.isDirectory();
-  let folder: string | undefined;
-  try {
-    // A session is needed only to look into a zstd file.
-    const form = await formOf(path, async (read) => {
-      folder = await mkdtemp(join(tmpdir(), "shortlist-tables-"));
-      return TableSession.with(join(folder, "session"), signal, read);
-    });
-    return isLog(form);
-  } finally {
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  }
+  // A session is needed only to look into a zstd file.
+  return isLog(await formOf(path, (read) => TableSession.temporary(signal, read)));
 }

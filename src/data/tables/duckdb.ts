@@ -1,5 +1,5 @@
-import { mkdir, rm } from "node:fs/promises";
-import { totalmem } from "node:os";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { ShortlistError } from "../../errors.js";
 import type { PackedTokensWriter } from "../packed_tokens.js";
@@ -170,6 +170,16 @@ export class TableSession {
     }
   }
 
+  /** Calls `work` with a session whose files are in a temporary folder of the system. */
+  static async temporary<T>(signal: AbortSignal | undefined, work: (session: TableSession) => Promise<T>): Promise<T> {
+    const folder = await mkdtemp(join(tmpdir(), "shortlist-tables-"));
+    try {
+      return await TableSession.with(join(folder, "session"), signal, work);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
   /** Makes these files the only ones that can be read. This cannot be undone. */
   async lock(files: readonly string[]): Promise<void> {
     await this.run(`SET allowed_paths = ${list(files.map((file) => resolve(file)))}`);
@@ -244,6 +254,11 @@ export function list(values: readonly string[]): string {
   return `[${values.map(text).join(", ")}]`;
 }
 
+/** Whether DuckDB could not write: it also stops before it fills the disk, or at a limit of the process. */
+export function isDiskFull(error: unknown): boolean {
+  return /No space left on device|File too large|Disk quota exceeded|max_temp_directory_size/i.test(String(error));
+}
+
 /**
  * Loads the package. If it cannot be loaded, throws ERR_DEPENDENCY with what needs it, the command that installs it, and
  * what to do without it.
@@ -266,8 +281,7 @@ export async function load(
 /** Turns an error of DuckDB into one of ours. */
 function describe(error: unknown): unknown {
   if (error instanceof ShortlistError) return error;
-  // DuckDB also stops before it has filled the disk with more than its share, or reaches a limit of the process.
-  if (/No space left on device|File too large|Disk quota exceeded|max_temp_directory_size/i.test(String(error))) {
+  if (isDiskFull(error)) {
     return new ShortlistError(
       "ERR_FILE",
       `Cannot keep the rows of the table beside the output: the disk is full (${firstLine(error)})`,

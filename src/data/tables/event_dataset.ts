@@ -23,8 +23,6 @@ export const [USER, ITEM, TIME] = ["user_id", "item", "time"];
 /** Everything that was read of tables: events, and by number what their users and items are. */
 export interface ReadTables {
   readonly events: SortedEvents;
-  readonly userTokens: PackedTokens;
-  readonly itemTokens: PackedTokens;
   readonly userFeatures: readonly FeatureValues[];
   /** What the table of items says. Undefined if there is none. */
   readonly items: ReadFeatures | undefined;
@@ -57,34 +55,33 @@ export function schemaOf(
  * once for each event. `isMissing` tells the words for a missing value.
  */
 export function contentsOf(
-  { events, userTokens, itemTokens, userFeatures, items }: ReadTables,
+  { events, userFeatures, items }: ReadTables,
   schema: Schema,
   report: LogReport,
   limit: AppearLimit,
   isMissing: (text: string) => boolean,
 ): DatasetContents {
   const { offsets, itemNumbers, times } = events;
-  const occurrences = new Float64Array(itemTokens.size);
-  for (let event = 0; event < itemNumbers.length; event++) occurrences[itemNumbers[event]!]!++;
-  const once = new Float64Array(userTokens.size).fill(1);
+  const occurrences = Float64Array.from(events.items.counts);
+  const once = new Float64Array(events.users.size).fill(1);
 
   const found = new FeatureVocabularies(limit, isMissing);
   const users: { readonly name: string; readonly ids: Int32Array }[] = [
-    { name: USER, ids: found.idsOfTokens(USER, "lines", userTokens, once) },
+    { name: USER, ids: found.idsOfTokens(USER, "lines", events.users.tokens, once) },
   ];
   for (const feature of userFeatures.filter(({ kind }) => kind !== "number")) {
     const ids = found.idsOfTexts(feature, "lines", once);
     users.push({ name: feature.name, ids: feature.indices.map((index) => ids.at(index)![0]!) });
   }
   const numbers = userFeatures.filter(({ kind }) => kind === "number").map(numbersOf);
-  const itemIds = found.idsOfTokens(ITEM, "clicks", itemTokens, occurrences);
+  const itemIds = found.idsOfTokens(ITEM, "clicks", events.items.tokens, occurrences);
   const attributes = (items?.values ?? []).map((feature) => {
     const ids = found.idsOfTexts(feature, feature.kind === "list" ? "uses" : "clicks", occurrences);
     return valuesOfEvents(feature, itemNumbers, (item) => ids.at(feature.indices[item]!)!);
   });
   for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = itemIds[itemNumbers[event]!]!;
   const clicks: Clicks = {
-    users: userTokens.size,
+    users: events.users.size,
     clicks: itemNumbers.length,
     clickOffsets: offsets,
     userFeatures: users,
@@ -99,14 +96,14 @@ export function contentsOf(
 }
 
 /** [items] Number of events of each item that are not held out, for events that `contentsOf` has not changed yet. */
-export function keptOccurrences({ events, itemTokens }: ReadTables, holdOut: HoldOut | undefined): Float64Array {
-  const { offsets, itemNumbers, times } = events;
+export function keptOccurrences(events: SortedEvents, holdOut: HoldOut | undefined): Int32Array {
+  const { items, offsets, itemNumbers, times } = events;
+  if (!holdOut) return items.counts;
   const users = offsets.length - 1;
-  const cuts = holdOut && cutsOf({ users, clickOffsets: offsets, times: times && { values: times } }, holdOut);
-  const occurrences = new Float64Array(itemTokens.size);
+  const cuts = cutsOf({ users, clickOffsets: offsets, times: times && { values: times } }, holdOut);
+  const occurrences = new Int32Array(items.size);
   for (let user = 0; user < users; user++) {
-    const end = cuts?.[user] ?? offsets[user + 1]!;
-    for (let event = offsets[user]!; event < end; event++) occurrences[itemNumbers[event]!]!++;
+    for (let event = offsets[user]!; event < cuts[user]!; event++) occurrences[itemNumbers[event]!]!++;
   }
   return occurrences;
 }
@@ -118,13 +115,13 @@ export function keptOccurrences({ events, itemTokens }: ReadTables, holdOut: Hol
  */
 export function withItemTable(
   contents: DatasetContents,
-  { itemTokens, items }: ReadTables,
-  occurrences: Float64Array,
+  { events, items }: ReadTables,
+  occurrences: Int32Array,
   isMissing: (text: string) => boolean,
 ): DatasetContents {
   if (!items) return contents;
-  const tokenOf = (item: number) =>
-    item < itemTokens.size ? itemTokens.token(item) : items.unseen[item - itemTokens.size]!;
+  const { tokens } = events.items;
+  const tokenOf = (item: number) => (item < tokens.size ? tokens.token(item) : items.unseen[item - tokens.size]!);
   const added = items.values.length === 0 ? [] : newItemsOf(items, occurrences, tokenOf);
   const extended = added.length === 0 ? contents : withNewItems(contents, items, added, isMissing);
   if (!items.titles) return extended;
@@ -146,7 +143,7 @@ interface NewItem {
 /** The items with a row but without an event that is kept, in the order of the bytes of their tokens. */
 function newItemsOf(
   { hasRow, unseen }: ReadFeatures,
-  occurrences: Float64Array,
+  occurrences: Int32Array,
   tokenOf: (item: number) => string,
 ): NewItem[] {
   const found: (NewItem & { readonly bytes: Buffer })[] = [];

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { ShortlistError } from "../../errors.js";
 import { catalogueOfValues } from "../catalogue.js";
 import { type Encoding, type ItemValues, itemVocabulary } from "../clicks.js";
@@ -35,22 +32,17 @@ export async function readItemRows(
 ): Promise<ItemRows> {
   const { items: given } = parseTableSource({ items: source });
   if (!given?.files) throw new ShortlistError("ERR_OPTION", "Expected the files of a table of items but received none");
-  const folder = await mkdtemp(join(tmpdir(), "shortlist-tables-"));
-  try {
-    return await TableSession.with(join(folder, "session"), options.signal, async (session) => {
-      const table = await openTable(session, given, encoding, options);
-      // All items of the table are unseen, as there are no events.
-      await session.run("CREATE TABLE no_items (token VARCHAR, number INTEGER)");
-      const missing = encoding.schema.missing ?? [...missingWords(encoding.schema)];
-      const read = await readFeatures(session, table, { table: "no_items", size: 0 }, missing);
-      checkUnchanged(table.files);
-      await checkWhole(table.files, table.form, options.signal);
-      warnOfRepeats(table, read.rows, options.onWarning);
-      return newItemsIn(read, encoding);
-    });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  return TableSession.temporary(options.signal, async (session) => {
+    const table = await openTable(session, given, encoding, options);
+    // All items of the table are unseen, as there are no events.
+    await session.run("CREATE TABLE no_items (token VARCHAR, number INTEGER)");
+    const missing = encoding.schema.missing ?? [...missingWords(encoding.schema)];
+    const read = await readFeatures(session, table, { table: "no_items", size: 0 }, missing);
+    checkUnchanged(table.files);
+    await checkWhole(table.files, table.form, options.signal);
+    warnOfRepeats(table, read.rows, options.onWarning);
+    return newItemsIn(read, encoding);
+  });
 }
 
 /** Makes the table readable in the session and finds the columns of the ids, the attributes and the titles. */

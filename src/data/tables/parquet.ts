@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { ShortlistError } from "../../errors.js";
-import { load, sessionSettings, text } from "./duckdb.js";
+import { isDiskFull, load, sessionSettings, text } from "./duckdb.js";
 
 /** The parts of the package that writing needs. */
 interface Package {
@@ -110,7 +110,7 @@ async function run(connection: Connection, sql: string, signal: AbortSignal | un
   } catch (cause) {
     signal?.throwIfAborted();
     const [message] = String((cause as Error).message).split("\n");
-    const reason = /No space left on device/i.test(message!) ? "the disk is full" : message;
+    const reason = isDiskFull(cause) ? "the disk is full" : message;
     throw new ShortlistError("ERR_FILE", `Cannot write Parquet: ${reason}`, { cause });
   }
 }

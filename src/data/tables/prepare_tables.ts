@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkChoice, checkOptions, checkPath, ShortlistError } from "../../errors.js";
 import { type AppearLimit, checkAppearLimit } from "../appear_limits.js";
@@ -117,14 +115,9 @@ export interface UnderstoodColumn {
 export async function understandTables(options: UnderstandTablesOptions): Promise<UnderstoodTables> {
   checkOptions("understandTables", options, UNDERSTAND_OPTIONS);
   const source = checkCommon(options);
-  const folder = await mkdtemp(join(tmpdir(), "shortlist-tables-"));
-  try {
-    return await TableSession.with(join(folder, "session"), options.signal, async (session) =>
-      describe(source, await openTables(session, source, options)),
-    );
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  return TableSession.temporary(options.signal, async (session) =>
+    describe(source, await openTables(session, source, options)),
+  );
 }
 
 /**
@@ -155,11 +148,12 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
     const report = reportOf(table, read.events);
     // What is held out does not count: all values have ids until it is left out.
     const limit = holdOut === undefined ? featureAppearLimit : 0;
-    const occurrences = keptOccurrences(read, holdOut);
+    const occurrences = read.items && keptOccurrences(read.events, holdOut);
     const whole = contentsOf(read, schema, report, limit, isMissing);
     const name = table.files.name;
     const kept = holdOut ? await holdClicksOut(folder, whole, { holdOut, limit: featureAppearLimit, name }) : whole;
-    return writeDataset(folder, withItemTable(kept, read, occurrences, isMissing), { onWarning, signal });
+    const contents = occurrences ? withItemTable(kept, read, occurrences, isMissing) : kept;
+    return writeDataset(folder, contents, { onWarning, signal });
   });
 }
 
@@ -225,8 +219,6 @@ async function readTables(
   };
   return {
     events,
-    userTokens: events.users.tokens,
-    itemTokens: events.items.tokens,
     userFeatures: (await featuresOf(users, events.users))?.values ?? [],
     items: await featuresOf(items, events.items),
   };

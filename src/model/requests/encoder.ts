@@ -1,4 +1,4 @@
-import { type Clicks, type Encoding, itemVocabulary } from "../../data/clicks.js";
+import { type Clicks, itemVocabulary } from "../../data/clicks.js";
 import { itemFeatures, missingWords, timeField, userFeatures } from "../../data/schema.js";
 import type { Turns } from "../../data/turns.js";
 import type { Vocabulary } from "../../data/vocabulary.js";
@@ -276,17 +276,8 @@ class UsersEncoder {
   /** Returns what was added. The encoder cannot be used again. */
   take(): EncodedUsers {
     const { named, itemFields, description, time } = this.#schema;
-    return { unknown: this.#unknown, clicks: this.#takeClicks(named, itemFields, description, time !== undefined) };
-  }
-
-  #takeClicks(
-    named: RequestSchema["named"],
-    itemFields: readonly ItemField[],
-    { numbers }: Encoding,
-    hasTimes: boolean,
-  ): Clicks {
     const none = Number.NaN;
-    return {
+    const clicks: Clicks = {
       users: this.#unknown.length,
       clicks: this.#clicks,
       clickOffsets: new Int32Array(this.#clickOffsets),
@@ -294,16 +285,17 @@ class UsersEncoder {
       numbers: named.number.map((name, f) => ({
         name,
         values: new Float32Array(this.#numbers[f]!),
-        ...numbers.get(name)!,
+        ...description.numbers.get(name)!,
       })),
       itemFeatures: itemFields.map(({ name }, f) => {
         const { ids, offsets } = this.#values[f]!;
         return { name, ids: new Int32Array(ids), offsets: offsets && new Int32Array(offsets) };
       }),
       // Shortlists are for now, so the times of the clicks are not read.
-      ...(hasTimes && {
+      ...(time !== undefined && {
         times: { values: new Float64Array(this.#clicks).fill(none), earliest: none, latest: none, farOff: 0 },
       }),
     };
+    return { clicks, unknown: this.#unknown };
   }
 }

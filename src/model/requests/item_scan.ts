@@ -1,5 +1,6 @@
-import type { Engine, Executor, TensorStore } from "../../executors/executor.js";
-import { type ScannedTable, scanProgram } from "../programs.js";
+import type { Executor } from "../../executors/executor.js";
+import type { Model } from "../model.js";
+import { scanProgram } from "../programs.js";
 import type { ExcludedItems } from "../watched.js";
 import { indexOfId } from "./candidates.js";
 
@@ -11,8 +12,8 @@ export interface ScanQuery {
   readonly top: number;
   /** The items that each vector excludes. */
   readonly excluded: ExcludedItems;
-  /** The only candidates, as ids in rising order (default: all items). */
-  readonly allow?: Int32Array | undefined;
+  /** The candidates, as ids in rising order. */
+  readonly allow: Int32Array;
 }
 
 /** The best items of each vector. */
@@ -26,55 +27,35 @@ export interface ScanResult {
 }
 
 /**
- * Finds the items with the highest scores for vectors, exactly, in a stored table. The vectors of allowed items alone
- * are read, so a short list takes a short time.
+ * Finds, among some items of a model, those with the highest scores for vectors, exactly. Only the output weights of
+ * these items are read, so a short list takes a short time.
  */
 export class ItemScan {
-  readonly #engine: Engine;
-  readonly #store: TensorStore;
-  readonly #table: ScannedTable & { readonly bias?: string };
-  readonly #executors = new Map<"all" | "chosen", Executor>();
+  readonly #model: Model;
+  #executor: Executor | undefined;
 
-  /** `table` is a tensor of the store; `bias` is the tensor [rows] of the items' biases. */
-  constructor(engine: Engine, store: TensorStore, table: Omit<ScannedTable, "biased"> & { readonly bias?: string }) {
-    this.#engine = engine;
-    this.#store = store;
-    this.#table = { ...table, biased: table.bias !== undefined };
+  constructor(model: Model) {
+    this.#model = model;
   }
 
   async search({ vectors, top, excluded, allow }: ScanQuery): Promise<ScanResult> {
-    const { width, bias } = this.#table;
-    const samples = vectors.length / width;
-    const { ids, offsets } = allow ? amongAllowed(excluded, allow) : excluded;
-    const biases = bias !== undefined && (allow ? this.#store.readRows(bias, allow) : this.#store.read(bias));
-    const found = await this.#executorFor(allow ? "chosen" : "all").run(
-      {
-        vectors,
-        ...(allow && { chosen: allow }),
-        ...(biases && { bias: biases }),
-        excluded: ids,
-        excluded_offsets: offsets,
-      },
-      { samples, top, excluded: ids.length, ...(allow && { chosen: allow.length }) },
+    const { engine, store, items: vocabulary, description } = this.#model;
+    const width = description.config.userVectorWidth;
+    this.#executor ??= engine.createExecutor(scanProgram(vocabulary.size, width).program, store);
+    const { ids, offsets } = amongAllowed(excluded, allow);
+    const bias = store.readRows("output.bias", allow);
+    const found = await this.#executor.run(
+      { vectors, chosen: allow, bias, excluded: ids, excluded_offsets: offsets },
+      { samples: vectors.length / width, top, excluded: ids.length, chosen: allow.length },
     );
     const items = found["items"] as Int32Array;
-    if (allow) for (let i = 0; i < items.length; i++) if (items[i]! >= 0) items[i] = allow[items[i]!]!;
+    for (let i = 0; i < items.length; i++) if (items[i]! >= 0) items[i] = allow[items[i]!]!;
     return { items, score: found["score"] as Float32Array, logPartition: found["log_partition"] as Float32Array };
   }
 
   close(): void {
-    for (const executor of this.#executors.values()) executor.close();
-    this.#executors.clear();
-  }
-
-  #executorFor(candidates: "all" | "chosen"): Executor {
-    let executor = this.#executors.get(candidates);
-    if (!executor) {
-      const { program } = scanProgram(this.#table, candidates === "chosen");
-      executor = this.#engine.createExecutor(program, this.#store);
-      this.#executors.set(candidates, executor);
-    }
-    return executor;
+    this.#executor?.close();
+    this.#executor = undefined;
   }
 }
 

@@ -55,7 +55,7 @@ export class Requests {
   readonly #encoder: RequestEncoder;
   readonly #shortlists: UserRuns;
   readonly #vectors: UserRuns;
-  #allItems: ItemScan | undefined;
+  readonly #items: ItemScan;
   #similar: Promise<SimilarityIndex> | undefined;
   /** Loads the vocabularies, for all calls that wait for them. */
   #preparing: Promise<void> | undefined;
@@ -64,6 +64,7 @@ export class Requests {
   constructor(model: Model) {
     this.#model = model;
     this.#encoder = new RequestEncoder(model.description);
+    this.#items = new ItemScan(model);
     this.#shortlists = new UserRuns(model, RANKED_OUTPUTS);
     this.#vectors = new UserRuns(model, ["user_vector"]);
   }
@@ -152,23 +153,12 @@ export class Requests {
 
   /** Frees what the requests needed. */
   close(): void {
-    this.#allItems?.close();
+    this.#items.close();
     void this.#similar?.then((similar) => similar.close()).catch(() => {});
   }
 
   get #width(): number {
     return this.#model.description.config.userVectorWidth;
-  }
-
-  get #items(): ItemScan {
-    const { engine, store, items } = this.#model;
-    this.#allItems ??= new ItemScan(engine, store, {
-      name: "output.weight",
-      bias: "output.bias",
-      rows: items.size,
-      width: this.#width,
-    });
-    return this.#allItems;
   }
 
   /** Checks that the model is open, and loads its vocabularies, which takes a while in the first call. */

@@ -1,4 +1,5 @@
-import type { Clicks, ItemValues } from "../../data/clicks.js";
+import type { Clicks } from "../../data/clicks.js";
+import { joinArrays, joinOffsets, joinValues, mapAll } from "../../data/join.js";
 import type { RunOutputs } from "../../executors/executor.js";
 import type { Model } from "../model.js";
 import type { ExcludedItems } from "../watched.js";
@@ -29,6 +30,9 @@ interface WaitingJob extends UserJob {
   readonly resolve: (rows: UserRows) => void;
   readonly reject: (reason: unknown) => void;
 }
+
+/** Jobs that are run together: at least one. */
+type WaitingJobs = [WaitingJob, ...WaitingJob[]];
 
 /**
  * Runs users through the parts of the inference Program that compute some outputs. A job starts at once if few runs are
@@ -73,8 +77,8 @@ export class UserRuns {
   }
 
   /** Takes the first job out of the queue, and the ones after it that ask for lists of the same length. */
-  #takeJobs(): WaitingJob[] {
-    const [head] = this.#waiting as [WaitingJob];
+  #takeJobs(): WaitingJobs {
+    const [head] = this.#waiting as WaitingJobs;
     const taken: WaitingJob[] = [];
     let users = 0;
     const left: WaitingJob[] = [];
@@ -84,10 +88,10 @@ export class UserRuns {
       (fits ? taken : left).push(job);
     }
     this.#waiting = left;
-    return taken;
+    return taken as WaitingJobs;
   }
 
-  async #runJobs(jobs: readonly WaitingJob[]): Promise<void> {
+  async #runJobs(jobs: WaitingJobs): Promise<void> {
     this.#runs++;
     try {
       const outputs = await this.#compute(jobs);
@@ -104,10 +108,10 @@ export class UserRuns {
     }
   }
 
-  async #compute(jobs: readonly WaitingJob[]): Promise<RunOutputs> {
+  async #compute(jobs: WaitingJobs): Promise<RunOutputs> {
     const { window, windows } = this.#model.description.config;
-    const clicks = joinClicks(jobs.map((job) => job.clicks));
-    const { ids, offsets } = joinExcluded(jobs.map(({ excluded }) => excluded));
+    const clicks = joinClicks(mapAll(jobs, (job) => job.clicks));
+    const { ids, offsets } = joinExcluded(mapAll(jobs, ({ excluded }) => excluded));
     const batches = this.#model.engine.createUserBatches({
       clicks,
       window,
@@ -115,70 +119,37 @@ export class UserRuns {
       batchSize: Math.max(1, clicks.users),
     });
     const inputs = { excluded: ids, excluded_offsets: offsets };
-    return this.#model.runUsers(this.#outputs, batches, 0, inputs, { top: jobs[0]!.top, excluded: ids.length });
+    return this.#model.runUsers(this.#outputs, batches, 0, inputs, { top: jobs[0].top, excluded: ids.length });
   }
 }
 
 /** The users of several logs of one schema, one log after the other. */
-function joinClicks(logs: readonly Clicks[]): Clicks {
-  if (logs.length === 1) return logs[0]!;
-  const [head] = logs as [Clicks, ...Clicks[]];
+function joinClicks(logs: readonly [Clicks, ...Clicks[]]): Clicks {
+  const [head] = logs;
+  if (logs.length === 1) return head;
   return {
     users: logs.reduce((sum, { users }) => sum + users, 0),
     clicks: logs.reduce((sum, { clicks }) => sum + clicks, 0),
     clickOffsets: joinOffsets(logs.map(({ clickOffsets }) => clickOffsets)),
     userFeatures: head.userFeatures.map(({ name }, f) => ({
       name,
-      ids: joinArrays(logs.map(({ userFeatures }) => userFeatures[f]!.ids)),
+      ids: joinArrays(mapAll(logs, ({ userFeatures }) => userFeatures[f]!.ids)),
     })),
     numbers: head.numbers.map((statistics, f) => ({
       ...statistics,
-      values: joinFloats(logs.map(({ numbers }) => numbers[f]!.values)),
+      values: joinArrays(mapAll(logs, ({ numbers }) => numbers[f]!.values)),
     })),
-    itemFeatures: head.itemFeatures.map((_, f) => joinValues(logs.map(({ itemFeatures }) => itemFeatures[f]!))),
-    ...(head.times && { times: { ...head.times, values: joinTimes(logs) } }),
+    itemFeatures: head.itemFeatures.map((_, f) => joinValues(mapAll(logs, ({ itemFeatures }) => itemFeatures[f]!))),
+    ...(head.times && {
+      times: { ...head.times, values: joinArrays(mapAll(logs, ({ times }) => times!.values)) },
+    }),
   };
 }
 
-function joinValues(parts: readonly ItemValues[]): ItemValues {
-  const [{ name, offsets }] = parts as [ItemValues, ...ItemValues[]];
+function joinExcluded(lists: readonly [ExcludedItems, ...ExcludedItems[]]): ExcludedItems {
+  if (lists.length === 1) return lists[0];
   return {
-    name,
-    ids: joinArrays(parts.map(({ ids }) => ids)),
-    offsets: offsets && joinOffsets(parts.map((part) => part.offsets!)),
+    ids: joinArrays(mapAll(lists, ({ ids }) => ids)),
+    offsets: joinOffsets(lists.map(({ offsets }) => offsets)),
   };
-}
-
-function joinArrays(arrays: readonly Int32Array[]): Int32Array {
-  const joined = new Int32Array(arrays.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const array of arrays) {
-    joined.set(array, at);
-    at += array.length;
-  }
-  return joined;
-}
-
-function joinFloats(arrays: readonly Float32Array[]): Float32Array {
-  return Float32Array.from(arrays.flatMap((array) => [...array]));
-}
-
-function joinTimes(logs: readonly Clicks[]): Float64Array {
-  return Float64Array.from(logs.flatMap(({ times }) => [...times!.values]));
-}
-
-/** Joins arrays of offsets that each begin with 0. */
-function joinOffsets(arrays: readonly Int32Array[]): Int32Array {
-  const joined = new Int32Array(arrays.reduce((sum, { length }) => sum + length - 1, 1));
-  let at = 1;
-  for (const array of arrays) {
-    const base = joined[at - 1]!;
-    for (let i = 1; i < array.length; i++) joined[at++] = base + array[i]!;
-  }
-  return joined;
-}
-
-function joinExcluded(lists: readonly ExcludedItems[]): ExcludedItems {
-  if (lists.length === 1) return lists[0]!;
-  return { ids: joinArrays(lists.map(({ ids }) => ids)), offsets: joinOffsets(lists.map(({ offsets }) => offsets)) };
 }
