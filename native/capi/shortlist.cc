@@ -150,21 +150,12 @@ std::vector<int32_t> item_ids(const Model& model, const char* const* items, size
   return ids;
 }
 
-// The known ones of some items, in rising order, each once.
-std::vector<int32_t> distinct_ids(const Model& model, const char* const* items, size_t count) {
-  std::vector<int32_t> ids = item_ids(model, items, count);
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  if (!ids.empty() && ids[0] == 0) ids.erase(ids.begin());
-  return ids;
-}
-
 shortlist::Candidates candidates_of(const Model& model, const shortlist_candidates* given) {
   shortlist::Candidates candidates;
   if (!given) return candidates;
-  candidates.exclude = distinct_ids(model, given->exclude, given->exclude_count);
+  candidates.exclude = shortlist::known_items(item_ids(model, given->exclude, given->exclude_count));
   candidates.only_allowed = given->allow != nullptr;
-  candidates.allow = distinct_ids(model, given->allow, given->allow_count);
+  candidates.allow = shortlist::known_items(item_ids(model, given->allow, given->allow_count));
   candidates.keep_watched = given->keep_watched;
   return candidates;
 }
@@ -191,9 +182,7 @@ shortlist_status shortlist_model_open(const char* folder, int threads, shortlist
   if (model) *model = nullptr;
   return guarded(error, [&] {
     require(folder && model, "a folder and a place for the model");
-    if (threads < 1 || threads > 1024)
-      throw Error(Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
-    *model = models().open(Model::open(folder, threads));
+    *model = models().open(Model::open(folder, shortlist::checked_thread_count(threads)));
   });
 }
 

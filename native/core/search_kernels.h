@@ -60,6 +60,9 @@ SHORTLIST_INLINE SearchRequest queries_of(const SearchRequest& request, int64_t 
   return part;
 }
 
+// The keys for which the list of one query on one thread has room.
+SHORTLIST_INLINE int64_t list_capacity(int64_t top) { return 2 * top + 64; }
+
 struct SearchKernels {
   // The number of codes of `items` vectors.
   int64_t (*code_count)(int64_t items, int64_t width);

@@ -206,4 +206,9 @@ void Threads::run(int64_t chunks, bool in_order, void (*task)(void* context, int
   impl.taken.store(false, std::memory_order_release);
 }
 
+int checked_thread_count(int64_t count) {
+  if (count >= 1 && count <= 1024) return static_cast<int>(count);
+  throw Error(Status::option, "Expected 1 to 1024 threads but received " + std::to_string(count));
+}
+
 }  // namespace shortlist

@@ -38,4 +38,7 @@ class Threads {
   std::unique_ptr<Impl> impl_;
 };
 
+// A number of threads that a caller asks for. Throws Error(Status::option) unless it is 1 to 1024.
+int checked_thread_count(int64_t count);
+
 }  // namespace shortlist

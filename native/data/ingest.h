@@ -45,9 +45,6 @@ class Ingest {
   Ingest(Schema schema, IngestOptions options, int threads);
   ~Ingest();
 
-  // ---- reading
-  // -------------------------------------------------------------------------------------------------------
-
   void begin_log();
   // The next bytes of the log. Throws Error(Status::input) if there are more clicks or values than arrays can have.
   void add(std::string_view bytes);
@@ -63,8 +60,7 @@ class Ingest {
   int64_t clicks() const { return clicks_; }
   int64_t rows_without_clicks() const { return rows_without_clicks_; }
 
-  // ---- results, when all logs were read. Each column can be taken once, which frees it here.
-  // --------------------------
+  // What follows is there when all logs were read. Each column can be taken once, which frees it here.
 
   // Features with tokens: the categorical user features, then the item features, in the order of the schema. After them
   // comes the identity of users if the column `user_id` is not categorical.

@@ -6,11 +6,7 @@
 #include "native/node/errors.h"
 
 namespace shortlist {
-namespace {
-
-const int64_t kMaxThreads = 1024;
-
-}  // namespace
+namespace {}  // namespace
 
 const napi_type_tag NativeEngine::kTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e01};
 
@@ -23,11 +19,8 @@ Napi::Function NativeEngine::define(Napi::Env env) {
 NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const int64_t threads = size_argument(info, 0, "threads");
   const std::string isa = string_argument(info, 1, "isa");
-  if (threads < 1 || threads > kMaxThreads) {
-    throw to_js(info.Env(), Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
-  }
   state_ = std::make_shared<EngineState>();
-  state_->device = guarded(info.Env(), [&] { return std::make_shared<CpuDevice>(static_cast<int>(threads), isa); });
+  state_->device = guarded(info.Env(), [&] { return std::make_shared<CpuDevice>(checked_thread_count(threads), isa); });
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 

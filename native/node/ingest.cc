@@ -12,8 +12,6 @@
 namespace shortlist {
 namespace {
 
-const int64_t kMaxThreads = 1024;
-
 class IngestWork : public Work {
  public:
   IngestWork(Napi::Env env, std::shared_ptr<WorkQueue> queue, std::function<void()> compute,
@@ -40,8 +38,6 @@ Napi::Number number_of(Napi::Env env, int64_t value) { return Napi::Number::New(
 
 }  // namespace
 
-const napi_type_tag NativeIngest::kTag = {0x6e0d1f4b5a8c4f21, 0x9a7be2c05d314e07};
-
 Napi::Function NativeIngest::define(Napi::Env env) {
   return DefineClass(
       env, "NativeIngest",
@@ -60,13 +56,9 @@ NativeIngest::NativeIngest(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   options.stop_at_bad_line = !from.flag("skipBadLines");
   options.max_line_bytes = from.size("maxLineBytes");
   const int64_t threads = from.size("threads");
-  if (threads < 1 || threads > kMaxThreads) {
-    throw to_js(info.Env(), Status::option, "Expected 1 to 1024 threads but received " + std::to_string(threads));
-  }
   ingest_ = guarded(info.Env(), [&] {
-    return std::make_shared<Ingest>(Schema::parse(Json::parse(schema)), options, static_cast<int>(threads));
+    return std::make_shared<Ingest>(Schema::parse(Json::parse(schema)), options, checked_thread_count(threads));
   });
-  info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
 // Starts work that has the reader for itself. `compute` must not refer to this object, which may be collected before.
@@ -110,7 +102,7 @@ Napi::Value NativeIngest::end_log(const Napi::CallbackInfo& info) {
       info.Env(), [ingest = ingest_] { ingest->end_log(); }, nullptr);
 }
 
-// What was read so far: IngestState in src/data/sources/ingest.ts.
+// What was read so far: IngestState in src/platform/ingest.ts.
 Napi::Value NativeIngest::state(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Ingest& ingest = idle(env);

@@ -10,13 +10,10 @@
 
 namespace shortlist {
 
-// The JavaScript class that reads click logs (src/data/sources/ingest.ts). Its calls that return promises compute on
+// The JavaScript class that reads click logs (src/platform/ingest.ts). Its calls that return promises compute on
 // other threads, one after the other.
 class NativeIngest : public Napi::ObjectWrap<NativeIngest> {
  public:
-  static const napi_type_tag kTag;
-  static constexpr const char* kExpected = "a NativeIngest";
-
   static Napi::Function define(Napi::Env env);
 
   // Arguments: (schema as JSON, options {withoutClicks, skipBadLines, maxLineBytes, threads}).

@@ -87,6 +87,20 @@ SHORTLIST_INLINE void select_best(uint64_t* keys, int64_t count, int64_t top) {
   }
 }
 
+// Writes the best `top` of `count` keys as a row of a result with so many columns: −1 and −∞ where there are no more.
+SHORTLIST_INLINE void write_best(uint64_t* keys, int64_t count, int64_t top, int64_t columns, int32_t* items,
+                                 float* scores) {
+  if (count > top) {
+    if (top > 0) select_best(keys, count, top);
+    count = top;
+  }
+  sort_keys(keys, count);
+  for (int64_t n = 0; n < columns; ++n) {
+    items[n] = n < count ? item_of(keys[n]) : -1;
+    scores[n] = n < count ? score_of(keys[n]) : -__builtin_inff();
+  }
+}
+
 }  // namespace
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

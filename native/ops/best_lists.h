@@ -23,9 +23,9 @@ struct BestLists {
   int64_t capacity;  // of a list
   uint64_t* keys;    // [queries, workers, capacity]
   int32_t* sizes;    // [workers, padded]
-  float*
-      thresholds;  // [workers, padded]: scores below are not among the best; NaN, which no score reaches, for padding
-  float* shared;   // [padded]: the largest threshold of all workers
+  // [workers, padded] Scores below are not among the best. NaN, which no score reaches, for padding.
+  float* thresholds;
+  float* shared;  // [padded]: the largest threshold of all workers
   ItemSets excluded;
 
   SHORTLIST_INLINE uint64_t* keys_of(int64_t query, int64_t worker) const {
@@ -105,20 +105,6 @@ SHORTLIST_INLINE int64_t gather_keys(const BestLists& lists, int64_t query) {
     for (int64_t i = 0; i < size; ++i) keys[count++] = own[i];
   }
   return count;
-}
-
-// Selects and sorts the best of `count` keys and writes them as a result.
-SHORTLIST_INLINE void write_best(uint64_t* keys, int64_t count, int64_t top, int64_t columns, int32_t* items,
-                                 float* scores) {
-  if (count > top) {
-    if (top > 0) select_best(keys, count, top);
-    count = top;
-  }
-  sort_keys(keys, count);
-  for (int64_t n = 0; n < columns; ++n) {
-    items[n] = n < count ? item_of(keys[n]) : -1;
-    scores[n] = n < count ? score_of(keys[n]) : -__builtin_inff();
-  }
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ struct RowScan {
   const float* panels;   // the same in panels [width, kTileColumns], padded with zeros; nullptr for few queries
   const BestLists& lists;
   int64_t rows_per_block;
-  float*
-      copies;  // [workers, rows_per_block · (width + 1)]: rows of a list, and their biases; nullptr if there are none
+  // [workers, rows_per_block · (width + 1)] Rows of a list, and their biases. nullptr if there are none.
+  float* copies;
 };
 
 // Consecutive rows that are scored together.

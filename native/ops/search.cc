@@ -26,7 +26,6 @@ const int64_t kListRows = 4096;      // rows of a list in one chunk
 const int64_t kMostFirstPass = 4;
 const int64_t kCodeGroupsPerChunk = 4 * kGroupsPerBlock;
 
-SHORTLIST_INLINE int64_t list_capacity(int64_t top) { return 2 * top + 64; }
 SHORTLIST_INLINE int64_t first_pass_capacity(int64_t top) { return 4 * top + 1024; }
 
 // Packs queries [count, width] into panels [width, kTileColumns].

@@ -172,15 +172,7 @@ void merge_stripes(const Parts& parts, int64_t sample, uint64_t* keys, int32_t* 
     const int64_t place = stripe * parts.padded + sample;
     for (int32_t i = 0; i < parts.sizes[place]; ++i) keys[size++] = parts.best[place * top + i];
   }
-  if (size > top) {
-    if (top > 0) select_best(keys, size, top);
-    size = top;
-  }
-  sort_keys(keys, size);
-  for (int64_t n = 0; n < top; ++n) {
-    items[n] = n < size ? item_of(keys[n]) : -1;
-    score[n] = n < size ? score_of(keys[n]) : -__builtin_inff();
-  }
+  write_best(keys, size, top, top, items, score);
 }
 
 void find_top(const Call& call) {

@@ -80,7 +80,7 @@ void ItemSearch::search(const SearchRequest& request) const {
   check_lists(request.excluded, request.count, "excluded");
   check_lists(request.allowed, request.count, "allowed");
   const int64_t longest = std::min(request.top, vectors_.items);
-  const int64_t bytes_each = (2 * longest + 64) * 8 * device_->thread_count();  // as in native/ops/search.cc
+  const int64_t bytes_each = list_capacity(longest) * static_cast<int64_t>(sizeof(uint64_t)) * device_->thread_count();
   const int64_t at_once = std::max<int64_t>(1, std::min(kMostQueries, kMostListBytes / bytes_each));
   const ItemCodes* const codes = codes_.bytes() > 0 ? &encoded_ : nullptr;
   std::unique_ptr<Arena> arena = take_arena();

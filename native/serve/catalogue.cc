@@ -1,5 +1,6 @@
 #include "native/serve/catalogue.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "native/core/error.h"
@@ -19,11 +20,8 @@ std::vector<int32_t> read_list(const Safetensors& tensors, const std::string& na
 }
 
 bool are_offsets(const std::vector<int32_t>& offsets, int64_t items) {
-  if (offsets.size() != static_cast<size_t>(items) + 1 || offsets[0] != 0) return false;
-  for (size_t i = 1; i < offsets.size(); ++i) {
-    if (offsets[i] < offsets[i - 1]) return false;
-  }
-  return true;
+  return offsets.size() == static_cast<size_t>(items) + 1 && offsets[0] == 0 &&
+         std::is_sorted(offsets.begin(), offsets.end());
 }
 
 }  // namespace
@@ -64,7 +62,8 @@ void Catalogue::add_click(const Encoding& encoding, User* user, int32_t item) co
     ids.emplace_back();
     if (!attributes_.empty()) {
       const User::Values& known = attributes_[f - 1];
-      const size_t row = static_cast<size_t>(item), many = encoding.item_features()[f].multiple ? 1 : 0;
+      const size_t row = static_cast<size_t>(item);
+      const bool many = encoding.item_features()[f].multiple;
       const int32_t begin = many ? known.offsets[row] : item, end = many ? known.offsets[row + 1] : item + 1;
       ids.back().assign(known.ids.begin() + begin, known.ids.begin() + end);
     }

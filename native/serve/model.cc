@@ -19,8 +19,6 @@ const char* const kConfig = "config.json";
 const char* const kProgram = "program.json";
 const char* const kWeights = "model.safetensors";
 const char* const kOutputWeight = "output.weight";
-const char* const kOutputBias = "output.bias";
-const char* const kUnitRows = "unit.rows";  // in a store of its own
 
 // The errors of a part of the model, with its path.
 template <class Body>
@@ -188,7 +186,7 @@ std::vector<float> Model::user_vectors(const std::vector<const User*>& users) co
 
 // The scan of some items alone. It is made when it is first needed, because not every model that opens has its tables.
 const ItemScan& Model::item_scan() const {
-  std::call_once(scanned_, [&] { items_ = std::make_unique<ItemScan>(store_, device_, kOutputWeight, kOutputBias); });
+  std::call_once(scanned_, [&] { items_ = std::make_unique<ItemScan>(store_, device_); });
   return *items_;
 }
 
@@ -202,28 +200,16 @@ std::vector<std::vector<Recommendation>> Model::recommend(const std::vector<cons
     excluded.add_items(candidates.exclude);
   }
   if (candidates.only_allowed)
-    return lists_of(item_scan().search(user_vectors(users), top, excluded, &candidates.allow));
+    return lists_of(item_scan().search(user_vectors(users), top, excluded, candidates.allow));
   const int64_t count = static_cast<int64_t>(users.size()), length = std::min(top, item_count());
   const RunOutputs outputs = run(*shortlist_, users, length, excluded);
-  ScannedItems best;
-  best.length = length;
-  best.items.resize(static_cast<size_t>(count * length));
-  best.scores.resize(best.items.size());
-  best.log_partition.resize(static_cast<size_t>(count));
-  for (const int output : shortlist_->plan().outputs()) {
-    const std::string& name = shortlist_->plan().program().tensors[output].name;
-    const Tensor& value = outputs.at(output);
-    if (value.rows * value.columns != (name == "log_partition" ? count : count * length))
-      throw Error(Status::model, "Output \"" + name + "\" has an unexpected size");
-    outputs.copy(output, name == "items"   ? static_cast<void*>(best.items.data())
-                         : name == "score" ? best.scores.data()
-                                           : best.log_partition.data());
-  }
+  BestItems best(count, length);
+  best.read(*shortlist_, outputs);
   for (const float log_partition : best.log_partition) expect_finite(log_partition, "scores");
   return lists_of(best);
 }
 
-std::vector<std::vector<Recommendation>> Model::lists_of(const ScannedItems& best) const {
+std::vector<std::vector<Recommendation>> Model::lists_of(const BestItems& best) const {
   std::vector<std::vector<Recommendation>> lists(best.log_partition.size());
   for (size_t user = 0; user < lists.size(); ++user) {
     const size_t first = user * static_cast<size_t>(best.length);
@@ -242,44 +228,44 @@ std::vector<std::vector<Recommendation>> Model::lists_of(const ScannedItems& bes
 
 std::vector<float> Model::score(const std::vector<const User*>& users, const std::vector<int32_t>& items) const {
   std::vector<float> scores(users.size() * items.size(), std::numeric_limits<float>::quiet_NaN());
-  std::vector<int32_t> known = items;
-  std::sort(known.begin(), known.end());
-  known.erase(std::unique(known.begin(), known.end()), known.end());
-  if (!known.empty() && known[0] == 0) known.erase(known.begin());
+  const std::vector<int32_t> known = known_items(items);
   if (users.empty() || known.empty()) return scores;
   ExcludedItems none;
   none.offsets.resize(users.size() + 1);
-  const ScannedItems found = item_scan().search(user_vectors(users), item_count(), none, &known);
-  std::vector<float> of_item(static_cast<size_t>(item_count()) + 1, std::numeric_limits<float>::quiet_NaN());
+  const BestItems found = item_scan().search(user_vectors(users), item_count(), none, known);
+  std::vector<float> of_known(known.size(), std::numeric_limits<float>::quiet_NaN());
+  const auto index_of = [&](int32_t item) {
+    return static_cast<size_t>(std::lower_bound(known.begin(), known.end(), item) - known.begin());
+  };
   for (size_t user = 0; user < users.size(); ++user) {
     expect_finite(found.log_partition[user], "scores");
     const size_t first = user * known.size();
     for (size_t i = first; i < first + known.size(); ++i) {
       expect_finite(found.scores[i], "scores");
-      of_item[static_cast<size_t>(found.items[i])] = found.scores[i];
+      of_known[index_of(found.items[i])] = found.scores[i];
     }
-    for (size_t i = 0; i < items.size(); ++i) scores[user * items.size() + i] = of_item[static_cast<size_t>(items[i])];
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (items[i] > 0) scores[user * items.size() + i] = of_known[index_of(items[i])];
+    }
   }
   return scores;
 }
 
 // A copy of the output weights, each row divided by its norm: SimilarityIndex of src/model/requests/similar.ts.
-const ItemScan& Model::unit_vectors() const {
+const ItemSearch& Model::unit_vectors() const {
   std::call_once(normalized_, [&] {
     const int64_t rows = item_count() + 1, width = vector_width();
-    auto store = std::make_shared<Store>();
-    store->define(kUnitRows, Dtype::float32, {rows, width});
-    std::vector<float> row(static_cast<size_t>(width));
+    const auto vectors = std::make_shared<std::vector<float>>(static_cast<size_t>(rows * width));
     for (int64_t item = 1; item < rows; ++item) {
-      store_->read(kOutputWeight, row.data(), item * width, width);
+      float* const row = vectors->data() + item * width;
+      store_->read(kOutputWeight, row, item * width, width);
       double square = 0;
-      for (const float value : row) square += static_cast<double>(value) * value;
+      for (int64_t c = 0; c < width; ++c) square += static_cast<double>(row[c]) * row[c];
       const double norm = square > 0 ? std::sqrt(square) : 1;
-      for (float& value : row) value = static_cast<float>(value / norm);
-      store->write(kUnitRows, Dtype::float32, row.data(), item * width, width);
+      for (int64_t c = 0; c < width; ++c) row[c] = static_cast<float>(row[c] / norm);
     }
-    unit_items_ = std::make_unique<ItemScan>(store, device_, kUnitRows, "");
-    unit_store_ = std::move(store);
+    const ItemVectors candidates = {vectors->data(), nullptr, rows, width, width, 1};
+    unit_items_ = std::make_unique<ItemSearch>(device_, vectors, candidates, true);
   });
   return *unit_items_;
 }
@@ -287,28 +273,34 @@ const ItemScan& Model::unit_vectors() const {
 std::vector<std::vector<SimilarItem>> Model::similar(const std::vector<int32_t>& items, int64_t top,
                                                      const Candidates& candidates) const {
   std::vector<std::vector<SimilarItem>> lists(items.size());
-  std::vector<int32_t> known;
+  std::vector<size_t> asked;  // indices of the known items
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (items[i] != 0) asked.push_back(i);
+  }
+  if (asked.empty()) return lists;
+  const ItemSearch& search = unit_vectors();
+  std::vector<float> queries;
   ExcludedItems excluded;
-  for (const int32_t item : items) {
-    if (item == 0) continue;
-    known.push_back(item);
-    excluded.add_user(&item, 1);
+  for (const size_t i : asked) {
+    const float* const row = search.vectors().weight + items[i] * vector_width();
+    queries.insert(queries.end(), row, row + vector_width());
+    excluded.add_user(&items[i], 1);
     excluded.add_items(candidates.exclude);
   }
-  if (known.empty()) return lists;
-  const ItemScan& scan = unit_vectors();
-  std::vector<float> vectors(known.size() * static_cast<size_t>(vector_width()));
-  unit_store_->read_rows(kUnitRows, known.data(), static_cast<int64_t>(known.size()), vectors.data());
-  const ScannedItems found = scan.search(vectors, top, excluded, candidates.allowed());
-  size_t first = 0;
-  for (size_t item = 0; item < items.size(); ++item) {
-    if (items[item] == 0) continue;
-    const size_t end = first + static_cast<size_t>(found.length);
-    for (size_t i = first; i < end && found.items[i] >= 0; ++i) {
+  BestItems found(static_cast<int64_t>(asked.size()), std::min(top, item_count()));
+  SearchRequest request = {queries.data(), static_cast<int64_t>(asked.size()), found.length, {}, {}, nullptr, nullptr};
+  request.excluded = {excluded.ids.data(), excluded.offsets.data(), static_cast<int64_t>(excluded.ids.size()), true};
+  if (candidates.only_allowed)
+    request.allowed = {candidates.allow.data(), nullptr, static_cast<int64_t>(candidates.allow.size()), true};
+  request.items = found.items.data();
+  request.scores = found.scores.data();
+  search.search(request);
+  for (size_t q = 0; q < asked.size(); ++q) {
+    const size_t first = q * static_cast<size_t>(found.length);
+    for (size_t i = first; i < first + static_cast<size_t>(found.length) && found.items[i] >= 0; ++i) {
       expect_finite(found.scores[i], "similarities");
-      lists[item].push_back({found.items[i], found.scores[i]});
+      lists[asked[q]].push_back({found.items[i], found.scores[i]});
     }
-    first = end;
   }
   return lists;
 }

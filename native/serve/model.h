@@ -10,6 +10,7 @@
 #include "native/core/cpu_device.h"
 #include "native/core/executor.h"
 #include "native/core/json.h"
+#include "native/retrieve/item_search.h"
 #include "native/serve/catalogue.h"
 #include "native/serve/encoding.h"
 #include "native/serve/folder.h"
@@ -83,9 +84,9 @@ class Model {
   void check_inputs(const Executor& executor) const;
   RunOutputs run(Executor& executor, const std::vector<const User*>& users, int64_t top,
                  const ExcludedItems& excluded) const;
-  std::vector<std::vector<Recommendation>> lists_of(const ScannedItems& best) const;
+  std::vector<std::vector<Recommendation>> lists_of(const BestItems& best) const;
   const ItemScan& item_scan() const;
-  const ItemScan& unit_vectors() const;
+  const ItemSearch& unit_vectors() const;
 
   const Encoding encoding_;
   const HistoryWindow history_;
@@ -98,8 +99,7 @@ class Model {
   mutable std::unique_ptr<ItemScan> items_;
   // The output weights of the items, each of norm 1, for `similar`; made when they are first needed.
   mutable std::once_flag normalized_;
-  mutable std::shared_ptr<Store> unit_store_;
-  mutable std::unique_ptr<ItemScan> unit_items_;
+  mutable std::unique_ptr<ItemSearch> unit_items_;
 };
 
 }  // namespace shortlist

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "native/core/error.h"
 
@@ -31,6 +32,12 @@ void ExcludedItems::add_items(const std::vector<int32_t>& items) {
   if (ids.size() > INT32_MAX)
     throw Error(Status::input, "Expected at most " + std::to_string(INT32_MAX) + " excluded items of all users");
   offsets.back() = static_cast<int32_t>(ids.size());
+}
+
+std::vector<int32_t> known_items(const std::vector<int32_t>& items) {
+  ExcludedItems list;
+  list.add_user(items.data(), static_cast<int64_t>(items.size()));
+  return std::move(list.ids);
 }
 
 Batch UserBatches::build(int64_t index) const {

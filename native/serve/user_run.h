@@ -20,6 +20,9 @@ struct ExcludedItems {
   void add_items(const std::vector<int32_t>& items);
 };
 
+// The items without <unk>, in rising order, each once.
+std::vector<int32_t> known_items(const std::vector<int32_t>& items);
+
 // What a run is given besides the batch of its users, by the names that the Program has for it.
 struct RunExtras {
   struct Input {
