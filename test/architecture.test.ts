@@ -87,7 +87,7 @@ const NATIVE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   ops: ["core", "simd"],
   data: ["core"],
   train: ["core", "data"],
-  serve: ["core", "data"],
+  serve: ["core", "data", "retrieve"],
   retrieve: ["core"],
   node: ["core", "data", "train", "serve", "retrieve", "napi.h"],
   capi: ["core", "serve", "shortlist"],

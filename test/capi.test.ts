@@ -97,7 +97,7 @@ test("batches of users, exclude and allow lists, scores and similar items: the b
     );
     for (const [u, { items }] of answers.entries()) {
       for (const [i, { probability }] of items.entries()) {
-        assert.ok(Math.abs(probabilities[u]![i]! / probability - 1) < 1e-15, `${what}, user ${u}, item ${i}`);
+        assert.ok(Math.abs(probabilities[u]![i]! / probability! - 1) < 1e-15, `${what}, user ${u}, item ${i}`);
       }
     }
   }

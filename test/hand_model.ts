@@ -2,6 +2,7 @@ import type { Clicks } from "../src/data/clicks.js";
 import { parseSchema } from "../src/data/schema.js";
 import { UNKNOWN, Vocabulary } from "../src/data/vocabulary.js";
 import { createNativeEngine } from "../src/executors/native.js";
+import { countElements } from "../src/graph/dims.js";
 import { storedTensors } from "../src/graph/program.js";
 import { resolveConfig } from "../src/model/config.js";
 import { Model } from "../src/model/model.js";
@@ -51,28 +52,39 @@ const TABLES: Readonly<Record<string, readonly (readonly number[])[]>> = {
 
 /** Creates the model. Close it after use. */
 export function handModel(): Model {
+  return modelOf(ITEMS, COUNTS, 2, 1, (name) => Float32Array.from(TABLES[name]!.flat()));
+}
+
+/** Creates such a model with other items, and vectors of another width. `valuesOf` returns the elements of a tensor. */
+export function modelOf(
+  items: readonly string[],
+  counts: readonly number[],
+  width: number,
+  threads: number,
+  valuesOf: (name: string, elements: number) => Float32Array,
+): Model {
   const schema = parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click: [{ name: "item" }] });
   const encoding = {
     schema,
     vocabularies: new Map([
       ["user_id", new Vocabulary([UNKNOWN, "ann", "bob"], Float64Array.of(0, 1, 1))],
-      ["item", new Vocabulary([UNKNOWN, ...ITEMS], Float64Array.of(7, ...COUNTS))],
+      ["item", new Vocabulary([UNKNOWN, ...items], Float64Array.from([7, ...counts]))],
     ]),
     numbers: new Map(),
   };
   const config = resolveConfig("paddle", {
     history: "mean",
-    embeddingWidths: { item: 2, user_id: 2 },
+    embeddingWidths: { item: width, user_id: width },
     hiddenWidths: [],
-    userVectorWidth: 2,
+    userVectorWidth: width,
     userVectorActivation: "none",
   });
   const { program } = inferenceProgram(config, encoding);
-  const engine = createNativeEngine({ threads: 1 });
+  const engine = createNativeEngine({ threads });
   const store = engine.createStore();
   for (const { name, dtype, shape } of storedTensors(program)) {
     store.define({ name, dtype, shape });
-    store.write(name, Float32Array.from(TABLES[name]!.flat()));
+    store.write(name, valuesOf(name, countElements(shape, {})));
   }
   return new Model({ ...encoding, config, training: {} }, program, engine, store);
 }

@@ -5,7 +5,7 @@ import { Turns } from "../data/turns.js";
 import { checkChoice, checkOptions, checkWholeNumber } from "../errors.js";
 import { isKnownUser, warnOfUnknown } from "../model/known.js";
 import { expectModel, type Model } from "../model/model.js";
-import { RANKED_OUTPUTS, rankedItems } from "../model/requests/ranking.js";
+import { probabilityOf, RANKED_OUTPUTS, rankedItems } from "../model/requests/ranking.js";
 import { checkScores } from "../model/scores.js";
 import { watchedItems } from "../model/watched.js";
 
@@ -97,7 +97,9 @@ export async function* recommendClicks(
     for (let s = 0; s < users; s++) {
       const places = { sample: s, top: length, begin: 0, end: length };
       const ranked = rankedItems(model, best, places, () => `user "${userIds[first + s]}"`);
-      const items = ranked.map(({ id: _, ...item }): RecommendedItem => item);
+      const items = ranked.map(({ id: _, ...item }): RecommendedItem => {
+        return { ...item, probability: probabilityOf(item.score, best["log_partition"]![s]!) };
+      });
       signal?.throwIfAborted();
       if (turns.isDue) await turns.take();
       model.checkOpen();

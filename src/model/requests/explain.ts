@@ -3,7 +3,6 @@ import type { Clicks, ItemValues } from "../../data/clicks.js";
 import type { Model } from "../model.js";
 import type { ContributingClick, RecommendedByModel } from "./answers.js";
 import { indexOfId } from "./candidates.js";
-import type { RankedItem } from "./ranking.js";
 
 /** Number of clicks that are named for each item. */
 const CLICKS_PER_ITEM = 3;
@@ -22,7 +21,7 @@ export async function explainItems(
   model: Model,
   clicks: Clicks,
   user: number,
-  items: readonly RankedItem[],
+  items: readonly RecommendedByModel[],
   scoresOf: ScoresOf,
 ): Promise<RecommendedByModel[]> {
   const { window, windows } = model.description.config;

@@ -6,6 +6,11 @@ export interface ModelRecommendOptions extends CandidateOptions {
   readonly top?: number | undefined;
   /** Keeps items of the user's history on the shortlist (default false). */
   readonly keepWatched?: boolean | undefined;
+  /**
+   * Gives each item its probability (default true). Without, lists of a large catalogue take less time, because most
+   * scores need not be computed exactly; items and scores are the same.
+   */
+  readonly probabilities?: boolean | undefined;
   /** Tells for each item which clicks of the history contributed most to its score (default false). */
   readonly explain?: boolean | undefined;
   /** Rejects the call with the signal's reason. */
@@ -17,6 +22,7 @@ export const RECOMMEND_OPTIONS: Readonly<Record<keyof ModelRecommendOptions, tru
   exclude: true,
   allow: true,
   keepWatched: true,
+  probabilities: true,
   explain: true,
   signal: true,
 };

@@ -16,8 +16,6 @@ export interface RankedItem {
   readonly title?: string;
   /** w·u + b for the item and the user (docs/math.md#the-network). */
   readonly score: number;
-  /** exp(score) / Σ exp(score), with the sum over all items. */
-  readonly probability: number;
 }
 
 /**
@@ -31,14 +29,17 @@ export function rankedItems(
   nameOf: (sample: number) => string,
 ): RankedItem[] {
   const ranked: RankedItem[] = [];
-  const logPartition = outputs["log_partition"]![sample]!;
   for (let place = sample * top + begin; place < sample * top + end; place++) {
     const id = outputs["items"]![place]!;
     if (id < 0) break;
     const score = outputs["score"]![place]!;
     if (!Number.isFinite(score)) throw notFinite(`A score of ${nameOf(sample)} is`);
-    const item = model.items.token(id);
-    ranked.push({ item, id, ...titleOf(model, id), score, probability: Math.exp(score - logPartition) });
+    ranked.push({ item: model.items.token(id), id, ...titleOf(model, id), score });
   }
   return ranked;
+}
+
+/** exp(score) / Σ exp(score), where `logPartition` is the logarithm of the sum. */
+export function probabilityOf(score: number, logPartition: number): number {
+  return Math.exp(score - logPartition);
 }

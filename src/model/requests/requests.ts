@@ -1,6 +1,8 @@
 import type { Clicks } from "../../data/clicks.js";
 import { Turns } from "../../data/turns.js";
 import { checkChoice, checkOptions, checkSignal, checkWholeNumber } from "../../errors.js";
+import type { RunOutputs } from "../../executors/executor.js";
+import type { ItemSearch } from "../../executors/item_search.js";
 import { isKnownUser } from "../known.js";
 import type { Model } from "../model.js";
 import { checkScores, notFinite } from "../scores.js";
@@ -19,9 +21,9 @@ import {
   SIMILAR_OPTIONS,
   USER_OPTIONS,
 } from "./options.js";
-import { RANKED_OUTPUTS, type RankedItem, rankedItems } from "./ranking.js";
+import { probabilityOf, RANKED_OUTPUTS, rankedItems } from "./ranking.js";
 import { SimilarityIndex } from "./similar.js";
-import { UserRuns } from "./user_runs.js";
+import { type ComputeUsers, type UserRows, UserRuns } from "./user_runs.js";
 import { expectArray, expectText, type UnknownValue } from "./values.js";
 
 /** Number of users of a call that are encoded and run together. The next ones are encoded while these are computed. */
@@ -32,6 +34,8 @@ const EXCLUDED_AT_ONCE = 1 << 20;
 const PARTS_AHEAD = 4;
 /** Number of items of an answer that are made between two looks at the clock. */
 const ITEMS_AT_ONCE = 256;
+/** Number of elements of item vectors from which a search by a first pass in 8 bits is faster than a scan. */
+const LARGE_CATALOGUE = 1 << 20;
 /** Number of items whose neighbours are searched together. */
 const SIMILAR_AT_ONCE = 64;
 
@@ -49,13 +53,23 @@ interface Part extends EncodedUsers, Call {
   readonly isKnown: (user: number) => boolean;
 }
 
+/** What is asked for each user of a call. */
+interface Ranking extends Pick<Candidates, "allow"> {
+  readonly top: number;
+  readonly excluded: ExcludedItems;
+  readonly probabilities: boolean;
+}
+
 /** Answers the requests of programs; the methods of `Model` document them. */
 export class Requests {
   readonly #model: Model;
   readonly #encoder: RequestEncoder;
   readonly #shortlists: UserRuns;
   readonly #vectors: UserRuns;
+  readonly #found: UserRuns;
   readonly #items: ItemScan;
+  /** The search for shortlists without probabilities. */
+  #search: ItemSearch | undefined;
   #similar: Promise<SimilarityIndex> | undefined;
   /** Loads the vocabularies, for all calls that wait for them. */
   #preparing: Promise<void> | undefined;
@@ -65,21 +79,24 @@ export class Requests {
     this.#model = model;
     this.#encoder = new RequestEncoder(model.description);
     this.#items = new ItemScan(model);
-    this.#shortlists = new UserRuns(model, RANKED_OUTPUTS);
-    this.#vectors = new UserRuns(model, ["user_vector"]);
+    this.#shortlists = new UserRuns((users) => this.#run(RANKED_OUTPUTS, users));
+    this.#vectors = new UserRuns((users) => this.#run(["user_vector"], users));
+    this.#found = new UserRuns((users) => this.#find(users));
   }
 
   async recommend(users: unknown, options: ModelRecommendOptions): Promise<Recommendation | Recommendation[]> {
     checkOptions("Model.recommend", options, RECOMMEND_OPTIONS);
-    const { top = 30, keepWatched = false, explain = false, signal } = options;
+    const { top = 30, keepWatched = false, probabilities = true, explain = false, signal } = options;
     checkWholeNumber("top", top, 1);
     checkChoice("keepWatched", keepWatched, [true, false]);
+    checkChoice("probabilities", probabilities, [true, false]);
     checkChoice("explain", explain, [true, false]);
     const call = await this.#begin(signal);
     const candidates = await candidatesOf(this.#model.items, options, call.turns);
     const usersAtOnce = Math.max(1, Math.floor(EXCLUDED_AT_ONCE / (candidates.exclude.length + 1)));
     return this.#answer(users, call, Math.min(USERS_AT_ONCE, usersAtOnce), async (part) => {
-      const lists = await this.#rank(part, top, excludedOf(part.clicks, candidates.exclude, keepWatched), candidates);
+      const excluded = excludedOf(part.clicks, candidates.exclude, keepWatched);
+      const lists = await this.#rank(part, { top, excluded, allow: candidates.allow, probabilities });
       const answers: Recommendation[] = [];
       for (const [user, items] of lists.entries()) {
         const unknown = [...part.unknown[user]!, ...candidates.unknown];
@@ -154,11 +171,17 @@ export class Requests {
   /** Frees what the requests needed. */
   close(): void {
     this.#items.close();
+    this.#search?.close();
     void this.#similar?.then((similar) => similar.close()).catch(() => {});
   }
 
   get #width(): number {
     return this.#model.description.config.userVectorWidth;
+  }
+
+  /** Whether most of the time of a shortlist is that of reading the item vectors. */
+  get #isLarge(): boolean {
+    return this.#model.items.size * this.#width >= LARGE_CATALOGUE;
   }
 
   /** Checks that the model is open, and loads its vocabularies, which takes a while in the first call. */
@@ -213,36 +236,70 @@ export class Requests {
     return many ? answers : answers[0]!;
   }
 
-  /** The shortlists of the users of a part. */
-  async #rank(part: Part, top: number, excluded: ExcludedItems, { allow }: Candidates): Promise<RankedItem[][]> {
-    const { clicks, signal } = part;
-    const length = Math.min(top, allow?.length ?? this.#model.items.size - 1);
-    if (!allow) {
-      const { outputs, first } = await this.#shortlists.run({ clicks, excluded, top: length, signal });
-      return this.#listsOf(part, outputs, first, length);
-    }
-    const vectors = await this.#vectorsOf(part);
-    const found = this.#items.search({ vectors, top: length, excluded, allow });
-    const { items, score, logPartition } = await orAborted(found, signal);
-    return this.#listsOf(part, { items, score, log_partition: logPartition }, 0, length);
+  /** Runs users through the parts of the inference Program that compute some outputs. */
+  async #run(outputs: readonly string[], { clicks, excluded, top }: Parameters<ComputeUsers>[0]): Promise<RunOutputs> {
+    const { engine, description } = this.#model;
+    const { window, windows } = description.config;
+    const batches = engine.createUserBatches({ clicks, window, windows, batchSize: Math.max(1, clicks.users) });
+    const inputs = { excluded: excluded.ids, excluded_offsets: excluded.offsets };
+    return this.#model.runUsers(outputs, batches, 0, inputs, { top, excluded: excluded.ids.length });
   }
 
-  /** Makes the lists of a part, whose users begin in row `first` of the outputs. */
+  /** The shortlists of users without their log partition, and the users' vectors. */
+  async #find(users: Parameters<ComputeUsers>[0]): Promise<RunOutputs> {
+    const { user_vector: vectors } = await this.#run(["user_vector"], {
+      ...users,
+      excluded: noneOf(users.clicks.users),
+      top: 0,
+    });
+    this.#model.checkOpen();
+    this.#search ??= this.#model.engine.createItemSearch(this.#model.store, {
+      weight: "output.weight",
+      bias: "output.bias",
+      skipRows: 1,
+      firstPass: "int8",
+    });
+    const found = await this.#search.search(vectors as Float32Array, users.top, { exclude: users.excluded });
+    return { items: found.items, score: found.scores, user_vector: vectors! };
+  }
+
+  /** The shortlists of the users of a part. */
+  async #rank(part: Part, { top, excluded, allow, probabilities }: Ranking): Promise<RecommendedByModel[][]> {
+    const { clicks, signal } = part;
+    const length = Math.min(top, allow?.length ?? this.#model.items.size - 1);
+    const places = { length, probabilities };
+    if (allow) {
+      const vectors = await this.#vectorsOf(part);
+      const found = this.#items.search({ vectors, top: length, excluded, allow });
+      const { items, score, logPartition } = await orAborted(found, signal);
+      return this.#listsOf(part, { outputs: { items, score, log_partition: logPartition }, first: 0 }, places);
+    }
+    const runs = probabilities || !this.#isLarge ? this.#shortlists : this.#found;
+    return this.#listsOf(part, await runs.run({ clicks, excluded, top: length, signal }), places);
+  }
+
+  /** Makes the lists of a part, which have so many places in the outputs. */
   async #listsOf(
-    { clicks, turns, nameOf }: Part,
-    outputs: Parameters<typeof rankedItems>[1],
-    first: number,
-    top: number,
-  ): Promise<RankedItem[][]> {
-    const own = outputs["log_partition"]!.subarray(first, first + clicks.users);
-    if (top > 0) checkScores(own, nameOf);
-    const lists: RankedItem[][] = [];
+    part: Part,
+    { outputs, first }: UserRows,
+    { length: top, probabilities }: { readonly length: number; readonly probabilities: boolean },
+  ): Promise<RecommendedByModel[][]> {
+    const { clicks, turns, nameOf } = part;
+    const { log_partition: logPartition, user_vector: vectors } = outputs;
+    if (logPartition && top > 0) checkScores(logPartition.subarray(first, first + clicks.users), nameOf);
+    if (vectors) this.#ownVectors(part, vectors, first);
+    const lists: RecommendedByModel[][] = [];
     for (let user = 0; user < clicks.users; user++) {
-      const list: RankedItem[] = [];
+      const list: RecommendedByModel[] = [];
       for (let begin = 0; begin < top; begin += ITEMS_AT_ONCE) {
         const end = Math.min(top, begin + ITEMS_AT_ONCE);
-        const found = rankedItems(this.#model, outputs, { sample: first + user, top, begin, end }, () => nameOf(user));
-        list.push(...found);
+        const places = { sample: first + user, top, begin, end };
+        const found = rankedItems(this.#model, outputs, places, () => nameOf(user));
+        for (const item of found) {
+          list.push(
+            probabilities ? { ...item, probability: probabilityOf(item.score, logPartition![first + user]!) } : item,
+          );
+        }
         if (turns.isDue) await turns.take();
         if (found.length < end - begin) break;
       }
@@ -252,14 +309,15 @@ export class Requests {
   }
 
   /** [users, width] The vectors of the users of a part. */
-  async #vectorsOf({ clicks, signal, nameOf }: Part): Promise<Float32Array> {
-    const { users } = clicks;
-    const excluded = { ids: new Int32Array(0), offsets: new Int32Array(users + 1) };
-    const { outputs, first } = await this.#vectors.run({ clicks, excluded, top: 0, signal });
-    const vectors = (outputs["user_vector"] as Float32Array).subarray(
-      first * this.#width,
-      (first + users) * this.#width,
-    );
+  async #vectorsOf(part: Part): Promise<Float32Array> {
+    const { clicks, signal } = part;
+    const { outputs, first } = await this.#vectors.run({ clicks, excluded: noneOf(clicks.users), top: 0, signal });
+    return this.#ownVectors(part, outputs["user_vector"]!, first);
+  }
+
+  /** The vectors of the users of a part, which begin in a row of those of all users. */
+  #ownVectors({ clicks, nameOf }: Part, all: RunOutputs[string], first: number): Float32Array {
+    const vectors = (all as Float32Array).subarray(first * this.#width, (first + clicks.users) * this.#width);
     const broken = vectors.findIndex((value) => !Number.isFinite(value));
     if (broken >= 0) throw notFinite(`The vector of ${nameOf(Math.floor(broken / this.#width))} is`);
     return vectors;
@@ -268,7 +326,7 @@ export class Requests {
   /** [vectors, ids] The scores of items, whose ids are rising, for some vectors. */
   async #scoresOf(vectors: Float32Array, ids: Int32Array, { signal, nameOf }: Part): Promise<Float32Array> {
     const count = vectors.length / this.#width;
-    const excluded = { ids: new Int32Array(0), offsets: new Int32Array(count + 1) };
+    const excluded = noneOf(count);
     const search = this.#items.search({ vectors, top: ids.length, excluded, allow: ids });
     const found = await orAborted(search, signal);
     if (ids.length > 0) checkScores(found.logPartition, nameOf);
@@ -281,7 +339,7 @@ export class Requests {
     return scores;
   }
 
-  async #explain(part: Part, user: number, items: readonly RankedItem[]): Promise<RecommendedByModel[]> {
+  async #explain(part: Part, user: number, items: readonly RecommendedByModel[]): Promise<RecommendedByModel[]> {
     return explainItems(this.#model, part.clicks, user, items, async (clicks, ids) => {
       const unknown = Array.from({ length: clicks.users }, () => []);
       const without = { ...part, clicks, unknown, nameOf: () => part.nameOf(user) };
@@ -325,6 +383,11 @@ export class Requests {
     }
     return lists;
   }
+}
+
+/** The lists of users who exclude no items. */
+function noneOf(users: number): ExcludedItems {
+  return { ids: new Int32Array(0), offsets: new Int32Array(users + 1) };
 }
 
 /** The items that the users exclude: those that they have clicked, unless `keepWatched`, and `exclude`. */

@@ -1,7 +1,6 @@
 import type { Clicks } from "../../data/clicks.js";
 import { joinArrays, joinOffsets, joinValues, mapAll } from "../../data/join.js";
 import type { RunOutputs } from "../../executors/executor.js";
-import type { Model } from "../model.js";
 import type { ExcludedItems } from "../watched.js";
 
 /** Users to run, and what their run is given besides. */
@@ -26,6 +25,9 @@ const MOST_USERS = 64;
 /** Largest number of runs at once; further jobs wait and are then run together. */
 const MOST_RUNS = 2;
 
+/** What is computed for users that were gathered: outputs with a row, or `top` elements, for each of them. */
+export type ComputeUsers = (users: Omit<UserJob, "signal">) => Promise<RunOutputs>;
+
 interface WaitingJob extends UserJob {
   readonly resolve: (rows: UserRows) => void;
   readonly reject: (reason: unknown) => void;
@@ -35,19 +37,17 @@ interface WaitingJob extends UserJob {
 type WaitingJobs = [WaitingJob, ...WaitingJob[]];
 
 /**
- * Runs users through the parts of the inference Program that compute some outputs. A job starts at once if few runs are
- * in flight. Otherwise it waits, and the jobs that have gathered meanwhile become one batch, which takes less time than
- * a run for each. The bits of a user's results do not depend on the other users of the batch.
+ * Computes users, many of them together. A job starts at once if few runs are in flight. Otherwise it waits, and the
+ * jobs that have gathered meanwhile become one batch, which takes less time than a run for each. The bits of a user's
+ * results must not depend on the other users of the batch.
  */
 export class UserRuns {
-  readonly #model: Model;
-  readonly #outputs: readonly string[];
+  readonly #compute: ComputeUsers;
   #waiting: WaitingJob[] = [];
   #runs = 0;
 
-  constructor(model: Model, outputs: readonly string[]) {
-    this.#model = model;
-    this.#outputs = outputs;
+  constructor(compute: ComputeUsers) {
+    this.#compute = compute;
   }
 
   /** Runs a job. Throws ERR_EXECUTOR if the model is closed. */
@@ -94,7 +94,11 @@ export class UserRuns {
   async #runJobs(jobs: WaitingJobs): Promise<void> {
     this.#runs++;
     try {
-      const outputs = await this.#compute(jobs);
+      const outputs = await this.#compute({
+        clicks: joinClicks(mapAll(jobs, (job) => job.clicks)),
+        excluded: joinExcluded(mapAll(jobs, ({ excluded }) => excluded)),
+        top: jobs[0].top,
+      });
       let first = 0;
       for (const { clicks, resolve } of jobs) {
         resolve({ outputs, first });
@@ -106,20 +110,6 @@ export class UserRuns {
       this.#runs--;
       this.#start();
     }
-  }
-
-  async #compute(jobs: WaitingJobs): Promise<RunOutputs> {
-    const { window, windows } = this.#model.description.config;
-    const clicks = joinClicks(mapAll(jobs, (job) => job.clicks));
-    const { ids, offsets } = joinExcluded(mapAll(jobs, ({ excluded }) => excluded));
-    const batches = this.#model.engine.createUserBatches({
-      clicks,
-      window,
-      windows,
-      batchSize: Math.max(1, clicks.users),
-    });
-    const inputs = { excluded: ids, excluded_offsets: offsets };
-    return this.#model.runUsers(this.#outputs, batches, 0, inputs, { top: jobs[0].top, excluded: ids.length });
   }
 }
 

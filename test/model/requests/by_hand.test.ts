@@ -72,7 +72,7 @@ test("allowed items keep their scores; probabilities are shares among the allowe
       ["d", -1],
     ],
   );
-  assert.ok(Math.abs(items[0]!.probability - Math.exp(2) / (Math.exp(2) + Math.exp(-1))) < 1e-6);
+  assert.ok(Math.abs(items[0]!.probability! - Math.exp(2) / (Math.exp(2) + Math.exp(-1))) < 1e-6);
   assert.is(e!.score, 1);
 });
 
