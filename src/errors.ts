@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   ERR_EXPORT: "A model has a part that the format to export cannot express.",
   ERR_FILE: "A file or folder cannot be read or written.",
   ERR_GRAPH: "A graph was built wrongly: an operand is missing or its dtype, rank or shape does not fit the op.",
+  ERR_INDEX: "An index is missing, damaged, of another model, or misses too many of the best items to be published.",
   ERR_INPUT: "A run was given a tensor that is missing, has the wrong length, or holds an id or range out of bounds.",
   ERR_LOG: "A click log holds a line that cannot be read, or nothing that can be used.",
   ERR_MODEL: "A model folder is missing, incomplete, cut short or does not fit its own Program.",

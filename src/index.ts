@@ -125,10 +125,20 @@ export type {
   UserVector,
 } from "./model/requests/answers.js";
 export type { CandidateOptions } from "./model/requests/candidates.js";
+export type { CandidateIndex } from "./model/requests/item_index.js";
 export type { ModelRecommendOptions, ModelSimilarOptions, ModelUserOptions } from "./model/requests/options.js";
 export type { RankedItem } from "./model/requests/ranking.js";
 export type { ClickRequest, ClickValue, FeatureValue, UnknownValue, UserRequest } from "./model/requests/values.js";
 export type { RankingMetrics, TrainingRecord } from "./model/training_record.js";
+export { type BuildIndexOptions, buildIndex, type IndexProgress } from "./retrieve/build_index.js";
+export type { IndexSpace } from "./retrieve/index_space.js";
+export {
+  type IndexDescription,
+  type ItemIndex,
+  type OpenIndexOptions,
+  openIndex,
+  type SpaceFigures,
+} from "./retrieve/item_index.js";
 export {
   type MineOptions,
   type MineSimilarOptions,

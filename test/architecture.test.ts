@@ -15,7 +15,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   optimizers: ["graph", "ops"],
   data: ["platform", "random"],
   model: ["graph", "ops", "executors", "layers", "optimizers", "random", "data"],
-  retrieve: ["data", "model"],
+  retrieve: ["executors", "random", "data", "model"],
   export: ["graph", "data", "model"],
   train: ["graph", "ops", "executors", "random", "data", "model", "retrieve"],
   tune: ["random", "data", "model", "train"],

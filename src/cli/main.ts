@@ -7,6 +7,7 @@ import { describeError, describeOutputError } from "./errors.js";
 import { evaluateCommand } from "./evaluate.js";
 import { exportCommand } from "./export.js";
 import { extendCommand } from "./extend.js";
+import { indexCommand } from "./index_build.js";
 import { inspectCommand } from "./inspect.js";
 import { mineCommand } from "./mine.js";
 import { say } from "./output.js";
@@ -36,6 +37,7 @@ for (const command of [
   extendCommand(),
   recommendCommand(),
   vectorsCommand(),
+  indexCommand(),
   exportCommand(),
   mineCommand(),
   inspectCommand(),

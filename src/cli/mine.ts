@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { minePopular, mineSimilar, mineUsers, openModel } from "../index.js";
+import { minePopular, mineSimilar, mineUsers, openIndex, openModel } from "../index.js";
 import { type EngineFlags, type LogFlags, path, wholeNumber, withEngineFlags, withLogFlags } from "./options.js";
 import { LineWriter, LOG_MESSAGES } from "./output.js";
 
@@ -8,6 +8,7 @@ interface Flags extends EngineFlags, LogFlags {
   readonly users?: string;
   readonly items?: string;
   readonly log?: string;
+  readonly index?: string;
 }
 
 export function mineCommand(): Command {
@@ -24,10 +25,17 @@ export function mineCommand(): Command {
     withLogFlags(new Command("users"))
       .description("print a shortlist for each user, from the user id alone or from the histories in a log")
       .option("--users <file>", "file of user ids, one per line (default: all)", path)
-      .option("--log <log>", "click log with the histories and features of the users", path),
-    async function* (folder, { top, users, log, onBadLine, maxLineBytes, ...engine }) {
+      .option("--log <log>", "click log with the histories and features of the users", path)
+      .option(
+        "--index <folder>",
+        "find candidates by an index of this model; the items then have no probabilities",
+        path,
+      ),
+    async function* (folder, { top, users, log, index: indexFolder, onBadLine, maxLineBytes, ...engine }) {
       const logOptions = { onBadLine, maxLineBytes, ...LOG_MESSAGES };
-      yield* mineUsers(await openModel(folder, engine), { top, users, log, ...logOptions });
+      const model = await openModel(folder, engine);
+      const index = indexFolder === undefined ? undefined : await openIndex(indexFolder, model);
+      yield* mineUsers(model, { top, users, log, index, ...logOptions });
     },
   );
   add(

@@ -44,6 +44,13 @@ export function finiteNumber(text: string): number {
   return value;
 }
 
+/** Parses a share above 0 and up to 1. */
+export function positiveShare(text: string): number {
+  const value = finiteNumber(text);
+  if (value <= 0 || value > 1) throw new InvalidArgumentError("Expected a number above 0 and up to 1.");
+  return value;
+}
+
 /** Parses a list of distinct whole numbers, such as `10,50,100`, and sorts it. */
 export function wholeNumbers(text: string): number[] {
   const values = text.split(",").map(wholeNumber(1));

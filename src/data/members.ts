@@ -173,6 +173,17 @@ export class FolderReader {
     return bytes;
   }
 
+  /** Checks the digest of a member that is too large to be held in memory, or that others read. */
+  async verify(name: string, signal?: AbortSignal): Promise<void> {
+    if (!this.#ids) return;
+    const { members } = this.#ids;
+    const digests = await digestsOf(this.#source, [name], signal).catch((error) => {
+      signal?.throwIfAborted();
+      throw fileError("read", this.path(name), error);
+    });
+    this.#check(name, "sha256", Object.hasOwn(members, name) ? members[name] : undefined, digests[name]);
+  }
+
   /** Checks the id in the metadata of a safetensors file. */
   checkId(name: string, metadata: Readonly<Record<string, string>>): void {
     if (this.#ids) this.#check(name, ID_KEY, this.#ids.id, metadata[ID_KEY]);

@@ -4,7 +4,15 @@ import { ShortlistError } from "../errors.js";
  * The second key word of each user of random numbers, so that their numbers are independent. The first key word is the
  * seed. The native engine uses the same numbers.
  */
-export const STREAMS = { negatives: 1, initial_values: 2, shuffle: 3, simulate: 4, dropout: 5, tune: 6 } as const;
+export const STREAMS = {
+  negatives: 1,
+  initial_values: 2,
+  shuffle: 3,
+  simulate: 4,
+  dropout: 5,
+  tune: 6,
+  measure: 7,
+} as const;
 
 const MULTIPLIER_0 = 0xd2511f53;
 const MULTIPLIER_1 = 0xcd9e8d57;

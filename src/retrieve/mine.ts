@@ -12,7 +12,7 @@ import { expectModel, type Model } from "../model/model.js";
 import { SimilarityIndex } from "../model/requests/similar.js";
 import { notFinite } from "../model/scores.js";
 import { titleOf } from "../model/titled.js";
-import { recommendClicks, type Shortlist } from "./recommend.js";
+import { recommendClicks, type Shortlist, type ShortlistOptions } from "./recommend.js";
 
 /** Options of all functions that mine lists. */
 export interface MineOptions {
@@ -25,7 +25,7 @@ export interface MineOptions {
 const MINE_OPTIONS: Readonly<Record<keyof MineOptions, true>> = { top: true, signal: true };
 
 /** Options of `mineUsers`. The inherited log options apply to `log`. */
-export interface MineUsersOptions extends MineOptions, ReportedLogOptions {
+export interface MineUsersOptions extends MineOptions, Pick<ShortlistOptions, "index">, ReportedLogOptions {
   /** A file of user ids, one per line (default: all users of the training log). */
   readonly users?: string | undefined;
   /**
@@ -40,6 +40,7 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
   ...LOG_OPTIONS,
   users: true,
   log: true,
+  index: true,
 };
 
 /**
@@ -50,7 +51,7 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
   expectModel(model);
-  const { top, users, log, signal } = options;
+  const { top, users, log, index, signal } = options;
   if (users !== undefined) checkPath("users", users);
   const wanted = users === undefined ? undefined : await readTokens(users);
   if (log !== undefined) {
@@ -65,7 +66,7 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
     if (wanted) checkFound(wanted, (user) => found[only!.find(user)] === 1, `${sourceOf(log).name} holds`, options);
     await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options, (user) => wantedUsers[user] === 1);
     let user = 0;
-    for await (const shortlist of recommendClicks(model, clicks, userIds, { top, signal })) {
+    for await (const shortlist of recommendClicks(model, clicks, userIds, { top, index, signal })) {
       if (wantedUsers[user++] === 1) yield shortlist;
     }
     return;
@@ -76,7 +77,7 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
   for (const used of [vocabulary, model.items]) await used.load(turns);
   if (wanted) checkFound(wanted, (user) => vocabulary.idOf(user) !== 0, "The model knows", options);
   const ids = wanted ?? vocabulary.tokens.slice(1);
-  yield* recommendClicks(model, await usersWithoutClicks(model, ids, turns), ids, { top, signal });
+  yield* recommendClicks(model, await usersWithoutClicks(model, ids, turns), ids, { top, index, signal });
 }
 
 /** Throws ERR_OPTION if none of the requested users is found, and warns if some are not. */

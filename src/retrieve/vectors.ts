@@ -99,9 +99,8 @@ export async function writeItemVectors(model: Model, options: VectorOptions): Pr
   return withOutputFiles(pathsOf(options.output, form.format), [MODEL, DATASET], async () => {
     options.signal?.throwIfAborted();
     await model.items.load(new Turns(options.signal));
-    const width = model.description.config.userVectorWidth + 1;
-    const id = (row: number) => model.items.token(row + 1);
-    const plain = { count: model.items.size - 1, id, width, chunks: () => vectorsOfItems(model) };
+    const plain = plainItems(model);
+    const { width } = plain;
     const largest = form.transform === "simple_lsh" ? await largestNorm(plain, options.signal) : 0;
     return write(model, "items", plain, (rows) => simpleLshItems(rows, width, largest), form, options);
   });
@@ -124,6 +123,14 @@ async function* vectorsOfUsers(model: Model, clicks: Clicks, signal: AbortSignal
   }
 }
 
+/** The vectors [b; w] of all items but `<unk>`. The vocabulary of the items must be loaded. */
+export function plainItems(model: Model): Vectors {
+  const { items, description } = model;
+  const id = (row: number) => items.token(row + 1);
+  const width = description.config.userVectorWidth + 1;
+  return { count: items.size - 1, id, width, chunks: () => vectorsOfItems(model) };
+}
+
 /** Yields the vectors [b; w] of all items but `<unk>`. */
 async function* vectorsOfItems({ store, items, description }: Model) {
   const width = description.config.userVectorWidth;
@@ -134,7 +141,8 @@ async function* vectorsOfItems({ store, items, description }: Model) {
   }
 }
 
-async function largestNorm({ width, chunks }: Vectors, signal: AbortSignal | undefined): Promise<number> {
+/** The largest squared norm of these vectors. */
+export async function largestNorm({ width, chunks }: Vectors, signal: AbortSignal | undefined): Promise<number> {
   const turns = new Turns(signal);
   let largest = 0;
   for await (const rows of chunks()) {

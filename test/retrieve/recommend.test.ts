@@ -55,7 +55,7 @@ test("scores are w · u + b, probabilities their share of all items, the watched
     for (const { item, score, probability } of items) {
       const expected = SCORES[user]!["abcde".indexOf(item)]!;
       assert.is(score, expected);
-      assertNumbers([probability], [Math.exp(expected) / sum], 1e-6);
+      assertNumbers([probability!], [Math.exp(expected) / sum], 1e-6);
     }
   });
 });

@@ -1,4 +1,5 @@
 import type { CandidateOptions } from "./candidates.js";
+import type { CandidateIndex } from "./item_index.js";
 
 /** Options of `Model.recommend`. */
 export interface ModelRecommendOptions extends CandidateOptions {
@@ -13,6 +14,11 @@ export interface ModelRecommendOptions extends CandidateOptions {
   readonly probabilities?: boolean | undefined;
   /** Tells for each item which clicks of the history contributed most to its score (default false). */
   readonly explain?: boolean | undefined;
+  /**
+   * An index of this model, which `openIndex` opens: the shortlists are those among its candidates, with exact scores
+   * and without probabilities. Where filters leave few items, an exact search takes its place.
+   */
+  readonly index?: CandidateIndex | undefined;
   /** Rejects the call with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -24,6 +30,7 @@ export const RECOMMEND_OPTIONS: Readonly<Record<keyof ModelRecommendOptions, tru
   keepWatched: true,
   probabilities: true,
   explain: true,
+  index: true,
   signal: true,
 };
 

@@ -1,6 +1,6 @@
 import type { Clicks } from "../../data/clicks.js";
 import { Turns } from "../../data/turns.js";
-import { checkChoice, checkOptions, checkSignal, checkWholeNumber } from "../../errors.js";
+import { checkChoice, checkOptions, checkSignal, checkWholeNumber, ShortlistError } from "../../errors.js";
 import type { RunOutputs } from "../../executors/executor.js";
 import type { ItemSearch } from "../../executors/item_search.js";
 import { isKnownUser } from "../known.js";
@@ -12,6 +12,8 @@ import type { ItemScores, Recommendation, RecommendedByModel, SimilarityList, Us
 import { type Candidates, candidatesOf, indexOfId, lookUpItems } from "./candidates.js";
 import { type EncodedUsers, RequestEncoder } from "./encoder.js";
 import { explainItems } from "./explain.js";
+import { IndexedSearch, openItemSearch } from "./indexed_search.js";
+import { type CandidateIndex, expectIndexOf } from "./item_index.js";
 import { ItemScan } from "./item_scan.js";
 import {
   type ModelRecommendOptions,
@@ -58,6 +60,7 @@ interface Ranking extends Pick<Candidates, "allow"> {
   readonly top: number;
   readonly excluded: ExcludedItems;
   readonly probabilities: boolean;
+  readonly index: CandidateIndex | undefined;
 }
 
 /** Answers the requests of programs; the methods of `Model` document them. */
@@ -86,17 +89,25 @@ export class Requests {
 
   async recommend(users: unknown, options: ModelRecommendOptions): Promise<Recommendation | Recommendation[]> {
     checkOptions("Model.recommend", options, RECOMMEND_OPTIONS);
-    const { top = 30, keepWatched = false, probabilities = true, explain = false, signal } = options;
+    const { top = 30, keepWatched = false, explain = false, index, signal } = options;
+    const { probabilities = index === undefined } = options;
     checkWholeNumber("top", top, 1);
     checkChoice("keepWatched", keepWatched, [true, false]);
     checkChoice("probabilities", probabilities, [true, false]);
     checkChoice("explain", explain, [true, false]);
+    if (index !== undefined) expectIndexOf(this.#model, index);
+    if (index !== undefined && probabilities) {
+      throw new ShortlistError(
+        "ERR_OPTION",
+        "Expected either an index or probabilities, which take the scores of all items, but received both",
+      );
+    }
     const call = await this.#begin(signal);
     const candidates = await candidatesOf(this.#model.items, options, call.turns);
     const usersAtOnce = Math.max(1, Math.floor(EXCLUDED_AT_ONCE / (candidates.exclude.length + 1)));
     return this.#answer(users, call, Math.min(USERS_AT_ONCE, usersAtOnce), async (part) => {
       const excluded = excludedOf(part.clicks, candidates.exclude, keepWatched);
-      const lists = await this.#rank(part, { top, excluded, allow: candidates.allow, probabilities });
+      const lists = await this.#rank(part, { top, excluded, allow: candidates.allow, probabilities, index });
       const answers: Recommendation[] = [];
       for (const [user, items] of lists.entries()) {
         const unknown = [...part.unknown[user]!, ...candidates.unknown];
@@ -252,22 +263,29 @@ export class Requests {
       excluded: noneOf(users.clicks.users),
       top: 0,
     });
-    this.#model.checkOpen();
-    this.#search ??= this.#model.engine.createItemSearch(this.#model.store, {
-      weight: "output.weight",
-      bias: "output.bias",
-      skipRows: 1,
-      firstPass: "int8",
-    });
-    const found = await this.#search.search(vectors as Float32Array, users.top, { exclude: users.excluded });
+    const search = this.#openSearch();
+    const found = await search.search(vectors as Float32Array, users.top, { exclude: users.excluded });
     return { items: found.items, score: found.scores, user_vector: vectors! };
   }
 
+  #openSearch(): ItemSearch {
+    this.#model.checkOpen();
+    this.#search ??= openItemSearch(this.#model);
+    return this.#search;
+  }
+
   /** The shortlists of the users of a part. */
-  async #rank(part: Part, { top, excluded, allow, probabilities }: Ranking): Promise<RecommendedByModel[][]> {
-    const { clicks, signal } = part;
+  async #rank(part: Part, { top, excluded, allow, probabilities, index }: Ranking): Promise<RecommendedByModel[][]> {
+    const { clicks, signal, turns } = part;
     const length = Math.min(top, allow?.length ?? this.#model.items.size - 1);
     const places = { length, probabilities };
+    if (index) {
+      const vectors = await this.#vectorsOf(part);
+      const search = new IndexedSearch(this.#model, this.#openSearch(), index);
+      const found = search.search({ vectors, top: length, excluded, allow, turns });
+      const { items, scores: score } = await orAborted(found, signal);
+      return this.#listsOf(part, { outputs: { items, score }, first: 0 }, places);
+    }
     if (allow) {
       const vectors = await this.#vectorsOf(part);
       const found = this.#items.search({ vectors, top: length, excluded, allow });
