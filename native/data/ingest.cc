@@ -20,7 +20,7 @@ const int64_t kUncountedBytes = 4;
 const int32_t kMissing = -1;
 
 // Entries of a cache at first, and at most for all threads together.
-const size_t kFirstEntries = size_t{1} << 10, kMostEntries = size_t{1} << 18, kMostInAll = size_t{1} << 22;
+const size_t kFirstEntries = size_t{1} << 10, kMostEntries = size_t{1} << 19, kMostInAll = size_t{1} << 23;
 
 // The tokens of a feature that a thread has seen last, so that most of them need no look into the table of all threads.
 // It grows as long as that finds more of them.
@@ -35,60 +35,49 @@ class TokenCache {
 #endif
   }
 
-  int32_t number_of(std::string_view token, uint64_t hash) {
-    Entry& entry = entries_[hash & (entries_.size() - 1)];
-    if (entry.hash == hash && entry.text.equals(token)) {
-      ++entry.uses;
+  // The number of a token, which is not empty.
+  int32_t number_of(const HashedToken& token) {
+    Entry& entry = entries_[token.hash & (entries_.size() - 1)];
+    if (token.is_short() ? entry.low == token.low && entry.high == token.high : entry.is_long(token))
       return entry.number;
-    }
-    return replace(&entry, token, hash);
-  }
-
-  // Counts all uses in the table.
-  void flush() {
-    for (Entry& entry : entries_) {
-      if (entry.uses > 0) table_->add_uses(entry.number, std::exchange(entry.uses, 0));
-    }
-  }
-
- private:
-  struct Entry {
-    uint64_t hash = 0;
-    TokenText text;  // no token is empty
-    int32_t number = 0;
-    uint32_t uses = 0;  // that the table does not know yet
-  };
-
-  int32_t replace(Entry* entry, std::string_view token, uint64_t hash) {
-    const TokenTable::Found found = table_->add(token, hash, 0);
-    if (entry->uses > 0) table_->add_uses(entry->number, entry->uses);
-    if (entry->text.view().empty()) {
-      *entry = {hash, found.text, found.number, 1};
-      return found.number;
-    }
-    hits_ += entry->uses;
-    *entry = {hash, found.text, found.number, 1};
-    const bool is_useful = kReplacementsPerHit * hits_ > ++evictions_;
-    if (evictions_ > entries_.size() / 2 && is_useful && entries_.size() < most_entries_) grow();
+    const TokenTable::Found found = table_->add(token);
+    entry = token.is_short() ? Entry{token.low, token.high, found.number} : Entry::of_long(token, found);
+    ++replaced_;
     return found.number;
   }
 
-  // No two entries get the same place, because their places differ already.
-  void grow() {
-    std::vector<Entry> larger(2 * entries_.size());
-    for (const Entry& entry : entries_) {
-      if (!entry.text.view().empty()) larger[entry.hash & (larger.size() - 1)] = entry;
-    }
-    entries_ = std::move(larger);
-    evictions_ = hits_ = 0;
+  // Grows if the cache found enough of the last tokens. `looked_up` more of them were looked up.
+  void adapt(size_t looked_up) {
+    looked_up_ += looked_up;
+    if (replaced_ <= entries_.size() / 2 || entries_.size() == most_entries_) return;
+    if (kReplacedPerFound * (looked_up_ - replaced_) <= replaced_) return;
+    entries_ = std::vector<Entry>(2 * entries_.size());
+    looked_up_ = replaced_ = 0;
   }
 
-  static constexpr size_t kReplacementsPerHit = 8;
+ private:
+  // Of a long token, `low` is the address of its text and `high` has bits of its hash. No short token has the same
+  // `high`, because UTF-8 text has no bytes of 255.
+  struct Entry {
+    uint64_t low = 0;
+    uint32_t high = 0;
+    int32_t number = 0;
+
+    static uint32_t high_of(const HashedToken& token) { return 0xff000000u | static_cast<uint32_t>(token.hash >> 40); }
+    static Entry of_long(const HashedToken& token, const TokenTable::Found& found) {
+      return {reinterpret_cast<uintptr_t>(found.text.view().data()), high_of(token), found.number};
+    }
+    bool is_long(const HashedToken& token) const {
+      return high == high_of(token) && TokenText::kept_at(reinterpret_cast<const char*>(low)) == token.text;
+    }
+  };
+
+  static constexpr size_t kReplacedPerFound = 8;
 
   TokenTable* table_;
   size_t most_entries_;
   std::vector<Entry> entries_;
-  size_t evictions_ = 0, hits_ = 0;  // since the cache has grown; hits of evicted entries
+  size_t looked_up_ = 0, replaced_ = 0;  // since the cache has grown
 };
 
 // Nearly all lines have a user of their own.
@@ -131,25 +120,26 @@ struct Ingest::Worker {
   std::vector<TokenCache> caches;  // of the features
   LogRow row;
   Segment segment;
-  std::vector<uint64_t> hashes;
+  std::vector<HashedToken> hashed;
 
   void add_token(size_t feature, std::string_view token) { add_tokens(feature, &token, 1); }
 
   void add_tokens(size_t feature, const std::string_view* tokens, size_t count) {
     TokenCache& cache = caches[feature];
     std::vector<int32_t>& numbers = segment.tokens[feature];
-    if (hashes.size() < count) hashes.resize(count);
+    hashed.clear();
     for (size_t i = 0; i < count; ++i) {
-      hashes[i] = TokenTable::hash(tokens[i]);
-      cache.prefetch(hashes[i]);
+      hashed.emplace_back(tokens[i]);
+      cache.prefetch(hashed.back().hash);
     }
     const size_t start = numbers.size();
     numbers.resize(start + count);
     for (size_t i = 0; i < count; ++i) {
       const bool is_missing = tokens[i].empty();
       segment.missing[feature] += is_missing;
-      numbers[start + i] = is_missing ? kMissing : cache.number_of(tokens[i], hashes[i]);
+      numbers[start + i] = is_missing ? kMissing : cache.number_of(hashed[i]);
     }
+    cache.adapt(count);
   }
 
   void add_order(int64_t line) {
@@ -230,9 +220,27 @@ void Ingest::add(std::string_view bytes) {
 void Ingest::end_log() {
   if (!carried_.empty() && !stopped_) parse_lines(carried_);
   carried_ = std::string();
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    for (TokenCache& cache : worker->caches) cache.flush();
+  count_uses();
+}
+
+// Counts the uses of the tokens of the segments since the last call. Each thread counts some of the tokens, so that
+// none waits for another.
+void Ingest::count_uses() {
+  for (size_t f = 0; f < features(); ++f) {
+    std::vector<uint32_t>& uses = tables_[f]->uses();
+    const size_t parts = static_cast<size_t>(threads_.count());
+    for_each_in_parallel(&threads_, parts, [&](size_t part) {
+      const size_t begin = uses.size() * part / parts, end = uses.size() * (part + 1) / parts;
+      uint32_t others = 0;
+      for (size_t s = counted_; s < segments_.size(); ++s) {
+        for (const int32_t number : segments_[s].tokens[f]) {
+          const size_t index = static_cast<uint32_t>(number);
+          ++(index >= begin && index < end ? uses[index] : others);  // a branch would often be mispredicted
+        }
+      }
+    });
   }
+  counted_ = segments_.size();
 }
 
 // Keeps the start of a line. A line that is too long is reported at once, and its bytes are not kept.

@@ -103,6 +103,7 @@ class Ingest {
   void parse_lines(std::string_view lines);
   Segment parse_segment(std::string_view lines, Worker* worker) const;
   void append(Segment segment);
+  void count_uses();
   void report(int64_t line, const std::string& problem);
   template <class Column, class Copy>
   void take(const Column& column, const Copy& copy);
@@ -124,6 +125,7 @@ class Ingest {
   int64_t empty_line_ = 0;  // an empty line that is one only if another line follows
 
   std::vector<Segment> segments_;
+  size_t counted_ = 0;  // segments whose tokens are counted
   std::vector<Counts> logs_;
   std::vector<BadLine> bad_lines_;
   bool stopped_ = false;

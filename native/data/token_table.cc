@@ -29,39 +29,51 @@ uint64_t mix(uint64_t a, uint64_t b) {
 
 }  // namespace
 
-// Two words cover any token of up to 16 bytes; they overlap where it is shorter.
-uint64_t TokenTable::hash(std::string_view token) {
-  const char* at = token.data();
-  size_t left = token.size();
-  uint64_t hash = left * kThird;
-  for (; left > 16; at += 16, left -= 16) {
-    hash = mix(hash ^ load<uint64_t>(at), kThird);
-    hash = mix(hash ^ load<uint64_t>(at + 8), kSecond);
+HashedToken::HashedToken(std::string_view token) : text(token), low(0), high(0) {
+  const char* const at = token.data();
+  const size_t size = token.size();
+  if (!is_short()) {
+    hash = size * kThird;
+    for (size_t i = 0; i + 16 < size; i += 16) {
+      hash = mix(hash ^ load<uint64_t>(at + i), kThird);
+      hash = mix(hash ^ load<uint64_t>(at + i + 8), kSecond);
+    }
+    // The last two words may overlap others.
+    hash = mix(hash ^ load<uint64_t>(size < 16 ? at : at + size - 16), kThird);
+    hash = mix(hash ^ load<uint64_t>(at + size - 8), kSecond);
+    return;
   }
-  uint64_t first = 0, second = 0;
-  if (left >= 8) {
-    first = load<uint64_t>(at);
-    second = load<uint64_t>(at + left - 8);
-  } else if (left >= 4) {
-    first = load<uint32_t>(at);
-    second = load<uint32_t>(at + left - 4);
-  } else if (left > 0) {
-    const auto byte = [&](size_t i) { return uint64_t{static_cast<unsigned char>(at[i])}; };
-    first = byte(0) | byte(left / 2) << 8 | byte(left - 1) << 16;
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  if (size >= 8) {
+    low = load<uint64_t>(at);
+    high = static_cast<uint32_t>(uint64_t{load<uint32_t>(at + size - 4)} >> 8 * (12 - size));
+  } else if (size >= 4) {
+    low = load<uint32_t>(at) | uint64_t{load<uint32_t>(at + size - 4)} << 8 * (size - 4);
+  } else if (size > 0) {
+    const auto byte = [&](size_t i) { return uint64_t{static_cast<unsigned char>(at[i])} << 8 * i; };
+    low = byte(0) | byte(size / 2) | byte(size - 1);
   }
-  return mix(mix(hash ^ first, kThird) ^ second, kSecond);
+#else
+  char bytes[kShort] = {};
+  std::memcpy(bytes, at, size);
+  std::memcpy(&low, bytes, sizeof low);
+  std::memcpy(&high, bytes + sizeof low, sizeof high);
+#endif
+  hash = mix(mix(low, kThird) ^ high, kSecond);
 }
 
 std::string_view TokenTable::Shard::keep(std::string_view token) {
-  if (free_bytes < token.size()) {
-    free_bytes = std::max(kChunkBytes, token.size());
+  const uint32_t size = static_cast<uint32_t>(token.size());
+  if (free_bytes < sizeof size + size) {
+    free_bytes = std::max(kChunkBytes, sizeof size + size);
     chunks.emplace_back(new char[free_bytes]);
     chunk_end = chunks.back().get() + free_bytes;
   }
   char* const to = chunk_end - free_bytes;
-  std::memcpy(to, token.data(), token.size());
-  free_bytes -= token.size();
-  return {to, token.size()};
+  std::memcpy(to, &size, sizeof size);
+  std::memcpy(to + sizeof size, token.data(), size);
+  free_bytes -= sizeof size + size;
+  return {to + sizeof size, size};
 }
 
 void TokenTable::Shard::grow() {
@@ -76,9 +88,9 @@ void TokenTable::Shard::grow() {
   slots = std::move(larger);
 }
 
-TokenTable::Found TokenTable::add(std::string_view token, uint64_t hash, uint32_t uses) {
-  const uint32_t number = static_cast<uint32_t>(hash >> (64 - kShardBits));
-  const uint32_t tag = static_cast<uint32_t>(hash);
+TokenTable::Found TokenTable::add(const HashedToken& token) {
+  const uint32_t number = static_cast<uint32_t>(token.hash >> (64 - kShardBits));
+  const uint32_t tag = static_cast<uint32_t>(token.hash);
   Shard& shard = shards_[number];
   const std::lock_guard<std::mutex> lock(shard.mutex);
   size_t mask = shard.slots.size() - 1;
@@ -86,26 +98,18 @@ TokenTable::Found TokenTable::add(std::string_view token, uint64_t hash, uint32_
   for (; shard.slots[place].index != 0; place = (place + 1) & mask) {
     const Slot& slot = shard.slots[place];
     const size_t index = slot.index - 1;
-    if (slot.hash != tag || !shard.texts[index].equals(token)) continue;
-    shard.counts[index] += uses;
+    if (slot.hash != tag || !shard.texts[index].equals(token.text)) continue;
     return {static_cast<int32_t>(index * kShards + number), shard.texts[index]};
   }
   const size_t index = shard.texts.size();
   if (index == kMaxTokens / kShards) {
     throw Error(Status::input, "Expected at most " + std::to_string(kMaxTokens) + " different values of a feature");
   }
-  const TokenText text(token.size() > TokenText::kInline ? shard.keep(token) : token);
+  const TokenText text(token.is_short() ? token.text : shard.keep(token.text));
   shard.texts.push_back(text);
-  shard.counts.push_back(uses);
   shard.slots[place] = {tag, static_cast<uint32_t>(index + 1)};
   if (2 * shard.texts.size() > shard.slots.size()) shard.grow();
   return {static_cast<int32_t>(index * kShards + number), text};
-}
-
-void TokenTable::add_uses(int32_t number, uint32_t uses) {
-  Shard& shard = shards_[static_cast<size_t>(number) % kShards];
-  const std::lock_guard<std::mutex> lock(shard.mutex);
-  shard.counts[static_cast<size_t>(number) / kShards] += uses;
 }
 
 int64_t TokenTable::size() const {
@@ -120,8 +124,15 @@ int64_t TokenTable::bound() const {
   return static_cast<int64_t>(longest * kShards);
 }
 
+std::vector<uint32_t>& TokenTable::uses() {
+  uses_.resize(static_cast<size_t>(bound()));
+  return uses_;
+}
+
 void TokenTable::counts(double* to) const {
-  for (const Shard& shard : shards_) to = std::copy(shard.counts.begin(), shard.counts.end(), to);
+  for (size_t s = 0; s < kShards; ++s) {
+    for (size_t index = 0; index < shards_[s].texts.size(); ++index) *to++ = uses_[index * kShards + s];
+  }
 }
 
 // ---- vocabularies ---------------------------------------------------------------------------------------------------
@@ -140,7 +151,8 @@ std::vector<TokenTable::Kept> TokenTable::kept(int64_t limit) const {
   for (size_t s = 0; s < kShards; ++s) {
     const Shard& shard = shards_[s];
     for (size_t index = 0; index < shard.texts.size(); ++index) {
-      if (shard.counts[index] <= limit) continue;
+      const uint32_t number = static_cast<uint32_t>(index * kShards + s);
+      if (uses_[number] <= limit) continue;
       const std::string_view token = shard.texts[index].view();
       if (kept.empty()) {
         first = token;
@@ -148,7 +160,7 @@ std::vector<TokenTable::Kept> TokenTable::kept(int64_t limit) const {
       }
       shared = std::min(shared, token.size());
       while (token.compare(0, shared, first, 0, shared) != 0) --shared;
-      kept.push_back({0, shard.counts[index], static_cast<uint32_t>(index * kShards + s)});
+      kept.push_back({0, uses_[number], number});
     }
   }
   for (Kept& token : kept) {
@@ -167,9 +179,7 @@ TokenTable::Vocabulary TokenTable::vocabulary(int64_t limit, int64_t unknown, Th
     if (a.start != b.start) return a.start < b.start;
     return text(a.number).view() < text(b.number).view();
   });
-  for (const Shard& shard : shards_) {
-    for (const uint32_t count : shard.counts) unknown += count > limit ? 0 : count;
-  }
+  for (const uint32_t count : uses_) unknown += count > limit ? 0 : count;
   Vocabulary vocabulary;
   vocabulary.size = static_cast<int64_t>(kept.size()) + 1;
   vocabulary.ids.resize(static_cast<size_t>(bound()));

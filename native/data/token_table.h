@@ -13,12 +13,27 @@
 
 namespace shortlist {
 
+// A token and what it is looked up by.
+struct HashedToken {
+  static constexpr size_t kShort = 12;
+
+  std::string_view text;
+  uint64_t hash;
+  // The first eight bytes of a token of up to twelve, and the others, each followed by zeros. Tokens have no NUL bytes,
+  // so these are the token. 0 for a longer token.
+  uint64_t low;
+  uint32_t high;
+
+  explicit HashedToken(std::string_view token);
+  bool is_short() const { return text.size() <= kShort; }
+};
+
 // The text of a token in 16 bytes. Up to 12 bytes are part of it; a longer text is elsewhere.
 class TokenText {
  public:
-  static constexpr size_t kInline = 12;
+  static constexpr size_t kInline = HashedToken::kShort;
 
-  // `text` must stay where it is, unless it is short.
+  // `text` must stay where it is, and its length precede it, unless it is short.
   explicit TokenText(std::string_view text = {}) : size_(static_cast<uint32_t>(text.size())) {
     if (text.size() <= kInline) {
       text.copy(bytes_, text.size());
@@ -37,6 +52,13 @@ class TokenText {
     return true;
   }
 
+  // A longer text, which its length of 32 bits precedes.
+  static std::string_view kept_at(const char* text) {
+    uint32_t size;
+    std::memcpy(&size, text - sizeof size, sizeof size);
+    return {text, size};
+  }
+
   std::string_view view() const {
     if (size_ <= kInline) return {bytes_, size_};
     const char* data;
@@ -49,8 +71,8 @@ class TokenText {
   char bytes_[kInline] = {};
 };
 
-// Numbers the distinct tokens of a feature and counts their uses. Any number of threads may add tokens at once. Which
-// number a token gets depends on their timing; a vocabulary does not (docs/math.md#vocabulary-and-noise).
+// Numbers the distinct tokens of a feature. Any number of threads may add tokens at once. Which number a token gets
+// depends on their timing; a vocabulary does not (docs/math.md#vocabulary-and-noise).
 class TokenTable {
  public:
   static constexpr int64_t kMaxTokens = int64_t{1} << 30;
@@ -60,13 +82,8 @@ class TokenTable {
     TokenText text;  // valid as long as the table
   };
 
-  static uint64_t hash(std::string_view token);
-
-  // Returns the number of a token after counting `uses` more of it. `hash` is that of the token. Throws
-  // Error(Status::input) if there are too many tokens.
-  Found add(std::string_view token, uint64_t hash, uint32_t uses);
-  // Counts more uses of a token by its number.
-  void add_uses(int32_t number, uint32_t uses);
+  // Returns the number of a token, which is not empty. Throws Error(Status::input) if there are too many tokens.
+  Found add(const HashedToken& token);
 
   // The functions below are for when all tokens were added.
 
@@ -74,7 +91,9 @@ class TokenTable {
   int64_t size() const;
   // Numbers are below this. Some of them have no token.
   int64_t bound() const;
-  // [size()] How often each token is used, in any order.
+  // [bound()] How often each token is used, by its number. Whoever adds tokens counts them.
+  std::vector<uint32_t>& uses();
+  // [size()] The uses of the tokens, in any order.
   void counts(double* to) const;
 
   struct Vocabulary {
@@ -97,7 +116,6 @@ class TokenTable {
     std::mutex mutex;
     std::vector<Slot> slots = std::vector<Slot>(16);  // open addressing, at most half of them in use
     std::vector<TokenText> texts;
-    std::vector<uint32_t> counts;
     std::vector<std::unique_ptr<char[]>> chunks;  // the bytes of long tokens
     char* chunk_end = nullptr;                    // of the last one
     size_t free_bytes = 0;                        // before it
@@ -115,6 +133,7 @@ class TokenTable {
   std::vector<Kept> kept(int64_t limit) const;
 
   std::array<Shard, kShards> shards_;
+  std::vector<uint32_t> uses_;
 };
 
 }  // namespace shortlist
