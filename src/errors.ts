@@ -3,6 +3,7 @@
  * explains each code, and a test checks that it lists all of them.
  */
 export const ERROR_CODES = {
+  ERR_ACCESS: "A request to a service lacks its token.",
   ERR_BUSY: "Another run is writing the same output.",
   ERR_CONFIG: "A model or schema configuration has an unknown key, a wrong type or an impossible value.",
   ERR_DATASET: "A dataset folder is missing, incomplete or does not fit what is asked of it.",
@@ -14,13 +15,16 @@ export const ERROR_CODES = {
   ERR_GRAPH: "A graph was built wrongly: an operand is missing or its dtype, rank or shape does not fit the op.",
   ERR_INDEX: "An index is missing, damaged, of another model, or misses too many of the best items to be published.",
   ERR_INPUT: "A run was given a tensor that is missing, has the wrong length, or holds an id or range out of bounds.",
+  ERR_INTERNAL: "A service failed to answer a request through a fault of its own.",
   ERR_LOG: "A click log holds a line that cannot be read, or nothing that can be used.",
   ERR_MODEL: "A model folder is missing, incomplete, cut short or does not fit its own Program.",
   ERR_OPTION: "A command-line or library option has an impossible value.",
+  ERR_OVERLOAD: "A service has too many requests to answer another one in time.",
   ERR_PROGRAM:
     "A Program is malformed: an unknown op, an undefined tensor, a missing operand, an operand that does not fit its op, or an index that nothing proves.",
   ERR_REQUEST: "A request has a field that the model does not have, or a value of another type than the field's.",
   ERR_TABLE: "A table cannot be read, or what its columns mean cannot be told.",
+  ERR_TIMEOUT: "A service could not answer a request in the time that it allows.",
   ERR_VOCABULARY: "A vocabulary is empty or malformed.",
 } as const;
 

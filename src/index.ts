@@ -164,6 +164,9 @@ export {
   writeItemVectors,
   writeUserVectors,
 } from "./retrieve/vectors.js";
+export { SERVE_LIMITS, type ServeLimits, type ServeOptions } from "./serve/options.js";
+export type { ReloadResult } from "./serve/served_model.js";
+export { type ModelServer, serveModels } from "./serve/server.js";
 export type { EarlyStoppingState } from "./train/early_stopping.js";
 export {
   type EvaluateOptions,

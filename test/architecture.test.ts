@@ -18,6 +18,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   retrieve: ["executors", "random", "data", "model"],
   export: ["graph", "data", "model"],
   train: ["graph", "ops", "executors", "random", "data", "model", "retrieve"],
+  serve: ["executors", "data", "model"],
   tune: ["random", "data", "model", "train"],
   cli: ["index.ts"],
 };

@@ -28,6 +28,7 @@ import {
   readSpace,
   recommend,
   saveModel,
+  serveModels,
   simulate,
   TrainingSession,
   TransitionRanking,
@@ -42,6 +43,7 @@ import { OPS } from "../src/ops/index.js";
 import { HAS_DUCKDB } from "./data/table_files.js";
 import { expectError, failureOf } from "./data/temporary.js";
 import { HAS_USEARCH } from "./retrieve/index_files.js";
+import { HAS_SERVICE } from "./serve/service.js";
 import { all, SMALL, ITEMS_ONLY as schema, withSmallModel } from "./small_model.js";
 
 /** Runs `work` with a small open model. */
@@ -148,6 +150,7 @@ test("every function refuses an unknown option and suggests the closest one", as
           extendModelFolder(at("model"), { dataset: at("dataset"), logs: [log], output, ...options }),
       ],
       inspect: ["samples", "sample", (options) => inspect(at("model"), options)],
+      serveModels: ["watch", "wacth", (options: object) => serveModels({ models: {}, ...options })],
       openModel: ["threads", "thread", (options) => openModel(at("model"), options)],
       saveModel: ["signal", "singal", (options) => saveModel(model, output, options)],
       openDataset: ["signal", "signl", (options) => openDataset(at("dataset"), options)],
@@ -315,6 +318,28 @@ test("values and paths that are impossible are refused", async () => {
   });
 });
 
+test("options of the service that are impossible are refused", async () => {
+  const models = { default: "model", next: "model" };
+  const wrong: readonly (readonly [options: object, message: string | RegExp])[] = [
+    [{ models: {} }, "Expected models to be model folders by name but received none"],
+    [{ models: { "a b": "model" } }, 'Expected the name of a model to be up to 64 letters, digits, ".", "_" and "-"'],
+    [{ models: { default: "" } }, "Expected models.default to be a path"],
+    [{ limits: { userz: 3 } }, 'serveModels: limits: Unknown option "userz". Did you mean "users"?'],
+    [{ limits: { top: 0 } }, "Expected limits.top to be a whole number from 1"],
+    [{ shares: { nxt: 10 } }, 'received one of "nxt"'],
+    [{ shares: { default: 10 } }, "Expected shares of models but the first, which has the rest"],
+    [{ shares: { next: 101 } }, "Expected shares of 0 to 100 percent in all but received 101"],
+    [{ shares: { next: Number.NaN } }, "received NaN"],
+    [{ port: 65_536 }, "Expected port to be a whole number from 0 to 65535"],
+    [{ host: "" }, "Expected host to be an address"],
+    [{ logLevel: "loud" }, "Expected logLevel to be debug or info"],
+    [{ watch: "yes" }, "Expected watch to be true or false"],
+  ];
+  for (const [options, message] of wrong) {
+    await expectError(serveModels({ models, ...options }), "ERR_OPTION", message);
+  }
+});
+
 test("a byte order mark and CRLF are fine in every text that a person writes", async () => {
   await withModel(async (at, model) => {
     const written = async (name: string, text: string) => {
@@ -420,6 +445,10 @@ test("a signal stops every long call with its reason at any check, and no output
         TransitionRanking.count(opened.clicks, opened.vocabularies.get("item")!.size, { signal }),
       tune: (signal) => tune({ dataset, output, space, set, trials: 2, halvings: 0, threads: 1, signal }),
       openModel: (signal) => openModel(folder, { threads: 1, signal }).then((opened) => opened.close()),
+      ...(HAS_SERVICE && {
+        serveModels: (signal: AbortSignal) =>
+          serveModels({ models: { default: folder }, port: 0, threads: 1, signal }).then((server) => server.close()),
+      }),
       saveModel: (signal) => saveModel(model, output, { signal }),
       inspect: (signal) => inspect(folder, { signal }),
       evaluate: (signal) => evaluate(model, log, { baselines: opened, signal }),

@@ -13,6 +13,7 @@ import { mineCommand } from "./mine.js";
 import { say } from "./output.js";
 import { prepareCommand } from "./prepare.js";
 import { recommendCommand } from "./recommend.js";
+import { serveCommand } from "./serve.js";
 import { simulateCommand } from "./simulate.js";
 import { stopOnSignals } from "./stop.js";
 import { trainCommand } from "./train.js";
@@ -41,6 +42,7 @@ for (const command of [
   exportCommand(),
   mineCommand(),
   inspectCommand(),
+  serveCommand(),
 ]) {
   program.addCommand(command);
 }

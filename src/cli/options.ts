@@ -72,11 +72,11 @@ export function appearLimit(text: string, before?: AppearLimit): AppearLimit {
   return { ...(typeof before === "object" && before), ...Object.fromEntries(pairs) };
 }
 
-const SECONDS = { s: 1, m: 60, h: 3600 };
+const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3600 };
 
 /** Parses a duration such as `90s`, `30m` or `1.5h` to seconds. */
 export function duration(text: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)([smh])$/.exec(text) ?? [];
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|[smh])$/.exec(text) ?? [];
   if (!unit) throw new InvalidArgumentError("Expected a duration such as 90s, 30m or 1.5h.");
   return Number(number) * SECONDS[unit as keyof typeof SECONDS];
 }

@@ -15,11 +15,26 @@ export function whenStopped(describe: () => string): void {
  * once.
  */
 export function stopOnSignals(): void {
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => {
-      removeUnfinished();
-      say(`\nstopped by ${signal}. ${whatStays()}`);
-      process.exit(128 + constants.signals[signal]);
-    });
+  for (const signal of SIGNALS) process.once(signal, stop);
+}
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+type Signal = (typeof SIGNALS)[number];
+
+function stop(signal: NodeJS.Signals): void {
+  removeUnfinished();
+  say(`\nstopped by ${signal}. ${whatStays()}`);
+  process.exit(128 + constants.signals[signal]);
+}
+
+/**
+ * Handles signals in another way from now on. After the first SIGINT or SIGTERM, a second one ends the process at once;
+ * SIGHUP can be sent any number of times.
+ */
+export function takeSignals(handlers: Readonly<Record<Signal, () => void>>): void {
+  for (const signal of SIGNALS) {
+    process.off(signal, stop);
+    if (signal === "SIGHUP") process.on(signal, handlers[signal]);
+    else process.once(signal, handlers[signal]);
   }
 }

@@ -23,6 +23,7 @@ import {
   SIMILAR_OPTIONS,
   USER_OPTIONS,
 } from "./options.js";
+import { type PlacedUsers, USER_PLACES } from "./places.js";
 import { probabilityOf, RANKED_OUTPUTS, rankedItems } from "./ranking.js";
 import { SimilarityIndex } from "./similar.js";
 import { type ComputeUsers, type UserRows, UserRuns } from "./user_runs.js";
@@ -45,6 +46,8 @@ const SIMILAR_AT_ONCE = 64;
 interface Call {
   readonly turns: Turns;
   readonly signal: AbortSignal | undefined;
+  /** The place of each user in the request. Undefined if they are all users of the request. */
+  readonly places?: readonly number[] | undefined;
 }
 
 /** Users of a call that are answered together. */
@@ -87,7 +90,10 @@ export class Requests {
     this.#found = new UserRuns((users) => this.#find(users));
   }
 
-  async recommend(users: unknown, options: ModelRecommendOptions): Promise<Recommendation | Recommendation[]> {
+  async recommend(
+    users: unknown,
+    options: ModelRecommendOptions & PlacedUsers,
+  ): Promise<Recommendation | Recommendation[]> {
     checkOptions("Model.recommend", options, RECOMMEND_OPTIONS);
     const { top = 30, keepWatched = false, explain = false, index, signal } = options;
     const { probabilities = index === undefined } = options;
@@ -102,7 +108,7 @@ export class Requests {
         "Expected either an index or probabilities, which take the scores of all items, but received both",
       );
     }
-    const call = await this.#begin(signal);
+    const call = await this.#begin(signal, options[USER_PLACES]);
     const candidates = await candidatesOf(this.#model.items, options, call.turns);
     const usersAtOnce = Math.max(1, Math.floor(EXCLUDED_AT_ONCE / (candidates.exclude.length + 1)));
     return this.#answer(users, call, Math.min(USERS_AT_ONCE, usersAtOnce), async (part) => {
@@ -118,9 +124,9 @@ export class Requests {
     });
   }
 
-  async userVectors(users: unknown, options: ModelUserOptions): Promise<UserVector | UserVector[]> {
+  async userVectors(users: unknown, options: ModelUserOptions & PlacedUsers): Promise<UserVector | UserVector[]> {
     checkOptions("Model.userVectors", options, USER_OPTIONS);
-    const call = await this.#begin(options.signal);
+    const call = await this.#begin(options.signal, options[USER_PLACES]);
     return this.#answer(users, call, USERS_AT_ONCE, async (part) => {
       const vectors = await this.#vectorsOf(part);
       const width = this.#width;
@@ -132,9 +138,13 @@ export class Requests {
     });
   }
 
-  async score(users: unknown, items: unknown, options: ModelUserOptions): Promise<ItemScores | ItemScores[]> {
+  async score(
+    users: unknown,
+    items: unknown,
+    options: ModelUserOptions & PlacedUsers,
+  ): Promise<ItemScores | ItemScores[]> {
     checkOptions("Model.score", options, USER_OPTIONS);
-    const call = await this.#begin(options.signal);
+    const call = await this.#begin(options.signal, options[USER_PLACES]);
     const unknownItems: UnknownValue[] = [];
     const { ids, distinct } = await lookUpItems(this.#model.items, items, "items", call.turns, unknownItems);
     return this.#answer(users, call, USERS_AT_ONCE, async (part) => {
@@ -196,7 +206,7 @@ export class Requests {
   }
 
   /** Checks that the model is open, and loads its vocabularies, which takes a while in the first call. */
-  async #begin(signal: AbortSignal | undefined): Promise<Call> {
+  async #begin(signal: AbortSignal | undefined, places?: readonly number[]): Promise<Call> {
     checkSignal(signal);
     signal?.throwIfAborted();
     this.#model.checkOpen();
@@ -206,7 +216,7 @@ export class Requests {
       this.#preparing ??= this.#prepare();
       await orAborted(this.#preparing, signal);
     }
-    return { turns, signal };
+    return { turns, signal, places };
   }
 
   async #prepare(): Promise<void> {
@@ -227,7 +237,8 @@ export class Requests {
   ): Promise<Answer | Answer[]> {
     const many = Array.isArray(given);
     const users: readonly unknown[] = many ? given : [given];
-    const where = (user: number) => (many ? `users[${user}].` : "");
+    const placeOf = (user: number) => call.places?.[user] ?? user;
+    const where = (user: number) => (many ? `users[${placeOf(user)}].` : "");
     const waiting: Promise<Answer[]>[] = [];
     const answers: Answer[] = [];
     for (let first = 0; first < users.length; first += usersAtOnce) {
@@ -236,7 +247,7 @@ export class Requests {
       const answered = answerPart({
         ...encoded,
         ...call,
-        nameOf: (user) => (many ? `users[${first + user}]` : "the user"),
+        nameOf: (user) => (many ? `users[${placeOf(first + user)}]` : "the user"),
         isKnown: isKnownUser(this.#model, encoded.clicks),
       });
       answered.catch(() => {}); // awaited below, unless a user after these cannot be encoded
