@@ -15,6 +15,8 @@ export {
   encodeLog,
   type ItemValues,
   type NumberStatistics,
+  type Searches,
+  type UserValues,
 } from "./data/clicks.js";
 export {
   type Dataset,

@@ -279,6 +279,33 @@ test("times of clicks: counted as a field, checked, and a model with exampleAge 
   assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, expected);
 });
 
+test("searches and several values of a user: as the command line reads them, set one by one and from a line", () => {
+  const logs = at("searched");
+  const sizes = ["--users", "200", "--items", "100", "--mean-clicks", "6"];
+  succeed("simulate", "--output", logs, ...sizes, "--mean-searches", "20");
+  const schema = JSON.parse(readFileSync(join(logs, "log_schema.json"), "utf8"));
+  schema.columns.push({ name: "languages", multiple: true });
+  writeFileSync(at("searched.json"), JSON.stringify(schema));
+  const languages = ["en", "en_de", "", "NULL_fr", "none_such"];
+  const lines = readFileSync(join(logs, "infer.tsv"), "utf8").trimEnd().split("\n");
+  const written = lines.map((line, u) => `${line}\t${languages[u % 5]}`);
+  writeFileSync(at("searched.tsv"), `${written.join("\n")}\n`);
+  const limit = ["--feature-appear-limit", "searches=1,languages=40,item=0"];
+  succeed("prepare", at("searched.tsv"), "--schema", at("searched.json"), "--output", at("d4"), ...limit);
+  succeed("train", at("d4"), "--output", at("m4"), "--epochs", "1", "--set", "draws=8");
+  const strange = "u1\tp\tc\tv1:c1:t1\tm\tC1W2 c1w3?!;;ｃ２ｗ１ ünï;NULL;new words\ten_xx";
+  const many = Array.from({ length: 120 }, (_, i) => `c${i % 8}w${i % 30} c${i % 8}w1`).join(";");
+  writeFileSync(at("searched.tsv"), `${[...written, strange, `u1\tp\tc\tv1:c1:t1\tm\t${many}\t`].join("\n")}\n`);
+  const c = recommend(at("m4"), at("searched.tsv"), "5");
+  assert.is(c.status, 0, c.stderr);
+  assert.is(c.stdout.split("\n").length, 203);
+  assert.is(c.stdout, succeed("recommend", at("m4"), at("searched.tsv"), "--top", "5", "--format", "text"));
+  for (const line of [written[3]!, strange, written[11]!]) {
+    const { status, stdout, stderr } = execute(join(build, "api_check"), at("m4"), line, "0");
+    assert.is(status, 0, stdout + stderr);
+  }
+});
+
 test("a folder that is not a model, a truncated file and a malformed line give a message instead of a crash", () => {
   const fails = (text: string, ...args: string[]) => {
     const { status, stdout, stderr } = recommend(...args);

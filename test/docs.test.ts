@@ -156,7 +156,7 @@ test("docs/click_log.md has every word for a missing value, a schema that can be
   assert.equal(schema.missing, ["NULL", "n.a."]);
   await withFolder(async (folder) => {
     const log = join(folder, "clicks.tsv");
-    await writeFile(log, `${"u1\t31\tv1:a:x:1\t\n".repeat(16)}u2\told\tv1:a:x:1\t\n`);
+    await writeFile(log, `${"u1\t31\ten\t\tv1:a:x:1\t\n".repeat(16)}u2\told\ten\t\tv1:a:x:1\t\n`);
     const message = /```\nclicks\.tsv:17: (.*)\n```/.exec(text)![1]!;
     await expectError(
       readLog([log], { schema }, () => {}),

@@ -104,9 +104,9 @@ namespace {
 
 const uint32_t kReplacement = 0xfffd;
 
-// The code point that `text` begins with, and the number of its bytes. Where it is no UTF-8, U+FFFD stands for the
-// bytes that a sequence could begin with, or for one byte.
-uint32_t decode(std::string_view text, size_t* bytes) {
+}  // namespace
+
+uint32_t decode_utf8(std::string_view text, size_t* bytes) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const size_t expected = sequence_bytes(byte(0));
   *bytes = expected > 0 ? well_formed_bytes(text, expected) : 1;
@@ -116,6 +116,8 @@ uint32_t decode(std::string_view text, size_t* bytes) {
   for (size_t i = 1; i < expected; ++i) point = point << 6 | (byte(i) & 0x3f);
   return point;
 }
+
+namespace {
 
 // A code unit as JSON writes it, or "" where it stands for itself.
 std::string json_escape(uint32_t unit) {
@@ -142,7 +144,7 @@ std::string quoted(std::string_view text) {
   std::string out = "\"";
   size_t units = 0;
   for (size_t at = 0, bytes; at < text.size(); at += bytes) {
-    const uint32_t point = decode(text.substr(at), &bytes);
+    const uint32_t point = decode_utf8(text.substr(at), &bytes);
     const size_t width = point > 0xffff ? 2 : 1;
     if (units < most) {
       if (units + width > most) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,10 @@ namespace shortlist {
 size_t utf8_length(std::string_view text);
 
 bool is_utf8(std::string_view text);
+
+// The code point that `text` begins with, and the number of its bytes. Where it is no UTF-8, U+FFFD stands for the
+// bytes that a sequence could begin with, or for one byte.
+uint32_t decode_utf8(std::string_view text, size_t* bytes);
 
 // Whether `text` is a decimal number in the grammar of click logs (src/data/sources/click_log.ts): an optional sign, at
 // least one digit with at most one point, an optional exponent; no spaces.

@@ -14,6 +14,7 @@ namespace {
 const size_t kSpansAhead = 16;
 const int64_t kItemsAhead = 32;
 const int64_t kAgeInputs = 3;
+const int32_t kSearchWindow = 50;
 
 const char* const kDims[] = {"samples", "positions", "sequences", "timesteps"};
 const char* const kItems[] = {"distinct_item", "timestep_item"};
@@ -64,10 +65,19 @@ Batch BatchBuilder::layout() const {
   };
   for (const char* dim : kDims) batch.dims.push_back({dim, 0});
   if (contents_.group_users) batch.dims.push_back({"users", 0});
-  for (const Clicks::UserFeature& feature : clicks_.user_features) add(feature.name, Dtype::int32);
+  for (const Clicks::UserFeature& feature : clicks_.user_features) {
+    add(feature.name, Dtype::int32);
+    if (!feature.offsets) continue;
+    for (const char* bound : {"_start", "_end"}) add(feature.name + bound, Dtype::int32);
+    batch.dims.push_back({feature.name, 0});
+  }
   if (!clicks_.numbers.empty()) add("numbers", Dtype::float32);
   if (contents_.group_users) add("user_offsets", Dtype::int32);
   if (clicks_.has_times) add("example_age", Dtype::float32);
+  for (const Clicks::Searches& searches : clicks_.searches) {
+    for (const char* part : {"", "_offsets", "_start", "_end"}) add(searches.name + part, Dtype::int32);
+    for (const char* dim : {"", "_queries"}) batch.dims.push_back({searches.name + dim, 0});
+  }
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     add(feature.name, Dtype::int32);
     if (!feature.offsets) continue;
@@ -194,6 +204,7 @@ void BatchBuilder::finish() {
   writer.write_dim(sequence_offsets_->size() - 1);
   writer.write_dim(timestep_position_->size());
   gather_users(&writer);
+  for (const Clicks::Searches& searches : clicks_.searches) gather_searches(searches, &writer);
   const int32_t* items = nullptr;  // of the positions
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     Elements& elements = writer.next_input();
@@ -224,6 +235,12 @@ void BatchBuilder::gather_users(Writer* writer) const {
   const int64_t samples = static_cast<int64_t>(targets_.size()), users = static_cast<int64_t>(users_.size());
   if (contents_.group_users) writer->write_dim(users);
   for (const Clicks::UserFeature& feature : clicks_.user_features) {
+    if (feature.offsets) {
+      Elements& ids = writer->next_input();
+      int32_t* const start = writer->next_input(users).ids();
+      writer->write_dim(gather_lists(feature, &ids, start, writer->next_input(users).ids()));
+      continue;
+    }
     int32_t* const to = writer->next_input(users).ids();
     for (int64_t u = 0; u < users; ++u) to[u] = feature.ids[users_[u]];
   }
@@ -241,6 +258,66 @@ void BatchBuilder::gather_users(Writer* writer) const {
   } else {
     std::fill(ages, ages + samples * kAgeInputs, 0.0f);
   }
+}
+
+// The values of a multi-valued feature and the range of each user's. Returns their number.
+int64_t BatchBuilder::gather_lists(const Clicks::UserFeature& feature, Elements* ids, int32_t* start,
+                                   int32_t* end) const {
+  int32_t values = 0;
+  for (size_t u = 0; u < users_.size(); ++u) {
+    start[u] = values;
+    values += feature.offsets[users_[u] + 1] - feature.offsets[users_[u]];
+    end[u] = values;
+  }
+  ids->resize(values);
+  for (size_t u = 0; u < users_.size(); ++u) {
+    std::copy(feature.ids + feature.offsets[users_[u]], feature.ids + feature.offsets[users_[u] + 1],
+              ids->ids() + start[u]);
+  }
+  return values;
+}
+
+// The last queries before each target. Consecutive samples of a user share queries where their ranges touch.
+void BatchBuilder::gather_searches(const Clicks::Searches& searches, Writer* writer) {
+  Elements& ids = writer->next_input();
+  Elements& offsets = writer->next_input();
+  const int64_t samples = static_cast<int64_t>(targets_.size());
+  int32_t* const start = writer->next_input(samples).ids();
+  int32_t* const end = writer->next_input(samples).ids();
+  query_spans_.clear();
+  int32_t queries = 0;
+  for (size_t s = 0; s < targets_.size(); ++s) {
+    const Target& target = targets_[s];
+    const int32_t first = searches.query_offsets[target.user];
+    const bool is_next = target.click == clicks_.offsets[target.user + 1];  // after all searches
+    const int32_t to =
+        searches.before && !is_next ? first + searches.before[target.click] : searches.query_offsets[target.user + 1];
+    const int32_t from = std::max(first, to - kSearchWindow);
+    const bool continues = s > 0 && targets_[s - 1].user == target.user && from >= query_spans_.back().from &&
+                           from <= query_spans_.back().to;
+    if (!continues) query_spans_.push_back({from, from, queries});
+    QuerySpan& span = query_spans_.back();
+    if (to > span.to) {
+      queries += to - span.to;
+      span.to = to;
+    }
+    start[s] = span.place + from - span.from;
+    end[s] = span.place + to - span.from;
+  }
+  offsets.resize(queries + 1);
+  int32_t* offset = offsets.ids();
+  *offset++ = 0;
+  for (const QuerySpan& span : query_spans_) {
+    const int32_t shift = offset[-1] - searches.offsets[span.from];
+    for (int32_t query = span.from; query < span.to; ++query) *offset++ = searches.offsets[query + 1] + shift;
+  }
+  ids.resize(offset[-1]);
+  int32_t* to = ids.ids();
+  for (const QuerySpan& span : query_spans_) {
+    to = std::copy(searches.ids + searches.offsets[span.from], searches.ids + searches.offsets[span.to], to);
+  }
+  writer->write_dim(ids.size());
+  writer->write_dim(queries);
 }
 
 // The numbers of each user in a row, standardised; 0 where missing.

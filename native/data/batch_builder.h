@@ -66,6 +66,10 @@ class BatchBuilder {
     int32_t click;
     int32_t count;
   };
+  // Consecutive queries, and where the first of them stands in the batch.
+  struct QuerySpan {
+    int32_t from, to, place;
+  };
   class Writer;
 
   void add_span(int64_t click, int64_t count);
@@ -74,6 +78,8 @@ class BatchBuilder {
   void add_user(int32_t user, int64_t samples);
 
   void gather_users(Writer* writer) const;
+  int64_t gather_lists(const Clicks::UserFeature& feature, Elements* ids, int32_t* start, int32_t* end) const;
+  void gather_searches(const Clicks::Searches& searches, Writer* writer);
   void gather_numbers(float* to) const;
   void gather_ages(float* ages) const;
   void gather_single(const Clicks::ItemFeature& feature, int32_t* to) const;
@@ -91,6 +97,7 @@ class BatchBuilder {
   std::vector<int32_t> users_;         // of each row of user features
   std::vector<int32_t> user_offsets_;  // [users + 1] the samples of each, with group_users
   std::vector<Span> spans_;
+  std::vector<QuerySpan> query_spans_;  // of one feature
   int64_t positions_ = 0;
   int32_t *sample_start_ = nullptr, *sample_end_ = nullptr, *timestep_start_ = nullptr, *timestep_end_ = nullptr;
   Elements *timestep_position_ = nullptr, *sequence_offsets_ = nullptr;

@@ -132,7 +132,9 @@ void Batcher::add_shuffled(int64_t first, int64_t end) {
   for (Place& place : places_) {
     place = locate(place.click);
     const int64_t from = builder_.history().start(clicks_.offsets[place.user], place.click);
-    for (const Clicks::UserFeature& feature : clicks_.user_features) __builtin_prefetch(feature.ids + place.user);
+    for (const Clicks::UserFeature& feature : clicks_.user_features) {
+      __builtin_prefetch((feature.offsets ? feature.offsets : feature.ids) + place.user);
+    }
     if (clicks_.has_times) __builtin_prefetch(clicks_.times.values + place.click);
     for (const Clicks::ItemFeature& feature : clicks_.item_features) {
       const int32_t* read = feature.offsets ? feature.offsets : feature.ids;

@@ -112,24 +112,39 @@ void LineParser::parse(std::string_view text, LogRow* row) const {
   row->user_id = {};
   row->tokens.clear();
   row->numbers.clear();
+  row->lists.clear();
+  row->searches.clear();
   row->times.clear();
   row->values.resize(features_);
   row->clicks = 0;
   std::string_view clicks;
   for_each_part(text, kTab, [&](std::string_view field, size_t column) {
-    const Column::Kind kind = schema_.columns[column].kind;
     if (column == user_id_) row->user_id = token(field);
-    if (kind == Column::Kind::categorical) row->tokens.push_back(token(field));
-    if (kind == Column::Kind::clicks) clicks = field;
-    if (kind != Column::Kind::number) return;
-    double number;
-    const bool is_number = parse_number(field, schema_.missing, &number);
-    if (!is_number || std::isinf(static_cast<float>(number))) {
-      fail(column, is_number ? "a number that float32 can hold" : "a number", quoted(field));
-    }
-    row->numbers.push_back(static_cast<float>(number));
+    if (column == clicks_) clicks = field;
+    else parse_column(column, field, row);
   });
   parse_clicks(clicks, row);
+}
+
+void LineParser::parse_column(size_t index, std::string_view text, LogRow* row) const {
+  const Column& column = schema_.columns[index];
+  if (column.multiple) {
+    row->lists.emplace_back();
+    for_each_part(text, kValueSeparator,
+                  [&](std::string_view value, size_t) { row->lists.back().push_back(token(value)); });
+  } else if (column.kind == Column::Kind::categorical) {
+    row->tokens.push_back(token(text));
+  } else if (column.kind == Column::Kind::tokens) {
+    row->searches.emplace_back();
+    for_each_query(text, schema_.missing, [&](std::string_view query) { row->searches.back().push_back(query); });
+  } else if (column.kind == Column::Kind::number) {
+    double number;
+    const bool is_number = parse_number(text, schema_.missing, &number);
+    if (!is_number || std::isinf(static_cast<float>(number))) {
+      fail(index, is_number ? "a number that float32 can hold" : "a number", quoted(text));
+    }
+    row->numbers.push_back(static_cast<float>(number));
+  }
 }
 
 void LineParser::parse_clicks(std::string_view text, LogRow* row) const {

@@ -12,7 +12,8 @@ namespace shortlist {
 // The grammar of click logs, as src/data/sources/click_log.ts has it: the same rows of the same lines, the same
 // refusals and the same messages (test/data/readers.test.ts).
 
-const char kValueSeparator = '_';  // of the values of a multi-valued field
+const char kValueSeparator = '_';  // of the values of a multi-valued field or column
+const char kQueryEnd = ';';        // between the queries of a column of searches
 
 // Calls part(text, index) for each part of `text` between separators; at least once.
 template <class Part>
@@ -34,8 +35,10 @@ struct LogRow {
   };
 
   std::string_view user_id;              // of the column "user_id", of whatever kind; empty where there is none
-  std::vector<std::string_view> tokens;  // of the categorical columns
+  std::vector<std::string_view> tokens;  // of the categorical columns with one value
   std::vector<float> numbers;            // of the number columns, NaN where missing
+  std::vector<std::vector<std::string_view>> lists;     // of the categorical columns with several values
+  std::vector<std::vector<std::string_view>> searches;  // of the columns of searches: the queries, oldest first
   int64_t clicks = 0;
   std::vector<Values> values;  // of the item features
   std::vector<double> times;   // [clicks], NaN where missing; empty where the schema has no time
@@ -51,6 +54,15 @@ std::string_view line_text(std::string_view line, int64_t max_bytes);
 // be infinite.
 bool parse_number(std::string_view text, const MissingWords& missing, double* number);
 
+// Calls query(text) for each query of the text of a column of searches.
+template <class Query>
+void for_each_query(std::string_view text, const MissingWords& missing, const Query& query) {
+  if (missing.contains(text)) return;
+  for_each_part(text, kQueryEnd, [&](std::string_view part, size_t) {
+    if (!missing.contains(part)) query(part);
+  });
+}
+
 // Turns the text of a line into a row. Any number of threads may use it at once.
 class LineParser {
  public:
@@ -62,6 +74,7 @@ class LineParser {
   void parse(std::string_view text, LogRow* row) const;
 
  private:
+  void parse_column(size_t column, std::string_view text, LogRow* row) const;
   void parse_clicks(std::string_view text, LogRow* row) const;
   bool parse_value(size_t field, std::string_view text, bool is_last, LogRow* row) const;
 

@@ -11,7 +11,19 @@ namespace shortlist {
 struct Clicks {
   struct UserFeature {
     std::string name;
-    const int32_t* ids;  // [users]
+    const int32_t* ids;                // [users], or [value_count]
+    const int32_t* offsets = nullptr;  // [users + 1]; nullptr for one value a user
+    int64_t value_count = 0;
+  };
+  // Past searches, divided into tokens; queries of user u are those from query_offsets[u] to query_offsets[u + 1] − 1,
+  // oldest first.
+  struct Searches {
+    std::string name;
+    const int32_t* query_offsets;  // [users + 1]
+    const int32_t* offsets;        // [query_count + 1]
+    const int32_t* ids;            // [token_count]
+    const int32_t* before;  // [clicks] the user's queries before each click; nullptr if all are before all clicks
+    int64_t query_count, token_count;
   };
   struct Number {
     const float* values;  // [users], NaN where missing
@@ -28,16 +40,21 @@ struct Clicks {
     int64_t value_count;
   };
 
-  // Throws Error(Status::input) for offsets that do not rise from 0 to the number of what they divide.
+  // Throws Error(Status::input) for offsets that do not rise from 0 to the number of what they divide, and for clicks
+  // with more queries before them than their user has.
   void check_offsets() const;
 
   int64_t users = 0, clicks = 0;
   const int32_t* offsets = nullptr;  // [users + 1]
   std::vector<UserFeature> user_features;
   std::vector<Number> numbers;
+  std::vector<Searches> searches;
   bool has_times = false;  // whether the schema has a time, so that batches have ages
   Times times = {nullptr, 0, 0};
   std::vector<ItemFeature> item_features;  // the item first
+
+ private:
+  void check_before(const Searches& feature) const;
 };
 
 }  // namespace shortlist

@@ -19,6 +19,11 @@ const char* const kReserved[] = {
 };
 // clang-format on
 
+// Endings of the names of tensors and dims that belong to a column of several values, and names that no such column
+// has.
+const char* const kEndings[] = {"_start", "_end", "_queries", "_before"};
+const char* const kTakenWithEnding[] = {"click", "sequence", "user", "excluded", "sample", "timestep"};
+
 class SchemaReader {
  public:
   explicit SchemaReader(Schema* schema) : schema_(schema) {}
@@ -36,6 +41,7 @@ class SchemaReader {
       read_click_field(json);
       times += schema_->click.back().is_time;
     }
+    check_endings();
     if (times > 1) fail_model("Expected at most one click field of kind time");
     read_missing(schema);
   }
@@ -77,17 +83,37 @@ class SchemaReader {
   }
 
   void read_column(const Json& json) {
-    check_keys(json, "|name|kind|");
+    check_keys(json, "|name|kind|multiple|");
     Column column{name_of(json), Column::Kind::categorical};
-    const Json* const kind = json.find("kind");
+    const Json *kind = json.find("kind"), *multiple = json.find("multiple");
     const std::string given = kind ? text_of(json, "kind") : column.name == "clicks" ? "clicks" : "categorical";
     if ((given == "clicks") != (column.name == "clicks"))
       fail_model("Expected the column \"clicks\", and no other one, to hold the clicks");
     if (given == "clicks") column.kind = Column::Kind::clicks;
     else if (given == "number") column.kind = Column::Kind::number;
+    else if (given == "tokens") column.kind = Column::Kind::tokens;
     else if (given == "ignore") column.kind = Column::Kind::ignored;
     else if (given != "categorical") fail_model("Unknown kind of column " + quoted(given));
+    if (multiple && !multiple->is_boolean()) fail_model("Expected \"multiple\" to be true or false");
+    column.multiple = multiple && multiple->boolean();
+    if (column.multiple && column.kind != Column::Kind::categorical)
+      fail_model("Expected a categorical column to be the one with several values");
+    if (column.name == "user_id" && (column.multiple || column.kind == Column::Kind::tokens))
+      fail_model("Expected one value in the column \"user_id\"");
     schema_->columns.push_back(std::move(column));
+  }
+
+  // Refuses names that are those of tensors which belong to a column of several values.
+  void check_endings() const {
+    for (const Column& column : schema_->columns) {
+      if (!column.multiple && column.kind != Column::Kind::tokens) continue;
+      bool taken = false;
+      for (const char* name : kTakenWithEnding) taken = taken || column.name == name;
+      for (const char* ending : kEndings) taken = taken || names_.count(column.name + ending) > 0;
+      if (taken)
+        fail_model("A name is reserved beside the column " + quoted(column.name) +
+                   " of several values: rename the feature in the schema, and prepare and train again");
+    }
   }
 
   void read_click_field(const Json& json) {
@@ -148,10 +174,10 @@ Schema Schema::parse(const Json& json) {
   return schema;
 }
 
-std::vector<std::string> Schema::names_of(Column::Kind kind) const {
+std::vector<std::string> Schema::names_of(Column::Kind kind, bool multiple) const {
   std::vector<std::string> names;
   for (const Column& column : columns) {
-    if (column.kind == kind) names.push_back(column.name);
+    if (column.kind == kind && column.multiple == multiple) names.push_back(column.name);
   }
   return names;
 }

@@ -13,9 +13,10 @@ namespace shortlist {
 
 // One tab-separated column of a click log.
 struct Column {
-  enum class Kind { categorical, number, clicks, ignored };
+  enum class Kind { categorical, number, tokens, clicks, ignored };
   std::string name;
   Kind kind;
+  bool multiple = false;  // a user has several values, separated by "_"; only of categorical columns
 };
 
 // A field of a click: a feature of the item, or the time of the click.
@@ -55,8 +56,8 @@ struct Schema {
   // The schema of a stored dataset or model, whose list of missing words may be left out. Throws Error(Status::model).
   static Schema parse(const Json& json);
 
-  // The names of the columns of a kind, in order.
-  std::vector<std::string> names_of(Column::Kind kind) const;
+  // The names of the columns of a kind, in order; of categorical ones, those with several values or those with one.
+  std::vector<std::string> names_of(Column::Kind kind, bool multiple = false) const;
   // The fields of a click that describe the item, in order, the item first.
   std::vector<ClickField> item_features() const;
   // The index of the field that is the time of a click, or −1.

@@ -18,13 +18,28 @@ Clicks read_clicks(const ObjectReader& from, std::vector<Napi::ObjectReference>*
   clicks.clicks = from.size("clicks");
   clicks.offsets = ids_of(from.array("clickOffsets", Dtype::int32, clicks.users + 1, kept));
   for (const ObjectReader& feature : from.list("userFeatures")) {
-    const InputArray ids = feature.array("ids", Dtype::int32, clicks.users, kept);
-    clicks.user_features.push_back({feature.text("name"), ids_of(ids)});
+    const bool multiple = feature.has("offsets");
+    const InputArray ids = feature.array("ids", Dtype::int32, multiple ? 0 : clicks.users, kept);
+    const int32_t* offsets =
+        multiple ? ids_of(feature.array("offsets", Dtype::int32, clicks.users + 1, kept)) : nullptr;
+    clicks.user_features.push_back({feature.text("name"), ids_of(ids), offsets, ids.elements});
   }
   for (const ObjectReader& number : from.list("numbers")) {
     const InputArray values = number.array("values", Dtype::float32, clicks.users, kept);
     clicks.numbers.push_back(
         {static_cast<const float*>(values.data), number.number("mean"), number.number("standardDeviation")});
+  }
+  if (from.has("searches")) {
+    for (const ObjectReader& searches : from.list("searches")) {
+      const auto array = [&](const char* name, int64_t elements) {
+        return searches.array(name, Dtype::int32, elements, kept);
+      };
+      const InputArray offsets = array("offsets", 1), ids = array("ids", 0);
+      clicks.searches.push_back({searches.text("name"), ids_of(array("queryOffsets", clicks.users + 1)),
+                                 ids_of(offsets), ids_of(ids),
+                                 searches.has("before") ? ids_of(array("before", clicks.clicks)) : nullptr,
+                                 offsets.elements - 1, ids.elements});
+    }
   }
   if (from.has("times")) {
     const ObjectReader times = from.object("times");

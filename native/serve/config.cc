@@ -232,7 +232,7 @@ void check_training(const Members& training) {
 }  // namespace
 
 const ModelFormat kModelFormat = {
-    2, {{2, "config", "passes", nullptr, "epochs"}, {2, "training", "passes", nullptr, "epochs"}}};
+    3, {{2, "config", "passes", nullptr, "epochs"}, {2, "training", "passes", nullptr, "epochs"}}};
 
 Config Config::parse(const Json& head, const ModelFormat& format) {
   if (text_of(head, "format") != "shortlist-model") fail_model("Expected format \"shortlist-model\"");

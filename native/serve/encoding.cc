@@ -7,6 +7,7 @@
 
 #include "native/core/error.h"
 #include "native/core/text.h"
+#include "native/data/words.h"
 
 namespace shortlist {
 namespace {
@@ -36,23 +37,33 @@ Encoding::Encoding(Config config, std::vector<Vocabulary> vocabularies)
     : config_(std::move(config)),
       categorical_(config_.schema.names_of(Column::Kind::categorical)),
       numbers_(config_.schema.names_of(Column::Kind::number)),
+      lists_(config_.schema.names_of(Column::Kind::categorical, true)),
+      searches_(config_.schema.names_of(Column::Kind::tokens)),
+      names_(vocabulary_names(config_.schema)),
       item_features_(config_.schema.item_features()),
       vocabularies_(std::move(vocabularies)),
       parser_(config_.schema, true) {}
 
 const Vocabulary* Encoding::vocabulary(const std::string& feature) const {
-  const size_t categorical = index_of(categorical_, feature);
-  if (categorical < categorical_.size()) return &vocabularies_[categorical];
-  for (size_t f = 0; f < item_features_.size(); ++f) {
-    if (item_features_[f].name == feature) return &vocabulary_of(f);
-  }
-  return nullptr;
+  const size_t index = index_of(names_, feature);
+  return index < names_.size() ? &vocabularies_[index] : nullptr;
+}
+
+std::vector<std::string> Encoding::vocabulary_names(const Schema& schema) {
+  std::vector<std::string> names = schema.names_of(Column::Kind::categorical);
+  const auto add = [&](const std::vector<std::string>& more) { names.insert(names.end(), more.begin(), more.end()); };
+  add(schema.names_of(Column::Kind::categorical, true));
+  add(schema.names_of(Column::Kind::tokens));
+  for (const ClickField& feature : schema.item_features()) names.push_back(feature.name);
+  return names;
 }
 
 User Encoding::new_user() const {
   User user;
   user.tokens.assign(categorical_.size(), 0);
   user.numbers.assign(numbers_.size(), kMissing);
+  user.lists.assign(lists_.size(), std::vector<int32_t>{0});
+  user.searches.resize(searches_.size());
   user.values.resize(item_features_.size());
   for (size_t f = 0; f < item_features_.size(); ++f) {
     if (item_features_[f].multiple) user.values[f].offsets.push_back(0);
@@ -62,6 +73,7 @@ User Encoding::new_user() const {
 
 void Encoding::set(User* user, const std::string& feature, const std::string& token) const {
   const size_t categorical = index_of(categorical_, feature), number = index_of(numbers_, feature);
+  const size_t list = index_of(lists_, feature), searches = index_of(searches_, feature);
   check_text(feature, token);
   if (categorical < categorical_.size()) {
     user->tokens[categorical] = config_.schema.missing.contains(token) ? 0 : vocabularies_[categorical].id(token);
@@ -70,9 +82,26 @@ void Encoding::set(User* user, const std::string& feature, const std::string& to
     if (!parse_number(token, config_.schema.missing, &value) || std::isinf(static_cast<float>(value)))
       fail_number(feature, token);
     user->numbers[number] = static_cast<float>(value);
+  } else if (list < lists_.size()) {
+    user->lists[list].clear();
+    for_each_part(token, kValueSeparator, [&](std::string_view value, size_t) {
+      user->lists[list].push_back(config_.schema.missing.contains(value) ? 0 : vocabulary_of_list(list).id(value));
+    });
+  } else if (searches < searches_.size()) {
+    user->searches[searches] = User::Searches();
+    for_each_query(token, config_.schema.missing,
+                   [&](std::string_view query) { add_query(searches, query, &user->searches[searches]); });
   } else {
     throw Error(Status::input, "The model has no user feature " + quoted(feature));
   }
+}
+
+void Encoding::add_query(size_t column, std::string_view query, User::Searches* searches) const {
+  for (const std::string& token : query_tokens(query)) {
+    const int32_t id = vocabulary_of_searches(column).id(token);
+    if (id != 0) searches->ids.push_back(id);
+  }
+  searches->offsets.push_back(static_cast<int32_t>(searches->ids.size()));
 }
 
 void Encoding::add_click(User* user, const std::vector<std::string>& fields) const {
@@ -130,6 +159,14 @@ User Encoding::parse_line(std::string_view line) const {
   User user;
   for (size_t f = 0; f < categorical_.size(); ++f) user.tokens.push_back(vocabularies_[f].id(row.tokens[f]));
   user.numbers = std::move(row.numbers);
+  for (size_t f = 0; f < lists_.size(); ++f) {
+    user.lists.emplace_back();
+    for (const std::string_view token : row.lists[f]) user.lists[f].push_back(vocabulary_of_list(f).id(token));
+  }
+  for (size_t f = 0; f < searches_.size(); ++f) {
+    user.searches.emplace_back();
+    for (const std::string_view query : row.searches[f]) add_query(f, query, &user.searches[f]);
+  }
   user.clicks = row.clicks;
   for (size_t f = 0; f < item_features_.size(); ++f) {
     user.values.emplace_back();

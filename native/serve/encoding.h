@@ -19,8 +19,16 @@ struct User {
     std::vector<int32_t> offsets;  // [clicks + 1] where the values of each click begin; empty for one value a click
   };
 
-  std::vector<int32_t> tokens;  // of the categorical columns
-  std::vector<float> numbers;   // of the number columns, as a log has them; NaN where missing
+  // Past searches, oldest first, as ids of the tokens that the vocabulary holds.
+  struct Searches {
+    std::vector<int32_t> ids;
+    std::vector<int32_t> offsets = {0};  // [queries + 1] where the tokens of each query begin
+  };
+
+  std::vector<int32_t> tokens;              // of the categorical columns with one value
+  std::vector<float> numbers;               // of the number columns, as a log has them; NaN where missing
+  std::vector<std::vector<int32_t>> lists;  // of the categorical columns with several values
+  std::vector<Searches> searches;           // of the columns of searches
   int64_t clicks = 0;
   std::vector<Values> values;  // of the item features
 };
@@ -32,21 +40,27 @@ void check_text(const std::string& name, std::string_view text);
 // Error(Status::input).
 class Encoding {
  public:
-  // One vocabulary for each categorical column, then for each item feature.
+  // One vocabulary for each name of `vocabulary_names`, in their order.
   Encoding(Config config, std::vector<Vocabulary> vocabularies);
 
   const Config& config() const { return config_; }
-  const std::vector<std::string>& categorical() const { return categorical_; }  // names of columns
+  // Names of the features that have a vocabulary.
+  static std::vector<std::string> vocabulary_names(const Schema& schema);
+
+  const std::vector<std::string>& categorical() const { return categorical_; }  // names of columns with one value
   const std::vector<std::string>& numbers() const { return numbers_; }          // names of columns
+  const std::vector<std::string>& lists() const { return lists_; }              // names of columns
+  const std::vector<std::string>& searches() const { return searches_; }        // names of columns
   const std::vector<ClickField>& item_features() const { return item_features_; }
-  const Vocabulary& items() const { return vocabularies_[categorical_.size()]; }
+  const Vocabulary& items() const { return vocabulary_of(0); }
 
   // The vocabulary of a feature; nullptr where it has none.
   const Vocabulary* vocabulary(const std::string& feature) const;
 
   // A user of whom nothing is known.
   User new_user() const;
-  // Sets a feature of the user by the name of its column; a number as text.
+  // Sets a feature of the user by the name of its column: a number as text, several values separated by "_", and
+  // queries by ";".
   void set(User* user, const std::string& feature, const std::string& token) const;
   // Adds the newest click: a text for each field of a click, the values of a multi-valued one separated by "_".
   void add_click(User* user, const std::vector<std::string>& fields) const;
@@ -57,11 +71,17 @@ class Encoding {
 
  private:
   const Vocabulary& vocabulary_of(size_t item_feature) const {
-    return vocabularies_[categorical_.size() + item_feature];
+    return vocabularies_[vocabularies_.size() - item_features_.size() + item_feature];
   }
+  const Vocabulary& vocabulary_of_list(size_t list) const { return vocabularies_[categorical_.size() + list]; }
+  const Vocabulary& vocabulary_of_searches(size_t column) const {
+    return vocabularies_[categorical_.size() + lists_.size() + column];
+  }
+  void add_query(size_t column, std::string_view query, User::Searches* searches) const;
 
   Config config_;
-  std::vector<std::string> categorical_, numbers_;  // names of columns
+  std::vector<std::string> categorical_, numbers_, lists_, searches_;  // names of columns
+  std::vector<std::string> names_;                                     // of the vocabularies
   std::vector<ClickField> item_features_;
   std::vector<Vocabulary> vocabularies_;
   LineParser parser_;

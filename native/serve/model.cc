@@ -60,15 +60,14 @@ Encoding Model::read_encoding(Folder& members) {
     const std::string member = "vocabulary/" + name + ".tsv";
     vocabularies.push_back(Vocabulary::parse(members.read(member), members.path(member)));
   };
-  for (const std::string& name : config.schema.names_of(Column::Kind::categorical)) read_vocabulary(name);
-  for (const ClickField& feature : config.schema.item_features()) read_vocabulary(feature.name);
+  for (const std::string& name : Encoding::vocabulary_names(config.schema)) read_vocabulary(name);
   return Encoding(std::move(config), std::move(vocabularies));
 }
 
 Model::Model(const Folder& members, Encoding encoding, int threads)
     : encoding_(std::move(encoding)), history_{config().window, config().growing} {
   for (const Column& column : config().schema.columns) {
-    if (column.kind == Column::Kind::categorical || column.kind == Column::Kind::number)
+    if (column.kind != Column::Kind::clicks && column.kind != Column::Kind::ignored)
       user_features_.push_back(column.name);
   }
   const std::string program_path = members.path(kProgram), program_text = members.read(kProgram);

@@ -21,11 +21,18 @@ class UserTable {
   Clicks clicks() const;
 
  private:
+  struct SearchTable {
+    std::vector<int32_t> query_offsets = {0};  // [users + 1]
+    User::Searches queries;
+  };
+
   const Encoding& encoding_;
   const HistoryWindow history_;
   std::vector<int32_t> offsets_ = {0};        // [users + 1]
   std::vector<std::vector<int32_t>> tokens_;  // of each categorical column
   std::vector<std::vector<float>> numbers_;   // of each number column
+  std::vector<User::Values> lists_;           // of each categorical column with several values
+  std::vector<SearchTable> searches_;         // of each column of searches
   std::vector<User::Values> values_;          // of each item feature
 };
 

@@ -33,6 +33,7 @@ interface TableFlags {
   readonly source?: string;
   readonly items?: string;
   readonly users?: string;
+  readonly searches?: string;
   readonly dryRun: boolean;
   readonly json: boolean;
 }
@@ -88,6 +89,7 @@ export function prepareCommand(): Command {
     .option("--where <condition>", 'table: SQL condition that an event must meet, such as "rating >= 4"', column)
     .option("--items <file>", "table: file with a row of attributes for each item", path)
     .option("--users <file>", "table: file with a row of features for each user", path)
+    .option("--searches <file>", "table: file with a row for each search: user, text, time", path)
     .option("--source <file>", "table: JSON that says the same and more (docs/data.md)", path)
     .option("--dry-run", "table: print what was understood, and stop", false)
     .option("--json", "with --dry-run, print it as the JSON that --source takes", false)
@@ -127,9 +129,9 @@ async function prepare(inputs: string[], flags: Flags, standardInput?: string): 
 
 /** Whether the inputs are tables: if an option that only tables have is given, or else by looking into the files. */
 async function isTable(inputs: readonly string[], { schema, ...flags }: Flags): Promise<boolean> {
-  const { user, item, time, where, source, items, users } = flags;
+  const { user, item, time, where, source, items, users, searches } = flags;
   const isGiven =
-    [user, item, where, source, items, users].some((flag) => flag !== undefined) ||
+    [user, item, where, source, items, users, searches].some((flag) => flag !== undefined) ||
     time === false ||
     typeof time === "string";
   if (schema === undefined) return isGiven || inputs.length === 0 || !(await areClickLogs(inputs));
@@ -180,7 +182,7 @@ async function prepareTable(inputs: string[], flags: Flags, standardInput?: stri
 /** Returns the source in the file of --source, overridden by the options of the command line. */
 async function sourceOf(
   inputs: readonly string[],
-  { source, user, item, time, where, items, users }: Flags,
+  { source, user, item, time, where, items, users, searches }: Flags,
 ): Promise<TableSource> {
   const written = source === undefined ? {} : await readTableSource(source);
   const given: EventSource = {
@@ -196,6 +198,7 @@ async function sourceOf(
     events: { ...written.events, ...given },
     ...(items !== undefined && { items: { ...written.items, files: [items] } }),
     ...(users !== undefined && { users: { ...written.users, files: [users] } }),
+    ...(searches !== undefined && { searches: { ...written.searches, files: [searches] } }),
   };
 }
 

@@ -9,6 +9,7 @@ interface Flags {
   readonly users: number;
   readonly items: number;
   readonly meanClicks: number;
+  readonly meanSearches: number;
   readonly seed: number;
 }
 
@@ -21,6 +22,12 @@ export function simulateCommand(): Command {
     .option("--users <n>", "number of users", wholeNumber(1), 10000)
     .option("--items <n>", "number of items", wholeNumber(50), 5000)
     .option("--mean-clicks <n>", "mean number of clicks per user", wholeNumber(2), 30)
+    .option(
+      "--mean-searches <n>",
+      "mean number of past searches per user, which announce tastes; adds a column, and log_schema.json for prepare --schema",
+      wholeNumber(0),
+      0,
+    )
     .option("--seed <n>", "random seed", seedNumber, 1)
     .action(async (flags: Flags) => {
       whenStopped(() => `${flags.output} is unchanged.`);

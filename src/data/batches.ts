@@ -1,8 +1,9 @@
 import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { checkSeed } from "../random/philox.js";
-import type { Clicks } from "./clicks.js";
+import type { Clicks, Searches, UserValues } from "./clicks.js";
 import { IntList } from "./int_list.js";
+import { SEARCH_WINDOW } from "./searches.js";
 import type { ClickTimes } from "./times.js";
 
 /**
@@ -22,6 +23,11 @@ import type { ClickTimes } from "./times.js";
  *   standardised by the mean and deviation of the training log, 0 if missing. `numbers` is absent if the schema has
  *   none. With `groupUsers` these have one row for each of `users` instead (consecutive samples of one user), and
  *   `user_offsets` [users + 1] has the range of samples of each.
+ * - A multi-valued user feature has `<user feature>` [values] instead, the values of one row after the other, and
+ *   `<user feature>_start` and `_end`, the range of the values of each row.
+ * - Searches have `<searches>` [tokens] and `<searches>_offsets` [queries + 1], the range of the tokens of each query.
+ *   `<searches>_start` and `_end` [samples] have the range of queries that each sample reads: of the queries before its
+ *   target, the last `SEARCH_WINDOW`. Consecutive samples of a user share queries where their ranges touch.
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x. The latest click of the log has age 0. The
  *   earliest click has age 1, and so have clicks without a time or with an outlier (`clickTimes`). In batches
  *   for inference all ages are 0, since they predict the clicks of now. Absent if the clicks have no times.
@@ -38,7 +44,8 @@ import type { ClickTimes } from "./times.js";
 export interface Batch {
   /**
    * Numbers of samples, positions, sequences and timesteps; with `groupUsers` that of users; with `distinctItems` that
-   * of distinct items; and the number of values of each multi-valued item feature, by its name.
+   * of distinct items; the number of values of each multi-valued feature and of tokens of searches, by its name; and
+   * `<searches>_queries`, the number of queries.
    */
   readonly dims: Readonly<Record<string, number>>;
   readonly inputs: Readonly<Record<string, Int32Array | Float32Array>>;
@@ -393,6 +400,8 @@ class BatchBuilder {
   /** With `groupUsers`, the range of samples of each user. Starts with 0. */
   readonly #userOffsets = new IntList();
   readonly #targets = new IntList();
+  /** The user of each target. */
+  readonly #targetUsers = new IntList();
   /** The click at each position; −1 for the `<unk>` of an empty history. */
   readonly #positions = new IntList();
   readonly #timesteps = new IntList();
@@ -459,7 +468,7 @@ class BatchBuilder {
 
   /** Returns the batch of all samples added since the last call. Ages are 0 unless `age` is true. */
   build({ target, age = false }: { readonly target: boolean; readonly age?: boolean }): Batch {
-    const { userFeatures, numbers, itemFeatures, times } = this.#clicks;
+    const { userFeatures, numbers, itemFeatures, times, searches = [] } = this.#clicks;
     const targets = this.#targets.toArray();
     const users = this.#users.toArray();
     const positions = this.#positions.toArray();
@@ -471,11 +480,17 @@ class BatchBuilder {
       ...(this.#groupUsers && { users: users.length }),
     };
     const inputs: Record<string, Int32Array | Float32Array> = {};
-    for (const { name, ids } of userFeatures) inputs[name] = gather(ids, users);
+    for (const feature of userFeatures) {
+      if (feature.offsets) gatherValues(feature, users, dims, inputs);
+      else inputs[feature.name] = gather(feature.ids, users);
+    }
     if (numbers.length > 0) inputs["numbers"] = this.#gatherNumbers(users);
     if (this.#groupUsers) inputs["user_offsets"] = this.#userOffsets.toArray();
     if (times) {
       inputs["example_age"] = age ? gatherAges(times, targets) : new Float32Array(AGE_INPUTS * targets.length);
+    }
+    for (const feature of searches) {
+      gatherSearches(feature, this.#clicks.clickOffsets, this.#targetUsers.toArray(), targets, dims, inputs);
     }
     for (const { name, ids, offsets } of itemFeatures) {
       if (offsets === undefined) {
@@ -522,6 +537,7 @@ class BatchBuilder {
   /** Records the user of the last `samples` samples. */
   #addUser(user: number, samples: number): void {
     for (let i = 0; i < (this.#groupUsers ? 1 : samples); i++) this.#users.push(user);
+    for (let i = 0; i < samples; i++) this.#targetUsers.push(user);
     this.#userOffsets.push(this.#targets.length);
   }
 
@@ -530,6 +546,7 @@ class BatchBuilder {
       this.#users,
       this.#userOffsets,
       this.#targets,
+      this.#targetUsers,
       this.#positions,
       this.#timesteps,
       this.#sequenceOffsets,
@@ -552,6 +569,51 @@ class BatchBuilder {
     });
     return gathered;
   }
+}
+
+type BatchParts = [dims: Record<string, number>, inputs: Record<string, Int32Array | Float32Array>];
+
+/** Adds the values of a multi-valued feature of these users to the dims and inputs of a batch. */
+function gatherValues({ name, ids, offsets }: UserValues, users: Int32Array, ...[dims, inputs]: BatchParts): void {
+  const ranges = gatherOffsets(offsets!, users);
+  inputs[name] = gatherGroups(ids, offsets!, users, ranges);
+  inputs[`${name}_start`] = ranges.slice(0, -1);
+  inputs[`${name}_end`] = ranges.slice(1);
+  dims[name] = ranges.at(-1)!;
+}
+
+/** Adds the searches of samples with these users and targets to the dims and inputs of a batch. */
+function gatherSearches(
+  { name, queryOffsets, offsets, ids, before }: Searches,
+  clickOffsets: Int32Array,
+  users: Int32Array,
+  targets: Int32Array,
+  ...[dims, inputs]: BatchParts
+): void {
+  const queries = new IntList();
+  const [starts, ends] = [new Int32Array(users.length), new Int32Array(users.length)];
+  /** The queries that were stored last without a gap, and where the first of them stands in the batch. */
+  let [from, to, place] = [0, 0, 0];
+  users.forEach((user, s) => {
+    const target = targets[s]!;
+    // A target after the user's last click is after all searches.
+    const isNext = target === clickOffsets[user + 1];
+    const end = before && !isNext ? queryOffsets[user]! + before[target]! : queryOffsets[user + 1]!;
+    const start = Math.max(queryOffsets[user]!, end - SEARCH_WINDOW);
+    const continues = s > 0 && users[s - 1] === user && start >= from && start <= to;
+    if (!continues) [from, to, place] = [start, start, queries.length];
+    while (to < end) queries.push(to++);
+    starts[s] = place + start - from;
+    ends[s] = place + end - from;
+  });
+  const stored = queries.toArray();
+  const tokenOffsets = gatherOffsets(offsets, stored);
+  inputs[name] = gatherGroups(ids, offsets, stored, tokenOffsets);
+  inputs[`${name}_offsets`] = tokenOffsets;
+  inputs[`${name}_start`] = starts;
+  inputs[`${name}_end`] = ends;
+  dims[name] = tokenOffsets.at(-1)!;
+  dims[`${name}_queries`] = stored.length;
 }
 
 /** The ages x of these clicks, as x, x² and √x. */

@@ -1,6 +1,7 @@
 import { checkOptions, ShortlistError } from "../errors.js";
 import { IntList } from "./int_list.js";
-import { itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
+import { itemFeatures, type Schema, timeField, USER_ID, userFeaturesOf } from "./schema.js";
+import { SearchLookup } from "./searches.js";
 import type { Log } from "./sources/log.js";
 import {
   type LogReport,
@@ -10,7 +11,7 @@ import {
   type ReportedLogOptions,
   readLog,
 } from "./sources/read_log.js";
-import type { Click, LogRow } from "./sources/source.js";
+import type { Click, LogRow, Token } from "./sources/source.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
@@ -61,11 +62,7 @@ export interface Clicks {
   /** [users + 1] Index of the first click of each user. */
   readonly clickOffsets: Int32Array;
   /** The categorical user features, in schema order. */
-  readonly userFeatures: readonly {
-    readonly name: string;
-    /** [users] Id of each user's value. */
-    readonly ids: Int32Array;
-  }[];
+  readonly userFeatures: readonly UserValues[];
   /** The number features, in schema order, with the statistics of the training log. */
   readonly numbers: readonly (NumberStatistics & {
     readonly name: string;
@@ -76,6 +73,35 @@ export interface Clicks {
   readonly itemFeatures: readonly ItemValues[];
   /** The times of the clicks. Undefined if the schema has no time. */
   readonly times?: ClickTimes | undefined;
+  /** The searches of each column of kind "tokens", in schema order. Undefined if the schema has none. */
+  readonly searches?: readonly Searches[] | undefined;
+}
+
+/** Values of a categorical user feature for all users. */
+export interface UserValues {
+  /** Name of the feature. */
+  readonly name: string;
+  /** Ids of the values: [users], or [values] for a multi-valued feature. */
+  readonly ids: Int32Array;
+  /** [users + 1] Index of the first value of each user. Undefined unless the feature is multi-valued. */
+  readonly offsets?: Int32Array | undefined;
+}
+
+/**
+ * The past searches of all users, divided into tokens. The queries of user u are queryOffsets[u] …
+ * queryOffsets[u + 1] − 1, oldest first.
+ */
+export interface Searches {
+  /** Name of the feature. */
+  readonly name: string;
+  /** [users + 1] Index of the first query of each user. */
+  readonly queryOffsets: Int32Array;
+  /** [queries + 1] Index of the first token of each query. A query may have none that the vocabulary holds. */
+  readonly offsets: Int32Array;
+  /** [tokens] Ids of the tokens that the vocabulary holds. */
+  readonly ids: Int32Array;
+  /** [clicks] How many of its user's queries came before each click. Undefined if all came before all clicks. */
+  readonly before?: Int32Array | undefined;
 }
 
 /** Values of an item feature for all clicks. */
@@ -115,9 +141,6 @@ export function countsWithoutLastClicks(
   }
   return left;
 }
-
-/** Name of the feature that identifies users. */
-export const USER_ID = "user_id";
 
 /** [users] Ids of the users' identities, 0 if unknown. Undefined if the schema has no such feature. */
 export function userIdsOf({ userFeatures }: Clicks): Int32Array | undefined {
@@ -204,19 +227,39 @@ export async function encodeLog(
 
 type ClickIds = readonly (number | readonly number[])[];
 
+/** The ids of a feature, and where those of each user or click begin if it is multi-valued. */
+interface FeatureLists {
+  readonly name: string;
+  readonly vocabulary: Vocabulary;
+  readonly ids: IntList;
+  readonly offsets: IntList | undefined;
+}
+
+/** The queries of a column of searches; see `Searches`. */
+interface SearchLists {
+  readonly name: string;
+  readonly lookup: SearchLookup;
+  readonly queryOffsets: IntList;
+  readonly offsets: IntList;
+  readonly ids: IntList;
+}
+
+/** A list of offsets that begins with 0. */
+function offsetList(capacity?: number): IntList {
+  const offsets = new IntList(capacity);
+  offsets.push(0);
+  return offsets;
+}
+
 /** Collects rows as ids. */
 class RowEncoder {
   readonly userIds: string[] = [];
   readonly #encoding: Encoding;
   readonly #clickOffsets: IntList;
-  readonly #users: readonly { readonly name: string; readonly vocabulary: Vocabulary; readonly ids: IntList }[];
+  readonly #users: readonly FeatureLists[];
+  readonly #searches: readonly SearchLists[];
   readonly #numbers: readonly { readonly name: string; readonly values: number[] }[];
-  readonly #items: readonly {
-    readonly name: string;
-    readonly vocabulary: Vocabulary;
-    readonly ids: IntList;
-    readonly offsets: IntList | undefined;
-  }[];
+  readonly #items: readonly FeatureLists[];
   /** The ids of clicks that were looked up before: most clicks of a log are repeats. */
   readonly #seen = new Map<Click, ClickIds>();
   readonly #hasTimes: boolean;
@@ -225,19 +268,24 @@ class RowEncoder {
 
   constructor(encoding: Encoding, expected: ExpectedSizes | undefined) {
     const { schema } = encoding;
-    const named = (kind: string) => userFeatures(schema).flatMap((f) => (f.kind === kind ? [f.name] : []));
     this.#encoding = encoding;
-    this.#clickOffsets = new IntList(expected && expected.lines + 1);
-    this.#clickOffsets.push(0);
-    this.#users = named("categorical").map((name) => ({
+    this.#clickOffsets = offsetList(expected && expected.lines + 1);
+    this.#users = userFeaturesOf(schema, "categorical").map(({ name, multiple }) => ({
       name,
       vocabulary: vocabularyOf(encoding, name),
       ids: new IntList(expected?.lines),
+      offsets: multiple ? offsetList(expected && expected.lines + 1) : undefined,
     }));
-    this.#numbers = named("number").map((name) => ({ name, values: [] }));
+    this.#searches = userFeaturesOf(schema, "tokens").map(({ name }) => ({
+      name,
+      lookup: new SearchLookup(vocabularyOf(encoding, name)),
+      queryOffsets: offsetList(expected && expected.lines + 1),
+      offsets: offsetList(),
+      ids: new IntList(),
+    }));
+    this.#numbers = userFeaturesOf(schema, "number").map(({ name }) => ({ name, values: [] }));
     this.#items = itemFeatures(schema).map(({ name, multiple }) => {
-      const offsets = multiple ? new IntList(expected && expected.clicks + 1) : undefined;
-      offsets?.push(0);
+      const offsets = multiple ? offsetList(expected && expected.clicks + 1) : undefined;
       const capacity = multiple ? expected?.values.get(name) : expected?.clicks;
       return { name, vocabulary: vocabularyOf(encoding, name), ids: new IntList(capacity), offsets };
     });
@@ -249,7 +297,8 @@ class RowEncoder {
     const users = this.#users;
     const numbers = this.#numbers;
     this.userIds.push(row.userId === undefined ? String(this.userIds.length + 1) : (row.userId ?? "NULL"));
-    for (let f = 0; f < users.length; f++) users[f]!.ids.push(users[f]!.vocabulary.idOf(row.tokens[f]!));
+    for (let f = 0; f < users.length; f++) pushValue(users[f]!, idsOf(users[f]!.vocabulary, row.tokens[f]!));
+    this.#addSearches(row);
     for (let f = 0; f < numbers.length; f++) numbers[f]!.values.push(row.numbers[f]!);
     for (const click of row.clicks) this.#addClick(this.#seen.get(click) ?? this.#lookUp(click));
     this.#times = withRoom(this.#times, this.#clickCount + row.times.length);
@@ -258,27 +307,23 @@ class RowEncoder {
     this.#clickOffsets.push(this.#clickCount);
   }
 
-  #addClick(clickIds: ClickIds): void {
-    const items = this.#items;
-    for (let f = 0; f < items.length; f++) {
-      const { ids, offsets } = items[f]!;
-      const value = clickIds[f]!;
-      if (offsets === undefined) {
-        ids.push(value as number);
-      } else {
-        for (const id of value as readonly number[]) ids.push(id);
+  #addSearches({ searches }: LogRow): void {
+    this.#searches.forEach(({ lookup, queryOffsets, offsets, ids }, f) => {
+      for (const query of searches?.[f] ?? []) {
+        for (const id of lookup.idsOf(query)) ids.push(id);
         offsets.push(ids.length);
       }
-    }
+      queryOffsets.push(offsets.length - 1);
+    });
+  }
+
+  #addClick(clickIds: ClickIds): void {
+    const items = this.#items;
+    for (let f = 0; f < items.length; f++) pushValue(items[f]!, clickIds[f]!);
   }
 
   #lookUp(click: Click): ClickIds {
-    const ids = click.map((token, f) => {
-      const { vocabulary } = this.#items[f]!;
-      return typeof token === "object" && token !== null
-        ? token.map((member) => vocabulary.idOf(member))
-        : vocabulary.idOf(token as string | null);
-    });
+    const ids = click.map((value, f) => idsOf(this.#items[f]!.vocabulary, value));
     if (this.#seen.size >= MAX_CACHED_CLICKS) this.#seen.clear();
     this.#seen.set(click, ids);
     return ids;
@@ -291,16 +336,57 @@ class RowEncoder {
       users: this.userIds.length,
       clicks: clickCount,
       clickOffsets: this.#clickOffsets.take(),
-      userFeatures: this.#users.map(({ name, ids }) => ({ name, ids: ids.take() })),
+      userFeatures: this.#users.map(({ name, ids, offsets }) => ({
+        name,
+        ids: ids.take(),
+        ...(offsets && { offsets: offsets.take() }),
+      })),
       numbers: this.#numbers.map(({ name, values }) => ({
         name,
         values: Float32Array.from(values),
         ...(this.#encoding.numbers.get(name) ?? missing("statistics", name)),
       })),
       itemFeatures: this.#items.map(({ name, ids, offsets }) => ({ name, ids: ids.take(), offsets: offsets?.take() })),
+      ...(this.#searches.length > 0 && {
+        searches: this.#searches.map(({ name, queryOffsets, offsets, ids }) => ({
+          ...{ name, queryOffsets: queryOffsets.take(), offsets: offsets.take(), ids: ids.take() },
+        })),
+      }),
       ...(this.#hasTimes && { times: clickTimes(times.length === clickCount ? times : times.slice(0, clickCount)) }),
     };
   }
+}
+
+/** The features of users of whom nothing is known, except their numbers. */
+export function unknownUsers(schema: Schema, users: number): Pick<Clicks, "userFeatures" | "searches"> {
+  const searches = userFeaturesOf(schema, "tokens").map(({ name }) => ({
+    ...{ name, queryOffsets: new Int32Array(users + 1), offsets: new Int32Array(1), ids: new Int32Array(0) },
+  }));
+  return {
+    userFeatures: userFeaturesOf(schema, "categorical").map(({ name, multiple }) => ({
+      name,
+      ids: new Int32Array(users),
+      ...(multiple && { offsets: Int32Array.from({ length: users + 1 }, (_, user) => user) }),
+    })),
+    ...(searches.length > 0 && { searches }),
+  };
+}
+
+/** The id of a token, or the ids of several. */
+function idsOf(vocabulary: Vocabulary, value: Token | readonly Token[]): number | readonly number[] {
+  return typeof value === "object" && value !== null
+    ? value.map((member) => vocabulary.idOf(member))
+    : vocabulary.idOf(value as Token);
+}
+
+/** Adds the value of a user or click, or its values if the feature is multi-valued. */
+function pushValue({ ids, offsets }: FeatureLists, value: number | readonly number[]): void {
+  if (offsets === undefined) {
+    ids.push(value as number);
+    return;
+  }
+  for (const id of value as readonly number[]) ids.push(id);
+  offsets.push(ids.length);
 }
 
 /** Reads a log of users to recommend to. Unlike in training, users may have no clicks. */

@@ -12,8 +12,9 @@ import {
   type ItemValues,
   itemVocabulary,
   type NumberStatistics,
+  type Searches,
   singleClickUsers,
-  USER_ID,
+  type UserValues,
 } from "./clicks.js";
 import { checkNoSequences, doubtOfRepeats, doubtsOf } from "./doubts.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
@@ -42,9 +43,13 @@ import {
   parseStoredSchema,
   type Schema,
   timeField,
+  USER_ID,
+  type UserFeature,
   userFeatures,
+  userFeaturesOf,
   vocabularyNames,
 } from "./schema.js";
+import { queryTokens } from "./searches.js";
 import { checkLogs, type Log, sourceOf } from "./sources/log.js";
 import {
   DEFAULT_MAX_LINE_BYTES,
@@ -66,10 +71,10 @@ import { Vocabulary } from "./vocabulary.js";
  */
 export const DATASET_FORMAT: StoredFormat = {
   name: "shortlist-dataset",
-  version: 2,
+  version: 3,
   code: "ERR_DATASET",
   remake: "prepare the dataset again",
-  // Version 1 had one limit for all features.
+  // Version 1 had one limit for all features. Since version 3, columns of users may have several values, or searches.
   migrations: [{ version: 2, member: "feature_appear_limit", change: { renamed: "appear_limits" } }],
 };
 const DESCRIPTION = "dataset.json";
@@ -557,7 +562,8 @@ async function readDescription(folder: string, members: FolderReader): Promise<D
 class LogCounts {
   readonly #schema: Schema;
   readonly #itemFeatures: readonly ItemFeature[];
-  readonly #users: { name: string; counts: TokenCounts }[];
+  readonly #users: (UserFeature & { readonly counts: TokenCounts })[];
+  readonly #searches: (UserFeature & { readonly counts: TokenCounts })[];
   readonly #items: { name: string; counts: TokenCounts; values: number }[];
   readonly #numbers: { name: string; count: number; mean: number; squares: number }[];
   /** Counts of the user ids if `user_id` is not a feature with counts. Undefined otherwise. */
@@ -567,19 +573,24 @@ class LogCounts {
 
   constructor(schema: Schema) {
     this.#schema = schema;
-    const users = userFeatures(schema);
-    const named = (kind: string) => users.filter((feature) => feature.kind === kind).map(({ name }) => name);
     const hasIdentities = schema.columns.some(({ name, kind }) => name === USER_ID && kind !== "categorical");
     this.#identities = hasIdentities ? new TokenCounts() : undefined;
-    this.#users = named("categorical").map((name) => ({ name, counts: new TokenCounts() }));
-    this.#numbers = named("number").map((name) => ({ name, count: 0, mean: 0, squares: 0 }));
+    const counted = (feature: UserFeature) => ({ ...feature, counts: new TokenCounts() });
+    this.#users = userFeaturesOf(schema, "categorical").map(counted);
+    this.#searches = userFeaturesOf(schema, "tokens").map(counted);
+    this.#numbers = userFeaturesOf(schema, "number").map(({ name }) => ({ name, count: 0, mean: 0, squares: 0 }));
     this.#itemFeatures = itemFeatures(schema);
     this.#items = this.#itemFeatures.map(({ name }) => ({ name, counts: new TokenCounts(), values: 0 }));
   }
 
-  add({ userId, tokens, numbers, clicks }: LogRow): void {
+  add({ userId, tokens, numbers, clicks, searches = [] }: LogRow): void {
     this.#identities?.add(userId ?? null, 1);
-    for (let f = 0; f < tokens.length; f++) this.#users[f]!.counts.add(tokens[f]!, 1);
+    for (let f = 0; f < tokens.length; f++) {
+      for (const token of valuesOf(tokens[f]!)) this.#users[f]!.counts.add(token, 1);
+    }
+    for (let f = 0; f < searches.length; f++) {
+      for (const query of searches[f]!) for (const token of queryTokens(query)) this.#searches[f]!.counts.add(token, 1);
+    }
     for (let f = 0; f < numbers.length; f++) {
       const value = Math.fround(numbers[f]!);
       if (Number.isNaN(value)) continue;
@@ -610,7 +621,7 @@ class LogCounts {
     this.#flush();
     const limits = new Map(features.map(({ name, appearLimit }) => [name, appearLimit]));
     const vocabularies = new Map<string, Vocabulary>();
-    for (const { name, counts } of [...this.#users, ...this.#items]) {
+    for (const { name, counts } of [...this.#userCounts(), ...this.#items]) {
       vocabularies.set(name, Vocabulary.fromCounts(counts, limits.get(name)!));
     }
     const item = this.#items[0]!;
@@ -629,24 +640,36 @@ class LogCounts {
       return featureCountsOf(name, unit, counts, appearLimit);
     };
     return [
-      ...this.#users.map(({ name, counts }) => countsOf(name, "lines", counts)),
+      ...this.#userCounts().map(({ name, kind, multiple, counts }) =>
+        countsOf(name, kind === "tokens" ? "tokens" : multiple ? "uses" : "lines", counts),
+      ),
       ...this.#items.map(({ name, counts }, f) =>
         countsOf(name, this.#itemFeatures[f]!.multiple ? "uses" : "clicks", counts),
       ),
     ];
   }
 
+  /** The user features that have a vocabulary, in schema order. */
+  #userCounts() {
+    return [...this.#users, ...this.#searches].sort((a, b) => a.column - b.column);
+  }
+
   #flush(): void {
     for (const [click, times] of this.#pending) {
       for (let f = 0; f < click.length; f++) {
         const item = this.#items[f]!;
-        const tokens = this.#itemFeatures[f]!.multiple ? (click[f] as readonly Token[]) : [click[f] as Token];
+        const tokens = valuesOf(click[f]!);
         for (const token of tokens) item.counts.add(token, times);
         item.values += tokens.length * times;
       }
     }
     this.#pending.clear();
   }
+}
+
+/** The values of a field or column, whether it may have several or not. */
+function valuesOf(value: Token | readonly Token[]): readonly Token[] {
+  return typeof value === "object" && value !== null ? value : [value];
 }
 
 function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
@@ -657,15 +680,21 @@ function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
     data,
   });
   const { times } = clicks;
+  const valueTensors = ({ name, ids, offsets }: UserValues) =>
+    offsets ? [tensor(name, ids), tensor(`${name}_offsets`, offsets)] : [tensor(name, ids)];
   return [
     // The times come first, so that their 8-byte elements are aligned.
     ...(times ? [tensor(schema.click[timeField(schema)]!.name, times.values)] : []),
     tensor("click_offsets", clicks.clickOffsets),
-    ...clicks.userFeatures.map(({ name, ids }) => tensor(name, ids)),
+    ...clicks.userFeatures.flatMap(valueTensors),
     ...clicks.numbers.map(({ name, values }) => tensor(name, values)),
-    ...clicks.itemFeatures.flatMap(({ name, ids, offsets }) =>
-      offsets ? [tensor(name, ids), tensor(`${name}_offsets`, offsets)] : [tensor(name, ids)],
-    ),
+    ...clicks.itemFeatures.flatMap(valueTensors),
+    ...(clicks.searches ?? []).flatMap(({ name, queryOffsets, offsets, ids, before }) => [
+      tensor(name, ids),
+      tensor(`${name}_offsets`, offsets),
+      tensor(`${name}_queries`, queryOffsets),
+      ...(before ? [tensor(`${name}_before`, before)] : []),
+    ]),
   ];
 }
 
@@ -683,22 +712,26 @@ function readClicks(
     fail(path, `Expected users and clicks above 0 in ${DESCRIPTION} but received ${users} and ${clicks}`);
   }
   const arrays = new ClickArrays(path, tensors, vocabularies);
-  const features = userFeatures(schema);
+  const valuesFor = (owners: number, { name, multiple }: Pick<ItemFeature, "name" | "multiple">) => {
+    const ids = arrays.ids(name, multiple ? undefined : owners);
+    return { name, ids, offsets: multiple ? arrays.offsets(`${name}_offsets`, owners, ids.length) : undefined };
+  };
+  const clickOffsets = arrays.offsets("click_offsets", users, clicks);
+  const searches = userFeaturesOf(schema, "tokens").map(({ name }) => arrays.searches(name, clickOffsets));
   const time = schema.click[timeField(schema)];
   return {
     users,
     clicks,
-    clickOffsets: arrays.offsets("click_offsets", users, clicks),
-    userFeatures: features.flatMap(({ name, kind }) =>
-      kind === "categorical" ? [{ name, ids: arrays.ids(name, users) }] : [],
-    ),
-    numbers: features.flatMap(({ name, kind }) =>
-      kind === "number" ? [{ name, values: arrays.numbers(name, users), ...numbers.get(name)! }] : [],
-    ),
-    itemFeatures: itemFeatures(schema).map(({ name, multiple }) => {
-      const ids = arrays.ids(name, multiple ? undefined : clicks);
-      return { name, ids, offsets: multiple ? arrays.offsets(`${name}_offsets`, clicks, ids.length) : undefined };
+    clickOffsets,
+    userFeatures: userFeaturesOf(schema, "categorical").map((feature) => {
+      const { name, ids, offsets } = valuesFor(users, feature);
+      return { name, ids, ...(offsets && { offsets }) };
     }),
+    numbers: userFeaturesOf(schema, "number").map(({ name }) => ({
+      ...{ name, values: arrays.numbers(name, users), ...numbers.get(name)! },
+    })),
+    itemFeatures: itemFeatures(schema).map((feature) => valuesFor(clicks, feature)),
+    ...(searches.length > 0 && { searches }),
     ...(time && { times: arrays.times(time.name, clicks) }),
   };
 }
@@ -748,6 +781,38 @@ class ClickArrays {
     }
     if (offsets[0] !== 0 || offsets[groups] !== end) fail(this.#path, `Expected "${name}" to run from 0 to ${end}`);
     return offsets;
+  }
+
+  /** Offsets that rise from 0 to `end`, so that groups may be empty. */
+  #emptyGroups(name: string, groups: number | undefined, end: number): Int32Array {
+    const offsets = this.#integers(name, groups === undefined ? undefined : groups + 1);
+    const fall = offsets.findIndex((offset, g) => g > 0 && offset < offsets[g - 1]!);
+    if (fall >= 0) fail(this.#path, `Expected "${name}" to rise but element ${fall} falls`);
+    if (offsets[0] !== 0 || offsets.at(-1) !== end) fail(this.#path, `Expected "${name}" to run from 0 to ${end}`);
+    return offsets;
+  }
+
+  searches(name: string, clickOffsets: Int32Array): Searches {
+    const ids = this.ids(name, undefined);
+    const offsets = this.#emptyGroups(`${name}_offsets`, undefined, ids.length);
+    const users = clickOffsets.length - 1;
+    const queryOffsets = this.#emptyGroups(`${name}_queries`, users, offsets.length - 1);
+    if (!this.#tensors.has(`${name}_before`)) return { name, queryOffsets, offsets, ids };
+    const before = this.#integers(`${name}_before`, clickOffsets[users]);
+    for (let user = 0; user < users; user++) {
+      const queries = queryOffsets[user + 1]! - queryOffsets[user]!;
+      let least = 0;
+      for (let click = clickOffsets[user]!; click < clickOffsets[user + 1]!; click++) {
+        if (before[click]! < least || before[click]! > queries) {
+          fail(
+            this.#path,
+            `Expected "${name}_before" to rise up to ${queries} but element ${click} is ${before[click]}`,
+          );
+        }
+        least = before[click]!;
+      }
+    }
+    return { name, queryOffsets, offsets, ids, before };
   }
 
   numbers(name: string, length: number): Float32Array {

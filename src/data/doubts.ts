@@ -1,7 +1,8 @@
 import { ShortlistError } from "../errors.js";
-import { type Clicks, singleClickUsers, USER_ID } from "./clicks.js";
+import { type Clicks, singleClickUsers } from "./clicks.js";
 import type { FeatureCounts } from "./feature_counts.js";
 import { separatorOfIds } from "./id_lists.js";
+import { USER_ID } from "./schema.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 /** Warnings about datasets that can be prepared but are probably not what was intended. Each says what to do. */

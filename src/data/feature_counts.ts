@@ -7,9 +7,10 @@ export interface FeatureCounts {
   /** Name of the feature. */
   readonly name: string;
   /**
-   * Unit of `uses`: lines for a user feature, clicks for an item feature, values ("uses") for a multi-valued feature.
+   * Unit of `uses`: lines for a user feature, clicks for an item feature, values ("uses") for a multi-valued feature,
+   * tokens for searches.
    */
-  readonly unit: "lines" | "clicks" | "uses";
+  readonly unit: "lines" | "clicks" | "uses" | "tokens";
   /** Values that appear more often than this have an id of their own. */
   readonly appearLimit: number;
   /** Number of distinct values. */

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { ShortlistError } from "../errors.js";
 import { type AppearLimit, appearLimitOf } from "./appear_limits.js";
-import { type Clicks, statisticsOf, USER_ID } from "./clicks.js";
+import { type Clicks, type Searches, statisticsOf, type UserValues } from "./clicks.js";
 import type { DatasetContents } from "./dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { replaceFile } from "./files.js";
-import { type Column, timeField } from "./schema.js";
+import { type Column, timeField, USER_ID, vocabularyNames } from "./schema.js";
+import { SEARCH_WINDOW, wordsOfTokens } from "./searches.js";
 import { clickTimes } from "./times.js";
 import { ValueCounts } from "./token_table.js";
 import type { Vocabulary } from "./vocabulary.js";
@@ -133,19 +134,24 @@ function lineWriter(
   userIds: readonly string[] | undefined,
 ): (user: number, start: number, end: number) => string {
   const tokenOf = (name: string, id: number) => (id === 0 ? "" : vocabularies.get(name)!.token(id));
+  const listOf = (name: string, ids: Int32Array, separators: RegExp) =>
+    Array.from(ids, (id) => writable(tokenOf(name, id), separators)).join("_");
   const named = <T extends { readonly name: string }>(features: readonly T[], name: string) =>
     features.find((feature) => feature.name === name)!;
-  const writerOf = ({ name, kind }: Column): ((user: number) => string) => {
+  const writerOf = ({ name, kind }: Column): ((user: number, target: number) => string) => {
     if (name === USER_ID && kind !== "categorical") return (user) => writable(userIds?.[user] ?? "", /\t/);
     switch (kind) {
       case "categorical": {
-        const { ids } = named(clicks.userFeatures, name);
+        const { ids, offsets } = named(clicks.userFeatures, name);
+        if (offsets) return (user) => listOf(name, ids.subarray(offsets[user], offsets[user + 1]), /[\t_]/);
         return (user) => writable(tokenOf(name, ids[user]!), /\t/);
       }
       case "number": {
         const { values } = named(clicks.numbers, name);
         return (user) => formatFloat32(values[user]!);
       }
+      case "tokens":
+        return queryWriter(named(clicks.searches!, name), vocabularies.get(name)!);
       case "ignore":
       case "clicks":
         return () => "";
@@ -157,10 +163,7 @@ function lineWriter(
       // An item must not be empty.
       return (click: number) => writable(tokenOf(name, ids[click]!) || (f === 0 ? "<unk>" : ""), /[\t:;]/);
     }
-    return (click: number) =>
-      Array.from(ids.subarray(offsets[click], offsets[click + 1]), (id) => writable(tokenOf(name, id), /[\t:;_]/)).join(
-        "_",
-      );
+    return (click: number) => listOf(name, ids.subarray(offsets[click], offsets[click + 1]), /[\t:;_]/);
   });
   const time = timeField(schema);
   const { times } = clicks;
@@ -171,9 +174,22 @@ function lineWriter(
   };
   const clicksColumn = schema.columns.findIndex(({ kind }) => kind === "clicks");
   return (user, start, end) => {
-    const texts = columns.map((column) => column(user));
+    const texts = columns.map((column) => column(user, end - 1));
     texts[clicksColumn] = Array.from({ length: end - start }, (_, i) => clickOf(start + i)).join(";");
     return `${texts.join("\t")}\n`;
+  };
+}
+
+/** Returns a function that writes the last queries of a user before the target. Their words have the same tokens. */
+function queryWriter({ queryOffsets, offsets, ids, before }: Searches, vocabulary: Vocabulary) {
+  return (user: number, target: number): string => {
+    const end = before ? queryOffsets[user]! + before[target]! : queryOffsets[user + 1]!;
+    const first = Math.max(queryOffsets[user]!, end - SEARCH_WINDOW);
+    return Array.from({ length: end - first }, (_, i) => {
+      const tokens = ids.subarray(offsets[first + i], offsets[first + i + 1]);
+      // A query without words is written as one that has none either.
+      return wordsOfTokens(Array.from(tokens, (id) => vocabulary.token(id))).join(" ") || "?";
+    }).join(";");
   };
 }
 
@@ -196,11 +212,16 @@ export function formatFloat32(value: number): string {
   return String(Number(value.toPrecision(9)));
 }
 
-/** The clicks before the cuts, in the same arrays. Users without such clicks are left out. */
+/**
+ * The clicks before the cuts, and the searches before the last of them, in the same arrays. Users without such clicks
+ * are left out.
+ */
 function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
-  const { clickOffsets, userFeatures, numbers, itemFeatures, times } = clicks;
+  const { clickOffsets, userFeatures, numbers, itemFeatures, times, searches } = clicks;
   const offsets = new Int32Array(clicks.users + 1);
   const valueEnds = itemFeatures.map(() => 0);
+  const userValueEnds = userFeatures.map(() => 0);
+  const keptSearches = searches?.map((feature) => new KeptSearches(feature));
   let [users, at] = [0, 0];
   for (let user = 0; user < clicks.users; user++) {
     const [start, cut] = [clickOffsets[user]!, cuts[user]!];
@@ -209,7 +230,10 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
       valueEnds[f] = moveValues(ids, offsets, start, cut, at, valueEnds[f]!);
     });
     times?.values.copyWithin(at, start, cut);
-    for (const { ids } of userFeatures) ids[users] = ids[user]!;
+    userFeatures.forEach(({ ids, offsets }, f) => {
+      userValueEnds[f] = moveValues(ids, offsets, user, user + 1, users, userValueEnds[f]!);
+    });
+    for (const kept of keptSearches ?? []) kept.add(user, start, cut, at);
     for (const { values } of numbers) values[users] = values[user]!;
     at += cut - start;
     offsets[++users] = at;
@@ -218,7 +242,12 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
     users,
     clicks: at,
     clickOffsets: offsets.subarray(0, users + 1),
-    userFeatures: userFeatures.map(({ name, ids }) => ({ name, ids: ids.subarray(0, users) })),
+    userFeatures: userFeatures.map(({ name, ids, offsets }, f) => ({
+      name,
+      ids: ids.subarray(0, offsets ? userValueEnds[f]! : users),
+      ...(offsets && { offsets: offsets.subarray(0, users + 1) }),
+    })),
+    ...(keptSearches && { searches: keptSearches.map((kept) => kept.take(at)) }),
     numbers: numbers.map(({ name, values }) => {
       const kept = values.subarray(0, users);
       return { name, values: kept, ...statisticsOf(kept) };
@@ -230,6 +259,43 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
     })),
     ...(times && { times: clickTimes(times.values.subarray(0, at)) }),
   };
+}
+
+/** Collects the searches of the kept users before their last kept click, in the same arrays. */
+class KeptSearches {
+  readonly #all: Searches;
+  readonly #queryOffsets: Int32Array;
+  #users = 0;
+  #tokens = 0;
+
+  constructor(all: Searches) {
+    this.#all = all;
+    this.#queryOffsets = new Int32Array(all.queryOffsets.length);
+  }
+
+  /** Adds a user whose clicks from `start` to before `end` are kept, and become those from `to` on. */
+  add(user: number, start: number, end: number, to: number): void {
+    const { queryOffsets, offsets, ids, before } = this.#all;
+    const first = queryOffsets[user]!;
+    const last = before ? first + before[end - 1]! : queryOffsets[user + 1]!;
+    const place = this.#queryOffsets[this.#users]!;
+    this.#tokens = moveValues(ids, offsets, first, last, place, this.#tokens);
+    before?.copyWithin(to, start, end);
+    this.#queryOffsets[++this.#users] = place + last - first;
+  }
+
+  /** Returns the searches, for `clicks` clicks. */
+  take(clicks: number): Searches {
+    const { name, offsets, ids, before } = this.#all;
+    const queries = this.#queryOffsets[this.#users]!;
+    return {
+      name,
+      queryOffsets: this.#queryOffsets.subarray(0, this.#users + 1),
+      offsets: offsets.subarray(0, queries + 1),
+      ids: ids.subarray(0, this.#tokens),
+      ...(before && { before: before.subarray(0, clicks) }),
+    };
+  }
 }
 
 /**
@@ -271,10 +337,28 @@ function recount({ encoding, clicks, ...others }: DatasetContents, limit: Appear
     vocabularies.set(name, vocabulary);
     features.push(featureCountsOf(name, unit, counts, appearLimit));
   };
-  for (const { name, ids } of clicks.userFeatures) recountFeature(name, "lines", ids, false);
+  const names = vocabularyNames(encoding.schema);
+  const ofUsers: readonly (UserValues & { readonly unit: FeatureCounts["unit"] })[] = [
+    ...clicks.userFeatures.map((feature) => ({ ...feature, unit: feature.offsets ? "uses" : "lines" }) as const),
+    ...(clicks.searches ?? []).map((feature) => ({ ...feature, unit: "tokens" }) as const),
+  ].sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name));
+  for (const { name, unit, ids } of ofUsers) recountFeature(name, unit, ids, false);
   clicks.itemFeatures.forEach(({ name, ids, offsets }, f) => {
     recountFeature(name, offsets ? "uses" : "clicks", ids, f === 0);
   });
   const numbers = new Map(clicks.numbers.map(({ name, values }) => [name, statisticsOf(values)]));
-  return { ...others, encoding: { ...encoding, vocabularies, numbers }, clicks, features };
+  const searches = clicks.searches?.map(withoutUnknown);
+  const kept = { ...clicks, ...(searches && { searches }) };
+  return { ...others, encoding: { ...encoding, vocabularies, numbers }, clicks: kept, features };
+}
+
+/** Leaves out the tokens that have no id, in the same arrays. */
+function withoutUnknown({ ids, offsets, ...others }: Searches): Searches {
+  let [size, from] = [0, 0];
+  for (let query = 0; query < offsets.length - 1; query++) {
+    const end = offsets[query + 1]!;
+    for (; from < end; from++) if (ids[from] !== 0) ids[size++] = ids[from]!;
+    offsets[query + 1] = size;
+  }
+  return { ...others, offsets, ids: ids.subarray(0, size) };
 }

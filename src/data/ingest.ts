@@ -46,7 +46,7 @@ export interface IngestedRows {
 
 /**
  * Reads click logs once, in C++ on all threads, with the results of `readLog` and `encodeLog`. Returns undefined if a
- * source is no click log or the addon is not built.
+ * source is no click log, if users have several values of a feature or searches, or if the addon is not built.
  */
 export async function ingestLogs(
   sources: readonly LogSource[],
@@ -54,6 +54,8 @@ export async function ingestLogs(
 ): Promise<IngestedLogs | undefined> {
   const { schema, onBadLine = "fail", maxLineBytes, progress } = options;
   if (sources.length === 0 || !sources.every(contentsOfClickLog)) return undefined;
+  // The native reader knows no columns of several values and no searches.
+  if (userFeatures(schema).some(({ kind, multiple }) => multiple || kind === "tokens")) return undefined;
   checkLogOptions(options);
   const handle = createIngest(JSON.stringify(schema), {
     withoutClicks: false,

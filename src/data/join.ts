@@ -1,4 +1,4 @@
-import type { ItemValues } from "./clicks.js";
+import type { ItemValues, UserValues } from "./clicks.js";
 
 /** The elements of arrays of one type, one array after the other. */
 export function joinArrays<Elements extends Int32Array | Float32Array | Float64Array>(
@@ -25,8 +25,8 @@ export function joinOffsets(arrays: readonly Int32Array[]): Int32Array {
   return joined;
 }
 
-/** The values of one feature for the clicks, or the items, of several parts, one part after the other. */
-export function joinValues(parts: readonly [ItemValues, ...ItemValues[]]): ItemValues {
+/** The values of one feature for the users, clicks or items of several parts, one part after the other. */
+export function joinValues(parts: readonly [UserValues, ...UserValues[]]): ItemValues {
   const [{ name, offsets }] = parts;
   return {
     name,

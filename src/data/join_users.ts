@@ -1,4 +1,5 @@
-import type { Clicks, ItemValues } from "./clicks.js";
+import type { Clicks, ItemValues, Searches, UserValues } from "./clicks.js";
+import { gatherGroups, searchesOfUsers, valuesOfUsers } from "./groups.js";
 import { clickTimes } from "./times.js";
 import { TokenTable } from "./token_table.js";
 
@@ -59,7 +60,8 @@ export function identitiesOf(userIds: readonly string[], { users, offsets, rows 
 /**
  * Joins the rows of each user. If clicks have times, the rows of a user are merged by time: the order within a row does
  * not change, and a click without a time stays after the one before it. Without times, the rows are concatenated in the
- * order of the log. The value of a user feature is that of the user's last row in which it is known.
+ * order of the log. The value of a user feature is that of the user's last row in which it is known. Searches are
+ * concatenated.
  */
 export function joinUsers(clicks: Clicks, owned: RowsOfUsers): Clicks {
   const { users, offsets, rows } = owned;
@@ -88,17 +90,37 @@ export function joinUsers(clicks: Clicks, owned: RowsOfUsers): Clicks {
     users,
     clicks: clicks.clicks,
     clickOffsets,
-    userFeatures: clicks.userFeatures.map(({ name, ids }) => ({
-      name,
-      ids: lastKnown(ids, new Int32Array(users), (id) => id !== 0),
-    })),
+    userFeatures: clicks.userFeatures.map((feature) =>
+      feature.offsets
+        ? joinedValues(feature, owned)
+        : { name: feature.name, ids: lastKnown(feature.ids, new Int32Array(users), (id) => id !== 0) },
+    ),
     numbers: clicks.numbers.map((feature) => ({
       ...feature,
       values: lastKnown(feature.values, new Float32Array(users), (value) => !Number.isNaN(value)),
     })),
     itemFeatures: clicks.itemFeatures.map((feature) => reordered(feature, order)),
+    ...(clicks.searches && { searches: clicks.searches.map((searches) => joinedSearches(searches, owned)) }),
     ...(clicks.times && { times: clickTimes(Float64Array.from(order, (click) => clicks.times!.values[click]!)) }),
   };
+}
+
+/** The values of each user's last row in which one of them is known. */
+function joinedValues(feature: UserValues, { users, offsets: ofUsers, rows }: RowsOfUsers): UserValues {
+  const { ids, offsets } = feature;
+  const lastRows = Int32Array.from({ length: users }, (_, user) => {
+    const isKnown = (row: number) => ids.subarray(offsets![row], offsets![row + 1]).some((id) => id !== 0);
+    let i = ofUsers[user + 1]! - 1;
+    while (i > ofUsers[user]! && !isKnown(rows[i]!)) i--;
+    return rows[i]!;
+  });
+  return valuesOfUsers(feature, lastRows);
+}
+
+/** The queries of all rows of each user, which all come before the clicks. */
+function joinedSearches(searches: Searches, { offsets, rows }: RowsOfUsers): Searches {
+  const ofRows = searchesOfUsers(searches, rows);
+  return { ...ofRows, queryOffsets: offsets.map((row) => ofRows.queryOffsets[row]!) };
 }
 
 /** [clicks] The clicks in their new order. */
@@ -128,11 +150,5 @@ function mergedOrder({ clicks, clickOffsets, times }: Clicks, { users, offsets, 
 
 function reordered({ name, ids, offsets }: ItemValues, order: Int32Array): ItemValues {
   if (!offsets) return { name, ids: Int32Array.from(order, (click) => ids[click]!), offsets };
-  const [joined, joinedOffsets] = [new Int32Array(ids.length), new Int32Array(offsets.length)];
-  let size = 0;
-  for (const [place, click] of order.entries()) {
-    for (let value = offsets[click]!; value < offsets[click + 1]!; value++) joined[size++] = ids[value]!;
-    joinedOffsets[place + 1] = size;
-  }
-  return { name, ids: joined, offsets: joinedOffsets };
+  return { name, ...gatherGroups(ids, offsets, order) };
 }

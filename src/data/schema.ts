@@ -6,16 +6,20 @@ export interface Column {
   /** Name of the feature; "clicks" for the column of clicks. */
   readonly name: string;
   /**
-   * How the column is used: as a feature with an embedding, as a standardised number, as the user's clicks, or not at
-   * all.
+   * How the column is used: as a feature with an embedding, as a standardised number, as past searches, which are
+   * divided into tokens, as the user's clicks, or not at all.
    */
-  readonly kind: "categorical" | "number" | "clicks" | "ignore";
+  readonly kind: "categorical" | "number" | "tokens" | "clicks" | "ignore";
+  /** Whether a user may have several values, separated by `_`. Only for categorical columns. */
+  readonly multiple?: true | undefined;
 }
 
 /** A column that describes the user. */
 export interface UserFeature {
   readonly name: string;
-  readonly kind: "categorical" | "number";
+  readonly kind: "categorical" | "number" | "tokens";
+  /** Whether a user may have several values. */
+  readonly multiple: boolean;
   /** Index of the column. */
   readonly column: number;
 }
@@ -82,8 +86,10 @@ export const DEFAULT_SCHEMA: Schema = {
   missing: DEFAULT_MISSING,
 };
 
+/** Name of the feature that identifies users. */
+export const USER_ID = "user_id";
 const CLICKS = "clicks";
-const KINDS = ["categorical", "number", "ignore"];
+const KINDS = ["categorical", "number", "tokens", "ignore"];
 const CLICK_KINDS = ["categorical", "time"];
 const NAME = /^[a-z][a-z0-9_]*$/;
 /** Characters that no field of a log can contain. */
@@ -116,6 +122,24 @@ const RESERVED: ReadonlySet<string> = new Set([
  */
 const RESERVED_MULTIPLE: ReadonlySet<string> = new Set(["click", "sequence", "user", "excluded"]);
 
+/**
+ * Endings of the names of the tensors and dims that belong to a user feature with several values, such as
+ * `languages_start`. No other feature can have such a name, and no feature of several values one of `TAKEN_WITH_ENDING`,
+ * because `sample_start` is a tensor of every batch.
+ */
+const ENDINGS = ["_start", "_end", "_queries", "_before"];
+const TAKEN_WITH_ENDING: ReadonlySet<string> = new Set([...RESERVED_MULTIPLE, "sample", "timestep"]);
+
+/** Whether a user feature of this name cannot have several values, although one with a single value can have it. */
+export function isTakenForSeveral(name: string): boolean {
+  return TAKEN_WITH_ENDING.has(name);
+}
+
+/** The names that no other feature can have beside a user feature of this name with several values. */
+export function namesBeside(name: string): string[] {
+  return ENDINGS.map((ending) => name + ending);
+}
+
 /** Whether no feature can have this name. */
 export function isReservedName(name: string): boolean {
   return name === CLICKS || RESERVED.has(name) || RESERVED_MULTIPLE.has(name) || name.endsWith("_offsets");
@@ -123,9 +147,14 @@ export function isReservedName(name: string): boolean {
 
 /** The columns that describe the user, in order. */
 export function userFeatures(schema: Schema): UserFeature[] {
-  return schema.columns.flatMap(({ name, kind }, column) =>
-    kind === "categorical" || kind === "number" ? [{ name, kind, column }] : [],
+  return schema.columns.flatMap(({ name, kind, multiple = false }, column) =>
+    kind === "categorical" || kind === "number" || kind === "tokens" ? [{ name, kind, multiple, column }] : [],
   );
+}
+
+/** The user features of a kind, in order. */
+export function userFeaturesOf(schema: Schema, kind: UserFeature["kind"]): UserFeature[] {
+  return userFeatures(schema).filter((feature) => feature.kind === kind);
 }
 
 /** The fields of a click that describe the item, in order. The first is the item itself. */
@@ -142,9 +171,9 @@ function isTime(field: ClickField): field is TimeField {
   return "kind" in field;
 }
 
-/** Names of the features that have a vocabulary: categorical user features, then item features. */
+/** Names of the features that have a vocabulary: the user features but numbers, then the item features. */
 export function vocabularyNames(schema: Schema): string[] {
-  const users = schema.columns.filter(({ kind }) => kind === "categorical");
+  const users = userFeatures(schema).filter(({ kind }) => kind !== "number");
   return [...users, ...itemFeatures(schema)].map(({ name }) => name);
 }
 
@@ -167,8 +196,8 @@ export async function readSchema(path: string): Promise<Schema> {
  *       "missing": ["NULL", "unknown"]
  *     }
  *
- * The kind of a column is "categorical" (the default), "number" or "ignore"; the column named `clicks` holds the
- * clicks. The kind of a click field is "categorical" (the default) or "time". The default of `missing` is
+ * The kind of a column is "categorical" (the default), "number", "tokens" or "ignore"; the column named `clicks` holds
+ * the clicks. The kind of a click field is "categorical" (the default) or "time". The default of `missing` is
  * `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
@@ -209,6 +238,7 @@ class SchemaParser {
       this.#fail("", `a column named "${CLICKS}"`, columns.map(({ name }) => name).join(", "));
     }
     const click = this.#list(root["click"], ` for "click"`).map((field, i) => this.#clickField(field, i));
+    this.#checkEndings(columns);
     const times = click.filter(isTime).map(({ name }) => name);
     if (times.length > 1) this.#fail(' in "click"', "at most one field of kind time", times.join(", "));
     const missing = root["missing"];
@@ -222,15 +252,28 @@ class SchemaParser {
 
   #column(candidate: unknown, index: number): Column {
     const where = ` in columns[${index}]`;
-    const column = this.#object(candidate, where, ["name", "kind"]);
+    const column = this.#object(candidate, where, ["name", "kind", "multiple"]);
     const name = this.#name(column["name"], where);
-    const kind = column["kind"];
-    if (name === CLICKS) {
-      if (kind !== undefined && kind !== CLICKS) this.#fail(where, `no kind for the column "${CLICKS}"`, kind);
-      return { name, kind: CLICKS };
+    const { kind = name === CLICKS ? CLICKS : "categorical", multiple = false } = column;
+    if (name === CLICKS && kind !== CLICKS) this.#fail(where, `no kind for the column "${CLICKS}"`, kind);
+    if (name !== CLICKS && !KINDS.includes(kind as string)) this.#fail(where, `kind ${KINDS.join(", ")}`, kind);
+    if (typeof multiple !== "boolean") this.#fail(where, "true or false for multiple", multiple);
+    if (multiple && kind !== "categorical") this.#fail(where, "a categorical column", "multiple: true");
+    if (name === USER_ID && (multiple || kind === "tokens")) {
+      this.#fail(where, `one value in the column "${USER_ID}"`, multiple ? "multiple: true" : kind);
     }
-    if (kind !== undefined && !KINDS.includes(kind as string)) this.#fail(where, `kind ${KINDS.join(", ")}`, kind);
-    return { name, kind: (kind as Column["kind"] | undefined) ?? "categorical" };
+    return { name, kind: kind as Column["kind"], ...(multiple && { multiple }) };
+  }
+
+  /** Refuses names that are those of tensors which belong to a user feature of several values. */
+  #checkEndings(columns: readonly Column[]): void {
+    for (const { name, kind, multiple } of columns) {
+      if (!multiple && kind !== "tokens") continue;
+      const taken = TAKEN_WITH_ENDING.has(name) ? name : namesBeside(name).find((n) => this.#names.has(n));
+      if (taken === undefined) continue;
+      const problem = `The name "${taken}" is reserved beside a column "${name}" of several values`;
+      throw new ShortlistError(this.#code, `${this.#source}: ${problem}: ${this.#wayOutOfReserved()}`);
+    }
   }
 
   #clickField(candidate: unknown, index: number): ClickField {

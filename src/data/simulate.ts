@@ -5,6 +5,7 @@ import { KeyedPermutation } from "../random/permutation.js";
 import { RandomStream, STREAMS } from "../random/philox.js";
 import { replaceFile } from "./files.js";
 import { type FolderKind, replaceFolder, withOutputFolder } from "./output_folder.js";
+import { DEFAULT_SCHEMA } from "./schema.js";
 import { Turns } from "./turns.js";
 
 /** Options of `simulate`. */
@@ -17,6 +18,11 @@ export interface SimulateOptions {
   readonly items?: number | undefined;
   /** Mean number of clicks per user (default 30). The numbers of clicks have a log-normal distribution. */
   readonly meanClicks?: number | undefined;
+  /**
+   * Mean number of past searches per user, which announce what the user clicks (default 0: the logs have no searches).
+   * The logs then have a column `searches`, and the folder their schema, log_schema.json.
+   */
+  readonly meanSearches?: number | undefined;
   /** Random seed (default 1). The same seed and sizes give the same logs. */
   readonly seed?: number | undefined;
   /** Stops the work, which rejects with the signal's reason. Nothing is written then. */
@@ -28,6 +34,7 @@ const SIMULATE_OPTIONS: Readonly<Record<keyof SimulateOptions, true>> = {
   users: true,
   items: true,
   meanClicks: true,
+  meanSearches: true,
   seed: true,
   signal: true,
 };
@@ -64,9 +71,16 @@ const NULL_SHARE = 0.03;
  */
 const HABIT = { share: 0.5, last: 0.75 };
 const TRIES = 20;
+/** Largest `meanSearches`. */
+const MAX_SEARCHES = 1000;
+/**
+ * `share`: probability that a click by taste is on an item of the category that the user searches for. `words`: number of
+ * words for a category. `stray`: probability that a search is for another category.
+ */
+const SEARCHED = { share: 0.6, words: 8, stray: 0.2 };
 
 /** Streams of random numbers, as the last counter word. More draws in one stream do not change the other. */
-const DRAWS = { items: 1, user: 2 };
+const DRAWS = { items: 1, user: 2, searches: 3 };
 
 /**
  * Writes click logs with a known structure that a model can learn, in the default schema: train.tsv; test.tsv with the
@@ -75,18 +89,20 @@ const DRAWS = { items: 1, user: 2 };
  * Each user likes one to three of eight genres, which the categories and tags of items reveal, and of which the user's
  * province and phone are hints. Popularity within a genre is heavy-tailed. About half of all clicks are one of three
  * fixed successors of the last item or the one before it, which only a model that knows the order of clicks can learn.
- * Nobody clicks an item twice.
+ * Nobody clicks an item twice. With searches, each user who searches has one category for which four of five of the
+ * searches are, and on which more than half of the clicks by taste are.
  *
  * Throws ERR_OPTION if a size is impossible, and ERR_FILE or ERR_BUSY if the folder cannot be written.
  */
 export async function simulate(options: SimulateOptions): Promise<SimulatedLogs> {
   checkOptions("simulate", options, SIMULATE_OPTIONS);
   checkPath("output", options.output);
-  const { output, users = 10000, items = 5000, meanClicks = 30, seed = 1, signal } = options;
+  const { output, users = 10000, items = 5000, meanClicks = 30, meanSearches = 0, seed = 1, signal } = options;
   signal?.throwIfAborted();
   checkWholeNumber("users", users, 1, MAX_CLICKS);
   checkWholeNumber("items", items, 50, MAX_CLICKS);
   checkWholeNumber("meanClicks", meanClicks, MIN_CLICKS);
+  checkWholeNumber("meanSearches", meanSearches, 0, MAX_SEARCHES);
   const clicks = users * Math.min(meanClicks, items / 2);
   if (clicks > MAX_CLICKS) {
     throw new ShortlistError(
@@ -94,13 +110,13 @@ export async function simulate(options: SimulateOptions): Promise<SimulatedLogs>
       `Expected at most ${MAX_CLICKS} clicks but users and meanClicks make about ${Math.round(clicks)}`,
     );
   }
-  const sizes = { output, users, items, meanClicks, seed };
+  const sizes = { output, users, items, meanClicks, meanSearches, seed };
   return withOutputFolder(output, KIND, (folder) => simulateInto(folder, sizes, signal));
 }
 
 async function simulateInto(
   folder: string,
-  { output, users, items, meanClicks, seed }: Required<Omit<SimulateOptions, "signal">>,
+  { output, users, items, meanClicks, meanSearches, seed }: Required<Omit<SimulateOptions, "signal">>,
   signal: AbortSignal | undefined,
 ): Promise<SimulatedLogs> {
   const turns = new Turns(signal);
@@ -110,7 +126,9 @@ async function simulateInto(
   const whole: string[] = [];
   for (let user = 0; user < users; user++) {
     if (turns.isDue) await turns.take();
-    const { before, after, watched } = simulateUser(catalogue, user, meanClicks, seed);
+    const searched = meanSearches > 0 ? simulateSearches(user, meanSearches, seed) : undefined;
+    const { before, after: phone, watched } = simulateUser(catalogue, user, meanClicks, seed, searched?.category);
+    const after = searched ? `${phone}\t${searched.text}` : phone;
     const texts = Array.from(watched, (item) => catalogue.texts[item]!);
     whole.push(`${before}\t${texts.join(";")}\t${after}\n`);
     texts.pop();
@@ -123,6 +141,7 @@ async function simulateInto(
     await writeLines(join(staging, LOGS.train), history, signal);
     await writeLines(join(staging, LOGS.test), whole, signal);
     await writeLines(join(staging, LOGS.infer), history, signal);
+    if (meanSearches > 0) await writeLines(join(staging, SCHEMA), [`${JSON.stringify(SEARCH_SCHEMA)}\n`], signal);
   };
   await replaceFolder(folder, KIND, write, (name) => !isLog(name));
   return { ...paths, clicks };
@@ -130,8 +149,14 @@ async function simulateInto(
 
 const LOGS = { train: "train.tsv", test: "test.tsv", infer: "infer.tsv" };
 
+const SCHEMA = "log_schema.json";
+const SEARCH_SCHEMA = {
+  columns: [...DEFAULT_SCHEMA.columns, { name: "searches", kind: "tokens" }],
+  click: DEFAULT_SCHEMA.click,
+};
+
 function isLog(name: string): boolean {
-  return Object.values(LOGS).includes(name);
+  return name === SCHEMA || Object.values(LOGS).includes(name);
 }
 
 const KIND: FolderKind = { name: "folder of simulated logs", code: "ERR_FILE", owns: isLog, allowsOthers: true };
@@ -152,11 +177,12 @@ interface Catalogue {
   /** [items] Each item as the text `item:category:tag_tag`. */
   readonly texts: readonly string[];
   readonly genres: readonly Genre[];
+  readonly categories: readonly Genre[];
   /** [items × SUCCESSORS] The successors of each item, most likely first. */
   readonly successors: Int32Array;
 }
 
-/** The items of a genre, and an alias table that draws them by popularity. */
+/** The items of a genre or category, and an alias table that draws them by popularity. */
 interface Genre {
   readonly items: Int32Array;
   readonly popularity: AliasTable;
@@ -164,12 +190,17 @@ interface Genre {
 
 async function makeCatalogue(items: number, seed: number, turns: Turns): Promise<Catalogue> {
   const random = new RandomStream(seed, STREAMS.simulate, [0, 0, DRAWS.items]);
-  const { texts, genreOf } = await drawItems(items, seed, random, turns);
+  const { texts, genreOf, categoryOf } = await drawItems(items, seed, random, turns);
   const popularity = Float64Array.from({ length: items }, (_, i) => (i + POPULARITY.shift) ** -POPULARITY.exponent);
-  const genres = Array.from({ length: GENRES }, (_, genre) => {
-    const members = Int32Array.from({ length: items }, (_, i) => i).filter((item) => genreOf[item] === genre);
-    return { items: members, popularity: aliasTable(Float64Array.from(members, (item) => popularity[item]!)) };
-  });
+  const groupBy = (groupOf: Int32Array, count: number): Genre[] =>
+    Array.from({ length: count }, (_, group) => {
+      const members = Int32Array.from({ length: items }, (_, i) => i).filter((item) => groupOf[item] === group);
+      // A category of a small catalogue may be empty. Then it stands for all items.
+      const own = members.length > 0 ? members : Int32Array.from({ length: items }, (_, i) => i);
+      return { items: own, popularity: aliasTable(Float64Array.from(own, (item) => popularity[item]!)) };
+    });
+  const genres = groupBy(genreOf, GENRES);
+  const categories = groupBy(categoryOf, CATEGORIES);
   const successors = new Int32Array(items * SUCCESSORS);
   for (let item = 0; item < items; item++) {
     for (let s = 0; s < SUCCESSORS; s++) {
@@ -183,14 +214,14 @@ async function makeCatalogue(items: number, seed: number, turns: Turns): Promise
     }
     if (turns.isDue) await turns.take();
   }
-  return { items, texts, genres, successors };
+  return { items, texts, genres, categories, successors };
 }
 
-/** Draws the texts and genres of all items. */
+/** Draws the texts, genres and categories of all items. */
 async function drawItems(items: number, seed: number, random: RandomStream, turns: Turns) {
   const names = new KeyedPermutation(items, seed);
   const tags = Math.min(2000, Math.max(4 * GENRES, Math.round(items / 5)));
-  const genreOf = new Int32Array(items);
+  const [genreOf, categoryOf] = [new Int32Array(items), new Int32Array(items)];
   const texts: string[] = [];
   for (let item = 0; item < items; item++) {
     // The first items get one genre each, so that no genre is empty.
@@ -198,6 +229,7 @@ async function drawItems(items: number, seed: number, random: RandomStream, turn
     const second = random.uniform() < 0.3 ? random.below(GENRES) : genre;
     genreOf[item] = genre;
     const category = genre + GENRES * random.below(CATEGORIES / GENRES);
+    categoryOf[item] = category;
     const itemTags = new Set<number>();
     for (let left = 1 + random.below(4); left > 0; left--) {
       const tagGenre = random.uniform() < 0.7 ? genre : second;
@@ -208,17 +240,25 @@ async function drawItems(items: number, seed: number, random: RandomStream, turn
     texts.push(`v${names.at(item) + 1}:c${category}:${[...itemTags].map((tag) => `t${tag}`).join("_")}`);
     if (turns.isDue) await turns.take();
   }
-  return { texts, genreOf };
+  return { texts, genreOf, categoryOf };
 }
 
-function drawByTaste({ genres }: Catalogue, random: RandomStream, genre: number): number {
-  const { items, popularity } = genres[genre]!;
+function drawByPopularity({ items, popularity }: Genre, random: RandomStream): number {
   const column = random.below(items.length);
   return items[random.word() < popularity.threshold[column]! ? column : popularity.alias[column]!]!;
 }
 
-/** Returns the user's fields before and after the clicks, and the clicked items. */
-function simulateUser(catalogue: Catalogue, user: number, meanClicks: number, seed: number) {
+/**
+ * Returns the user's fields before and after the clicks, and the clicked items. `category` is that of the user's
+ * searches, if there are any.
+ */
+function simulateUser(
+  catalogue: Catalogue,
+  user: number,
+  meanClicks: number,
+  seed: number,
+  category: number | undefined,
+) {
   const random = new RandomStream(seed, STREAMS.simulate, [user, 0, DRAWS.user]);
   const tastes = Array.from({ length: 1 + random.below(3) }, () => random.below(GENRES));
   const orNull = (token: string) => (random.uniform() < NULL_SHARE ? "NULL" : token);
@@ -247,7 +287,11 @@ function simulateUser(catalogue: Catalogue, user: number, meanClicks: number, se
       next = catalogue.successors[from * SUCCESSORS + (u < 0.6 ? 0 : u < 0.9 ? 1 : 2)]!;
     }
     for (let tries = 0; (next < 0 || watched.has(next)) && tries < TRIES; tries++) {
-      next = drawByTaste(catalogue, random, tastes[random.below(tastes.length)]!);
+      const isSearched = category !== undefined && random.uniform() < SEARCHED.share;
+      const group = isSearched
+        ? catalogue.categories[category]!
+        : catalogue.genres[tastes[random.below(tastes.length)]!]!;
+      next = drawByPopularity(group, random);
     }
     while (watched.has(next)) next = random.below(catalogue.items);
     watched.add(next);
@@ -255,4 +299,20 @@ function simulateUser(catalogue: Catalogue, user: number, meanClicks: number, se
     last = next;
   }
   return { before, after, watched };
+}
+
+/**
+ * Returns the past searches of a user as a column has them: two or three words of a category, the first of which are more
+ * common. Their number is geometric. Also returns the category of most of them; undefined without searches.
+ */
+function simulateSearches(user: number, meanSearches: number, seed: number) {
+  const random = new RandomStream(seed, STREAMS.simulate, [user, 0, DRAWS.searches]);
+  const count = Math.floor(Math.log(1 - random.uniform()) / Math.log(meanSearches / (meanSearches + 1)));
+  const category = random.below(CATEGORIES);
+  const queries = Array.from({ length: Math.min(count, MAX_SEARCHES) }, () => {
+    const searched = random.uniform() < SEARCHED.stray ? random.below(CATEGORIES) : category;
+    const words = Array.from({ length: 2 + random.below(2) }, () => Math.floor(random.uniform() ** 2 * SEARCHED.words));
+    return words.map((word) => `c${searched}w${word}`).join(" ");
+  });
+  return { text: queries.join(";"), category: queries.length > 0 ? category : undefined };
 }

@@ -1,6 +1,6 @@
 import { LastClickBatches } from "../data/batches.js";
-import { type Clicks, type Encoding, type ItemValues, itemVocabulary } from "../data/clicks.js";
-import { itemFeatures, timeField, userFeatures } from "../data/schema.js";
+import { type Clicks, type Encoding, type ItemValues, itemVocabulary, unknownUsers } from "../data/clicks.js";
+import { itemFeatures, timeField } from "../data/schema.js";
 import { ShortlistError } from "../errors.js";
 import { type Dim, formatShape, sameShape } from "../graph/dims.js";
 import { type Dtype, namesIn, type Program, tensorsByName } from "../graph/program.js";
@@ -64,7 +64,7 @@ function emptyUser({ schema, numbers }: Encoding) {
     users: 1,
     clicks: 1,
     clickOffsets: Int32Array.of(0, 1),
-    userFeatures: userFeatures(schema).flatMap(({ name, kind }) => (kind === "number" ? [] : [{ name, ids: none() }])),
+    ...unknownUsers(schema, 1),
     numbers: [...numbers].map(([name, statistics]) => ({ name, ...statistics, values: Float32Array.of(Number.NaN) })),
     itemFeatures: itemFeatures(schema).map(({ name, multiple }): ItemValues => {
       return { name, ids: none(), offsets: multiple ? Int32Array.of(0, 1) : undefined };

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { itemVocabulary } from "../data/clicks.js";
 import { openDataset } from "../data/dataset.js";
 import { exists } from "../data/files.js";
-import { itemFeatures } from "../data/schema.js";
+import { itemFeatures, userFeatures } from "../data/schema.js";
 import { checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { checkProgram } from "../graph/check_program.js";
 import { countElements, type Dim } from "../graph/dims.js";
@@ -151,9 +151,12 @@ function trainingProgramOf(description: ModelDescription): Program {
 /** Assumed number of values of a multi-valued feature, for each click and each item. */
 const VALUES = 3;
 
+/** Assumed number of queries of a sample, and of tokens of a query: two words and their pair. */
+const [QUERIES, TOKENS] = [5, 3];
+
 /**
  * The assumed sizes of a batch: samples with separate windows that are half full, `VALUES` values of each multi-valued
- * feature, and shortlists of 100.
+ * feature, `QUERIES` searches, and shortlists of 100.
  */
 function typicalDims(program: Program, { config, schema }: ModelDescription, samples: number): Record<string, number> {
   const positions = samples * Math.ceil(config.window / 2);
@@ -166,6 +169,12 @@ function typicalDims(program: Program, { config, schema }: ModelDescription, sam
     excluded: positions,
   };
   for (const { name, multiple } of itemFeatures(schema)) if (multiple) sizes[name] = VALUES * positions;
+  for (const { name, kind, multiple } of userFeatures(schema)) {
+    if (multiple) sizes[name] = VALUES * samples;
+    if (kind !== "tokens") continue;
+    sizes[name] = QUERIES * TOKENS * samples;
+    sizes[`${name}_queries`] = QUERIES * samples;
+  }
   return Object.fromEntries(program.dims.map((dim) => [dim, sizes[dim] ?? 0]));
 }
 

@@ -1,4 +1,5 @@
-import { type Clicks, type ItemValues, USER_ID, userIdsOf } from "../data/clicks.js";
+import { type Clicks, type ItemValues, userIdsOf } from "../data/clicks.js";
+import { USER_ID } from "../data/schema.js";
 import { type Log, sourceOf } from "../data/sources/log.js";
 import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
@@ -14,15 +15,18 @@ export function readsUserIds({ description }: Model): boolean {
 }
 
 /**
- * Returns a function that says whether the model knows user u of these clicks: the user's id, or any value of the
- * user's clicks. Unknown users get the same shortlist as all unknown users with the same features.
+ * Returns a function that says whether the model knows user u of these clicks: the user's id, any value of the user's
+ * clicks, or any token of the user's searches. Unknown users get the same shortlist as all unknown users with the same
+ * features.
  */
 export function isKnownUser(model: Model, clicks: Clicks): (user: number) => boolean {
-  const { clickOffsets, itemFeatures } = clicks;
+  const { clickOffsets, itemFeatures, searches = [] } = clicks;
   const ids = readsUserIds(model) ? userIdsOf(clicks) : undefined;
-  const read = itemFeatures.filter(({ name }) => !model.description.config.exclude.includes(name));
+  const isRead = ({ name }: { readonly name: string }) => !model.description.config.exclude.includes(name);
+  const [read, searched] = [itemFeatures.filter(isRead), searches.filter(isRead)];
   return (user) => {
     if (ids && ids[user] !== 0) return true;
+    if (searched.some(({ queryOffsets: q, offsets }) => offsets[q[user]!]! < offsets[q[user + 1]!]!)) return true;
     return read.some((feature) => hasKnownValue(feature, clickOffsets[user]!, clickOffsets[user + 1]!));
   };
 }

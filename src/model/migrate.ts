@@ -11,9 +11,10 @@ import { namesIn, type Operand, type Program } from "../graph/program.js";
  */
 export const MODEL_FORMAT: StoredFormat = {
   name: "shortlist-model",
-  version: 2,
+  version: 3,
   code: "ERR_MODEL",
   remake: "train the model again",
+  // Version 3 added columns of users with several values, and with searches; older folders are as they were.
   migrations: [
     { version: 2, object: "config", member: "passes", change: { renamed: "epochs" } },
     { version: 2, object: "training", member: "passes", change: { renamed: "epochs" } },

@@ -1,6 +1,13 @@
 import { AGE_INPUTS, type TrainingBatchOptions } from "../data/batches.js";
 import type { Encoding } from "../data/clicks.js";
-import { type ItemFeature, itemFeatures, type Schema, userFeatures } from "../data/schema.js";
+import {
+  type ItemFeature,
+  itemFeatures,
+  type Schema,
+  type UserFeature,
+  userFeatures,
+  userFeaturesOf,
+} from "../data/schema.js";
 import { nearestName, ShortlistError } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { dense } from "../layers/dense.js";
@@ -53,7 +60,8 @@ export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOpt
  * - The clicked items go through the LSTM, which is read at its last timestep or at its maximum over time; or their
  *   embeddings are averaged.
  * - Item attributes are added to the item embeddings, averaged over the window, or both.
- * - User features are looked up.
+ * - User features are looked up, and averaged if they have several values.
+ * - The tokens of the last searches are averaged.
  * - The concatenation of all these goes through the hidden ReLU layers.
  *
  * Tensors of the network are named `layer.part`. Inputs have no dot in their names, so a feature may have any name.
@@ -65,16 +73,16 @@ export function userVector(
   { drop = NO_DROPOUTS, groupUsers = false, distinctItems = false }: NetworkOptions = {},
 ): Tensor {
   checkFeatureNames(config, encoding.schema);
-  const { item, attributes, before, after, numbers } = featureOrder(encoding.schema);
+  const { item, attributes, before, after, searches, numbers } = featureOrder(encoding.schema);
   const userRows = groupUsers ? "users" : "samples";
   const used = ({ name }: { readonly name: string }) => !config.exclude.includes(name);
-  const lookUp = ({ name }: { readonly name: string }) =>
-    embeddingLookup(
-      graph,
-      `${name}.embedding`,
-      table(graph, config, encoding, name),
-      drop.ids(name, graph.input(name, "int32", [userRows]), encoding.vocabularies.get(name)!.size),
-    );
+  const lookUp = ({ name, multiple }: UserFeature) => {
+    const own = table(graph, config, encoding, name);
+    const values = graph.input(name, "int32", [multiple ? name : userRows]);
+    const ids = drop.ids(name, values, encoding.vocabularies.get(name)!.size);
+    if (!multiple) return embeddingLookup(graph, `${name}.embedding`, own, ids);
+    return embeddingBag(graph, `${name}.mean`, { table: own, ids, ...rangeInputs(graph, name, userRows) });
+  };
   const inputs = [
     ...itemHistory(graph, config, encoding, item, drop, distinctItems),
     ...before.filter(used).map(lookUp),
@@ -82,6 +90,7 @@ export function userVector(
       ? []
       : attributes.filter(used).map((feature) => pooledAttribute(graph, config, encoding, feature))),
     ...after.filter(used).map(lookUp),
+    ...searches.filter(used).map(({ name }) => searchMean(graph, name, table(graph, config, encoding, name))),
   ];
   if (numbers > 0) inputs.push(graph.input("numbers", "float32", [userRows, numbers]));
   if (config.exampleAge) inputs.push(graph.input("example_age", "float32", ["samples", AGE_INPUTS]));
@@ -106,14 +115,28 @@ export function userVector(
 function featureOrder(schema: Schema) {
   const [item, ...attributes] = itemFeatures(schema);
   const clicksColumn = schema.columns.findIndex(({ kind }) => kind === "clicks");
-  const categorical = userFeatures(schema).filter(({ kind }) => kind === "categorical");
+  const categorical = userFeaturesOf(schema, "categorical");
   return {
     item: item!,
     attributes,
     before: categorical.filter(({ column }) => column < clicksColumn),
     after: categorical.filter(({ column }) => column > clicksColumn),
-    numbers: userFeatures(schema).length - categorical.length,
+    searches: userFeaturesOf(schema, "tokens"),
+    numbers: userFeaturesOf(schema, "number").length,
   };
+}
+
+/** The range of values of each row. */
+function rangeInputs(graph: Graph, name: string, rows: string) {
+  const bound = (which: string) => graph.input(`${name}_${which}`, "int32", [rows]);
+  return { start: bound("start"), end: bound("end") };
+}
+
+/** The mean of the embeddings of all tokens of the last searches before each sample's target; 0 without any. */
+function searchMean(graph: Graph, name: string, own: Tensor): Tensor {
+  const ids = graph.input(name, "int32", [name]);
+  const offsets = graph.input(`${name}_offsets`, "int32", [`${name}_queries+1`]);
+  return embeddingBag(graph, `${name}.mean`, { table: own, ids, offsets, ...rangeInputs(graph, name, "samples") });
 }
 
 /** The range of positions that each sample pools over. */

@@ -1,4 +1,4 @@
-import { type Clicks, encodeUsers } from "../data/clicks.js";
+import { type Clicks, encodeUsers, unknownUsers } from "../data/clicks.js";
 import { readText } from "../data/files.js";
 import { itemFeatures, timeField } from "../data/schema.js";
 import { type Log, sourceOf } from "../data/sources/log.js";
@@ -111,20 +111,18 @@ function checkReadsUserIds(model: Model): void {
 /** Users of whom only the id is known. They have no clicks, and all other features are missing. */
 async function usersWithoutClicks(model: Model, ids: readonly string[], turns: Turns): Promise<Clicks> {
   const { schema, vocabularies, numbers } = model.description;
-  const userColumns = schema.columns.filter(({ kind }) => kind === "categorical");
   const users = new Int32Array(ids.length);
   for (const [i, id] of ids.entries()) {
     users[i] = vocabularies.get("user_id")!.idOf(id);
     if (turns.isDue) await turns.take();
   }
+  const { userFeatures, ...unknown } = unknownUsers(schema, ids.length);
   return {
+    ...unknown,
     users: ids.length,
     clicks: 0,
     clickOffsets: new Int32Array(ids.length + 1),
-    userFeatures: userColumns.map(({ name }) => ({
-      name,
-      ids: name === "user_id" ? users : new Int32Array(ids.length),
-    })),
+    userFeatures: userFeatures.map((feature) => (feature.name === "user_id" ? { ...feature, ids: users } : feature)),
     numbers: [...numbers].map(([name, statistics]) => ({
       name,
       values: new Float32Array(ids.length).fill(Number.NaN),

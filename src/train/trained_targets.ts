@@ -1,4 +1,5 @@
-import { type Clicks, USER_ID, userIdsOf } from "../data/clicks.js";
+import { type Clicks, userIdsOf } from "../data/clicks.js";
+import { USER_ID } from "../data/schema.js";
 import { Turns } from "../data/turns.js";
 
 /**
@@ -65,8 +66,8 @@ function sameClicks(test: Clicks, user: number, trainingIds: Int32Array, start: 
 
 function sameUser(a: Clicks, userOfA: number, b: Clicks, userOfB: number): boolean {
   const known = userIdsOf(a)?.[userOfA];
-  return a.userFeatures.every(({ name, ids }, f) => {
-    return (known && name !== USER_ID) || ids[userOfA] === b.userFeatures[f]?.ids[userOfB];
+  return a.userFeatures.every(({ name, ids, offsets }, f) => {
+    return offsets || (known && name !== USER_ID) || ids[userOfA] === b.userFeatures[f]?.ids[userOfB];
   });
 }
 
@@ -76,7 +77,8 @@ function userKeys(clicks: Clicks): Int32Array {
   const ids = userIdsOf(clicks);
   return Int32Array.from({ length: users }, (_, user) => {
     if (ids?.[user]) return mix(1, ids[user]);
-    return userFeatures.reduce((hash, feature) => mix(hash, feature.ids[user]!), userFeatures.length);
+    const single = userFeatures.filter(({ offsets }) => offsets === undefined);
+    return single.reduce((hash, feature) => mix(hash, feature.ids[user]!), single.length);
   });
 }
 

@@ -276,9 +276,9 @@ test("a folder that is no whole dataset is refused with the way out", async () =
     await refuse("dataset.json is not a JSON object. Prepare the dataset again from its logs");
     await edit({ format: "other" });
     await refuse('dataset.json: Expected format "shortlist-dataset" but received "other"');
-    await edit({ version: 3 });
+    await edit({ version: 4 });
     await refuse(
-      "Expected a version from 1 to 2 but received 3: a newer Shortlist wrote it. Update Shortlist, or prepare the dataset",
+      "Expected a version from 1 to 3 but received 4: a newer Shortlist wrote it. Update Shortlist, or prepare the dataset",
     );
     await edit({ schema: { columns: [] } });
     await refuse("dataset.json: Expected a list that is not empty");

@@ -6,11 +6,11 @@ import {
   type TrainingBatchOptions,
   type UserBatchOptions,
 } from "../../src/data/batches.js";
-import type { Clicks } from "../../src/data/clicks.js";
+import type { Clicks, Searches } from "../../src/data/clicks.js";
 import { clickTimes } from "../../src/data/times.js";
 import { ShortlistError } from "../../src/errors.js";
 import { createEngine } from "../../src/executors/index.js";
-import { LENGTHS, randomClicks, withTimes } from "./random_clicks.js";
+import { LENGTHS, randomClicks, withSearches, withTimes } from "./random_clicks.js";
 
 const engine = createEngine({ threads: 1 });
 
@@ -49,6 +49,8 @@ for (const kind of KINDS) {
           const clicks = withTimes(randomClicks([...LENGTHS, 90, 64, 1, 1], unknownShare, window + batchSize));
           const options = { clicks, window, batchSize, seed: 9, ...kind };
           expectSame(options, 2, inOrder, JSON.stringify({ unknownShare, window, batchSize }));
+          const searched = withSearches(clicks, batchSize);
+          expectSame({ ...options, clicks: searched }, 2, inOrder, JSON.stringify({ window, batchSize }));
         }
       }
     }
@@ -73,7 +75,7 @@ for (const kind of KINDS) {
 
 for (const kind of KINDS) {
   test(`every rank's shares are the reference's, array for array: ${Object.values(kind).join(", ")}`, () => {
-    const clicks = withTimes(randomClicks([...LENGTHS, 90, 64, 1, 1], 0.2));
+    const clicks = withSearches(withTimes(randomClicks([...LENGTHS, 90, 64, 1, 1], 0.2)));
     for (const batchSize of [1, 7, 64, 5000]) {
       for (const world of [1, 2, 3, 8]) {
         for (let rank = 0; rank < world; rank++) {
@@ -126,7 +128,7 @@ test("ages: of all times equal, of no time at all, far apart, far off, none", ()
 test("batches of users are the reference's, array for array: every window, with and without times and features", () => {
   const clicks = randomClicks([0, ...LENGTHS, 90, 0, 64, 1, 1, 0], 0.2);
   const bare: Clicks = { ...clicks, userFeatures: [], numbers: [], itemFeatures: [clicks.itemFeatures[0]!] };
-  for (const of of [clicks, withTimes(clicks), bare]) {
+  for (const of of [clicks, withTimes(clicks), withSearches(clicks), bare]) {
     for (const windows of ["sliding", "growing", undefined] as const) {
       for (const window of [1, 2, 5, 100]) {
         for (const batchSize of [1, 7, undefined]) {
@@ -179,6 +181,21 @@ test("malformed options are refused", () => {
     make({ clicks: { ...clicks, clickOffsets: offsets } }),
     /^ERR_INPUT: Expected offsets of "click_offsets"/,
   );
+  const searched = withSearches(clicks);
+  const [mixed, past] = searched.searches! as [Searches, Searches];
+  const languages = searched.userFeatures.at(-1)!;
+  const broken: [Partial<Clicks>, RegExp][] = [
+    [{ searches: [{ ...past, queryOffsets: past.queryOffsets.map((q) => q + 1) }] }, /offsets of "past"/],
+    [{ searches: [{ ...past, offsets: past.offsets.slice().reverse() }] }, /offsets of "past"/],
+    [{ searches: [{ ...mixed, before: mixed.before!.map((b) => b + 1000) }] }, /"before" of "searches"/],
+    [{ searches: [{ ...mixed, before: mixed.before!.map((b) => b - 1000) }] }, /"before" of "searches"/],
+    [{ userFeatures: [{ ...languages, ids: languages.ids.slice(1) }] }, /offsets of "languages"/],
+  ];
+  for (const [part, message] of broken) {
+    const found = make({ clicks: { ...searched, ...part } });
+    assert.match(found, /^ERR_INPUT: Expected /);
+    assert.match(found, message);
+  }
   const tooFew = { ...clicks.itemFeatures[1]!, ids: new Int32Array(3) };
   assert.match(
     make({ clicks: { ...clicks, itemFeatures: [clicks.itemFeatures[0]!, tooFew] } }),

@@ -47,6 +47,46 @@ export function randomClicks(lengths: readonly number[], unknownShare: number, s
   };
 }
 
+/**
+ * The same clicks of users who have languages and searches: a column whose queries come between the clicks, and one
+ * whose queries come before all of them. Some users and queries have none.
+ */
+export function withSearches(clicks: Clicks, seed = 1): Clicks {
+  const random = new RandomStream(seed, STREAMS.simulate);
+  /** Offsets of groups of up to `most` elements, and at least `least`. */
+  const groups = (count: number, least: number, most: number) => {
+    const offsets = new Int32Array(count + 1);
+    for (let g = 0; g < count; g++) offsets[g + 1] = offsets[g]! + least + random.below(most - least + 1);
+    return offsets;
+  };
+  const searches = (name: string, most: number) => {
+    const queryOffsets = groups(clicks.users, 0, most);
+    const offsets = groups(queryOffsets.at(-1)!, 0, 4);
+    const ids = Int32Array.from({ length: offsets.at(-1)! }, () => 1 + random.below(TOKENS - 1));
+    return { name, queryOffsets, offsets, ids };
+  };
+  const mixed = searches("searches", 150);
+  const before = new Int32Array(clicks.clicks);
+  for (let user = 0; user < clicks.users; user++) {
+    const counts = before.subarray(clicks.clickOffsets[user], clicks.clickOffsets[user + 1]);
+    const queries = mixed.queryOffsets[user + 1]! - mixed.queryOffsets[user]!;
+    counts.forEach((_, c) => {
+      counts[c] = random.below(queries + 1);
+    });
+    counts.sort();
+  }
+  const offsets = groups(clicks.users, 1, 3);
+  const languages = Int32Array.from({ length: offsets.at(-1)! }, () => random.below(LANGUAGES));
+  return {
+    ...clicks,
+    userFeatures: [...clicks.userFeatures, { name: "languages", ids: languages, offsets }],
+    searches: [{ ...mixed, before }, searches("past", 60)],
+  };
+}
+
+/** Numbers of tokens of searches and of languages. */
+export const [TOKENS, LANGUAGES] = [40, 5];
+
 /** The same clicks with times, some of which are missing. */
 export function withTimes(clicks: Clicks, seed = 1): Clicks {
   const random = new RandomStream(seed, STREAMS.simulate);

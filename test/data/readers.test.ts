@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readSafetensors } from "../../src/data/safetensors.js";
-import { parseStoredSchema, type Schema } from "../../src/data/schema.js";
+import { type Column, parseStoredSchema, type Schema } from "../../src/data/schema.js";
+import { queryTokens } from "../../src/data/searches.js";
 import { clickLog } from "../../src/data/sources/click_log.js";
 import { DEFAULT_MAX_LINE_BYTES, readLog } from "../../src/data/sources/read_log.js";
 import type { LogRow, RowBinding, RowSink, Token } from "../../src/data/sources/source.js";
@@ -443,6 +444,13 @@ const SCHEMAS: readonly Schema[] = [
     click: [{ name: "item" }],
   },
   {
+    columns: [
+      ...[{ name: "q", kind: "tokens" }, { name: "clicks" }, { name: "x", multiple: true }, { name: "user_id" }],
+    ],
+    click: [{ name: "item" }],
+    missing: ["NULL", "none"],
+  },
+  {
     columns: [{ name: "city" }, { name: "clicks" }],
     click: [{ name: "item" }, { name: "tags", multiple: true }, { name: "category" }, { name: "at", kind: "time" }],
     missing: ["a word for what is missing that is longer than most", "\u00ed", ""],
@@ -464,7 +472,7 @@ function bitsOf(number: number, bytes: 4 | 8): string {
 }
 
 /** A row as test/fuzz/formats.cc writes it. */
-function describeRow({ userId, tokens, numbers, clicks, times }: LogRow): string {
+function describeRow({ userId, tokens, numbers, clicks, times, searches = [] }: LogRow): string {
   const token = (text: Token | undefined) => (text == null ? "-" : `=${text}`);
   const texts = clicks.map((click, i) => {
     const values = click.map((value) =>
@@ -472,7 +480,11 @@ function describeRow({ userId, tokens, numbers, clicks, times }: LogRow): string
     );
     return ["|", ...values, ...(times.length > 0 ? [bitsOf(times[i]!, 8)] : [])].join(" ");
   });
-  return [token(userId), ...tokens.map(token), ...numbers.map((number) => bitsOf(number, 4)), ...texts].join("\t");
+  const single = tokens.flatMap((value) => (typeof value === "object" && value ? [] : [token(value as Token)]));
+  const several = tokens.filter((value): value is Token[] => typeof value === "object" && value !== null);
+  const lists = [...several, ...searches].map((list) => `${["[", ...list.map(token)].join(" ")}]`);
+  const all = [token(userId), ...single, ...numbers.map((number) => bitsOf(number, 4)), ...lists, ...texts];
+  return all.join("\t");
 }
 
 /** What the reader in TypeScript says of each of these lines, which are the lines of one log. */
@@ -556,8 +568,13 @@ function randomLine({ schema }: RowBinding, random: Random): Buffer {
       ":",
     );
   const clicks = () => (rarely() ? pick(random, WORDS) : list(Array.from({ length: 1 + random(9) }), click, ";"));
-  const column = (kind: string) => (kind === "clicks" ? clicks() : kind === "number" ? number() : word());
-  const text = list(schema.columns, ({ kind }) => column(kind), "\t");
+  const several = (separator: string) => list(Array.from({ length: 1 + random(4) }), word, separator);
+  const column = ({ kind, multiple }: Column) => {
+    if (kind === "clicks") return clicks();
+    if (kind === "number") return number();
+    return kind === "tokens" ? several(";") : multiple ? several("_") : word();
+  };
+  const text = list(schema.columns, column, "\t");
   const line = Buffer.from(`${rarely() ? "\ufeff" : ""}${text}${rarely() ? "\r" : ""}`);
   return random(6) === 0 ? mutateBytes(line, random) : line;
 }
@@ -638,6 +655,57 @@ function describeUser({ tokens, numbers, clicks }: LogRow): string {
   );
   return [id("user", tokens[0]), bitsOf(numbers[0]!, 4), ...texts].join(" ");
 }
+
+/** Blocks of characters that Unicode has had for long. */
+const OLD_BLOCKS: readonly [first: number, last: number][] = [
+  ...([
+    [0, 0x52f],
+    [0x5d0, 0x5ea],
+    [0x621, 0x64a],
+    [0x905, 0x939],
+    [0xe01, 0xe30],
+  ] as [number, number][]),
+  ...([
+    [0x1e00, 0x1fff],
+    [0x2070, 0x218b],
+    [0x3041, 0x30ff],
+    [0x4e00, 0x9fa5],
+    [0xac00, 0xd7a3],
+  ] as [number, number][]),
+  ...([
+    [0xf900, 0xfa2d],
+    [0xfb00, 0xfb06],
+    [0xfe70, 0xfefc],
+    [0xff00, 0xffee],
+    [0x1d400, 0x1d7ff],
+  ] as [number, number][]),
+];
+
+test("queries: the same words of every character, and the same pairs", async () => {
+  const table = readFileSync(join(root, "native/data/words.inc"), "utf8");
+  const isSameUnicode = table.startsWith(`// Unicode ${process.versions["unicode"]},`);
+  const blocks = isSameUnicode ? [[0, 0xd7ff] as const, [0xe000, 0x10ffff] as const] : OLD_BLOCKS;
+  // Characters alone, after a letter and before one.
+  const points = blocks.flatMap(([first, last]) => Array.from({ length: last + 1 - first }, (_, i) => first + i));
+  const texts: string[] = [];
+  for (let at = 0; at < points.length; at += 32) {
+    const characters = points.slice(at, at + 32).map((point) => String.fromCodePoint(point));
+    texts.push(characters.map((c) => ` ${c} a${c} ${c}b ${c}${c}`).join(""));
+  }
+  const random = seeded(31);
+  for (let i = 0; i < MUTATIONS; i++) {
+    const word = () => String.fromCodePoint(...Array.from({ length: 1 + random(4) }, () => pick(random, points)));
+    texts.push(Array.from({ length: random(6) }, word).join(pick(random, [" ", "-", "", "\u3000"])));
+  }
+  const theirs = askNative(
+    "words",
+    texts.map((text) => Buffer.from(text)),
+  );
+  for (const [i, text] of texts.entries()) {
+    const expected = Buffer.from(`ok ${queryTokens(text).join("|")}`).toString("latin1");
+    assert.is(theirs[i], expected, JSON.stringify(text));
+  }
+});
 
 test("users as ids", () => {
   const path = join(folder, "user.tsv");

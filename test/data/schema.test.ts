@@ -50,11 +50,35 @@ test("fills in defaults, and reads its own result again", () => {
   });
   assert.equal(parseSchema(JSON.parse(JSON.stringify(schema))), schema);
   assert.equal(userFeatures(schema), [
-    { name: "age", kind: "number", column: 0 },
-    { name: "user_id", kind: "categorical", column: 3 },
+    { name: "age", kind: "number", multiple: false, column: 0 },
+    { name: "user_id", kind: "categorical", multiple: false, column: 3 },
   ]);
   assert.equal(vocabularyNames(schema), ["user_id", "video", "actors"]);
   assert.equal(parseSchema(DEFAULT_SCHEMA), DEFAULT_SCHEMA);
+});
+
+test("users with several values, and searches", () => {
+  const schema = parseSchema({
+    columns: [{ name: "searches", kind: "tokens" }, { name: "languages", multiple: true }, { name: "clicks" }],
+    click,
+  });
+  assert.equal(schema.columns, [
+    { name: "searches", kind: "tokens" },
+    { name: "languages", kind: "categorical", multiple: true },
+    { name: "clicks", kind: "clicks" },
+  ]);
+  assert.equal(parseSchema(JSON.parse(JSON.stringify(schema))), schema);
+  assert.equal(vocabularyNames(schema), ["searches", "languages", "item"]);
+  const refused = (...columns: object[]) => message({ columns: [...columns, { name: "clicks" }], click });
+  assert.match(refused({ name: "a", kind: "number", multiple: true }), "Expected a categorical column in columns[0]");
+  assert.match(refused({ name: "a", multiple: 1 }), "Expected true or false for multiple in columns[0]");
+  assert.match(refused({ name: "user_id", multiple: true }), 'Expected one value in the column "user_id"');
+  assert.match(refused({ name: "user_id", kind: "tokens" }), 'Expected one value in the column "user_id"');
+  const beside = 'is reserved beside a column "a" of several values: choose another one';
+  assert.match(refused({ name: "a", multiple: true }, { name: "a_start" }), `The name "a_start" ${beside}`);
+  assert.match(refused({ name: "a_queries" }, { name: "a", kind: "tokens" }), `The name "a_queries" ${beside}`);
+  assert.match(refused({ name: "sample", kind: "tokens" }), 'The name "sample" is reserved beside a column "sample"');
+  parseSchema({ columns: [{ name: "a" }, { name: "a_start" }, { name: "clicks" }], click });
 });
 
 test("the time of a click is a field of its own kind, at any place but the first", () => {
@@ -123,14 +147,17 @@ test("names what is wrong", () => {
   assert.match(message({ columns: [{ name: "a", kind: "float" }], click }), 'received "float"');
   assert.match(
     message({ columns: [{ name: "a", kind: "clicks" }], click }),
-    'kind categorical, number, ignore in columns[0] but received "clicks"',
+    'kind categorical, number, tokens, ignore in columns[0] but received "clicks"',
   );
   assert.match(message({ columns: [{ name: "clicks", kind: "number" }], click }), 'no kind for the column "clicks"');
   assert.match(message({ columns: [{ name: "a" }], click }), 'Expected a column named "clicks"');
   assert.match(message({ columns: [], click }), 'a list that is not empty for "columns"');
   assert.match(message({ columns }), 'a list that is not empty for "click" but received nothing');
   assert.match(message({ columns: [{}], click }), "a name in columns[0] but received nothing");
-  assert.match(message({ columns: ["a"], click }), 'an object with "name", "kind" in columns[0] but received "a"');
+  assert.match(
+    message({ columns: ["a"], click }),
+    'an object with "name", "kind", "multiple" in columns[0] but received "a"',
+  );
   assert.match(message({ columns, click: [{ name: "item", multiple: true }] }), "which is the item, in click[0]");
   assert.match(message({ columns, click: [{ name: "item", multiple: 1 }] }), "true or false for multiple");
   const time = { name: "time", kind: "time" };

@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { DEFAULT_SCHEMA } from "../../src/data/schema.js";
+import { DEFAULT_SCHEMA, readSchema } from "../../src/data/schema.js";
 import { simulate } from "../../src/data/simulate.js";
 import { readLog } from "../../src/data/sources/read_log.js";
 import { expectError, withFolder } from "./temporary.js";
@@ -45,6 +45,39 @@ test("writes logs that fit together, with new items only", async () => {
     const report = await readLog([test], { schema: DEFAULT_SCHEMA }, () => {});
     assert.is(report.clicks, clicks + 500);
     assert.ok(tested.some(({ fields }) => fields.includes("NULL")));
+  });
+});
+
+test("searches announce the category of clicks, in a column of their own", async () => {
+  await withFolder(async (folder) => {
+    const sizes = { users: 400, items: 200, meanClicks: 5 };
+    await simulate({ output: join(folder, "a"), ...sizes });
+    const { train, test, infer } = await simulate({ output: join(folder, "b"), ...sizes, meanSearches: 4 });
+    assert.equal((await readdir(join(folder, "a"))).includes("log_schema.json"), false);
+    const schema = await readSchema(join(folder, "b", "log_schema.json"));
+    const queries: string[][] = [];
+    let [clicks, searched] = [0, 0];
+    await readLog([train], { schema }, (row) => {
+      queries.push([...row.searches![0]!]);
+      const categories = row.searches![0]!.map((query) => query.split("w")[0]);
+      if (categories.length < 5) return;
+      for (const [, category] of row.clicks) if (categories.includes(category as string)) searched++;
+      clicks += row.clicks.length;
+    });
+    assert.ok(searched > 0.2 * clicks, `${searched} of ${clicks}`);
+    const mean = queries.reduce((sum, { length }) => sum + length, 0) / queries.length;
+    assert.ok(mean > 3 && mean < 5, `${mean}`);
+    assert.ok(queries.some(({ length }) => length === 0));
+    for (const query of queries.flat()) assert.match(query, /^(c[0-9]{1,2})w\d+( \1w\d+){1,2}$/);
+    const column = (path: string, from: number, to?: number) =>
+      readFile(path, "utf8").then((text) =>
+        text.split("\n").map((line) => line.split("\t").slice(from, to).join("\t")),
+      );
+    assert.equal(await column(infer, 0, 5), await column(train, 0, 5));
+    for (const log of [test, infer]) assert.equal(await column(log, 5), await column(train, 5));
+    await expectError(simulate({ output: folder, meanSearches: 1001 }), "ERR_OPTION", "meanSearches");
+    await simulate({ output: join(folder, "b"), ...sizes });
+    assert.equal((await readdir(join(folder, "b"))).sort(), ["infer.tsv", "test.tsv", "train.tsv"]);
   });
 });
 

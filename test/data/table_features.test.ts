@@ -124,6 +124,59 @@ tables(
   },
 );
 
+tables("users with several values: lists of Parquet, and texts whose separator a source names", () =>
+  withFiles(async (at) => {
+    const all = events();
+    const languages = (u: number) => [["en"], ["nl", "en"], [], ["nl", "de", "nl"]][u % 4]!;
+    const users = usersOf(all);
+    await writeFile(at("events"), textOf(all, ","));
+    await writeFile(
+      at("users"),
+      `user_id,languages\n${users.map((user, u) => `${user},${languages(u).join("|")}\n`).join("")}`,
+    );
+    await runSql(
+      `COPY (SELECT user_id, string_split(languages, '|') AS languages
+       FROM read_csv('${at("users")}', all_varchar = true)) TO '${at("users.pq")}' (FORMAT parquet)`,
+    );
+    const schema = parseSchema({
+      columns: [{ name: "user_id" }, { name: "languages", multiple: true }, { name: "clicks" }],
+      click: [{ name: "item" }, { name: "time", kind: "time" }],
+    });
+    const log = users.map((user, u) => {
+      const own = all.filter((event) => event.user === user).sort((a, b) => a.time - b.time);
+      return `${user}\t${languages(u).join("_")}\t${own.map(({ item, time }) => `${item}:${time / 1000}`).join(";")}\n`;
+    });
+    await writeFile(at("log"), log.join(""));
+    const text: TableSource["users"] = {
+      files: [at("users")],
+      features: [{ column: "languages", kind: "list", separator: "|" }],
+    };
+    for (const holdOut of [undefined, "last"] as const) {
+      await prepareDataset({ logs: [at("log")], output: at("expected"), schema, featureAppearLimit: 0, holdOut });
+      for (const table of [text, { files: [at("users.pq")] }]) {
+        const source = { events: { files: [at("events")] }, users: table };
+        await prepareTables({ source, output: at("found"), featureAppearLimit: 0, holdOut });
+        for (const member of ["clicks.safetensors", "vocabulary/languages.tsv", ...(holdOut ? ["test.tsv"] : [])]) {
+          assert.ok((await readFile(at(`found/${member}`))).equals(await readFile(at(`expected/${member}`))), member);
+        }
+      }
+      const { clicks } = await openDataset(at("found"));
+      assert.equal([...clicks.userFeatures[1]!.offsets!].slice(0, 5), [0, 1, 3, 4, 7]);
+    }
+    await expectError(
+      prepareTables({
+        source: {
+          events: { files: [at("events")] },
+          users: { files: [at("users")], features: [{ column: "languages", name: "sample", kind: "list" }] },
+        },
+        output: at("found"),
+      }),
+      "ERR_CONFIG",
+      'The name "sample" is reserved beside a column "sample" of several values',
+    );
+  }),
+);
+
 tables("without a header, the first column is the id, and features are called by their numbers", async () => {
   await withFiles(async (at) => {
     const rows = ["1::a::5::100", "1::b::3::200", "2::a::4::150", "2::c::1::250"];

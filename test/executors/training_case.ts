@@ -9,17 +9,24 @@ import { initializeStore } from "../../src/model/initialize.js";
 import { rowOptions } from "../../src/model/network.js";
 import { trainingProgram } from "../../src/model/programs.js";
 import { aliasTable } from "../../src/random/alias_table.js";
-import { LENGTHS, randomClicks } from "../data/random_clicks.js";
+import { LANGUAGES, LENGTHS, randomClicks, TOKENS, withSearches } from "../data/random_clicks.js";
 
-/** A small network on the clicks of `randomClicks`. `changes` are keys of its configuration. */
+/**
+ * A small network on the clicks of `randomClicks`, or of `withSearches`. `changes` are keys of its configuration.
+ */
 export function trainingCase(
   engine: Engine,
   options: Partial<TrainingBatchOptions> = {},
   items = 9,
   changes: Partial<ModelConfig> = {},
+  hasSearches = false,
 ) {
-  const clicks = randomClicks([...LENGTHS, 60, 70], 0.1);
-  const sizes = { user_id: clicks.users, city: 3, item: items, category: clicks.clicks + 1, tags: 10 * clicks.clicks };
+  const plain = randomClicks([...LENGTHS, 60, 70], 0.1);
+  const clicks = hasSearches ? withSearches(plain) : plain;
+  const sizes = {
+    ...{ user_id: clicks.users, city: 3, item: items, category: clicks.clicks + 1, tags: 10 * clicks.clicks },
+    ...(hasSearches && { languages: LANGUAGES, searches: TOKENS, past: TOKENS }),
+  };
   const names = (size: number) => [UNKNOWN, ...Array.from({ length: size - 1 }, (_, i) => `t${i}`)];
   const schema = parseSchema(
     {
@@ -29,6 +36,13 @@ export function trainingCase(
         { name: "age", kind: "number" },
         { name: "same", kind: "number" },
         { name: "clicks" },
+        ...(hasSearches
+          ? [
+              { name: "languages", multiple: true },
+              { name: "searches", kind: "tokens" },
+            ]
+          : []),
+        ...(hasSearches ? [{ name: "past", kind: "tokens" }] : []),
       ],
       click: [{ name: "item" }, { name: "category" }, { name: "tags", multiple: true }],
     },

@@ -12,6 +12,7 @@
 #include "native/core/json.h"
 #include "native/core/program.h"
 #include "native/core/safetensors.h"
+#include "native/data/words.h"
 #include "native/serve/encoding.h"
 
 namespace shortlist {
@@ -78,6 +79,13 @@ std::string describe(const LogRow& row) {
   std::string text = token_of(row.user_id);
   for (const std::string_view token : row.tokens) text += "\t" + token_of(token);
   for (const float number : row.numbers) text += "\t" + bits_of<uint32_t>(number);
+  for (const std::vector<std::vector<std::string_view>>* lists : {&row.lists, &row.searches}) {
+    for (const std::vector<std::string_view>& list : *lists) {
+      text += "\t[";
+      for (const std::string_view token : list) text += " " + token_of(token);
+      text += "]";
+    }
+  }
   for (int64_t click = 0; click < row.clicks; ++click) {
     text += "\t|";
     for (const LogRow::Values& values : row.values) {
@@ -98,6 +106,8 @@ const char* const kSchemas[] = {
         "missing":["NULL","none"]})",
     R"({"columns":[{"name":"clicks"},{"name":"a","kind":"number"},{"name":"user_id","kind":"ignore"},
                    {"name":"b","kind":"number"},{"name":"city"}],"click":[{"name":"item"}]})",
+    R"({"columns":[{"name":"q","kind":"tokens"},{"name":"clicks"},{"name":"x","multiple":true},{"name":"user_id"}],
+        "click":[{"name":"item"}],"missing":["NULL","none"]})",
     R"({"columns":[{"name":"city"},{"name":"clicks"}],
         "click":[{"name":"item"},{"name":"tags","multiple":true},{"name":"category"},{"name":"at","kind":"time"}],
         "missing":["a word for what is missing that is longer than most","\u00ed",""]})",
@@ -125,10 +135,10 @@ Encoding user_encoding() {
   Config config = {};
   config.max_line_bytes = 1000;
   config.schema.missing = MissingWords({"NULL", "none"});
-  config.schema.columns = {{"user_id", Column::Kind::categorical},
-                           {"age", Column::Kind::number},
-                           {"clicks", Column::Kind::clicks},
-                           {"x", Column::Kind::ignored}};
+  config.schema.columns = {{"user_id", Column::Kind::categorical, false},
+                           {"age", Column::Kind::number, false},
+                           {"clicks", Column::Kind::clicks, false},
+                           {"x", Column::Kind::ignored, false}};
   config.schema.click = {{"item", false, false}, {"time", false, true}, {"tags", true, false}};
   config.numbers = {{0, 1}};
   std::vector<Vocabulary> vocabularies;
@@ -148,6 +158,13 @@ std::string read_user(std::string_view input) {
     text += " " + std::to_string(user.values[0].ids[click]);
     for (int32_t v = tags.offsets[click]; v < tags.offsets[click + 1]; ++v) text += "," + std::to_string(tags.ids[v]);
   }
+  return text;
+}
+
+// The tokens of a query, which is valid UTF-8, as test/data/readers.test.ts writes them.
+std::string read_words(std::string_view input) {
+  std::string text;
+  for (const std::string& token : query_tokens(input)) text += (text.empty() ? "" : "|") + token;
   return text;
 }
 
@@ -177,6 +194,7 @@ const Format kFormats[] = {
     {"old_config", [](std::string_view input) { return read_config(input, kMigrated); }},
     {"line", read_line},
     {"user", read_user},
+    {"words", read_words},
     {nullptr, nullptr},
 };
 

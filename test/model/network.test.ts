@@ -11,7 +11,7 @@ import { scalars, trainingCase } from "../executors/training_case.js";
 
 const ITEMS = 9;
 
-const CONFIGS: readonly Partial<ModelConfig>[] = [
+const CONFIGS: readonly Changes[] = [
   {},
   { pooling: "last", lastClick: true },
   { pooling: "last", lstmLayers: 2, embeddingDropout: 0.3, dropout: 0.2 },
@@ -26,13 +26,19 @@ const CONFIGS: readonly Partial<ModelConfig>[] = [
   { itemAttributes: true, loss: "nce", sharedDraws: false, exclude: ["tags"] },
   { negatives: "batch", loss: "sampled_softmax" },
   { negatives: "batch", loss: "nce" },
+  { hasSearches: true },
+  { hasSearches: true, skipHidden: true, dropout: 0.2, userDropout: 0.3, loss: "softmax" },
+  { hasSearches: true, exclude: ["past"], hiddenWidths: [] },
 ];
 
 const BATCHES = { batching: "shared", windows: "growing" } as const;
 
-async function trained(engine: Engine, changes: Partial<ModelConfig>, steps: number) {
-  const { sgdRate, ...config } = { sgdRate: 0.5, ...changes };
-  const made = trainingCase(engine, BATCHES, ITEMS, { ...config, optimizer: "sgd" });
+/** Keys of a configuration, and whether users have languages and searches. */
+type Changes = Partial<ModelConfig> & { readonly hasSearches?: boolean };
+
+async function trained(engine: Engine, changes: Changes, steps: number) {
+  const { sgdRate, hasSearches, ...config } = { sgdRate: 0.5, hasSearches: false, ...changes };
+  const made = trainingCase(engine, BATCHES, ITEMS, { ...config, optimizer: "sgd" }, hasSearches);
   const given = { ...scalars(0, steps), learning_rate: Float32Array.of(sgdRate) };
   const { outputs } = await made.executor.runSteps(made.batches, { epoch: 0, index: 0, steps, scalars: given });
   return { ...made, losses: outputs["loss"]! };
@@ -71,7 +77,8 @@ for (const changes of CONFIGS) {
   });
 
   test(`every parameter learns, and the loss falls: ${label}`, async () => {
-    const made = trainingCase(createEngine({ threads: 1 }), BATCHES, ITEMS, changes);
+    const { hasSearches, ...config } = changes;
+    const made = trainingCase(createEngine({ threads: 1 }), BATCHES, ITEMS, config, hasSearches);
     const before = new Map(parameters(made).map(([name, values]) => [name, values.slice()]));
     const { batchesPerEpoch } = made.batches;
     const means: number[] = [];
@@ -103,7 +110,8 @@ function assertSameParameters(actual: Learnt, expected: Learnt): void {
 
 test("one row for each user instead of each sample does not change what is learnt", async () => {
   const engine = createEngine({ threads: 2 });
-  for (const changes of [{}, { skipHidden: true, hiddenWidths: [8, 6], pooling: "last" }] as const) {
+  const wide = { skipHidden: true, hiddenWidths: [8, 6], pooling: "last" } as const;
+  for (const changes of [{}, wide, { ...wide, hasSearches: true }]) {
     const grouped = await trained(engine, changes, 4);
     // The key changes the network only, which then has a row for each sample; BATCHES decides how clicks become batches.
     const apart = await trained(engine, { ...changes, batching: "shuffled" }, 4);

@@ -104,9 +104,10 @@ SHORTLIST_API shortlist_status shortlist_user_create(const shortlist_model* mode
 /* Destroys a user; NULL is allowed. */
 SHORTLIST_API void shortlist_user_destroy(shortlist_user* user);
 /*
- * Sets one user feature. A numeric feature takes a decimal number as text. NULL, "", "<unk>" and the words that the
- * model's schema lists under "missing" mean that the value is missing. A token that is not in the vocabulary is treated
- * as missing, too.
+ * Sets one user feature. A numeric feature takes a decimal number as text. A feature with several values takes them
+ * separated by "_". A column of searches takes the user's past queries separated by ";", the oldest first. NULL, "",
+ * "<unk>" and the words that the model's schema lists under "missing" mean that the value is missing. A token that is
+ * not in the vocabulary is treated as missing, too.
  *
  * Errors: SHORTLIST_ERROR_INPUT if the model has no such feature, the text is not UTF-8, or a numeric feature is no
  * finite number, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.

@@ -3,7 +3,15 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { ShortlistError } from "../../errors.js";
 import { exists, fileError, pipeChunks } from "../files.js";
-import { type ItemFeature, itemFeatures, missingWords, type Schema, timeField, userFeatures } from "../schema.js";
+import {
+  type ItemFeature,
+  itemFeatures,
+  missingWords,
+  type Schema,
+  timeField,
+  type UserFeature,
+  userFeaturesOf,
+} from "../schema.js";
 import { compressionOf, decompressed } from "./decompress.js";
 import type { Click, LogRow, LogSource, RowBinding, Token } from "./source.js";
 
@@ -17,8 +25,8 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
  * Returns a source for a click log in a file or pipe: UTF-8, one user per line, columns separated by tabs, lines ended
- * by `\n` or `\r\n`, clicks separated by `;`, fields of a click by `:`, and values of a multi-valued field by `_`
- * (docs/click_log.md). Each line is a row.
+ * by `\n` or `\r\n`, clicks and queries separated by `;`, fields of a click by `:`, and values of a multi-valued field
+ * or column by `_` (docs/click_log.md). Each line is a row.
  */
 export function clickLog(path: string): LogSource {
   const source: LogSource = {
@@ -227,8 +235,9 @@ class LineParser {
    * bit for each length of such words, and bit 31 for all longer ones.
    */
   readonly #missingLengths = new Uint32Array(128);
-  readonly #categorical: readonly number[];
-  readonly #numbers: readonly number[];
+  readonly #categorical: readonly UserFeature[];
+  readonly #numbers: readonly UserFeature[];
+  readonly #searches: readonly UserFeature[];
   readonly #userId: number;
   readonly #clicks: number;
   readonly #clickForm: string;
@@ -243,9 +252,9 @@ class LineParser {
     this.#withoutClicks = withoutClicks;
     this.#missing = missingWords(schema);
     for (const word of this.#missing) this.#missingLengths[word.charCodeAt(0) & 127]! |= 1 << Math.min(word.length, 31);
-    const columnsOf = (kind: string) => userFeatures(schema).flatMap((f) => (f.kind === kind ? [f.column] : []));
-    this.#categorical = columnsOf("categorical");
-    this.#numbers = columnsOf("number");
+    this.#categorical = userFeaturesOf(schema, "categorical");
+    this.#numbers = userFeaturesOf(schema, "number");
+    this.#searches = userFeaturesOf(schema, "tokens");
     this.#userId = schema.columns.findIndex(({ name }) => name === "user_id");
     this.#clicks = schema.columns.findIndex(({ kind }) => kind === "clicks");
     this.#clickForm = schema.click.map(({ name }) => name).join(":");
@@ -272,10 +281,25 @@ class LineParser {
     }
     return {
       userId: this.#userId < 0 ? undefined : this.#toToken(ownCopy(fields[this.#userId]!)),
-      tokens: this.#categorical.map((column) => this.#toToken(ownCopy(fields[column]!))),
-      numbers: this.#numbers.map((column) => this.#toNumber(fields[column]!, column)),
+      tokens: this.#categorical.map(({ column, multiple }) =>
+        multiple ? this.#toTokens(ownCopy(fields[column]!)) : this.#toToken(ownCopy(fields[column]!)),
+      ),
+      numbers: this.#numbers.map(({ column }) => this.#toNumber(fields[column]!, column)),
+      ...(this.#searches.length > 0 && {
+        searches: this.#searches.map(({ column }) => this.#toQueries(ownCopy(fields[column]!))),
+      }),
       ...this.#toClicks(fields[this.#clicks]!),
     };
+  }
+
+  /** The values of a multi-valued field or column. */
+  #toTokens(text: string): Token[] {
+    return text.split("_").map((value) => this.#toToken(value));
+  }
+
+  /** The queries of a column of searches. */
+  #toQueries(text: string): string[] {
+    return this.#toToken(text) === null ? [] : text.split(";").filter((query) => this.#toToken(query) !== null);
   }
 
   #toNumber(text: string, column: number): number {
@@ -324,9 +348,7 @@ class LineParser {
     const fields = key.split(":");
     const features = this.#itemFeatures;
     if (fields.length !== features.length || fields[0] === "") this.#failClick(text, index);
-    const parsed = fields.map((field, i) =>
-      features[i]!.multiple ? field.split("_").map((value) => this.#toToken(value)) : this.#toToken(field),
-    );
+    const parsed = fields.map((field, i) => (features[i]!.multiple ? this.#toTokens(field) : this.#toToken(field)));
     if (this.#seen.size >= MAX_CACHED_CLICKS) this.#seen.clear();
     this.#seen.set(key, parsed);
     return parsed;

@@ -16,8 +16,8 @@ export type Click = readonly (Token | readonly Token[])[];
 export interface LogRow {
   /** Token of the column named `user_id` (of any kind). Undefined if the schema has no such column. */
   readonly userId: Token | undefined;
-  /** Values of the categorical user features, in schema order. */
-  readonly tokens: readonly Token[];
+  /** Values of the categorical user features, in schema order; a non-empty list for a multi-valued feature. */
+  readonly tokens: readonly (Token | readonly Token[])[];
   /** Values of the number features, in schema order; NaN if missing. They must be in the range of float32. */
   readonly numbers: readonly number[];
   /**
@@ -27,6 +27,8 @@ export interface LogRow {
   readonly clicks: readonly Click[];
   /** Times of the clicks; NaN if missing. Empty if the schema has no time. */
   readonly times: readonly number[];
+  /** The queries of each column of kind "tokens", oldest first, all of them before the clicks (default: none). */
+  readonly searches?: readonly (readonly string[])[] | undefined;
 }
 
 /** How rows are to be read. All sources of one reading get the same object. */

@@ -57,6 +57,12 @@ const NAMES: Readonly<Record<EventRole, readonly (readonly string[])[]>> = {
   ],
 };
 
+/** Common names of columns of searches, in the same form. */
+const SEARCHES = [
+  ...["query", "querytext", "search", "searchquery", "searchtext", "searchterm", "searchterms", "searchstring"],
+  ...["searchphrase", "searchword", "searchkeyword", "keyword", "keywords", "phrase", "terms", "q", "text"],
+];
+
 /** The suffixes of RecBole's atomic files, as in `user_id:token`. */
 const ATOMIC = /:(token|float|token_seq|float_seq)$/;
 
@@ -81,6 +87,11 @@ export function looksLikeName(column: string): boolean {
   if (ATOMIC.test(column)) return true;
   const key = keyOf(column);
   return Object.values(NAMES).some((tiers) => tiers.some((names) => names.includes(key)));
+}
+
+/** Returns the columns whose names mean the texts of searches. */
+export function searchColumnsNamed(columns: readonly string[]): string[] {
+  return columns.filter((column) => SEARCHES.includes(keyOf(column)));
 }
 
 /**

@@ -1,13 +1,14 @@
 import { ShortlistError } from "../../errors.js";
 import { type AppearLimit, appearLimitOf } from "../appear_limits.js";
 import { catalogueOfValues, itemAttributes, joinItems } from "../catalogue.js";
-import { type Clicks, type ItemValues, statisticsOf } from "../clicks.js";
+import { type Clicks, type ItemValues, type Searches, statisticsOf, type UserValues } from "../clicks.js";
 import type { DatasetContents } from "../dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "../feature_counts.js";
 import { cutsOf, type HoldOut } from "../hold_out.js";
 import { MAX_LENGTH } from "../int_list.js";
 import type { PackedTokens } from "../packed_tokens.js";
 import { parseSchema, type Schema } from "../schema.js";
+import { queryTokens, SearchLookup } from "../searches.js";
 import { DEFAULT_MAX_LINE_BYTES, type LogReport } from "../sources/read_log.js";
 import { clickTimes } from "../times.js";
 import { Titles } from "../titles.js";
@@ -16,9 +17,12 @@ import { Vocabulary } from "../vocabulary.js";
 import type { FeatureColumn } from "./feature_columns.js";
 import { type FeatureValues, partsOf, type ReadFeatures } from "./feature_table.js";
 import type { SortedEvents } from "./read_events.js";
+import type { SortedSearches } from "./search_table.js";
 
 /** Names of the features that every table of events has. */
 export const [USER, ITEM, TIME] = ["user_id", "item", "time"];
+/** Name of the feature of past searches. */
+export const SEARCHES = "searches";
 
 /** Everything that was read of tables: events, and by number what their users and items are. */
 export interface ReadTables {
@@ -26,6 +30,7 @@ export interface ReadTables {
   readonly userFeatures: readonly FeatureValues[];
   /** What the table of items says. Undefined if there is none. */
   readonly items: ReadFeatures | undefined;
+  readonly searches?: SortedSearches | undefined;
 }
 
 /** The schema of a dataset, and of the click log that would give the same. */
@@ -33,12 +38,17 @@ export function schemaOf(
   hasTime: boolean,
   users: readonly FeatureColumn[],
   items: readonly FeatureColumn[],
+  hasSearches: boolean,
   missing: readonly string[],
 ): Schema {
   return parseSchema({
     columns: [
       { name: USER },
-      ...users.map(({ name, kind }) => ({ name, kind: kind === "number" ? "number" : "categorical" })),
+      ...users.map(({ name, kind }) => ({
+        ...{ name, kind: kind === "number" ? "number" : "categorical" },
+        ...(kind === "list" && { multiple: true }),
+      })),
+      ...(hasSearches ? [{ name: SEARCHES, kind: "tokens" }] : []),
       { name: "clicks" },
     ],
     click: [
@@ -55,7 +65,7 @@ export function schemaOf(
  * once for each event. `isMissing` tells the words for a missing value.
  */
 export function contentsOf(
-  { events, userFeatures, items }: ReadTables,
+  { events, userFeatures, items, searches }: ReadTables,
   schema: Schema,
   report: LogReport,
   limit: AppearLimit,
@@ -66,18 +76,19 @@ export function contentsOf(
   const once = new Float64Array(events.users.size).fill(1);
 
   const found = new FeatureVocabularies(limit, isMissing);
-  const users: { readonly name: string; readonly ids: Int32Array }[] = [
-    { name: USER, ids: found.idsOfTokens(USER, "lines", events.users.tokens, once) },
-  ];
+  const users: UserValues[] = [{ name: USER, ids: found.idsOfTokens(USER, "lines", events.users.tokens, once) }];
+  const everyone = Int32Array.from({ length: events.users.size }, (_, user) => user);
   for (const feature of userFeatures.filter(({ kind }) => kind !== "number")) {
-    const ids = found.idsOfTexts(feature, "lines", once);
-    users.push({ name: feature.name, ids: feature.indices.map((index) => ids.at(index)![0]!) });
+    const ids = found.idsOfTexts(feature, feature.kind === "list" ? "uses" : "lines", once);
+    const values = valuesOf(feature, everyone, (user) => ids.at(feature.indices[user]!)!);
+    users.push({ name: values.name, ids: values.ids, ...(values.offsets && { offsets: values.offsets }) });
   }
+  const searched = searches && [found.idsOfSearches(searches)];
   const numbers = userFeatures.filter(({ kind }) => kind === "number").map(numbersOf);
   const itemIds = found.idsOfTokens(ITEM, "clicks", events.items.tokens, occurrences);
   const attributes = (items?.values ?? []).map((feature) => {
     const ids = found.idsOfTexts(feature, feature.kind === "list" ? "uses" : "clicks", occurrences);
-    return valuesOfEvents(feature, itemNumbers, (item) => ids.at(feature.indices[item]!)!);
+    return valuesOf(feature, itemNumbers, (item) => ids.at(feature.indices[item]!)!);
   });
   for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = itemIds[itemNumbers[event]!]!;
   const clicks: Clicks = {
@@ -88,6 +99,7 @@ export function contentsOf(
     numbers,
     itemFeatures: [{ name: ITEM, ids: itemNumbers, offsets: undefined }, ...attributes],
     ...(times && { times: clickTimes(times) }),
+    ...(searched && { searches: searched }),
   };
   const statistics = new Map(numbers.map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }]));
   const { vocabularies, features } = found;
@@ -217,31 +229,57 @@ class FeatureVocabularies {
     this.features.push(featureCountsOf(name, unit, counts, appearLimit));
     return parts.map((tokens) => Int32Array.from(tokens, (token) => vocabulary.idOf(token)));
   }
+
+  /** The searches as ids of those tokens that are frequent enough for one. */
+  idsOfSearches(searches: SortedSearches): Searches {
+    const uses = countTexts(searches);
+    const counts = new TokenCounts();
+    searches.texts.forEach((text, number) => {
+      if (uses[number]! > 0) for (const token of queryTokens(text)) counts.add(token, uses[number]!);
+    });
+    const appearLimit = appearLimitOf(this.#limit, SEARCHES, counts, false);
+    const vocabulary = Vocabulary.fromCounts(counts, appearLimit);
+    this.vocabularies.set(SEARCHES, vocabulary);
+    this.features.push(featureCountsOf(SEARCHES, "tokens", counts, appearLimit));
+    const lookup = new SearchLookup(vocabulary);
+    const idsOf = searches.texts.map((text, number) => (uses[number]! > 0 ? lookup.idsOf(text) : []));
+    const { textNumbers, offsets: queryOffsets, before } = searches;
+    const offsets = new Int32Array(textNumbers.length + 1);
+    textNumbers.forEach((number, query) => {
+      offsets[query + 1] = offsets[query]! + idsOf[number]!.length;
+    });
+    const ids = new Int32Array(offsets.at(-1)!);
+    textNumbers.forEach((number, query) => {
+      ids.set(idsOf[number]!, offsets[query]);
+    });
+    return { name: SEARCHES, queryOffsets, offsets, ids, ...(before && { before }) };
+  }
 }
 
-/**
- * The values of an attribute for each event. `itemNumbers[event]` is the item, and `idsOf` has the ids of its values.
- */
-function valuesOfEvents(
-  { name, kind }: FeatureValues,
-  itemNumbers: Int32Array,
-  idsOf: (item: number) => Int32Array,
-): ItemValues {
-  if (kind !== "list") return { name, ids: itemNumbers.map((item) => idsOf(item)[0]!), offsets: undefined };
-  const offsets = new Int32Array(itemNumbers.length + 1);
+/** The number of uses of each text. */
+function countTexts({ texts, textNumbers }: SortedSearches): Float64Array {
+  const counts = new Float64Array(texts.length);
+  for (const number of textNumbers) counts[number]!++;
+  return counts;
+}
+
+/** The values of a feature for each of these items or users; `idsOf` has the ids of the values of one. */
+function valuesOf({ name, kind }: FeatureValues, owners: Int32Array, idsOf: (owner: number) => Int32Array): ItemValues {
+  if (kind !== "list") return { name, ids: owners.map((owner) => idsOf(owner)[0]!), offsets: undefined };
+  const offsets = new Int32Array(owners.length + 1);
   let values = 0;
-  for (let event = 0; event < itemNumbers.length; event++) {
-    values += idsOf(itemNumbers[event]!).length;
-    offsets[event + 1] = values;
+  for (let i = 0; i < owners.length; i++) {
+    values += idsOf(owners[i]!).length;
+    offsets[i + 1] = values;
   }
   if (values > MAX_LENGTH) {
     throw new ShortlistError(
       "ERR_DATASET",
-      `Expected at most ${MAX_LENGTH} values of "${name}" in all events but received ${values}: shorten its lists, or leave it out`,
+      `Expected at most ${MAX_LENGTH} values of "${name}" in all but received ${values}: shorten its lists, or leave it out`,
     );
   }
   const ids = new Int32Array(values);
-  for (let event = 0; event < itemNumbers.length; event++) ids.set(idsOf(itemNumbers[event]!), offsets[event]!);
+  for (let i = 0; i < owners.length; i++) ids.set(idsOf(owners[i]!), offsets[i]!);
   return { name, ids, offsets };
 }
 

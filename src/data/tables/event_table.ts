@@ -106,7 +106,7 @@ export async function createRows(
 }
 
 /** What is said of a table in SQL, and its columns of ids. */
-type SqlOfTable = Pick<EventSource, "query" | "where" | "user" | "item">;
+type SqlOfTable = Pick<EventSource, "query" | "where" | "user" | "item"> & { readonly text?: string | undefined };
 
 /**
  * Creates a view of files. Values of text files and JSON stay text, so that ids keep leading zeros. A column that the
@@ -116,14 +116,16 @@ async function createView(
   session: TableSession,
   view: string,
   { files, form }: LocatedTable,
-  { query = "", where = "", user, item }: SqlOfTable,
+  { query = "", where = "", user, item, text: searched }: SqlOfTable,
   skipBad: boolean,
 ): Promise<void> {
   const columns = await columnsOf(session, files, form);
   const sql = `${query} ${where}`.toLowerCase();
   const names = columns.map((column) => column.name);
   const given =
-    query === "" ? [user, item].flatMap((id) => (id === undefined ? [] : [find(files.name, "id", columns, id)])) : [];
+    query === ""
+      ? [user, item, searched].flatMap((id) => (id === undefined ? [] : [find(files.name, "id", columns, id)]))
+      : [];
   const ids = [...given, ...columnsNamed("user", names), ...columnsNamed("item", names)];
   const typeOf = ({ name, type }: FoundColumn) => {
     if (sql.includes(plainName(name).toLowerCase()) && !ids.includes(name)) return type;

@@ -1,5 +1,5 @@
 import { ShortlistError } from "../../errors.js";
-import { type ItemFeature, isReservedName } from "../schema.js";
+import { type ItemFeature, isReservedName, isTakenForSeveral, namesBeside } from "../schema.js";
 import { columnsNamed, plainName, saysList } from "./column_names.js";
 import { type FoundColumn, find } from "./event_columns.js";
 import type { FeatureKind, FeatureSource } from "./table_source.js";
@@ -94,8 +94,9 @@ export function recogniseFeatures(
 ): FeatureColumn[] {
   const names = new Set(taken);
   const named = (column: FoundColumn, source: FeatureSource | undefined, kind: FeatureKind): FeatureColumn => {
-    const name = source?.name ?? freeName(described, column.name, names);
-    names.add(name);
+    const hasNamesBeside = described === "user" && kind === "list";
+    const name = source?.name ?? freeName(described, column.name, names, hasNamesBeside);
+    for (const other of [name, ...(hasNamesBeside ? namesBeside(name) : [])]) names.add(other);
     const separator =
       kind !== "list" || isListType(column) ? undefined : (source?.separator ?? separatorOf(column) ?? " ");
     return { column: column.name, name, kind, ...(separator !== undefined && { separator }) };
@@ -109,11 +110,10 @@ export function recogniseFeatures(
   return given.map((source) => {
     const column = columns.find(({ name }) => name === find(table, "feature", columns, source.column))!;
     const kind = source.kind ?? kindOf(described, column) ?? "category";
-    const possible: readonly FeatureKind[] = described === "item" ? ["category", "list"] : ["category", "number"];
-    if (possible.includes(kind)) return named(column, source, kind);
+    if (described === "user" || kind !== "number") return named(column, source, kind);
     throw new ShortlistError(
       "ERR_TABLE",
-      `${table}: Expected "${source.column}" of ${described}s to be a ${possible.join(" or a ")} but received "${kind}"`,
+      `${table}: Expected "${source.column}" of items to be a category or a list but received "number"`,
     );
   });
 }
@@ -175,7 +175,7 @@ function kindOf(described: Described, column: FoundColumn): FeatureKind | undefi
   const texts = column.values.filter((value): value is string => value !== null && value !== "");
   const distinct = new Set(texts).size;
   if (texts.length === 0 || TEXTS.test(snakeName(column.name))) return undefined;
-  if (isListType(column)) return described === "item" ? "list" : undefined;
+  if (isListType(column)) return "list";
   if (described === "item" && (saysList(column.name) || separatorOf(column) !== undefined)) return "list";
   const isNumber = texts.every((value) => Number.isFinite(Number(value)));
   const isWhole = isNumber && texts.every((value) => Number.isInteger(Number(value)));
@@ -211,10 +211,14 @@ function snakeName(column: string): string {
 }
 
 /** A name that a schema can have, of a column's name. */
-function freeName(described: Described, column: string, taken: ReadonlySet<string>): string {
+function freeName(described: Described, column: string, taken: ReadonlySet<string>, hasNamesBeside = false): string {
   const plain = snakeName(column);
   const base = /^[a-z]/.test(plain) ? plain : `${described}_${plain}`;
   let name = base;
-  for (let again = 2; taken.has(name) || isReservedName(name); again++) name = `${base}_${again}`;
+  const isTaken = () =>
+    taken.has(name) ||
+    isReservedName(name) ||
+    (hasNamesBeside && (isTakenForSeveral(name) || namesBeside(name).some((other) => taken.has(other))));
+  for (let again = 2; isTaken(); again++) name = `${base}_${again}`;
   return name;
 }

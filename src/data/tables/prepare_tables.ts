@@ -3,7 +3,7 @@ import { checkChoice, checkOptions, checkPath, ShortlistError } from "../../erro
 import { type AppearLimit, checkAppearLimit } from "../appear_limits.js";
 import { type PreparedDataset, withDatasetFolder, writeDataset } from "../dataset.js";
 import { checkHoldOut, checkTimesToSplit, type HoldOut, holdClicksOut } from "../hold_out.js";
-import { DEFAULT_MISSING, missingWords, vocabularyNames } from "../schema.js";
+import { DEFAULT_MISSING, missingWords, namesBeside, vocabularyNames } from "../schema.js";
 import type { LogOptions, LogReport } from "../sources/read_log.js";
 import { plainName } from "./column_names.js";
 import { TableSession } from "./duckdb.js";
@@ -13,6 +13,7 @@ import {
   ITEM,
   keptOccurrences,
   type ReadTables,
+  SEARCHES,
   schemaOf,
   TIME,
   USER,
@@ -29,8 +30,15 @@ import {
 } from "./feature_table.js";
 import type { TableForm } from "./file_form.js";
 import { type LeftOut, type Numbering, readEvents, type SortedEvents } from "./read_events.js";
+import { readSearches, type SearchRows, type SearchTable, understandSearches } from "./search_table.js";
 import { checkUnchanged } from "./table_files.js";
-import { type FeatureTableSource, parseTableSource, type TableSource, type TimeUnit } from "./table_source.js";
+import {
+  type FeatureTableSource,
+  type GivenForm,
+  parseTableSource,
+  type TableSource,
+  type TimeUnit,
+} from "./table_source.js";
 import { checkWhole } from "./whole_files.js";
 
 /** Options of `understandTables`. */
@@ -134,9 +142,10 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
   return withDatasetFolder(output, async (folder) => {
     const { table, schema, read } = await TableSession.with(join(folder, "tables"), signal, async (session) => {
       const tables = await openTables(session, source, options);
-      const { events, items, users } = tables;
+      const { events, items, users, searches } = tables;
       const { missing = DEFAULT_MISSING } = source;
-      const schema = schemaOf(events.columns.time !== null, users?.features ?? [], items?.features ?? [], missing);
+      const features = [users?.features ?? [], items?.features ?? []] as const;
+      const schema = schemaOf(events.columns.time !== null, ...features, searches !== undefined, missing);
       checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
       checkTimesToSplit(holdOut, events.columns.time !== null, events.files.name);
       onUnderstood?.(describe(source, tables));
@@ -170,6 +179,7 @@ interface Tables {
   readonly events: EventTable;
   readonly items: FeatureTable | undefined;
   readonly users: FeatureTable | undefined;
+  readonly searches: SearchTable | undefined;
 }
 
 async function openTables(
@@ -179,15 +189,16 @@ async function openTables(
 ): Promise<Tables> {
   const given = source.events!;
   const skipBad = onBadLine === "skip";
-  const locateTable = async (table: FeatureTableSource | undefined) =>
+  const locateTable = async (table: (GivenForm & Pick<FeatureTableSource, "files">) | undefined) =>
     table?.files && (await locate(session, table, undefined));
   const located = await locate(session, given, standardInput);
   const [locatedItems, locatedUsers] = [await locateTable(source.items), await locateTable(source.users)];
-  const all = [located, locatedItems, locatedUsers].flatMap((table) => (table ? [table.files] : []));
+  const locatedSearches = await locateTable(source.searches);
+  const all = [located, locatedItems, locatedUsers, locatedSearches].flatMap((table) => (table ? [table.files] : []));
   await session.lock(all.flatMap(({ paths }) => paths));
   const events = await understand(session, located, given, skipBad);
   const { user, item } = events.columns;
-  const taken = new Set([USER, ITEM, TIME]);
+  const taken = new Set([USER, ITEM, TIME, ...(locatedSearches ? [SEARCHES, ...namesBeside(SEARCHES)] : [])]);
   const open = async (at: LocatedTable | undefined, of: Described, table: FeatureTableSource = {}, column: string) => {
     if (!at) return undefined;
     const opened = await understandFeatures(session, at, of, table, column, taken, skipBad);
@@ -196,13 +207,15 @@ async function openTables(
   };
   const users = await open(locatedUsers, "user", source.users, user);
   const items = await open(locatedItems, "item", source.items, item);
+  const searches =
+    locatedSearches && (await understandSearches(session, locatedSearches, source.searches ?? {}, events, skipBad));
   for (const files of all) checkUnchanged(files);
-  return { events, items, users };
+  return { events, items, users, searches };
 }
 
 async function readTables(
   session: TableSession,
-  { events: table, items, users }: Tables,
+  { events: table, items, users, searches }: Tables,
   missing: readonly string[],
   { onBadLine, onWarning }: PrepareTablesOptions,
 ): Promise<ReadTables> {
@@ -217,10 +230,18 @@ async function readTables(
     warnOfRows(features, read.rows, numbering.size, onWarning);
     return read;
   };
+  const searchesOf = async (searched: SearchTable) => {
+    const { searches: sorted, rows } = await readSearches(session, searched, events, missing);
+    checkUnchanged(searched.files);
+    await checkWhole(searched.files, searched.form, session.signal);
+    warnOfSearches(searched, rows, sorted.before !== undefined, onWarning);
+    return sorted;
+  };
   return {
     events,
     userFeatures: (await featuresOf(users, events.users))?.values ?? [],
     items: await featuresOf(items, events.items),
+    ...(searches && { searches: await searchesOf(searches) }),
   };
 }
 
@@ -242,6 +263,22 @@ function warnOfRows(table: FeatureTable, rows: FeatureRows, size: number, onWarn
   warnOfRepeats(table, rows, onWarning);
 }
 
+/** Warns of searches that are left out, and of those that may have come after the clicks that they are to predict. */
+function warnOfSearches(
+  { files, columns }: SearchTable,
+  { incomplete, withoutTime, withoutEvents }: SearchRows,
+  areOrdered: boolean,
+  onWarning: LogOptions["onWarning"],
+): void {
+  const warn = (message: string) => onWarning?.(`${files.name}: ${message}`);
+  if (incomplete > 0) warn(`${incomplete} rows without a user or a text are left out`);
+  if (withoutTime > 0) warn(`${withoutTime} rows without a time are left out`);
+  if (withoutEvents > 0) warn(`${withoutEvents} searches are of users without events: they are left out`);
+  if (areOrdered) return;
+  const which = columns.time === null ? "searches have" : "events have";
+  warn(`the ${which} no time, so all searches count as made before all events: the model may learn from later ones`);
+}
+
 // ---- what people see ------------------------------------------------------------------------------------------------
 
 const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
@@ -253,13 +290,17 @@ const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
   number: "time as a number",
 };
 
-function describe(source: TableSource, { events, items, users }: Tables): UnderstoodTables {
+function describe(source: TableSource, { events, items, users, searches }: Tables): UnderstoodTables {
   const { columns, unit } = events;
+  const timeMeaning = (time: string | null, unit: TimeUnit | undefined) =>
+    time === null ? [] : ([[time, UNIT_NAMES[unit!]]] as const);
   const meanings = new Map<string, string>([
     [columns.user, "user"],
     [columns.item, "item"],
-    ...(columns.time === null ? [] : ([[columns.time, UNIT_NAMES[unit!]]] as const)),
+    ...timeMeaning(columns.time, unit),
   ]);
+  const searchMeanings = ({ columns, unit }: SearchTable) =>
+    new Map<string, string>([[columns.user, "user"], [columns.text, "search"], ...timeMeaning(columns.time, unit)]);
   const featureMeanings = ({ described, key, features, title }: FeatureTable) =>
     new Map<string, string>([
       [key, described],
@@ -275,10 +316,17 @@ function describe(source: TableSource, { events, items, users }: Tables): Unders
       events: { ...source.events, ...events.form, ...columns, ...(unit && { unit }) },
       ...(items && { items: { ...source.items, ...sourceOf(items), title: items.title ?? null } }),
       ...(users && { users: { ...source.users, ...sourceOf(users) } }),
+      ...(searches && {
+        searches: {
+          ...{ ...source.searches, ...searches.form, ...searches.columns },
+          ...(searches.unit && { unit: searches.unit }),
+        },
+      }),
     },
     tables: [
       describeTable(events, source.events?.where, meanings),
       ...(items ? [describeTable(items, items.where, featureMeanings(items))] : []),
+      ...(searches ? [describeTable(searches, searches.where, searchMeanings(searches))] : []),
       ...(users ? [describeTable(users, users.where, featureMeanings(users))] : []),
     ],
   };

@@ -37,7 +37,7 @@ export interface EventSource extends GivenForm {
   readonly unit?: TimeUnit | undefined;
 }
 
-/** What becomes of a column: one category, a list of categories (of items), or a number (of users). */
+/** What becomes of a column: one category, a list of categories, or a number (of users). */
 export type FeatureKind = "category" | "list" | "number";
 
 /** A column of an item or user table that becomes a feature. */
@@ -71,6 +71,24 @@ export interface ItemTableSource extends FeatureTableSource {
   readonly title?: string | null | undefined;
 }
 
+/** A table with a row for each search of a user. */
+export interface SearchSource extends GivenForm {
+  /** Paths, or patterns; one table in several files. */
+  readonly files?: readonly string[] | undefined;
+  /** SQL that makes the rows from the table `searches`. */
+  readonly query?: string | undefined;
+  /** SQL condition that a row must meet. */
+  readonly where?: string | undefined;
+  /** Column of the user. */
+  readonly user?: string | undefined;
+  /** Column of the text that was searched for. */
+  readonly text?: string | undefined;
+  /** Column of the time; null if it is not known, so that all searches count as made before all events. */
+  readonly time?: string | null | undefined;
+  /** Unit of the times. */
+  readonly unit?: TimeUnit | undefined;
+}
+
 /** The tables of a dataset, as plain data: the content of a source.json. What is not given is found out. */
 export interface TableSource {
   /** Version of this form: 1. */
@@ -80,6 +98,8 @@ export interface TableSource {
   readonly items?: ItemTableSource | undefined;
   /** Features of users. */
   readonly users?: FeatureTableSource | undefined;
+  /** Past searches of users. */
+  readonly searches?: SearchSource | undefined;
   /** Words for a missing value (default `DEFAULT_MISSING`). */
   readonly missing?: readonly string[] | undefined;
 }
@@ -118,6 +138,8 @@ const EVENTS: Checks = {
   time: ["the name of a column, or null", (value) => value === null || isText(value)],
   unit: oneOf(UNITS),
 };
+const { item: _, ...SEARCH_COLUMNS } = EVENTS;
+const SEARCHES: Checks = { ...SEARCH_COLUMNS, text: TEXT };
 const FEATURE_TABLE: Checks = {
   ...FORM,
   query: TEXT,
@@ -141,6 +163,7 @@ const ROOT: Checks = {
   events: ["an object", isObject],
   items: ["an object", isObject],
   users: ["an object", isObject],
+  searches: ["an object", isObject],
   missing: ["a list of words without tab, newline or NUL", (value) => Array.isArray(value) && value.every(isWord)],
 };
 
@@ -156,6 +179,7 @@ export async function readTableSource(path: string): Promise<TableSource> {
 export function parseTableSource(value: unknown, where = "source"): TableSource {
   const root = checkObject(value, where, ROOT);
   if (root["events"] !== undefined) checkObject(root["events"], `${where}: events`, EVENTS);
+  if (root["searches"] !== undefined) checkObject(root["searches"], `${where}: searches`, SEARCHES);
   for (const [table, checks] of [["items", ITEM_TABLE] as const, ["users", FEATURE_TABLE] as const]) {
     if (root[table] === undefined) continue;
     const { features = [] } = checkObject(root[table], `${where}: ${table}`, checks);

@@ -1,5 +1,6 @@
 import { type Clicks, itemVocabulary } from "../../data/clicks.js";
-import { itemFeatures, missingWords, timeField, userFeatures } from "../../data/schema.js";
+import { itemFeatures, missingWords, timeField, type UserFeature, userFeatures } from "../../data/schema.js";
+import { SearchLookup } from "../../data/searches.js";
 import type { Turns } from "../../data/turns.js";
 import type { Vocabulary } from "../../data/vocabulary.js";
 import type { ModelDescription } from "../model.js";
@@ -21,7 +22,13 @@ export interface EncodedUsers {
 
 /** A user feature: what its values become, and the place of the feature among those of its kind. */
 type UserField =
-  | { readonly kind: "categorical"; readonly index: number; readonly vocabulary: Vocabulary }
+  | {
+      readonly kind: "categorical";
+      readonly index: number;
+      readonly multiple: boolean;
+      readonly vocabulary: Vocabulary;
+    }
+  | { readonly kind: "tokens"; readonly index: number; readonly lookup: SearchLookup }
   | { readonly kind: "number"; readonly index: number };
 
 /** A field of a click that describes the item. */
@@ -41,8 +48,8 @@ interface RequestSchema {
   readonly items: Vocabulary;
   readonly missing: ReadonlySet<string>;
   readonly userFields: ReadonlyMap<string, UserField>;
-  /** Names of the user features of each kind. */
-  readonly named: { readonly categorical: readonly string[]; readonly number: readonly string[] };
+  /** The user features of each kind. */
+  readonly features: Readonly<Record<UserFeature["kind"], readonly UserFeature[]>>;
   readonly itemFields: readonly ItemField[];
   readonly clickFields: ReadonlySet<string>;
   /** What a click can be, for messages. */
@@ -54,17 +61,21 @@ interface RequestSchema {
 function requestSchema(description: ModelDescription): RequestSchema {
   const { schema, vocabularies } = description;
   const userFields = new Map<string, UserField>();
-  const named = { categorical: [] as string[], number: [] as string[] };
-  for (const { name, kind } of userFeatures(schema)) {
-    const index = named[kind].push(name) - 1;
-    userFields.set(name, kind === "number" ? { kind, index } : { kind, index, vocabulary: vocabularies.get(name)! });
+  const features: Record<UserFeature["kind"], UserFeature[]> = { categorical: [], number: [], tokens: [] };
+  for (const feature of userFeatures(schema)) {
+    const { name, kind, multiple } = feature;
+    const index = features[kind].push(feature) - 1;
+    const vocabulary = vocabularies.get(name)!;
+    if (kind === "number") userFields.set(name, { kind, index });
+    else if (kind === "tokens") userFields.set(name, { kind, index, lookup: new SearchLookup(vocabulary) });
+    else userFields.set(name, { kind, index, multiple, vocabulary });
   }
   return {
     description,
     items: itemVocabulary(description),
     missing: missingWords(schema),
     userFields,
-    named,
+    features,
     itemFields: itemFeatures(schema).map((field) => ({ ...field, vocabulary: vocabularies.get(field.name)! })),
     clickFields: new Set(schema.click.map(({ name }) => name)),
     expectedClick: `an item or an object with ${schema.click.map(({ name }) => name).join(", ")}`,
@@ -113,13 +124,24 @@ function own(fields: Readonly<Record<string, unknown>>, name: string): unknown {
 
 const NO_CLICKS: readonly unknown[] = [];
 
+/** The ids of a feature, and where those of each user or click begin if it is multi-valued. */
+interface ValueLists {
+  readonly ids: number[];
+  readonly offsets: number[] | undefined;
+}
+
 /** Collects some users of a call as ids. */
 class UsersEncoder {
   readonly #schema: RequestSchema;
   readonly #unknown: UnknownValue[][] = [];
-  readonly #tokens: readonly number[][];
+  readonly #tokens: readonly ValueLists[];
+  readonly #searches: readonly {
+    readonly queryOffsets: number[];
+    readonly offsets: number[];
+    readonly ids: number[];
+  }[];
   readonly #numbers: readonly number[][];
-  readonly #values: readonly { readonly ids: number[]; readonly offsets: number[] | undefined }[];
+  readonly #values: readonly ValueLists[];
   readonly #clickOffsets: number[] = [0];
   #clicks = 0;
   /** Where the value is that is being encoded; `#place` makes its name, which is rarely needed. */
@@ -130,8 +152,10 @@ class UsersEncoder {
 
   constructor(schema: RequestSchema) {
     this.#schema = schema;
-    this.#tokens = schema.named.categorical.map(() => []);
-    this.#numbers = schema.named.number.map(() => []);
+    const { categorical, number, tokens } = schema.features;
+    this.#tokens = categorical.map(({ multiple }) => ({ ids: [], offsets: multiple ? [0] : undefined }));
+    this.#searches = tokens.map(() => ({ queryOffsets: [0], offsets: [0], ids: [] }));
+    this.#numbers = number.map(() => []);
     this.#values = schema.itemFields.map(({ multiple }) => ({ ids: [], offsets: multiple ? [0] : undefined }));
   }
 
@@ -139,7 +163,7 @@ class UsersEncoder {
   startUser(user: unknown, where: string): readonly unknown[] {
     this.#where = where;
     this.#unknown.push([]);
-    for (const ids of this.#tokens) ids.push(0);
+    for (const { ids } of this.#tokens) ids.push(0);
     for (const values of this.#numbers) values.push(Number.NaN);
     const name = () => where.slice(0, -1) || "the user";
     if (!hasFields(user)) throw requestError(name(), "an object with features and history", user);
@@ -155,6 +179,8 @@ class UsersEncoder {
 
   endUser(): void {
     this.#clickOffsets.push(this.#clicks);
+    for (const { ids, offsets } of this.#tokens) offsets?.push(ids.length);
+    for (const { queryOffsets, offsets } of this.#searches) queryOffsets.push(offsets.length - 1);
   }
 
   #addFeatures(given: unknown): void {
@@ -169,8 +195,14 @@ class UsersEncoder {
       if (value === undefined || value === null) continue;
       this.#field = name;
       if (feature.kind === "categorical") {
-        const ids = this.#tokens[feature.index]!;
-        ids[ids.length - 1] = this.#lookUp(feature.vocabulary, value);
+        const { ids } = this.#tokens[feature.index]!;
+        ids.pop();
+        if (feature.multiple) this.#addValues(feature.vocabulary, ids, value);
+        else ids.push(this.#lookUp(feature.vocabulary, value));
+        continue;
+      }
+      if (feature.kind === "tokens") {
+        this.#addQueries(feature, value);
         continue;
       }
       if (typeof value !== "number" || !Number.isFinite(Math.fround(value))) {
@@ -203,17 +235,31 @@ class UsersEncoder {
       const value = fields && own(fields, name);
       this.#field = name;
       if (value === undefined) this.#addKnownValues(f, item);
-      else if (multiple) this.#addValues(f, value);
+      else if (multiple) this.#addValues(vocabulary, this.#values[f]!.ids, value);
       else this.#values[f]!.ids.push(value === null ? 0 : this.#lookUp(vocabulary, value));
     }
     for (const { ids, offsets } of this.#values) offsets?.push(ids.length);
     this.#clicks++;
   }
 
-  /** Adds the values of a multi-valued field. No value at all is one missing value, as in a log. */
-  #addValues(feature: number, value: unknown): void {
-    const { vocabulary } = this.#schema.itemFields[feature]!;
-    const { ids } = this.#values[feature]!;
+  /** Adds the queries of past searches. Tokens that the model does not know are left out, and are not reported. */
+  #addQueries({ index, lookup }: { readonly index: number; readonly lookup: SearchLookup }, value: unknown): void {
+    const { offsets, ids } = this.#searches[index]!;
+    if (!Array.isArray(value)) throw requestError(this.#place(), "an array of queries", value);
+    for (let i = 0; i < value.length; i++) {
+      this.#index = i;
+      const query: unknown = value[i];
+      if (query === null) continue;
+      if (typeof query !== "string") throw requestError(this.#place(), "a string", query);
+      if (this.#schema.missing.has(query)) continue;
+      for (const id of lookup.idsOf(query)) ids.push(id);
+      offsets.push(ids.length);
+    }
+    this.#index = -1;
+  }
+
+  /** Adds the values of a multi-valued feature or field. No value at all is one missing value, as in a log. */
+  #addValues(vocabulary: Vocabulary, ids: number[], value: unknown): void {
     if (value !== null && !Array.isArray(value)) throw requestError(this.#place(), "an array of strings", value);
     const values = value === null ? NO_CLICKS : (value as readonly unknown[]);
     for (let i = 0; i < values.length; i++) {
@@ -275,14 +321,26 @@ class UsersEncoder {
 
   /** Returns what was added. The encoder cannot be used again. */
   take(): EncodedUsers {
-    const { named, itemFields, description, time } = this.#schema;
+    const { features, itemFields, description, time } = this.#schema;
     const none = Number.NaN;
     const clicks: Clicks = {
       users: this.#unknown.length,
       clicks: this.#clicks,
       clickOffsets: new Int32Array(this.#clickOffsets),
-      userFeatures: named.categorical.map((name, f) => ({ name, ids: new Int32Array(this.#tokens[f]!) })),
-      numbers: named.number.map((name, f) => ({
+      userFeatures: features.categorical.map(({ name }, f) => {
+        const { ids, offsets } = this.#tokens[f]!;
+        return { name, ids: new Int32Array(ids), ...(offsets && { offsets: new Int32Array(offsets) }) };
+      }),
+      ...(features.tokens.length > 0 && {
+        searches: features.tokens.map(({ name }, f) => {
+          const { queryOffsets, offsets, ids } = this.#searches[f]!;
+          return {
+            ...{ name, queryOffsets: new Int32Array(queryOffsets), offsets: new Int32Array(offsets) },
+            ids: new Int32Array(ids),
+          };
+        }),
+      }),
+      numbers: features.number.map(({ name }, f) => ({
         name,
         values: new Float32Array(this.#numbers[f]!),
         ...description.numbers.get(name)!,

@@ -1,5 +1,6 @@
 import { historyStart } from "../../data/batches.js";
 import type { Clicks, ItemValues } from "../../data/clicks.js";
+import { gatherGroups, searchesOfUsers, valuesOfUsers } from "../../data/groups.js";
 import type { Model } from "../model.js";
 import type { ContributingClick, RecommendedByModel } from "./answers.js";
 import { indexOfId } from "./candidates.js";
@@ -48,6 +49,7 @@ export async function explainItems(
 function withoutEach(clicks: Clicks, user: number, start: number, first: number, end: number): Clicks {
   const users = end - first;
   const length = end - start - 1;
+  const same = new Int32Array(users).fill(user);
   const kept = Int32Array.from({ length: users * length }, (_, i) => {
     const [left, click] = [first + Math.floor(i / length), start + (i % length)];
     return click < left ? click : click + 1;
@@ -56,7 +58,8 @@ function withoutEach(clicks: Clicks, user: number, start: number, first: number,
     users,
     clicks: kept.length,
     clickOffsets: Int32Array.from({ length: users + 1 }, (_, i) => i * length),
-    userFeatures: clicks.userFeatures.map(({ name, ids }) => ({ name, ids: new Int32Array(users).fill(ids[user]!) })),
+    userFeatures: clicks.userFeatures.map((feature) => valuesOfUsers(feature, same)),
+    ...(clicks.searches && { searches: clicks.searches.map((searches) => searchesOfUsers(searches, same)) }),
     numbers: clicks.numbers.map((number) => ({
       ...number,
       values: new Float32Array(users).fill(number.values[user]!),
@@ -68,14 +71,7 @@ function withoutEach(clicks: Clicks, user: number, start: number, first: number,
 
 function valuesOfClicks({ name, ids, offsets }: ItemValues, clicks: Int32Array): ItemValues {
   if (!offsets) return { name, ids: clicks.map((click) => ids[click]!), offsets: undefined };
-  const keptOffsets = new Int32Array(clicks.length + 1);
-  clicks.forEach((click, i) => {
-    keptOffsets[i + 1] = keptOffsets[i]! + offsets[click + 1]! - offsets[click]!;
-  });
-  const kept = new Int32Array(keptOffsets[clicks.length]!);
-  for (const [i, click] of clicks.entries())
-    kept.set(ids.subarray(offsets[click]!, offsets[click + 1]!), keptOffsets[i]);
-  return { name, ids: kept, offsets: keptOffsets };
+  return { name, ...gatherGroups(ids, offsets, clicks) };
 }
 
 /** Returns the cosine between the output weights of item `items[i]` and `clicked[j]`; 0 for `<unk>`. */

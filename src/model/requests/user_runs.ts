@@ -1,4 +1,4 @@
-import type { Clicks } from "../../data/clicks.js";
+import type { Clicks, Searches } from "../../data/clicks.js";
 import { joinArrays, joinOffsets, joinValues, mapAll } from "../../data/join.js";
 import type { RunOutputs } from "../../executors/executor.js";
 import type { ExcludedItems } from "../watched.js";
@@ -121,10 +121,10 @@ function joinClicks(logs: readonly [Clicks, ...Clicks[]]): Clicks {
     users: logs.reduce((sum, { users }) => sum + users, 0),
     clicks: logs.reduce((sum, { clicks }) => sum + clicks, 0),
     clickOffsets: joinOffsets(logs.map(({ clickOffsets }) => clickOffsets)),
-    userFeatures: head.userFeatures.map(({ name }, f) => ({
-      name,
-      ids: joinArrays(mapAll(logs, ({ userFeatures }) => userFeatures[f]!.ids)),
-    })),
+    userFeatures: head.userFeatures.map((_, f) => joinValues(mapAll(logs, ({ userFeatures }) => userFeatures[f]!))),
+    ...(head.searches && {
+      searches: head.searches.map((_, f) => joinSearches(mapAll(logs, ({ searches }) => searches![f]!))),
+    }),
     numbers: head.numbers.map((statistics, f) => ({
       ...statistics,
       values: joinArrays(mapAll(logs, ({ numbers }) => numbers[f]!.values)),
@@ -133,6 +133,15 @@ function joinClicks(logs: readonly [Clicks, ...Clicks[]]): Clicks {
     ...(head.times && {
       times: { ...head.times, values: joinArrays(mapAll(logs, ({ times }) => times!.values)) },
     }),
+  };
+}
+
+function joinSearches(parts: readonly [Searches, ...Searches[]]): Searches {
+  return {
+    name: parts[0].name,
+    queryOffsets: joinOffsets(parts.map(({ queryOffsets }) => queryOffsets)),
+    offsets: joinOffsets(parts.map(({ offsets }) => offsets)),
+    ids: joinArrays(mapAll(parts, ({ ids }) => ids)),
   };
 }
 

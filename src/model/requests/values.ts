@@ -1,10 +1,11 @@
 import { describeValue, nearestName, ShortlistError } from "../../errors.js";
 
 /**
- * The value of a user feature. A categorical feature takes a string, a number feature a finite number. Null, undefined
- * and the words that the schema lists as missing mean that the value is missing.
+ * The value of a user feature. A categorical feature takes a string, one with several values an array of strings, a
+ * number feature a finite number, and past searches an array of the queries, oldest first. Null, undefined and the words
+ * that the schema lists as missing mean that the value is missing.
  */
-export type FeatureValue = string | number | null | undefined;
+export type FeatureValue = string | number | null | undefined | readonly (string | null)[];
 
 /**
  * The value of a field of a click: a string; for a field with several values, an array of strings; for the time of the
