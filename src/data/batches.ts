@@ -2,6 +2,7 @@ import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { checkSeed } from "../random/philox.js";
 import type { Clicks, Searches, UserValues } from "./clicks.js";
+import { gatherGroups } from "./groups.js";
 import { IntList } from "./int_list.js";
 import { SEARCH_WINDOW } from "./searches.js";
 import type { ClickTimes } from "./times.js";
@@ -497,10 +498,10 @@ class BatchBuilder {
         inputs[name] = gather(ids, positions);
         continue;
       }
-      const batchOffsets = gatherOffsets(offsets, positions);
-      inputs[name] = gatherGroups(ids, offsets, positions, batchOffsets);
-      inputs[`${name}_offsets`] = batchOffsets;
-      dims[name] = batchOffsets[positions.length]!;
+      const values = gatherGroups(ids, offsets, positions);
+      inputs[name] = values.ids;
+      inputs[`${name}_offsets`] = values.offsets;
+      dims[name] = values.ids.length;
     }
     inputs["sample_start"] = this.#sampleStart.toArray();
     inputs["sample_end"] = this.#sampleEnd.toArray();
@@ -575,11 +576,11 @@ type BatchParts = [dims: Record<string, number>, inputs: Record<string, Int32Arr
 
 /** Adds the values of a multi-valued feature of these users to the dims and inputs of a batch. */
 function gatherValues({ name, ids, offsets }: UserValues, users: Int32Array, ...[dims, inputs]: BatchParts): void {
-  const ranges = gatherOffsets(offsets!, users);
-  inputs[name] = gatherGroups(ids, offsets!, users, ranges);
-  inputs[`${name}_start`] = ranges.slice(0, -1);
-  inputs[`${name}_end`] = ranges.slice(1);
-  dims[name] = ranges.at(-1)!;
+  const values = gatherGroups(ids, offsets!, users);
+  inputs[name] = values.ids;
+  inputs[`${name}_start`] = values.offsets.slice(0, -1);
+  inputs[`${name}_end`] = values.offsets.slice(1);
+  dims[name] = values.ids.length;
 }
 
 /** Adds the searches of samples with these users and targets to the dims and inputs of a batch. */
@@ -606,14 +607,13 @@ function gatherSearches(
     starts[s] = place + start - from;
     ends[s] = place + end - from;
   });
-  const stored = queries.toArray();
-  const tokenOffsets = gatherOffsets(offsets, stored);
-  inputs[name] = gatherGroups(ids, offsets, stored, tokenOffsets);
-  inputs[`${name}_offsets`] = tokenOffsets;
+  const tokens = gatherGroups(ids, offsets, queries.toArray());
+  inputs[name] = tokens.ids;
+  inputs[`${name}_offsets`] = tokens.offsets;
   inputs[`${name}_start`] = starts;
   inputs[`${name}_end`] = ends;
-  dims[name] = tokenOffsets.at(-1)!;
-  dims[`${name}_queries`] = stored.length;
+  dims[name] = tokens.ids.length;
+  dims[`${name}_queries`] = queries.length;
 }
 
 /** The ages x of these clicks, as x, x² and √x. */
@@ -647,27 +647,6 @@ function distinctValues(values: ArrayLike<number>): { distinct: Int32Array; plac
 function gather(values: Int32Array, rows: Int32Array): Int32Array {
   const gathered = new Int32Array(rows.length);
   for (let i = 0; i < rows.length; i++) if (rows[i]! >= 0) gathered[i] = values[rows[i]!]!;
-  return gathered;
-}
-
-/** Returns the offsets of the values of the gathered rows. Row −1 has one value. */
-function gatherOffsets(offsets: Int32Array, rows: Int32Array): Int32Array {
-  const gathered = new Int32Array(rows.length + 1);
-  for (let i = 0; i < rows.length; i++) {
-    const row = rows[i]!;
-    gathered[i + 1] = gathered[i]! + (row < 0 ? 1 : offsets[row + 1]! - offsets[row]!);
-  }
-  return gathered;
-}
-
-function gatherGroups(values: Int32Array, offsets: Int32Array, rows: Int32Array, target: Int32Array): Int32Array {
-  const gathered = new Int32Array(target[rows.length]!);
-  for (let i = 0; i < rows.length; i++) {
-    const row = rows[i]!;
-    if (row < 0) continue;
-    let to = target[i]!;
-    for (let from = offsets[row]!; from < offsets[row + 1]!; from++) gathered[to++] = values[from]!;
-  }
   return gathered;
 }
 

@@ -1,14 +1,21 @@
 import type { Searches, UserValues } from "./clicks.js";
 
-/** Returns the ids of some groups, one group after the other. Group g has the ids offsets[g] … offsets[g + 1] − 1. */
+/**
+ * Returns the ids of some groups, one group after the other. Group g has the ids offsets[g] … offsets[g + 1] − 1, and
+ * group −1 only the id 0 (`<unk>`).
+ */
 export function gatherGroups(ids: Int32Array, offsets: Int32Array, groups: Int32Array) {
   const gatheredOffsets = new Int32Array(groups.length + 1);
   for (let i = 0; i < groups.length; i++) {
-    gatheredOffsets[i + 1] = gatheredOffsets[i]! + offsets[groups[i]! + 1]! - offsets[groups[i]!]!;
+    const group = groups[i]!;
+    gatheredOffsets[i + 1] = gatheredOffsets[i]! + (group < 0 ? 1 : offsets[group + 1]! - offsets[group]!);
   }
   const gathered = new Int32Array(gatheredOffsets[groups.length]!);
   for (let i = 0; i < groups.length; i++) {
-    gathered.set(ids.subarray(offsets[groups[i]!], offsets[groups[i]! + 1]), gatheredOffsets[i]);
+    const group = groups[i]!;
+    if (group < 0) continue;
+    let to = gatheredOffsets[i]!;
+    for (let from = offsets[group]!; from < offsets[group + 1]!; from++) gathered[to++] = ids[from]!;
   }
   return { ids: gathered, offsets: gatheredOffsets };
 }

@@ -80,7 +80,7 @@ export function contentsOf(
   const everyone = Int32Array.from({ length: events.users.size }, (_, user) => user);
   for (const feature of userFeatures.filter(({ kind }) => kind !== "number")) {
     const ids = found.idsOfTexts(feature, feature.kind === "list" ? "uses" : "lines", once);
-    const values = valuesOf(feature, everyone, (user) => ids.at(feature.indices[user]!)!);
+    const values = valuesOf(feature, "users", everyone, (user) => ids.at(feature.indices[user]!)!);
     users.push({ name: values.name, ids: values.ids, ...(values.offsets && { offsets: values.offsets }) });
   }
   const searched = searches && [found.idsOfSearches(searches)];
@@ -88,7 +88,7 @@ export function contentsOf(
   const itemIds = found.idsOfTokens(ITEM, "clicks", events.items.tokens, occurrences);
   const attributes = (items?.values ?? []).map((feature) => {
     const ids = found.idsOfTexts(feature, feature.kind === "list" ? "uses" : "clicks", occurrences);
-    return valuesOf(feature, itemNumbers, (item) => ids.at(feature.indices[item]!)!);
+    return valuesOf(feature, "events", itemNumbers, (item) => ids.at(feature.indices[item]!)!);
   });
   for (let event = 0; event < itemNumbers.length; event++) itemNumbers[event] = itemIds[itemNumbers[event]!]!;
   const clicks: Clicks = {
@@ -245,10 +245,18 @@ class FeatureVocabularies {
     const idsOf = searches.texts.map((text, number) => (uses[number]! > 0 ? lookup.idsOf(text) : []));
     const { textNumbers, offsets: queryOffsets, before } = searches;
     const offsets = new Int32Array(textNumbers.length + 1);
+    let size = 0;
     textNumbers.forEach((number, query) => {
-      offsets[query + 1] = offsets[query]! + idsOf[number]!.length;
+      size += idsOf[number]!.length;
+      offsets[query + 1] = size;
     });
-    const ids = new Int32Array(offsets.at(-1)!);
+    if (size > MAX_LENGTH) {
+      throw new ShortlistError(
+        "ERR_DATASET",
+        `Expected at most ${MAX_LENGTH} tokens of searches but received ${size}: raise --feature-appear-limit`,
+      );
+    }
+    const ids = new Int32Array(size);
     textNumbers.forEach((number, query) => {
       ids.set(idsOf[number]!, offsets[query]);
     });
@@ -263,8 +271,16 @@ function countTexts({ texts, textNumbers }: SortedSearches): Float64Array {
   return counts;
 }
 
-/** The values of a feature for each of these items or users; `idsOf` has the ids of the values of one. */
-function valuesOf({ name, kind }: FeatureValues, owners: Int32Array, idsOf: (owner: number) => Int32Array): ItemValues {
+/**
+ * The values of a feature for all events, given by the numbers of their items, or for all users; `idsOf` has the ids of
+ * the values of an item or user.
+ */
+function valuesOf(
+  { name, kind }: FeatureValues,
+  what: "events" | "users",
+  owners: Int32Array,
+  idsOf: (owner: number) => Int32Array,
+): ItemValues {
   if (kind !== "list") return { name, ids: owners.map((owner) => idsOf(owner)[0]!), offsets: undefined };
   const offsets = new Int32Array(owners.length + 1);
   let values = 0;
@@ -275,7 +291,7 @@ function valuesOf({ name, kind }: FeatureValues, owners: Int32Array, idsOf: (own
   if (values > MAX_LENGTH) {
     throw new ShortlistError(
       "ERR_DATASET",
-      `Expected at most ${MAX_LENGTH} values of "${name}" in all but received ${values}: shorten its lists, or leave it out`,
+      `Expected at most ${MAX_LENGTH} values of "${name}" in all ${what} but received ${values}: shorten its lists, or leave it out`,
     );
   }
   const ids = new Int32Array(values);
