@@ -8,6 +8,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -58,9 +59,11 @@ function requiredFiles() {
   const entries = Object.values(exports).flatMap((entry) =>
     typeof entry === "string" ? [entry] : Object.values(entry),
   );
+  const page = readdirSync(join(root, "src/serve/page")).map((name) => `dist/serve/page/${name}`);
   const sources = Object.values(JSON.parse(read("native/sources.json"))).flat();
   return [
     ...[...Object.values(bin), ...entries].map((path) => path.replace(/^\.\//, "")),
+    ...page,
     ...sources,
     ...[
       "README.md",
@@ -104,6 +107,7 @@ function checkPackage() {
   // Otherwise, files that an earlier state of the sources produced would be packed as well.
   rmSync(join(root, "dist"), { recursive: true, force: true });
   run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
+  run(process.execPath, ["scripts/copy_page.mjs"]);
   const folder = mkdtempSync(join(tmpdir(), "shortlist-package-"));
   try {
     const [{ filename, files }] = JSON.parse(

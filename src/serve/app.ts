@@ -5,6 +5,7 @@ import { tokenCheck } from "./access.js";
 import { type Failure, failureBody, failureOf, HttpError, refuseConnection } from "./failures.js";
 import type { ResolvedOptions } from "./options.js";
 import type { App, Packages, Reply, Request } from "./packages.js";
+import { pageRoutes } from "./page.js";
 import { addRoutes, type Service } from "./routes.js";
 import { describeInvalid } from "./validation.js";
 
@@ -71,6 +72,7 @@ export async function createApp(
   await describeApi(app, { swagger, swaggerUi }, version, token !== undefined);
   // Routes are described by the plugin if they are added after it.
   app.register(async (inner: App) => addRoutes(inner, service));
+  for (const route of pageRoutes()) app.route(route);
   await app.ready();
   return app;
 }
@@ -164,13 +166,6 @@ async function describeApi(
       config,
       schema: { hide: true },
       handler: async () => app.swagger(),
-    });
-    inner.route({
-      method: "GET",
-      url: "/",
-      config,
-      schema: { hide: true },
-      handler: async (_: Request, reply) => reply.redirect(DOCS),
     });
   });
 }

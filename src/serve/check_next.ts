@@ -1,4 +1,4 @@
-import { type Column, itemFeatures, type Schema, userFeatures } from "../data/schema.js";
+import { itemFeatures, type Schema, type UserFeature, userFeatures } from "../data/schema.js";
 import { ShortlistError } from "../errors.js";
 import type { Model } from "../model/model.js";
 
@@ -55,7 +55,10 @@ function popularItems({ items }: Model, count: number): string[] {
 
 /** What each feature of a user and each field of a click takes. */
 function fieldsOf(schema: Schema): Map<string, string> {
-  const kindOf = ({ kind }: Pick<Column, "kind">) => (kind === "number" ? "a number" : "a string");
+  const kindOf = ({ kind, multiple }: Pick<UserFeature, "kind" | "multiple">) => {
+    if (kind === "number") return "a number";
+    return kind === "tokens" || multiple ? "an array of strings" : "a string";
+  };
   return new Map([
     ...userFeatures(schema).map((feature) => [`features.${feature.name}`, kindOf(feature)] as const),
     ...itemFeatures(schema).map(

@@ -1,9 +1,10 @@
-import { itemFeatures, timeField, userFeatures } from "../data/schema.js";
+import { userFeatures } from "../data/schema.js";
 import type { Model } from "../model/model.js";
 import { requestError } from "../model/requests/values.js";
 import { titleOf } from "../model/titled.js";
 import { sendAnswers } from "./answers.js";
 import { Deadline } from "./deadline.js";
+import { detailsOf } from "./item_details.js";
 import type { Metrics } from "./metrics.js";
 import type { AskedUsers, ModelSet } from "./model_set.js";
 import type { ServeLimits } from "./options.js";
@@ -227,6 +228,27 @@ function itemRoutes(service: Service): Route[] {
       },
     },
     {
+      method: "POST",
+      url: "/v1/items/lookup",
+      config: { asksModel: true },
+      schema: {
+        summary: "The titles and attributes of items",
+        tags: ["items"],
+        body: schemas.lookupBody(limits),
+        response: schemas.DETAILS,
+      },
+      handler: async ({ body }, reply) => {
+        const asked = body as { readonly items: readonly string[]; readonly model?: string };
+        const served = models.find(asked.model);
+        return run(service, reply, 1, (signal) =>
+          served.current.use(async ({ model }) => {
+            const details = await detailsOf(model, asked.items, signal);
+            return { model: { name: served.name, id: model.id ?? null }, ...details };
+          }),
+        );
+      },
+    },
+    {
       method: "GET",
       url: "/v1/models",
       schema: { summary: "The models, and what requests to them may have", tags: ["items"], response: schemas.MODELS },
@@ -244,14 +266,11 @@ function itemRoutes(service: Service): Route[] {
 
 /** What requests to a model may have. */
 function describeRequests({ items, description: { schema } }: Model) {
-  const time = schema.click[timeField(schema)]?.name;
   return {
     items: items.size - 1,
-    features: userFeatures(schema).map(({ name, kind }) => ({ name, kind })),
-    click: [
-      ...itemFeatures(schema).map(({ name, multiple }) => ({ name, multiple })),
-      ...(time === undefined ? [] : [{ name: time, kind: "time" }]),
-    ],
+    features: userFeatures(schema).map(({ name, kind, multiple }) => ({ name, kind, multiple })),
+    columns: schema.columns,
+    click: schema.click,
   };
 }
 

@@ -16,8 +16,8 @@ function userFields({ history }: ServeLimits) {
   return {
     features: {
       type: "object",
-      additionalProperties: { type: ["string", "number", "null"] },
-      description: "The user's features by name, such as user_id. Null or left out: missing",
+      additionalProperties: { type: ["string", "number", "null", "array"], items: { type: ["string", "null"] } },
+      description: "The user's features by name, such as user_id; arrays of several values or searches. Null: missing",
       examples: [{ user_id: "u7" }],
     },
     history: {
@@ -113,6 +113,15 @@ export function itemsQuery(limits: ServeLimits) {
   };
 }
 
+export function lookupBody(limits: ServeLimits) {
+  return {
+    type: "object",
+    additionalProperties: false,
+    required: ["items"],
+    properties: { items: itemList(limits.items, "Items to look up"), model: MODEL_NAME },
+  };
+}
+
 export const RELOAD_BODY = {
   type: ["object", "null"],
   additionalProperties: false,
@@ -205,6 +214,17 @@ export const SIMILAR = list("similar", item({ similarity: { type: "number" } }),
   unknown: UNKNOWN,
 });
 export const ITEMS = list("items", item({}));
+export const DETAILS = list(
+  "items",
+  item({
+    attributes: {
+      type: "object",
+      description: "Attributes as of the last click in the training log; null if missing",
+      additionalProperties: { type: ["string", "array", "null"], items: { type: "string" } },
+    },
+  }),
+  { unknown: UNKNOWN },
+);
 export const MODELS = responses({
   description: "The models",
   type: "object",
@@ -218,7 +238,16 @@ export const MODELS = responses({
           share: { type: "number", description: "Percent of the users" },
           items: { type: "integer", description: "Number of items" },
           features: { type: "array", items: { type: "object", additionalProperties: true } },
-          click: { type: "array", items: { type: "object", additionalProperties: true } },
+          columns: {
+            type: "array",
+            description: "The columns of a line of a click log",
+            items: { type: "object", additionalProperties: true },
+          },
+          click: {
+            type: "array",
+            description: "The fields of a click; the first is the item",
+            items: { type: "object", additionalProperties: true },
+          },
         },
       },
     },
