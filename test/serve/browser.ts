@@ -1,11 +1,14 @@
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
 
-/** Where Debian's package chromium and others put the browser; the variable SHORTLIST_CHROMIUM names another place. */
-const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+/** Where Debian's package chromium and others put the browser, unless SHORTLIST_CHROMIUM names another place. */
+const { SHORTLIST_CHROMIUM } = process.env;
+const PLACES = SHORTLIST_CHROMIUM
+  ? [SHORTLIST_CHROMIUM]
+  : ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 /** The browser of the tests of the page; undefined if there is none. */
-export const CHROMIUM = [process.env["SHORTLIST_CHROMIUM"] ?? "", ...PLACES].find((path) => path && existsSync(path));
+export const CHROMIUM = PLACES.find((path) => existsSync(path));
 
 /** Starts the browser without a window. */
 export function startBrowser(): Promise<Browser> {

@@ -77,6 +77,9 @@ async function picture(browser: Browser, url: string, { name, width, height, sch
     await page.locator("#found [role=option]").first().waitFor();
     await page.keyboard.press("ArrowDown");
     await page.screenshot({ path: path("-search") });
+    await page.getByLabel("Beside it").selectOption("");
+    await settled(page);
+    await page.screenshot({ path: path("-one") });
   }
   await context.close();
 }

@@ -113,6 +113,7 @@ export function setUpSearch({ find, choose, paste }) {
     askSoon();
   });
   input.addEventListener("keydown", (event) => {
+    if (event.isComposing) return; // these keys belong to the input method
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step !== undefined && found.length > 0) {
       activate(active < 0 && step < 0 ? found.length - 1 : (active + step + found.length) % found.length);
