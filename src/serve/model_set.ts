@@ -1,8 +1,7 @@
-import type { Model } from "../model/model.js";
 import { type PlacedUsers, USER_PLACES } from "../model/requests/places.js";
 import type { UserRequest } from "../model/requests/values.js";
 import { Assignment } from "./assignment.js";
-import type { ServedModel } from "./served_model.js";
+import type { ModelVersion, ServedModel } from "./served_model.js";
 import { unknownModelError } from "./validation.js";
 
 /** Which model answered. */
@@ -19,7 +18,7 @@ export interface AskedUsers extends UserRequest {
 }
 
 /** A call of the library for one user, or for many at their places in the request. */
-type Call = (model: Model, users: never, placed: PlacedUsers) => Promise<object | readonly object[]>;
+type Call = (version: ModelVersion, users: never, placed: PlacedUsers) => Promise<object | readonly object[]>;
 
 /** The models of a service, by name. */
 export class ModelSet {
@@ -59,10 +58,10 @@ export class ModelSet {
       const user = { features, history } as never;
       const served = this.find(model, features?.["user_id"]);
       const { name } = served;
-      return served.current.use(async ({ model }) => {
-        const answer = await call(model, user, {});
+      return served.current.use(async (version) => {
+        const answer = await call(version, user, {});
         onAnswered(name, 1);
-        return { model: { name, id: model.id ?? null }, ...answer };
+        return { model: { name, id: version.id }, ...answer };
       });
     }
     const groups = new Map<ServedModel, number[]>();
@@ -75,10 +74,10 @@ export class ModelSet {
     const answers: object[] = new Array(users.length);
     await Promise.all(
       [...groups].map(([served, places]) =>
-        served.current.use(async ({ model }) => {
+        served.current.use(async (version) => {
           const own = places.map((place) => users[place]!) as never;
-          const given = (await call(model, own, { [USER_PLACES]: places })) as readonly object[];
-          const by: ModelName = { name: served.name, id: model.id ?? null };
+          const given = (await call(version, own, { [USER_PLACES]: places })) as readonly object[];
+          const by: ModelName = { name: served.name, id: version.id };
           for (const [i, place] of places.entries()) answers[place] = { model: by, ...given[i] };
           onAnswered(served.name, places.length);
         }),

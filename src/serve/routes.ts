@@ -96,7 +96,10 @@ function userRoutes(service: Service): Route[] {
         const answers = await run(service, reply, work, (signal) =>
           models.ask(
             asked,
-            (model, own, placed) => model.recommend(own, { ...options, signal, ...placed }),
+            (version, own, placed) => {
+              if (!probabilities) version.hasQuickSearch = true;
+              return version.model.recommend(own, { ...options, signal, ...placed });
+            },
             counted("/v1/shortlists"),
           ),
         );
@@ -118,7 +121,7 @@ function userRoutes(service: Service): Route[] {
         const answers = await run(service, reply, usersOf(asked).length, (signal) =>
           models.ask(
             asked,
-            (model, own, placed) => vectorsOf(model, own, { signal, ...placed }),
+            ({ model }, own, placed) => vectorsOf(model, own, { signal, ...placed }),
             counted("/v1/vectors"),
           ),
         );
@@ -140,7 +143,7 @@ function userRoutes(service: Service): Route[] {
         const answers = await run(service, reply, usersOf(asked).length, (signal) =>
           models.ask(
             asked,
-            (model, own, placed) => scoresOf(model, own, asked.items, { signal, ...placed }),
+            ({ model }, own, placed) => scoresOf(model, own, asked.items, { signal, ...placed }),
             counted("/v1/scores"),
           ),
         );
@@ -195,7 +198,7 @@ function itemRoutes(service: Service): Route[] {
             const { model } = version;
             const { known, similar, unknown } = await model.similar(item, { top, signal });
             return {
-              model: { name: served.name, id: model.id ?? null },
+              model: { name: served.name, id: version.id },
               item,
               ...titleOf(model, model.items.idOf(item)),
               known,
@@ -222,7 +225,7 @@ function itemRoutes(service: Service): Route[] {
         return run(service, reply, 1, (signal) =>
           served.current.use(async (version) => {
             const items = await (await version.finder()).find(asked.query, asked.top, signal);
-            return { model: { name: served.name, id: version.model.id ?? null }, items };
+            return { model: { name: served.name, id: version.id }, items };
           }),
         );
       },

@@ -24,14 +24,16 @@ export class ModelVersion {
   #finder: Promise<ItemFinder> | undefined;
   /** Whether similar items were asked for, for which the model keeps a copy of its weights. */
   hasSimilar = false;
+  /** Whether lists without probabilities were asked for, for which the model may keep another copy. */
+  hasQuickSearch = false;
 
   constructor(model: Model) {
     this.model = model;
   }
 
-  /** Number of requests in progress. */
-  get requests(): number {
-    return this.#requests;
+  /** The id of the model; null if its folder has none. */
+  get id(): string | null {
+    return this.model.id ?? null;
   }
 
   /** Whether items were searched by text. */
@@ -103,7 +105,7 @@ export class ServedModel {
 
   /** The id of the model that serves now; null if its folder has none. */
   get id(): string | null {
-    return this.#current.model.id ?? null;
+    return this.#current.id;
   }
 
   /**
@@ -129,7 +131,8 @@ export class ServedModel {
       await checkRequests(model, this.folder);
       // What clients have used is ready before the first of them asks for it.
       if (old.hasSimilar) await model.similar(model.items.token(1), { top: 1 });
-      next.hasSimilar = old.hasSimilar;
+      if (old.hasQuickSearch) await model.recommend({}, { top: 1, probabilities: false });
+      [next.hasSimilar, next.hasQuickSearch] = [old.hasSimilar, old.hasQuickSearch];
       if (old.hasFinder) await next.finder();
       if (this.#isClosed) throw new ShortlistError("ERR_EXECUTOR", "The service is stopping");
     } catch (error) {
