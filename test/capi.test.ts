@@ -293,8 +293,8 @@ test("searches and several values of a user: as the command line reads them, set
   const limit = ["--feature-appear-limit", "searches=1,languages=40,item=0"];
   succeed("prepare", at("searched.tsv"), "--schema", at("searched.json"), "--output", at("d4"), ...limit);
   succeed("train", at("d4"), "--output", at("m4"), "--epochs", "1", "--set", "draws=8");
-  const strange = "u1\tp\tc\tv1:c1:t1\tm\tC1W2 c1w3?!;;ｃ２ｗ１ ünï;NULL;new words\ten_xx";
-  const many = Array.from({ length: 120 }, (_, i) => `c${i % 8}w${i % 30} c${i % 8}w1`).join(";");
+  const strange = "u1\tp\tc\tv1:c1:t1\tm\tC1 T1?!;;ｃ２ ｔ２ ünï;NULL;new words\ten_xx";
+  const many = Array.from({ length: 120 }, (_, i) => `c${i % 8} t${i % 30}`).join(";");
   writeFileSync(at("searched.tsv"), `${[...written, strange, `u1\tp\tc\tv1:c1:t1\tm\t${many}\t`].join("\n")}\n`);
   const c = recommend(at("m4"), at("searched.tsv"), "5");
   assert.is(c.status, 0, c.stderr);

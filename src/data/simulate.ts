@@ -74,10 +74,10 @@ const TRIES = 20;
 /** Largest `meanSearches`. */
 const MAX_SEARCHES = 1000;
 /**
- * `share`: probability that a click by taste is on an item of the category that the user searches for. `words`: number of
- * words for a category. `stray`: probability that a search is for another category.
+ * `share`: probability that a user who has searched looks next for an item that a search was for. `named`: probability
+ * that a search names its item. `stray`: probability that a search is for an item that the user does not look for later.
  */
-const SEARCHED = { share: 0.6, words: 8, stray: 0.2 };
+const SEARCHED = { share: 0.5, named: 0.5, stray: 0.2 };
 
 /** Streams of random numbers, as the last counter word. More draws in one stream do not change the other. */
 const DRAWS = { items: 1, user: 2, searches: 3 };
@@ -89,8 +89,8 @@ const DRAWS = { items: 1, user: 2, searches: 3 };
  * Each user likes one to three of eight genres, which the categories and tags of items reveal, and of which the user's
  * province and phone are hints. Popularity within a genre is heavy-tailed. About half of all clicks are one of three
  * fixed successors of the last item or the one before it, which only a model that knows the order of clicks can learn.
- * Nobody clicks an item twice. With searches, each user who searches has one category for which four of five of the
- * searches are, and on which more than half of the clicks by taste are.
+ * Nobody clicks an item twice. With searches, users search for items of their genres, by name and category or by
+ * category and tag, and half of the clicks are on such an item, as long as there is one that was not clicked before.
  *
  * Throws ERR_OPTION if a size is impossible, and ERR_FILE or ERR_BUSY if the folder cannot be written.
  */
@@ -126,9 +126,7 @@ async function simulateInto(
   const whole: string[] = [];
   for (let user = 0; user < users; user++) {
     if (turns.isDue) await turns.take();
-    const searched = meanSearches > 0 ? simulateSearches(user, meanSearches, seed) : undefined;
-    const { before, after: phone, watched } = simulateUser(catalogue, user, meanClicks, seed, searched?.category);
-    const after = searched ? `${phone}\t${searched.text}` : phone;
+    const { before, after, watched } = simulateUser(catalogue, user, { meanClicks, meanSearches, seed });
     const texts = Array.from(watched, (item) => catalogue.texts[item]!);
     whole.push(`${before}\t${texts.join(";")}\t${after}\n`);
     texts.pop();
@@ -177,12 +175,11 @@ interface Catalogue {
   /** [items] Each item as the text `item:category:tag_tag`. */
   readonly texts: readonly string[];
   readonly genres: readonly Genre[];
-  readonly categories: readonly Genre[];
   /** [items × SUCCESSORS] The successors of each item, most likely first. */
   readonly successors: Int32Array;
 }
 
-/** The items of a genre or category, and an alias table that draws them by popularity. */
+/** The items of a genre, and an alias table that draws them by popularity. */
 interface Genre {
   readonly items: Int32Array;
   readonly popularity: AliasTable;
@@ -190,17 +187,12 @@ interface Genre {
 
 async function makeCatalogue(items: number, seed: number, turns: Turns): Promise<Catalogue> {
   const random = new RandomStream(seed, STREAMS.simulate, [0, 0, DRAWS.items]);
-  const { texts, genreOf, categoryOf } = await drawItems(items, seed, random, turns);
+  const { texts, genreOf } = await drawItems(items, seed, random, turns);
   const popularity = Float64Array.from({ length: items }, (_, i) => (i + POPULARITY.shift) ** -POPULARITY.exponent);
-  const groupBy = (groupOf: Int32Array, count: number): Genre[] =>
-    Array.from({ length: count }, (_, group) => {
-      const members = Int32Array.from({ length: items }, (_, i) => i).filter((item) => groupOf[item] === group);
-      // A category of a small catalogue may be empty. Then it stands for all items.
-      const own = members.length > 0 ? members : Int32Array.from({ length: items }, (_, i) => i);
-      return { items: own, popularity: aliasTable(Float64Array.from(own, (item) => popularity[item]!)) };
-    });
-  const genres = groupBy(genreOf, GENRES);
-  const categories = groupBy(categoryOf, CATEGORIES);
+  const genres = Array.from({ length: GENRES }, (_, genre) => {
+    const members = Int32Array.from({ length: items }, (_, i) => i).filter((item) => genreOf[item] === genre);
+    return { items: members, popularity: aliasTable(Float64Array.from(members, (item) => popularity[item]!)) };
+  });
   const successors = new Int32Array(items * SUCCESSORS);
   for (let item = 0; item < items; item++) {
     for (let s = 0; s < SUCCESSORS; s++) {
@@ -214,14 +206,14 @@ async function makeCatalogue(items: number, seed: number, turns: Turns): Promise
     }
     if (turns.isDue) await turns.take();
   }
-  return { items, texts, genres, categories, successors };
+  return { items, texts, genres, successors };
 }
 
-/** Draws the texts, genres and categories of all items. */
+/** Draws the texts and genres of all items. */
 async function drawItems(items: number, seed: number, random: RandomStream, turns: Turns) {
   const names = new KeyedPermutation(items, seed);
   const tags = Math.min(2000, Math.max(4 * GENRES, Math.round(items / 5)));
-  const [genreOf, categoryOf] = [new Int32Array(items), new Int32Array(items)];
+  const genreOf = new Int32Array(items);
   const texts: string[] = [];
   for (let item = 0; item < items; item++) {
     // The first items get one genre each, so that no genre is empty.
@@ -229,7 +221,6 @@ async function drawItems(items: number, seed: number, random: RandomStream, turn
     const second = random.uniform() < 0.3 ? random.below(GENRES) : genre;
     genreOf[item] = genre;
     const category = genre + GENRES * random.below(CATEGORIES / GENRES);
-    categoryOf[item] = category;
     const itemTags = new Set<number>();
     for (let left = 1 + random.below(4); left > 0; left--) {
       const tagGenre = random.uniform() < 0.7 ? genre : second;
@@ -240,7 +231,7 @@ async function drawItems(items: number, seed: number, random: RandomStream, turn
     texts.push(`v${names.at(item) + 1}:c${category}:${[...itemTags].map((tag) => `t${tag}`).join("_")}`);
     if (turns.isDue) await turns.take();
   }
-  return { texts, genreOf, categoryOf };
+  return { texts, genreOf };
 }
 
 function drawByPopularity({ items, popularity }: Genre, random: RandomStream): number {
@@ -248,17 +239,16 @@ function drawByPopularity({ items, popularity }: Genre, random: RandomStream): n
   return items[random.word() < popularity.threshold[column]! ? column : popularity.alias[column]!]!;
 }
 
-/**
- * Returns the user's fields before and after the clicks, and the clicked items. `category` is that of the user's
- * searches, if there are any.
- */
-function simulateUser(
-  catalogue: Catalogue,
-  user: number,
-  meanClicks: number,
-  seed: number,
-  category: number | undefined,
-) {
+/** What the users of a log have in common. */
+interface UserOptions {
+  readonly meanClicks: number;
+  readonly meanSearches: number;
+  readonly seed: number;
+}
+
+/** Returns the user's fields before and after the clicks, and the clicked items. */
+function simulateUser(catalogue: Catalogue, user: number, options: UserOptions) {
+  const { meanClicks, meanSearches, seed } = options;
   const random = new RandomStream(seed, STREAMS.simulate, [user, 0, DRAWS.user]);
   const tastes = Array.from({ length: 1 + random.below(3) }, () => random.below(GENRES));
   const orNull = (token: string) => (random.uniform() < NULL_SHARE ? "NULL" : token);
@@ -272,7 +262,9 @@ function simulateUser(
   const province = hint(PROVINCES);
   const fields = [`u${user + 1}`, orNull(`p${province}`), orNull(`p${province}c${random.below(CITIES)}`)];
   const before = fields.join("\t");
-  const after = orNull(`m${hint(PHONES)}`);
+  const phone = orNull(`m${hint(PHONES)}`);
+  const searched = meanSearches > 0 ? simulateSearches(catalogue, user, tastes, options) : undefined;
+  const after = searched ? `${phone}\t${searched.text}` : phone;
 
   // The mean of exp(normal) is exp(spread² / 2). Users click at most half of the catalogue, so that new items remain.
   const activity = (meanClicks / Math.exp(ACTIVITY_SPREAD ** 2 / 2)) * Math.exp(ACTIVITY_SPREAD * random.normal());
@@ -281,17 +273,15 @@ function simulateUser(
   let [last, beforeLast] = [-1, -1];
   while (watched.size < length) {
     let next = -1;
-    if (last >= 0 && random.uniform() < HABIT.share) {
+    if (searched && searched.items.length > 0 && random.uniform() < SEARCHED.share) {
+      next = searched.items[random.below(searched.items.length)]!;
+    } else if (last >= 0 && random.uniform() < HABIT.share) {
       const from = beforeLast < 0 || random.uniform() < HABIT.last ? last : beforeLast;
       const u = random.uniform();
       next = catalogue.successors[from * SUCCESSORS + (u < 0.6 ? 0 : u < 0.9 ? 1 : 2)]!;
     }
     for (let tries = 0; (next < 0 || watched.has(next)) && tries < TRIES; tries++) {
-      const isSearched = category !== undefined && random.uniform() < SEARCHED.share;
-      const group = isSearched
-        ? catalogue.categories[category]!
-        : catalogue.genres[tastes[random.below(tastes.length)]!]!;
-      next = drawByPopularity(group, random);
+      next = drawByPopularity(catalogue.genres[tastes[random.below(tastes.length)]!]!, random);
     }
     while (watched.has(next)) next = random.below(catalogue.items);
     watched.add(next);
@@ -302,17 +292,23 @@ function simulateUser(
 }
 
 /**
- * Returns the past searches of a user as a column has them: two or three words of a category, the first of which are more
- * common. Their number is geometric. Also returns the category of most of them; undefined without searches.
+ * Returns the past searches of a user as a column has them, and the items that the user will look for. Their number is
+ * geometric.
  */
-function simulateSearches(user: number, meanSearches: number, seed: number) {
+function simulateSearches(
+  catalogue: Catalogue,
+  user: number,
+  tastes: readonly number[],
+  { meanSearches, seed }: UserOptions,
+) {
   const random = new RandomStream(seed, STREAMS.simulate, [user, 0, DRAWS.searches]);
   const count = Math.floor(Math.log(1 - random.uniform()) / Math.log(meanSearches / (meanSearches + 1)));
-  const category = random.below(CATEGORIES);
+  const items: number[] = [];
   const queries = Array.from({ length: Math.min(count, MAX_SEARCHES) }, () => {
-    const searched = random.uniform() < SEARCHED.stray ? random.below(CATEGORIES) : category;
-    const words = Array.from({ length: 2 + random.below(2) }, () => Math.floor(random.uniform() ** 2 * SEARCHED.words));
-    return words.map((word) => `c${searched}w${word}`).join(" ");
+    const item = drawByPopularity(catalogue.genres[tastes[random.below(tastes.length)]!]!, random);
+    if (random.uniform() >= SEARCHED.stray) items.push(item);
+    const [name, category, tags] = catalogue.texts[item]!.split(":");
+    return random.uniform() < SEARCHED.named ? `${name} ${category}` : `${category} ${tags!.split("_")[0]}`;
   });
-  return { text: queries.join(";"), category: queries.length > 0 ? category : undefined };
+  return { text: queries.join(";"), items };
 }

@@ -13,8 +13,8 @@ const jsonLines = (text: string) =>
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line));
-const hitRate = (model: string) =>
-  JSON.parse(succeed("evaluate", at(model), at("test.tsv"), "--json")).hitRate["10"] as number;
+const hitRate = (log: string) =>
+  JSON.parse(succeed("evaluate", at("model"), at(log), "--json")).hitRate["10"] as number;
 
 test.before(() => {
   const sizes = ["--users", "1200", "--items", "200", "--mean-clicks", "3", "--mean-searches", "8"];
@@ -23,18 +23,21 @@ test.before(() => {
   succeed("train", at("dataset"), "--output", at("model"), ...TRAIN);
 });
 
-test("searches raise the hit rate of users with few clicks", () => {
-  succeed("train", at("dataset"), "--output", at("without"), ...TRAIN, "--set", 'exclude=["searches"]');
-  const [searched, without] = [hitRate("model"), hitRate("without")];
-  assert.ok(searched > 1.04 * without, `${searched}, ${without}`);
+test("users' own searches predict their clicks; without the feature, those of another user would do as well", () => {
+  const lines = readFileSync(at("test.tsv"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.split("\t"));
+  const others = lines.map((fields, i) => [...fields.slice(0, -1), lines[(i + 1) % lines.length]!.at(-1)].join("\t"));
+  writeFileSync(at("others.tsv"), `${others.join("\n")}\n`);
+  const [own, other] = [hitRate("test.tsv"), hitRate("others.tsv")];
+  // 1.60 to 1.70 times with three seeds (docs/quality.md).
+  assert.ok(own > 1.3 * other, `${own}, ${other}`);
 });
 
 test("shortlists and vectors follow the searches of the log; a user is known by them", () => {
   const line = (user: string, searches: string) => `${user}\tNULL\tNULL\tNULL\tNULL\t${searches}\n`;
-  writeFileSync(
-    at("new.tsv"),
-    line("new1", "c1w0 c1w1") + line("new2", "c2w0 c2w1") + line("new3", "?") + line("new4", ""),
-  );
+  writeFileSync(at("new.tsv"), line("new1", "c1 t1") + line("new2", "c2 t2") + line("new3", "?") + line("new4", ""));
   const [one, two, three, four] = jsonLines(succeed("recommend", at("model"), at("new.tsv"), "--top", "5"));
   assert.equal(
     [one, two, three, four].map(({ known }) => known),
@@ -49,7 +52,7 @@ test("shortlists and vectors follow the searches of the log; a user is known by 
 });
 
 test("other commands: items without a click, users by id alone, a look into model and dataset", () => {
-  writeFileSync(at("items.tsv"), "NULL\tNULL\tNULL\tv9999:c1:t1\tNULL\tc1w1\n");
+  writeFileSync(at("items.tsv"), "NULL\tNULL\tNULL\tv9999:c1:t1\tNULL\tc1\n");
   succeed("extend", at("model"), at("items.tsv"), "--dataset", at("dataset"), "--output", at("extended"));
   assert.is(jsonLines(succeed("recommend", at("extended"), at("new.tsv"), "--top", "5")).length, 4);
   assert.is(jsonLines(succeed("mine", "users", at("model"), "--top", "3")).length, 1200);

@@ -48,7 +48,7 @@ test("writes logs that fit together, with new items only", async () => {
   });
 });
 
-test("searches announce the category of clicks, in a column of their own", async () => {
+test("searches announce clicks, in a column of their own", async () => {
   await withFolder(async (folder) => {
     const sizes = { users: 400, items: 200, meanClicks: 5 };
     await simulate({ output: join(folder, "a"), ...sizes });
@@ -59,16 +59,16 @@ test("searches announce the category of clicks, in a column of their own", async
     let [clicks, searched] = [0, 0];
     await readLog([train], { schema }, (row) => {
       queries.push([...row.searches![0]!]);
-      const categories = row.searches![0]!.map((query) => query.split("w")[0]);
-      if (categories.length < 5) return;
-      for (const [, category] of row.clicks) if (categories.includes(category as string)) searched++;
+      const named = row.searches![0]!.map((query) => query.split(" ")[0]);
+      if (named.length < 5) return;
+      for (const [item] of row.clicks) if (named.includes(item as string)) searched++;
       clicks += row.clicks.length;
     });
-    assert.ok(searched > 0.2 * clicks, `${searched} of ${clicks}`);
+    assert.ok(searched > 0.15 * clicks, `${searched} of ${clicks}`);
     const mean = queries.reduce((sum, { length }) => sum + length, 0) / queries.length;
     assert.ok(mean > 3 && mean < 5, `${mean}`);
     assert.ok(queries.some(({ length }) => length === 0));
-    for (const query of queries.flat()) assert.match(query, /^(c[0-9]{1,2})w\d+( \1w\d+){1,2}$/);
+    for (const query of queries.flat()) assert.match(query, /^(v\d{1,3} c\d{1,2}|c\d{1,2} t\d{1,2})$/);
     const column = (path: string, from: number, to?: number) =>
       readFile(path, "utf8").then((text) =>
         text.split("\n").map((line) => line.split("\t").slice(from, to).join("\t")),
