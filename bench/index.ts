@@ -1,19 +1,22 @@
 // Builds an index and compares its searches with exact scans: `npm run bench:index`. Without a model, it makes one
 // whose items lie in clusters, as those of trained models do. README.md explains the numbers.
 
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import "./plain_errors.js";
 import { parseSchema } from "../src/data/schema.js";
+import { Turns } from "../src/data/turns.js";
 import { UNKNOWN, Vocabulary } from "../src/data/vocabulary.js";
 import { countElements } from "../src/graph/dims.js";
 import { storedTensors } from "../src/graph/program.js";
 import { createEngine } from "../src/graph_entry.js";
-import { buildIndex, type IndexSpace, Model, openIndex, openModel, saveModel, type UserRequest } from "../src/index.js";
+import { buildIndex, type IndexSpace, type ItemIndex, Model, openIndex, openModel, saveModel } from "../src/index.js";
 import { resolveConfig } from "../src/model/config.js";
 import { inferenceProgram } from "../src/model/programs.js";
+import { IndexedSearch, openItemSearch } from "../src/model/requests/indexed_search.js";
 import { RandomStream, STREAMS } from "../src/random/philox.js";
 
 const { values: flags } = parseArgs({
@@ -29,6 +32,7 @@ const { values: flags } = parseArgs({
     connectivity: { type: "string", default: "16" },
     "minimum-recall": { type: "string", default: "0.95" },
     threads: { type: "string", default: "2" },
+    folder: { type: "string" },
   },
 });
 const [items, width, clusters, top] = [flags.items, flags.width, flags.clusters, flags.top].map(Number) as [
@@ -94,7 +98,10 @@ async function saveClusteredModel(folder: string): Promise<void> {
 }
 
 /** The median and the 99th percentile of the milliseconds of one request after the other. */
-async function latency(request: (user: UserRequest) => Promise<unknown>, users: readonly UserRequest[]) {
+async function latency<User>(
+  request: (user: User) => Promise<unknown>,
+  users: readonly User[],
+): Promise<[p50: number, p99: number]> {
   for (const user of users) await request(user);
   const times: number[] = [];
   for (const user of users) {
@@ -103,45 +110,61 @@ async function latency(request: (user: UserRequest) => Promise<unknown>, users: 
     times.push(performance.now() - start);
   }
   times.sort((a, b) => a - b);
-  return [0.5, 0.99].map((share) => times[Math.floor(share * times.length)]!.toFixed(2)) as [string, string];
+  return [0.5, 0.99].map((share) => times[Math.floor(share * times.length)]!) as [number, number];
 }
 
-const folder = await mkdtemp(join(tmpdir(), "shortlist-bench-"));
-try {
-  const path = flags.model ?? join(folder, "model");
-  if (flags.model === undefined) await saveClusteredModel(path);
-  using model = await openModel(path, { threads: Number(flags.threads) });
+/** Builds the index unless the folder has one from an earlier run, and prints what `buildIndex` chose. */
+async function indexOf(model: Model, output: string): Promise<ItemIndex> {
   const started = performance.now();
-  const built = await buildIndex(model, {
-    output: join(folder, "index"),
-    top,
-    minimumRecall: Number(flags["minimum-recall"]),
-    space: flags.space as IndexSpace,
-    expansion: Number(flags.expansion),
-    connectivity: Number(flags.connectivity),
-    users: flags.users,
-  });
-  const seconds = (performance.now() - started) / 1000;
-  const { queriesPerSecond, exactQueriesPerSecond } = built;
-  console.log(
-    `${built.items} items × ${built.width}, top ${top}, ${flags.threads} threads; built in ${seconds.toFixed(0)} s`,
-  );
-  for (const { space, searchWidth, recall } of built.spaces) {
+  if (!existsSync(output)) {
+    await buildIndex(model, {
+      output,
+      top,
+      minimumRecall: Number(flags["minimum-recall"]),
+      space: flags.space as IndexSpace,
+      expansion: Number(flags.expansion),
+      connectivity: Number(flags.connectivity),
+      users: flags.users,
+    });
+    console.log(`built in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  }
+  const index = await openIndex(output, model);
+  for (const { space, searchWidth, recall } of index.description.spaces) {
     console.log(`${space.padEnd(14)} search width ${searchWidth}, recall@${top} ${recall.toFixed(4)}`);
   }
-  const ratio = queriesPerSecond / exactQueriesPerSecond;
-  const [index, exact] = [1000 / queriesPerSecond, 1000 / exactQueriesPerSecond];
-  console.log(
-    `one search: index ${index.toFixed(3)} ms, exact scan (8 bits first) ${exact.toFixed(3)} ms: ${ratio.toFixed(1)} ×`,
-  );
-  using opened = await openIndex(join(folder, "index"), model);
+  return index;
+}
+
+const row = (name: string, [p50, p99]: readonly [number, number]) =>
+  console.log(`${name.padEnd(40)} p50 ${p50.toFixed(3)} ms, p99 ${p99.toFixed(3)} ms`);
+
+const folder = flags.folder ?? (await mkdtemp(join(tmpdir(), "shortlist-bench-")));
+try {
+  const path = flags.model ?? join(folder, "model");
+  if (flags.model === undefined && !existsSync(path)) await saveClusteredModel(path);
+  using model = await openModel(path, { threads: Number(flags.threads) });
+  using index = await indexOf(model, join(folder, "index"));
+  console.log(`${model.items.size - 1} items × ${index.description.width}, top ${top}, ${flags.threads} threads`);
   const last = model.items.size - 2;
   const users = Array.from({ length: 200 }, (_, u) => ({
     history: Array.from({ length: 10 }, (_, i) => model.items.token(1 + ((u * 7919 + i * 104729) % last))),
   }));
-  const [p50, p99] = await latency((user) => model.recommend(user, { top, index: opened }), users);
-  const [exact50, exact99] = await latency((user) => model.recommend(user, { top }), users);
-  console.log(`one request: with the index p50 ${p50} ms, p99 ${p99} ms; without p50 ${exact50} ms, p99 ${exact99} ms`);
+  const vectors = (await model.userVectors(users)).map(({ vector }) => vector);
+  using bytesFirst = openItemSearch(model);
+  using floats = model.engine.createItemSearch(model.store, {
+    weight: "output.weight",
+    bias: "output.bias",
+    skipRows: 1,
+  });
+  const indexed = new IndexedSearch(model, bytesFirst, index);
+  const excluded = { ids: new Int32Array(0), offsets: new Int32Array(2) };
+  const turns = new Turns();
+  row("search by the index", await latency((u) => indexed.search({ vectors: u, top, excluded, turns }), vectors));
+  row("exact scan, first in 8 bits", await latency((u) => bytesFirst.search(u, top), vectors));
+  row("exact scan in float32", await latency((u) => floats.search(u, top), vectors));
+  row("request with the index", await latency((user) => model.recommend(user, { top, index }), users));
+  const plain = { top, probabilities: false };
+  row("request without, and no probabilities", await latency((user) => model.recommend(user, plain), users));
 } finally {
-  await rm(folder, { recursive: true, force: true });
+  if (flags.folder === undefined) await rm(folder, { recursive: true, force: true });
 }

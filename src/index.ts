@@ -152,6 +152,18 @@ export {
   type SimilarItems,
 } from "./retrieve/mine.js";
 export {
+  type MinedFileOptions,
+  type MinedForm,
+  type MinedReport,
+  type WriteMinedPopularOptions,
+  type WriteMinedSimilarOptions,
+  type WriteMinedUsersOptions,
+  writeMinedPopular,
+  writeMinedSimilar,
+  writeMinedUsers,
+} from "./retrieve/mine_files.js";
+export { type MinedList, minedLine } from "./retrieve/mined_line.js";
+export {
   type RecommendedItem,
   type RecommendOptions,
   recommend,

@@ -37,6 +37,9 @@ import {
   tune,
   understandTables,
   writeItemVectors,
+  writeMinedPopular,
+  writeMinedSimilar,
+  writeMinedUsers,
   writeUserVectors,
 } from "../src/index.js";
 import { OPS } from "../src/ops/index.js";
@@ -134,6 +137,9 @@ test("every function refuses an unknown option and suggests the closest one", as
       minePopular: ["top", "tops", (options) => all(minePopular(model, options))],
       mineSimilar: ["items", "item", (options) => all(mineSimilar(model, options))],
       mineUsers: ["users", "user", (options) => all(mineUsers(model, options))],
+      writeMinedPopular: ["format", "fromat", (options: object) => writeMinedPopular(model, { output, ...options })],
+      writeMinedSimilar: ["resume", "resum", (options: object) => writeMinedSimilar(model, { output, ...options })],
+      writeMinedUsers: ["index", "idnex", (options: object) => writeMinedUsers(model, { output, ...options })],
       evaluate: ["tops", "top", (options) => evaluate(model, log, options)],
       exportOnnx: ["top", "tpo", (options: object) => exportOnnx(model, { output, ...options })],
       writeItemVectors: ["format", "formt", (options: object) => writeItemVectors(model, { output, ...options })],
@@ -467,6 +473,9 @@ test("a signal stops every long call with its reason at any check, and no output
       mineUsers: (signal) => all(mineUsers(model, { log, signal })),
       mineSimilar: (signal) => all(mineSimilar(model, { signal })),
       minePopular: (signal) => all(minePopular(model, { signal })),
+      writeMinedUsers: (signal) => writeMinedUsers(model, { output, log, signal }),
+      writeMinedSimilar: (signal) => writeMinedSimilar(model, { output, format: "text", signal }),
+      writeMinedPopular: (signal) => writeMinedPopular(model, { output, signal }),
       extendModel: (signal) =>
         extendModel(model, { dataset: opened, logs: [log], signal }).then((extension) => extension.model.close()),
       extendModelFolder: (signal) => extendModelFolder(folder, { dataset, logs: [log], output, signal }),
@@ -495,6 +504,8 @@ test("a signal stops every long call with its reason at any check, and no output
         assert.is(failure, reason, `${name}, at look ${look} of ${whole.looks}`);
         if (!signal.aborted || name === "tune") await rm(output, { recursive: true, force: true });
         if (!signal.aborted) await removeBeside(output);
+        // What an interrupted run has mined remains for one that resumes it.
+        if (name.startsWith("writeMined")) await rm(at(".output.unfinished"), { recursive: true, force: true });
         const left = (await readdir(at("."))).sort();
         if (name === "train" && left.includes("output")) {
           // Finished epochs remain, and so does the model if it was written before the evaluation on the test log.

@@ -24,6 +24,11 @@ export function hiddenNameFor(path: string, kind: "partial" | "replaced" = "part
   return join(dirname(path), name);
 }
 
+/** The hidden folder beside an output with what an interrupted run has finished, from which another run continues. */
+export function unfinishedNameFor(path: string): string {
+  return join(dirname(path), `.${stemOf(basename(path))}.unfinished`);
+}
+
 /** Whether this is a hidden name of the form that `hiddenNameFor` returns. */
 export function isPartial(name: string): boolean {
   return HIDDEN.test(name);

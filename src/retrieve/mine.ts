@@ -18,11 +18,13 @@ import { recommendClicks, type Shortlist, type ShortlistOptions } from "./recomm
 export interface MineOptions {
   /** Length of each list (default 30). */
   readonly top?: number | undefined;
+  /** Number of lists to leave out at the start, such as those that were mined before (default 0). */
+  readonly skip?: number | undefined;
   /** Stops the iteration between two lists; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-const MINE_OPTIONS: Readonly<Record<keyof MineOptions, true>> = { top: true, signal: true };
+export const MINE_OPTIONS: Readonly<Record<keyof MineOptions, true>> = { top: true, skip: true, signal: true };
 
 /** Options of `mineUsers`. The inherited log options apply to `log`. */
 export interface MineUsersOptions extends MineOptions, Pick<ShortlistOptions, "index">, ReportedLogOptions {
@@ -35,7 +37,7 @@ export interface MineUsersOptions extends MineOptions, Pick<ShortlistOptions, "i
   readonly log?: Log | undefined;
 }
 
-const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
+export const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
   ...MINE_OPTIONS,
   ...LOG_OPTIONS,
   users: true,
@@ -51,7 +53,8 @@ const MINE_USERS_OPTIONS: Readonly<Record<keyof MineUsersOptions, true>> = {
 export async function* mineUsers(model: Model, options: MineUsersOptions = {}): AsyncGenerator<Shortlist> {
   checkOptions("mineUsers", options, MINE_USERS_OPTIONS);
   expectModel(model);
-  const { top, users, log, index, signal } = options;
+  const { top, users, log, index, skip = 0, signal } = options;
+  checkWholeNumber("skip", skip, 0);
   if (users !== undefined) checkPath("users", users);
   const wanted = users === undefined ? undefined : await readTokens(users);
   if (log !== undefined) {
@@ -66,7 +69,9 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
     if (wanted) checkFound(wanted, (user) => found[only!.find(user)] === 1, `${sourceOf(log).name} holds`, options);
     await warnOfUnknown(log, clicks, isKnownUser(model, clicks), options, (user) => wantedUsers[user] === 1);
     let user = 0;
-    for await (const shortlist of recommendClicks(model, clicks, userIds, { top, index, signal })) {
+    for (let left = skip; user < clicks.users && (left > 0 || wantedUsers[user] === 0); user++)
+      left -= wantedUsers[user]!;
+    for await (const shortlist of recommendClicks(model, clicks, userIds, { top, index, signal }, user)) {
       if (wantedUsers[user++] === 1) yield shortlist;
     }
     return;
@@ -77,7 +82,7 @@ export async function* mineUsers(model: Model, options: MineUsersOptions = {}): 
   for (const used of [vocabulary, model.items]) await used.load(turns);
   if (wanted) checkFound(wanted, (user) => vocabulary.idOf(user) !== 0, "The model knows", options);
   const ids = wanted ?? vocabulary.tokens.slice(1);
-  yield* recommendClicks(model, await usersWithoutClicks(model, ids, turns), ids, { top, index, signal });
+  yield* recommendClicks(model, await usersWithoutClicks(model, ids, turns), ids, { top, index, signal }, skip);
 }
 
 /** Throws ERR_OPTION if none of the requested users is found, and warns if some are not. */
@@ -149,12 +154,13 @@ export interface PopularItem {
   readonly share: number;
 }
 
-/** Yields the items with the most training clicks, most clicks first. Ties are ordered by id. */
+/** Yields the `top` items with the most training clicks, most clicks first. Ties are ordered by id. */
 export async function* minePopular(model: Model, options: MineOptions = {}): AsyncGenerator<PopularItem> {
   checkOptions("minePopular", options, MINE_OPTIONS);
   expectModel(model);
-  const { top = 30, signal } = options;
+  const { top = 30, skip = 0, signal } = options;
   checkWholeNumber("top", top, 1);
+  checkWholeNumber("skip", skip, 0);
   signal?.throwIfAborted();
   await model.items.load(new Turns(signal));
   const { tokens, counts } = model.items;
@@ -162,7 +168,7 @@ export async function* minePopular(model: Model, options: MineOptions = {}): Asy
   const ids = Array.from({ length: tokens.length - 1 }, (_, i) => i + 1).sort(
     (a, b) => counts[b]! - counts[a]! || a - b,
   );
-  for (const id of ids.slice(0, top)) {
+  for (const id of ids.slice(skip, top)) {
     signal?.throwIfAborted();
     model.checkOpen();
     yield { item: tokens[id]!, ...titleOf(model, id), clicks: counts[id]!, share: counts[id]! / Math.max(1, all) };
@@ -185,18 +191,18 @@ export interface MineSimilarOptions extends MineOptions {
   readonly items?: string | undefined;
 }
 
+export const MINE_SIMILAR_OPTIONS: Readonly<Record<keyof MineSimilarOptions, true>> = { ...MINE_OPTIONS, items: true };
+
 /**
  * Yields, for each item, the items with the most similar output weights by cosine: those that the same users would
  * watch next. Throws ERR_OPTION if the model does not know an item, and ERR_DIVERGED if a similarity is not finite.
  */
 export async function* mineSimilar(model: Model, options: MineSimilarOptions = {}): AsyncGenerator<SimilarItems> {
-  checkOptions("mineSimilar", options, { ...MINE_OPTIONS, items: true } satisfies Record<
-    keyof MineSimilarOptions,
-    true
-  >);
+  checkOptions("mineSimilar", options, MINE_SIMILAR_OPTIONS);
   expectModel(model);
-  const { top = 30, items, signal } = options;
+  const { top = 30, skip = 0, items, signal } = options;
   checkWholeNumber("top", top, 1);
+  checkWholeNumber("skip", skip, 0);
   if (items !== undefined) checkPath("items", items);
   const turns = new Turns(signal);
   await model.items.load(turns);
@@ -209,7 +215,7 @@ export async function* mineSimilar(model: Model, options: MineSimilarOptions = {
   });
   const index = await SimilarityIndex.open(model, turns);
   try {
-    for (let first = 0; first < ids.length; first += ITEMS_AT_ONCE) {
+    for (let first = skip; first < ids.length; first += ITEMS_AT_ONCE) {
       signal?.throwIfAborted();
       const batch = ids.subarray(first, first + ITEMS_AT_ONCE);
       const length = Math.min(top, tokens.length - 2);

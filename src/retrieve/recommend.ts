@@ -77,12 +77,13 @@ export async function* recommend(model: Model, log: Log, options: RecommendOptio
   yield* recommendClicks(model, clicks, userIds, options);
 }
 
-/** `recommend` for clicks that are already encoded. `userIds` has a token for each user. */
+/** `recommend` for clicks that are already encoded, from a user on. `userIds` has a token for each user. */
 export async function* recommendClicks(
   model: Model,
   clicks: Clicks,
   userIds: readonly string[],
   { top = 30, keepWatched = false, index, signal }: ShortlistOptions = {},
+  firstUser = 0,
 ): AsyncGenerator<Shortlist> {
   checkWholeNumber("top", top, 1);
   checkChoice("keepWatched", keepWatched, [true, false]);
@@ -98,12 +99,13 @@ export async function* recommendClicks(
     signal?.throwIfAborted();
     const first = batches.firstUser(b);
     const users = Math.min(clicks.users, batches.firstUser(b + 1)) - first;
+    if (first + users <= firstUser) continue;
     const excluded = watchedItems(clicks, first, users, { none: keepWatched });
     const batch: Batch = { model, batches, index: b, nameOf: (sample) => `user "${userIds[first + sample]}"` };
     const best = indexed
       ? await searchBatch(batch, indexed, { top: length, excluded, turns })
       : await scanBatch(batch, length, excluded);
-    for (let s = 0; s < users; s++) {
+    for (let s = Math.max(0, firstUser - first); s < users; s++) {
       const places = { sample: s, top: length, begin: 0, end: length };
       const ranked = rankedItems(model, best, places, () => batch.nameOf(s));
       const logPartition = best["log_partition"]?.[s];

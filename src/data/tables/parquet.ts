@@ -47,9 +47,9 @@ export interface VectorRows {
 }
 
 /**
- * Writes a Parquet file with the columns `id` and `vector` in an empty folder, in the order of the rows, and returns its
- * path. DuckDB keeps the rows in a database in that folder, so memory is bounded; the caller removes the folder. Throws
- * ERR_DEPENDENCY without DuckDB's package.
+ * Writes a Parquet file with the columns `id` and `vector` in an empty folder, in the order of the rows, and returns
+ * its path. DuckDB keeps the rows in a database in that folder, so memory is bounded; the caller removes the folder.
+ * Throws ERR_DEPENDENCY without DuckDB's package.
  */
 export async function writeParquet(
   folder: string,
@@ -58,27 +58,71 @@ export async function writeParquet(
   metadata: Readonly<Record<string, string>>,
   signal?: AbortSignal,
 ): Promise<string> {
-  const duckdb = (await load("Parquet is written", "choose --format npy")) as unknown as Package;
   const path = join(folder, "vectors.parquet");
-  // One thread, so that the same rows always give the same bytes.
+  await withDatabase(folder, "choose --format npy", signal, async (duckdb, connection) => {
+    await run(connection, `CREATE TABLE vectors (id VARCHAR, vector FLOAT[${width}])`, signal);
+    await append(duckdb, connection, rows, width, signal);
+    await copy(connection, "vectors", path, 4 * width, metadata, signal);
+  });
+  return path;
+}
+
+/**
+ * Writes a file of JSON lines as a Parquet file, in the order of the lines. `columns` has the SQL type of each member
+ * of a line, and `bytesOfRow` about the size of a row. Creates files in `folder`, which the caller removes. Throws
+ * ERR_DEPENDENCY without DuckDB's package.
+ */
+export async function jsonLinesToParquet(
+  folder: string,
+  lines: string,
+  path: string,
+  columns: Readonly<Record<string, string>>,
+  bytesOfRow: number,
+  metadata: Readonly<Record<string, string>>,
+  signal?: AbortSignal,
+): Promise<void> {
+  await withDatabase(folder, "choose --format jsonl", signal, async (_, connection) => {
+    const types = Object.entries(columns).map(([name, type]) => `${text(name)}: ${text(type)}`);
+    const rows = `(FROM read_json(${text(lines)}, format = 'newline_delimited', columns = {${types.join(", ")}}))`;
+    await copy(connection, rows, path, bytesOfRow, metadata, signal);
+  });
+}
+
+/** Calls `work` with a database in an empty folder. One thread, so that the same rows always give the same bytes. */
+async function withDatabase(
+  folder: string,
+  otherwise: string,
+  signal: AbortSignal | undefined,
+  work: (duckdb: Package, connection: Connection) => Promise<void>,
+): Promise<void> {
+  const duckdb = (await load("Parquet is written", otherwise)) as unknown as Package;
   const settings = { ...sessionSettings(folder), threads: "1", memory_limit: MEMORY };
-  const instance = await duckdb.DuckDBInstance.create(join(folder, "vectors.duckdb"), settings);
+  const instance = await duckdb.DuckDBInstance.create(join(folder, "rows.duckdb"), settings);
   const connection = await instance.connect();
   const interrupt = () => connection.interrupt();
   signal?.addEventListener("abort", interrupt);
   try {
-    await run(connection, `CREATE TABLE vectors (id VARCHAR, vector FLOAT[${width}])`, signal);
-    await append(duckdb, connection, rows, width, signal);
-    const entries = Object.entries(metadata).map(([key, value]) => `${key}: ${text(value)}`);
-    const groupRows = ROWS_OF_VECTOR * Math.max(1, Math.floor(GROUP_BYTES / (4 * width * ROWS_OF_VECTOR)));
-    const options = `(FORMAT parquet, ROW_GROUP_SIZE ${groupRows}, KV_METADATA {${entries.join(", ")}})`;
-    await run(connection, `COPY vectors TO ${text(path)} ${options}`, signal);
-    return path;
+    await work(duckdb, connection);
   } finally {
     signal?.removeEventListener("abort", interrupt);
     connection.closeSync();
     instance.closeSync();
   }
+}
+
+/** Writes a table or a query in parentheses to a Parquet file. */
+async function copy(
+  connection: Connection,
+  rows: string,
+  path: string,
+  bytesOfRow: number,
+  metadata: Readonly<Record<string, string>>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const entries = Object.entries(metadata).map(([key, value]) => `${key}: ${text(value)}`);
+  const groupRows = ROWS_OF_VECTOR * Math.max(1, Math.floor(GROUP_BYTES / (bytesOfRow * ROWS_OF_VECTOR)));
+  const options = `(FORMAT parquet, ROW_GROUP_SIZE ${groupRows}, KV_METADATA {${entries.join(", ")}})`;
+  await run(connection, `COPY ${rows} TO ${text(path)} ${options}`, signal);
 }
 
 async function append(
