@@ -73,6 +73,7 @@ export {
   type ItemTableSource,
   parseTableSource,
   readTableSource,
+  type SearchSource,
   type TableSource,
   type TimeUnit,
 } from "./data/tables/table_source.js";
