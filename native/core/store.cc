@@ -71,13 +71,20 @@ void Store::fill(const std::string& name, const RandomValues& random) {
   random_values(random, static_cast<float*>(stored.memory.data()), stored.elements);
 }
 
+namespace {
+
+void expect_within(const Store::Stored& stored, int64_t offset, int64_t count) {
+  if (offset >= 0 && count >= 0 && offset <= stored.elements && count <= stored.elements - offset) return;
+  throw Error(Status::input, "Expected to read within the " + std::to_string(stored.elements) + " values of \"" +
+                                 stored.name + "\" but received offset " + std::to_string(offset) + ", count " +
+                                 std::to_string(count));
+}
+
+}  // namespace
+
 void Store::read(const std::string& name, void* values, int64_t offset, int64_t count) const {
   const Stored& stored = at(name);
-  if (offset < 0 || count < 0 || offset > stored.elements || count > stored.elements - offset) {
-    throw Error(Status::input, "Expected to read within the " + std::to_string(stored.elements) + " values of \"" +
-                                   name + "\" but received offset " + std::to_string(offset) + ", count " +
-                                   std::to_string(count));
-  }
+  expect_within(stored, offset, count);
   if (count > 0)
     std::memcpy(values, static_cast<const char*>(stored.memory.data()) + offset * kBytesPerElement,
                 count * kBytesPerElement);
@@ -104,13 +111,15 @@ void Store::read_rows(const std::string& name, const int32_t* rows, int64_t coun
 }
 
 // Tests whole blocks without a branch for each element, so that memory bandwidth limits the scan.
-int64_t Store::first_not_finite(const std::string& name) const {
+int64_t Store::first_not_finite(const std::string& name, int64_t offset, int64_t count) const {
   const Stored& stored = at(name);
+  const int64_t last = count < 0 ? stored.elements : offset + count;
+  expect_within(stored, offset, last - offset);
   if (stored.dtype != Dtype::float32) return -1;
   const uint32_t* const bits = static_cast<const uint32_t*>(stored.memory.data());
   const int64_t block = 4096;  // elements: 16 KiB, so that the second loop finds the block in the L1 cache
-  for (int64_t first = 0; first < stored.elements; first += block) {
-    const int64_t end = stored.elements - first < block ? stored.elements : first + block;
+  for (int64_t first = offset; first < last; first += block) {
+    const int64_t end = last - first < block ? last : first + block;
     uint32_t found = 0;
     for (int64_t i = first; i < end; ++i) found |= is_not_finite(bits[i]);
     if (found == 0) continue;

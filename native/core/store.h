@@ -74,8 +74,10 @@ class Store {
   // that it does not have.
   void read_rows(const std::string& name, const int32_t* rows, int64_t count, void* values) const;
 
-  // The index of the first element that is NaN or infinite; −1 if there is none or the tensor is not float32.
-  int64_t first_not_finite(const std::string& name) const;
+  // The index of the first NaN or infinity among `count` elements from `offset` on, or, if it is
+  // negative, to the end; −1 if there is none or the tensor is not float32. Throws Error(Status::input) if there are
+  // not so many elements.
+  int64_t first_not_finite(const std::string& name, int64_t offset = 0, int64_t count = -1) const;
 
   // Fills a float32 tensor with random values. Throws Error(Status::input) for another dtype.
   void fill(const std::string& name, const RandomValues& random);

@@ -167,12 +167,16 @@ Napi::Value NativeStore::fill(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// Arguments: (name). Returns Store::first_not_finite.
+// Arguments: (name, offset, count or undefined). Returns Store::first_not_finite.
 Napi::Value NativeStore::first_not_finite(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string name = string_argument(info, 0, "name");
+  const int64_t offset = size_argument(info, 1, "offset");
+  const int64_t count = info[2].IsUndefined() ? -1 : size_argument(info, 2, "count");
   expect_unchanging(env);
-  return guarded(env, [&] { return Napi::Number::New(env, static_cast<double>(opened(env).first_not_finite(name))); });
+  return guarded(env, [&] {
+    return Napi::Number::New(env, static_cast<double>(opened(env).first_not_finite(name, offset, count)));
+  });
 }
 
 Napi::Value NativeStore::tensors(const Napi::CallbackInfo& info) {

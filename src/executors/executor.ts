@@ -41,8 +41,11 @@ export interface TensorStore extends Disposable {
    * of the store or its executors throws ERR_EXECUTOR.
    */
   close(): void;
-  /** Returns the index of the first NaN or infinity; −1 if there is none. */
-  firstNotFinite(name: string): number;
+  /**
+   * Returns the index of the first NaN or infinity of a tensor, or among `count` elements from `offset` on (default: to
+   * the end); −1 if there is none.
+   */
+  firstNotFinite(name: string, offset?: number, count?: number): number;
 }
 
 /** Inputs of a run by name, each row-major. */

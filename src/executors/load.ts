@@ -21,7 +21,7 @@ export interface NativeStoreHandle {
   read(name: string, offset: number, count: number | undefined): NativeArray;
   readRows(name: string, rows: Int32Array): NativeArray;
   fill(name: string, kind: string, scale: number, seed: number, tensor: number): void;
-  firstNotFinite(name: string): number;
+  firstNotFinite(name: string, offset: number, count: number | undefined): number;
   tensors(): StoredTensor[];
   close(): void;
 }

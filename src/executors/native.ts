@@ -157,8 +157,8 @@ class NativeStore implements TensorStore {
     rethrow(() => this.handle.fill(name, kind, scale, seed, tensor));
   }
 
-  firstNotFinite(name: string): number {
-    return rethrow(() => this.handle.firstNotFinite(name));
+  firstNotFinite(name: string, offset = 0, count?: number): number {
+    return rethrow(() => this.handle.firstNotFinite(name, offset, count));
   }
 }
 

@@ -183,8 +183,11 @@ class ReferenceStore implements TensorStore {
     }
   }
 
-  firstNotFinite(name: string): number {
-    return this.data(name).findIndex((value) => !Number.isFinite(value));
+  firstNotFinite(name: string, offset = 0, count?: number): number {
+    const data = this.data(name);
+    const values = data.subarray(offset, offset + (count ?? data.length));
+    const found = values.findIndex((value) => !Number.isFinite(value));
+    return found < 0 ? -1 : offset + found;
   }
 
   data(name: string): TensorData {

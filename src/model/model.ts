@@ -21,6 +21,7 @@ import { isMaxLineBytes } from "../data/sources/read_log.js";
 import { type JsonObject, migrate } from "../data/stored_format.js";
 import { parseStrictJson } from "../data/strict_json.js";
 import { TITLES, type Titles } from "../data/titles.js";
+import { Turns } from "../data/turns.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
 import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
@@ -29,7 +30,7 @@ import { countElements, type DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } from "../graph/program.js";
 import { checkModel } from "./check_model.js";
 import { type ModelConfig, parseConfig } from "./config.js";
-import { describeNotFinite } from "./finite.js";
+import { describeNotFinite, writeFinite } from "./finite.js";
 import { MODEL_FORMAT, migrateProgram } from "./migrate.js";
 import type { ItemScores, Recommendation, SimilarityList, UserVector } from "./requests/answers.js";
 import type { ModelRecommendOptions, ModelSimilarOptions, ModelUserOptions } from "./requests/options.js";
@@ -371,13 +372,13 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
     id,
   );
   try {
+    const turns = new Turns(signal);
     for (const { data, ...tensor } of weights) {
       signal?.throwIfAborted();
       model.store.define(tensor);
-      model.store.write(tensor.name, data);
+      const problem = await writeFinite(model.store, { name: tensor.name, data }, turns);
+      if (problem) throw new ShortlistError("ERR_MODEL", `${join(folder, WEIGHTS)}: ${problem}`);
     }
-    const problem = describeNotFinite(model.store, storedTensors(program));
-    if (problem) throw new ShortlistError("ERR_MODEL", `${join(folder, WEIGHTS)}: ${problem}`);
     await checkModel(model, join(folder, PROGRAM));
     signal?.throwIfAborted();
     return model;

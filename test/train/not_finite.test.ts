@@ -60,6 +60,10 @@ test("stores find the first element that is not finite, wherever it is", () => {
       store.write("x", Float32Array.of([Number.NaN, Infinity, -Infinity][at % 3]!), at);
       assert.is(store.firstNotFinite("x"), at, kind);
     }
+    assert.is(store.firstNotFinite("x", 2), 4095, kind);
+    assert.is(store.firstNotFinite("x", 4095, 1), 4095, kind);
+    assert.is(store.firstNotFinite("x", 2, 4093), -1, kind);
+    assert.is(store.firstNotFinite("x", elements), -1, kind);
   }
 });
 
