@@ -1,5 +1,6 @@
 import { userFeatures } from "../data/schema.js";
 import type { Model } from "../model/model.js";
+import type { PlacedUsers } from "../model/requests/places.js";
 import { requestError } from "../model/requests/values.js";
 import { titleOf } from "../model/titled.js";
 import { sendAnswers } from "./answers.js";
@@ -11,7 +12,7 @@ import type { ServeLimits } from "./options.js";
 import type { App, Reply, Request, Route } from "./packages.js";
 import type { AdmissionQueue } from "./queue.js";
 import * as schemas from "./schemas.js";
-import type { ReloadResult } from "./served_model.js";
+import type { ModelVersion, ReloadResult } from "./served_model.js";
 
 /** What the routes need of the service. */
 export interface Service {
@@ -73,7 +74,22 @@ function usersOf({ users, features, history }: AskedUsers): readonly AskedUsers[
 
 function userRoutes(service: Service): Route[] {
   const { models, limits, metrics } = service;
-  const counted = (route: string) => (model: string, users: number) => metrics.countUsers(route, model, users);
+  const answer = async (
+    route: string,
+    reply: Reply,
+    asked: AskedUsers,
+    work: number,
+    ask: (version: ModelVersion, users: never, call: Options) => Promise<object | readonly object[]>,
+  ) => {
+    const answers = await run(service, reply, work, (signal) =>
+      models.ask(
+        asked,
+        (version, users, placed) => ask(version, users, { signal, ...placed }),
+        (model, users) => metrics.countUsers(route, model, users),
+      ),
+    );
+    return sendAnswers(reply, answers);
+  };
   const config = { asksModel: true };
   return [
     {
@@ -93,17 +109,10 @@ function userRoutes(service: Service): Route[] {
         const users = usersOf(asked);
         const clicks = ({ history = [] }: AskedUsers) => Math.min(EXPLAINED_CLICKS, history?.length ?? 0);
         const work = users.reduce((sum, user) => sum + (explain ? 1 + clicks(user) : 1), 0);
-        const answers = await run(service, reply, work, (signal) =>
-          models.ask(
-            asked,
-            (version, own, placed) => {
-              if (!probabilities) version.hasQuickSearch = true;
-              return version.model.recommend(own, { ...options, signal, ...placed });
-            },
-            counted("/v1/shortlists"),
-          ),
-        );
-        return sendAnswers(reply, answers);
+        return answer("/v1/shortlists", reply, asked, work, (version, own, call) => {
+          if (!probabilities) version.hasQuickSearch = true;
+          return version.model.recommend(own, { ...options, ...call });
+        });
       },
     },
     {
@@ -118,14 +127,9 @@ function userRoutes(service: Service): Route[] {
       },
       handler: async ({ body }, reply) => {
         const asked = body as AskedUsers;
-        const answers = await run(service, reply, usersOf(asked).length, (signal) =>
-          models.ask(
-            asked,
-            ({ model }, own, placed) => vectorsOf(model, own, { signal, ...placed }),
-            counted("/v1/vectors"),
-          ),
+        return answer("/v1/vectors", reply, asked, usersOf(asked).length, ({ model }, own, call) =>
+          vectorsOf(model, own, call),
         );
-        return sendAnswers(reply, answers);
       },
     },
     {
@@ -140,20 +144,15 @@ function userRoutes(service: Service): Route[] {
       },
       handler: async ({ body }, reply) => {
         const asked = body as AskedUsers & { readonly items: readonly string[] };
-        const answers = await run(service, reply, usersOf(asked).length, (signal) =>
-          models.ask(
-            asked,
-            ({ model }, own, placed) => scoresOf(model, own, asked.items, { signal, ...placed }),
-            counted("/v1/scores"),
-          ),
+        return answer("/v1/scores", reply, asked, usersOf(asked).length, ({ model }, own, call) =>
+          scoresOf(model, own, asked.items, call),
         );
-        return sendAnswers(reply, answers);
       },
     },
   ];
 }
 
-type Options = { readonly signal: AbortSignal };
+type Options = PlacedUsers & { readonly signal: AbortSignal };
 
 /** `Model.userVectors` with arrays of numbers, whose JSON has the same bits. */
 async function vectorsOf(model: Model, users: never, options: Options) {
