@@ -9,7 +9,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import { openModel } from "../../src/model/model.js";
+import { openIndex } from "../../src/retrieve/item_index.js";
 import { succeed, temporaryFolder } from "../cli/run.js";
+import { HAS_USEARCH } from "../retrieve/index_files.js";
 import { events, HAS_DUCKDB, textOf } from "./table_files.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -86,6 +88,40 @@ export function writers(folder: string): Writer[] {
       ],
       outputs: ["v.npy", "v.npy.tokens.txt", "v.npy.json"],
     },
+    {
+      name: "mine",
+      args: (version, out) => [
+        ...["mine", "similar", at(`m${version}`), "--output", join(out, "similar.jsonl"), "--threads", "1"],
+        // Half of the kills are followed by a run that continues.
+        ...(version === 0 ? ["--resume"] : []),
+      ],
+      outputs: ["similar.jsonl"],
+    },
+    {
+      name: "export",
+      args: (version, out) => ["export", at(`m${version}`), "--output", join(out, "onnx")],
+      outputs: ["onnx"],
+    },
+    ...(HAS_USEARCH
+      ? [
+          {
+            name: "index",
+            args: (version: number, out: string) => [
+              ...["index", "build", at(`m${version}`), "--output", join(out, "i"), "--threads", "1"],
+            ],
+            // The file beside it has measured speeds; opening checks that it belongs to the graph.
+            outputs: ["i/items.usearch"],
+            check: async (out: string) => {
+              const { model: id } = JSON.parse(readFileSync(join(out, "i", "index.json"), "utf8"));
+              for (const version of [0, 1]) {
+                const model = await openModel(at(`m${version}`), { threads: 1 });
+                if (model.id === id) (await openIndex(join(out, "i"), model)).close();
+                model.close();
+              }
+            },
+          },
+        ]
+      : []),
     {
       name: "extend",
       args: (version, out) => [
