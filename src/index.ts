@@ -31,6 +31,7 @@ export type { FeatureCounts } from "./data/feature_counts.js";
 export type { HoldOut } from "./data/hold_out.js";
 export {
   type ClickField,
+  type ClickProperty,
   type Column,
   DEFAULT_MISSING,
   DEFAULT_SCHEMA,
@@ -38,7 +39,6 @@ export {
   parseSchema,
   readSchema,
   type Schema,
-  type TimeField,
 } from "./data/schema.js";
 export { type SimulatedLogs, type SimulateOptions, simulate } from "./data/simulate.js";
 export { clickLog } from "./data/sources/click_log.js";

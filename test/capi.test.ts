@@ -242,17 +242,26 @@ test("other features: numbers, unknown tokens, several attributes", () => {
   }
 });
 
-test("times of clicks: counted as a field, checked, and a model with exampleAge is asked for now", () => {
+test("times of clicks and fields to ignore: counted as fields, times checked, and a model with exampleAge is asked for now", () => {
   const schema = {
     columns: [{ name: "user_id" }, { name: "clicks" }],
-    click: [{ name: "video" }, { name: "time", kind: "time" }, { name: "topics", multiple: true }],
+    click: [
+      ...[{ name: "video" }, { name: "shown", kind: "ignore" }],
+      ...[
+        { name: "time", kind: "time" },
+        { name: "topics", multiple: true },
+      ],
+    ],
   };
   writeFileSync(at("times.json"), JSON.stringify(schema));
   const lines = Array.from({ length: 60 }, (_, u) => {
-    const clicks = Array.from({ length: 4 }, (_, i) => `w${(u * 3 + i) % 11}:${1e6 * i + u / 4}:t${i}_t${u % 3}`);
+    const clicks = Array.from(
+      { length: 4 },
+      (_, i) => `w${(u * 3 + i) % 11}:s${u}_${i}:${1e6 * i + u / 4}:t${i}_t${u % 3}`,
+    );
     return `u${u}\t${clicks.join(";")}`;
   });
-  writeFileSync(at("times.tsv"), `${lines.join("\n")}\nu1\tw1::t1;w2:NULL:t2;w3:-1.5e3:\n`);
+  writeFileSync(at("times.tsv"), `${lines.join("\n")}\nu1\tw1:::t1;w2:NULL:NULL:t2;w3::-1.5e3:\n`);
   succeed(
     "prepare",
     at("times.tsv"),
@@ -269,13 +278,13 @@ test("times of clicks: counted as a field, checked, and a model with exampleAge 
   assert.is(c.stdout.split("\n").length, 62);
   assert.is(c.stdout, succeed("recommend", at("m3"), at("times.tsv"), "--top", "3", "--format", "text"));
   for (const time of ["noon", "1e999", " 1"]) {
-    writeFileSync(at("time.tsv"), `u1\tw1:${time}:t1\n`);
+    writeFileSync(at("time.tsv"), `u1\tw1:x:${time}:t1\n`);
     const { status, stderr } = recommend(at("m3"), at("time.tsv"), "3");
     assert.is(status, 1, time);
     assert.match(stderr, `1: field 2 (clicks): Expected a number for time of click 1 but received "${time}"\n`);
   }
   writeFileSync(at("time.tsv"), "u1\tw1:t1\n");
-  const expected = 'field 2 (clicks): Expected video:time:topics for click 1 but received "w1:t1"';
+  const expected = 'field 2 (clicks): Expected video:shown:time:topics for click 1 but received "w1:t1"';
   assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, expected);
 });
 

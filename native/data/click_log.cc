@@ -92,8 +92,8 @@ LineParser::LineParser(Schema schema, bool without_clicks)
     if (schema_.columns[column].kind == Column::Kind::clicks) clicks_ = column;
   }
   for (const ClickField& field : schema_.click) {
-    fields_.push_back({field.is_time, field.multiple, features_});
-    features_ += !field.is_time;
+    fields_.push_back({field.kind, field.multiple, features_});
+    features_ += field.kind == ClickField::Kind::item_feature;
     click_form_ += (click_form_.empty() ? "" : ":") + field.name;
   }
 }
@@ -181,7 +181,8 @@ void LineParser::parse_clicks(std::string_view text, LogRow* row) const {
 // Parses a value of a field of a click. Returns false if it cannot be used.
 bool LineParser::parse_value(size_t index, std::string_view text, bool is_last, LogRow* row) const {
   const Field& field = fields_[index];
-  if (field.is_time) {
+  if (field.kind == ClickField::Kind::ignored) return true;
+  if (field.kind == ClickField::Kind::time) {
     double time;
     const bool fits = parse_number(text, schema_.missing, &time) && !std::isinf(time);
     row->times.push_back(time);
@@ -209,7 +210,9 @@ void LineParser::fail_click(std::string_view clicks, int64_t index) const {
   if (is_complete) {
     for_each_part(click, kFieldEnd, [&](std::string_view text, size_t field) {
       double time;
-      if (!fields_[field].is_time || (parse_number(text, schema_.missing, &time) && !std::isinf(time))) return;
+      if (fields_[field].kind != ClickField::Kind::time ||
+          (parse_number(text, schema_.missing, &time) && !std::isinf(time)))
+        return;
       fail(clicks_, "a number for " + schema_.click[field].name + " of" + which, quoted(text));
     });
   }

@@ -86,10 +86,11 @@ class LineParser {
   [[noreturn]] void fail_click(std::string_view clicks, int64_t index) const;
   void check_bytes(std::string_view text) const;
 
-  // What becomes of a field of a click: where its values go, unless it is the time.
+  // What becomes of a field of a click.
   struct Field {
-    bool is_time, multiple;
-    size_t feature;  // of the item features
+    ClickField::Kind kind;
+    bool multiple;
+    size_t feature;  // the place of an item feature among them
   };
 
   Schema schema_;

@@ -39,7 +39,7 @@ class SchemaReader {
     int times = 0;
     for (const Json& json : list(schema, "click")) {
       read_click_field(json);
-      times += schema_->click.back().is_time;
+      times += schema_->click.back().kind == ClickField::Kind::time;
     }
     check_endings();
     if (times > 1) fail_model("Expected at most one click field of kind time");
@@ -119,20 +119,20 @@ class SchemaReader {
   void read_click_field(const Json& json) {
     check_keys(json, "|name|kind|multiple|");
     const bool is_item = schema_->click.empty();
-    ClickField field{name_of(json), false, false};
+    ClickField field{name_of(json)};
     const Json *kind = json.find("kind"), *multiple = json.find("multiple");
-    if (kind) {
-      if (!kind->is_string() || (kind->string() != "categorical" && kind->string() != "time"))
-        fail_model("Unknown kind of click field " + quoted(kind->string()));
-      field.is_time = kind->string() == "time";
-    }
+    const std::string given = kind ? text_of(json, "kind") : "categorical";
+    if (given == "time") field.kind = ClickField::Kind::time;
+    else if (given == "ignore") field.kind = ClickField::Kind::ignored;
+    else if (given != "categorical") fail_model("Unknown kind of click field " + quoted(given));
+    const bool is_property = field.kind != ClickField::Kind::item_feature;
     if (multiple) {
       if (!multiple->is_boolean()) fail_model("Expected \"multiple\" to be true or false");
       field.multiple = multiple->boolean();
     }
-    if (is_item && (field.multiple || field.is_time))
+    if (is_item && (field.multiple || is_property))
       fail_model("Expected one value for the first click field, which is the item");
-    if (field.multiple && field.is_time) fail_model("Expected one value of kind time");
+    if (field.multiple && is_property) fail_model("Expected one value of kind " + given);
     schema_->click.push_back(std::move(field));
   }
 
@@ -185,13 +185,14 @@ std::vector<std::string> Schema::names_of(Column::Kind kind, bool multiple) cons
 std::vector<ClickField> Schema::item_features() const {
   std::vector<ClickField> features;
   for (const ClickField& field : click) {
-    if (!field.is_time) features.push_back(field);
+    if (field.kind == ClickField::Kind::item_feature) features.push_back(field);
   }
   return features;
 }
 
 int Schema::time_field() const {
-  const auto found = std::find_if(click.begin(), click.end(), [](const ClickField& field) { return field.is_time; });
+  const auto is_time = [](const ClickField& field) { return field.kind == ClickField::Kind::time; };
+  const auto found = std::find_if(click.begin(), click.end(), is_time);
   return found == click.end() ? -1 : static_cast<int>(found - click.begin());
 }
 

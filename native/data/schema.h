@@ -19,11 +19,12 @@ struct Column {
   bool multiple = false;  // a user has several values, separated by "_"; only of categorical columns
 };
 
-// A field of a click: a feature of the item, or the time of the click.
+// A field of a click: a feature of the item, or a property of the click itself.
 struct ClickField {
+  enum class Kind { item_feature, time, ignored };
   std::string name;
-  bool multiple;  // a click has several values, separated by "_"
-  bool is_time;
+  bool multiple = false;  // a click has several values, separated by "_"; only of item features
+  Kind kind = Kind::item_feature;
 };
 
 // Every text that stands for a missing value. The empty text and "<unk>" always do.

@@ -114,12 +114,13 @@ void Encoding::add_click(User* user, const std::vector<std::string>& fields) con
   for (size_t field = 0; field < fields.size(); ++field) {
     check_text(schema.click[field].name, fields[field]);
     double time = 0;
-    if (schema.click[field].is_time && (!parse_number(fields[field], schema.missing, &time) || std::isinf(time)))
+    if (schema.click[field].kind == ClickField::Kind::time &&
+        (!parse_number(fields[field], schema.missing, &time) || std::isinf(time)))
       fail_number(schema.click[field].name, fields[field]);
   }
   std::vector<std::vector<int32_t>> ids;
   for (size_t field = 0; field < fields.size(); ++field) {
-    if (schema.click[field].is_time) continue;  // read by training alone
+    if (schema.click[field].kind != ClickField::Kind::item_feature) continue;  // read by training alone
     const Vocabulary& vocabulary = vocabulary_of(ids.size());
     ids.emplace_back();
     const auto add = [&](std::string_view token) {

@@ -5,7 +5,7 @@ import { type Clicks, type Searches, statisticsOf, type UserValues } from "./cli
 import type { DatasetContents } from "./dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { replaceFile } from "./files.js";
-import { type Column, timeField, USER_ID, vocabularyNames } from "./schema.js";
+import { type Column, kindOf, USER_ID, vocabularyNames } from "./schema.js";
 import { SEARCH_WINDOW, wordsOfTokens } from "./searches.js";
 import { clickTimes } from "./times.js";
 import { ValueCounts } from "./token_table.js";
@@ -165,13 +165,17 @@ function lineWriter(
     }
     return (click: number) => listOf(name, ids.subarray(offsets[click], offsets[click + 1]), /[\t:;_]/);
   });
-  const time = timeField(schema);
-  const { times } = clicks;
-  const clickOf = (click: number) => {
-    const texts = fields.map((field) => field(click));
-    if (times) texts.splice(time, 0, Number.isNaN(times.values[click]!) ? "" : String(times.values[click]!));
-    return texts.join(":");
+  const timeOf = (click: number) => {
+    const time = clicks.times!.values[click]!;
+    return Number.isNaN(time) ? "" : String(time);
   };
+  const features = fields.values();
+  const clickFields = schema.click.map((field): ((click: number) => string) => {
+    const kind = kindOf(field);
+    if (kind === "time") return timeOf;
+    return kind === "ignore" ? () => "" : features.next().value!;
+  });
+  const clickOf = (click: number) => clickFields.map((field) => field(click)).join(":");
   const clicksColumn = schema.columns.findIndex(({ kind }) => kind === "clicks");
   return (user, start, end) => {
     const texts = columns.map((column) => column(user, end - 1));

@@ -32,16 +32,19 @@ export interface ItemFeature {
   readonly multiple: boolean;
 }
 
-/** The field with the time of a click: seconds, or any other number that grows with time. */
-export interface TimeField {
+/** A field that describes the click itself, not its item. */
+export interface ClickProperty {
   /** Name of the field. */
   readonly name: string;
-  /** Distinguishes a time from an item feature. */
-  readonly kind: "time";
+  /**
+   * How the field is used: as the time of the click, which is seconds or any other number that grows with time, or not
+   * at all.
+   */
+  readonly kind: "time" | "ignore";
 }
 
-/** A field of a click: a feature of the item, or the time of the click. */
-export type ClickField = ItemFeature | TimeField;
+/** A field of a click: a feature of the item, the time of the click, or a field that is not used. */
+export type ClickField = ItemFeature | ClickProperty;
 
 /** The structure of a click log: its columns, and the fields of each click in the clicks column. */
 export interface Schema {
@@ -90,7 +93,7 @@ export const DEFAULT_SCHEMA: Schema = {
 export const USER_ID = "user_id";
 const CLICKS = "clicks";
 const KINDS = ["categorical", "number", "tokens", "ignore"];
-const CLICK_KINDS = ["categorical", "time"];
+const CLICK_KINDS = ["categorical", "time", "ignore"];
 const NAME = /^[a-z][a-z0-9_]*$/;
 /** Characters that no field of a log can contain. */
 const WORD_ENDS = /[\t\n\r\0]/;
@@ -159,16 +162,17 @@ export function userFeaturesOf(schema: Schema, kind: UserFeature["kind"]): UserF
 
 /** The fields of a click that describe the item, in order. The first is the item itself. */
 export function itemFeatures({ click }: Schema): ItemFeature[] {
-  return click.filter((field): field is ItemFeature => !isTime(field));
+  return click.filter((field): field is ItemFeature => !("kind" in field));
 }
 
 /** Index of the field with the time of a click; −1 if there is none. */
 export function timeField({ click }: Schema): number {
-  return click.findIndex(isTime);
+  return click.findIndex((field) => kindOf(field) === "time");
 }
 
-function isTime(field: ClickField): field is TimeField {
-  return "kind" in field;
+/** How a field of a click is used. */
+export function kindOf(field: ClickField): "categorical" | ClickProperty["kind"] {
+  return "kind" in field ? field.kind : "categorical";
 }
 
 /** Names of the features that have a vocabulary: the user features but numbers, then the item features. */
@@ -197,8 +201,8 @@ export async function readSchema(path: string): Promise<Schema> {
  *     }
  *
  * The kind of a column is "categorical" (the default), "number", "tokens" or "ignore"; the column named `clicks` holds
- * the clicks. The kind of a click field is "categorical" (the default) or "time". The default of `missing` is
- * `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
+ * the clicks. The kind of a click field is "categorical" (the default), "time" or "ignore". The default of
+ * `missing` is `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
   const schema = parseStoredSchema(value, source, "ERR_CONFIG");
@@ -239,7 +243,7 @@ class SchemaParser {
     }
     const click = this.#list(root["click"], ` for "click"`).map((field, i) => this.#clickField(field, i));
     this.#checkEndings(columns);
-    const times = click.filter(isTime).map(({ name }) => name);
+    const times = click.filter((field) => kindOf(field) === "time").map(({ name }) => name);
     if (times.length > 1) this.#fail(' in "click"', "at most one field of kind time", times.join(", "));
     const missing = root["missing"];
     if (missing === undefined) return { columns, click };
@@ -281,16 +285,16 @@ class SchemaParser {
     const fail = (expected: string, received: unknown) => this.#fail(where, expected, received);
     const field = this.#object(candidate, where, ["name", "kind", "multiple"]);
     const name = this.#name(field["name"], where);
-    const kind = field["kind"] === undefined ? "categorical" : field["kind"];
-    if (!CLICK_KINDS.includes(kind as string)) fail(`kind ${CLICK_KINDS.join(", ")}`, kind);
+    const kind = (field["kind"] === undefined ? "categorical" : field["kind"]) as ReturnType<typeof kindOf>;
+    if (!CLICK_KINDS.includes(kind)) fail(`kind ${CLICK_KINDS.join(", ")}`, kind);
     const multiple = field["multiple"] === undefined ? false : field["multiple"];
     if (typeof multiple !== "boolean") fail("true or false for multiple", multiple);
     const isItem = index === 0;
     if (isItem && multiple) fail("one value for the first click field, which is the item,", "multiple: true");
     if (kind === "categorical") return { name, multiple: multiple as boolean };
-    if (isItem) fail("a categorical first click field, which is the item,", 'kind "time"');
-    if (multiple) fail("one value of kind time", "multiple: true");
-    return { name, kind: "time" };
+    if (isItem) fail("a categorical first click field, which is the item,", `kind "${kind}"`);
+    if (multiple) fail(`one value of kind ${kind}`, "multiple: true");
+    return { name, kind };
   }
 
   #name(candidate: unknown, where: string): string {

@@ -216,6 +216,27 @@ test("reads the times of clicks, wherever the field stands", async () => {
   }
 });
 
+test("drops fields of clicks to ignore, whatever they hold", async () => {
+  const click = [
+    { name: "shown", kind: "ignore" },
+    { name: "tags", multiple: true },
+    { name: "at", kind: "time" },
+    { name: "note", kind: "ignore" },
+  ];
+  const schema = parseSchema({ columns: [{ name: "clicks" }], click: [{ name: "item" }, ...click] });
+  const { lines } = await read("a:1:t_u:7:x y_z;a::t_u:9:<unk>;b:NULL::NULL:\n", { schema });
+  assert.equal(lines[0]!.clicks, [
+    ["a", ["t", "u"]],
+    ["a", ["t", "u"]],
+    ["b", [null]],
+  ]);
+  assert.is(lines[0]!.clicks[1], lines[0]!.clicks[0], "equal clicks are one object whatever is ignored");
+  assert.equal(lines[0]!.times, [7, 9, Number.NaN]);
+  const expected = 'Expected item:shown:tags:at:note for click 1 but received "a:1:t:7"';
+  await expectError(read("a:1:t:7\n", { schema }), "ERR_LOG", expected);
+  await expectError(read(":1:t:7:x\n", { schema }), "ERR_LOG", 'with an item for click 1 but received ":1:t:7:x"');
+});
+
 test("a bad line names file, line and field", async () => {
   const bad: [string | Buffer, string][] = [
     ["u\tp\tc\ti:c:t", "2: field 5 (phone): Expected 5 fields separated by tabs but received 4"],

@@ -182,6 +182,20 @@ tables("the same events as a table and as a click log give the same dataset and 
   });
 });
 
+test("fields of clicks to ignore are empty in the test log", async () => {
+  const schema = parseSchema({
+    columns: [{ name: "clicks" }],
+    click: [
+      { name: "item" },
+      { name: "a", kind: "ignore" },
+      { name: "time", kind: "time" },
+      { name: "b", kind: "ignore" },
+    ],
+  });
+  const kept = ["a:x:1:y"];
+  await expectSplit("last", ["a:x:1:y;b::2:z", "c:::"], { kept: [...kept, "c:::"], held: ["a::1:;b::2:"] }, { schema });
+});
+
 test("what cannot be held out is an error, and nothing is written", async () => {
   await withFiles(async (at) => {
     await writeFile(at("log"), "u1\ta:5\nu2\tb:6\nu1\tc:5\n");

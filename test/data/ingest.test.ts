@@ -7,7 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type PrepareOptions, prepareDataset } from "../../src/data/dataset.js";
 import { ingestLogs } from "../../src/data/ingest.js";
-import { parseSchema, type Schema } from "../../src/data/schema.js";
+import { kindOf, parseSchema, type Schema } from "../../src/data/schema.js";
 import { clickLog } from "../../src/data/sources/click_log.js";
 import type { LogSource } from "../../src/data/sources/source.js";
 import { ShortlistError } from "../../src/errors.js";
@@ -68,6 +68,7 @@ const SCHEMAS = [
   { columns: [...COLUMNS, { name: "user_id", kind: "ignore" }], click: CLICK, missing: ["none"] },
   { columns: [{ name: "user_id", kind: "number" }, ...COLUMNS], click: CLICK.slice(0, 2) },
   { columns: COLUMNS, click: CLICK.slice(0, 1) },
+  { columns: COLUMNS, click: [...CLICK.slice(0, 1), { name: "shown", kind: "ignore" }, ...CLICK.slice(1)] },
 ].map((schema) => parseSchema(schema));
 
 const WORDS = [
@@ -91,11 +92,12 @@ function randomLines(schema: Schema, lines: number, seed: number, badness = 0): 
   const click = () =>
     schema.click
       .map((field) => {
-        if ("kind" in field) {
+        if (kindOf(field) === "ignore") return WORDS[pick(WORDS.length)]!;
+        if (kindOf(field) === "time") {
           time += pick(100) - 20;
           return pick(30) === 0 ? "" : String(time);
         }
-        if (!field.multiple) return word() || "NULL";
+        if (!("multiple" in field && field.multiple)) return word() || "NULL";
         return Array.from({ length: 1 + pick(3) }, word).join("_");
       })
       .join(":");

@@ -452,7 +452,10 @@ const SCHEMAS: readonly Schema[] = [
   },
   {
     columns: [{ name: "city" }, { name: "clicks" }],
-    click: [{ name: "item" }, { name: "tags", multiple: true }, { name: "category" }, { name: "at", kind: "time" }],
+    click: [
+      ...[{ name: "item" }, { name: "tags", multiple: true }, { name: "shown", kind: "ignore" }],
+      ...[{ name: "category" }, { name: "at", kind: "time" }],
+    ],
     missing: ["a word for what is missing that is longer than most", "\u00ed", ""],
   },
 ].map((schema) => parseStoredSchema(schema, "schema", "ERR_MODEL"));
@@ -562,7 +565,7 @@ function randomLine({ schema }: RowBinding, random: Random): Buffer {
     list(
       schema.click,
       (field) => {
-        if ("kind" in field) return number();
+        if ("kind" in field) return field.kind === "ignore" ? pick(random, WORDS) : number();
         return field.multiple ? list(Array.from({ length: 1 + random(3) }), word, "_") : word();
       },
       ":",

@@ -6,6 +6,7 @@ import {
   DEFAULT_MISSING,
   DEFAULT_SCHEMA,
   itemFeatures,
+  kindOf,
   missingWords,
   parseSchema,
   parseStoredSchema,
@@ -105,6 +106,32 @@ test("the time of a click is a field of its own kind, at any place but the first
   assert.equal(vocabularyNames(schema), ["item", "tags"]);
 });
 
+test("fields of a click to ignore are no features", () => {
+  const schema = parseSchema({
+    columns: [{ name: "clicks" }],
+    click: [
+      { name: "item" },
+      { name: "a", kind: "ignore" },
+      { name: "tags", multiple: true },
+      { name: "b", kind: "ignore" },
+    ],
+  });
+  assert.equal(schema.click.map(kindOf), ["categorical", "ignore", "categorical", "ignore"]);
+  assert.equal(parseSchema(JSON.parse(JSON.stringify(schema))), schema);
+  assert.equal(vocabularyNames(schema), ["item", "tags"]);
+  assert.is(timeField(schema), -1);
+  const ignored = { name: "a", kind: "ignore" };
+  assert.match(
+    message({ columns: [{ name: "clicks" }], click: [ignored, ...click] }),
+    'but received "kind \\"ignore\\""',
+  );
+  const several = { ...ignored, multiple: true };
+  assert.match(
+    message({ columns: [{ name: "clicks" }], click: [...click, several] }),
+    "one value of kind ignore in click[1]",
+  );
+});
+
 test("what counts as missing: a list of words; stored schemas without one know only NULL", () => {
   const columns = [{ name: "clicks" }];
   assert.equal(parseSchema({ columns, click, missing: [] }).missing, []);
@@ -163,7 +190,7 @@ test("names what is wrong", () => {
   const time = { name: "time", kind: "time" };
   assert.match(
     message({ columns, click: [...click, { name: "price", kind: "number" }] }),
-    'kind categorical, time in click[1] but received "number"',
+    'kind categorical, time, ignore in click[1] but received "number"',
   );
   assert.match(message({ columns, click: [time, ...click] }), "which is the item, in click[0]");
   assert.match(

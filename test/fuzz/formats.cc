@@ -109,7 +109,8 @@ const char* const kSchemas[] = {
     R"({"columns":[{"name":"q","kind":"tokens"},{"name":"clicks"},{"name":"x","multiple":true},{"name":"user_id"}],
         "click":[{"name":"item"}],"missing":["NULL","none"]})",
     R"({"columns":[{"name":"city"},{"name":"clicks"}],
-        "click":[{"name":"item"},{"name":"tags","multiple":true},{"name":"category"},{"name":"at","kind":"time"}],
+        "click":[{"name":"item"},{"name":"tags","multiple":true},{"name":"shown","kind":"ignore"},
+                 {"name":"category"},{"name":"at","kind":"time"}],
         "missing":["a word for what is missing that is longer than most","\u00ed",""]})",
 };
 
@@ -139,7 +140,7 @@ Encoding user_encoding() {
                            {"age", Column::Kind::number, false},
                            {"clicks", Column::Kind::clicks, false},
                            {"x", Column::Kind::ignored, false}};
-  config.schema.click = {{"item", false, false}, {"time", false, true}, {"tags", true, false}};
+  config.schema.click = {{"item"}, {"time", false, ClickField::Kind::time}, {"tags", true}};
   config.numbers = {{0, 1}};
   std::vector<Vocabulary> vocabularies;
   vocabularies.push_back(Vocabulary::parse("<unk>\t1\nu1\t2\n\xc3\xa9\t1\n", ""));

@@ -6,6 +6,7 @@ import { exists, fileError, pipeChunks } from "../files.js";
 import {
   type ItemFeature,
   itemFeatures,
+  kindOf,
   missingWords,
   type Schema,
   timeField,
@@ -242,9 +243,10 @@ class LineParser {
   readonly #clicks: number;
   readonly #clickForm: string;
   readonly #itemFeatures: readonly ItemFeature[];
-  /** Index of the field of a click that is its time; −1 without times. */
-  readonly #time: number;
-  /** Clicks that were parsed, by their text without the time. Most clicks of a log are repeats. */
+  /** The kind of each field of a click. */
+  readonly #kinds: readonly ReturnType<typeof kindOf>[];
+  readonly #hasTimes: boolean;
+  /** Clicks that were parsed, by the text of their item features. Most clicks of a log are repeats. */
   readonly #seen = new Map<string, Click>();
 
   constructor({ schema, withoutClicks }: RowBinding) {
@@ -259,7 +261,8 @@ class LineParser {
     this.#clicks = schema.columns.findIndex(({ kind }) => kind === "clicks");
     this.#clickForm = schema.click.map(({ name }) => name).join(":");
     this.#itemFeatures = itemFeatures(schema);
-    this.#time = timeField(schema);
+    this.#kinds = schema.click.map(kindOf);
+    this.#hasTimes = timeField(schema) >= 0;
   }
 
   parse(bytes: Buffer): LogRow {
@@ -317,34 +320,40 @@ class LineParser {
     }
     const texts = text.split(";");
     const clicks = new Array<Click>(texts.length);
-    const times = new Array<number>(this.#time < 0 ? 0 : texts.length);
+    const times = new Array<number>(this.#hasTimes ? texts.length : 0);
+    const hasProperties = this.#itemFeatures.length < this.#kinds.length;
     for (let i = 0; i < texts.length; i++) {
       const text = texts[i]!;
-      let rest = text;
-      if (this.#time >= 0) [rest, times[i]] = this.#cutTime(text, i);
-      clicks[i] = this.#seen.get(rest) ?? this.#parseClick(rest, text, i);
+      const item = hasProperties ? this.#cutProperties(text, i, times) : text;
+      clicks[i] = this.#seen.get(item) ?? this.#parseClick(item, text, i);
     }
     return { clicks, times };
   }
 
-  /** Returns the text of a click without its time, and the time. */
-  #cutTime(text: string, index: number): [rest: string, time: number] {
+  /** Returns the text of a click's item features alone. Sets the time of the click. */
+  #cutProperties(text: string, index: number, times: number[]): string {
     const fields = text.split(":");
-    const { click } = this.#schema;
-    if (fields.length !== click.length) this.#failClick(text, index);
-    const field = fields.splice(this.#time, 1)[0]!;
-    const rest = fields.join(":");
-    if (this.#toToken(field) === null) return [rest, Number.NaN];
-    const time = numberOf(field);
-    if (!Number.isFinite(time)) {
-      this.#fail(this.#clicks, `a number for ${click[this.#time]!.name} of click ${index + 1}`, quote(field));
+    if (fields.length !== this.#kinds.length) this.#failClick(text, index);
+    const item: string[] = [];
+    for (let f = 0; f < fields.length; f++) {
+      const kind = this.#kinds[f]!;
+      if (kind === "categorical") item.push(fields[f]!);
+      else if (kind === "time") times[index] = this.#toTime(fields[f]!, f, index);
     }
-    return [rest, time];
+    return item.join(":");
   }
 
-  /** Parses a click. `rest` is its text without the time. */
-  #parseClick(rest: string, text: string, index: number): Click {
-    const key = ownCopy(rest);
+  #toTime(text: string, field: number, index: number): number {
+    if (this.#toToken(text) === null) return Number.NaN;
+    const time = numberOf(text);
+    if (Number.isFinite(time)) return time;
+    const { name } = this.#schema.click[field]!;
+    return this.#fail(this.#clicks, `a number for ${name} of click ${index + 1}`, quote(text));
+  }
+
+  /** Parses a click. `item` is the text of its item features. */
+  #parseClick(item: string, text: string, index: number): Click {
+    const key = ownCopy(item);
     const fields = key.split(":");
     const features = this.#itemFeatures;
     if (fields.length !== features.length || fields[0] === "") this.#failClick(text, index);

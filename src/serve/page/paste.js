@@ -63,7 +63,7 @@ function parseClick(text, position, fields) {
   const attributes = {};
   for (const [i, { name, multiple, kind }] of fields.entries()) {
     const value = values[i];
-    if (i === 0 || kind === "time") continue; // shortlists are for now, so the times of clicks are not read
+    if (i === 0 || kind) continue; // of no feature of the item
     if (multiple) attributes[name] = value ? value.split("_") : [];
     else attributes[name] = value || null;
   }

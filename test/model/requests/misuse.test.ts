@@ -44,7 +44,10 @@ test("a request that does not fit the schema is refused with the name of the fie
     [{ features: { city: "\ud800" } }, "Expected features.city to be text without halves of surrogate pairs"],
     [{ features: { toString: "x" } }, 'Unknown feature "toString" in features'],
     [{ history: "v1" }, 'Expected history to be an array of items and clicks, oldest first, but received "v1"'],
-    [{ history: [7] }, "Expected history[0] to be an item or an object with item, category, tags, time but received 7"],
+    [
+      { history: [7] },
+      "Expected history[0] to be an item or an object with item, shown, category, tags, time but received 7",
+    ],
     [{ history: ["v1", ""] }, 'Expected history[1] to be the token of an item but received ""'],
     [{ history: [{}] }, "Expected history[0].item to be the token of an item but received nothing"],
     [{ history: [{ item: null }] }, "Expected history[0].item to be the token of an item but received null"],
@@ -58,7 +61,7 @@ test("a request that does not fit the schema is refused with the name of the fie
     [{ history: [{ item: "v1", time: "noon" }] }, 'Expected history[0].time to be a finite number but received "noon"'],
     [
       { history: new Array(1) },
-      "Expected history[0] to be an item or an object with item, category, tags, time but received",
+      "Expected history[0] to be an item or an object with item, shown, category, tags, time but received",
     ],
   ];
   for (const [user, message] of refused) await expectError(recommend(user), "ERR_REQUEST", message);

@@ -3,21 +3,36 @@ import { join } from "node:path";
 import { parseSchema, prepareDataset, train } from "../../../src/index.js";
 import { SMALL } from "../../small_model.js";
 
-/** User features of both kinds; clicks with one value, with several values, and with a time. */
+/** User features of both kinds; clicks with one value, with several values, with a time, and with a field to ignore. */
 export const RICH_SCHEMA = parseSchema({
   columns: [{ name: "user_id" }, { name: "age", kind: "number" }, { name: "clicks" }, { name: "city" }],
-  click: [{ name: "item" }, { name: "category" }, { name: "tags", multiple: true }, { name: "time", kind: "time" }],
+  click: [
+    ...[{ name: "item" }, { name: "shown", kind: "ignore" }, { name: "category" }],
+    ...[
+      { name: "tags", multiple: true },
+      { name: "time", kind: "time" },
+    ],
+  ],
 });
 
 export const USERS = 300;
 const ITEMS = 40;
 
-/** The clicks of a user: item, category, tags and time. The attributes of an item are the same in all clicks. */
-export function clicksOf(user: number): { item: string; category: string; tags: string[]; time: number }[] {
+/** A click with all fields. */
+type RichClick = {
+  readonly item: string;
+  readonly shown: number;
+  readonly category: string;
+  readonly tags: string[];
+  readonly time: number;
+};
+
+/** The clicks of a user. The attributes of an item are the same in all clicks. */
+export function clicksOf(user: number): RichClick[] {
   return Array.from({ length: 1 + (user % 25) }, (_, i) => {
     const item = (user * 7 + i * i) % ITEMS;
     const tags = Array.from({ length: 1 + (item % 3) }, (_, t) => `t${(item + t) % 6}`);
-    return { item: `v${item}`, category: `c${item % 5}`, tags, time: 1000 * user + i };
+    return { item: `v${item}`, shown: i / 2, category: `c${item % 5}`, tags, time: 1000 * user + i };
   });
 }
 
@@ -32,8 +47,8 @@ export function featuresOf(user: number): { user_id: string; age: number | null;
 /** The line of a log with a user's features and clicks. */
 export function lineOf(user: number): string {
   const { user_id, age, city } = featuresOf(user);
-  const clicks = clicksOf(user).map(({ item, category, tags, time }) =>
-    [item, category, tags.join("_"), time].join(":"),
+  const clicks = clicksOf(user).map(({ item, shown, category, tags, time }) =>
+    [item, shown, category, tags.join("_"), time].join(":"),
   );
   return [user_id, age ?? "", clicks.join(";"), city ?? "NULL"].join("\t");
 }
