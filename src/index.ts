@@ -22,6 +22,7 @@ export {
   type Dataset,
   type OpenDatasetOptions,
   openDataset,
+  type Preparation,
   type PreparedDataset,
   type PrepareOptions,
   prepareDataset,
@@ -190,6 +191,15 @@ export {
   evaluate,
   type RankingOptions,
 } from "./train/evaluate.js";
+export type { Exposure, ExposureGroup } from "./train/exposure.js";
+export {
+  type DatasetRecord,
+  type EpochRecord,
+  readHistory,
+  type StepRecord,
+  type TrainingHistory,
+  type TrainingSeconds,
+} from "./train/history.js";
 export type { EpochSums, TrainedEpoch, TrainingPosition, TrainingState } from "./train/loop.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";
 export { type EpochEvaluation, type SessionOptions, type SessionState, TrainingSession } from "./train/session.js";

@@ -396,6 +396,7 @@ function abortedAtLook(n: number, reason: Error) {
 const SHORT = [
   ...[
     "readConfig",
+    "readHistory",
     "readSchema",
     "readSpace",
     "readTableSource",

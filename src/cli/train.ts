@@ -41,6 +41,7 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly batch?: number;
   readonly steps?: number;
   readonly seed: number;
+  readonly tensorboard?: string;
   readonly profile: boolean;
   readonly json: boolean;
 }
@@ -101,6 +102,11 @@ export function trainCommand(): Command {
   withEpochFlags(command, "number of times that training goes through the dataset")
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
+    .option(
+      "--tensorboard <folder>",
+      "write event files for TensorBoard: loss, learning rate, speed, and metrics beside those of the baselines",
+      path,
+    )
     .option("--profile", "print the time of each instruction", false)
     .option(
       "--json",

@@ -155,6 +155,24 @@ export interface PreparedDataset {
   readonly testUsers?: number | undefined;
 }
 
+/** What was left out while a dataset was prepared, and how much was left. */
+export interface Preparation {
+  /** Number of usable lines of the logs, or of users in a table of events. */
+  readonly lines: number;
+  /** Number of lines or rows that were skipped because they could not be read. */
+  readonly skipped: number;
+  /** Number of lines without a click. */
+  readonly withoutClicks: number;
+  /** Number of lines that were joined to an earlier line of the same user. */
+  readonly joinedLines: number;
+  /** Number of users with a single click, who have no click to predict from an earlier one. */
+  readonly singleClickUsers: number;
+  /** Number of users in the test log. Undefined if nothing was held out. */
+  readonly testUsers?: number | undefined;
+  /** How many values of each feature got an id. */
+  readonly features: readonly FeatureCounts[];
+}
+
 /** A dataset folder in memory. */
 export interface Dataset extends Encoding {
   /** The folder that it was read from. */
@@ -163,6 +181,8 @@ export interface Dataset extends Encoding {
   readonly appearLimits: Readonly<Record<string, number>>;
   /** Base name and number of lines of each log that the dataset was prepared from. */
   readonly logs: LogReport["files"];
+  /** What was left out while the dataset was prepared. Undefined if an older version prepared it. */
+  readonly preparation?: Preparation | undefined;
   /** The users and clicks as ids. */
   readonly clicks: Clicks;
   /**
@@ -208,6 +228,8 @@ interface Description extends MemberIds {
   readonly clicks: number;
   readonly numbers: Readonly<Record<string, { readonly mean: number; readonly standard_deviation: number }>>;
   readonly logs: LogReport["files"];
+  /** Absent in folders of older versions. */
+  readonly preparation?: Preparation | undefined;
   /** Number of new items; absent if there are none. */
   readonly new_items?: number | undefined;
 }
@@ -399,7 +421,8 @@ export async function writeDataset(
   const tensors = [...clickTensors(clicks, schema), ...catalogueTensors(contents.catalogue ?? [])];
   const id = await writeSafetensors(join(folder, CLICKS), tensors, {}, hash, signal);
   const { name: format, version } = DATASET_FORMAT;
-  const whole = { format, version, id, members, ...description, logs: report.files };
+  const preparation = preparationOf(contents);
+  const whole = { format, version, id, members, ...description, logs: report.files, preparation };
   await replaceFile(join(folder, DESCRIPTION), (file) => file.writeFile(formatJson(whole)));
   for (const doubt of doubtsOf(clicks, features)) onWarning?.(doubt);
   signal?.throwIfAborted();
@@ -409,12 +432,22 @@ export async function writeDataset(
     clicks: clicks.clicks,
     vocabularySizes: Object.fromEntries([...encoding.vocabularies].map(([name, { size }]) => [name, size])),
     features,
-    singleClickUsers: singleClickUsers(clicks),
+    singleClickUsers: preparation.singleClickUsers,
     ...(clicks.times && { times: rangeOf(clicks.times) }),
     suspects: suspectsOf(encoding),
     report,
     newItems,
     ...(testUsers !== undefined && { testUsers }),
+  };
+}
+
+function preparationOf({ clicks, features, report, joinedLines = 0, testUsers }: DatasetContents): Preparation {
+  const { lines, skipped, withoutClicks } = report;
+  return {
+    ...{ lines, skipped, withoutClicks, joinedLines },
+    singleClickUsers: singleClickUsers(clicks),
+    ...(testUsers !== undefined && { testUsers }),
+    features,
   };
 }
 
@@ -495,6 +528,7 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
     folder,
     appearLimits: appearLimitsOf(description),
     logs: description.logs,
+    preparation: description.preparation,
     clicks,
     newItems,
     catalogue,

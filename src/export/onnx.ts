@@ -1,4 +1,4 @@
-import { type Bytes, bytes, integer, message, text } from "./protobuf.js";
+import { type Bytes, bytes, integer, message, text } from "../data/protobuf.js";
 
 /*
  * Models in the Open Neural Network Exchange format. The numbers of fields, dtypes and kinds of attributes are those of

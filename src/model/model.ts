@@ -41,8 +41,14 @@ import { parseTrainingRecord, type TrainingRecord } from "./training_record.js";
 const DESCRIPTION = "config.json";
 const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
-/** Files that training writes into a model folder besides the model: metrics, and the models of single epochs. */
+/**
+ * Files that training writes into a model folder besides the model: metrics, the record and report of the training, and
+ * the models of single epochs.
+ */
 export const METRICS = "metrics.jsonl";
+export const HISTORY = "history.json";
+export const REPORT = "report.html";
+const TRAINING_FILES = [METRICS, HISTORY, REPORT];
 /** Before version 2 of the format the names were `pass-<n>`. */
 const EPOCH_FOLDER = /^(?:epoch|pass)-\d+$/;
 
@@ -248,7 +254,7 @@ export const MODEL: FolderKind = {
   name: "model",
   code: "ERR_MODEL",
   owns: (name) =>
-    [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, TITLES, METRICS].includes(name) || EPOCH_FOLDER.test(name),
+    [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, TITLES, ...TRAINING_FILES].includes(name) || EPOCH_FOLDER.test(name),
   description: DESCRIPTION,
 };
 
@@ -329,7 +335,7 @@ export async function writeModel(
 
 /** Returns the names of the files and subfolders that training wrote into a model folder besides the model. */
 export async function trainingMembers(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => name === METRICS || EPOCH_FOLDER.test(name));
+  return (await readdir(folder)).filter((name) => TRAINING_FILES.includes(name) || EPOCH_FOLDER.test(name));
 }
 
 /** Options of `openModel`. Without `engine` the model gets an engine of its own, which the other options configure. */

@@ -17,6 +17,7 @@ import { expectModel, MODEL, type Model } from "../model/model.js";
 import { checkScores } from "../model/scores.js";
 import { LAST_CLICKS, type RankingMetrics } from "../model/training_record.js";
 import { watchedItems } from "../model/watched.js";
+import { type Exposure, ExposureTally } from "./exposure.js";
 import { PopularityRanking, rankingMetrics } from "./metrics.js";
 import { countTrainedTargets } from "./trained_targets.js";
 import { TransitionRanking } from "./transitions.js";
@@ -97,6 +98,8 @@ export interface Evaluation extends RankingMetrics {
   readonly trainedTargets?: number;
   /** For each K, the fraction of all items that are on the shortlist of length K of at least one user. */
   readonly coverage: Record<string, number>;
+  /** How the places of the shortest of these shortlists are distributed over popular and rare items. */
+  readonly exposure: Exposure;
   /** Metrics of ranking all items by their number of training clicks, held-out clicks excluded. */
   readonly popularity: RankingMetrics;
   /**
@@ -136,7 +139,7 @@ async function evaluateLog(model: Model, log: Log, options: EvaluateOptions): Pr
 }
 
 /** The clicks of the dataset that the model was trained on. */
-function trainingClicksOf({ description }: Model, { clicks }: Dataset): Clicks {
+export function trainingClicksOf({ description }: Model, { clicks }: Dataset): Clicks {
   return description.training.heldOut === LAST_CLICKS ? holdOutLastClicks(clicks) : clicks;
 }
 
@@ -149,7 +152,7 @@ export interface EvaluationSet {
 }
 
 /** Throws ERR_DATASET unless ids mean the same items in the model and in the dataset. */
-function checkItems(model: Model, dataset: Dataset): void {
+export function checkItems(model: Model, dataset: Dataset): void {
   if (model.items.extends(itemVocabulary(withoutNewItems(dataset)))) return;
   throw new ShortlistError(
     "ERR_DATASET",
@@ -201,15 +204,31 @@ export interface EvaluateClicksOptions extends RankingOptions {
 /** `evaluate` for a log that is already read and encoded. */
 export async function evaluateClicks(
   model: Model,
-  { clicks, minClicks = 1 }: EvaluationSet,
+  set: EvaluationSet,
   options: EvaluateClicksOptions = {},
 ): Promise<Evaluation> {
+  return (await evaluateUsers(model, set, options)).evaluation;
+}
+
+/** An evaluation together with the rank of each user's target. */
+export interface UserEvaluation {
+  readonly evaluation: Evaluation;
+  /** [users] The ranks, from 1, in the order of the users that were evaluated. +∞ is a miss. */
+  readonly ranks: readonly number[];
+}
+
+/** `evaluateClicks` that also returns the ranks. */
+export async function evaluateUsers(
+  model: Model,
+  { clicks, minClicks = 1 }: EvaluationSet,
+  options: EvaluateClicksOptions = {},
+): Promise<UserEvaluation> {
   const { tops = [10, 50, 100, 200], keepWatched = false, trainingClicks, signal } = options;
   const { size } = model.items;
   const top = Math.min(Math.max(...tops), size - 1);
   const transitions = trainingClicks && (await TransitionRanking.count(trainingClicks, size, { signal }));
   const tally = new TargetTally(clicks, new PopularityRanking(model.items.counts), transitions);
-  const shown = tops.map(() => new Uint8Array(size));
+  const exposure = new ExposureTally(tops, size);
   const { window, windows } = model.description.config;
   const batches = new LastClickBatches({ clicks, window, windows });
   for (let b = 0; b < batches.batches; b++) {
@@ -227,14 +246,11 @@ export async function evaluateClicks(
       if (clicks.clickOffsets[first + s + 1]! - clicks.clickOffsets[first + s]! < minClicks) continue;
       const excluded = watched.ids.subarray(watched.offsets[s]!, watched.offsets[s + 1]!);
       tally.add(first + s, inputs["target"]![s]!, rank![s]!, excluded);
-      tops.forEach((length, i) => {
-        const end = s * top + Math.min(length, top);
-        for (let j = s * top; j < end && items![j]! >= 0; j++) shown[i]![items![j]!] = 1;
-      });
+      exposure.add(items!, s * top, top);
     }
   }
   const trainedTargets = trainingClicks && (await countTrainedTargets(clicks, trainingClicks, signal));
-  return {
+  const evaluation: Evaluation = {
     protocol: {
       split: "last-click",
       minClicks,
@@ -248,10 +264,12 @@ export async function evaluateClicks(
     watchedTargets: tally.watchedTargets,
     ...(trainedTargets !== undefined && { trainedTargets }),
     ...rankingMetrics(tally.ranks, tops),
-    coverage: Object.fromEntries(tops.map((length, i) => [length, shown[i]!.reduce((a, b) => a + b, 0) / (size - 1)])),
+    coverage: exposure.coverage,
+    exposure: exposure.exposure(model.items.counts),
     popularity: rankingMetrics(tally.popularityRanks, tops),
     ...(transitions && { transitions: rankingMetrics(tally.transitionRanks, tops) }),
   };
+  return { evaluation, ranks: tally.ranks };
 }
 
 /** The ranks of the targets of all users, for the model and for the baselines, and what is to be said of the targets. */

@@ -17,6 +17,18 @@ export interface TrainingState {
   readonly steps: number;
   /** Mean loss per sample in this epoch so far. */
   readonly loss: number;
+  /** Mean loss per sample of this step. */
+  readonly stepLoss: number;
+  /** Number of samples of this step. */
+  readonly stepSamples: number;
+  /** Learning rate of this step. */
+  readonly learningRate: number;
+  /** Number of samples over all steps so far. */
+  readonly samples: number;
+  /** Seconds spent in training steps so far. */
+  readonly seconds: number;
+  /** Seconds of this step that were spent waiting for its batch. */
+  readonly secondsWaited: number;
   /** Samples per second since training began. */
   readonly samplesPerSecond: number;
   /** Seconds that the remaining steps will take at the mean speed so far. */
@@ -198,6 +210,7 @@ export class TrainingLoop {
 
   #addSteps(result: StepsResult, count: number, secondsPerStep: number): void {
     const { config, steps, onProgress } = this.#options;
+    const secondsWaited = result.secondsWaited / count;
     for (let i = 0; i < count; i++) {
       const samples = result.dims["samples"]![i]!;
       const batchLoss = result.outputs["loss"]![i]!;
@@ -205,8 +218,9 @@ export class TrainingLoop {
         throw diverged(`The loss of step ${this.#step + 1} is ${batchLoss}`, config);
       }
       const sums = this.#epochSums;
+      const loss = batchLoss * (config.reduction === "mean" ? samples : 1);
       this.#epochSums = {
-        loss: sums.loss + batchLoss * (config.reduction === "mean" ? samples : 1),
+        loss: sums.loss + loss,
         samples: sums.samples + samples,
         seconds: sums.seconds + secondsPerStep,
       };
@@ -219,6 +233,12 @@ export class TrainingLoop {
         step: this.#step,
         steps,
         loss: this.#epochSums.loss / this.#epochSums.samples,
+        stepLoss: loss / samples,
+        stepSamples: samples,
+        learningRate: this.#learningRateAt(this.#step - 1),
+        samples: this.#samples,
+        seconds: this.#seconds,
+        secondsWaited,
         samplesPerSecond: this.#samples / this.#seconds,
         secondsLeft: (this.#seconds / this.#step) * (steps - this.#step),
       });

@@ -1,5 +1,5 @@
 import { itemVocabulary } from "../data/clicks.js";
-import { openDataset, withoutNewItems } from "../data/dataset.js";
+import { type Dataset, openDataset, withoutNewItems } from "../data/dataset.js";
 import { checkLog, type Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { checkChoice, checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
@@ -179,6 +179,11 @@ export class TrainingSession {
    */
   get model(): Model {
     return this.#network.model;
+  }
+
+  /** @internal The dataset with all its clicks and items. */
+  get dataset(): Dataset {
+    return this.#data.dataset;
   }
 
   /** How far training has come. */

@@ -3,6 +3,7 @@ import { JsonLines } from "../data/json_lines.js";
 import { checkOptions, checkPath } from "../errors.js";
 import { epochFolder, METRICS, withModelFolder } from "../model/model.js";
 import type { Evaluation } from "./evaluate.js";
+import { TrainingJournal } from "./journal.js";
 import type { TrainedEpoch } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
@@ -12,11 +13,21 @@ import { type EpochEvaluation, SESSION_OPTIONS, type SessionOptions, TrainingSes
 export interface TrainOptions extends SessionOptions {
   /** Folder to write the model to. */
   readonly output: string;
+  /**
+   * Folder to which event files for TensorBoard are written while training runs: loss, learning rate, speed, and the
+   * metrics of evaluations beside those of the baselines.
+   */
+  readonly tensorboard?: string | undefined;
   /** Called after every epoch, also after one that `steps` cut short. */
   readonly onEpoch?: ((result: EpochResult) => void) | undefined;
 }
 
-const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = { ...SESSION_OPTIONS, output: true, onEpoch: true };
+const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
+  ...SESSION_OPTIONS,
+  output: true,
+  tensorboard: true,
+  onEpoch: true,
+};
 
 /** Result of an epoch, compared with those before it. */
 export interface EpochResult extends TrainedEpoch, EpochEvaluation {}
@@ -53,26 +64,34 @@ export interface TrainReport {
  * best NDCG@10.
  *
  * `metrics.jsonl` in the folder has one JSON object for each epoch, with the members of `TrainedEpoch` except `part`
- * and, with `validation`, `hitRate`, `ndcg`, `mrr` and `evaluationSeconds`.
+ * and, with `validation`, `hitRate`, `ndcg`, `mrr` and `evaluationSeconds`. `history.json` is the record of the training
+ * from which `writeReport` makes a page.
  *
  * Throws the errors of `TrainingSession.open` and `run`, and ERR_BUSY if another process is writing the folder.
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
   checkOptions("train", options, TRAIN_OPTIONS);
-  const { output, onEpoch, ...sessionOptions } = options;
+  const { output, tensorboard, onEpoch, onProgress, ...sessionOptions } = options;
   checkPath("output", output);
+  if (tensorboard !== undefined) checkPath("tensorboard", tensorboard);
   return withModelFolder(output, async (folder) => {
-    const session = await TrainingSession.open(sessionOptions);
+    const journal = new TrainingJournal({ tensorboard, onProgress, onWarning: options.onWarning });
+    const session = await TrainingSession.open({ ...sessionOptions, onProgress: journal.addStep });
     try {
-      const epochs = await runEpochs(session, folder, onEpoch);
+      await journal.begin(session);
+      const epochs = await runEpochs(session, folder, journal, onEpoch);
       const kept = epochs.findLast(({ best }) => best)!;
       if (kept !== epochs.at(-1)) await session.returnToBest(join(folder, epochFolder(kept.epoch)));
       const keep = [METRICS, ...epochs.filter(isWhole).map(({ epoch }) => epochFolder(epoch))];
       await session.writeComplete(folder, keep);
+      const started = performance.now();
       const evaluation = options.testLog === undefined ? undefined : await session.evaluate("test");
+      const testSeconds = (performance.now() - started) / 1000;
+      await journal.finish(folder, session, { epochs, kept, test: evaluation, testSeconds });
       return reportOf(session, epochs, kept, evaluation);
     } finally {
       session.close();
+      await journal.close();
     }
   });
 }
@@ -81,6 +100,7 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 async function runEpochs(
   session: TrainingSession,
   folder: string,
+  journal: TrainingJournal,
   onEpoch: TrainOptions["onEpoch"],
 ): Promise<EpochResult[]> {
   const metrics = new JsonLines(join(folder, METRICS));
@@ -91,6 +111,7 @@ async function runEpochs(
     const result = { ...trained, ...(await session.evaluateEpoch()) };
     epochs.push(result);
     await metrics.add(metricsOf(result));
+    await journal.addEpoch(result);
     onEpoch?.(result);
   } while (!session.done);
   return epochs;

@@ -32,7 +32,18 @@ test("a trained model beats popularity; evaluate --json is one line of the promi
   assert.is(evaluation.users, 600);
   assert.equal(Object.keys(evaluation.hitRate), ["10", "50", "100", "200"]);
   assert.equal(Object.keys(evaluation).sort(), [
-    ...["coverage", "hitRate", "mrr", "ndcg", "popularity", "protocol", "unknownTargets", "users", "watchedTargets"],
+    ...[
+      "coverage",
+      "exposure",
+      "hitRate",
+      "mrr",
+      "ndcg",
+      "popularity",
+      "protocol",
+      "unknownTargets",
+      "users",
+      "watchedTargets",
+    ],
   ]);
   assert.ok(evaluation.hitRate["10"] > evaluation.popularity.hitRate["10"], JSON.stringify(evaluation));
   const { rankedItems, watchedItems } = evaluation.protocol;

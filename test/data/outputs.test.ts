@@ -40,6 +40,16 @@ import {
 } from "./kills.js";
 import { expectError } from "./temporary.js";
 
+/** The members of a trained model folder, without epochs. */
+const MODEL_MEMBERS = [
+  "config.json",
+  "history.json",
+  "metrics.jsonl",
+  "model.safetensors",
+  "program.json",
+  "vocabulary",
+];
+
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -297,8 +307,7 @@ test("a folder that is not to be renamed is written inside: the current one, and
   );
   assert.is(status, 0, stderr);
   assert.is(statSync(at("current")).ino, before);
-  const members = ["config.json", "epoch-1", "metrics.jsonl", "model.safetensors", "program.json", "vocabulary"];
-  assert.equal(readdirSync(at("current")).sort(), members);
+  assert.equal(readdirSync(at("current")).sort(), [...MODEL_MEMBERS, "epoch-1"].sort());
   mkdirSync(at("standing"));
   for (const version of [0, 1]) {
     const { status, stderr } = spawnSync(process.execPath, [main, ...prepareArgs(folder, version), "."], {
@@ -333,16 +342,7 @@ test("mount points, sticky folders and folders of others are written inside", ()
     const train = [main, "train", at("ds0"), "--epochs", "2", ...SMALL, "--output", at(`${parent}/model`)];
     const { status, stderr } = spawnSync(process.execPath, train, { uid: 65534, gid: 65534, encoding: "utf8" });
     assert.is(status, 0, stderr);
-    const members = [
-      "config.json",
-      "epoch-1",
-      "epoch-2",
-      "metrics.jsonl",
-      "model.safetensors",
-      "program.json",
-      "vocabulary",
-    ];
-    assert.equal(readdirSync(at(`${parent}/model`)).sort(), members);
+    assert.equal(readdirSync(at(`${parent}/model`)).sort(), [...MODEL_MEMBERS, "epoch-1", "epoch-2"].sort());
   }
 });
 

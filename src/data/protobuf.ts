@@ -1,11 +1,13 @@
 /*
- * The wire format of Protocol Buffers (https://protobuf.dev/programming-guides/encoding), as far as ONNX needs it: a
- * message is the concatenation of its fields. It is written out here because that takes fewer lines than a package that
- * does it would take in the installation of everybody.
+ * The wire format of Protocol Buffers (https://protobuf.dev/programming-guides/encoding), as far as ONNX and
+ * TensorBoard need it: a message is the concatenation of its fields. It is written out here because that takes fewer
+ * lines than a package that does it would take in the installation of everybody.
  */
 
 const VARINT = 0;
+const FIXED_64 = 1;
 const LENGTH_DELIMITED = 2;
+const FIXED_32 = 5;
 
 /** The bytes of a message or of one of its fields. */
 export type Bytes = Uint8Array;
@@ -18,6 +20,20 @@ export function message(...fields: readonly Bytes[]): Bytes {
 /** An integer field. Negative numbers have ten bytes, as of a 64-bit two's complement. */
 export function integer(field: number, value: number): Bytes {
   return message(tag(field, VARINT), varint(BigInt.asUintN(64, BigInt(value))));
+}
+
+/** A field of a float64. */
+export function float64(field: number, value: number): Bytes {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(value);
+  return message(tag(field, FIXED_64), bytes);
+}
+
+/** A field of a float32. */
+export function float32(field: number, value: number): Bytes {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return message(tag(field, FIXED_32), bytes);
 }
 
 /** A field of bytes, or of another message. */
