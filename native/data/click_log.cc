@@ -12,7 +12,7 @@
 namespace shortlist {
 namespace {
 
-const char kTab = '\t', kClickEnd = ';', kFieldEnd = ':';
+const char kTab = '\t', kFieldEnd = ':';
 const std::string_view kByteOrderMark = "\xef\xbb\xbf", kGzip = "\x1f\x8b", kZstd = "\x28\xb5\x2f\xfd";
 
 bool starts_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
@@ -92,13 +92,25 @@ LineParser::LineParser(Schema schema, bool without_clicks)
     if (schema_.columns[column].kind == Column::Kind::clicks) clicks_ = column;
   }
   for (const ClickField& field : schema_.click) {
+    const bool is_feature = field.kind == ClickField::Kind::item_feature;
+    if (is_feature) {
+      has_item_parts_ = has_item_parts_ && rest_ == fields_.size();
+      rest_ = fields_.size() + 1;
+    }
     fields_.push_back({field.kind, field.multiple, features_});
-    features_ += field.kind == ClickField::Kind::item_feature;
+    features_ += is_feature;
     click_form_ += (click_form_.empty() ? "" : ":") + field.name;
   }
 }
 
 void LineParser::parse(std::string_view text, LogRow* row) const {
+  const std::string_view clicks = parse_user(text, row);
+  if (clicks.empty()) return;
+  const size_t bad = parse_clicks(clicks, row);
+  if (bad != std::string_view::npos) fail_click(clicks.substr(bad), row->clicks);
+}
+
+std::string_view LineParser::parse_user(std::string_view text, LogRow* row) const {
   if (text.empty()) {
     throw Error(Status::input,
                 "Expected " + std::to_string(schema_.columns.size()) + " fields but received an empty line");
@@ -116,6 +128,13 @@ void LineParser::parse(std::string_view text, LogRow* row) const {
   row->searches.clear();
   row->times.clear();
   row->values.resize(features_);
+  for (LogRow::Values& values : row->values) {
+    values.tokens.clear();
+    values.offsets.clear();
+  }
+  for (const Field& field : fields_) {
+    if (field.multiple) row->values[field.feature].offsets.push_back(0);
+  }
   row->clicks = 0;
   std::string_view clicks;
   for_each_part(text, kTab, [&](std::string_view field, size_t column) {
@@ -123,7 +142,9 @@ void LineParser::parse(std::string_view text, LogRow* row) const {
     if (column == clicks_) clicks = field;
     else parse_column(column, field, row);
   });
-  parse_clicks(clicks, row);
+  if (!schema_.missing.contains(clicks)) return clicks;
+  if (!without_clicks_) fail(clicks_, "clicks " + click_form_, quoted(clicks));
+  return {};
 }
 
 void LineParser::parse_column(size_t index, std::string_view text, LogRow* row) const {
@@ -147,18 +168,7 @@ void LineParser::parse_column(size_t index, std::string_view text, LogRow* row) 
   }
 }
 
-void LineParser::parse_clicks(std::string_view text, LogRow* row) const {
-  for (LogRow::Values& values : row->values) {
-    values.tokens.clear();
-    values.offsets.clear();
-  }
-  for (const Field& field : fields_) {
-    if (field.multiple) row->values[field.feature].offsets.push_back(0);
-  }
-  if (schema_.missing.contains(text)) {
-    if (!without_clicks_) fail(clicks_, "clicks " + click_form_, quoted(text));
-    return;
-  }
+size_t LineParser::parse_clicks(std::string_view text, LogRow* row) const {
   find_separators(text, &row->separators);
   row->separators.push_back(static_cast<uint32_t>(text.size()));
   size_t click = 0, begin = 0, field = 0;  // where the click and the value begin
@@ -170,12 +180,31 @@ void LineParser::parse_clicks(std::string_view text, LogRow* row) const {
     begin = at + 1;
     if (is_value) continue;
     const bool is_last = ++field == fields_.size();
-    if (!fits || is_last != (separator == kClickEnd)) fail_click(text.substr(click), row->clicks);
+    if (!fits || is_last != (separator == kClickEnd)) return click;
     if (!is_last) continue;
     ++row->clicks;
     click = begin;
     field = 0;
   }
+  return std::string_view::npos;
+}
+
+std::string_view LineParser::item_part(std::string_view click) const {
+  size_t end = click.size();
+  for (size_t field = rest_; field < fields_.size() && end > 0; ++field) {
+    end = click.rfind(kFieldEnd, end - 1);
+    if (end == std::string_view::npos) end = 0;
+  }
+  return click.substr(0, end);
+}
+
+bool LineParser::parse_rest(std::string_view text, LogRow* row) const {
+  if (rest_ == fields_.size()) return true;
+  bool fits = true;
+  for_each_part(text.substr(1), kFieldEnd, [&](std::string_view value, size_t field) {
+    fits = parse_value(rest_ + field, value, true, row) && fits;
+  });
+  return fits;
 }
 
 // Parses a value of a field of a click. Returns false if it cannot be used.

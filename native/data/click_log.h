@@ -12,6 +12,7 @@ namespace shortlist {
 // The grammar of click logs, as src/data/sources/click_log.ts has it: the same rows of the same lines, the same
 // refusals and the same messages (test/data/readers.test.ts).
 
+const char kClickEnd = ';';        // between clicks
 const char kValueSeparator = '_';  // of the values of a multi-valued field or column
 const char kQueryEnd = ';';        // between the queries of a column of searches
 
@@ -73,9 +74,23 @@ class LineParser {
   // Throws Error(Status::input), which names the field.
   void parse(std::string_view text, LogRow* row) const;
 
+  // `parse` in steps, for whoever need not parse all clicks.
+
+  // Parses everything but the clicks, and returns their text, which is empty if the user has none. Throws as `parse`.
+  std::string_view parse_user(std::string_view text, LogRow* row) const;
+  // Adds clicks to the row. Returns where the first one begins that cannot be used: `parse` throws the reason; npos if
+  // there is none.
+  size_t parse_clicks(std::string_view text, LogRow* row) const;
+  // Whether all fields about the item come before the others.
+  bool has_item_parts() const { return has_item_parts_; }
+  // Where that is so, the part of a click that is about the item. Empty if the click lacks fields.
+  std::string_view item_part(std::string_view click) const;
+  // Adds the rest of a click, of which `text` begins after its item part, to the row. Returns false if it cannot be
+  // used.
+  bool parse_rest(std::string_view text, LogRow* row) const;
+
  private:
   void parse_column(size_t column, std::string_view text, LogRow* row) const;
-  void parse_clicks(std::string_view text, LogRow* row) const;
   bool parse_value(size_t field, std::string_view text, bool is_last, LogRow* row) const;
 
   std::string_view token(std::string_view text) const {
@@ -98,6 +113,8 @@ class LineParser {
   size_t user_id_, clicks_;  // columns; the number of columns where there is no user_id
   std::vector<Field> fields_;
   size_t features_ = 0;
+  bool has_item_parts_ = true;
+  size_t rest_ = 0;  // the first field after those about the item
   std::string click_form_;
 };
 

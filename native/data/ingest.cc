@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "native/core/error.h"
+#include "native/data/click_cache.h"
 #include "native/data/parallel.h"
+#include "native/data/token_cache.h"
 
 namespace shortlist {
 namespace {
@@ -19,69 +21,19 @@ const int64_t kUncountedBytes = 4;
 // What stands for a missing value among the numbers of tokens.
 const int32_t kMissing = -1;
 
-// Entries of a cache at first, and at most for all threads together.
-const size_t kFirstEntries = size_t{1} << 10, kMostEntries = size_t{1} << 19, kMostInAll = size_t{1} << 23;
-
-// The tokens of a feature that a thread has seen last, so that most of them need no look into the table of all threads.
-// It grows as long as that finds more of them.
-class TokenCache {
- public:
-  TokenCache(TokenTable* table, size_t most_entries)
-      : table_(table), most_entries_(most_entries), entries_(std::min(kFirstEntries, most_entries)) {}
-
-  void prefetch(uint64_t hash) const {
-#if defined(__GNUC__)
-    __builtin_prefetch(&entries_[hash & (entries_.size() - 1)], 1);
-#endif
-  }
-
-  // The number of a token, which is not empty.
-  int32_t number_of(const HashedToken& token) {
-    Entry& entry = entries_[token.hash & (entries_.size() - 1)];
-    if (token.is_short() ? entry.low == token.low && entry.high == token.high : entry.is_long(token))
-      return entry.number;
-    const TokenTable::Found found = table_->add(token);
-    entry = token.is_short() ? Entry{token.low, token.high, found.number} : Entry::of_long(token, found);
-    ++replaced_;
-    return found.number;
-  }
-
-  // Grows if the cache found enough of the last tokens. `looked_up` more of them were looked up.
-  void adapt(size_t looked_up) {
-    looked_up_ += looked_up;
-    if (replaced_ <= entries_.size() / 2 || entries_.size() == most_entries_) return;
-    if (kReplacedPerFound * (looked_up_ - replaced_) <= replaced_) return;
-    entries_ = std::vector<Entry>(2 * entries_.size());
-    looked_up_ = replaced_ = 0;
-  }
-
- private:
-  // Of a long token, `low` is the address of its text and `high` has bits of its hash. No short token has the same
-  // `high`, because UTF-8 text has no bytes of 255.
-  struct Entry {
-    uint64_t low = 0;
-    uint32_t high = 0;
-    int32_t number = 0;
-
-    static uint32_t high_of(const HashedToken& token) { return 0xff000000u | static_cast<uint32_t>(token.hash >> 40); }
-    static Entry of_long(const HashedToken& token, const TokenTable::Found& found) {
-      return {reinterpret_cast<uintptr_t>(found.text.view().data()), high_of(token), found.number};
-    }
-    bool is_long(const HashedToken& token) const {
-      return high == high_of(token) && TokenText::kept_at(reinterpret_cast<const char*>(low)) == token.text;
-    }
-  };
-
-  static constexpr size_t kReplacedPerFound = 8;
-
-  TokenTable* table_;
-  size_t most_entries_;
-  std::vector<Entry> entries_;
-  size_t looked_up_ = 0, replaced_ = 0;  // since the cache has grown
-};
-
+// Entries of a cache of tokens at most, and for all threads together.
+const size_t kMostEntries = size_t{1} << 19, kMostInAll = size_t{1} << 23;
 // Nearly all lines have a user of their own.
 const size_t kCachedUsers = 1;
+
+// Entries of a cache of clicks, and at most for all threads together.
+const size_t kMostClicks = size_t{1} << 15, kMostClicksInAll = size_t{1} << 20;
+
+// Returns `most`, a power of two, or as much less as keeps `threads` of them within `in_all`.
+size_t entries_for(int threads, size_t most, size_t in_all) {
+  while (most > 1 && most * static_cast<size_t>(threads) > in_all) most /= 2;
+  return most;
+}
 
 int64_t size_of(size_t size) { return static_cast<int64_t>(size); }
 
@@ -111,35 +63,120 @@ struct Ingest::Segment {
     }
     for (std::vector<float>& column : numbers) column.clear();
     times.clear();
-    std::fill(missing.begin(), missing.end(), 0);
   }
 };
 
 // What a thread works with. Its memory is used again for each segment.
 struct Ingest::Worker {
+  // A click of the line that is read.
+  struct Click {
+    HashedToken item;  // its part about the item
+    std::string_view text;
+    const int32_t* numbers;     // as ClickCache has them; nullptr if they are not known
+    size_t begin = 0, end = 0;  // of its numbers in `parsed`, if it was not known
+  };
+
   std::vector<TokenCache> caches;  // of the features
+  ClickCache known_clicks;
   LogRow row;
   Segment segment;
   std::vector<HashedToken> hashed;
+  std::vector<Click> clicks;
+  std::vector<std::vector<int32_t>> numbers;  // of each item feature, of the clicks that were parsed
+  std::vector<int32_t> parsed;                // the same, click by click
 
-  void add_token(size_t feature, std::string_view token) { add_tokens(feature, &token, 1); }
+  explicit Worker(size_t clicks) : known_clicks(clicks) {}
 
-  void add_tokens(size_t feature, const std::string_view* tokens, size_t count) {
+  // Appends the numbers of tokens of a feature.
+  void number_tokens(size_t feature, const std::string_view* tokens, size_t count, std::vector<int32_t>* numbers) {
     TokenCache& cache = caches[feature];
-    std::vector<int32_t>& numbers = segment.tokens[feature];
     hashed.clear();
     for (size_t i = 0; i < count; ++i) {
       hashed.emplace_back(tokens[i]);
       cache.prefetch(hashed.back().hash);
     }
-    const size_t start = numbers.size();
-    numbers.resize(start + count);
-    for (size_t i = 0; i < count; ++i) {
-      const bool is_missing = tokens[i].empty();
-      segment.missing[feature] += is_missing;
-      numbers[start + i] = is_missing ? kMissing : cache.number_of(hashed[i]);
-    }
+    const size_t start = numbers->size();
+    numbers->resize(start + count);
+    for (size_t i = 0; i < count; ++i)
+      (*numbers)[start + i] = tokens[i].empty() ? kMissing : cache.number_of(hashed[i]);
     cache.adapt(count);
+  }
+
+  void add_token(size_t feature, std::string_view token) {
+    number_tokens(feature, &token, 1, &segment.tokens[feature]);
+  }
+
+  // Adds the clicks of the row, in which all clicks of the line were parsed. `first` is the first item feature.
+  void add_parsed_clicks(size_t first) {
+    for (size_t f = 0; f < row.values.size(); ++f) {
+      const LogRow::Values& values = row.values[f];
+      number_tokens(first + f, values.tokens.data(), values.tokens.size(), &segment.tokens[first + f]);
+      for (size_t i = 1; i < values.offsets.size(); ++i)
+        segment.value_counts[f].push_back(values.offsets[i] - values.offsets[i - 1]);
+    }
+  }
+
+  // Looks the clicks of a line up, and parses those that are not known, and of the others what is not about the item.
+  // Returns false if a click cannot be used.
+  bool find_clicks(const LineParser& parser, std::string_view text) {
+    clicks.clear();
+    if (text.empty()) return true;
+    for_each_part(text, kClickEnd, [&](std::string_view click, size_t) {
+      clicks.push_back({HashedToken(parser.item_part(click)), click, nullptr});
+      known_clicks.prefetch(clicks.back().item.hash);
+    });
+    for (Click& click : clicks) {
+      click.numbers = known_clicks.find(click.item);
+      const bool fits = click.numbers ? parser.parse_rest(click.text.substr(click.item.text.size()), &row)
+                                      : parser.parse_clicks(click.text, &row) == std::string_view::npos;
+      if (!fits) return false;
+    }
+    row.clicks = static_cast<int64_t>(clicks.size());
+    return true;
+  }
+
+  // Adds the clicks that were looked up.
+  void add_found_clicks(size_t first) {
+    number_parsed_clicks(first);
+    for (size_t f = 0; f < row.values.size(); ++f) {
+      std::vector<int32_t>& tokens = segment.tokens[first + f];
+      const bool is_multiple = !row.values[f].offsets.empty();
+      for (Click& click : clicks) {
+        const int32_t count = is_multiple ? *click.numbers++ : 1;
+        if (is_multiple) segment.value_counts[f].push_back(count);
+        for (int32_t i = 0; i < count; ++i) tokens.push_back(*click.numbers++);
+      }
+    }
+    // Only now, because a click that is kept may take the place of another one of this line.
+    for (const Click& click : clicks) {
+      if (click.end > click.begin) known_clicks.put(click.item, &parsed[click.begin], click.end - click.begin);
+    }
+  }
+
+  // Numbers the tokens of one feature after the other, so that many look-ups are under way at once.
+  void number_parsed_clicks(size_t first) {
+    for (size_t f = 0; f < row.values.size(); ++f) {
+      numbers[f].clear();
+      number_tokens(first + f, row.values[f].tokens.data(), row.values[f].tokens.size(), &numbers[f]);
+    }
+    parsed.clear();
+    size_t index = 0;
+    for (Click& click : clicks) {
+      if (click.numbers != nullptr) continue;
+      click.begin = parsed.size();
+      for (size_t f = 0; f < row.values.size(); ++f) {
+        const std::vector<int32_t>& offsets = row.values[f].offsets;
+        const size_t begin = offsets.empty() ? index : static_cast<size_t>(offsets[index]);
+        const size_t end = offsets.empty() ? index + 1 : static_cast<size_t>(offsets[index + 1]);
+        if (!offsets.empty()) parsed.push_back(static_cast<int32_t>(end - begin));
+        for (size_t i = begin; i < end; ++i) parsed.push_back(numbers[f][i]);
+      }
+      click.end = parsed.size();
+      ++index;
+    }
+    for (Click& click : clicks) {
+      if (click.numbers == nullptr) click.numbers = parsed.data() + click.begin;
+    }
   }
 
   void add_order(int64_t line) {
@@ -166,6 +203,7 @@ Ingest::Ingest(Schema schema, IngestOptions options, int threads)
   user_features_ = users.size();
   for (const ClickField& feature : schema_.item_features()) multiple_.push_back(feature.multiple);
   item_features_ = multiple_.size();
+  has_known_clicks_ = item_features_ > 1 && parser_.has_item_parts();
   for (const Column& column : schema_.columns) {
     if (column.name != "user_id") continue;
     has_identities_ = column.kind != Column::Kind::categorical;
@@ -176,13 +214,14 @@ Ingest::Ingest(Schema schema, IngestOptions options, int threads)
     tables_.push_back(std::make_unique<TokenTable>());
   values_.resize(features());
   missing_.resize(features());
-  size_t cached = kMostEntries;
-  while (cached > kFirstEntries && cached * static_cast<size_t>(threads) > kMostInAll) cached /= 2;
+  const size_t clicks = has_known_clicks_ ? entries_for(threads, kMostClicks, kMostClicksInAll) : 1;
+  const size_t cached = entries_for(threads, kMostEntries, kMostInAll);
   for (int i = 0; i < threads; ++i) {
-    workers_.push_back(std::make_unique<Worker>());
+    workers_.push_back(std::make_unique<Worker>(clicks));
     Worker& worker = *workers_.back();
     for (size_t f = 0; f < features(); ++f)
       worker.caches.emplace_back(tables_[f].get(), static_cast<int>(f) == identity_ ? kCachedUsers : cached);
+    worker.numbers.resize(item_features_);
     worker.segment.tokens.resize(features());
     worker.segment.value_counts.resize(item_features_);
     worker.segment.numbers.resize(numbers_);
@@ -283,17 +322,20 @@ void Ingest::parse_lines(std::string_view lines) {
 Ingest::Segment Ingest::parse_segment(std::string_view lines, Worker* worker) const {
   Segment& segment = worker->segment;
   LogRow& row = worker->row;
+  const bool look_up = has_known_clicks_ && worker->known_clicks.pays();
   segment.clear();
   while (!lines.empty()) {
     const size_t end = std::min(lines.find('\n'), lines.size());
     const std::string_view line = lines.substr(0, end);
     lines.remove_prefix(std::min(end + 1, lines.size()));
     ++segment.lines;
+    bool known;
     try {
       const std::string_view text = line_text(line, options_.max_line_bytes);
       segment.ends_empty = text.empty() && lines.empty();
       if (segment.ends_empty) break;
-      parser_.parse(text, &row);
+      known = look_up && worker->find_clicks(parser_, parser_.parse_user(text, &row));
+      if (!known) parser_.parse(text, &row);  // or throws why a click cannot be used
     } catch (const Error& error) {
       ++segment.skipped;
       if (segment.bad_lines.size() < kListedBadLines) segment.bad_lines.push_back({0, segment.lines, error.what()});
@@ -306,15 +348,13 @@ Ingest::Segment Ingest::parse_segment(std::string_view lines, Worker* worker) co
     worker->add_order(segment.lines);
     for (size_t f = 0; f < user_features_; ++f) worker->add_token(f, row.tokens[f]);
     for (size_t n = 0; n < numbers_; ++n) segment.numbers[n].push_back(row.numbers[n]);
-    for (size_t f = 0; f < item_features_; ++f) {
-      const LogRow::Values& values = row.values[f];
-      worker->add_tokens(user_features_ + f, values.tokens.data(), values.tokens.size());
-      for (size_t i = 1; i < values.offsets.size(); ++i)
-        segment.value_counts[f].push_back(values.offsets[i] - values.offsets[i - 1]);
-    }
+    if (known) worker->add_found_clicks(user_features_);
+    else worker->add_parsed_clicks(user_features_);
     if (has_identities_) worker->add_token(features() - 1, row.user_id);
     segment.times.insert(segment.times.end(), row.times.begin(), row.times.end());
   }
+  for (size_t f = 0; f < features(); ++f)
+    segment.missing[f] = std::count(segment.tokens[f].begin(), segment.tokens[f].end(), kMissing);
   return segment;
 }
 

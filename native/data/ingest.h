@@ -114,6 +114,7 @@ class Ingest {
   Threads threads_;
   size_t user_features_, item_features_, numbers_;
   bool has_identities_ = false;
+  bool has_known_clicks_ = false;  // whether looking up clicks may be less work than parsing them
   int identity_ = -1;
   std::vector<bool> multiple_;  // of the item features
   std::vector<std::unique_ptr<TokenTable>> tables_;

@@ -145,6 +145,38 @@ test("lines that cannot be used: the same errors, and the same reports where the
   assert.equal([...codes], ["ERR_LOG"]);
 });
 
+test("items that are clicked again, however long, with different rests; and rests that cannot be used", async () => {
+  const fields = [{ name: "item" }, { name: "tags", multiple: true }, { name: "author" }];
+  const rest = [
+    { name: "at", kind: "time" },
+    { name: "shown", kind: "ignore" },
+  ];
+  const random = new RandomStream(8, 77);
+  const items = Array.from({ length: 60 }, (_, i) => {
+    const tags = Array.from({ length: 1 + (i % 20) }, (_, tag) =>
+      tag === 3 ? "" : `${"t".repeat(1 + (i % 4))}${tag}`,
+    );
+    return `item${i}:${tags.join("_")}:${i % 7 === 0 ? "" : `author ${"x".repeat(i)}`}`;
+  });
+  const lines = (click: (item: string) => string) =>
+    Array.from({ length: 400 }, (_, line) => {
+      const clicks = Array.from({ length: 1 + random.below(12) }, () => click(items[random.below(items.length)]!));
+      return `u${line}\t${clicks.join(";")}`;
+    });
+  const schema = (click: readonly object[]) =>
+    parseSchema({ columns: [{ name: "user_id" }, { name: "clicks" }], click });
+  for (const featureAppearLimit of [0, 40]) {
+    await compare([lines((item) => item).join("\n")], schema(fields), { featureAppearLimit });
+    const timed = lines((item) => `${item}:${random.below(90)}:${random.below(4)}`);
+    await compare([timed.join("\n")], schema([...fields, ...rest]), { featureAppearLimit });
+    for (const bad of [`${items[1]}:x:0`, `${items[1]}:0`, `${items[1]}:1:2:3`, items[1], `:${items[1]}:1:2`, ":1:2"]) {
+      const text = [...timed, `u\t${timed[5]!.slice(3)};${bad}`, timed[3]].join("\n");
+      await compare([text], schema([...fields, ...rest]));
+      await compare([text], schema([...fields, ...rest]), { featureAppearLimit, onBadLine: "skip" });
+    }
+  }
+});
+
 test("logs that are refused as a whole, and those with warnings", async () => {
   const timed = parseSchema({ columns: [{ name: "clicks" }], click: [{ name: "v" }, { name: "t", kind: "time" }] });
   const fall = Array.from({ length: 20 }, (_, i) => `a:${50 - i};b:${40 - i}`).join("\n");

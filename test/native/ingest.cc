@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "native/core/json.h"
+#include "native/data/click_cache.h"
 #include "test/native/check.h"
 
 using namespace shortlist;
@@ -84,6 +85,44 @@ std::string read(const std::string& log, int threads, size_t first, size_t step)
   return text;
 }
 
+void test_click_cache() {
+  ClickCache cache(8);
+  std::vector<int32_t> numbers;
+  for (int32_t i = 0; i < 16; ++i) numbers.push_back(i);
+  const auto is_kept = [&](const std::string& text, size_t count) {
+    cache.put(HashedToken(text), numbers.data(), count);
+    const int32_t* const found = cache.find(HashedToken(text));
+    return found != nullptr && std::vector<int32_t>(found, found + count) ==
+                                   std::vector<int32_t>(numbers.begin(), numbers.begin() + static_cast<int>(count));
+  };
+  CHECK(cache.find(HashedToken("a:b")) == nullptr);
+  CHECK(is_kept("a:b", 2) && is_kept("a:" + std::string(62, 'b'), 14));
+  CHECK(!is_kept("a:" + std::string(63, 'b'), 2) && !is_kept("a:c", 15));
+  int replaced = 0;
+  for (int i = 0; i < 20; ++i) {
+    CHECK(is_kept("v" + std::to_string(i), 3));
+    for (int j = 0; j < i; ++j) replaced += cache.find(HashedToken("v" + std::to_string(j))) == nullptr;
+  }
+  CHECK(replaced > 0);
+}
+
+// It is tried again and again whether looking up pays.
+void test_click_cache_pays() {
+  ClickCache cache(64);
+  const int32_t number = 7;
+  int paid = 0;
+  for (int segment = 0; segment < 100; ++segment) {
+    if (!cache.pays()) continue;
+    ++paid;
+    for (int i = 0; i < 100; ++i) {
+      // From the 50th segment on, all clicks are the same.
+      const std::string text = "v" + std::to_string(segment < 50 ? 1000 * segment + i : 0);
+      if (!cache.find(HashedToken(text))) cache.put(HashedToken(text), &number, 1);
+    }
+  }
+  CHECK(paid > 35 && paid < 60);
+}
+
 void test_same_for_all_divisions() {
   const std::string log = random_log(4000);
   const std::string expected = read(log, 1, log.size(), log.size());
@@ -146,6 +185,8 @@ void test_hash() {
 }  // namespace
 
 int main() {
+  test_click_cache();
+  test_click_cache_pays();
   test_same_for_all_divisions();
   test_lines();
   test_hash();
