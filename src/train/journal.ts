@@ -1,7 +1,13 @@
 import type { Dataset } from "../data/dataset.js";
 import type { RankingMetrics } from "../model/training_record.js";
 import type { Evaluation } from "./evaluate.js";
-import { type DatasetRecord, type EpochRecord, type TrainingHistory, writeHistory } from "./history.js";
+import {
+  type DatasetRecord,
+  type EpochRecord,
+  type StepRecord,
+  type TrainingHistory,
+  writeHistory,
+} from "./history.js";
 import type { TrainedEpoch, TrainingState } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { EpochEvaluation, TrainingSession } from "./session.js";
@@ -43,6 +49,8 @@ export class TrainingJournal {
   #opening = 0;
   /** Seconds of the steps that ran before this journal began. */
   #earlierSeconds = 0;
+  /** The point before the next one. */
+  #before: Pick<StepRecord, "samples" | "seconds"> = { samples: 0, seconds: 0 };
   #evaluation = 0;
   #events: EventFile | undefined;
 
@@ -54,6 +62,7 @@ export class TrainingJournal {
   async begin({ config, position }: TrainingSession): Promise<void> {
     this.#opening = this.#elapsed;
     this.#earlierSeconds = position.seconds;
+    this.#before = position;
     const { tensorboard } = this.#options;
     if (tensorboard === undefined) return;
     this.#events = await EventFile.open(tensorboard, position.step);
@@ -63,15 +72,17 @@ export class TrainingJournal {
 
   /** Records a step. */
   readonly addStep = (state: TrainingState): void => {
-    const before = this.#recorder.points.at(-1);
     const point = this.#recorder.add(state);
-    if (point && this.#events) {
-      const { loss, learningRate, samples, seconds } = point;
-      const speed = (samples - (before?.samples ?? 0)) / (seconds - (before?.seconds ?? this.#earlierSeconds));
-      this.#events.addScalars(point.step, { loss, learning_rate: learningRate, samples_per_second: speed });
-    }
+    if (point) this.#addPoint(point);
     this.#options.onProgress?.(state);
   };
+
+  #addPoint(point: StepRecord): void {
+    const { step, loss, learningRate, samples, seconds } = point;
+    const speed = (samples - this.#before.samples) / (seconds - this.#before.seconds);
+    this.#before = point;
+    this.#events?.addScalars(step, { loss, learning_rate: learningRate, samples_per_second: speed });
+  }
 
   /** Records an epoch. */
   async addEpoch({ step, loss, validation, evaluationSeconds = 0 }: Epoch): Promise<void> {
