@@ -1,5 +1,6 @@
 #include "test/fuzz/formats.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -18,23 +19,22 @@
 namespace shortlist {
 namespace {
 
-// A file whose contents are replaced by one input after the other.
+// A file in memory whose contents are replaced by one input after the other.
 class InputFile {
  public:
-  InputFile() : file_(std::tmpfile()) {
-    if (file_ == nullptr) std::abort();
-    path_ = "/proc/self/fd/" + std::to_string(fileno(file_));
+  InputFile() : descriptor_(memfd_create("input", 0)) {
+    if (descriptor_ < 0) std::abort();
+    path_ = "/proc/self/fd/" + std::to_string(descriptor_);
   }
   const std::string& path() const { return path_; }
   void write(std::string_view bytes) {
-    const int descriptor = fileno(file_);
-    if (ftruncate(descriptor, 0) != 0 ||
-        pwrite(descriptor, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    if (ftruncate(descriptor_, 0) != 0 ||
+        pwrite(descriptor_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
       std::abort();
   }
 
  private:
-  std::FILE* file_;
+  int descriptor_;
   std::string path_;
 };
 
