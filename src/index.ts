@@ -20,6 +20,7 @@ export {
 } from "./data/clicks.js";
 export {
   type Dataset,
+  type Grown,
   type OpenDatasetOptions,
   openDataset,
   type Preparation,
@@ -29,6 +30,7 @@ export {
   testLogOf,
 } from "./data/dataset.js";
 export type { FeatureCounts } from "./data/feature_counts.js";
+export type { Growth, GrowthOptions } from "./data/grow.js";
 export type { HoldOut } from "./data/hold_out.js";
 export {
   type ClickField,
@@ -206,6 +208,7 @@ export { type EpochEvaluation, type SessionOptions, type SessionState, TrainingS
 export { type EpochResult, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
 export type { TrainingTensor } from "./train/training_network.js";
 export { TransitionRanking } from "./train/transitions.js";
+export { type UpdateOptions, type UpdateReport, update } from "./train/update.js";
 export type { HeldOutValidation, LogValidation, Validation } from "./train/validation.js";
 export type { Trial } from "./tune/results.js";
 export { type Choice, parseSpace, readSpace, type SearchSpace, type Settings } from "./tune/space.js";

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -36,6 +37,7 @@ import {
   train,
   tune,
   understandTables,
+  update,
   writeItemVectors,
   writeMinedPopular,
   writeMinedSimilar,
@@ -162,6 +164,19 @@ test("every function refuses an unknown option and suggests the closest one", as
       openDataset: ["signal", "signl", (options) => openDataset(at("dataset"), options)],
       testLogOf: ["signal", "signl", (options) => testLogOf(at("dataset"), options)],
       readConfig: ["onWarning", "onWarnings", (options) => readConfig(at("log.tsv"), options)],
+      update: [
+        "history",
+        "histroy",
+        (options: object) =>
+          update({
+            model: at("model"),
+            dataset: at("dataset"),
+            logs: [log],
+            output,
+            outputDataset: at("d"),
+            ...options,
+          }),
+      ],
       train: ["steps", "stepss", (options: object) => train({ dataset: at("dataset"), output, ...options })],
       "TrainingSession.open": [
         "seed",
@@ -439,6 +454,11 @@ test("a signal stops every long call with its reason at any check, and no output
       openDataset: (signal) => openDataset(dataset, { signal }),
       testLogOf: (signal) => testLogOf(dataset, { signal }),
       train: (signal) => train({ dataset, output, set, validation, testLog: log, threads: 1, signal }),
+      update: (signal) =>
+        update({
+          ...{ model: folder, dataset, logs: [log], output, outputDataset: at("grown"), testLog: log, threads: 1 },
+          signal,
+        }),
       "TrainingSession.open": (signal) => withSession(at, signal, async () => {}),
       "TrainingSession#run": (signal) => withSession(at, signal, (session) => session.run()),
       "TrainingSession#evaluateEpoch": (signal) =>
@@ -495,6 +515,7 @@ test("a signal stops every long call with its reason at any check, and no output
       await call(whole.signal);
       assert.ok(whole.looks > 0, `${name} looks at its signal`);
       await rm(output, { recursive: true, force: true });
+      await rm(at("grown"), { recursive: true, force: true });
       await removeBeside(output);
       assert.is(await failureOf(call(AbortSignal.abort(reason))), reason, name);
       const stride = Math.max(1, whole.looks / LOOKS);
@@ -507,8 +528,11 @@ test("a signal stops every long call with its reason at any check, and no output
         if (!signal.aborted) await removeBeside(output);
         // What an interrupted run has mined remains for one that resumes it.
         if (name.startsWith("writeMined")) await rm(at(".output.unfinished"), { recursive: true, force: true });
+        // The dataset of an update is finished before the training begins.
+        if (existsSync(at("grown"))) await openDataset(at("grown"));
+        await rm(at("grown"), { recursive: true, force: true });
         const left = (await readdir(at("."))).sort();
-        if (name === "train" && left.includes("output")) {
+        if (["train", "update"].includes(name) && left.includes("output")) {
           // Finished epochs remain, and so does the model if it was written before the evaluation on the test log.
           const isMember = (name: string) => /^epoch-\d$|^metrics\.jsonl$/.test(name);
           if (!(await readdir(output)).every(isMember)) (await openModel(output, { threads: 1 })).close();

@@ -133,7 +133,7 @@ void BatchBuilder::add_isolated(Target target) {
 }
 
 void BatchBuilder::add_shared(Target first, int64_t count) {
-  const int32_t* const items = clicks_.item_features[0].ids;
+  const int32_t* const items = clicks_.target_items();
   const int64_t user_start = clicks_.offsets[first.user];
   Target target = first;
   int64_t stored = -1;                              // one past the click that was stored last
@@ -226,7 +226,7 @@ void BatchBuilder::finish() {
   if (!contents_.targets) return;
   Elements& target = batch_->inputs.back().elements;
   target.resize(static_cast<int64_t>(targets_.size()));
-  const int32_t* const from = clicks_.item_features[0].ids;
+  const int32_t* const from = clicks_.target_items();
   for (size_t s = 0; s < targets_.size(); ++s) target.ids()[s] = from[targets_[s].click];
 }
 

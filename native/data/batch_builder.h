@@ -54,7 +54,7 @@ class BatchBuilder {
   void begin(Batch* batch, int64_t samples);
   // Adds a sample with positions and a sequence of its own.
   void add_isolated(Target target);
-  // Adds `count` samples of one user, whose targets are `first` and the clicks after it that have an item. They share
+  // Adds `count` samples of one user, whose targets are `first` and the clicks after it that are targets. They share
   // positions, and those whose histories begin at the same click share a sequence.
   void add_shared(Target first, int64_t count);
   // Gathers the features.

@@ -47,7 +47,7 @@ Batcher::Batcher(Clicks clicks, const BatchOptions& options)
 void Batcher::index_targets() {
   marks_.reserve(
       static_cast<size_t>(clicks_.clicks / kTargetsAMark + 1));  // growing would leave holes of their size in memory
-  const int32_t* items = clicks_.item_features[0].ids;
+  const int32_t* items = clicks_.target_items();
   for (int64_t user = 0; user < clicks_.users; ++user) {
     for (int32_t click = clicks_.offsets[user]; click < clicks_.offsets[user + 1]; ++click) {
       if (items[click] == 0) continue;
@@ -58,7 +58,7 @@ void Batcher::index_targets() {
 }
 
 void Batcher::cut_parts() {
-  const int32_t* items = clicks_.item_features[0].ids;
+  const int32_t* items = clicks_.target_items();
   const int64_t size = options_.max_part > 0 ? options_.max_part
                        : options_.growing    ? (options_.batch_size + kPartsABatch - 1) / kPartsABatch
                                              : INT64_MAX;
@@ -80,7 +80,7 @@ void Batcher::cut_parts() {
 }
 
 Batcher::Place Batcher::locate(int64_t target) const {
-  const int32_t* items = clicks_.item_features[0].ids;
+  const int32_t* items = clicks_.target_items();
   Place place = marks_[static_cast<size_t>(target / kTargetsAMark)];
   for (int64_t left = target % kTargetsAMark; left > 0; left -= items[place.click] != 0) ++place.click;
   while (clicks_.offsets[place.user + 1] <= place.click) ++place.user;
@@ -117,7 +117,7 @@ void Batcher::build(int64_t epoch, int64_t index, Batch* batch) {
 // Samples `first` to `end` − 1 of the epoch. Each is somewhere else in memory: every loop asks for what the next one
 // reads, so that the processor waits for many places at once.
 void Batcher::add_shuffled(int64_t first, int64_t end) {
-  const int32_t* items = clicks_.item_features[0].ids;
+  const int32_t* items = clicks_.target_items();
   places_.clear();
   for (int64_t sample = first; sample < end; ++sample) {
     places_.push_back({static_cast<int32_t>(order_.at(sample)), 0});

@@ -52,6 +52,10 @@ struct Clicks {
   bool has_times = false;  // whether the schema has a time, so that batches have ages
   Times times = {nullptr, 0, 0};
   std::vector<ItemFeature> item_features;  // the item first
+  // [clicks] The item of each click that may be a training target, and 0 for the others; nullptr if all may be.
+  const int32_t* targets = nullptr;
+
+  const int32_t* target_items() const { return targets ? targets : item_features[0].ids; }
 
  private:
   void check_before(const Searches& feature) const;

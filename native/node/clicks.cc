@@ -54,6 +54,7 @@ Clicks read_clicks(const ObjectReader& from, std::vector<Napi::ObjectReference>*
     clicks.item_features.push_back({feature.text("name"), ids_of(values), offsets, values.elements});
   }
   if (clicks.item_features.empty()) throw Error(Status::input, "Expected item features");
+  if (from.has("targets")) clicks.targets = ids_of(from.array("targets", Dtype::int32, clicks.clicks, kept));
   return clicks;
 }
 

@@ -60,8 +60,9 @@ function formatInspection(inspection: Inspection): string {
   ].join("\n");
 }
 
-function formatItems({ items, titles, training: { extendedItems = 0 } }: ModelInspection): string {
+function formatItems({ items, titles, training: { extendedItems = 0, updates = 0 } }: ModelInspection): string {
   const parts = [
+    ...(updates > 0 ? [updates === 1 ? "updated once" : `updated ${updates} times`] : []),
     ...(extendedItems > 0 ? [`${extendedItems} of them added without training`] : []),
     ...(titles > 0 ? [`${titles} with a title`] : []),
   ];

@@ -18,6 +18,7 @@ import { simulateCommand } from "./simulate.js";
 import { stopOnSignals } from "./stop.js";
 import { trainCommand } from "./train.js";
 import { tuneCommand } from "./tune.js";
+import { updateCommand } from "./update.js";
 import { vectorsCommand } from "./vectors.js";
 
 const packageFile = new URL("../../package.json", import.meta.url);
@@ -33,6 +34,7 @@ for (const command of [
   simulateCommand(),
   prepareCommand(),
   trainCommand(),
+  updateCommand(),
   tuneCommand(),
   evaluateCommand(),
   extendCommand(),

@@ -28,7 +28,9 @@ import { whenStopped } from "./stop.js";
 
 interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly output: string;
-  readonly preset: string;
+  readonly from?: string;
+  readonly keepState?: boolean;
+  readonly preset?: string;
   readonly config?: string;
   readonly validation?: Validation;
   readonly patience?: number;
@@ -57,8 +59,14 @@ export function trainCommand(): Command {
       path,
     )
     .addOption(
-      new Option("--preset <name>", "configuration to start from").choices(Object.keys(PRESETS)).default("default"),
+      new Option("--preset <name>", "configuration to start from (default: default)").choices(Object.keys(PRESETS)),
     )
+    .option(
+      "--from <model>",
+      "model to go on from, on a dataset that grew (prepare --from): its rows and configuration stay, and only the clicks that were added are trained on",
+      path,
+    )
+    .option("--keep-state", "write the optimizer's state to the model folder, for a later --from")
     .option("--config <file>", "JSON file with configuration keys that replace those of the preset", path)
     .option(
       "--set <key=value...>",
@@ -99,7 +107,7 @@ export function trainCommand(): Command {
       new Option("--precision <kind>", "precision of the operands of matrix products").choices(["float32", "bf16"]),
     )
     .option("--batch <n>", "number of samples in a batch", wholeNumber(1));
-  withEpochFlags(command, "number of times that training goes through the dataset")
+  withEpochFlags(command, "number of times that training goes through the dataset (with --from: 1)")
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
     .option(
@@ -170,7 +178,14 @@ async function testLogFor(dataset: string, test: string | false | undefined): Pr
   return found;
 }
 
-async function printReport(report: TrainReport, { output, test, json }: Flags): Promise<void> {
+export async function printReport(
+  report: TrainReport,
+  {
+    output,
+    test,
+    json,
+  }: { readonly output: string; readonly test?: string | false | undefined; readonly json: boolean },
+): Promise<void> {
   if (report.validation) {
     say(`epoch ${report.validation.epoch} of ${report.epochs} is kept; on the held-out clicks of validation:`);
     say(formatEvaluation(report.validation));

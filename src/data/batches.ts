@@ -324,9 +324,8 @@ export class NextClickBatches extends OrderedBatches {
   }
 }
 
-/** Indices of the clicks whose item is not `<unk>`. */
-function trainingTargets({ itemFeatures, clicks }: Clicks): Int32Array {
-  const items = itemFeatures[0]!.ids;
+/** Indices of the clicks that may be targets and whose item is not `<unk>`. */
+function trainingTargets({ itemFeatures, clicks, targets: items = itemFeatures[0]!.ids }: Clicks): Int32Array {
   const targets = new Int32Array(clicks);
   let count = 0;
   for (let click = 0; click < clicks; click++) if (items[click] !== 0) targets[count++] = click;
@@ -515,7 +514,7 @@ class BatchBuilder {
       inputs["distinct_item"] = distinct;
       inputs["timestep_item"] = gather(places, inputs["timestep_position"] as Int32Array);
     }
-    if (target) inputs["target"] = gather(itemFeatures[0]!.ids, targets);
+    if (target) inputs["target"] = gather(this.#clicks.targets ?? itemFeatures[0]!.ids, targets);
     this.#clear();
     return { dims, inputs };
   }

@@ -75,6 +75,11 @@ export interface Clicks {
   readonly times?: ClickTimes | undefined;
   /** The searches of each column of kind "tokens", in schema order. Undefined if the schema has none. */
   readonly searches?: readonly Searches[] | undefined;
+  /**
+   * [clicks] The item of each click that may be a training target, and 0 for the others, which are in histories only.
+   * Undefined if every click may be a target.
+   */
+  readonly targets?: Int32Array | undefined;
 }
 
 /** Values of a categorical user feature for all users. */
@@ -129,17 +134,23 @@ export function holdOutLastClicks(clicks: Clicks): Clicks {
   return { ...clicks, itemFeatures: [{ ...item, ids }, ...attributes] };
 }
 
-/** Returns the item counts [items] without the clicks that `holdOutLastClicks` would hold out. */
+/**
+ * Returns the item counts [items] without the clicks that `holdOutLastClicks` would hold out. Counts that are not the
+ * numbers of clicks, because they decayed or a dataset does not have all clicks, fall by the same fraction.
+ */
 export function countsWithoutLastClicks(
   { itemFeatures, clickOffsets, users }: Clicks,
   counts: Float64Array,
 ): Float64Array {
-  const left = counts.slice();
+  const { ids } = itemFeatures[0]!;
+  const clicks = new Float64Array(counts.length);
+  for (const id of ids) clicks[id]!++;
+  const left = clicks.slice();
   for (let user = 0; user < users; user++) {
     const [start, end] = [clickOffsets[user]!, clickOffsets[user + 1]!];
-    if (end - start >= 2) left[itemFeatures[0]!.ids[end - 1]!]!--;
+    if (end - start >= 2) left[ids[end - 1]!]!--;
   }
-  return left;
+  return counts.map((count, id) => (clicks[id] === 0 ? count : Math.ceil((count * left[id]!) / clicks[id]!)));
 }
 
 /** [users] Ids of the users' identities, 0 if unknown. Undefined if the schema has no such feature. */
@@ -154,9 +165,9 @@ export function singleClickUsers({ clickOffsets, users }: Clicks): number {
   return single;
 }
 
-/** Whether any click on a known item follows another click of the same user. */
-export function hasFollowingClick({ clickOffsets, users, itemFeatures }: Clicks): boolean {
-  const { ids } = itemFeatures[0]!;
+/** Whether any target, a click on a known item, follows another click of the same user. */
+export function hasFollowingClick({ clickOffsets, users, itemFeatures, targets }: Clicks): boolean {
+  const ids = targets ?? itemFeatures[0]!.ids;
   for (let user = 0; user < users; user++) {
     for (let click = clickOffsets[user]! + 1; click < clickOffsets[user + 1]!; click++)
       if (ids[click] !== 0) return true;

@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { checkChoice, checkOptions, checkPath, ShortlistError } from "../errors.js";
 import { type AppearLimit, appearLimitOf, checkAppearLimit } from "./appear_limits.js";
-import { catalogueTensors, itemAttributes, parseCatalogue } from "./catalogue.js";
+import { catalogueTensors, itemAttributes, parseCatalogue, sliceItems } from "./catalogue.js";
 import {
   type Clicks,
   type Encoding,
@@ -19,6 +19,7 @@ import {
 import { checkNoSequences, doubtOfRepeats, doubtsOf } from "./doubts.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { formatJson, hasCode, replaceFile } from "./files.js";
+import { checkGrowable, checkGrowth, type Growth, type GrowthOptions, growContents } from "./grow.js";
 import { checkHoldOut, checkTimesToSplit, type HoldOut, holdClicksOut, TEST_LOG } from "./hold_out.js";
 import { ingestLogs } from "./ingest.js";
 import { identitiesOf, joinUsers, RowOwners, type RowsOfUsers } from "./join_users.js";
@@ -81,10 +82,12 @@ const DESCRIPTION = "dataset.json";
 const CLICKS = "clicks.safetensors";
 /** Subfolder for copies of logs that can be read only once. It exists while the dataset is prepared. */
 const COPIES = "logs";
+/** The number of each user's known clicks in a dataset that grew. No feature has a name with a dot. */
+const KNOWN_CLICKS = "clicks.known";
 const MAX_PENDING_CLICKS = 1 << 20;
 
 /** Options of `prepareDataset`. */
-export interface PrepareOptions extends LogOptions {
+export interface PrepareOptions extends LogOptions, GrowthOptions {
   /** Logs, or paths of click logs, which are read one after the other. */
   readonly logs: readonly Log[];
   /** Folder to write the dataset to. An existing dataset is replaced; a folder with anything else is refused. */
@@ -104,6 +107,11 @@ export interface PrepareOptions extends LogOptions {
    */
   readonly holdOut?: HoldOut | undefined;
   /**
+   * Folder of a dataset to add the clicks to: it grows by them, and is written to `output`. The logs have its schema,
+   * and its limits hold for new values. Not together with `schema`, `featureAppearLimit`, `repeatUsers` and `holdOut`.
+   */
+  readonly from?: string | undefined;
+  /**
    * Threads that read click logs (default: SHORTLIST_THREADS, or else the number of processors). The dataset does not
    * depend on it.
    */
@@ -122,6 +130,9 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
   featureAppearLimit: true,
   repeatUsers: true,
   holdOut: true,
+  from: true,
+  halfLife: true,
+  history: true,
   threads: true,
   progress: true,
   onBadLine: true,
@@ -153,6 +164,8 @@ export interface PreparedDataset {
   readonly newItems: number;
   /** Number of users in the test log, `test.tsv` in the folder. Undefined if nothing was held out. */
   readonly testUsers?: number | undefined;
+  /** What the dataset grew by. Undefined without `from`. */
+  readonly growth?: Growth | undefined;
 }
 
 /** What was left out while a dataset was prepared, and how much was left. */
@@ -177,6 +190,15 @@ export interface Preparation {
 export interface Dataset extends Encoding {
   /** The folder that it was read from. */
   readonly folder: string;
+  /** The id of the folder. Undefined in folders of older versions. */
+  readonly id?: string | undefined;
+  /** From which dataset it grew, and how often. Undefined if it was prepared from logs or tables alone. */
+  readonly grown?: Grown | undefined;
+  /**
+   * [users] How many of each user's clicks the dataset had before it grew. These clicks come first; the others are new.
+   * Undefined if it never grew.
+   */
+  readonly knownClicks?: Int32Array | undefined;
   /** The limit of each feature: values that appeared more often have an id of their own. */
   readonly appearLimits: Readonly<Record<string, number>>;
   /** Base name and number of lines of each log that the dataset was prepared from. */
@@ -192,11 +214,19 @@ export interface Dataset extends Encoding {
   readonly newItems: number;
   /**
    * The attributes of every item, in schema order: `ids` [items], or `ids` [values] and `offsets` [items + 1].
-   * Undefined without new items: then the clicks tell them.
+   * Undefined if every item has clicks, which tell them.
    */
   readonly catalogue?: readonly ItemValues[] | undefined;
   /** Titles of the items, for people to read. Undefined if there are none. */
   readonly titles?: Titles | undefined;
+}
+
+/** How a dataset came from others. */
+export interface Grown {
+  /** The id of the dataset that new clicks were added to. Undefined if that folder had none. */
+  readonly from?: string | undefined;
+  /** How often clicks were added since the first dataset was prepared. */
+  readonly updates: number;
 }
 
 /** The attributes of every item of a dataset. Those of an item with clicks are as of the last one. */
@@ -206,14 +236,14 @@ export function catalogueOf(dataset: Dataset): readonly ItemValues[] {
 
 /** The dataset without its new items: what a network is trained on. */
 export function withoutNewItems(dataset: Dataset): Dataset {
-  const { schema, vocabularies, newItems, titles } = dataset;
+  const { schema, vocabularies, newItems, titles, catalogue } = dataset;
   if (newItems === 0) return dataset;
   const items = itemVocabulary(dataset).size - newItems;
   return {
     ...dataset,
     vocabularies: new Map(vocabularies).set(schema.click[0]!.name, itemVocabulary(dataset).first(items)),
     newItems: 0,
-    catalogue: undefined,
+    catalogue: catalogue && sliceItems(catalogue, 0, items),
     titles: titles?.first(items),
   };
 }
@@ -232,6 +262,8 @@ interface Description extends MemberIds {
   readonly preparation?: Preparation | undefined;
   /** Number of new items; absent if there are none. */
   readonly new_items?: number | undefined;
+  /** Absent unless clicks were added to an earlier dataset. */
+  readonly grown?: Grown | undefined;
 }
 
 /**
@@ -246,8 +278,10 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   const { logs, output, featureAppearLimit = "auto", repeatUsers = "join", holdOut, onWarning, signal } = options;
   checkLogs("logs", logs);
   checkPath("output", output);
+  checkGrowth(options, ["schema", "featureAppearLimit", "repeatUsers", "holdOut"]);
   signal?.throwIfAborted();
-  const schema = parseSchema(options.schema ?? DEFAULT_SCHEMA);
+  const from = await openToGrow(options.from, signal);
+  const schema = from?.schema ?? parseSchema(options.schema ?? DEFAULT_SCHEMA);
   checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
   checkChoice("repeatUsers", repeatUsers, ["join", "keep"]);
   checkHoldOut(holdOut);
@@ -255,8 +289,10 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   checkTimesToSplit(holdOut, timeField(schema) >= 0, name);
   return withDatasetFolder(output, async (folder) => {
     // What is held out does not count: all values have ids until it is left out.
-    const limit = holdOut === undefined ? featureAppearLimit : 0;
-    const { contents, userIds } = await readContents(folder, name, schema, limit, options);
+    const limit = holdOut === undefined && from === undefined ? featureAppearLimit : 0;
+    const maxLineBytes = options.maxLineBytes ?? from?.maxLineBytes;
+    const { contents, userIds } = await readContents(folder, name, schema, limit, { ...options, maxLineBytes });
+    if (from) return writeDataset(folder, growContents(from, contents, options), { onWarning, signal });
     const kept =
       holdOut === undefined
         ? contents
@@ -376,6 +412,10 @@ export interface DatasetContents {
   readonly catalogue?: readonly ItemValues[] | undefined;
   /** Titles of all items. */
   readonly titles?: Titles | undefined;
+  /** [users] How many of each user's clicks are those of the dataset that it grew from. */
+  readonly knownClicks?: Int32Array | undefined;
+  readonly grown?: Grown | undefined;
+  readonly growth?: Growth | undefined;
 }
 
 /** Calls `write` with a staging folder, which then replaces the dataset at `output`. */
@@ -389,7 +429,7 @@ export async function writeDataset(
   contents: DatasetContents,
   { onWarning, signal }: Pick<LogOptions, "onWarning" | "signal">,
 ): Promise<PreparedDataset> {
-  const { encoding, clicks, features, report, joinedLines = 0, testUsers, newItems = 0 } = contents;
+  const { encoding, clicks, features, report, joinedLines = 0, testUsers, newItems = 0, grown, knownClicks } = contents;
   const { schema } = encoding;
   const description = {
     schema,
@@ -404,6 +444,7 @@ export async function writeDataset(
       ]),
     ),
     ...(newItems > 0 && { new_items: newItems }),
+    ...(grown && { grown }),
   };
   await mkdir(join(folder, VOCABULARY));
   for (const [name, vocabulary] of encoding.vocabularies) {
@@ -418,7 +459,11 @@ export async function writeDataset(
   const members = await digestsOf(folder, files, signal);
   // The id does not depend on the names of the logs: the same events make the same dataset in whatever form they came.
   const hash = createHash("sha256").update(JSON.stringify({ ...description, members }));
-  const tensors = [...clickTensors(clicks, schema), ...catalogueTensors(contents.catalogue ?? [])];
+  const tensors = [
+    ...clickTensors(clicks, schema),
+    ...catalogueTensors(contents.catalogue ?? []),
+    ...(knownClicks ? [int32Tensor(KNOWN_CLICKS, knownClicks)] : []),
+  ];
   const id = await writeSafetensors(join(folder, CLICKS), tensors, {}, hash, signal);
   const { name: format, version } = DATASET_FORMAT;
   const preparation = preparationOf(contents);
@@ -438,6 +483,7 @@ export async function writeDataset(
     report,
     newItems,
     ...(testUsers !== undefined && { testUsers }),
+    ...(contents.growth && { growth: contents.growth }),
   };
 }
 
@@ -478,6 +524,16 @@ export async function openDataset(folder: string, options: OpenDatasetOptions = 
   checkPath("folder", folder);
   const { signal } = options;
   return readFolder(folder, DESCRIPTION, (members) => readDataset(folder, members, signal), signal);
+}
+
+/** Opens the dataset that is to grow, if there is one, and checks that it can. */
+export async function openToGrow(
+  folder: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Dataset | undefined> {
+  const dataset = folder === undefined ? undefined : await openDataset(folder, { signal });
+  if (dataset) checkGrowable(dataset);
+  return dataset;
 }
 
 /** Returns the path of the log of the clicks that were held out of a dataset folder; undefined if none were. */
@@ -521,11 +577,14 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
   const clicks = readClicks(path, tensors, encoding, description);
   const items = itemVocabulary(encoding).size;
   const newItems = newItemsOf(folder, description, items);
-  const catalogue = newItems === 0 ? undefined : parseCatalogue(encoding, tensors, (problem) => fail(path, problem));
+  const catalogue = parseCatalogue(encoding, tensors, (problem) => fail(path, problem));
+  const grown = grownOf(folder, description);
   if (newItems > 0 && !catalogue) fail(path, "There are no attributes of the new items");
   return {
     ...encoding,
     folder,
+    id: description.id as string | undefined,
+    ...(grown && { grown, knownClicks: readKnownClicks(path, tensors, clicks) }),
     appearLimits: appearLimitsOf(description),
     logs: description.logs,
     preparation: description.preparation,
@@ -539,6 +598,27 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
 function newItemsOf(folder: string, { new_items: newItems = 0 }: Description, items: number): number {
   if (Number.isSafeInteger(newItems) && newItems >= 0 && newItems < items - 1) return newItems;
   return fail(folder, `${DESCRIPTION} has an impossible number of new_items, ${newItems}`);
+}
+
+function grownOf(folder: string, { grown }: Description): Grown | undefined {
+  if (grown === undefined) return undefined;
+  const { from, updates } = grown ?? {};
+  if (Number.isSafeInteger(updates) && updates > 0 && (from === undefined || typeof from === "string")) return grown;
+  return fail(folder, `${DESCRIPTION} has an impossible member "grown", ${JSON.stringify(grown)}`);
+}
+
+function readKnownClicks(
+  path: string,
+  tensors: ReadonlyMap<string, SafetensorsTensor>,
+  { users, clickOffsets }: Clicks,
+): Int32Array {
+  const known = tensors.get(KNOWN_CLICKS)?.data;
+  if (!(known instanceof Int32Array) || known.length !== users) {
+    return fail(path, `There is no int32 array "${KNOWN_CLICKS}" of ${users} elements`);
+  }
+  const wrong = known.findIndex((count, user) => count < 0 || count > clickOffsets[user + 1]! - clickOffsets[user]!);
+  if (wrong < 0) return known;
+  return fail(path, `Expected "${KNOWN_CLICKS}" up to the user's clicks but element ${wrong} is ${known[wrong]}`);
 }
 
 function appearLimitsOf({ schema, appear_limits: limits }: Description): Dataset["appearLimits"] {
@@ -704,6 +784,10 @@ class LogCounts {
 /** The values of a field or column, whether it may have several or not. */
 function valuesOf(value: Token | readonly Token[]): readonly Token[] {
   return typeof value === "object" && value !== null ? value : [value];
+}
+
+function int32Tensor(name: string, data: Int32Array): TensorToWrite {
+  return { name, dtype: "int32", shape: [data.length], data };
 }
 
 function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {

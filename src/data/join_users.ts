@@ -65,7 +65,6 @@ export function identitiesOf(userIds: readonly string[], { users, offsets, rows 
  */
 export function joinUsers(clicks: Clicks, owned: RowsOfUsers): Clicks {
   const { users, offsets, rows } = owned;
-  const order = mergedOrder(clicks, owned);
   const clickOffsets = new Int32Array(users + 1);
   for (let user = 0; user < users; user++) {
     let size = clickOffsets[user]!;
@@ -74,6 +73,15 @@ export function joinUsers(clicks: Clicks, owned: RowsOfUsers): Clicks {
     }
     clickOffsets[user + 1] = size;
   }
+  return joinRows(clicks, owned, mergedOrder(clicks, owned), clickOffsets);
+}
+
+/**
+ * `joinUsers` with given clicks of each user: those of user u are order[clickOffsets[u]] …
+ * order[clickOffsets[u + 1] − 1].
+ */
+export function joinRows(clicks: Clicks, owned: RowsOfUsers, order: Int32Array, clickOffsets: Int32Array): Clicks {
+  const { users, offsets, rows } = owned;
   const lastKnown = <T extends Int32Array | Float32Array>(
     values: T,
     joined: T,
@@ -88,7 +96,7 @@ export function joinUsers(clicks: Clicks, owned: RowsOfUsers): Clicks {
   };
   return {
     users,
-    clicks: clicks.clicks,
+    clicks: order.length,
     clickOffsets,
     userFeatures: clicks.userFeatures.map((feature) =>
       feature.offsets
@@ -123,7 +131,7 @@ function joinedSearches(searches: Searches, { offsets, rows }: RowsOfUsers): Sea
   return { ...ofRows, queryOffsets: offsets.map((row) => ofRows.queryOffsets[row]!) };
 }
 
-/** [clicks] The clicks in their new order. */
+/** [clicks] The clicks in the order of their times. */
 function mergedOrder({ clicks, clickOffsets, times }: Clicks, { users, offsets, rows }: RowsOfUsers): Int32Array {
   const order = new Int32Array(clicks);
   let end = 0;

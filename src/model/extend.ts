@@ -207,6 +207,38 @@ async function fillRows(
   return withoutAttributes;
 }
 
+/** Items whose rows are predicted, and those from which the prediction is learned. */
+export interface PredictedItems {
+  readonly encoding: Encoding;
+  /** The attributes of all items. */
+  readonly catalogue: readonly ItemValues[];
+  /** The first items of the catalogue are known; `counts` are their numbers of clicks. */
+  readonly known: { readonly items: number; readonly counts: Float64Array };
+  /** The ids of the items whose rows are predicted. */
+  readonly added: readonly number[];
+}
+
+/** Predicts the rows of new items in tables that have a row for each item, and writes them. */
+export async function predictItemRows(
+  store: TensorStore,
+  tables: readonly ItemTable[],
+  { encoding, catalogue, known, added }: PredictedItems,
+  turns: Turns,
+): Promise<void> {
+  const width = tables.reduce((sum, table) => sum + table.width, 0);
+  const features = await rowsOfItems(encoding, catalogue, known.items, turns);
+  const weights = known.counts.subarray(0, known.items).map(weightOf);
+  const targets = (first: number, count: number) => rowsOf(store, tables, first, count);
+  const coefficients = await ridgeRegression({ features, weights, width, targets, penalty: PENALTY }, turns);
+  const rows = new AttributeRows(encoding);
+  for (const id of added) rows.add(catalogue.map((values) => valuesOf(values, id)));
+  const found = rows.take();
+  for (const [i, id] of added.entries()) {
+    if (turns.isDue) await turns.take();
+    writeRow(store, tables, id, predictRow(found, i, coefficients, width), 0);
+  }
+}
+
 /** Options of `extendModelFolder`, which takes folders instead of an opened dataset and model. */
 export interface ExtendFolderOptions extends Omit<ExtendOptions, "dataset"> {
   /** Folder of the dataset that the model was trained on. Only models of earlier versions need it. */
@@ -333,7 +365,7 @@ function withItems(encoding: Encoding, tokens: readonly string[]): Map<string, V
 }
 
 /** A tensor with one row for each item. */
-interface ItemTable {
+export interface ItemTable {
   readonly name: string;
   readonly width: number;
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { UserBatches } from "../data/batches.js";
 import { catalogueTensors, parseCatalogue } from "../data/catalogue.js";
 import { type Encoding, type ItemValues, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
-import { formatJson, hasCode, replaceFile } from "../data/files.js";
+import { exists, formatJson, hasCode, replaceFile } from "../data/files.js";
 import {
   digestsOf,
   type FolderReader,
@@ -15,7 +15,13 @@ import {
   vocabularyFile,
 } from "../data/members.js";
 import { type FolderKind, replaceFolder, withOutputFolder } from "../data/output_folder.js";
-import { readSafetensors, type TensorToWrite, writeSafetensors } from "../data/safetensors.js";
+import {
+  ID_KEY,
+  readSafetensors,
+  type SafetensorsTensor,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../data/safetensors.js";
 import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
 import { isMaxLineBytes } from "../data/sources/read_log.js";
 import { type JsonObject, migrate } from "../data/stored_format.js";
@@ -41,6 +47,8 @@ import { parseTrainingRecord, type TrainingRecord } from "./training_record.js";
 const DESCRIPTION = "config.json";
 const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
+/** The training state, an optional member. Its metadata has the id of the model. */
+const STATE = "state.safetensors";
 /**
  * Files that training writes into a model folder besides the model: metrics, the record and report of the training, and
  * the models of single epochs.
@@ -254,7 +262,8 @@ export const MODEL: FolderKind = {
   name: "model",
   code: "ERR_MODEL",
   owns: (name) =>
-    [DESCRIPTION, PROGRAM, WEIGHTS, VOCABULARY, TITLES, ...TRAINING_FILES].includes(name) || EPOCH_FOLDER.test(name),
+    [DESCRIPTION, PROGRAM, WEIGHTS, STATE, VOCABULARY, TITLES, ...TRAINING_FILES].includes(name) ||
+    EPOCH_FOLDER.test(name),
   description: DESCRIPTION,
 };
 
@@ -285,13 +294,14 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
 
 /**
  * `saveModel` for callers inside `withModelFolder`, which have already locked the folder. Members of the folder that
- * are listed in `keep`, such as `metrics.jsonl`, stay in it.
+ * are listed in `keep`, such as `metrics.jsonl`, stay in it. With `state`, the folder gets `state.safetensors`.
  */
 export async function writeModel(
   model: Model,
   folder: string,
   keep: readonly string[] = [],
   signal?: AbortSignal,
+  state?: KeptState,
 ): Promise<void> {
   const { config, schema, vocabularies, numbers, maxLineBytes, training, catalogue, titles } = model.description;
   const problem = describeNotFinite(model.store, storedTensors(model.program));
@@ -324,6 +334,10 @@ export async function writeModel(
         contents,
         signal,
       );
+      if (state) {
+        const metadata = { [ID_KEY]: id, step: String(state.step), epoch: String(state.epoch) };
+        await writeSafetensors(join(temporary, STATE), state.tensors, metadata, undefined, signal);
+      }
       const { name, version } = MODEL_FORMAT;
       const description = { format: name, version, id, members, ...encoding, training };
       await replaceFile(join(temporary, DESCRIPTION), (file) => file.writeFile(formatJson(description)));
@@ -407,6 +421,53 @@ function checkEngine(engine: unknown, own: EngineOptions): void {
 /** Reads a model folder without its weights. */
 export function readModel(folder: string, signal?: AbortSignal): Promise<ModelParts> {
   return readFolder(folder, DESCRIPTION, (members) => readParts(folder, members, signal), signal);
+}
+
+/** What training keeps between steps beside the weights of the model, so that a later training can go on from it. */
+export interface KeptState {
+  /** Number of steps that were run, over all trainings that went on from one another. */
+  readonly step: number;
+  /** Number of epochs that were begun. */
+  readonly epoch: number;
+  /** The state of the optimizer, and the tables of which item vectors are composed if the model does not have them. */
+  readonly tensors: readonly TensorToWrite[];
+}
+
+/** Everything in a model folder, in memory. */
+export interface TrainedModel extends ModelParts {
+  /** The tensors of the Program, by name. */
+  readonly weights: ReadonlyMap<string, SafetensorsTensor>;
+  /** The training state. Undefined if the folder has none. */
+  readonly state:
+    | { readonly step: number; readonly epoch: number; readonly tensors: TrainedModel["weights"] }
+    | undefined;
+}
+
+/** Reads a model folder for a training that goes on from it. */
+export async function readTrainedModel(folder: string, signal?: AbortSignal): Promise<TrainedModel> {
+  const readAll = async (members: FolderReader) => {
+    const parts = await readParts(folder, members, signal);
+    const { weights, catalogue } = await readTensors(members, parts, signal);
+    const state = (await exists(members.source(STATE))) ? await readState(members, signal) : undefined;
+    return { parts, weights, catalogue, state };
+  };
+  const { parts, weights, catalogue, state } = await readFolder(folder, DESCRIPTION, readAll, signal);
+  checkTables(folder, parts.description, parts.program);
+  return {
+    ...parts,
+    description: { ...parts.description, catalogue },
+    weights: new Map(weights.map(({ name, ...tensor }) => [name, tensor])),
+    state,
+  };
+}
+
+async function readState(members: FolderReader, signal: AbortSignal | undefined): Promise<TrainedModel["state"]> {
+  const path = members.path(STATE);
+  const { tensors, metadata } = await readSafetensors(path, "ERR_MODEL", members.source(STATE), signal);
+  members.checkId(STATE, metadata);
+  const [step, epoch] = [metadata["step"], metadata["epoch"]].map(Number) as [number, number];
+  if ([step, epoch].every((count) => Number.isSafeInteger(count) && count >= 0)) return { step, epoch, tensors };
+  throw new ShortlistError("ERR_MODEL", `${path}: Expected whole numbers "step" and "epoch" in its metadata`);
 }
 
 /** A model folder without its weights. */
@@ -559,7 +620,7 @@ async function failToRead(folder: string, name: string, error: unknown): Promise
 
 const CHUNK_ELEMENTS = 1 << 20;
 
-/** Yields the elements of a float32 tensor, some at a time. */
+/** Yields the elements of a tensor, some at a time. */
 export function* storedChunks(store: TensorStore, name: string, elements: number) {
   for (let offset = 0; offset < elements; offset += CHUNK_ELEMENTS) {
     yield store.read(name, offset, Math.min(CHUNK_ELEMENTS, elements - offset)) as Float32Array;

@@ -32,6 +32,10 @@ export interface TrainingRecord {
   readonly validation?: RankingMetrics | undefined;
   /** Number of items that the model was extended with. They were never trained on. */
   readonly extendedItems?: number | undefined;
+  /** The id of the dataset that the model was trained on last. */
+  readonly dataset?: string | undefined;
+  /** How often training went on from an earlier model. Undefined if the model was trained from nothing. */
+  readonly updates?: number | undefined;
 }
 
 /** Value of `heldOut` if each user's last click was held out. */
@@ -49,6 +53,8 @@ const FIELDS: Readonly<Record<keyof TrainingRecord, Kind>> = {
   heldOut: "last",
   validation: "metrics",
   extendedItems: "count",
+  dataset: "text",
+  updates: "count",
 };
 
 const EXPECTATIONS: Readonly<Record<Kind, string>> = {

@@ -92,6 +92,11 @@ export interface TrainingLoopOptions {
   readonly seed: number;
   /** Number of steps of the whole training, over which the learning-rate schedule extends. */
   readonly steps: number;
+  /**
+   * Numbers of steps and epochs of the trainings from which this one goes on (default 0). They follow one another in
+   * random numbers, in the order of batches and in the optimizer, but not in the learning-rate schedule.
+   */
+  readonly before?: { readonly step: number; readonly epoch: number } | undefined;
   /** Adds up the cost of every instruction (default false). The executor must measure their time. */
   readonly profile?: boolean | undefined;
   /** Stops training between two engine calls; `run` rejects with the signal's reason. */
@@ -172,13 +177,15 @@ export class TrainingLoop {
     const { batchesPerEpoch } = this.#batches;
     const epoch = Math.floor(this.#step / batchesPerEpoch);
     const end = Math.min(this.#options.steps, (epoch + 1) * batchesPerEpoch, this.#step + most);
+    const { before } = this.#options;
     let started = performance.now();
     while (this.#step < end) {
       this.#options.signal?.throwIfAborted();
       const steps = Math.min(this.#stepsPerCall, end - this.#step);
       const scalars = this.#scalars(this.#step, steps);
       const index = this.#step % batchesPerEpoch;
-      const result = await this.#executor.runSteps(this.#batches, { epoch, index, steps, scalars });
+      const position = { epoch: (before?.epoch ?? 0) + epoch, index };
+      const result = await this.#executor.runSteps(this.#batches, { ...position, steps, scalars });
       this.#profile?.add(result, steps);
       const now = performance.now();
       const secondsPerStep = (now - started) / 1000 / steps;
@@ -201,9 +208,10 @@ export class TrainingLoop {
   }
 
   #scalars(first: number, count: number) {
+    const before = this.#options.before?.step ?? 0;
     return {
       seed: Uint32Array.of(this.#options.seed),
-      step: Uint32Array.from({ length: count }, (_, i) => first + i),
+      step: Uint32Array.from({ length: count }, (_, i) => before + first + i),
       learning_rate: Float32Array.from({ length: count }, (_, i) => this.#learningRateAt(first + i)),
     };
   }

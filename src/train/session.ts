@@ -6,7 +6,14 @@ import { checkChoice, checkOptions, checkPath, checkWholeNumber, ShortlistError 
 import { createEngine, ENGINE_OPTIONS, type Engine, type EngineOptions, engineOptionsOf } from "../executors/index.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
 import { extendByNewItems } from "../model/extend.js";
-import { Model, restoreWeights, withModelFolder, writeModel } from "../model/model.js";
+import {
+  type KeptState,
+  Model,
+  readTrainedModel,
+  restoreWeights,
+  withModelFolder,
+  writeModel,
+} from "../model/model.js";
 import { trainingBatchOptions } from "../model/network.js";
 import { LAST_CLICKS, type TrainingRecord } from "../model/training_record.js";
 import type { TensorData } from "../ops/op.js";
@@ -15,6 +22,7 @@ import { type Evaluation, evaluateClicks } from "./evaluate.js";
 import { type TrainedEpoch, TrainingLoop, type TrainingPosition, type TrainingState } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
+import { StartingModel } from "./starting_model.js";
 import { openTrainingData, type TrainingData } from "./training_data.js";
 import { TrainingNetwork, type TrainingTensor } from "./training_network.js";
 import { checkValidation, criterionOf, type Validation } from "./validation.js";
@@ -23,6 +31,19 @@ import { checkValidation, criterionOf, type Validation } from "./validation.js";
 export interface SessionOptions extends EngineOptions, ReportedLogOptions {
   /** Folder of the dataset to train on. */
   readonly dataset: string;
+  /**
+   * Folder of a model from which training goes on. The vocabularies of the dataset must extend those of the model, as
+   * those of a dataset that grew (`PrepareOptions.from`) do; then only the clicks that were added last are trained on.
+   * Values that the model does not know get new rows. The configuration is that of the model, with one epoch and a
+   * quarter of its learning rate; `config` and `set` can change what does not change the network. Not together with
+   * `preset`.
+   */
+  readonly from?: string | undefined;
+  /**
+   * Writes the state of the optimizer to the model folder (`state.safetensors`), so that a later training can go on
+   * with it (default: whether the model `from` has one). It takes up to twice the space of the weights.
+   */
+  readonly keepState?: boolean | undefined;
   /** Name of the preset to start from (default "default"). */
   readonly preset?: string | undefined;
   /** Configuration keys that replace those of the preset. */
@@ -58,6 +79,8 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
 
 export const SESSION_OPTIONS: Readonly<Record<keyof SessionOptions, true>> = {
   dataset: true,
+  from: true,
+  keepState: true,
   preset: true,
   config: true,
   set: true,
@@ -126,6 +149,11 @@ export class TrainingSession {
   readonly #earlyStopping: EarlyStopping;
   #record: TrainingRecord;
   #bestRecord: TrainingRecord = {};
+  readonly #keepsState: boolean;
+  /** Numbers of steps and epochs of the trainings from which this one goes on. */
+  readonly #before: Pick<KeptState, "step" | "epoch">;
+  /** Where the state of the optimizer is that of an earlier epoch than the last one. */
+  #returnedTo: Pick<KeptState, "step" | "epoch"> | undefined;
   /** Number of the step after which the model was last brought up to date with the weights; −1 for none. */
   #modelStep = -1;
   /**
@@ -135,19 +163,33 @@ export class TrainingSession {
   #unusable: string | undefined;
   #ended: string | undefined;
 
-  private constructor(engine: Engine, data: TrainingData, config: CatalogueConfig, options: SessionOptions) {
+  private constructor(
+    engine: Engine,
+    data: TrainingData,
+    config: CatalogueConfig,
+    options: SessionOptions,
+    start: StartingModel | undefined,
+  ) {
     const { preset = "default", seed = 1, profile = false, signal, onProgress } = options;
+    this.#before = { step: start?.step ?? 0, epoch: start?.epoch ?? 0 };
+    this.#keepsState = options.keepState ?? start?.hasState ?? false;
     this.config = config;
     this.seed = seed;
     this.engine = engine;
     this.#data = data;
     this.#signal = signal;
     this.#earlyStopping = new EarlyStopping(options.patience);
-    this.#record = { ...(data.heldOut && { heldOut: LAST_CLICKS }), preset, seed };
+    const { id } = data.dataset;
+    this.#record = {
+      ...(data.heldOut && { heldOut: LAST_CLICKS }),
+      ...(start?.record ?? { preset }),
+      ...(id !== undefined && { dataset: id }),
+      seed,
+    };
     this.#network = new TrainingNetwork(engine, data, config, { seed, profile });
     const batches = engine.createTrainingBatches({ clicks: data.clicks, seed, ...trainingBatchOptions(config) });
     this.steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.epochs * batches.batchesPerEpoch);
-    const loopOptions = { config, seed, steps: this.steps, profile, signal, onProgress };
+    const loopOptions = { config, seed, steps: this.steps, before: this.#before, profile, signal, onProgress };
     this.#loop = new TrainingLoop(this.#network.executor, batches, loopOptions);
   }
 
@@ -158,17 +200,24 @@ export class TrainingSession {
    */
   static async open(options: SessionOptions): Promise<TrainingSession> {
     checkSessionOptions(options);
-    options.signal?.throwIfAborted();
+    const { from, validation, testLog, signal } = options;
+    signal?.throwIfAborted();
     const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
-    const dataset = await openDataset(options.dataset, { signal: options.signal });
-    const config = forCatalogue(chosen, itemVocabulary(withoutNewItems(dataset)).size);
-    const { validation, testLog } = options;
-    const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog });
+    const dataset = await openDataset(options.dataset, { signal });
+    const trained = withoutNewItems(dataset);
+    const start = from === undefined ? undefined : await StartingModel.open(from, trained, options);
+    const config = start?.config ?? forCatalogue(chosen, itemVocabulary(trained).size);
+    const newOnly = start !== undefined;
+    const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog, newOnly });
     const engine = createEngine(engineOptionsOf(options));
+    let session: TrainingSession | undefined;
     try {
-      return new TrainingSession(engine, data, config, options);
+      session = new TrainingSession(engine, data, config, options, start);
+      if (start) await session.#network.start(start, signal);
+      return session;
     } catch (error) {
-      engine.close();
+      if (session) session.close();
+      else engine.close();
       throw error;
     }
   }
@@ -220,7 +269,7 @@ export class TrainingSession {
       const { validation: _, ...record } = this.#record;
       this.#record = { ...record, epochs: epoch - 1 + part, steps: step, samples, loss };
       if (this.#isBetweenEpochs) {
-        await this.#network.bringUpToDate(step);
+        await this.#network.bringUpToDate(this.#before.step + step);
         this.#modelStep = step;
       }
       return trained;
@@ -278,7 +327,7 @@ export class TrainingSession {
    * @internal
    */
   async write(folder: string, keep: readonly string[] = []): Promise<void> {
-    await this.#withModel(() => writeModel(this.#recordedModel, folder, keep, this.#signal));
+    await this.#withModel(() => writeModel(this.#recordedModel, folder, keep, this.#signal, this.#keptState));
   }
 
   /**
@@ -287,7 +336,7 @@ export class TrainingSession {
    * @internal
    */
   async writeComplete(folder: string, keep: readonly string[] = []): Promise<void> {
-    await this.#withCompleteModel((model) => writeModel(model, folder, keep, this.#signal));
+    await this.#withCompleteModel((model) => writeModel(model, folder, keep, this.#signal, this.#keptState));
   }
 
   /**
@@ -329,7 +378,14 @@ export class TrainingSession {
    */
   async returnToBest(folder: string): Promise<void> {
     this.#ended = "has the weights of an earlier epoch, from which training cannot go on";
-    await this.#exclusively("failed in returnToBest", () => restoreWeights(this.model, folder, this.#signal));
+    await this.#exclusively("failed in returnToBest", async () => {
+      await restoreWeights(this.model, folder, this.#signal);
+      if (!this.#keepsState) return;
+      const { state } = await readTrainedModel(folder, this.#signal);
+      for (const { name } of this.#network.stateTensors)
+        this.model.store.write(name, state!.tensors.get(name)!.data as Float32Array);
+      this.#returnedTo = state;
+    });
     this.#record = this.#bestRecord;
     this.#modelStep = this.position.step;
   }
@@ -339,6 +395,15 @@ export class TrainingSession {
     this.#unusable = "is closed";
     this.#network.close();
     this.engine.close();
+  }
+
+  /** The state of the optimizer, if it is kept. */
+  get #keptState(): KeptState | undefined {
+    if (!this.#keepsState) return undefined;
+    const { step, epoch, batch } = this.position;
+    const now = { step: this.#before.step + step, epoch: this.#before.epoch + epoch - (batch === 0 ? 1 : 0) };
+    const { step: reached, epoch: begun } = this.#returnedTo ?? now;
+    return { step: reached, epoch: begun, tensors: this.#network.stateTensors };
   }
 
   /** Whether the last step that was run ended an epoch or the training. */
@@ -380,7 +445,7 @@ export class TrainingSession {
   #withModel<T>(work: () => Promise<T>): Promise<T> {
     const { step } = this.position;
     return this.#exclusively(undefined, () =>
-      this.#modelStep === step ? work() : this.#network.whileUpToDate(step, work),
+      this.#modelStep === step ? work() : this.#network.whileUpToDate(this.#before.step + step, work),
     );
   }
 
@@ -404,8 +469,15 @@ export class TrainingSession {
 
 function checkSessionOptions(options: SessionOptions): void {
   checkOptions("TrainingSession.open", options, SESSION_OPTIONS);
-  const { dataset, testLog, validation, patience, steps } = options;
+  const { dataset, from, keepState, preset, testLog, validation, patience, steps } = options;
   checkPath("dataset", dataset);
+  if (from !== undefined) checkPath("from", from);
+  if (from !== undefined && preset !== undefined) {
+    throw new ShortlistError("ERR_OPTION", "Expected no preset beside from, whose model has the configuration");
+  }
+  if (keepState !== undefined && typeof keepState !== "boolean") {
+    throw new ShortlistError("ERR_OPTION", `Expected keepState to be true or false but received ${keepState}`);
+  }
   if (testLog !== undefined) checkLog("testLog", testLog);
   if (validation !== undefined) checkValidation(validation);
   if (steps !== undefined) checkWholeNumber("steps", steps, 1);

@@ -22,7 +22,7 @@ export interface TrainOptions extends SessionOptions {
   readonly onEpoch?: ((result: EpochResult) => void) | undefined;
 }
 
-const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
+export const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
   ...SESSION_OPTIONS,
   output: true,
   tensorboard: true,

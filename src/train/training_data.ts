@@ -28,6 +28,8 @@ export interface TrainingData {
 export interface TrainingDataOptions extends ReportedLogOptions {
   readonly validation?: Validation | undefined;
   readonly testLog?: Log | undefined;
+  /** Whether only the clicks are targets that were added to the dataset last, if it grew. */
+  readonly newOnly?: boolean | undefined;
 }
 
 /**
@@ -40,12 +42,14 @@ export async function openTrainingData(
   config: ModelConfig,
   options: TrainingDataOptions,
 ): Promise<TrainingData> {
-  const { testLog, onWarning } = options;
+  const { testLog, newOnly = false, onWarning } = options;
+  if (newOnly) checkNewValidation(options.validation, dataset);
   checkTimes(config, dataset);
   const trained = withoutNewItems(dataset);
   const validation = options.validation && (await openValidation(options.validation, trained, options));
   const test = testLog === undefined ? undefined : await encodeTestLog(testLog, dataset, options);
-  const { trainingClicks: clicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
+  const { trainingClicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
+  const clicks = newOnly ? withNewTargets(trainingClicks, dataset) : trainingClicks;
   checkFollowing(dataset, clicks, heldOut);
   for (const doubt of doubtOfSingleClicks(clicks)) onWarning?.(`${dataset.folder}: ${doubt}`);
   if (test) await warnOfTrainedTargets(testLog!, test.clicks, clicks, options);
@@ -53,6 +57,26 @@ export async function openTrainingData(
     await warnOfTrainedTargets(options.validation.log, validation.evaluationSet.clicks, clicks, options);
   }
   return { dataset, trained, clicks, heldOut, validation: validation?.evaluationSet, test };
+}
+
+/** The clicks of a dataset that grew, of which only the last ones are targets. All are if it did not grow. */
+function withNewTargets(clicks: Clicks, { knownClicks }: Dataset): Clicks {
+  if (!knownClicks) return clicks;
+  const targets = clicks.itemFeatures[0]!.ids.slice();
+  for (let user = 0; user < clicks.users; user++) {
+    const start = clicks.clickOffsets[user]!;
+    targets.fill(0, start, start + knownClicks[user]!);
+  }
+  return { ...clicks, targets };
+}
+
+/** Throws ERR_OPTION if clicks on which the earlier model was trained would be held out. */
+function checkNewValidation(validation: Validation | undefined, { folder, knownClicks }: Dataset): void {
+  if (!knownClicks || !validation || !("heldOut" in validation)) return;
+  throw new ShortlistError(
+    "ERR_OPTION",
+    `Expected a log for validation: most users' last clicks in ${folder} are ones that the earlier model was trained on`,
+  );
 }
 
 /** Throws ERR_DATASET unless some user has a click that can be predicted from an earlier one. */

@@ -1,6 +1,7 @@
 import { itemAttributes } from "../data/catalogue.js";
 import { countsWithoutLastClicks, type Encoding, itemVocabulary } from "../data/clicks.js";
 import { catalogueOf, type Dataset } from "../data/dataset.js";
+import type { TensorToWrite } from "../data/safetensors.js";
 import { noiseDistribution } from "../data/vocabulary.js";
 import type { Engine, Executor, StoredTensor, TensorStore } from "../executors/index.js";
 import { countElements } from "../graph/dims.js";
@@ -10,7 +11,7 @@ import { describeNotFinite } from "../model/finite.js";
 import { initializeStore } from "../model/initialize.js";
 import { itemVectorsTable } from "../model/item_vectors.js";
 import { checkMemory } from "../model/memory.js";
-import { Model } from "../model/model.js";
+import { Model, storedChunks } from "../model/model.js";
 import {
   flushDecayProgram,
   type InitializedProgram,
@@ -22,6 +23,7 @@ import {
 import type { TensorData } from "../ops/op.js";
 import { aliasTable } from "../random/alias_table.js";
 import { diverged } from "./loop.js";
+import type { StartingModel } from "./starting_model.js";
 import type { TrainingData } from "./training_data.js";
 
 /** A tensor that training keeps between steps. */
@@ -104,6 +106,26 @@ export class TrainingNetwork {
       role,
       read: (offset, count) => store.read(name, offset, count),
     }));
+  }
+
+  /**
+   * What training keeps between steps and the model does not have: the state of the optimizer, and the tables of which
+   * item vectors are composed.
+   */
+  get stateTensors(): readonly TensorToWrite[] {
+    const { store, program } = this.model;
+    const ofModel = new Set(storedTensors(program).map(({ name }) => name));
+    return storedTensors(this.executor.program)
+      .filter(({ name, role }) => role !== "constant" && !ofModel.has(name))
+      .map(({ name, dtype, shape }) => ({
+        ...{ name, dtype, shape: shape as number[] },
+        data: () => storedChunks(store, name, countElements(shape, {})),
+      }));
+  }
+
+  /** Replaces the initial values by what a model has. */
+  async start(from: StartingModel, signal: AbortSignal | undefined): Promise<void> {
+    await from.writeTo(this.model.store, this.executor.program, signal);
   }
 
   /** Copies the values of these tensors from another session of the same Program. Skips constants. */

@@ -12,7 +12,7 @@ import {
 } from "../../src/data/batches.js";
 import type { Clicks } from "../../src/data/clicks.js";
 import { clickTimes } from "../../src/data/times.js";
-import { LENGTHS, randomClicks, withTimes } from "./random_clicks.js";
+import { LENGTHS, randomClicks, withTargets, withTimes } from "./random_clicks.js";
 
 /**
  * Reads the samples of a batch back through all its ranges, and describes each as text: its user, the clicks of its
@@ -89,7 +89,7 @@ function expectedSamples(clicks: Clicks, window: number, windows: Windows): stri
   for (let user = 0; user < clicks.users; user++) {
     const [start, end] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]!];
     for (let click = start; click < end; click++) {
-      const target = clicks.itemFeatures[0]!.ids[click]!;
+      const target = (clicks.targets ?? clicks.itemFeatures[0]!.ids)[click]!;
       if (target !== 0) samples.push(`${user}: ${historyOf(start, click, window, windows)} > ${target}`);
     }
   }
@@ -146,6 +146,10 @@ for (const [name, windows, make] of TRAINING) {
             assert.is(batch.dims["samples"], full ? batchSize : expected.length - batchSize * (built.length - 1));
           });
           assert.equal(built.flatMap((batch) => samplesOf(clicks, batch, true)).sort(), expected);
+          const some = withTargets(clicks, batchSize);
+          const ofSome = epochOf(make({ clicks: some, window, batchSize, seed: 5 }), 0);
+          const samples = ofSome.flatMap((batch) => samplesOf(some, batch, true));
+          assert.equal(samples.sort(), expectedSamples(some, window, windows).sort(), "only some clicks are targets");
         }
       }
     }

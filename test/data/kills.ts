@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
+import { openDataset } from "../../src/data/dataset.js";
 import { openModel } from "../../src/model/model.js";
 import { openIndex } from "../../src/retrieve/item_index.js";
 import { succeed, temporaryFolder } from "../cli/run.js";
@@ -143,6 +144,17 @@ export function writers(folder: string): Writer[] {
       outputs: MODEL.map((name) => `m/${name}`),
       check: async (out) => {
         (await openModel(join(out, "m", "epoch-1"), { threads: 1 })).close();
+      },
+    },
+    {
+      name: "update",
+      args: (version, out) => [
+        ...["update", at(`m${version}`), at("logs/infer.tsv"), "--dataset", at(`ds${version}`), "--threads", "1"],
+        ...["--output", join(out, "m"), "--output-dataset", join(out, "d")],
+      ],
+      outputs: MODEL.map((name) => `m/${name}`),
+      check: async (out) => {
+        if (existsSync(join(out, "d"))) await openDataset(join(out, "d"));
       },
     },
     {

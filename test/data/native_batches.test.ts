@@ -10,7 +10,7 @@ import type { Clicks, Searches } from "../../src/data/clicks.js";
 import { clickTimes } from "../../src/data/times.js";
 import { ShortlistError } from "../../src/errors.js";
 import { createEngine } from "../../src/executors/index.js";
-import { LENGTHS, randomClicks, withSearches, withTimes } from "./random_clicks.js";
+import { LENGTHS, randomClicks, withSearches, withTargets, withTimes } from "./random_clicks.js";
 
 const engine = createEngine({ threads: 1 });
 
@@ -49,6 +49,7 @@ for (const kind of KINDS) {
           const clicks = withTimes(randomClicks([...LENGTHS, 90, 64, 1, 1], unknownShare, window + batchSize));
           const options = { clicks, window, batchSize, seed: 9, ...kind };
           expectSame(options, 2, inOrder, JSON.stringify({ unknownShare, window, batchSize }));
+          expectSame({ ...options, clicks: withTargets(clicks, batchSize) }, 2, inOrder, "only some targets");
           const searched = withSearches(clicks, batchSize);
           expectSame({ ...options, clicks: searched }, 2, inOrder, JSON.stringify({ window, batchSize }));
         }

@@ -94,5 +94,16 @@ export function withTimes(clicks: Clicks, seed = 1): Clicks {
   return { ...clicks, times: clickTimes(Float64Array.from({ length: clicks.clicks }, time)) };
 }
 
+/** The same clicks, of which only the last ones of each user may be targets, and all or none of some users'. */
+export function withTargets(clicks: Clicks, seed = 1): Clicks {
+  const random = new RandomStream(seed, STREAMS.simulate);
+  const targets = clicks.itemFeatures[0]!.ids.slice();
+  for (let user = 0; user < clicks.users; user++) {
+    const [start, end] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]!];
+    targets.fill(0, start, start + random.below(end - start + 1));
+  }
+  return { ...clicks, targets };
+}
+
 /** Numbers of clicks of the users. */
 export const LENGTHS = [1, 2, 3, 5, 4, 40, 1, 13, 6, 12, 1, 25];

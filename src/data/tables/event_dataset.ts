@@ -123,7 +123,7 @@ export function keptOccurrences(events: SortedEvents, holdOut: HoldOut | undefin
 /**
  * Adds what the table of items says besides attributes of clicks: the titles, and the items that no event names (or
  * only those that are held out), which are new items. Items are new only if the table has attributes to recommend them
- * by. `occurrences` are those of `keptOccurrences`.
+ * by. `occurrences` are those of `keptOccurrences`. A dataset that grew may have new items, attributes and titles already.
  */
 export function withItemTable(
   contents: DatasetContents,
@@ -134,11 +134,13 @@ export function withItemTable(
   if (!items) return contents;
   const { tokens } = events.items;
   const tokenOf = (item: number) => (item < tokens.size ? tokens.token(item) : items.unseen[item - tokens.size]!);
-  const added = items.values.length === 0 ? [] : newItemsOf(items, occurrences, tokenOf);
+  const known = contents.encoding.vocabularies.get(ITEM)!;
+  const found = items.values.length === 0 ? [] : newItemsOf(items, occurrences, tokenOf);
+  const added = found.filter(({ token }) => known.idOf(token) === 0);
   const extended = added.length === 0 ? contents : withNewItems(contents, items, added, isMissing);
   if (!items.titles) return extended;
   const vocabulary = extended.encoding.vocabularies.get(ITEM)!;
-  const titles: (string | undefined)[] = new Array(vocabulary.size).fill(undefined);
+  const titles = Array.from({ length: vocabulary.size }, (_, id) => contents.titles?.titleOf(id));
   items.titles.forEach((title, item) => {
     const id = vocabulary.idOf(tokenOf(item));
     if (id > 0) titles[id] = title;
@@ -186,8 +188,12 @@ function withNewItems(
   return {
     ...contents,
     encoding: { ...contents.encoding, vocabularies: new Map(vocabularies).set(ITEM, extended) },
-    newItems: added.length,
-    catalogue: joinItems(itemAttributes(contents.clicks, known.size), catalogueOfValues(schema, attributes)),
+    newItems: (contents.newItems ?? 0) + added.length,
+    catalogue: joinItems(
+      contents.catalogue ?? itemAttributes(contents.clicks, known.size),
+      catalogueOfValues(schema, attributes),
+    ),
+    ...(contents.titles && { titles: contents.titles.append(new Array(added.length).fill(null)) }),
   };
 }
 

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { checkChoice, checkOptions, checkPath, ShortlistError } from "../../errors.js";
 import { type AppearLimit, checkAppearLimit } from "../appear_limits.js";
-import { type PreparedDataset, withDatasetFolder, writeDataset } from "../dataset.js";
+import { openToGrow, type PreparedDataset, withDatasetFolder, writeDataset } from "../dataset.js";
+import { checkGrowth, type GrowthOptions, growContents } from "../grow.js";
 import { checkHoldOut, checkTimesToSplit, type HoldOut, holdClicksOut } from "../hold_out.js";
 import { DEFAULT_MISSING, missingWords, namesBeside, vocabularyNames } from "../schema.js";
 import type { LogOptions, LogReport } from "../sources/read_log.js";
@@ -54,7 +55,7 @@ export interface UnderstandTablesOptions {
 }
 
 /** Options of `prepareTables`. */
-export interface PrepareTablesOptions extends UnderstandTablesOptions {
+export interface PrepareTablesOptions extends UnderstandTablesOptions, GrowthOptions {
   /** Folder to write the dataset to. An existing dataset is replaced; a folder with anything else is refused. */
   readonly output: string;
   /** Values that appear more often than this get an id of their own; the others become `<unk>` (default "auto"). */
@@ -64,6 +65,11 @@ export interface PrepareTablesOptions extends UnderstandTablesOptions {
    * kept and held-out events; its target is the first event that is held out.
    */
   readonly holdOut?: HoldOut | undefined;
+  /**
+   * Folder of a dataset to add the events to: it grows by them, and is written to `output`. The tables give its schema,
+   * and its limits hold for new values. Not together with `featureAppearLimit` and `holdOut`.
+   */
+  readonly from?: string | undefined;
   /** Called with what was found out about the tables, before they are read. */
   readonly onUnderstood?: ((tables: UnderstoodTables) => void) | undefined;
   /** Called with a message if something looks wrong but does not stop the work. */
@@ -81,6 +87,9 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareTablesOptions, true>> = {
   output: true,
   featureAppearLimit: true,
   holdOut: true,
+  from: true,
+  halfLife: true,
+  history: true,
   onUnderstood: true,
   onWarning: true,
 };
@@ -139,6 +148,8 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
   checkPath("output", output);
   checkHoldOut(holdOut);
   const source = checkCommon(options);
+  checkGrowth(options, ["featureAppearLimit", "holdOut"]);
+  const from = await openToGrow(options.from, signal);
   return withDatasetFolder(output, async (folder) => {
     const { table, schema, read } = await TableSession.with(join(folder, "tables"), signal, async (session) => {
       const tables = await openTables(session, source, options);
@@ -156,12 +167,13 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
     const isMissing = (text: string) => words.has(text);
     const report = reportOf(table, read.events);
     // What is held out does not count: all values have ids until it is left out.
-    const limit = holdOut === undefined ? featureAppearLimit : 0;
+    const limit = holdOut === undefined && from === undefined ? featureAppearLimit : 0;
     const occurrences = read.items && keptOccurrences(read.events, holdOut);
     const whole = contentsOf(read, schema, report, limit, isMissing);
     const name = table.files.name;
     const kept = holdOut ? await holdClicksOut(folder, whole, { holdOut, limit: featureAppearLimit, name }) : whole;
-    const contents = occurrences ? withItemTable(kept, read, occurrences, isMissing) : kept;
+    const grown = from ? growContents(from, kept, options) : kept;
+    const contents = occurrences ? withItemTable(grown, read, occurrences, isMissing) : grown;
     return writeDataset(folder, contents, { onWarning, signal });
   });
 }
@@ -217,11 +229,12 @@ async function readTables(
   session: TableSession,
   { events: table, items, users, searches }: Tables,
   missing: readonly string[],
-  { onBadLine, onWarning }: PrepareTablesOptions,
+  { onBadLine, onWarning, from }: PrepareTablesOptions,
 ): Promise<ReadTables> {
   const events = await readEvents(session, table, missing, onBadLine === "skip");
   warnOfLeftOut(table, events.leftOut, onWarning);
-  checkHistories(table, events);
+  // New events may be single ones, which follow those that the dataset has.
+  if (from === undefined) checkHistories(table, events);
   const featuresOf = async (features: FeatureTable | undefined, numbering: Numbering) => {
     if (!features) return undefined;
     const read = await readFeatures(session, features, numbering, missing);

@@ -1,0 +1,115 @@
+import { Command } from "commander";
+import {
+  type GrowthOptions,
+  type PreparedDataset,
+  readConfig,
+  ShortlistError,
+  update,
+  withStandardInput,
+} from "../index.js";
+import {
+  type EngineFlags,
+  finiteNumber,
+  type LogFlags,
+  path,
+  paths,
+  seedNumber,
+  wholeNumber,
+  withEngineFlags,
+  withLogFlags,
+} from "./options.js";
+import { LOG_MESSAGES, say, warn } from "./output.js";
+import { TrainingProgress } from "./progress.js";
+import { whenStopped } from "./stop.js";
+import {
+  formatTables,
+  isTable,
+  logOfStandardInput,
+  sayDataset,
+  sourceOf,
+  type TableFlags,
+  withGrowthFlags,
+  withTableFlags,
+} from "./tables.js";
+import { printReport } from "./train.js";
+
+interface Flags extends EngineFlags, LogFlags, TableFlags, Pick<GrowthOptions, "halfLife" | "history"> {
+  readonly dataset: string;
+  readonly output: string;
+  readonly outputDataset: string;
+  readonly config?: string;
+  readonly set: readonly string[];
+  readonly epochs?: number;
+  readonly learningRate?: number;
+  readonly keepState?: boolean;
+  readonly test?: string;
+  readonly seed: number;
+  readonly json: boolean;
+}
+
+export function updateCommand(): Command {
+  const command = new Command("update")
+    .description("update a model by the events that came since: yesterday's model plus today's clicks")
+    .argument("<model>", "model folder", path)
+    .argument("[inputs...]", "the new events: files of one table, or click logs; - is standard input", paths)
+    .requiredOption(
+      "--dataset <dataset>",
+      "dataset that the model was trained on, with the users' earlier clicks",
+      path,
+    )
+    .requiredOption("--output <model>", "model folder to write", path)
+    .requiredOption("--output-dataset <dataset>", "dataset folder to write, for the next update", path)
+    .option("--learning-rate <x>", "learning rate of the update (default: a quarter of the model's)", finiteNumber)
+    .option("--epochs <n>", "number of times that training goes through the new clicks (default: 1)", wholeNumber(1))
+    .option("--config <file>", "JSON file with configuration keys of the training", path)
+    .option("--set <key=value...>", "single configuration keys, such as batchSize=256", [])
+    .option("--keep-state", "write the optimizer's state to the model folder (default: as the model has it)")
+    .option("--test <log>", "evaluate on this log after training", path)
+    .option("--seed <n>", "random seed", seedNumber, 1)
+    .option("--json", "print one JSON object with the speed and the loss", false);
+  withTableFlags(withGrowthFlags(command));
+  return withEngineFlags(withLogFlags(command)).action(async (model: string, inputs: string[], flags: Flags) => {
+    if (!inputs.includes("-")) return runUpdate(model, inputs, flags);
+    if (inputs.length > 1) throw new ShortlistError("ERR_OPTION", "Expected standard input (-) to be the only input");
+    await withStandardInput(flags.outputDataset, undefined, (copy) => runUpdate(model, inputs, flags, copy));
+  });
+}
+
+async function runUpdate(model: string, inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
+  const { config, learningRate, epochs, set, test, json: _, ...rest } = flags;
+  const { user, item, time, where, source, items, users, searches, ...options } = rest;
+  const tables = { user, item, time, where, source, items, users, searches } as TableFlags;
+  const read = inputs.map((input) => (input === "-" ? standardInput! : input));
+  const isOfTable = await isTable(read, tables);
+  const logs = inputs.map((input) => (input === "-" ? logOfStandardInput(standardInput!) : input));
+  const shortcuts = Object.entries({ learningRate, epochs })
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${value}`);
+  const progress = new TrainingProgress(process.stderr);
+  let grown: PreparedDataset | undefined;
+  whenStopped(() => whatStays(model, flags, grown));
+  try {
+    const { dataset: _, ...report } = await update({
+      ...{ ...options, model, testLog: test, set: [...set, ...shortcuts] },
+      ...(isOfTable ? { source: await sourceOf(inputs, tables), standardInput } : { logs }),
+      ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
+      ...LOG_MESSAGES,
+      onUnderstood: (understood) => say(formatTables(understood)),
+      onDataset: (dataset) => {
+        grown = dataset;
+        sayDataset(flags.outputDataset, dataset);
+      },
+      onProgress: (state) => progress.update(state),
+      onEpoch: (result) => progress.endEpoch(result),
+    });
+    progress.stop();
+    await printReport(report, flags);
+  } finally {
+    progress.stop();
+  }
+}
+
+function whatStays(model: string, { output, outputDataset }: Flags, grown: PreparedDataset | undefined): string {
+  if (!grown) return `${outputDataset} and ${output} are unchanged.`;
+  return `${outputDataset} is finished; go on with: shortlist train ${outputDataset} --from ${model} --output ${output}`;
+}

@@ -1,0 +1,77 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { HAS_DUCKDB } from "../data/table_files.js";
+import { run, succeed, temporaryFolder } from "./run.js";
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const SMALL = ["--threads", "1", "--set", "lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64"];
+const record = (model: string) => JSON.parse(readFileSync(at(`${model}/config.json`), "utf8"));
+
+function succeeded(...args: string[]) {
+  const result = run(args);
+  assert.is(result.status, 0, result.stderr);
+  return result;
+}
+
+test("update is prepare --from and train --from, of click logs and of tables", () => {
+  succeed("simulate", "--output", at("logs"), "--users", "80", "--items", "50");
+  const lines = readFileSync(at("logs/train.tsv"), "utf8").trimEnd().split("\n");
+  writeFileSync(at("day1.tsv"), `${lines.slice(0, 60).join("\n")}\n`);
+  writeFileSync(at("day2.tsv"), `${lines.slice(50).join("\n")}\n`);
+  succeed("prepare", at("day1.tsv"), "--output", at("data1"), "--feature-appear-limit", "0");
+  succeed("train", at("data1"), "--output", at("model1"), "--keep-state", "--epochs", "1", ...SMALL);
+  const grow = ["--history", "50", "--half-life", "7"];
+  const options = ["--learning-rate", "0.002", "--epochs", "2", "--threads", "1"];
+  const { stderr } = succeeded(
+    ...["update", at("model1"), at("day2.tsv"), "--dataset", at("data1"), "--output", at("model2")],
+    ...["--output-dataset", at("data2"), ...grow, ...options, "--test", at("logs/test.tsv")],
+  );
+  assert.match(stderr, /data2: 80 users, \d+ clicks\n {2}new: \d+ clicks, 20 users; values user_id 20/);
+  assert.match(stderr, /HitRate/);
+  succeed("prepare", at("day2.tsv"), "--from", at("data1"), "--output", at("data3"), ...grow);
+  succeed(
+    "train",
+    at("data3"),
+    "--from",
+    at("model1"),
+    "--output",
+    at("model3"),
+    "--set",
+    "learningRate=0.002",
+    ...options.slice(2),
+  );
+  for (const member of ["model.safetensors", "state.safetensors"]) {
+    assert.equal(readFileSync(at(`model2/${member}`)), readFileSync(at(`model3/${member}`)), member);
+  }
+  assert.is(record("model2").training.updates, 1);
+  assert.is(record("model2").config.learningRate, 0.002);
+  assert.match(succeed("inspect", at("model2")), /50 items, updated once/);
+  if (!HAS_DUCKDB) return;
+  writeFileSync(at("events1.csv"), `user,item\n${["a,x", "a,y", "b,y", "b,z", "c,z", "c,x"].join("\n")}\n`);
+  writeFileSync(at("events2.csv"), `user,item\n${["a,z", "d,w", "d,x"].join("\n")}\n`);
+  succeed("prepare", at("events1.csv"), "--output", at("table1"));
+  succeed("train", at("table1"), "--output", at("model4"), "--epochs", "1", ...SMALL);
+  const { stderr: ofTable } = succeeded(
+    ...["update", at("model4"), at("events2.csv"), "--dataset", at("table1"), "--output", at("model5")],
+    ...["--output-dataset", at("table2"), "--threads", "1"],
+  );
+  assert.match(ofTable, /new: 3 clicks, 1 users; values user_id 1, item 1/);
+});
+
+test("what cannot be updated is refused with a way out", () => {
+  const refused = (pattern: RegExp, ...args: string[]) => {
+    const { status, stderr } = run(args);
+    assert.is.not(status, 0);
+    assert.match(stderr, pattern);
+  };
+  const update = ["update", at("model1"), at("day2.tsv"), "--output", at("new")];
+  refused(/--dataset/, ...update, "--output-dataset", at("d"));
+  refused(/another folder/, ...update, "--dataset", at("data1"), "--output-dataset", at("data1"));
+  refused(/beside history/, "prepare", at("day1.tsv"), "--output", at("d"), "--history", "3");
+  refused(/no preset/, "train", at("data3"), "--from", at("model1"), "--preset", "paddle", "--output", at("new"));
+});
+
+test.run();
