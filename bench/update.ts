@@ -15,6 +15,8 @@ const { values: flags } = parseArgs({
     log: { type: "string", default: "kuairand" },
     work: { type: "string" },
     slices: { type: "string" },
+    every: { type: "string", default: "1" },
+    "hold-back": { type: "string" },
     train: { type: "string", multiple: true, default: [] },
     update: { type: "string", multiple: true, default: [""] },
     retrain: { type: "string" },
@@ -95,12 +97,28 @@ async function movielens(): Promise<SlicedLog> {
     const starts = [0, 5, 6, 7, 8, 9, 10].map(cut);
     return { columns, slices: starts.slice(1).map((end, i) => clicks.slice(starts[i], end)) };
   });
-  const columns = lines[0]!.split("\t").map((_, i) => ({ name: ["user_id", "age", "occupation", "gender"][i]! }));
-  columns[column] = { name: "clicks" };
+  const columns = lines[0]!
+    .split("\t")
+    .map((_, i) => ({ name: ["user_id", "age", "occupation", "clicks", "gender"][i]! }));
   return { schema: parseSchema({ columns, click: tags("genre") }), column, users, slices: 6 };
 }
 
-const log = flags.log === "kuairand" ? await kuairand() : await movielens();
+const whole = flags.log === "kuairand" ? await kuairand() : await movielens();
+const itemOf = (click: string) => click.split(":")[0]!;
+/** Whether an item is held back from the first slice, so that it is new on a later day: one of `--hold-back`. */
+function isHeldBack(click: string): boolean {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(itemOf(click))) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return flags["hold-back"] !== undefined && hash % Number(flags["hold-back"]) === 0;
+}
+const log = {
+  ...whole,
+  users: whole.users
+    .filter((_, user) => user % Number(flags.every) === 0)
+    .map(({ columns, slices: [first, ...days] }) => ({
+      ...{ columns, slices: [first!.filter((click) => !isHeldBack(click)), ...days] },
+    })),
+};
 const slices = Math.min(log.slices, Number(flags.slices ?? log.slices));
 const work = flags.work ?? (await mkdtemp(join(tmpdir(), "shortlist-update-")));
 const at = (name: string) => join(work, name);
@@ -122,7 +140,6 @@ for (let slice = 0; slice < slices; slice++) {
   await writeFile(at(`next-${slice}.tsv`), next.join(""));
 }
 
-const itemOf = (click: string) => click.split(":")[0]!;
 const firstItems = new Set(log.users.flatMap(({ slices: [first] }) => first!.map(itemOf)));
 /** The log of the users whose next click is on an item that the first slice does not have. */
 async function logOfNewItems(slice: number): Promise<string | undefined> {

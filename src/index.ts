@@ -29,6 +29,7 @@ export {
   prepareDataset,
   testLogOf,
 } from "./data/dataset.js";
+export type { LastGrowths } from "./data/evict.js";
 export type { FeatureCounts } from "./data/feature_counts.js";
 export type { Growth, GrowthOptions } from "./data/grow.js";
 export type { HoldOut } from "./data/hold_out.js";

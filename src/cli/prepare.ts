@@ -24,7 +24,7 @@ import {
   withTableFlags,
 } from "./tables.js";
 
-interface Flags extends LogFlags, TableFlags, Pick<GrowthOptions, "halfLife" | "history"> {
+interface Flags extends LogFlags, TableFlags, GrowthOptions {
   readonly dryRun: boolean;
   readonly json: boolean;
   readonly from?: string;
@@ -107,20 +107,31 @@ async function prepare(inputs: string[], flags: Flags, standardInput?: string): 
 }
 
 async function prepareLogs(inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
-  const { schema, featureAppearLimit, onBadLine, maxLineBytes, repeatUsers, dryRun, from, halfLife, history } = flags;
+  const {
+    schema,
+    featureAppearLimit,
+    onBadLine,
+    maxLineBytes,
+    repeatUsers,
+    dryRun,
+    from,
+    halfLife,
+    history,
+    evictAfter,
+  } = flags;
   if (dryRun) throw new ShortlistError("ERR_OPTION", "Expected a table for --dry-run but received a click log");
   const output = outputOf(flags);
   const logs = inputs.map((input) => (input === "-" ? logOfStandardInput(standardInput!) : input));
   const dataset = await prepareDataset({
     ...{ logs, output, featureAppearLimit, onBadLine, maxLineBytes, repeatUsers, onWarning: warn },
-    ...{ holdOut: holdOutOf(flags), from, halfLife, history },
+    ...{ holdOut: holdOutOf(flags), from, halfLife, history, evictAfter },
     ...(schema !== undefined && { schema: await readSchema(schema) }),
   });
   sayDataset(output, dataset);
 }
 
 async function prepareTable(inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
-  const { featureAppearLimit, onBadLine, dryRun, json, from, halfLife, history } = flags;
+  const { featureAppearLimit, onBadLine, dryRun, json, from, halfLife, history, evictAfter } = flags;
   const tables = { source: await sourceOf(inputs, flags), onBadLine, standardInput };
   if (dryRun) {
     const understood = await understandTables(tables);
@@ -131,7 +142,7 @@ async function prepareTable(inputs: string[], flags: Flags, standardInput?: stri
   const output = outputOf(flags);
   const dataset = await prepareTables({
     ...{ ...tables, output, featureAppearLimit, onWarning: warn },
-    ...{ holdOut: holdOutOf(flags), from, halfLife, history },
+    ...{ holdOut: holdOutOf(flags), from, halfLife, history, evictAfter },
     onUnderstood: (understood) => say(formatTables(understood)),
   });
   sayDataset(output, dataset);

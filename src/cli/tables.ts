@@ -50,7 +50,12 @@ export function withGrowthFlags(command: Command): Command {
       "number of updates after which the counts of earlier clicks weigh half (default: they stay)",
       finiteNumber,
     )
-    .option("--history <n>", "keep this many of each user's earlier clicks (default: all)", wholeNumber(1));
+    .option("--history <n>", "keep this many of each user's earlier clicks (default: all)", wholeNumber(1))
+    .option(
+      "--evict-after <n>",
+      "drop items and users without a click in this many updates, and use their rows again (default: never)",
+      wholeNumber(1),
+    );
 }
 
 function column(text: string): string {
@@ -127,9 +132,10 @@ export function sayDataset(output: string, { report, ...dataset }: PreparedDatas
   sayReport(report);
   say(`${output}: ${dataset.users} users, ${dataset.clicks} clicks`);
   if (dataset.growth) {
-    const { clicks, users, values } = dataset.growth;
+    const { clicks, users, values, evicted } = dataset.growth;
     const added = Object.entries(values).map(([name, count]) => `${name} ${count}`);
     say(`  new: ${clicks} clicks, ${users} users; values ${added.join(", ")}`);
+    if (evicted.items + evicted.users > 0) say(`  dropped: ${evicted.items} items, ${evicted.users} users`);
   }
   for (const feature of dataset.features) say(`  ${formatFeature(feature)}`);
   if (dataset.newItems > 0) {

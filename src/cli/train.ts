@@ -107,7 +107,7 @@ export function trainCommand(): Command {
       new Option("--precision <kind>", "precision of the operands of matrix products").choices(["float32", "bf16"]),
     )
     .option("--batch <n>", "number of samples in a batch", wholeNumber(1));
-  withEpochFlags(command, "number of times that training goes through the dataset (with --from: 1)")
+  withEpochFlags(command, "number of times that training goes through the dataset (with --from: 2)")
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
     .option(

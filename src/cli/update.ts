@@ -33,7 +33,7 @@ import {
 } from "./tables.js";
 import { printReport } from "./train.js";
 
-interface Flags extends EngineFlags, LogFlags, TableFlags, Pick<GrowthOptions, "halfLife" | "history"> {
+interface Flags extends EngineFlags, LogFlags, TableFlags, GrowthOptions {
   readonly dataset: string;
   readonly output: string;
   readonly outputDataset: string;
@@ -59,8 +59,8 @@ export function updateCommand(): Command {
     )
     .requiredOption("--output <model>", "model folder to write", path)
     .requiredOption("--output-dataset <dataset>", "dataset folder to write, for the next update", path)
-    .option("--learning-rate <x>", "learning rate of the update (default: a quarter of the model's)", finiteNumber)
-    .option("--epochs <n>", "number of times that training goes through the new clicks (default: 1)", wholeNumber(1))
+    .option("--learning-rate <x>", "learning rate of the update (default: half of the first training's)", finiteNumber)
+    .option("--epochs <n>", "number of times that training goes through the new clicks (default: 2)", wholeNumber(1))
     .option("--config <file>", "JSON file with configuration keys of the training", path)
     .option("--set <key=value...>", "single configuration keys, such as batchSize=256", [])
     .option("--keep-state", "write the optimizer's state to the model folder (default: as the model has it)")

@@ -1,4 +1,5 @@
 import { type Clicks, type Encoding, type ItemValues, itemVocabulary } from "./clicks.js";
+import { gatherGroups } from "./groups.js";
 import { joinValues } from "./join.js";
 import type { SafetensorsTensor, TensorToWrite } from "./safetensors.js";
 import { itemFeatures, type Schema } from "./schema.js";
@@ -41,6 +42,15 @@ export function sliceItems(catalogue: readonly ItemValues[], start: number, end:
     const own = offsets.slice(start, end + 1).map((offset) => offset - first);
     return { name, ids: ids.subarray(first, offsets[end]), offsets: own };
   });
+}
+
+/** The attributes of some items, of which one may be given several times. */
+export function gatherItems(catalogue: readonly ItemValues[], items: Int32Array): ItemValues[] {
+  return catalogue.map(({ name, ids, offsets }) =>
+    offsets
+      ? { name, ...gatherGroups(ids, offsets, items) }
+      : { name, ids: items.map((item) => ids[item]!), offsets: undefined },
+  );
 }
 
 /** The attributes of the items of one catalogue, followed by those of another. */

@@ -17,6 +17,7 @@ import {
   type UserValues,
 } from "./clicks.js";
 import { checkNoSequences, doubtOfRepeats, doubtsOf } from "./doubts.js";
+import type { LastGrowths } from "./evict.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { formatJson, hasCode, replaceFile } from "./files.js";
 import { checkGrowable, checkGrowth, type Growth, type GrowthOptions, growContents } from "./grow.js";
@@ -84,6 +85,8 @@ const CLICKS = "clicks.safetensors";
 const COPIES = "logs";
 /** The number of each user's known clicks in a dataset that grew. No feature has a name with a dot. */
 const KNOWN_CLICKS = "clicks.known";
+/** In which growth items and users had their last click. */
+const LAST_GROWTHS = { items: "items.last_growth", users: "users.last_growth" } as const;
 const MAX_PENDING_CLICKS = 1 << 20;
 
 /** Options of `prepareDataset`. */
@@ -133,6 +136,7 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareOptions, true>> = {
   from: true,
   halfLife: true,
   history: true,
+  evictAfter: true,
   threads: true,
   progress: true,
   onBadLine: true,
@@ -199,6 +203,8 @@ export interface Dataset extends Encoding {
    * Undefined if it never grew.
    */
   readonly knownClicks?: Int32Array | undefined;
+  /** When items and users had their last click. Undefined if it never grew. */
+  readonly lastGrowths?: LastGrowths | undefined;
   /** The limit of each feature: values that appeared more often have an id of their own. */
   readonly appearLimits: Readonly<Record<string, number>>;
   /** Base name and number of lines of each log that the dataset was prepared from. */
@@ -227,6 +233,8 @@ export interface Grown {
   readonly from?: string | undefined;
   /** How often clicks were added since the first dataset was prepared. */
   readonly updates: number;
+  /** Whether items or users were ever dropped, so that ids are not those of the first dataset. */
+  readonly evicted?: true | undefined;
 }
 
 /** The attributes of every item of a dataset. Those of an item with clicks are as of the last one. */
@@ -414,6 +422,7 @@ export interface DatasetContents {
   readonly titles?: Titles | undefined;
   /** [users] How many of each user's clicks are those of the dataset that it grew from. */
   readonly knownClicks?: Int32Array | undefined;
+  readonly lastGrowths?: LastGrowths | undefined;
   readonly grown?: Grown | undefined;
   readonly growth?: Growth | undefined;
 }
@@ -429,7 +438,18 @@ export async function writeDataset(
   contents: DatasetContents,
   { onWarning, signal }: Pick<LogOptions, "onWarning" | "signal">,
 ): Promise<PreparedDataset> {
-  const { encoding, clicks, features, report, joinedLines = 0, testUsers, newItems = 0, grown, knownClicks } = contents;
+  const {
+    encoding,
+    clicks,
+    features,
+    report,
+    joinedLines = 0,
+    testUsers,
+    newItems = 0,
+    grown,
+    knownClicks,
+    lastGrowths,
+  } = contents;
   const { schema } = encoding;
   const description = {
     schema,
@@ -463,6 +483,9 @@ export async function writeDataset(
     ...clickTensors(clicks, schema),
     ...catalogueTensors(contents.catalogue ?? []),
     ...(knownClicks ? [int32Tensor(KNOWN_CLICKS, knownClicks)] : []),
+    ...(lastGrowths
+      ? [int32Tensor(LAST_GROWTHS.items, lastGrowths.items), int32Tensor(LAST_GROWTHS.users, lastGrowths.users)]
+      : []),
   ];
   const id = await writeSafetensors(join(folder, CLICKS), tensors, {}, hash, signal);
   const { name: format, version } = DATASET_FORMAT;
@@ -584,7 +607,13 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
     ...encoding,
     folder,
     id: description.id as string | undefined,
-    ...(grown && { grown, knownClicks: readKnownClicks(path, tensors, clicks) }),
+    ...(grown && {
+      ...{ grown, knownClicks: readKnownClicks(path, tensors, clicks) },
+      lastGrowths: {
+        items: readCounts(path, tensors, LAST_GROWTHS.items, items),
+        users: readCounts(path, tensors, LAST_GROWTHS.users, clicks.users),
+      },
+    }),
     appearLimits: appearLimitsOf(description),
     logs: description.logs,
     preparation: description.preparation,
@@ -607,15 +636,23 @@ function grownOf(folder: string, { grown }: Description): Grown | undefined {
   return fail(folder, `${DESCRIPTION} has an impossible member "grown", ${JSON.stringify(grown)}`);
 }
 
+function readCounts(
+  path: string,
+  tensors: ReadonlyMap<string, SafetensorsTensor>,
+  name: string,
+  length: number,
+): Int32Array {
+  const counts = tensors.get(name)?.data;
+  if (counts instanceof Int32Array && counts.length === length) return counts;
+  return fail(path, `There is no int32 array "${name}" of ${length} elements`);
+}
+
 function readKnownClicks(
   path: string,
   tensors: ReadonlyMap<string, SafetensorsTensor>,
   { users, clickOffsets }: Clicks,
 ): Int32Array {
-  const known = tensors.get(KNOWN_CLICKS)?.data;
-  if (!(known instanceof Int32Array) || known.length !== users) {
-    return fail(path, `There is no int32 array "${KNOWN_CLICKS}" of ${users} elements`);
-  }
+  const known = readCounts(path, tensors, KNOWN_CLICKS, users);
   const wrong = known.findIndex((count, user) => count < 0 || count > clickOffsets[user + 1]! - clickOffsets[user]!);
   if (wrong < 0) return known;
   return fail(path, `Expected "${KNOWN_CLICKS}" up to the user's clicks but element ${wrong} is ${known[wrong]}`);

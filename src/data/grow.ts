@@ -1,9 +1,9 @@
 import { checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
-import { itemAttributes, joinItems } from "./catalogue.js";
+import { gatherItems, itemAttributes, joinItems } from "./catalogue.js";
 import { type Clicks, type ItemValues, itemVocabulary, type Searches } from "./clicks.js";
 import type { Dataset, DatasetContents } from "./dataset.js";
+import { evict, type LastGrowths } from "./evict.js";
 import type { FeatureCounts } from "./feature_counts.js";
-import { gatherGroups } from "./groups.js";
 import { MAX_LENGTH } from "./int_list.js";
 import { joinArrays, joinOffsets, joinValues } from "./join.js";
 import { joinRows, type RowsOfUsers } from "./join_users.js";
@@ -21,6 +21,11 @@ export interface GrowthOptions {
   readonly halfLife?: number | undefined;
   /** Number of each user's last clicks to keep of the dataset that grows. Undefined keeps all. */
   readonly history?: number | undefined;
+  /**
+   * Number of growths without a click after which items and users are dropped (default: never). The rows of tables that
+   * they had are used again.
+   */
+  readonly evictAfter?: number | undefined;
 }
 
 /**
@@ -31,19 +36,21 @@ export function checkGrowth<Name extends string>(
   options: GrowthOptions & { readonly from?: string | undefined } & { readonly [name in Name]?: unknown },
   others: readonly Name[],
 ): void {
-  const { from, halfLife, history } = options;
+  const { from, ...growth } = options;
+  const { halfLife, history, evictAfter } = growth;
   if (from !== undefined) {
     checkPath("from", from);
     const given = others.find((name) => options[name] !== undefined);
     if (given) throw new ShortlistError("ERR_OPTION", `Expected no ${given} beside from, whose dataset decides it`);
-  } else if (halfLife !== undefined || history !== undefined) {
-    const given = halfLife !== undefined ? "halfLife" : "history";
-    throw new ShortlistError("ERR_OPTION", `Expected from, the dataset that grows, beside ${given}`);
+  } else {
+    const given = (["halfLife", "history", "evictAfter"] as const).find((name) => growth[name] !== undefined);
+    if (given) throw new ShortlistError("ERR_OPTION", `Expected from, the dataset that grows, beside ${given}`);
   }
   if (halfLife !== undefined && !(halfLife > 0 && halfLife < Number.POSITIVE_INFINITY)) {
     throw new ShortlistError("ERR_OPTION", `Expected halfLife to be a number above 0 but received ${halfLife}`);
   }
   if (history !== undefined) checkWholeNumber("history", history, 1);
+  if (evictAfter !== undefined) checkWholeNumber("evictAfter", evictAfter, 1);
 }
 
 /** What a dataset grew by. */
@@ -54,22 +61,26 @@ export interface Growth {
   readonly users: number;
   /** Number of new values of each feature. */
   readonly values: Readonly<Record<string, number>>;
+  /** Numbers of items and users that were dropped. */
+  readonly evicted: { readonly items: number; readonly users: number };
 }
 
 /** A dataset that grew, and by what. */
 interface GrownContents extends DatasetContents {
   readonly growth: Growth;
+  readonly lastGrowths: LastGrowths;
 }
 
 /**
- * Adds new clicks to a dataset. All values of the new clicks must have ids, so that nothing is lost. Values that the dataset knows keep their ids. Others get ids behind these, most frequent first, if they
- * appear more often than the limit of the dataset. The new clicks of a user follow the earlier ones. Throws ERR_DATASET
- * if the new clicks have another schema, or the dataset does not identify its users.
+ * Adds new clicks to a dataset. All values of the new clicks must have ids, so that nothing is lost. Values that the
+ * dataset knows keep their ids. Others get ids behind these, most frequent first, if they appear more often than the
+ * limit of the dataset. The new clicks of a user follow the earlier ones. Throws ERR_DATASET if the new clicks have
+ * another schema, or the dataset does not identify its users.
  */
 export function growContents(
   old: Dataset,
   fresh: DatasetContents,
-  { halfLife, history, onWarning }: GrowthOptions & Pick<LogOptions, "onWarning">,
+  { halfLife, history, evictAfter, onWarning }: GrowthOptions & Pick<LogOptions, "onWarning">,
 ): GrownContents {
   checkGrowable(old);
   checkSameSchema(old, fresh.encoding.schema);
@@ -94,7 +105,7 @@ export function growContents(
     ...{ schema: old.schema, numbers, maxLineBytes: old.maxLineBytes },
     vocabularies: new Map([...vocabularies].map(([name, { vocabulary }]) => [name, vocabulary])),
   };
-  return {
+  const grown: GrownContents = {
     encoding,
     clicks,
     features: fresh.features.map((feature) => grownFeature(feature, old, vocabularies.get(feature.name)!)),
@@ -104,13 +115,45 @@ export function growContents(
     catalogue: grownCatalogue(old, clicks, items),
     ...(old.titles && { titles: grownTitles(old.titles, items) }),
     knownClicks: known,
-    grown: { ...(old.id !== undefined && { from: old.id }), updates },
+    grown: { ...(old.id !== undefined && { from: old.id }), updates, ...(old.grown?.evicted && { evicted: true }) },
+    lastGrowths: lastGrowthsOf(old, clicks, known, items, updates),
     growth: {
       clicks: fresh.clicks.clicks,
       users: users - old.clicks.users,
       values: Object.fromEntries([...vocabularies].map(([name, { added }]) => [name, added])),
+      evicted: { items: 0, users: 0 },
     },
   };
+  return evictAfter === undefined ? grown : withoutUnseen(grown, updates - evictAfter);
+}
+
+/** Drops the items and users whose last click came in growth `last` or before. */
+function withoutUnseen(whole: GrownContents, last: number): GrownContents {
+  const { contents, items, users } = evict(whole, last);
+  const { grown, growth } = contents;
+  if (items === 0 && users === 0) return contents;
+  return { ...contents, grown: { ...grown!, evicted: true }, growth: { ...growth, evicted: { items, users } } };
+}
+
+/** When items and users had their last click, after growth number `updates`. */
+function lastGrowthsOf(
+  old: Dataset,
+  clicks: Clicks,
+  known: Int32Array,
+  { vocabulary, oldIds }: GrownVocabulary,
+  updates: number,
+): LastGrowths {
+  const { lastGrowths } = old;
+  const items = Int32Array.from({ length: vocabulary.size }, (_, id) => lastGrowths?.items[oldIds[id]!] ?? 0);
+  const users = Int32Array.from({ length: clicks.users }, (_, user) => lastGrowths?.users[user] ?? 0);
+  const { ids } = clicks.itemFeatures[0]!;
+  for (let user = 0; user < clicks.users; user++) {
+    for (let click = clicks.clickOffsets[user]! + known[user]!; click < clicks.clickOffsets[user + 1]!; click++) {
+      users[user] = updates;
+      items[ids[click]!] = updates;
+    }
+  }
+  return { items, users };
 }
 
 /** Throws ERR_DATASET unless the dataset says who its users are, so that new clicks can be added to theirs. */
@@ -126,7 +169,7 @@ function checkSameSchema({ folder, schema }: Dataset, other: Schema): void {
   const textOf = ({ columns, click }: Schema) => {
     const column = ({ name, kind, multiple }: Schema["columns"][number]) => `${name} (${kind}${multiple ? "s" : ""})`;
     const field = (of: Schema["click"][number]) =>
-      `${of.name}${"kind" in of ? " (time)" : of.multiple ? " (several)" : ""}`;
+      `${of.name}${"kind" in of ? ` (${of.kind})` : of.multiple ? " (several)" : ""}`;
     return `columns ${columns.map(column).join(", ")} and clicks of ${click.map(field).join(", ")}`;
   };
   const wordsOf = (of: Schema) => [...missingWords(of)].sort().join("\0");
@@ -387,11 +430,7 @@ function grownCatalogue(
   const ofOld = old.catalogue ?? itemAttributes(old.clicks, itemVocabulary(old).size);
   const both = joinItems(itemAttributes(clicks, size), ofOld);
   const rows = oldIds.map((oldId, id) => (isClicked[id] === 1 ? id : size + oldId));
-  return both.map(({ name, ids, offsets }) =>
-    offsets
-      ? { name, ...gatherGroups(ids, offsets, rows) }
-      : { name, ids: rows.map((row) => ids[row]!), offsets: undefined },
-  );
+  return gatherItems(both, rows);
 }
 
 /** The titles of all items. */

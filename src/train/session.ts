@@ -34,9 +34,9 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
   /**
    * Folder of a model from which training goes on. The vocabularies of the dataset must extend those of the model, as
    * those of a dataset that grew (`PrepareOptions.from`) do; then only the clicks that were added last are trained on.
-   * Values that the model does not know get new rows. The configuration is that of the model, with one epoch and a
-   * quarter of its learning rate; `config` and `set` can change what does not change the network. Not together with
-   * `preset`.
+   * Values that the model does not know get new rows. The configuration is that of the model, but
+   * with half of its learning rate and two epochs unless an update made the model; `config` and `set` can change what
+   * does not change the network. Not together with `preset`.
    */
   readonly from?: string | undefined;
   /**

@@ -1,7 +1,7 @@
 import { itemVocabulary } from "../data/clicks.js";
 import { catalogueOf, type Dataset } from "../data/dataset.js";
 import type { TensorData } from "../data/safetensors.js";
-import { vocabularyNames } from "../data/schema.js";
+import { USER_ID, vocabularyNames } from "../data/schema.js";
 import type { LogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";
 import type { Vocabulary } from "../data/vocabulary.js";
@@ -14,10 +14,8 @@ import { predictItemRows } from "../model/extend.js";
 import { readTrainedModel, type TrainedModel } from "../model/model.js";
 import type { TrainingRecord } from "../model/training_record.js";
 
-/** Learning rate of an update, as a fraction of the one that the model was first trained with. */
-const LEARNING_RATE = 0.25;
-/** Configuration keys of an update, unless other values are given. */
-const UPDATE: Partial<ModelConfig> = { epochs: 1, warmupSteps: 0 };
+/** The learning rate of the first update, as a fraction of that of the training before, and its number of epochs. */
+const [LEARNING_RATE, EPOCHS] = [0.5, 2];
 
 /** Options of `StartingModel.open`. */
 export interface StartingModelOptions extends Pick<LogOptions, "onWarning" | "signal"> {
@@ -63,8 +61,7 @@ export class StartingModel {
   static async open(folder: string, dataset: Dataset, options: StartingModelOptions): Promise<StartingModel> {
     const { signal, onWarning } = options;
     const model = await readTrainedModel(folder, signal);
-    const before = model.description.config;
-    const changes = { ...before, ...UPDATE, learningRate: LEARNING_RATE * before.learningRate, ...options.config };
+    const changes = { ...configOfUpdate(model), ...options.config };
     const config = forCatalogue(resolveConfig("default", changes, options.set), itemVocabulary(dataset).size);
     checkSchema(folder, model, dataset);
     const start = new StartingModel(folder, model, dataset, config);
@@ -134,17 +131,29 @@ export class StartingModel {
     return itemVocabulary(description).size - (description.training.extendedItems ?? 0);
   }
 
+  /**
+   * The values that the model was trained on must come first, in its order; all of them, unless the dataset dropped
+   * some.
+   */
   #checkVocabularies(): void {
     const item = this.#dataset.schema.click[0]!.name;
     for (const [name, ids] of this.#modelIds) {
       const [own, known] = [this.#dataset.vocabularies.get(name)!, this.#model.description.vocabularies.get(name)!];
       const trained = name === item ? this.#trainedItems : known.size;
-      for (let id = 1; id < trained; id++) {
-        if (ids[id] === id) continue;
+      const hasGaps = this.#dataset.grown?.evicted === true && (name === item || name === USER_ID);
+      let last = 0;
+      for (let id = 1; last < trained - 1; id++) {
+        const next = ids[id] ?? -1;
+        const isPast = next < 0 || next >= trained;
+        if (hasGaps && isPast && !hasAfter(ids, id, trained)) break;
+        if (!isPast && (hasGaps ? next > last : next === last + 1)) {
+          last = next;
+          continue;
+        }
         const found = id < own.size ? JSON.stringify(own.token(id)) : "no more values";
         throw new ShortlistError(
           "ERR_DATASET",
-          `${this.#dataset.folder}: Expected its vocabulary of "${name}" to begin with the ${trained - 1} values of ${this.#folder}, of which number ${id} is ${JSON.stringify(known.token(id))}, but received ${found}. Grow the dataset that the model was trained on: shortlist prepare NEW_EVENTS --from DATASET --output DATASET2`,
+          `${this.#dataset.folder}: Expected its vocabulary of "${name}" to begin with the ${trained - 1} values of ${this.#folder}, of which ${JSON.stringify(known.token(last + 1))} follows next, but received ${found} as number ${id}. Grow the dataset that the model was trained on: shortlist prepare NEW_EVENTS --from DATASET --output DATASET2`,
         );
       }
     }
@@ -178,10 +187,12 @@ export class StartingModel {
   ): Promise<void> {
     const catalogue = catalogueOf(this.#dataset);
     const ids = this.#modelIds.get(this.#dataset.schema.click[0]!.name)!;
-    const isNew = (id: number) => ids[id]! < 0;
-    const added = Array.from(ids.keys()).filter(isNew);
-    if (added.length === 0 || catalogue.length === 0) return;
-    const known = { items: this.#trainedItems, counts: itemVocabulary(this.#model.description).counts };
+    const added = Array.from(ids.keys()).filter((id) => ids[id]! < 0);
+    const trained = ids.findIndex((id) => id < 0 || id >= this.#trainedItems);
+    // Without any known item, which is number 0 or 1, there is nothing to learn from.
+    if (added.length === 0 || catalogue.length === 0 || trained <= 1) return;
+    const { counts } = itemVocabulary(this.#model.description);
+    const known = { items: trained, counts: Float64Array.from(ids.subarray(0, trained), (id) => counts[id]!) };
     await predictItemRows(store, tables, { encoding: this.#dataset, catalogue, known, added }, turns);
   }
 }
@@ -195,6 +206,11 @@ function featureOf(tensor: string, item: string): string | undefined {
   const [layer, part] = tensor.split(".") as [string, string];
   if (layer === "output") return item;
   return ["embedding", "attribute", "output_attribute"].includes(layer) ? part : undefined;
+}
+
+/** Whether any value from `id` on is one of the first `trained` values of the model. */
+function hasAfter(ids: Int32Array, id: number, trained: number): boolean {
+  return ids.subarray(id).some((known) => known >= 0 && known < trained);
 }
 
 /** The id that `known` has for a value of `own`; −1 if it has none. */
@@ -220,6 +236,12 @@ function copyRows(
     if (end > row) store.write(name, data.subarray(first * width, (first + end - row) * width), row * width);
     row = Math.max(end, row + 1);
   }
+}
+
+/** The configuration of an update, unless settings change it: that of the last update, if there was one. */
+function configOfUpdate({ description: { config, training } }: TrainedModel): ModelConfig {
+  if ((training.updates ?? 0) > 0) return config;
+  return { ...config, learningRate: LEARNING_RATE * config.learningRate, epochs: EPOCHS, warmupSteps: 0 };
 }
 
 /** Throws ERR_DATASET unless the dataset has the schema and the statistics of the model. */

@@ -37,6 +37,7 @@ const UPDATE_OPTIONS: Readonly<Record<keyof UpdateOptions, true>> = {
   standardInput: true,
   halfLife: true,
   history: true,
+  evictAfter: true,
   onUnderstood: true,
   onDataset: true,
 };
@@ -56,7 +57,8 @@ export interface UpdateReport extends TrainReport {
  */
 export async function update(options: UpdateOptions): Promise<UpdateReport> {
   checkOptions("update", options, UPDATE_OPTIONS);
-  const { model, dataset, outputDataset, logs, source, standardInput, halfLife, history, ...others } = options;
+  const { model, dataset, outputDataset, logs, source, standardInput, halfLife, history, evictAfter, ...others } =
+    options;
   const { onUnderstood, onDataset, ...training } = others;
   for (const [name, folder] of Object.entries({ model, dataset, outputDataset })) checkPath(name, folder);
   checkPath("output", training.output);
@@ -70,7 +72,7 @@ export async function update(options: UpdateOptions): Promise<UpdateReport> {
     throw new ShortlistError("ERR_OPTION", "Expected either logs or a source with the new clicks");
   }
   const { onBadLine, maxLineBytes, onWarning, signal } = training;
-  const growth = { from: dataset, halfLife, history, output: outputDataset, onBadLine, onWarning, signal };
+  const growth = { from: dataset, halfLife, history, evictAfter, output: outputDataset, onBadLine, onWarning, signal };
   if (logs !== undefined) checkLogs("logs", logs);
   const grown = logs
     ? await prepareDataset({ ...growth, logs, maxLineBytes, threads: training.threads })

@@ -48,6 +48,7 @@ function linesOf({ schema, vocabularies, clicks, knownClicks }: Dataset): string
   });
 }
 
+const NONE = { evicted: { items: 0, users: 0 } };
 const FIRST = ["a\tRome\tx:t1:1;y:t1_t2:2;x:t1:3\t30", "b\tOslo\ty:t2:2;z:t3:4\t40", "c\tRome\tx:t1:5\t"];
 const SECOND = ["b\t\tw:t9:11;x:t1:12\t41", "d\tLima\tw:t9:10;v:t1:13\t20"];
 
@@ -56,7 +57,7 @@ test("a dataset grows: old ids stay, new values follow by their counts, and clic
     const { prepare, open } = makerIn(folder);
     await prepare("old", FIRST);
     const { growth, users, clicks } = await prepare("new", SECOND, "old");
-    assert.equal(growth, { clicks: 4, users: 1, values: { user_id: 1, city: 1, item: 2, tags: 1 } });
+    assert.equal(growth, { clicks: 4, users: 1, values: { user_id: 1, city: 1, item: 2, tags: 1 }, ...NONE });
     assert.equal([users, clicks], [4, 10]);
     const [old, grown] = [await open("old"), await open("new")];
     for (const [name, vocabulary] of old.vocabularies) {
@@ -150,6 +151,29 @@ test("counts decay by half in `halfLife` growths, on average exactly, and never 
   });
 });
 
+test("items and users without a click in the last growths are dropped, and the ids of the others close the gaps", async () => {
+  await withFolder(async (folder) => {
+    const { prepare, open } = makerIn(folder);
+    await prepare("g0", FIRST);
+    const days = [["b\t\tx:t1:12\t41"], ["d\tLima\tw:t9:20\t2"], ["b\t\tw:t9:30\t"]];
+    for (const [day, lines] of days.entries()) {
+      const { growth } = await prepare(`g${day + 1}`, lines, `g${day}`, { evictAfter: 2 });
+      // y, z, and a and c had their last clicks in the first dataset.
+      assert.equal(growth!.evicted, day === 1 ? { items: 2, users: 2 } : { items: day === 2 ? 1 : 0, users: 0 });
+    }
+    const second = await open("g2");
+    assert.equal(second.vocabularies.get("item")!.tokens, ["<unk>", "x", "w"]);
+    assert.equal([...second.vocabularies.get("item")!.counts], [3, 4, 1]);
+    assert.equal(second.vocabularies.get("user_id")!.tokens, ["<unk>", "b", "d"]);
+    assert.equal(linesOf(second), ["b Oslo 41 | ?(t2)@2 ?(t3)@4 x(t1)@12", "d Lima 2 | + w(t9)@20"]);
+    assert.equal(second.grown, { from: (await open("g1")).id, updates: 2, evicted: true });
+    const third = await open("g3");
+    assert.equal(third.vocabularies.get("item")!.tokens, ["<unk>", "w"]);
+    assert.equal(linesOf(third), ["b Oslo 41 | ?(t2)@2 ?(t3)@4 ?(t1)@12 + w(t9)@30", "d Lima 2 | w(t9)@20"]);
+    assert.equal(third.lastGrowths, { items: Int32Array.of(0, 3), users: Int32Array.of(3, 2) });
+  });
+});
+
 test("late clicks are warned of, and what does not fit is refused with a way out", async () => {
   await withFolder(async (folder) => {
     const { at, prepare, warnings } = makerIn(folder);
@@ -197,7 +221,7 @@ test("tables grow a dataset like click logs, one event a user is enough, and ite
       from: at("old"),
     });
     assert.is(report.newItems, 2);
-    assert.equal(report.growth, { clicks: 2, users: 1, values: { user_id: 1, item: 1, genre: 0 } });
+    assert.equal(report.growth, { clicks: 2, users: 1, values: { user_id: 1, item: 1, genre: 0 }, ...NONE });
     const { vocabularies, clicks, knownClicks, titles, ...dataset } = await openDataset(at("new"));
     const items = vocabularies.get("item")!;
     assert.equal(items.tokens.slice(3), ["z", "w", "v"]);

@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { openDataset, prepareDataset } from "../../src/data/dataset.js";
 import { readSafetensors } from "../../src/data/safetensors.js";
 import { simulate } from "../../src/data/simulate.js";
+import type { Vocabulary } from "../../src/data/vocabulary.js";
 import { extendModelFolder } from "../../src/model/extend.js";
 import { openModel } from "../../src/model/model.js";
 import { evaluate } from "../../src/train/evaluate.js";
@@ -134,7 +135,7 @@ test("an update trains on the new clicks alone, and gives the same bytes on any 
   const common = { model: at("model"), dataset: at("data1"), logs: [at("day2.tsv")] };
   const options: UpdateOptions = { ...common, output: at("u1"), outputDataset: at("d1"), threads: 1 };
   const { samples, dataset } = await update(options);
-  assert.is(samples, dataset.growth!.clicks);
+  assert.is(samples, 2 * dataset.growth!.clicks, "two epochs of the new clicks");
   await update({ ...options, output: at("u2"), outputDataset: at("d2"), threads: 2 });
   const members = ["config.json", "model.safetensors", "state.safetensors", "vocabulary/item.tsv"];
   assert.equal(await filesOf("u1", ...members), await filesOf("u2", ...members));
@@ -157,6 +158,7 @@ test("an update trains on the new clicks alone, and gives the same bytes on any 
   });
   const last = await openModel(at("u4"), { threads: 1 });
   assert.is(last.description.training.updates, 2);
+  assert.is(last.description.config.learningRate, 0.002, "half of the first one, in each update");
   last.close();
   await expectError(
     readFile(at("u4/state.safetensors")).catch(() =>
@@ -165,6 +167,48 @@ test("an update trains on the new clicks alone, and gives the same bytes on any 
     "ERR_OPTION",
     /another folder/,
   );
+});
+
+test("after an eviction, the values that stay keep their rows, and the others are gone", async () => {
+  await trainDay1("model", { keepState: true });
+  const lines = (await readFile(at("day2.tsv"), "utf8")).trimEnd().split("\n");
+  await writeFile(at("few.tsv"), `${lines.slice(5, 15).join("\n")}\n`);
+  const outputs = { output: at("evicted"), outputDataset: at("few"), evictAfter: 1, threads: 1 };
+  const { dataset } = await update({ model: at("model"), dataset: at("data1"), logs: [at("few.tsv")], ...outputs });
+  assert.ok(dataset.growth!.evicted.items > 5 && dataset.growth!.evicted.users > 50, JSON.stringify(dataset.growth));
+  const session = await TrainingSession.open({ dataset: at("few"), from: at("model"), threads: 1 });
+  const [before, after] = [
+    await openModel(at("model"), { threads: 1 }),
+    await openModel(at("evicted"), { threads: 1 }),
+  ];
+  try {
+    const tensors = new Map(session.state().tensors.map((tensor) => [tensor.name, tensor]));
+    const { tensors: state } = await readSafetensors(at("model/state.safetensors"), "ERR_MODEL");
+    for (const feature of ["item", "user_id"]) {
+      const [old, left] = [before, after].map((model) => model.description.vocabularies.get(feature)!) as [
+        Vocabulary,
+        Vocabulary,
+      ];
+      assert.ok(left.size < old.size, feature);
+      for (const name of [`embedding.${feature}`, `embedding.${feature}.first_moment`]) {
+        const known = state.get(name)?.data ?? before.store.read(name);
+        const [values, width] = [tensors.get(name)!.read(), known.length / old.size];
+        const rowOf = (of: ArrayLike<number>, id: number) =>
+          Array.from({ length: width }, (_, i) => of[id * width + i]);
+        for (let id = 1; id < left.size; id++) {
+          const was = old.idOf(left.token(id));
+          if (was > 0) assert.equal(rowOf(values, id), rowOf(known, was), `${name}, ${left.token(id)}`);
+        }
+      }
+    }
+    await train({ dataset: at("few"), from: at("evicted"), output: at("again"), threads: 1 });
+    await prepareDataset({ logs: [at("train.tsv")], output: at("foreign"), featureAppearLimit: 0 });
+    await prepareDataset({ logs: [at("few.tsv")], from: at("foreign"), output: at("shrunk"), evictAfter: 1 });
+    const wrong = train({ dataset: at("shrunk"), from: at("model"), output: at("again"), threads: 1 });
+    await expectError(wrong, "ERR_DATASET", /begin with the \d+ values/);
+  } finally {
+    for (const open of [session, before, after]) open.close();
+  }
 });
 
 test("models without the optimizer's state, and item vectors without their parts, go on from their weights", async () => {

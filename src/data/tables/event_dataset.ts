@@ -6,6 +6,7 @@ import type { DatasetContents } from "../dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "../feature_counts.js";
 import { cutsOf, type HoldOut } from "../hold_out.js";
 import { MAX_LENGTH } from "../int_list.js";
+import { joinArrays } from "../join.js";
 import type { PackedTokens } from "../packed_tokens.js";
 import { parseSchema, type Schema } from "../schema.js";
 import { queryTokens, SearchLookup } from "../searches.js";
@@ -193,6 +194,12 @@ function withNewItems(
       contents.catalogue ?? itemAttributes(contents.clicks, known.size),
       catalogueOfValues(schema, attributes),
     ),
+    ...(contents.lastGrowths && {
+      lastGrowths: {
+        ...contents.lastGrowths,
+        items: joinArrays([contents.lastGrowths.items, new Int32Array(added.length)]),
+      },
+    }),
     ...(contents.titles && { titles: contents.titles.append(new Array(added.length).fill(null)) }),
   };
 }

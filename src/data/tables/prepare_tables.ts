@@ -90,6 +90,7 @@ const PREPARE_OPTIONS: Readonly<Record<keyof PrepareTablesOptions, true>> = {
   from: true,
   halfLife: true,
   history: true,
+  evictAfter: true,
   onUnderstood: true,
   onWarning: true,
 };
