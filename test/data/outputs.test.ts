@@ -58,8 +58,10 @@ const canMount = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]
 
 test.before(() => makeInputs(folder));
 
-// extend writes in the same way as prepare, and tune has no output that is replaced as a whole.
-for (const { name, args, outputs } of writers(folder).filter(({ name }) => name !== "extend" && name !== "tune")) {
+// extend writes in the same way as prepare, and update as prepare and train; tune has no output that is replaced as a
+// whole.
+const OTHERS = ["extend", "update", "tune"];
+for (const { name, args, outputs } of writers(folder).filter(({ name }) => !OTHERS.includes(name))) {
   test(`${name}: killed at any rename or link, the names lead to one whole version, and the next run cleans up`, () => {
     if (!hasStrace) {
       console.log("skipped: there is no strace");
