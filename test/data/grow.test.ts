@@ -174,6 +174,51 @@ test("items and users without a click in the last growths are dropped, and the i
   });
 });
 
+test("searches: old ones come before the new clicks, new ones not before the old clicks; several values of a user", async () => {
+  await withFolder(async (folder) => {
+    const { prepare, open } = makerIn(folder);
+    const schema = parseSchema({
+      columns: [
+        { name: "user_id" },
+        { name: "languages", multiple: true },
+        { name: "searches", kind: "tokens" },
+        { name: "clicks" },
+      ],
+      click: [{ name: "item" }],
+    });
+    await prepare("old", ["a\ten_de\tred car;blue\tx;y", "b\tfr\t\ty;x"], undefined, { schema, featureAppearLimit: 0 });
+    await prepare("new", ["b\t\tgreen;red\tz", "a\tfr_nl\tcar\tz;x", "c\ten\tblue\tx"], "old", { evictAfter: 5 });
+    await prepare("shrunk", ["c\t\tred\ty"], "new", { evictAfter: 2, history: 1 });
+    const describe = ({ vocabularies, clicks }: Dataset) => {
+      const [searched, languages] = [clicks.searches![0]!, clicks.userFeatures[1]!];
+      const tokens = (name: string, ids: Int32Array) =>
+        Array.from(ids, (id) => vocabularies.get(name)!.token(id)).join("+");
+      return Array.from({ length: clicks.users }, (_, user) => {
+        const { queryOffsets, offsets, ids, before } = searched;
+        const queries = Array.from({ length: queryOffsets[user + 1]! - queryOffsets[user]! }, (_, q) => {
+          const query = queryOffsets[user]! + q;
+          return tokens("searches", ids.subarray(offsets[query], offsets[query + 1]));
+        });
+        const own = languages.ids.subarray(languages.offsets![user], languages.offsets![user + 1]);
+        const counts = before!.subarray(clicks.clickOffsets[user], clicks.clickOffsets[user + 1]);
+        return `${tokens("languages", own)} | ${queries.join(", ")} | ${counts.join()}`;
+      });
+    };
+    assert.equal(describe(await open("new")), [
+      "fr+nl | red+car+red car, blue, car | 2,2,3,3",
+      "fr | green, red | 0,0,2",
+      "en | blue | 1",
+    ]);
+    assert.equal(describe(await open("shrunk")), [
+      "fr+nl | red+car+red car, blue, car | 3",
+      "fr | green, red | 2",
+      "en | blue, red | 1,2",
+    ]);
+    await prepare("gone", ["c\t\tblue\ty"], "shrunk", { evictAfter: 1 });
+    assert.equal(describe(await open("gone")), ["en | blue, red, blue | 1,2,3"]);
+  });
+});
+
 test("late clicks are warned of, and what does not fit is refused with a way out", async () => {
   await withFolder(async (folder) => {
     const { at, prepare, warnings } = makerIn(folder);
