@@ -318,12 +318,13 @@ function appendClicks(old: Clicks, fresh: Clicks, history = Number.POSITIVE_INFI
 function rowsOfBoth(old: Clicks, fresh: Clicks): RowsOfUsers {
   const idsOf = ({ userFeatures }: Clicks) => userFeatures.find(({ name }) => name === USER_ID)!.ids;
   const [oldIds, freshIds] = [idsOf(old), idsOf(fresh)];
-  const userOfId = new Map<number, number>();
+  const largest = [oldIds, freshIds].reduce((most, ids) => ids.reduce((a, b) => Math.max(a, b), most), 0);
+  const userOfId = new Int32Array(largest + 1).fill(-1);
   oldIds.forEach((id, user) => {
-    if (id > 0) userOfId.set(id, user);
+    if (id > 0) userOfId[id] = user;
   });
   let users = old.users;
-  const ownerOf = freshIds.map((id) => userOfId.get(id) ?? users++);
+  const ownerOf = freshIds.map((id) => (userOfId[id]! >= 0 ? userOfId[id]! : users++));
   const offsets = new Int32Array(users + 1);
   for (let user = 0; user < old.users; user++) offsets[user + 1] = 1;
   for (const owner of ownerOf) offsets[owner + 1]!++;
