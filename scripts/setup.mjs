@@ -58,9 +58,14 @@ if (modified(addon) < nativeTime) {
     step("Configuring the native engine", process.execPath, [...gyp, "configure", ...headers], COMPILER);
   step("Building the native engine", process.execPath, [...gyp, "build", "--jobs", "max"], COMPILER);
 }
-const page = modified(at("dist/serve/page/page.html"));
-if (page < newest("src/serve/page", [".html", ".css", ".js", ".svg"])) {
-  step("Copying the page of the service", process.execPath, ["scripts/copy_page.mjs"], "See the error above");
+const isOld = ([page, file]) =>
+  modified(at("dist", page, file)) < newest(join("src", page), [".html", ".css", ".js", ".svg"]);
+const pages = [
+  ["serve/page", "page.html"],
+  ["report/page", "page.css"],
+];
+if (pages.some(isOld)) {
+  step("Copying the pages", process.execPath, ["scripts/copy_page.mjs"], "See the error above");
 }
 if (modified(compiled) < Math.max(newest("src", [".ts"]), modified(at("tsconfig.json")))) {
   step(

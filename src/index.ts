@@ -137,6 +137,17 @@ export type { ModelRecommendOptions, ModelSimilarOptions, ModelUserOptions } fro
 export type { RankedItem } from "./model/requests/ranking.js";
 export type { ClickRequest, ClickValue, FeatureValue, UnknownValue, UserRequest } from "./model/requests/values.js";
 export type { RankingMetrics, TrainingRecord } from "./model/training_record.js";
+export type { Estimate } from "./report/bootstrap.js";
+export {
+  type ComparedMetric,
+  type ComparedModel,
+  type CompareOptions,
+  type Comparison,
+  compareModels,
+  type SettingDifference,
+  type TrainingCost,
+} from "./report/compare.js";
+export { type ReportOptions, type WrittenReport, writeReport } from "./report/report.js";
 export { type BuildIndexOptions, buildIndex, type IndexProgress } from "./retrieve/build_index.js";
 export type { IndexSpace } from "./retrieve/index_space.js";
 export {

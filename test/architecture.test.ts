@@ -20,6 +20,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   train: ["graph", "ops", "executors", "random", "data", "model", "retrieve"],
   serve: ["executors", "data", "model"],
   tune: ["random", "data", "model", "train"],
+  report: ["executors", "random", "data", "model", "train"],
   cli: ["index.ts"],
 };
 

@@ -7,6 +7,7 @@ import { createEngine, createNativeEngine, createReferenceEngine, Graph, ops } f
 import * as main from "../src/index.js";
 import {
   buildIndex,
+  compareModels,
   encodeLog,
   evaluate,
   exportOnnx,
@@ -42,6 +43,7 @@ import {
   writeMinedPopular,
   writeMinedSimilar,
   writeMinedUsers,
+  writeReport,
   writeUserVectors,
 } from "../src/index.js";
 import { OPS } from "../src/ops/index.js";
@@ -177,6 +179,8 @@ test("every function refuses an unknown option and suggests the closest one", as
             ...options,
           }),
       ],
+      writeReport: ["dataset", "datset", (options: object) => writeReport(at("model"), options)],
+      compareModels: ["resamples", "resample", (options: object) => compareModels([at("model"), at("model")], options)],
       train: ["steps", "stepss", (options: object) => train({ dataset: at("dataset"), output, ...options })],
       "TrainingSession.open": [
         "seed",
@@ -470,6 +474,9 @@ test("a signal stops every long call with its reason at any check, and no output
       "TrainingSession#returnToBest": (signal) => withSession(at, signal, (session) => session.returnToBest(folder)),
       "TransitionRanking.count": (signal) =>
         TransitionRanking.count(opened.clicks, opened.vocabularies.get("item")!.size, { signal }),
+      writeReport: (signal) => writeReport(folder, { output, threads: 1, signal }),
+      compareModels: (signal) =>
+        compareModels([folder, folder], { testLog: log, resamples: 100, output, threads: 1, signal }),
       tune: (signal) => tune({ dataset, output, space, set, trials: 2, halvings: 0, threads: 1, signal }),
       openModel: (signal) => openModel(folder, { threads: 1, signal }).then((opened) => opened.close()),
       ...(HAS_SERVICE && {

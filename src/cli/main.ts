@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { removeUnfinished, ShortlistError } from "../index.js";
+import { compareCommand } from "./compare.js";
 import { describeError, describeOutputError } from "./errors.js";
 import { evaluateCommand } from "./evaluate.js";
 import { exportCommand } from "./export.js";
@@ -13,6 +14,7 @@ import { mineCommand } from "./mine.js";
 import { say } from "./output.js";
 import { prepareCommand } from "./prepare.js";
 import { recommendCommand } from "./recommend.js";
+import { reportCommand } from "./report.js";
 import { serveCommand } from "./serve.js";
 import { simulateCommand } from "./simulate.js";
 import { stopOnSignals } from "./stop.js";
@@ -44,6 +46,8 @@ for (const command of [
   exportCommand(),
   mineCommand(),
   inspectCommand(),
+  reportCommand(),
+  compareCommand(),
   serveCommand(),
 ]) {
   program.addCommand(command);

@@ -7,6 +7,7 @@ import {
   testLogOf,
   train,
   type Validation,
+  writeReport,
 } from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
 import {
@@ -44,6 +45,8 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly steps?: number;
   readonly seed: number;
   readonly tensorboard?: string;
+  /** False with --no-report. */
+  readonly report: boolean;
   readonly profile: boolean;
   readonly json: boolean;
 }
@@ -115,6 +118,7 @@ export function trainCommand(): Command {
       "write event files for TensorBoard: loss, learning rate, speed, and metrics beside those of the baselines",
       path,
     )
+    .option("--no-report", "do not write report.html, a page about the training, into the model folder")
     .option("--profile", "print the time of each instruction", false)
     .option(
       "--json",
@@ -136,6 +140,7 @@ async function runTraining(dataset: string, flags: Flags): Promise<void> {
     set,
     epochs,
     json,
+    report: hasReport,
     ...rest
   } = withCurrentNames(flags);
   const shortcuts = Object.entries({ window, windows, batching, precision, batchSize: batch, epochs })
@@ -164,10 +169,18 @@ async function runTraining(dataset: string, flags: Flags): Promise<void> {
       },
     });
     progress.stop();
+    if (hasReport) await writePage(flags);
     await printReport(report, { ...flags, test });
   } finally {
     progress.stop();
   }
+}
+
+/** Writes the page about the training. Whatever prevents it, the model is trained. */
+async function writePage({ output, executor, threads }: Flags): Promise<void> {
+  await writeReport(output, { executor, threads, quick: true }).catch((error: Error) => {
+    warn(`${error.message}. The model is complete; shortlist report ${output} writes its report`);
+  });
 }
 
 /** The log of --test or, unless it is --no-test, the log of the clicks that prepare held out of the dataset. */

@@ -12,6 +12,7 @@ export const STREAMS = {
   dropout: 5,
   tune: 6,
   measure: 7,
+  bootstrap: 8,
 } as const;
 
 const MULTIPLIER_0 = 0xd2511f53;

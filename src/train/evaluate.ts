@@ -51,7 +51,7 @@ const EVALUATE_OPTIONS: Readonly<Record<keyof EvaluateOptions, true>> = {
   output: true,
 };
 
-function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): void {
+export function checkRankingOptions({ tops, keepWatched = false }: RankingOptions): void {
   checkChoice("keepWatched", keepWatched, [true, false]);
   if (tops === undefined) return;
   if (!Array.isArray(tops) || tops.length === 0) {

@@ -47,6 +47,7 @@ const MODEL_MEMBERS = [
   "metrics.jsonl",
   "model.safetensors",
   "program.json",
+  "report.html",
   "vocabulary",
 ];
 
