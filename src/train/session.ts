@@ -204,9 +204,8 @@ export class TrainingSession {
     signal?.throwIfAborted();
     const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
     const dataset = await openDataset(options.dataset, { signal });
-    const trained = withoutNewItems(dataset);
-    const start = from === undefined ? undefined : await StartingModel.open(from, trained, options);
-    const config = start?.config ?? forCatalogue(chosen, itemVocabulary(trained).size);
+    const start = from === undefined ? undefined : await StartingModel.open(from, dataset, options);
+    const config = start?.config ?? forCatalogue(chosen, itemVocabulary(withoutNewItems(dataset)).size);
     const newOnly = start !== undefined;
     const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog, newOnly });
     const engine = createEngine(engineOptionsOf(options));

@@ -1,5 +1,5 @@
 import { itemVocabulary } from "../data/clicks.js";
-import { catalogueOf, type Dataset } from "../data/dataset.js";
+import { catalogueOf, type Dataset, withoutNewItems } from "../data/dataset.js";
 import type { TensorData } from "../data/safetensors.js";
 import { USER_ID, vocabularyNames } from "../data/schema.js";
 import type { LogOptions } from "../data/sources/read_log.js";
@@ -55,18 +55,19 @@ export class StartingModel {
   }
 
   /**
-   * Reads a model folder. `dataset` has no new items. Throws ERR_MODEL if the folder is no model, ERR_CONFIG if the
+   * Reads a model folder, for a training on a dataset. Throws ERR_MODEL if the folder is no model, ERR_CONFIG if the
    * configuration is impossible, and ERR_DATASET if the vocabularies of the dataset do not extend those of the model.
    */
-  static async open(folder: string, dataset: Dataset, options: StartingModelOptions): Promise<StartingModel> {
+  static async open(folder: string, whole: Dataset, options: StartingModelOptions): Promise<StartingModel> {
     const { signal, onWarning } = options;
+    const dataset = withoutNewItems(whole);
     const model = await readTrainedModel(folder, signal);
     const changes = { ...configOfUpdate(model), ...options.config };
     const config = forCatalogue(resolveConfig("default", changes, options.set), itemVocabulary(dataset).size);
     checkSchema(folder, model, dataset);
     const start = new StartingModel(folder, model, dataset, config);
     start.#checkVocabularies();
-    start.#warn(onWarning);
+    start.#warn(whole, onWarning);
     return start;
   }
 
@@ -159,16 +160,16 @@ export class StartingModel {
     }
   }
 
-  #warn(onWarning: LogOptions["onWarning"]): void {
+  #warn(whole: Dataset, onWarning: LogOptions["onWarning"]): void {
     const { description } = this.#model;
-    const { folder, grown } = this.#dataset;
+    const { folder, grown } = whole;
     const items = itemVocabulary(description);
-    const own = itemVocabulary(this.#dataset);
+    const own = itemVocabulary(whole);
     let lost = 0;
     for (let id = this.#trainedItems; id < items.size; id++) if (own.idOf(items.token(id)) === 0) lost++;
     if (lost > 0) {
       onWarning?.(
-        `${folder}: ${lost} items by which ${this.#folder} was extended have no clicks here: the new model does not have them unless the dataset has them as new items. Extend it again`,
+        `${folder}: ${lost} items by which ${this.#folder} was extended are not in this dataset, and so not in the new model: extend it again`,
       );
     }
     const trainedOn = description.training.dataset;

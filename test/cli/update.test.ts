@@ -51,14 +51,25 @@ test("update is prepare --from and train --from, of click logs and of tables", (
   assert.match(succeed("inspect", at("model2")), /50 items, updated once/);
   if (!HAS_DUCKDB) return;
   writeFileSync(at("events1.csv"), `user,item\n${["a,x", "a,y", "b,y", "b,z", "c,z", "c,x"].join("\n")}\n`);
+  writeFileSync(
+    at("items.csv"),
+    `item,genre\n${["x", "y", "z", "w", "v"].map((item, i) => `${item},g${i % 2}`).join("\n")}\n`,
+  );
+  writeFileSync(
+    at("source.json"),
+    JSON.stringify({ items: { files: [at("items.csv")], features: [{ column: "genre" }] } }),
+  );
   writeFileSync(at("events2.csv"), `user,item\n${["a,z", "d,w", "d,x"].join("\n")}\n`);
-  succeed("prepare", at("events1.csv"), "--output", at("table1"));
+  const source = ["--source", at("source.json")];
+  succeed("prepare", at("events1.csv"), ...source, "--output", at("table1"));
   succeed("train", at("table1"), "--output", at("model4"), "--epochs", "1", ...SMALL);
   const { stderr: ofTable } = succeeded(
     ...["update", at("model4"), at("events2.csv"), "--dataset", at("table1"), "--output", at("model5")],
-    ...["--output-dataset", at("table2"), "--threads", "1"],
+    ...["--output-dataset", at("table2"), ...source, "--threads", "1"],
   );
   assert.match(ofTable, /new: 3 clicks, 1 users; values user_id 1, item 1/);
+  assert.not.match(ofTable, /was extended/);
+  assert.match(succeed("inspect", at("model5")), /5 items, updated once, 1 of them added without training/);
 });
 
 test("what cannot be updated is refused with a way out", () => {
