@@ -30,7 +30,8 @@
         "SHORTLIST_VERSION=\"<!(node -p \"require('./package.json').version\")\"",
       ],
       "conditions": [
-        ["target_arch == 'x64'", {"dependencies": ["ops_baseline", "ops_avx2", "ops_avx512", "ops_avx512_bf16"]}],
+        ["target_arch == 'x64'", {"dependencies": ["ops_baseline", "ops_avx2", "ops_avx512", "ops_avx512_bf16",
+                                                   "search_avx512_vnni"]}],
         ["target_arch == 'arm64'", {"dependencies": ["ops_neon"]}],
         ["target_arch not in 'x64 arm64'.split()", {"dependencies": ["ops_baseline"]}],
       ],
@@ -42,7 +43,7 @@
         {
           "target_name": "ops_baseline",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops products)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products search)"],
           "defines": ["SHORTLIST_ISA=baseline"],
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v2"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v2"]},
@@ -50,7 +51,7 @@
         {
           "target_name": "ops_avx2",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops products)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products search)"],
           "defines": ["SHORTLIST_ISA=avx2"],
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v3"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v3"]},
@@ -58,7 +59,7 @@
         {
           "target_name": "ops_avx512",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops products)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products search)"],
           "defines": ["SHORTLIST_ISA=avx512"],
           # GCC 12 warns about intentionally undefined lanes in its own AVX-512 header.
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4",
@@ -69,11 +70,21 @@
           # Its products only; all other ops are those of avx512 (native/ops/registry.cc).
           "target_name": "ops_avx512_bf16",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs products)"],
+          "sources": ["<!@(node scripts/sources.mjs products search)"],
           "defines": ["SHORTLIST_ISA=avx512_bf16", "SHORTLIST_BASE_ISA=avx512"],
           "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16",
                         "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512bf16"]},
+        },
+        {
+          # The search of avx512 on processors that also have VNNI (native/core/cpu.cc).
+          "target_name": "search_avx512_vnni",
+          "type": "static_library",
+          "sources": ["<!@(node scripts/sources.mjs search)"],
+          "defines": ["SHORTLIST_ISA=avx512_vnni"],
+          "cflags_cc": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512vnni",
+                        "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)", "-march=x86-64-v4", "-mavx512vnni"]},
         },
       ],
     }],
@@ -82,7 +93,7 @@
         {
           "target_name": "ops_neon",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops products)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products search)"],
           "defines": ["SHORTLIST_ISA=neon"],
           "cflags_cc": ["<@(kernel_flags)"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(kernel_flags)"]},
@@ -94,7 +105,7 @@
         {
           "target_name": "ops_baseline",
           "type": "static_library",
-          "sources": ["<!@(node scripts/sources.mjs ops products)"],
+          "sources": ["<!@(node scripts/sources.mjs ops products search)"],
           "defines": ["SHORTLIST_ISA=baseline"],
           "cflags_cc": ["<@(kernel_flags)"],
         },

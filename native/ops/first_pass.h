@@ -1,6 +1,8 @@
 #pragma once
 
 #include "native/ops/best_lists.h"
+#include "native/ops/tile.h"
+#include "native/simd/compare.h"
 #include "native/simd/int8.h"
 
 // The first pass of a search, over vectors in 8 bits: a quarter of the memory traffic. It bounds the score of every
@@ -25,10 +27,20 @@ const double kLargestSum = 2147483647;
 // Bounds are multiplied by 1 + kSlack. Rounding in the computation of a bound is below kSlack / 2 of its largest term.
 const double kSlack = 0x1p-17;
 const int64_t kWidest = int64_t{1} << 20;  // the largest width for which the bounds are proved
+// The sums of so many groups and queries, and the codes of the groups, fit the registers.
 const int kGroupsAtOnce = 4;
-const int64_t kGroupsPerBlock = 64;  // groups that are scanned for one query after the other
+#if defined(__AVX512F__) || defined(__aarch64__)
+const int kQueriesAtOnce = 4;
+#else
+const int kQueriesAtOnce = 2;
+#endif
+// Bytes of the codes that are multiplied by all queries while they are in the L1 cache, of which another program on the
+// other hyperthread may have half.
+const int64_t kCodeBytesPerBlock = int64_t{1} << 14;
 
 SHORTLIST_INLINE int64_t pairs_of(int64_t width) { return (width + 1) / 2; }
+// Bytes of the codes of a group.
+SHORTLIST_INLINE int64_t group_bytes(int64_t width) { return pairs_of(width) * 2 * kLanes; }
 SHORTLIST_INLINE int64_t code_groups(int64_t items) { return round_up((items + kLanes - 1) / kLanes, kGroupsAtOnce); }
 
 // Computes the scale and the codes of one item. Code c of pair p is at codes[p · 2 · kLanes + c].
@@ -138,56 +150,102 @@ SHORTLIST_INLINE void add_possible(const FirstPass& pass, int64_t query, float l
   own.thresholds[query] = __builtin_inff();
 }
 
-// The sums of products of kGroupsAtOnce groups from `group` on.
-SHORTLIST_INLINE void sum_codes(const int8_t* codes, const int32_t* query, int64_t pairs, vi* sums) {
-  vi sum[kGroupsAtOnce] = {};
-  for (int64_t p = 0; p < pairs; ++p) {
-    const vi factor = splat(query[p]);
+// The sums of products of kGroupsAtOnce groups, whose codes begin at `codes`, for kQueries queries.
+template <int kQueries>
+SHORTLIST_INLINE void sum_codes(const int8_t* codes, const CodedQuery* queries, int64_t pairs,
+                                vi (*sums)[kGroupsAtOnce]) {
+  vi sum[kQueries][kGroupsAtOnce];
+  const int32_t* query[kQueries];
 #pragma GCC unroll 4
-    for (int g = 0; g < kGroupsAtOnce; ++g) {
-      sum[g] += pair_products(load_int8_pairs(codes + (g * pairs + p) * 2 * kLanes), factor);
+  for (int q = 0; q < kQueries; ++q) query[q] = queries[q].pairs;
+  for_each_vector<kQueries, kGroupsAtOnce>([&](int q, int g) __attribute__((always_inline)) { sum[q][g] = vi{}; });
+  for (int64_t p = 0; p < pairs; ++p) {
+    vi code[kGroupsAtOnce];
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroupsAtOnce; ++g) code[g] = load_int8_pairs(codes + (g * pairs + p) * 2 * kLanes);
+#pragma GCC unroll 4
+    for (int q = 0; q < kQueries; ++q) {
+      const vi factor = splat(query[q][p]);
+#pragma GCC unroll 4
+      for (int g = 0; g < kGroupsAtOnce; ++g) sum[q][g] = add_pair_products(sum[q][g], code[g], factor);
     }
   }
-  for (int g = 0; g < kGroupsAtOnce; ++g) sums[g] = sum[g];
+  for_each_vector<kQueries, kGroupsAtOnce>([&](int q, int g)
+                                               __attribute__((always_inline)) { sums[q][g] = sum[q][g]; });
 }
 
-// Bounds the scores of one group and adds the items that may be among the best.
-SHORTLIST_INLINE void bound_group(const FirstPass& pass, int64_t query, int64_t group, vi sums, OwnLists& own) {
-  const CodedQuery& coded = pass.queries[query];
-  const int64_t place = group * kLanes, item = pass.vectors.first + place, left = pass.vectors.items - item;
-  if (left <= 0) return;
-  const vf scale = load(pass.codes.scales + place);
-  const vf bias = pass.vectors.bias ? load_upto(pass.vectors.bias + item, left) : vf{};
-  const vf estimate = scale * (to_float(sums) * coded.unit) + bias;
-  const vf margin = scale * coded.error + (magnitude(bias) * coded.bias_error + kUnderflow);
-  const vi below = estimate + margin < splat(own.thresholds[query]);
-  uint32_t possible = lane_bits(~below) & (left < kLanes ? (1u << left) - 1 : ~0u);
-  if (possible == 0) return;
-  float lower[kLanes];
-  store(lower, estimate - margin);
+// Adds those items of a group, whose lower bounds are in the lanes, that may be among the best.
+__attribute__((noinline)) void add_group(const FirstPass& pass, int64_t query, int64_t item, uint32_t possible,
+                                         const float* lower, OwnLists& own) {
   for (; possible != 0; possible &= possible - 1) {
     const int lane = __builtin_ctz(possible);
     add_possible(pass, query, lower[lane], static_cast<int32_t>(item + lane), own);
   }
 }
 
+// Bounds the scores of one group for kQueries queries, and adds the items that may be among the best.
+template <int kQueries>
+SHORTLIST_INLINE void bound_group(const FirstPass& pass, int64_t first_query, int64_t group, const vi* sums,
+                                  OwnLists& own) {
+  const int64_t place = group * kLanes, item = pass.vectors.first + place, left = pass.vectors.items - item;
+  if (left <= 0) return;
+  const uint32_t present = left < kLanes ? (1u << left) - 1 : ~0u;
+  const vf scale = load(pass.codes.scales + place);
+  const vf bias = pass.vectors.bias ? load_upto(pass.vectors.bias + item, left) : vf{};
+  const vf size = magnitude(bias);
+#pragma GCC unroll 4
+  for (int q = 0; q < kQueries; ++q) {
+    const CodedQuery& coded = pass.queries[first_query + q];
+    const vf estimate = scale * (to_float(sums[q * kGroupsAtOnce]) * coded.unit) + bias;
+    const vf margin = scale * coded.error + (size * coded.bias_error + kUnderflow);
+    const uint32_t possible = lanes_not_below(estimate + margin, splat(own.thresholds[first_query + q])) & present;
+    if (__builtin_expect(possible == 0, 1)) continue;
+    float lower[kLanes];
+    store(lower, estimate - margin);
+    add_group(pass, first_query + q, item, possible, lower, own);
+  }
+}
+
+// Scans groups [begin, end) for kQueries queries. With `kFirst` they are the first queries, and the codes of the next
+// block are prefetched.
+template <int kQueries, bool kFirst>
+__attribute__((noinline)) void scan_block(const FirstPass& pass, int64_t first_query, int64_t begin, int64_t end,
+                                          OwnLists& own) {
+  const int64_t pairs = pairs_of(pass.vectors.width), bytes = group_bytes(pass.vectors.width);
+  for (int64_t group = begin; group < end; group += kGroupsAtOnce) {
+    const int8_t* const codes = pass.codes.codes + group * bytes;
+    if (kFirst) {
+      const char* const ahead = reinterpret_cast<const char*>(codes + (end - begin) * bytes);
+      for (int64_t line = 0; line < kGroupsAtOnce * bytes; line += 64) __builtin_prefetch(ahead + line, 0, 2);
+    }
+    vi sums[kQueries][kGroupsAtOnce];
+    sum_codes<kQueries>(codes, pass.queries + first_query, pairs, sums);
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroupsAtOnce; ++g) bound_group<kQueries>(pass, first_query, group + g, sums[0] + g, own);
+  }
+}
+
 // Scans groups [begin, end), multiples of kGroupsAtOnce, for all queries.
-__attribute__((noinline)) void scan_codes(const FirstPass& pass, int64_t begin, int64_t end) {
+void scan_codes(const FirstPass& pass, int64_t begin, int64_t end) {
   OwnLists own(pass.lists);
-  for (int64_t q = 0; q < pass.lists.queries; ++q) {
+  const int64_t queries = pass.lists.queries;
+  for (int64_t q = 0; q < queries; ++q) {
     if (own.thresholds[q] < __builtin_inff()) own.refresh(q);
   }
-  const int64_t pairs = pairs_of(pass.vectors.width);
-  for (int64_t block = begin; block < end; block += kGroupsPerBlock) {
-    const int64_t stop = end - block < kGroupsPerBlock ? end : block + kGroupsPerBlock;
-    for (int64_t q = 0; q < pass.lists.queries; ++q) {
-      for (int64_t group = block; group < stop; group += kGroupsAtOnce) {
-        vi sums[kGroupsAtOnce];
-        sum_codes(pass.codes.codes + group * pairs * 2 * kLanes, pass.queries[q].pairs, pairs, sums);
-#pragma GCC unroll 4
-        for (int g = 0; g < kGroupsAtOnce; ++g) bound_group(pass, q, group + g, sums[g], own);
-      }
+  const int64_t fitting = kCodeBytesPerBlock / (group_bytes(pass.vectors.width) + 1);
+  const int64_t groups = round_up(fitting > 0 ? fitting : 1, kGroupsAtOnce);
+  for (int64_t block = begin; block < end; block += groups) {
+    const int64_t stop = end - block < groups ? end : block + groups;
+    int64_t q = queries < kQueriesAtOnce ? 1 : kQueriesAtOnce;
+    if (queries < kQueriesAtOnce) {
+      scan_block<1, true>(pass, 0, block, stop, own);
+    } else {
+      scan_block<kQueriesAtOnce, true>(pass, 0, block, stop, own);
     }
+    for (; q + kQueriesAtOnce <= queries; q += kQueriesAtOnce) {
+      scan_block<kQueriesAtOnce, false>(pass, q, block, stop, own);
+    }
+    for (; q < queries; ++q) scan_block<1, false>(pass, q, block, stop, own);
   }
 }
 

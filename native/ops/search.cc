@@ -22,9 +22,14 @@ namespace {
 const int64_t kWantedChunks = 64;
 const int64_t kLeastFlops = 400000;  // of a chunk: about 3 µs
 const int64_t kListRows = 4096;      // rows of a list in one chunk
-// More queries than this are faster in float32, where all of them are multiplied at once.
-const int64_t kMostFirstPass = 4;
-const int64_t kCodeGroupsPerChunk = 4 * kGroupsPerBlock;
+// More queries than this are about as fast in float32, where the products take all the time.
+#if defined(__AVX512VNNI__)
+const int64_t kMostFirstPass = 64;
+#else
+const int64_t kMostFirstPass = 16;
+#endif
+const int64_t kCodeGroupsPerChunk = 256;
+const int64_t kEncodedGroupsPerChunk = 64;
 
 SHORTLIST_INLINE int64_t first_pass_capacity(int64_t top) { return 4 * top + 1024; }
 
@@ -166,8 +171,9 @@ void search_codes(const Call& call, const ItemVectors& vectors, const ItemCodes&
   parallel_blocks(call, code_groups(vectors.items - vectors.first), kCodeGroupsPerChunk,
                   [&](int64_t begin, int64_t end) { scan_codes(pass, begin, end); });
   score_left(call, pass, request);
-  for (int64_t q = 0; q < request.count; ++q) {
-    if (failed[q]) search_rows(call, vectors, queries_of(request, vectors.width, q, 1), top);
+  for (int64_t q = 0, end; q < request.count; q = end + 1) {
+    for (end = q; end < request.count && failed[end];) ++end;
+    if (end > q) search_rows(call, vectors, queries_of(request, vectors.width, q, end - q), top);
   }
 }
 
@@ -186,13 +192,13 @@ void search(const Call& call, const ItemVectors& vectors, const ItemCodes* codes
   }
 }
 
-int64_t code_count(int64_t items, int64_t width) { return code_groups(items) * pairs_of(width) * 2 * kLanes; }
+int64_t code_count(int64_t items, int64_t width) { return code_groups(items) * group_bytes(width); }
 
 int64_t scale_count(int64_t items) { return code_groups(items) * kLanes; }
 
 ItemCodes encode(const Call& call, const ItemVectors& vectors, int8_t* codes, float* scales) {
-  const int64_t items = vectors.items - vectors.first, group_codes = pairs_of(vectors.width) * 2 * kLanes;
-  parallel_blocks(call, code_groups(items), kGroupsPerBlock, [&](int64_t begin, int64_t end) {
+  const int64_t items = vectors.items - vectors.first, group_codes = group_bytes(vectors.width);
+  parallel_blocks(call, code_groups(items), kEncodedGroupsPerChunk, [&](int64_t begin, int64_t end) {
     memset(codes + begin * group_codes, 0, static_cast<size_t>((end - begin) * group_codes));
     for (int64_t item = begin * kLanes; item < end * kLanes; ++item) {
       int8_t* const own = codes + item / kLanes * group_codes + item % kLanes * 2;

@@ -25,17 +25,19 @@ SHORTLIST_INLINE vi load_int8_pairs(const int8_t* from) {
 #endif
 }
 
-// low half of a · low half of b + high half of a · high half of b, lane by lane, for signed 16-bit halves. The sum must
-// fit 32 bits.
-SHORTLIST_INLINE vi pair_products(vi a, vi b) {
-#if defined(__AVX512BW__)
-  return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+// sum + low half of a · low half of b + high half of a · high half of b, lane by lane, for signed 16-bit halves. The
+// result must fit 32 bits.
+SHORTLIST_INLINE vi add_pair_products(vi sum, vi a, vi b) {
+#if defined(__AVX512VNNI__)
+  return (vi)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#elif defined(__AVX512BW__)
+  return sum + (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 #elif defined(__AVX2__)
-  return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+  return sum + (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #elif defined(__x86_64__)
-  return (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
+  return sum + (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #else
-  return ((vi)((vu)a << 16) >> 16) * ((vi)((vu)b << 16) >> 16) + (a >> 16) * (b >> 16);
+  return sum + ((vi)((vu)a << 16) >> 16) * ((vi)((vu)b << 16) >> 16) + (a >> 16) * (b >> 16);
 #endif
 }
 
