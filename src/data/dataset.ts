@@ -65,6 +65,7 @@ import { migrate, type StoredFormat } from "./stored_format.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { TITLES, type Titles } from "./titles.js";
 import { TokenCounts } from "./token_table.js";
+import { Turns } from "./turns.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /**
@@ -576,9 +577,10 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
   members.expect(description, "ERR_DATASET");
   const { schema } = description;
   const vocabularies = new Map<string, Vocabulary>();
+  const turns = new Turns(signal);
   for (const name of vocabularyNames(schema)) {
     signal?.throwIfAborted();
-    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name)));
+    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name), turns));
   }
   const numbers = new Map<string, NumberStatistics>();
   for (const { name, kind } of userFeatures(schema)) {
@@ -620,7 +622,7 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
     clicks,
     newItems,
     catalogue,
-    titles: await readTitles(members, items),
+    titles: await readTitles(members, items, turns),
   };
 }
 

@@ -64,6 +64,8 @@ export async function readText(path: string): Promise<string> {
 }
 
 const PIECE_BYTES = 64 * 1024 * 1024;
+/** A piece whose reader blocks the event loop for about a millisecond, such as one that computes a hash. */
+const SMALL_PIECE_BYTES = 1024 * 1024;
 
 /**
  * Reads a file, which may be larger than the 2 GiB of Node's `readFile`. Calls `onPiece` with each piece of it, in order.
@@ -85,9 +87,10 @@ export async function readBytes(path: string, onPiece?: (piece: Buffer) => void)
       return bytes;
     }
     const bytes = Buffer.allocUnsafeSlow(size);
+    const most = onPiece ? SMALL_PIECE_BYTES : PIECE_BYTES;
     let done = 0;
     while (done < size) {
-      const { bytesRead } = await file.read(bytes, done, Math.min(PIECE_BYTES, size - done), done);
+      const { bytesRead } = await file.read(bytes, done, Math.min(most, size - done), done);
       if (bytesRead === 0) break;
       onPiece?.(bytes.subarray(done, done + bytesRead));
       done += bytesRead;

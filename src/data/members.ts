@@ -8,6 +8,7 @@ import { exists, fileError, readBytes } from "./files.js";
 import { isPartial, isPartialOf } from "./hidden_names.js";
 import { ID_KEY } from "./safetensors.js";
 import { TITLES, Titles } from "./titles.js";
+import type { Turns } from "./turns.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /**
@@ -158,6 +159,11 @@ export class FolderReader {
     return this.#ids?.code ?? "ERR_FILE";
   }
 
+  /** The members of which the description has a digest. */
+  get names(): string[] {
+    return Object.keys(this.#ids?.members ?? {});
+  }
+
   /** Whether the description has a digest of this member. */
   has(name: string): boolean {
     return this.#ids !== undefined && Object.hasOwn(this.#ids.members, name);
@@ -208,23 +214,23 @@ export class FolderReader {
 }
 
 /** Reads a vocabulary of a folder, such as "vocabulary/item.tsv". */
-export async function readVocabulary(members: FolderReader, name: string): Promise<Vocabulary> {
+export async function readVocabulary(members: FolderReader, name: string, turns: Turns): Promise<Vocabulary> {
   const bytes = await members.read(name).catch((error) => {
     if (error instanceof ShortlistError) throw error;
     const { message } = fileError("read the vocabulary", members.path(name), error);
     throw new ShortlistError("ERR_VOCABULARY", message, { cause: error });
   });
-  return Vocabulary.parse(bytes, members.path(name));
+  return Vocabulary.parseInTurns(bytes, members.path(name), turns);
 }
 
 /** Reads the titles of the items of a folder; undefined if it has none. */
-export async function readTitles(members: FolderReader, items: number): Promise<Titles | undefined> {
+export async function readTitles(members: FolderReader, items: number, turns: Turns): Promise<Titles | undefined> {
   if (!members.has(TITLES)) return undefined;
   const path = members.path(TITLES);
   const bytes = await members.read(TITLES).catch((error) => {
     throw fileError("read the titles", path, error);
   });
-  return Titles.parse(bytes, items, path, members.code);
+  return Titles.parse(bytes, items, path, members.code, turns);
 }
 
 /** Identifies a version of a folder by the folder and its description, which is written last. */

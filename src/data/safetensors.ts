@@ -180,9 +180,16 @@ export async function readSafetensors(
   return withFile(path, code, source, read, signal);
 }
 
-/** Reads the names, dtypes, shapes and positions of the tensors, without their elements. */
-export async function readSafetensorsHeader(path: string, code: ErrorCode = "ERR_FILE"): Promise<SafetensorsHeader> {
-  return withFile(path, code, path, (file) => readHeader(file, path, code));
+/**
+ * Reads the names, dtypes, shapes and positions of the tensors, without their elements. Throws the errors of
+ * `readSafetensors`.
+ */
+export async function readSafetensorsHeader(
+  path: string,
+  code: ErrorCode = "ERR_FILE",
+  source = path,
+): Promise<SafetensorsHeader> {
+  return withFile(path, code, source, (file) => readHeader(file, path, code));
 }
 
 async function withFile<T>(

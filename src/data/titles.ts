@@ -1,6 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { type ErrorCode, ShortlistError } from "../errors.js";
 import { replaceFile } from "./files.js";
+import { wholeLines } from "./text_lines.js";
+import { finish, finishInTurns, type Turns } from "./turns.js";
 
 /** File of the titles of items, a member of dataset and model folders: a line for each id, empty without a title. */
 export const TITLES = "titles.txt";
@@ -15,13 +17,9 @@ export class Titles {
   /** [items + 1] Where the line of each item begins. */
   readonly #starts: Float64Array;
 
-  private constructor(bytes: Buffer, lines: number) {
+  private constructor(bytes: Buffer, starts: Float64Array) {
     this.#bytes = bytes;
-    this.#starts = new Float64Array(lines + 1);
-    for (let line = 0, at = 0; line < lines; line++) {
-      at = bytes.indexOf(NEWLINE, at) + 1;
-      this.#starts[line + 1] = at;
-    }
+    this.#starts = starts;
   }
 
   /**
@@ -29,18 +27,17 @@ export class Titles {
    */
   static of(titles: readonly (string | null | undefined)[]): Titles {
     const lines = titles.map((title) => `${title?.replace(BREAKS, " ").trim() ?? ""}\n`);
-    return new Titles(Buffer.from(lines.join("")), titles.length);
+    const bytes = Buffer.from(lines.join(""));
+    return new Titles(bytes, finish(startsOf(bytes, titles.length))!);
   }
 
   /**
    * Parses the bytes of a file. Throws an error of `code` that starts with `path` unless they are `items` lines of
    * UTF-8.
    */
-  static parse(bytes: Buffer, items: number, path: string, code: ErrorCode): Titles {
-    let lines = 0;
-    for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines++;
-    const isWhole = bytes.length === 0 || bytes.at(-1) === NEWLINE;
-    if (isUtf8(bytes) && isWhole && lines === items) return new Titles(bytes, items);
+  static async parse(bytes: Buffer, items: number, path: string, code: ErrorCode, turns: Turns): Promise<Titles> {
+    const starts = await finishInTurns(startsOf(bytes, items), turns);
+    if (starts) return new Titles(bytes, starts);
     throw new ShortlistError(code, `${path}: Expected a line of UTF-8 text for each of ${items} items`);
   }
 
@@ -65,17 +62,39 @@ export class Titles {
 
   /** Returns the titles of the first items. */
   first(items: number): Titles {
-    return new Titles(this.#bytes.subarray(0, this.#starts[items]), items);
+    return new Titles(this.#bytes.subarray(0, this.#starts[items]), this.#starts.subarray(0, items + 1));
   }
 
   /** Returns a copy with more items at the end. */
   append(titles: readonly (string | null | undefined)[]): Titles {
     const added = Titles.of(titles);
-    return new Titles(Buffer.concat([this.#bytes, added.#bytes]), this.size + added.size);
+    const starts = new Float64Array(this.size + added.size + 1);
+    starts.set(this.#starts);
+    starts.set(
+      added.#starts.map((start) => this.#bytes.length + start),
+      this.size,
+    );
+    return new Titles(Buffer.concat([this.#bytes, added.#bytes]), starts);
   }
 
   /** Writes a file that `parse` reads. */
   async write(path: string): Promise<void> {
     await replaceFile(path, (file) => file.writeFile(this.#bytes));
   }
+}
+
+/**
+ * Returns where each line begins, and the end of the last one [lines + 1]; undefined unless the bytes are so many lines
+ * of UTF-8. Yields after each piece of the work.
+ */
+function* startsOf(bytes: Buffer, lines: number): Generator<void, Float64Array | undefined> {
+  const starts = new Float64Array(lines + 1);
+  let [line, at] = [0, 0];
+  for (const piece of wholeLines(bytes)) {
+    if (!isUtf8(piece)) return undefined;
+    for (let i = 0; i < piece.length; i++, at++) if (piece[i] === NEWLINE) starts[++line] = at + 1;
+    if (line > lines) return undefined;
+    yield;
+  }
+  return line === lines && starts[lines] === bytes.length ? starts : undefined;
 }

@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { ShortlistError } from "../errors.js";
 import { copyBytes, type TokenBytes } from "./packed_tokens.js";
-import type { Turns } from "./turns.js";
+import { countLines, wholeLines } from "./text_lines.js";
+import { finish, type Turns } from "./turns.js";
 
 /** The token of id 0, which stands for all values that a vocabulary does not hold. */
 export const UNKNOWN = "<unk>";
@@ -70,33 +71,44 @@ export class TokenLines implements TokenBytes {
 
   /** Reads lines without making strings of them. Calls `fail` for the first problem. */
   static parse(bytes: Buffer, fail: Fail): TokenLines {
+    return finish(TokenLines.parsing(bytes, fail));
+  }
+
+  /** `parse`, which yields after each piece of the work. */
+  static *parsing(bytes: Buffer, fail: Fail): Generator<void, TokenLines> {
     checkLength(bytes.length, "a vocabulary file");
-    if (!isUtf8(bytes)) fail(1, "UTF-8 text", "other bytes");
-    if (bytes.includes("\r\n")) bytes = Buffer.from(bytes.toString("utf8").replaceAll("\r\n", "\n"));
     let size = 0;
-    for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) size++;
+    for (const piece of wholeLines(bytes)) {
+      if (!isUtf8(piece)) fail(1, "UTF-8 text", "other bytes");
+      size += countLines(piece);
+      yield;
+    }
+    if (bytes.includes("\r\n")) bytes = Buffer.from(bytes.toString("utf8").replaceAll("\r\n", "\n"));
     const end = bytes.lastIndexOf(NEWLINE) + 1;
     if (size === 0 || end < bytes.length) {
       const rest = JSON.stringify(bytes.toString("utf8", end));
       fail(size + 1, "a line that ends in a newline (the file is cut short)", rest);
     }
     const nul = bytes.indexOf(0);
-    if (nul >= 0) {
-      const before = bytes.subarray(0, nul).reduce((count, byte) => count + (byte === NEWLINE ? 1 : 0), 0);
-      fail(before + 1, "a token without a NUL byte", "one");
-    }
+    if (nul >= 0) fail(countLines(bytes.subarray(0, nul)) + 1, "a token without a NUL byte", "one");
     const starts = new Uint32Array(size + 1);
     starts[size] = bytes.length;
     const lines = new TokenLines(bytes, starts);
-    lines.#check(fail);
+    const places = placesFor(size);
+    for (let from = 0, at = 0; from < size; from += LINES_AT_ONCE) {
+      at = lines.#check(places, from, Math.min(size, from + LINES_AT_ONCE), at, fail);
+      yield;
+    }
     return lines;
   }
 
-  /** Finds where each line begins, and checks that it is well-formed and no token is there twice. */
-  #check(fail: Fail): void {
+  /**
+   * Finds where some lines begin, the first of them at `at`, and checks that each is well-formed and no token is there
+   * twice. Returns where the next line begins.
+   */
+  #check(places: Int32Array, from: number, to: number, at: number, fail: Fail): number {
     const [bytes, starts] = [this.bytes, this.#starts];
-    const places = placesFor(this.size);
-    for (let line = 0, at = 0; line < this.size; line++) {
+    for (let line = from; line < to; line++) {
       const start = at;
       starts[line] = start;
       while (bytes[at] !== TAB && bytes[at] !== NEWLINE) at++;
@@ -115,6 +127,7 @@ export class TokenLines implements TokenBytes {
       if (places[place] !== 0) fail(line + 1, "each token once", `${token()} again`);
       places[place] = line + 1;
     }
+    return at;
   }
 
   /** Number of lines. */

@@ -48,9 +48,14 @@ function continueTurn(): void {
   else setImmediate(resumeNext);
 }
 
+/** Milliseconds for which work in the background may block the event loop. */
+const MAX_BACKGROUND_MS = 1;
+
 /** Lets the event loop run now and then during long synchronous work: `if (turns.isDue) await turns.take();`. */
 export class Turns {
   readonly #signal: AbortSignal | undefined;
+  /** When work in the background began to block the event loop. Undefined for work that somebody waits for. */
+  #since: number | undefined;
 
   /** If the signal is aborted, `take` throws its reason. */
   constructor(signal?: AbortSignal) {
@@ -58,14 +63,46 @@ export class Turns {
     millisecondsInTurn();
   }
 
+  /**
+   * Turns of long work that others should not notice, such as opening a model beside one that serves: it takes at most
+   * a millisecond of each turn of the event loop.
+   */
+  static inBackground(signal?: AbortSignal): Turns {
+    const turns = new Turns(signal);
+    turns.#since = performance.now();
+    return turns;
+  }
+
   get isDue(): boolean {
-    return millisecondsInTurn() >= MAX_BLOCKING_MS;
+    if (this.#since === undefined) return millisecondsInTurn() >= MAX_BLOCKING_MS;
+    return performance.now() - this.#since >= MAX_BACKGROUND_MS;
   }
 
   /** Waits for a turn of the event loop. Calls that wait are resumed in the order in which they began to wait. */
   async take(): Promise<void> {
     this.#signal?.throwIfAborted();
-    await nextTurn();
+    if (this.#since === undefined) await nextTurn();
+    else {
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#since = performance.now();
+    }
     this.#signal?.throwIfAborted();
+  }
+}
+
+/** Finishes work that yields when it has done some of it, without a pause. */
+export function finish<Result>(work: Iterator<void, Result>): Result {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
+/** Finishes work that yields when it has done some of it, and lets the event loop run now and then. */
+export async function finishInTurns<Result>(work: Iterator<void, Result>, turns: Turns): Promise<Result> {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+    if (turns.isDue) await turns.take();
   }
 }

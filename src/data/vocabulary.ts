@@ -3,7 +3,7 @@ import { fileError, readBytes, replaceFile } from "./files.js";
 import type { TokenBytes } from "./packed_tokens.js";
 import { checkToken, TokenLines, UNKNOWN } from "./token_lines.js";
 import { type TokenCounts, TokenTable, tableOf } from "./token_table.js";
-import type { Turns } from "./turns.js";
+import { finishInTurns, type Turns } from "./turns.js";
 
 export { UNKNOWN };
 
@@ -226,10 +226,16 @@ export class Vocabulary {
 
   /** Parses the bytes of a vocabulary file. Error messages start with `path`. */
   static parse(bytes: Buffer, path: string): Vocabulary {
-    const fail = (line: number, expected: string, received: string): never => {
-      throw new ShortlistError("ERR_VOCABULARY", `${path}:${line}: Expected ${expected} but received ${received}`);
-    };
-    return Vocabulary.#of(TokenLines.parse(bytes, fail));
+    return Vocabulary.#of(TokenLines.parse(bytes, failIn(path)));
+  }
+
+  /**
+   * `parse`, which lets the event loop run now and then.
+   *
+   * @internal
+   */
+  static async parseInTurns(bytes: Buffer, path: string, turns: Turns): Promise<Vocabulary> {
+    return Vocabulary.#of(await finishInTurns(TokenLines.parsing(bytes, failIn(path)), turns));
   }
 
   /**
@@ -273,6 +279,13 @@ export class Vocabulary {
       }
     });
   }
+}
+
+/** Reports what is wrong with a line of a file. */
+function failIn(path: string): (line: number, expected: string, received: string) => never {
+  return (line, expected, received) => {
+    throw new ShortlistError("ERR_VOCABULARY", `${path}:${line}: Expected ${expected} but received ${received}`);
+  };
 }
 
 const TOKENS_AT_ONCE = 1024;

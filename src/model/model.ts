@@ -18,6 +18,7 @@ import { type FolderKind, replaceFolder, withOutputFolder } from "../data/output
 import {
   ID_KEY,
   readSafetensors,
+  readSafetensorsHeader,
   type SafetensorsTensor,
   type TensorToWrite,
   writeSafetensors,
@@ -392,7 +393,7 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
     id,
   );
   try {
-    const turns = new Turns(signal);
+    const turns = Turns.inBackground(signal);
     for (const { data, ...tensor } of weights) {
       signal?.throwIfAborted();
       model.store.define(tensor);
@@ -470,6 +471,22 @@ async function readState(members: FolderReader, signal: AbortSignal | undefined)
   throw new ShortlistError("ERR_MODEL", `${path}: Expected whole numbers "step" and "epoch" in its metadata`);
 }
 
+/**
+ * Checks that the files of a model folder belong together and are whole, without reading the weights themselves. Throws
+ * what `openModel` throws otherwise.
+ */
+export function checkModelFiles(folder: string): Promise<void> {
+  return readFolder(folder, DESCRIPTION, async (members) => {
+    const path = members.path(DESCRIPTION);
+    const bytes = await readFile(members.source(DESCRIPTION)).catch((error) => failToRead(folder, DESCRIPTION, error));
+    const head = parseHead(bytes, path);
+    members.expect(head, "ERR_MODEL");
+    for (const name of members.names) await members.verify(name);
+    const { metadata } = await readSafetensorsHeader(members.path(WEIGHTS), "ERR_MODEL", members.source(WEIGHTS));
+    members.checkId(WEIGHTS, metadata);
+  });
+}
+
 /** A model folder without its weights. */
 export interface ModelParts {
   /** Undefined in folders of older versions. */
@@ -483,8 +500,9 @@ async function readParts(folder: string, members: FolderReader, signal: AbortSig
   const bytes = await readFile(members.source(DESCRIPTION)).catch((error) => failToRead(folder, DESCRIPTION, error));
   const head = parseHead(bytes, path);
   members.expect(head, "ERR_MODEL");
-  const known = await withVocabularies(parseDescription(head, path), members, signal);
-  const description = { ...known, titles: await readTitles(members, itemVocabulary(known).size) };
+  const turns = Turns.inBackground(signal);
+  const known = await withVocabularies(parseDescription(head, path), members, turns, signal);
+  const description = { ...known, titles: await readTitles(members, itemVocabulary(known).size, turns) };
   const id = head["id"] as string | undefined;
   return { id, description, program: await readProgram(folder, members, head) };
 }
@@ -552,12 +570,13 @@ function checkTables(folder: string, description: ModelDescription, program: Pro
 async function withVocabularies(
   description: Omit<ModelDescription, "vocabularies">,
   members: FolderReader,
+  turns: Turns,
   signal: AbortSignal | undefined,
 ): Promise<ModelDescription> {
   const vocabularies = new Map<string, Vocabulary>();
   for (const name of vocabularyNames(description.schema)) {
     signal?.throwIfAborted();
-    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name)));
+    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name), turns));
   }
   return { ...description, vocabularies };
 }

@@ -41,7 +41,7 @@ export class ItemFinder {
 
   /** Folds the tokens and titles of a model. */
   static async open(model: Model): Promise<ItemFinder> {
-    const turns = new Turns();
+    const turns = Turns.inBackground();
     const { items } = model;
     const starts = new Float64Array(items.size);
     const pieces: Buffer[] = [];

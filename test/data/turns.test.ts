@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Turns } from "../../src/data/turns.js";
+import { finish, finishInTurns, Turns } from "../../src/data/turns.js";
 import { failureOf } from "./temporary.js";
 
 test("work that takes turns lets the event loop go on", async () => {
@@ -43,6 +43,27 @@ test("calls in progress share the turn, so that many short ones do not block the
   await Promise.all(Array.from({ length: 200 }, call));
   done = true;
   assert.ok(others >= 20, `${others} other callbacks in 200 ms of work`);
+});
+
+test("work in the background takes a small part of each turn", async () => {
+  let others = 0;
+  let done = false;
+  const count = () => {
+    others++;
+    if (!done) setImmediate(count);
+  };
+  setImmediate(count);
+  const work = function* () {
+    const end = performance.now() + 200;
+    while (performance.now() < end) yield;
+    return "result";
+  };
+  assert.is(await finishInTurns(work(), Turns.inBackground()), "result");
+  done = true;
+  assert.ok(others >= 8, `${others} other callbacks in 200 ms of work`);
+  assert.is(finish(work()), "result");
+  const reason = new Error("stopped");
+  assert.is(await failureOf(Turns.inBackground(AbortSignal.abort(reason)).take()), reason);
 });
 
 test("a signal ends the work at its next turn", async () => {

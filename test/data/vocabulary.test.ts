@@ -158,4 +158,32 @@ test("the noise distribution leaves <unk> out", () => {
   assert.throws(() => noiseDistribution([5, 1], Number.NaN), /noise power/);
 });
 
+test("a large vocabulary is parsed piece by piece, with the same result and errors", async () => {
+  const tokens = Array.from({ length: 200_000 }, (_, id) => (id === 0 ? "<unk>" : `tokén ${id}`));
+  const text = (lines: readonly string[]) => Buffer.from(lines.map((token, id) => `${token}\t${id}\n`).join(""));
+  let others = 0;
+  const timer = setInterval(() => others++, 1);
+  const parsed = await Vocabulary.parseInTurns(text(tokens), "item.tsv", Turns.inBackground());
+  clearInterval(timer);
+  assert.ok(others > 1, "the event loop runs meanwhile");
+  assert.is(parsed.size, tokens.length);
+  for (const id of [0, 1, 1023, 1024, 65_537, 199_999]) {
+    assert.equal([parsed.token(id), parsed.idOf(tokens[id]!), parsed.counts[id]], [tokens[id], id, id]);
+  }
+  const wrong: [bytes: Buffer, message: string][] = [
+    [text([...tokens, "tokén 7"]), "item.tsv:200001: Expected each token once"],
+    [Buffer.concat([text(tokens), Buffer.from("half")]), "item.tsv:200001: Expected a line that ends in a newline"],
+    [Buffer.concat([text(tokens), Buffer.from([0xff, 10])]), "item.tsv:1: Expected UTF-8 text"],
+    [Buffer.concat([text(tokens), Buffer.from("a\0\t1\n")]), "item.tsv:200001: Expected a token without a NUL byte"],
+    [Buffer.concat([text(tokens), Buffer.from("a\tb\n")]), "item.tsv:200001: Expected a token, a tab and a whole"],
+  ];
+  for (const [bytes, message] of wrong) {
+    await expectError(Vocabulary.parseInTurns(bytes, "item.tsv", new Turns()), "ERR_VOCABULARY", message);
+    assert.throws(
+      () => Vocabulary.parse(bytes, "item.tsv"),
+      (error: Error) => error.message.startsWith(message),
+    );
+  }
+});
+
 test.run();

@@ -4,6 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { valuesOf } from "../../src/data/catalogue.js";
 import { Titles } from "../../src/data/titles.js";
+import { Turns } from "../../src/data/turns.js";
 import {
   extendModelFolder,
   inspect,
@@ -225,7 +226,7 @@ tables("damaged titles and counts of new items are refused", async () => {
   });
 });
 
-test("titles are lines by id, without breaks", () => {
+test("titles are lines by id, without breaks", async () => {
   const titles = Titles.of([null, "A\tb", undefined, " é\r\nß ", "\n"]);
   assert.equal(
     Array.from({ length: 6 }, (_, id) => titles.titleOf(id)),
@@ -237,17 +238,23 @@ test("titles are lines by id, without breaks", () => {
     [more.size, more.titleOf(3), more.titleOf(5), more.first(4).size, more.first(4).titleOf(3)],
     [7, "é ß", "C", 4, "é ß"],
   );
-  const parse = (text: string, items: number) => () =>
-    Titles.parse(Buffer.from(text), items, "titles.txt", "ERR_MODEL");
+  const parse = (bytes: Buffer, items: number) => Titles.parse(bytes, items, "titles.txt", "ERR_MODEL", new Turns());
   for (const [text, items] of [
     ["a\nb", 2],
     ["a\n", 2],
     ["a\nb\nc\n", 2],
     ["", 1],
   ] as const) {
-    assert.throws(parse(text, items), (error: Error) => error.message.includes("a line of UTF-8 text for each of"));
+    await expectError(parse(Buffer.from(text), items), "ERR_MODEL", "a line of UTF-8 text for each of");
   }
-  assert.throws(() => Titles.parse(Buffer.of(0xff, 10), 1, "titles.txt", "ERR_MODEL"));
+  await expectError(parse(Buffer.of(0xff, 10), 1), "ERR_MODEL", "a line of UTF-8 text for each of");
+  const many = Array.from({ length: 100_000 }, (_, id) => (id % 3 === 1 ? "" : `titlé ${id}`));
+  const parsed = await parse(Buffer.from(`${many.join("\n")}\n`), many.length);
+  assert.equal(
+    many.map((_, id) => parsed.titleOf(id) ?? ""),
+    many,
+  );
+  assert.is(parsed.append(["last"]).titleOf(many.length), "last");
 });
 
 test.run();

@@ -12,6 +12,8 @@ import type { ItemScores, Recommendation, RecommendedByModel, SimilarityList, Us
 import { type Candidates, candidatesOf, indexOfId, lookUpItems } from "./candidates.js";
 import { type EncodedUsers, RequestEncoder } from "./encoder.js";
 import { explainItems } from "./explain.js";
+import { joinSearchJobs, joinUsers, type SearchJob, type UserJob } from "./gathered_jobs.js";
+import { GatheredRuns, type UserRows } from "./gathered_runs.js";
 import { IndexedSearch, openItemSearch } from "./indexed_search.js";
 import { type CandidateIndex, expectIndexOf } from "./item_index.js";
 import { ItemScan } from "./item_scan.js";
@@ -26,7 +28,6 @@ import {
 import { type PlacedUsers, USER_PLACES } from "./places.js";
 import { probabilityOf, RANKED_OUTPUTS, rankedItems } from "./ranking.js";
 import { SimilarityIndex } from "./similar.js";
-import { type ComputeUsers, type UserRows, UserRuns } from "./user_runs.js";
 import { expectArray, expectText, type UnknownValue } from "./values.js";
 
 /** Number of users of a call that are encoded and run together. The next ones are encoded while these are computed. */
@@ -41,6 +42,14 @@ const ITEMS_AT_ONCE = 256;
 const LARGE_CATALOGUE = 1 << 20;
 /** Number of items whose neighbours are searched together. */
 const SIMILAR_AT_ONCE = 64;
+
+/** Largest number of runs of users at once: one is computed while JavaScript prepares the other. */
+const USER_RUNS = 2;
+/**
+ * Largest number of searches at once. Each reads the vectors of all items, so two of them would take about twice the
+ * time of one for all their users.
+ */
+const SEARCH_RUNS = 1;
 
 /** What a call gives besides its users. */
 interface Call {
@@ -70,9 +79,9 @@ interface Ranking extends Pick<Candidates, "allow"> {
 export class Requests {
   readonly #model: Model;
   readonly #encoder: RequestEncoder;
-  readonly #shortlists: UserRuns;
-  readonly #vectors: UserRuns;
-  readonly #found: UserRuns;
+  readonly #shortlists: GatheredRuns<UserJob>;
+  readonly #vectors: GatheredRuns<UserJob>;
+  readonly #searches: GatheredRuns<SearchJob>;
   readonly #items: ItemScan;
   /** The search for shortlists without probabilities. */
   #search: ItemSearch | undefined;
@@ -85,9 +94,9 @@ export class Requests {
     this.#model = model;
     this.#encoder = new RequestEncoder(model.description);
     this.#items = new ItemScan(model);
-    this.#shortlists = new UserRuns((users) => this.#run(RANKED_OUTPUTS, users));
-    this.#vectors = new UserRuns((users) => this.#run(["user_vector"], users));
-    this.#found = new UserRuns((users) => this.#find(users));
+    this.#shortlists = new GatheredRuns(USER_RUNS, (jobs) => this.#run(RANKED_OUTPUTS, joinUsers(jobs)));
+    this.#vectors = new GatheredRuns(USER_RUNS, (jobs) => this.#run(["user_vector"], joinUsers(jobs)));
+    this.#searches = new GatheredRuns(SEARCH_RUNS, (jobs) => this.#find(joinSearchJobs(jobs)));
   }
 
   async recommend(
@@ -220,7 +229,7 @@ export class Requests {
   }
 
   async #prepare(): Promise<void> {
-    const turns = new Turns();
+    const turns = Turns.inBackground();
     for (const vocabulary of this.#model.description.vocabularies.values()) await vocabulary.load(turns);
     this.#isPrepared = true;
   }
@@ -259,7 +268,7 @@ export class Requests {
   }
 
   /** Runs users through the parts of the inference Program that compute some outputs. */
-  async #run(outputs: readonly string[], { clicks, excluded, top }: Parameters<ComputeUsers>[0]): Promise<RunOutputs> {
+  async #run(outputs: readonly string[], { clicks, excluded, top }: Omit<UserJob, "signal">): Promise<RunOutputs> {
     const { engine, description } = this.#model;
     const { window, windows } = description.config;
     const batches = engine.createUserBatches({ clicks, window, windows, batchSize: Math.max(1, clicks.users) });
@@ -267,16 +276,10 @@ export class Requests {
     return this.#model.runUsers(outputs, batches, 0, inputs, { top, excluded: excluded.ids.length });
   }
 
-  /** The shortlists of users without their log partition, and the users' vectors. */
-  async #find(users: Parameters<ComputeUsers>[0]): Promise<RunOutputs> {
-    const { user_vector: vectors } = await this.#run(["user_vector"], {
-      ...users,
-      excluded: noneOf(users.clicks.users),
-      top: 0,
-    });
-    const search = this.#openSearch();
-    const found = await search.search(vectors as Float32Array, users.top, { exclude: users.excluded });
-    return { items: found.items, score: found.scores, user_vector: vectors! };
+  /** The shortlists of user vectors, without their log partition. */
+  async #find({ vectors, excluded, top }: Omit<SearchJob, "signal">): Promise<RunOutputs> {
+    const { items, scores: score } = await this.#openSearch().search(vectors, top, { exclude: excluded });
+    return { items, score };
   }
 
   #openSearch(): ItemSearch {
@@ -303,8 +306,11 @@ export class Requests {
       const { items, score, logPartition } = await orAborted(found, signal);
       return this.#listsOf(part, { outputs: { items, score, log_partition: logPartition }, first: 0 }, places);
     }
-    const runs = probabilities || !this.#isLarge ? this.#shortlists : this.#found;
-    return this.#listsOf(part, await runs.run({ clicks, excluded, top: length, signal }), places);
+    if (probabilities || !this.#isLarge) {
+      return this.#listsOf(part, await this.#shortlists.run({ clicks, excluded, top: length, signal }), places);
+    }
+    const vectors = await this.#vectorsOf(part);
+    return this.#listsOf(part, await this.#searches.run({ vectors, excluded, top: length, signal }), places);
   }
 
   /** Makes the lists of a part, which have so many places in the outputs. */
@@ -314,9 +320,8 @@ export class Requests {
     { length: top, probabilities }: { readonly length: number; readonly probabilities: boolean },
   ): Promise<RecommendedByModel[][]> {
     const { clicks, turns, nameOf } = part;
-    const { log_partition: logPartition, user_vector: vectors } = outputs;
+    const { log_partition: logPartition } = outputs;
     if (logPartition && top > 0) checkScores(logPartition.subarray(first, first + clicks.users), nameOf);
-    if (vectors) this.#ownVectors(part, vectors, first);
     const lists: RecommendedByModel[][] = [];
     for (let user = 0; user < clicks.users; user++) {
       const list: RecommendedByModel[] = [];
@@ -339,14 +344,10 @@ export class Requests {
 
   /** [users, width] The vectors of the users of a part. */
   async #vectorsOf(part: Part): Promise<Float32Array> {
-    const { clicks, signal } = part;
+    const { clicks, signal, nameOf } = part;
     const { outputs, first } = await this.#vectors.run({ clicks, excluded: noneOf(clicks.users), top: 0, signal });
-    return this.#ownVectors(part, outputs["user_vector"]!, first);
-  }
-
-  /** The vectors of the users of a part, which begin in a row of those of all users. */
-  #ownVectors({ clicks, nameOf }: Part, all: RunOutputs[string], first: number): Float32Array {
-    const vectors = (all as Float32Array).subarray(first * this.#width, (first + clicks.users) * this.#width);
+    const all = outputs["user_vector"] as Float32Array;
+    const vectors = all.subarray(first * this.#width, (first + clicks.users) * this.#width);
     const broken = vectors.findIndex((value) => !Number.isFinite(value));
     if (broken >= 0) throw notFinite(`The vector of ${nameOf(Math.floor(broken / this.#width))} is`);
     return vectors;

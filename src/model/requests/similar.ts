@@ -25,7 +25,10 @@ export class SimilarityIndex {
   }
 
   /** Copies and normalises the output weights of a model. */
-  static async open({ engine, store, items, description }: Model, turns = new Turns()): Promise<SimilarityIndex> {
+  static async open(
+    { engine, store, items, description }: Model,
+    turns = Turns.inBackground(),
+  ): Promise<SimilarityIndex> {
     const [rows, width] = [items.size, description.config.userVectorWidth];
     const own = engine.createStore();
     own.define({ name: UNIT_ROWS, dtype: "float32", shape: [rows, width] });
