@@ -3,6 +3,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { cp, mkdtemp, rename, rm, symlink, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +28,7 @@ const { values: flags } = parseArgs({
     connections: { type: "string", default: "50" },
     swaps: { type: "string", default: "10" },
     probabilities: { type: "boolean", default: false },
+    folder: { type: "string" },
   },
 });
 const [items, width, clicks, top, rate, seconds, connections, swaps] = [
@@ -120,6 +122,12 @@ async function metric(url: string, name: string): Promise<number> {
 
 const residentMb = async (url: string) => (await metric(url, "process_resident_memory_bytes")) / 1e6;
 
+/**
+ * By how many milliseconds the event loop was late at most since the last look at it. Node measures the time between two
+ * runs of a timer of 10 ms.
+ */
+const eventLoopMs = async (url: string) => 1000 * (await metric(url, "nodejs_eventloop_lag_max_seconds")) - 10;
+
 /** Makes the served folder lead to another model. */
 async function lead(link: string, folder: string): Promise<void> {
   await symlink(folder, `${link}.new`);
@@ -178,10 +186,10 @@ async function highestRate(url: string, bodies: readonly string[]): Promise<{ ra
 
 const format = (value: number) => value.toFixed(1);
 const folder = await mkdtemp(join(tmpdir(), "shortlist-bench-"));
-const at = (name: string) => join(folder, name);
+const at = (name: string) => join(name === "a" || name === "b" ? (flags.folder ?? folder) : folder, name);
 let service: Service | undefined;
 try {
-  if (flags.model === undefined) {
+  if (flags.model === undefined && !existsSync(at("b"))) {
     await makeModel(at("a"), 1);
     await makeModel(at("b"), 2);
   }
@@ -205,9 +213,11 @@ try {
       : `no rate has a p99 of at most ${MOST_MS} ms`,
   );
   if (flags.model === undefined && swaps > 0) {
+    await eventLoopMs(url);
     const swapped = await swapUnderLoad(service, bodies, at);
+    const delay = await eventLoopMs(url);
     console.log(
-      `${swaps} swaps at ${rate} requests/s: ${swapped.answered} answers, ${swapped.failed} failed, ${swapped.refused} broken models refused; slowest reload ${format(swapped.seconds)} s, p99 ${format(swapped.p99)} ms, longest ${format(swapped.longest)} ms`,
+      `${swaps} swaps at ${rate} requests/s: ${swapped.answered} answers, ${swapped.failed} failed, ${swapped.refused} broken models refused; slowest reload ${format(swapped.seconds)} s, p99 ${format(swapped.p99)} ms, longest ${format(swapped.longest)} ms; the event loop was late by up to ${format(delay)} ms`,
     );
   }
   console.log(`resident memory: ${format(before)} MB before, ${format(await residentMb(url))} MB after`);
