@@ -18,7 +18,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   retrieve: ["executors", "random", "data", "model"],
   export: ["graph", "data", "model"],
   train: ["graph", "ops", "executors", "random", "data", "model", "retrieve"],
-  serve: ["executors", "data", "model"],
+  serve: ["executors", "data", "model", "retrieve"],
   tune: ["random", "data", "model", "train"],
   report: ["executors", "random", "data", "model", "train"],
   cli: ["index.ts"],

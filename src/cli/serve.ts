@@ -7,6 +7,7 @@ import { takeSignals } from "./stop.js";
 interface Flags extends EngineFlags {
   readonly host: string;
   readonly port: number;
+  readonly index: Readonly<Record<string, string>>;
   readonly share: Readonly<Record<string, number>>;
   readonly allowAnonymous: boolean;
   readonly watch: boolean;
@@ -26,8 +27,8 @@ interface Flags extends EngineFlags {
   readonly maxWait: number;
 }
 
-/** Parses `FOLDER`, the default model, or `NAME=FOLDER`. */
-function modelFolder(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+/** Parses `FOLDER`, of the default model, or `NAME=FOLDER`. */
+function namedFolder(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const [, name = "default", folder = text] = /^([A-Za-z0-9_.-]{1,64})=(.*)$/s.exec(text) ?? [];
   if (Object.hasOwn(before, name)) {
     throw new InvalidArgumentError(`Expected one folder for each model but received two for "${name}".`);
@@ -51,10 +52,11 @@ function time(flags: string, description: string, defaultMs: number): Option {
 export function serveCommand(): Command {
   const command = new Command("serve")
     .description("answer requests over HTTP: shortlists, vectors, scores, similar items (docs/serve.md)")
-    .argument("<models...>", "model folders: one, or several as NAME=FOLDER", modelFolder as never)
+    .argument("<models...>", "model folders: one, or several as NAME=FOLDER", namedFolder as never)
     .option("--port <n>", "port to listen on; 0 takes any free one", wholeNumber(0, 65_535), 8080)
     .option("--host <address>", "address to listen on; others than loopback need SHORTLIST_TOKEN", "127.0.0.1")
     .option("--allow-anonymous", "serve other machines without a token", false)
+    .option("--index <folder>", "index of the model, or NAME=FOLDER for one of several; repeatable", namedFolder, {})
     .option("--share <name=percent>", "users that a model serves; the first has the rest; repeatable", share, {})
     .option("--watch", "open a model again when its folder changes", false)
     .addOption(time("--watch-every <time>", "time between two looks at the folders", 2000))
@@ -67,11 +69,33 @@ export function serveCommand(): Command {
     );
   return withEngineFlags(withLimits(command)).action(async (models: Record<string, string>, flags: Flags) => {
     const token = process.env["SHORTLIST_TOKEN"] || undefined;
-    const { share: shares, watchEvery: watchMs, drain: drainMs, stopTimeout: stopMs, executor, threads } = flags;
+    const {
+      index: indexes,
+      share: shares,
+      watchEvery: watchMs,
+      drain: drainMs,
+      stopTimeout: stopMs,
+      executor,
+      threads,
+    } = flags;
     const { host, port, allowAnonymous, watch, logLevel } = flags;
     const stop = new AbortController();
     const server = await serveModels({
-      ...{ models, shares, host, port, token, allowAnonymous, watch, watchMs, drainMs, stopMs, executor, threads },
+      ...{
+        models,
+        indexes,
+        shares,
+        host,
+        port,
+        token,
+        allowAnonymous,
+        watch,
+        watchMs,
+        drainMs,
+        stopMs,
+        executor,
+        threads,
+      },
       ...{ logLevel, limits: limitsOf(flags), onLog: (line) => process.stderr.write(line), signal: stop.signal },
     });
     const stopped = new Promise<void>((resolve) => {

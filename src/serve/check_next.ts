@@ -1,19 +1,25 @@
 import { itemFeatures, type Schema, type UserFeature, userFeatures } from "../data/schema.js";
 import { ShortlistError } from "../errors.js";
 import type { Model } from "../model/model.js";
+import type { CandidateIndex } from "../model/requests/item_index.js";
 
 /** Number of the most popular items that are looked for in the next model. */
 const POPULAR = 100;
 const [TOP, CLICKS] = [10, 10];
 
 /**
- * Asks a model a few requests that every model can answer: for a stranger, and for a user who clicked the most popular
- * items. Throws ERR_MODEL if an answer is impossible; a score that is not finite is an error of the requests already.
+ * Asks a model, perhaps through an index, a few requests that every model can answer: for a stranger, and for a user
+ * who clicked the most popular items. Throws ERR_MODEL if an answer is impossible; a score that is not finite is an
+ * error of the requests already.
  */
-export async function checkRequests(model: Model, folder: string, signal?: AbortSignal): Promise<void> {
+export async function checkRequests(
+  model: Model,
+  folder: string,
+  { index, signal }: { readonly index?: CandidateIndex | undefined; readonly signal?: AbortSignal | undefined } = {},
+): Promise<void> {
   const history = popularItems(model, CLICKS);
   try {
-    const answers = await model.recommend([{}, { history }], { top: TOP, keepWatched: true, signal });
+    const answers = await model.recommend([{}, { history }], { top: TOP, keepWatched: true, index, signal });
     const shortest = Math.min(...answers.map(({ items }) => items.length));
     const expected = Math.min(TOP, model.items.size - 1);
     if (shortest === expected && answers[1]!.unknown.length === 0) return;

@@ -1,6 +1,6 @@
 import type { Counter, Gauge, Histogram, MetricRegistry, Prometheus, Reply, Request } from "./packages.js";
 import type { AdmissionQueue } from "./queue.js";
-import type { ServedModel } from "./served_model.js";
+import type { ReloadResult, ServedModel } from "./served_model.js";
 
 /** Upper bounds in seconds: from what the library needs for a small model to the default time limit. */
 const BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
@@ -13,6 +13,7 @@ export class Metrics {
   readonly #reloads: Counter;
   readonly #info: Gauge;
   readonly #loaded: Gauge;
+  readonly #indexed: Gauge;
   /** The labels of the version of each model that serves now. */
   readonly #labels = new Map<string, Readonly<Record<string, string>>>();
 
@@ -49,6 +50,12 @@ export class Metrics {
     this.#loaded = new prometheus.Gauge({
       name: "shortlist_model_loaded_timestamp_seconds",
       help: "When the model that serves now began to serve",
+      labelNames: ["model"],
+      registers,
+    });
+    this.#indexed = new prometheus.Gauge({
+      name: "shortlist_model_indexed",
+      help: "Whether shortlists come from the index that the service has for the model; 0: from exact searches",
       labelNames: ["model"],
       registers,
     });
@@ -95,7 +102,7 @@ export class Metrics {
     this.#users.inc({ route, model }, users);
   }
 
-  countReload(model: string, result: "swapped" | "unchanged" | "failed"): void {
+  countReload(model: string, result: ReloadResult["result"] | "failed"): void {
     this.#reloads.inc({ model, result });
   }
 
@@ -107,6 +114,11 @@ export class Metrics {
     this.#labels.set(name, labels);
     this.#info.set(labels, 1);
     this.#loaded.set({ model: name }, Date.now() / 1000);
+  }
+
+  /** Notes whether a model uses its index. */
+  setIndexed({ name, current }: ServedModel): void {
+    this.#indexed.set({ model: name }, current.index === undefined ? 0 : 1);
   }
 
   close(): void {

@@ -18,7 +18,12 @@ export interface AskedUsers extends UserRequest {
 }
 
 /** A call of the library for one user, or for many at their places in the request. */
-type Call = (version: ModelVersion, users: never, placed: PlacedUsers) => Promise<object | readonly object[]>;
+type Call = (
+  version: ModelVersion,
+  users: never,
+  placed: PlacedUsers,
+  served: ServedModel,
+) => Promise<object | readonly object[]>;
 
 /** The models of a service, by name. */
 export class ModelSet {
@@ -59,7 +64,7 @@ export class ModelSet {
       const served = this.find(model, features?.["user_id"]);
       const { name } = served;
       return served.current.use(async (version) => {
-        const answer = await call(version, user, {});
+        const answer = await call(version, user, {}, served);
         onAnswered(name, 1);
         return { model: { name, id: version.id }, ...answer };
       });
@@ -76,7 +81,7 @@ export class ModelSet {
       [...groups].map(([served, places]) =>
         served.current.use(async (version) => {
           const own = places.map((place) => users[place]!) as never;
-          const given = (await call(version, own, { [USER_PLACES]: places })) as readonly object[];
+          const given = (await call(version, own, { [USER_PLACES]: places }, served)) as readonly object[];
           const by: ModelName = { name: served.name, id: version.id };
           for (const [i, place] of places.entries()) answers[place] = { model: by, ...given[i] };
           onAnswered(served.name, places.length);

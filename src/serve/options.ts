@@ -43,6 +43,11 @@ export const SERVE_LIMITS: ServeLimits = {
 export interface ServeOptions extends EngineOptions {
   /** Model folders by the names of the models. The first one serves all users that no share gives to another. */
   readonly models: Readonly<Record<string, string>>;
+  /**
+   * Index folders, which `buildIndex` wrote, by the names of their models. Shortlists without probabilities, which are
+   * then the default, come from the index.
+   */
+  readonly indexes?: Readonly<Record<string, string>> | undefined;
   /** Percent of the users that a model serves, by its name. The first model has the rest. */
   readonly shares?: Readonly<Record<string, number>> | undefined;
   /** Address to listen on (default 127.0.0.1). */
@@ -73,6 +78,7 @@ export interface ServeOptions extends EngineOptions {
 
 const SERVE_OPTIONS: Readonly<Record<keyof ServeOptions, true>> = {
   models: true,
+  indexes: true,
   shares: true,
   host: true,
   port: true,
@@ -92,9 +98,13 @@ const SERVE_OPTIONS: Readonly<Record<keyof ServeOptions, true>> = {
 };
 
 /** Options with their defaults. */
-export type ResolvedOptions = Omit<Required<ServeOptions>, "limits" | "token" | "onLog" | "signal" | "shares"> & {
+export type ResolvedOptions = Omit<
+  Required<ServeOptions>,
+  "limits" | "token" | "onLog" | "signal" | "shares" | "indexes"
+> & {
   readonly limits: ServeLimits;
   readonly shares: Readonly<Record<string, number>>;
+  readonly indexes: Readonly<Record<string, string>>;
 } & Pick<ServeOptions, "token" | "onLog" | "signal">;
 
 /** Names of models appear in URLs, metrics and on the command line. */
@@ -110,6 +120,7 @@ export function resolveOptions(options: ServeOptions): ResolvedOptions {
   for (const [name, value] of Object.entries(limits)) checkWholeNumber(`limits.${name}`, value, 1, 2 ** 31 - 1);
   const resolved = {
     shares: {},
+    indexes: {},
     host: "127.0.0.1",
     port: 8080,
     allowAnonymous: false,
@@ -138,7 +149,7 @@ function defined<T extends object>(values: T): T {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
 }
 
-function checkModels({ models, shares }: ResolvedOptions): void {
+function checkModels({ models, shares, indexes }: ResolvedOptions): void {
   const names = Object.keys(models ?? {});
   if (names.length === 0) {
     throw new ShortlistError("ERR_OPTION", "Expected models to be model folders by name but received none");
@@ -151,6 +162,14 @@ function checkModels({ models, shares }: ResolvedOptions): void {
       );
     }
     checkPath(`models.${name}`, models[name]);
+  }
+  for (const [name, folder] of Object.entries(indexes)) {
+    checkPath(`indexes.${name}`, folder);
+    if (names.includes(name)) continue;
+    throw new ShortlistError(
+      "ERR_OPTION",
+      `Expected indexes of the models ${names.join(", ")} but received one of "${name}"`,
+    );
   }
   let sum = 0;
   for (const [name, share] of Object.entries(shares)) {

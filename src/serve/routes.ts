@@ -12,7 +12,7 @@ import type { ServeLimits } from "./options.js";
 import type { App, Reply, Request, Route } from "./packages.js";
 import type { AdmissionQueue } from "./queue.js";
 import * as schemas from "./schemas.js";
-import type { ModelVersion, ReloadResult } from "./served_model.js";
+import type { ModelVersion, ReloadResult, ServedModel } from "./served_model.js";
 
 /** What the routes need of the service. */
 export interface Service {
@@ -35,7 +35,7 @@ interface ShortlistsBody extends AskedUsers {
   readonly exclude?: readonly string[];
   readonly allow?: readonly string[];
   readonly keepWatched: boolean;
-  readonly probabilities: boolean;
+  readonly probabilities?: boolean;
   readonly explain: boolean;
 }
 
@@ -79,12 +79,17 @@ function userRoutes(service: Service): Route[] {
     reply: Reply,
     asked: AskedUsers,
     work: number,
-    ask: (version: ModelVersion, users: never, call: Options) => Promise<object | readonly object[]>,
+    ask: (
+      version: ModelVersion,
+      users: never,
+      call: Options,
+      served: ServedModel,
+    ) => Promise<object | readonly object[]>,
   ) => {
     const answers = await run(service, reply, work, (signal) =>
       models.ask(
         asked,
-        (version, users, placed) => ask(version, users, { signal, ...placed }),
+        (version, users, placed, served) => ask(version, users, { signal, ...placed }, served),
         (model, users) => metrics.countUsers(route, model, users),
       ),
     );
@@ -105,13 +110,15 @@ function userRoutes(service: Service): Route[] {
       handler: async ({ body }, reply) => {
         const asked = body as ShortlistsBody;
         const { top, exclude, allow, keepWatched, probabilities, explain } = asked;
-        const options = { top, exclude, allow, keepWatched, probabilities, explain };
+        const options = { top, exclude, allow, keepWatched, explain };
         const users = usersOf(asked);
         const clicks = ({ history = [] }: AskedUsers) => Math.min(EXPLAINED_CLICKS, history?.length ?? 0);
         const work = users.reduce((sum, user) => sum + (explain ? 1 + clicks(user) : 1), 0);
-        return answer("/v1/shortlists", reply, asked, work, (version, own, call) => {
-          if (!probabilities) version.hasQuickSearch = true;
-          return version.model.recommend(own, { ...options, ...call });
+        return answer("/v1/shortlists", reply, asked, work, (version, own, call, served) => {
+          const hasProbabilities = probabilities ?? !served.hasIndexFolder;
+          if (!hasProbabilities) version.hasQuickSearch = true;
+          const index = hasProbabilities ? undefined : version.index;
+          return version.model.recommend(own, { ...options, probabilities: hasProbabilities, index, ...call });
         });
       },
     },
@@ -255,10 +262,11 @@ function itemRoutes(service: Service): Route[] {
       url: "/v1/models",
       schema: { summary: "The models, and what requests to them may have", tags: ["items"], response: schemas.MODELS },
       handler: async () => ({
-        models: models.all.map(({ name, id, current: { model } }) => ({
+        models: models.all.map(({ name, id, current: { model, index } }) => ({
           name,
           id,
           share: models.shareOf(name),
+          indexed: index !== undefined,
           ...describeRequests(model),
         })),
       }),

@@ -68,7 +68,10 @@ export function shortlistsBody(limits: ServeLimits) {
     exclude: itemList(limits.items, "Items that are not returned"),
     allow: itemList(limits.items, "The only items that may be returned"),
     keepWatched: { type: "boolean", default: false, description: "Also returns items of the history" },
-    probabilities: { type: "boolean", default: true, description: "Whether items have their probability" },
+    probabilities: {
+      type: "boolean",
+      description: "Whether items have their probability (default: unless the model has an index, which knows none)",
+    },
     explain: { type: "boolean", default: false, description: "Tells which clicks contributed to each score" },
   });
 }
@@ -236,6 +239,7 @@ export const MODELS = responses({
         properties: {
           ...MODEL.properties,
           share: { type: "number", description: "Percent of the users" },
+          indexed: { type: "boolean", description: "Whether shortlists without probabilities come from an index" },
           items: { type: "integer", description: "Number of items" },
           features: { type: "array", items: { type: "object", additionalProperties: true } },
           columns: {
@@ -261,7 +265,15 @@ export const RELOAD = responses({
       type: "array",
       items: {
         type: "object",
-        properties: { ...MODEL.properties, result: { type: "string", enum: ["swapped", "unchanged"] } },
+        properties: {
+          ...MODEL.properties,
+          result: { type: "string", enum: ["swapped", "indexed", "unchanged"] },
+          indexed: { type: "boolean", description: "Whether the index of the model is used, if the service has one" },
+          problem: {
+            ...ERROR.properties.error,
+            description: "What needs care although the model serves, such as an index or files that cannot be opened",
+          },
+        },
       },
     },
   },

@@ -53,7 +53,8 @@ export async function serveModels(options: ServeOptions): Promise<ModelServer> {
   const opened: ServedModel[] = [];
   try {
     for (const [name, folder] of Object.entries(resolved.models)) {
-      opened.push(await ServedModel.open(name, folder, engine, signal));
+      const indexFolder = resolved.indexes[name];
+      opened.push(await ServedModel.open({ name, folder, indexFolder }, engine, signal));
     }
     signal?.throwIfAborted();
     return await HttpService.start(resolved, packages, engine, opened);
@@ -117,13 +118,21 @@ class HttpService implements ModelServer {
       );
       return service.#server;
     });
-    for (const model of opened) metrics.setModel(model);
+    for (const model of opened) {
+      metrics.setModel(model);
+      if (model.hasIndexFolder) metrics.setIndexed(model);
+    }
     await service.#listen();
     if (watch) {
-      const folders = opened.map(({ folder }) => folder);
+      const folders = opened.flatMap(({ source: { folder, indexFolder } }) =>
+        indexFolder === undefined ? [folder] : [folder, indexFolder],
+      );
       service.#watcher = await FolderWatcher.start(folders, watchMs, (folder) => service.#reloadFolder(folder));
     }
-    const names = opened.map(({ name, id, folder }) => ({ name, id, folder }));
+    const names = opened.map(({ id, source: { name, folder, indexFolder } }) => ({
+      ...{ name, id, folder },
+      ...(indexFolder !== undefined && { index: indexFolder }),
+    }));
     service.#app.log.info({ url: service.url, models: names }, "serving");
     return service;
   }
@@ -167,10 +176,7 @@ class HttpService implements ModelServer {
     try {
       const reloaded = await model.reload();
       this.#metrics.countReload(name, reloaded.result);
-      if (reloaded.result === "swapped") {
-        this.#metrics.setModel(model);
-        this.#app.log.info({ model: name, folder, id: reloaded.id, before }, "swapped the model");
-      }
+      this.#reportReload(model, reloaded, before);
       return reloaded;
     } catch (error) {
       this.#metrics.countReload(name, "failed");
@@ -181,8 +187,22 @@ class HttpService implements ModelServer {
     }
   }
 
+  #reportReload(model: ServedModel, { name, id, result, problem }: ReloadResult, before: string | null): void {
+    const { source } = model;
+    if (result === "swapped") {
+      this.#metrics.setModel(model);
+      this.#app.log.info({ model: name, folder: source.folder, id, before }, "swapped the model");
+    }
+    if (source.indexFolder !== undefined) this.#metrics.setIndexed(model);
+    if (result === "indexed") this.#app.log.info({ model: name, id, index: source.indexFolder }, "opened the index");
+    if (!problem) return;
+    const { code, message } = problem;
+    this.#app.log.warn({ model: name, id, code, error: message }, "the model serves, but something is wrong");
+  }
+
   async #reloadFolder(folder: string): Promise<void> {
-    for (const model of this.#models.all.filter((model) => model.folder === folder)) {
+    const { all } = this.#models;
+    for (const model of all.filter(({ source }) => [source.folder, source.indexFolder].includes(folder))) {
       await this.#reloadModel(model).catch(() => {}); // the log has the reason
     }
   }

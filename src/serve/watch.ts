@@ -1,11 +1,11 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 
-/** The members of a model folder that change with every training. */
-const MEMBERS = ["config.json", "program.json", "model.safetensors"];
+/** The members of model and index folders that change with every training. */
+const MEMBERS = ["config.json", "program.json", "model.safetensors", "index.json", "items.usearch"];
 
 /**
- * Watches model folders by looking at their files now and then, which works on every file system and through symbolic
+ * Watches folders of models and indexes by looking at their files now and then, which works on every file system and through symbolic
  * links. A folder that has changed is reported when it looks the same twice, so that one which is being copied is not
  * opened half-way.
  */

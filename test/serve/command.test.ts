@@ -148,6 +148,8 @@ served("wrong arguments and models are explained, with the exit codes of the oth
       [[at("model"), "--host", "0.0.0.0"], 1, "Expected a token (SHORTLIST_TOKEN)"],
       [[at("model"), at("model")], 2, 'two for "default"'],
       [[at("model"), "--share", "next=10"], 1, 'received one of "next"'],
+      [[at("model"), "--index", at("nothing")], 1, /Cannot read .*index\.json/],
+      [[at("model"), "--index", `other=${at("nothing")}`], 1, 'received one of "other"'],
       [[at("model"), "--share", "half"], 2, "such as new=10"],
       [[at("model"), "--port", "70000"], 2, "0 to 65535"],
       [[], 2, "missing required argument"],

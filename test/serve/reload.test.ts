@@ -1,4 +1,4 @@
-import { cp, mkdir, rename, rm, symlink, truncate, unlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, rename, rm, stat, symlink, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -104,6 +104,34 @@ served("models are swapped under load without a failed request, and broken ones 
     assert.equal(
       failures.map(({ level, code }) => [level, code]),
       Array.from({ length: 4 }, () => [50, "ERR_MODEL"]),
+    );
+  });
+});
+
+served("damaged files of the model that serves are reported, and it goes on serving", async () => {
+  await withSmallModel(async (at) => {
+    const lines: string[] = [];
+    const options = { models: { default: at("model") }, onLog: (line: string) => void lines.push(line) };
+    await withService(options, async ({ url }) => {
+      const reload = async () => (await ask(`${url}/v1/admin/reload`, {})).body.models[0];
+      const { problem, ...whole } = await reload();
+      assert.equal([whole.result, problem], ["unchanged", undefined]);
+      const { size } = await stat(join(at("model"), "model.safetensors"));
+      await truncate(join(at("model"), "model.safetensors"), size - 4);
+      const short = await reload();
+      assert.equal([short.result, short.problem.code], ["unchanged", "ERR_MODEL"]);
+      assert.match(short.problem.message, /model\.safetensors.*cut short/);
+      await writeFile(join(at("model"), "vocabulary/item.tsv"), "<unk>\t0\n");
+      assert.match((await reload()).problem.message, /item\.tsv: Expected sha256/);
+      assert.is((await ask(`${url}/v1/shortlists`, BODY)).status, 200);
+    });
+    const warnings = lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 40);
+    assert.equal(
+      warnings.map(({ code, msg }) => [code, msg]),
+      [
+        ["ERR_MODEL", "the model serves, but something is wrong"],
+        ["ERR_MODEL", "the model serves, but something is wrong"],
+      ],
     );
   });
 });
