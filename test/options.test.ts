@@ -423,6 +423,7 @@ const SHORT = [
     "areItemTables",
     "withStandardInput",
     "Vocabulary.read",
+    "Vocabulary.parseInTurns",
     "Vocabulary#load",
     "Model#run",
     "Model#runUsers",
