@@ -1,7 +1,7 @@
 import type { Batch, TrainingBatches } from "../src/data/batches.js";
 import { itemAttributes } from "../src/data/catalogue.js";
 import { itemVocabulary } from "../src/data/clicks.js";
-import type { Engine, Executor } from "../src/executors/executor.js";
+import type { Engine, Executor, TensorStore } from "../src/executors/executor.js";
 import type { DimSizes } from "../src/graph/dims.js";
 import type { Program } from "../src/graph/program.js";
 import { forCatalogue, type ModelConfig, resolveConfig } from "../src/model/config.js";
@@ -58,6 +58,7 @@ export interface TrainingOptions {
  */
 export class TrainingBench {
   readonly program: Program;
+  readonly store: TensorStore;
   /** Sizes of the batches in the ring. */
   readonly dims: readonly DimSizes[];
   /** Mean number of clicks in the history of a sample. */
@@ -73,7 +74,8 @@ export class TrainingBench {
     const { program, initializers } = trainingProgram(forCatalogue(config, items), log.encoding, log.noise, catalogue);
     this.program = program;
     this.#learningRate = Float32Array.of(config.learningRate);
-    this.#executor = engine.createExecutor(program, benchStore(engine, program, initializers), { profile });
+    this.store = benchStore(engine, program, initializers);
+    this.#executor = engine.createExecutor(program, this.store, { profile });
     this.#batches = batchesOf(engine, log, config);
     const dims: DimSizes[] = [];
     let [samples, history] = [0, 0];

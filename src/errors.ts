@@ -5,6 +5,8 @@
 export const ERROR_CODES = {
   ERR_ACCESS: "A request to a service lacks its token.",
   ERR_BUSY: "Another run is writing the same output.",
+  ERR_CHECKPOINT:
+    "A checkpoint of a training is damaged, or an output folder holds an unfinished training that must not be lost.",
   ERR_CONFIG: "A model or schema configuration has an unknown key, a wrong type or an impossible value.",
   ERR_DATASET: "A dataset folder is missing, incomplete or does not fit what is asked of it.",
   ERR_DEPENDENCY: "An optional package that this needs is not installed.",

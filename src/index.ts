@@ -197,6 +197,7 @@ export {
 export { SERVE_LIMITS, type ServeLimits, type ServeOptions } from "./serve/options.js";
 export type { ReloadResult } from "./serve/served_model.js";
 export { type ModelServer, serveModels } from "./serve/server.js";
+export type { CheckpointEvery } from "./train/checkpoint_schedule.js";
 export type { EarlyStoppingState } from "./train/early_stopping.js";
 export {
   type EvaluateOptions,
@@ -217,7 +218,13 @@ export {
 export type { EpochSums, TrainedEpoch, TrainingPosition, TrainingState } from "./train/loop.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";
 export { type EpochEvaluation, type SessionOptions, type SessionState, TrainingSession } from "./train/session.js";
-export { type EpochResult, type TrainOptions, type TrainReport, train } from "./train/trainer.js";
+export {
+  type EpochResult,
+  type TrainOptions,
+  type TrainReport,
+  train,
+  type WrittenCheckpoint,
+} from "./train/trainer.js";
 export type { TrainingTensor } from "./train/training_network.js";
 export { TransitionRanking } from "./train/transitions.js";
 export { type UpdateOptions, type UpdateReport, update } from "./train/update.js";

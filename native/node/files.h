@@ -4,7 +4,7 @@
 
 namespace shortlist {
 
-// Adds the functions `exchange` and `lockFile` to the exports.
+// Adds `exchange`, `lockFile`, `writeUncached`, `wholePages` and `checksum` to the exports.
 void define_files(Napi::Env env, Napi::Object exports);
 
 }  // namespace shortlist

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/bulk_read.h"
 #include "native/core/program.h"
 #include "native/node/arguments.h"
 #include "native/node/errors.h"
@@ -55,8 +56,9 @@ Napi::Function NativeStore::define(Napi::Env env) {
   return DefineClass(
       env, "NativeStore",
       {InstanceMethod<&NativeStore::define_tensor>("define"), InstanceMethod<&NativeStore::write>("write"),
-       InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::read_rows>("readRows"),
-       InstanceMethod<&NativeStore::fill>("fill"), InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"),
+       InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::read_into>("readInto"),
+       InstanceMethod<&NativeStore::read_rows>("readRows"), InstanceMethod<&NativeStore::fill>("fill"),
+       InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"),
        InstanceMethod<&NativeStore::tensors>("tensors"), InstanceMethod<&NativeStore::close>("close")});
 }
 
@@ -135,6 +137,24 @@ Napi::Value NativeStore::read(const Napi::CallbackInfo& info) {
     store.read(name, data, offset, count);
     return values;
   });
+}
+
+// Arguments: (name, values, offset). Fills the typed array with the elements from `offset` on.
+Napi::Value NativeStore::read_into(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string name = string_argument(info, 0, "name");
+  const InputArray values = array_of(env, info[1], name);
+  const int64_t offset = size_argument(info, 2, "offset");
+  expect_unchanging(env);
+  guarded(env, [&] {
+    const Store& store = opened(env);
+    if (store.at(name).dtype != values.dtype) {
+      throw Error(Status::input, std::string("Expected values of ") + name_of(store.at(name).dtype) + " for \"" + name +
+                                     "\" but received " + name_of(values.dtype));
+    }
+    read_on_threads(store, name, const_cast<void*>(values.data), offset, values.elements);
+  });
+  return env.Undefined();
 }
 
 // Arguments: (name, rows). Returns a new typed array with these rows, one behind the other.

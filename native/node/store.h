@@ -46,6 +46,7 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
   Napi::Value define_tensor(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value read_into(const Napi::CallbackInfo& info);
   Napi::Value read_rows(const Napi::CallbackInfo& info);
   Napi::Value fill(const Napi::CallbackInfo& info);
   Napi::Value first_not_finite(const Napi::CallbackInfo& info);

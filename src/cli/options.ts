@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { AppearLimit, Validation } from "../index.js";
+import type { AppearLimit, CheckpointEvery, Validation } from "../index.js";
 import { warn } from "./output.js";
 
 /** Returns a commander parser of whole numbers from `min` to `max`. */
@@ -79,6 +79,16 @@ export function duration(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|[smh])$/.exec(text) ?? [];
   if (!unit) throw new InvalidArgumentError("Expected a duration such as 90s, 30m or 1.5h.");
   return Number(number) * SECONDS[unit as keyof typeof SECONDS];
+}
+
+/** Parses when checkpoints are written: `epoch`, `never`, a duration such as `10m`, or a number of steps. */
+export function checkpointEvery(text: string): CheckpointEvery {
+  if (text === "epoch" || text === "never") return text;
+  if (/^[1-9]\d*(?: ?steps?)?$/.test(text)) return { steps: Number.parseInt(text, 10) };
+  if (!/^[\d.]+(?:ms|[smh])$/.test(text)) {
+    throw new InvalidArgumentError("Expected epoch, never, a duration such as 10m, or a number of steps such as 1000.");
+  }
+  return { seconds: duration(text) };
 }
 
 export const seedNumber = wholeNumber(0, 2 ** 32 - 1);

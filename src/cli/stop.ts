@@ -28,6 +28,41 @@ function stop(signal: NodeJS.Signals): void {
 }
 
 /**
+ * Runs `work`, whose signal aborts at the first Ctrl-C or similar signal, so that it can end in its own way. Then prints
+ * one line that tells what stays, sets the shell's usual exit code, and returns undefined. A second signal ends the
+ * process at once.
+ */
+export async function stoppable<T>(
+  describe: () => string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const controller = new AbortController();
+  const stop = (signal: Signal) => () => {
+    if (controller.signal.aborted) process.exit(128 + constants.signals[signal]);
+    say(`\nstopping after this step (${signal}); a second signal ends it at once`);
+    controller.abort(new StoppedBy(signal));
+  };
+  takeSignals({ SIGINT: stop("SIGINT"), SIGTERM: stop("SIGTERM"), SIGHUP: stop("SIGHUP") });
+  try {
+    return await work(controller.signal);
+  } catch (error) {
+    if (!(error instanceof StoppedBy)) throw error;
+    say(`stopped by ${error.signal}. ${describe()}`);
+    process.exitCode = 128 + constants.signals[error.signal];
+    return undefined;
+  }
+}
+
+class StoppedBy extends Error {
+  readonly signal: Signal;
+
+  constructor(signal: Signal) {
+    super(`stopped by ${signal}`);
+    this.signal = signal;
+  }
+}
+
+/**
  * Handles signals in another way from now on. After the first SIGINT or SIGTERM, a second one ends the process at once;
  * SIGHUP can be sent any number of times.
  */

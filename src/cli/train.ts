@@ -1,5 +1,8 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Command, Option } from "commander";
 import {
+  type CheckpointEvery,
   PRESETS,
   readConfig,
   type TrainingProfile,
@@ -11,6 +14,7 @@ import {
 } from "../index.js";
 import { formatEvaluation } from "./evaluate.js";
 import {
+  checkpointEvery,
   type EngineFlags,
   type EpochFlags,
   type LogFlags,
@@ -25,7 +29,7 @@ import {
 } from "./options.js";
 import { formatTable, LOG_MESSAGES, print, say, warn, writeJson } from "./output.js";
 import { TrainingProgress } from "./progress.js";
-import { whenStopped } from "./stop.js";
+import { stoppable } from "./stop.js";
 
 interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly output: string;
@@ -47,6 +51,9 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly tensorboard?: string;
   /** False with --no-report. */
   readonly report: boolean;
+  readonly checkpointEvery: CheckpointEvery;
+  readonly resume: boolean;
+  readonly restart: boolean;
   readonly profile: boolean;
   readonly json: boolean;
 }
@@ -114,6 +121,18 @@ export function trainCommand(): Command {
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
     .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
     .option(
+      "--checkpoint-every <when>",
+      "write a checkpoint after every epoch (epoch), so many steps (1000) or some time (10m), or never",
+      checkpointEvery,
+      "epoch",
+    )
+    .addOption(
+      new Option("--resume", "continue an unfinished training with the same options, as if it had never been stopped")
+        .default(false)
+        .conflicts("restart"),
+    )
+    .option("--restart", "give up an unfinished training in the output folder, and begin anew", false)
+    .option(
       "--tensorboard <folder>",
       "write event files for TensorBoard: loss, learning rate, speed, and metrics beside those of the baselines",
       path,
@@ -148,32 +167,44 @@ async function runTraining(dataset: string, flags: Flags): Promise<void> {
     .map(([key, value]) => `${key}=${value}`);
   const test = await testLogFor(dataset, given);
   const progress = new TrainingProgress(process.stderr);
-  let finished = 0;
-  whenStopped(() =>
-    finished === 0
+  let [finished, checkpoint] = [0, 0];
+  if (!rest.resume && existsSync(join(flags.output, "config.json"))) {
+    say(`${flags.output} holds a model, which stays as it is until this training is finished`);
+  }
+  const whatStays = () => {
+    if (checkpoint > 0) {
+      return `The training up to step ${checkpoint} stays in ${flags.output}/unfinished. The same command with --resume goes on.`;
+    }
+    return finished === 0
       ? `No epoch was finished; ${flags.output} is unchanged.`
-      : `The epochs up to ${finished} are finished and stay in ${flags.output} (epoch-1, …).`,
-  );
-  try {
-    const report = await train({
+      : `The epochs up to ${finished} are finished and stay in ${flags.output}/unfinished (epoch-1, …).`;
+  };
+  const report = await stoppable(whatStays, async (signal) =>
+    train({
       ...rest,
+      signal,
       dataset,
       set: [...set, ...shortcuts],
       ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
       testLog: test,
       ...LOG_MESSAGES,
       onProgress: (state) => progress.update(state),
+      onResume: ({ step, epoch }) => {
+        checkpoint = step;
+        say(`${flags.output}: the training goes on after step ${step}, in epoch ${epoch}`);
+      },
+      onCheckpoint: ({ step }) => {
+        checkpoint = step;
+      },
       onEpoch: (result) => {
         progress.endEpoch(result);
         finished = result.epoch;
       },
-    });
-    progress.stop();
-    if (hasReport) await writePage(flags);
-    await printReport(report, { ...flags, test });
-  } finally {
-    progress.stop();
-  }
+    }).finally(() => progress.stop()),
+  );
+  if (!report) return;
+  if (hasReport) await writePage(flags);
+  await printReport(report, { ...flags, test });
 }
 
 /** Writes the page about the training. Whatever prevents it, the model is trained. */

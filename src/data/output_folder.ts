@@ -21,6 +21,8 @@ export interface FolderKind {
   readonly owns: (name: string) => boolean;
   /** Name of the member against which readers check the others. */
   readonly description?: string;
+  /** Name of a subfolder whose members are written one by one. */
+  readonly inner?: string;
   /** Whether the folder may have other contents, which then stay. */
   readonly allowsOthers?: boolean;
 }
@@ -184,8 +186,12 @@ async function restoreReplaced(target: string, lock: Lock): Promise<void> {
  * Removes what killed processes left. Since no other process is writing this output, everything hidden beside and
  * inside it is a leftover.
  */
-async function removeLeftovers(target: string, { owns }: FolderKind): Promise<void> {
+async function removeLeftovers(target: string, { owns, inner }: FolderKind): Promise<void> {
   await removeBeside(target);
+  if (inner !== undefined) {
+    const folder = join(target, inner);
+    for (const name of await readdir(folder).catch(() => [])) if (isPartial(name)) await removeHidden(folder, name);
+  }
   for (const name of await readdir(target).catch(() => [])) {
     if (isPartialOfAny(name, isOwn(owns))) await removeHidden(target, name);
     if (isLockOf(name, owns)) await rm(join(target, name), { force: true });

@@ -123,13 +123,14 @@ export async function writeSafetensors(
 }
 
 /**
- * Returns the length of the header and the padded header. The metadata come last, so that a value can be overwritten in
+ * Returns the length of the header and the padded header, together a multiple of `alignment` bytes. The metadata come last, so that a value can be overwritten in
  * place.
  */
-function formatHeader(
+export function formatHeader(
   path: string,
-  tensors: readonly TensorToWrite[],
+  tensors: readonly Omit<TensorToWrite, "data">[],
   metadata: Readonly<Record<string, string>>,
+  alignment = ALIGNMENT,
 ): Uint8Array {
   const header: Record<string, unknown> = Object.create(null);
   let offset = 0;
@@ -146,7 +147,7 @@ function formatHeader(
   }
   if (Object.keys(metadata).length > 0) header["__metadata__"] = metadata;
   const json = Buffer.from(JSON.stringify(header));
-  const headerBytes = Math.ceil(json.length / ALIGNMENT) * ALIGNMENT;
+  const headerBytes = Math.ceil((json.length + 8) / alignment) * alignment - 8;
   const start = Buffer.alloc(8 + headerBytes, " ");
   start.writeBigUInt64LE(BigInt(headerBytes));
   json.copy(start, 8);

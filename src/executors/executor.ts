@@ -32,6 +32,8 @@ export interface TensorStore extends Disposable {
   write(name: string, values: TensorData, offset?: number): void;
   /** Returns a copy of `count` elements from element `offset` on (default: all of them). */
   read(name: string, offset?: number, count?: number): TensorData;
+  /** Copies as many elements as `values` has, from element `offset` on, into `values`. */
+  readInto(name: string, values: TensorData, offset?: number): void;
   /** Returns a copy of the rows of a tensor whose numbers are `rows`, one behind the other. */
   readRows(name: string, rows: Int32Array): TensorData;
   /** Fills a float32 tensor with random values, which are the same bits in the store of every engine. */

@@ -19,6 +19,7 @@ export interface NativeStoreHandle {
   define(name: string, dtype: string, shape: readonly number[]): void;
   write(name: string, values: NativeArray, offset: number): void;
   read(name: string, offset: number, count: number | undefined): NativeArray;
+  readInto(name: string, values: NativeArray, offset: number): void;
   readRows(name: string, rows: Int32Array): NativeArray;
   fill(name: string, kind: string, scale: number, seed: number, tensor: number): void;
   firstNotFinite(name: string, offset: number, count: number | undefined): number;

@@ -141,6 +141,10 @@ class NativeStore implements TensorStore {
     return rethrow(() => this.handle.read(name, offset, count));
   }
 
+  readInto(name: string, values: TensorData, offset = 0): void {
+    rethrow(() => this.handle.readInto(name, values as Float32Array, offset));
+  }
+
   readRows(name: string, rows: Int32Array): TensorData {
     return rethrow(() => this.handle.readRows(name, rows));
   }

@@ -160,6 +160,17 @@ class ReferenceStore implements TensorStore {
     return this.data(name).slice(offset, offset + count);
   }
 
+  readInto(name: string, values: TensorData, offset = 0): void {
+    const data = this.data(name);
+    if (offset < 0 || offset + values.length > data.length) {
+      throw new ShortlistError(
+        "ERR_INPUT",
+        `Expected at most ${data.length - offset} values of "${name}" but received ${values.length}`,
+      );
+    }
+    values.set(data.subarray(offset, offset + values.length));
+  }
+
   readRows(name: string, rows: Int32Array): TensorData {
     const data = this.data(name);
     const [held = 1, width = 1] = this.shape(name)!;

@@ -280,7 +280,7 @@ export async function extendModelFolder(folder: string, options: ExtendFolderOpt
         rest.onWarning?.("there is no item that is new to the model, which is written unchanged");
       }
       const isInPlace = (await realpath(folder)) === target;
-      await writeModel(extended, target, isInPlace ? await trainingMembers(target) : [], signal);
+      await writeModel(extended, target, { ...(isInPlace && { keep: await trainingMembers(target) }), signal });
       return report;
     } finally {
       extended?.close();

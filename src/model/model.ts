@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { UserBatches } from "../data/batches.js";
@@ -45,11 +46,18 @@ import { Requests } from "./requests/requests.js";
 import type { UserRequest } from "./requests/values.js";
 import { parseTrainingRecord, type TrainingRecord } from "./training_record.js";
 
-const DESCRIPTION = "config.json";
+/** The member that describes a model. */
+export const DESCRIPTION = "config.json";
 const PROGRAM = "program.json";
 const WEIGHTS = "model.safetensors";
 /** The training state, an optional member. Its metadata has the id of the model. */
 const STATE = "state.safetensors";
+/**
+ * Subfolder with what a training has finished so far: its checkpoints, metrics and epochs. It becomes a part of the
+ * model, or is removed, in the same step in which the finished model appears.
+ */
+export const UNFINISHED = "unfinished";
+
 /**
  * Files that training writes into a model folder besides the model: metrics, the record and report of the training, and
  * the models of single epochs.
@@ -57,13 +65,18 @@ const STATE = "state.safetensors";
 export const METRICS = "metrics.jsonl";
 export const HISTORY = "history.json";
 export const REPORT = "report.html";
-const TRAINING_FILES = [METRICS, HISTORY, REPORT];
+const TRAINING_FILES: readonly string[] = [METRICS, HISTORY, REPORT, UNFINISHED];
 /** Before version 2 of the format the names were `pass-<n>`. */
 const EPOCH_FOLDER = /^(?:epoch|pass)-\d+$/;
 
 /** Name of the subfolder with the model of one epoch (from 1). */
 export function epochFolder(epoch: number): string {
   return `epoch-${epoch}`;
+}
+
+/** Whether a member of a model folder is the model of one epoch. */
+export function isEpochFolder(name: string): boolean {
+  return EPOCH_FOLDER.test(name);
 }
 
 /** A model without its Program and weights. */
@@ -263,9 +276,9 @@ export const MODEL: FolderKind = {
   name: "model",
   code: "ERR_MODEL",
   owns: (name) =>
-    [DESCRIPTION, PROGRAM, WEIGHTS, STATE, VOCABULARY, TITLES, ...TRAINING_FILES].includes(name) ||
-    EPOCH_FOLDER.test(name),
+    [DESCRIPTION, PROGRAM, WEIGHTS, STATE, VOCABULARY, TITLES, ...TRAINING_FILES].includes(name) || isEpochFolder(name),
   description: DESCRIPTION,
+  inner: UNFINISHED,
 };
 
 /** Checks that a model can be written to `path`, locks the folder, and runs `work` with it; see `withOutputFolder`. */
@@ -290,19 +303,25 @@ export async function saveModel(model: Model, folder: string, options: SaveModel
   checkPath("folder", folder);
   const { signal } = options;
   signal?.throwIfAborted();
-  await withModelFolder(folder, (target) => writeModel(model, target, [], signal));
+  await withModelFolder(folder, (target) => writeModel(model, target, { signal }));
 }
 
-/**
- * `saveModel` for callers inside `withModelFolder`, which have already locked the folder. Members of the folder that
- * are listed in `keep`, such as `metrics.jsonl`, stay in it. With `state`, the folder gets `state.safetensors`.
- */
+/** Options of `writeModel`. */
+export interface WriteModelOptions {
+  /** Members of the folder that stay in it (default: an unfinished training). */
+  readonly keep?: readonly string[] | undefined;
+  /** What training keeps beside the weights; the folder gets `state.safetensors`. */
+  readonly state?: KeptState | undefined;
+  /** Writes more members, which appear together with the model. */
+  readonly addMembers?: ((folder: string) => Promise<void>) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `saveModel` for callers inside `withModelFolder`, which have already locked the folder. */
 export async function writeModel(
   model: Model,
   folder: string,
-  keep: readonly string[] = [],
-  signal?: AbortSignal,
-  state?: KeptState,
+  { keep = [UNFINISHED], state, addMembers, signal }: WriteModelOptions = {},
 ): Promise<void> {
   const { config, schema, vocabularies, numbers, maxLineBytes, training, catalogue, titles } = model.description;
   const problem = describeNotFinite(model.store, storedTensors(model.program));
@@ -342,6 +361,7 @@ export async function writeModel(
       const { name, version } = MODEL_FORMAT;
       const description = { format: name, version, id, members, ...encoding, training };
       await replaceFile(join(temporary, DESCRIPTION), (file) => file.writeFile(formatJson(description)));
+      await addMembers?.(temporary);
       signal?.throwIfAborted();
     },
     (name) => keep.includes(name),
@@ -350,7 +370,7 @@ export async function writeModel(
 
 /** Returns the names of the files and subfolders that training wrote into a model folder besides the model. */
 export async function trainingMembers(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => TRAINING_FILES.includes(name) || EPOCH_FOLDER.test(name));
+  return (await readdir(folder)).filter((name) => TRAINING_FILES.includes(name) || isEpochFolder(name));
 }
 
 /** Options of `openModel`. Without `engine` the model gets an engine of its own, which the other options configure. */
@@ -629,6 +649,9 @@ async function failToRead(folder: string, name: string, error: unknown): Promise
   const problem = await stat(folder).then(
     (found) => {
       if (!found.isDirectory()) return "It is a file, not a model folder";
+      if (name === DESCRIPTION && hasCode(error, "ENOENT") && existsSync(join(folder, UNFINISHED))) {
+        return `Its training is not finished (train --resume). The epochs so far are models in ${join(folder, UNFINISHED)}`;
+      }
       if (hasCode(error, "ENOENT")) return `The folder is not a model: it has no ${name}`;
       return `Cannot read ${name}: ${(error as Error).message}`;
     },

@@ -5,6 +5,9 @@ import { requireAddon } from "./addon.js";
 interface FileFunctions {
   exchange(a: string, b: string): number;
   lockFile(descriptor: number): number;
+  writeUncached(descriptor: number, on: boolean): number;
+  wholePages(bytes: number): ArrayBuffer;
+  checksum(bytes: Uint8Array, seed: bigint): bigint;
 }
 
 /**
@@ -35,6 +38,25 @@ export function lockFile(descriptor: number): "locked" | "held" | "unsupported" 
   const code = nameOf(functions.lockFile(descriptor));
   if (code === undefined) return "locked";
   return code === "EAGAIN" || code === "EWOULDBLOCK" ? "held" : "unsupported";
+}
+
+/**
+ * Makes all later writes to an open file go from memory to the disk without a copy in the system's cache, which costs
+ * less time of the processor. Addresses, positions and lengths then have to be multiples of 4096. Returns false if the
+ * system or the file system cannot do it.
+ */
+export function writeUncached(descriptor: number, on: boolean): boolean {
+  return load()?.writeUncached(descriptor, on) === 0;
+}
+
+/** Memory of at least 256 KiB that begins at a page, as `writeUncached` needs it; any memory without the addon. */
+export function wholePages(bytes: number): ArrayBuffer {
+  return load()?.wholePages(bytes) ?? new ArrayBuffer(bytes);
+}
+
+/** XXH64 of bytes: a checksum against damage by accident. Undefined without the addon. */
+export function checksum(bytes: Uint8Array, seed: bigint): bigint | undefined {
+  return load()?.checksum(bytes, seed);
 }
 
 /** Returns undefined if the addon is not built. Callers then do without it. */

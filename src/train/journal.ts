@@ -11,7 +11,7 @@ import {
 import type { TrainedEpoch, TrainingState } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { EpochEvaluation, TrainingSession } from "./session.js";
-import { StepRecorder } from "./step_recorder.js";
+import { type RecorderState, StepRecorder } from "./step_recorder.js";
 import { EventFile } from "./tensorboard.js";
 
 /** Options of `TrainingJournal`. */
@@ -23,6 +23,9 @@ export interface JournalOptions {
   /** Called if the event file cannot be written. Training goes on. */
   readonly onWarning?: ((message: string) => void) | undefined;
 }
+
+/** What a journal remembers. */
+export type JournalState = RecorderState;
 
 /** An epoch that was trained and compared with those before it. */
 type Epoch = TrainedEpoch & EpochEvaluation;
@@ -68,6 +71,16 @@ export class TrainingJournal {
     this.#events = await EventFile.open(tensorboard, position.step);
     const rows = Object.entries(config).map(([key, value]) => `| ${key} | ${JSON.stringify(value)} |`);
     this.#events.addText(position.step, "configuration", ["| key | value |", "|---|---|", ...rows].join("\n"));
+  }
+
+  /** What the journal of a training that goes on needs to know. Plain data. */
+  get state(): JournalState {
+    return this.#recorder.state;
+  }
+
+  /** Goes on from the journal of the same training. Call it before `begin`. */
+  restore(state: JournalState): void {
+    this.#recorder.restore(state);
   }
 
   /** Records a step. */

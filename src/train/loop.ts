@@ -4,6 +4,7 @@ import type { Executor, StepsResult } from "../executors/executor.js";
 import type { ModelConfig } from "../model/config.js";
 import { ProfileSums, type TrainingProfile } from "./profile.js";
 import { learningRateAt } from "./schedule.js";
+import type { NextStep } from "./trace_step.js";
 
 /** Progress of training after a step. */
 export interface TrainingState {
@@ -121,6 +122,7 @@ export class TrainingLoop {
   #seconds = 0;
   #epochSums = NO_SUMS;
   #stepsPerCall = 1;
+  #hasDiverged = false;
 
   constructor(executor: Executor, batches: TrainingBatches, options: TrainingLoopOptions) {
     this.#executor = executor;
@@ -170,17 +172,18 @@ export class TrainingLoop {
   }
 
   /**
-   * Runs up to `most` steps, but not beyond the current epoch or the end of training. The result describes the current
+   * Runs up to `most` steps, but not beyond the current epoch or the end of training. With `isDue`, it ends after the
+   * first call of the engine after which that returns true, and the signal does not stop it. The result describes the current
    * epoch from its first step, also when the epoch takes several calls. Throws ERR_DIVERGED if a loss is not finite.
    */
-  async run(most = Number.POSITIVE_INFINITY): Promise<TrainedEpoch> {
+  async run(most = Number.POSITIVE_INFINITY, isDue?: () => boolean): Promise<TrainedEpoch> {
     const { batchesPerEpoch } = this.#batches;
     const epoch = Math.floor(this.#step / batchesPerEpoch);
     const end = Math.min(this.#options.steps, (epoch + 1) * batchesPerEpoch, this.#step + most);
     const { before } = this.#options;
     let started = performance.now();
     while (this.#step < end) {
-      this.#options.signal?.throwIfAborted();
+      if (!isDue) this.#options.signal?.throwIfAborted();
       const steps = Math.min(this.#stepsPerCall, end - this.#step);
       const scalars = this.#scalars(this.#step, steps);
       const index = this.#step % batchesPerEpoch;
@@ -192,12 +195,13 @@ export class TrainingLoop {
       started = now;
       this.#addSteps(result, steps, secondsPerStep);
       this.#stepsPerCall = Math.max(1, Math.round(SECONDS_PER_CALL / secondsPerStep));
+      if (isDue?.()) break;
     }
     const sums = this.#epochSums;
     if (this.#step % batchesPerEpoch === 0) this.#epochSums = NO_SUMS;
     return {
       epoch: epoch + 1,
-      part: end / batchesPerEpoch - epoch,
+      part: this.#step / batchesPerEpoch - epoch,
       step: this.#step,
       samples: this.#samples,
       seconds: this.#seconds,
@@ -205,6 +209,19 @@ export class TrainingLoop {
       loss: sums.loss / sums.samples,
       samplesPerSecond: sums.samples / sums.seconds,
     };
+  }
+
+  /** Whether the loss of the next step is known not to be finite. */
+  get hasDiverged(): boolean {
+    return this.#hasDiverged;
+  }
+
+  /** The batch and the other inputs of the next step. */
+  get nextStep(): Pick<NextStep, "batch" | "scalars"> {
+    const { batchesPerEpoch } = this.#batches;
+    const [epoch, index] = [Math.floor(this.#step / batchesPerEpoch), this.#step % batchesPerEpoch];
+    const before = this.#options.before?.epoch ?? 0;
+    return { batch: this.#batches.batch(before + epoch, index), scalars: this.#scalars(this.#step, 1) };
   }
 
   #scalars(first: number, count: number) {
@@ -223,6 +240,7 @@ export class TrainingLoop {
       const samples = result.dims["samples"]![i]!;
       const batchLoss = result.outputs["loss"]![i]!;
       if (!Number.isFinite(batchLoss)) {
+        this.#hasDiverged = true;
         throw diverged(`The loss of step ${this.#step + 1} is ${batchLoss}`, config);
       }
       const sums = this.#epochSums;

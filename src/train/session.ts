@@ -6,6 +6,7 @@ import { checkChoice, checkOptions, checkPath, checkWholeNumber, ShortlistError 
 import { createEngine, ENGINE_OPTIONS, type Engine, type EngineOptions, engineOptionsOf } from "../executors/index.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
 import { extendByNewItems } from "../model/extend.js";
+import { describeNotFinite } from "../model/finite.js";
 import {
   type KeptState,
   Model,
@@ -17,15 +18,17 @@ import {
 import { trainingBatchOptions } from "../model/network.js";
 import { LAST_CLICKS, type TrainingRecord } from "../model/training_record.js";
 import type { TensorData } from "../ops/op.js";
-import { EarlyStopping, type EarlyStoppingState } from "./early_stopping.js";
+import { CheckpointWriter, openCheckpoint, type TakenCheckpoint, type TrainedBy } from "./checkpoint.js";
+import { DEFAULT_PATIENCE, EarlyStopping, type EarlyStoppingState } from "./early_stopping.js";
 import { type Evaluation, evaluateClicks } from "./evaluate.js";
 import { type TrainedEpoch, TrainingLoop, type TrainingPosition, type TrainingState } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
 import { StartingModel } from "./starting_model.js";
+import { describeFirstNotFinite } from "./trace_step.js";
 import { openTrainingData, type TrainingData } from "./training_data.js";
 import { TrainingNetwork, type TrainingTensor } from "./training_network.js";
-import { checkValidation, criterionOf, type Validation } from "./validation.js";
+import { checkValidation, criterionOf, LAST_CLICKS_ID, NO_VALIDATION, type Validation } from "./validation.js";
 
 /** Options of `TrainingSession.open`. The inherited log options apply to the logs of `validation` and `testLog`. */
 export interface SessionOptions extends EngineOptions, ReportedLogOptions {
@@ -110,6 +113,14 @@ export interface EpochEvaluation {
  * plain data, except that each tensor is read from this session's store when its `read` is called.
  */
 export interface SessionState {
+  /** Id of the dataset, or its sizes if it has none. */
+  readonly dataset: string;
+  /** What the epochs are evaluated on: "none", "last-clicks", or a hash of the clicks of a log. */
+  readonly validation: string;
+  /** Number of epochs in a row without a better result after which training stops. */
+  readonly patience: number;
+  /** Id of the model from which the whole training goes on; empty if it began with random weights. */
+  readonly from: string;
   /** The configuration, with every key set and "auto" resolved. */
   readonly config: CatalogueConfig;
   /** Seed of all random numbers. */
@@ -147,6 +158,9 @@ export class TrainingSession {
   readonly #network: TrainingNetwork;
   readonly #loop: TrainingLoop;
   readonly #earlyStopping: EarlyStopping;
+  readonly #patience: number;
+  readonly #from: string;
+  readonly #checkpoints: CheckpointWriter;
   #record: TrainingRecord;
   #bestRecord: TrainingRecord = {};
   readonly #keepsState: boolean;
@@ -178,7 +192,9 @@ export class TrainingSession {
     this.engine = engine;
     this.#data = data;
     this.#signal = signal;
-    this.#earlyStopping = new EarlyStopping(options.patience);
+    this.#from = start?.id ?? "";
+    this.#patience = options.patience ?? DEFAULT_PATIENCE;
+    this.#earlyStopping = new EarlyStopping(this.#patience);
     const { id } = data.dataset;
     this.#record = {
       ...(data.heldOut && { heldOut: LAST_CLICKS }),
@@ -191,6 +207,7 @@ export class TrainingSession {
     this.steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.epochs * batches.batchesPerEpoch);
     const loopOptions = { config, seed, steps: this.steps, before: this.#before, profile, signal, onProgress };
     this.#loop = new TrainingLoop(this.#network.executor, batches, loopOptions);
+    this.#checkpoints = new CheckpointWriter(engine, this.#network.tensors);
   }
 
   /**
@@ -244,6 +261,15 @@ export class TrainingSession {
     return this.#loop.done || this.#earlyStopping.isOver;
   }
 
+  /**
+   * Whether training failed because the loss of the step after the position is not finite.
+   *
+   * @internal
+   */
+  get hasDiverged(): boolean {
+    return this.#loop.hasDiverged;
+  }
+
   /** The time profile of the steps so far. Undefined without the option `profile`. */
   get profile(): TrainingProfile | undefined {
     return this.#loop.profile;
@@ -258,20 +284,60 @@ export class TrainingSession {
     checkOptions("TrainingSession.run", options, { steps: true });
     const { steps } = options;
     if (steps !== undefined) checkWholeNumber("steps", steps, 1);
+    return this.runUntil(undefined, steps);
+  }
+
+  /**
+   * `run` that ends after the first call of the engine after which `isDue` returns true. The signal does not stop it then.
+   *
+   * @internal
+   */
+  async runUntil(isDue: (() => boolean) | undefined, steps?: number): Promise<TrainedEpoch> {
     this.#checkTrainable();
     if (this.#loop.done) {
       throw new ShortlistError("ERR_OPTION", `Expected steps to be left but all ${this.steps} were run`);
     }
     return this.#exclusively("failed in run", async () => {
-      const trained = await this.#loop.run(steps);
+      const trained = await this.#loop.run(steps, isDue);
       const { epoch, part, step, samples, loss } = trained;
       const { validation: _, ...record } = this.#record;
       this.#record = { ...record, epochs: epoch - 1 + part, steps: step, samples, loss };
-      if (this.#isBetweenEpochs) {
+      if (this.isBetweenEpochs) {
         await this.#network.bringUpToDate(this.#before.step + step);
         this.#modelStep = step;
       }
       return trained;
+    });
+  }
+
+  /**
+   * Whether all weights and numbers of the optimizer are finite.
+   *
+   * @internal
+   */
+  get isFinite(): boolean {
+    const { tensors, model } = this.#network;
+    return describeNotFinite(model.store, tensors) === undefined;
+  }
+
+  /**
+   * Runs the next step, and describes the first number in it that is not finite; see `describeFirstNotFinite`. The session
+   * can only be closed afterwards.
+   *
+   * @internal
+   */
+  async traceStep(): Promise<string | undefined> {
+    this.#checkTrainable();
+    this.#unusable = "has run a step to trace it";
+    const { executor, model } = this.#network;
+    const { engine } = this;
+    const { step } = this.position;
+    return describeFirstNotFinite({
+      step: step + 1,
+      engine,
+      program: executor.program,
+      store: model.store,
+      ...this.#loop.nextStep,
     });
   }
 
@@ -281,8 +347,7 @@ export class TrainingSession {
    * ERR_OPTION in the middle of an epoch.
    */
   async evaluateEpoch(): Promise<EpochEvaluation> {
-    if (!this.#isBetweenEpochs)
-      throw new ShortlistError("ERR_OPTION", "Expected an epoch to have ended but it has not");
+    if (!this.isBetweenEpochs) throw new ShortlistError("ERR_OPTION", "Expected an epoch to have ended but it has not");
     const started = performance.now();
     const validation = this.#data.validation && (await this.evaluate("validation"));
     const evaluationSeconds = (performance.now() - started) / 1000;
@@ -307,7 +372,7 @@ export class TrainingSession {
     const signal = this.#signal;
     if (on === "validation") return this.#withModel(() => evaluateClicks(this.model, set, { signal }));
     const trainingClicks = this.#data.clicks;
-    return this.#withCompleteModel((model) => evaluateClicks(model, set, { trainingClicks, signal }));
+    return this.#withCompleteModel((model) => evaluateClicks(model, set, { trainingClicks, signal }), signal);
   }
 
   /**
@@ -320,22 +385,24 @@ export class TrainingSession {
   }
 
   /**
-   * `save` for callers inside `withModelFolder`, which have already locked the folder. Members of the folder that are
-   * listed in `keep` stay in it.
+   * `save` for callers inside `withModelFolder`, which have already locked the folder.
    *
    * @internal
    */
-  async write(folder: string, keep: readonly string[] = []): Promise<void> {
-    await this.#withModel(() => writeModel(this.#recordedModel, folder, keep, this.#signal, this.#keptState));
+  async write(folder: string): Promise<void> {
+    const [state, signal] = [this.#keptState, this.#signal];
+    await this.#withModel(() => writeModel(this.#recordedModel, folder, { state, signal }));
   }
 
   /**
-   * `write` for a model that also has the new items of the dataset, as `extendModel` adds them.
+   * Writes a model that also has the new items of the dataset, as `extendModel` adds them, in place of everything in
+   * the folder. Nothing stops it, since a training that is complete cannot be continued any more.
    *
    * @internal
    */
-  async writeComplete(folder: string, keep: readonly string[] = []): Promise<void> {
-    await this.#withCompleteModel((model) => writeModel(model, folder, keep, this.#signal, this.#keptState));
+  async writeComplete(folder: string, addMembers: (folder: string) => Promise<void>): Promise<void> {
+    const options = { keep: [], state: this.#keptState, addMembers };
+    await this.#withCompleteModel((model) => writeModel(model, folder, options), undefined);
   }
 
   /**
@@ -344,6 +411,10 @@ export class TrainingSession {
   state(): SessionState {
     this.#checkTrainable();
     return {
+      dataset: this.#data.datasetId,
+      validation: this.#data.validationId,
+      patience: this.#patience,
+      from: this.#from,
       config: this.config,
       seed: this.seed,
       steps: this.steps,
@@ -356,8 +427,50 @@ export class TrainingSession {
   }
 
   /**
-   * Continues where another session is, by copying its tensors and its position. Throws ERR_OPTION if that session has
-   * another configuration, seed or number of steps, or another dataset, as far as its tensors show.
+   * Writes `state()` to a file, a checkpoint, from which a session of another process can continue bit for bit. The file
+   * appears only when it is complete. Does not affect later steps.
+   */
+  async saveCheckpoint(path: string): Promise<void> {
+    checkPath("path", path);
+    const { write } = this.takeCheckpoint();
+    await this.#exclusively(undefined, () => write(path));
+  }
+
+  /**
+   * What trains this session, as checkpoints record it.
+   *
+   * @internal
+   */
+  get trainedBy(): TrainedBy {
+    return this.#checkpoints.trainedBy;
+  }
+
+  /**
+   * Copies the state for a checkpoint, in which `progress` is kept beside it. The checkpoint before has to be written.
+   *
+   * @internal
+   */
+  takeCheckpoint(progress?: unknown): TakenCheckpoint {
+    return this.#checkpoints.take(this.state(), progress);
+  }
+
+  /**
+   * Continues from a file that `saveCheckpoint` wrote, or `train` on the way. Throws ERR_CHECKPOINT if it is damaged, and
+   * the errors of `restore`.
+   */
+  async restoreCheckpoint(path: string): Promise<void> {
+    checkPath("path", path);
+    const checkpoint = await openCheckpoint(path);
+    try {
+      await this.restore(checkpoint.state);
+    } finally {
+      checkpoint.close();
+    }
+  }
+
+  /**
+   * Continues where another session is, by copying its tensors and its position. Throws ERR_OPTION, with the
+   * differences, if that session has another dataset, configuration, seed, number of steps or way of validation.
    */
   async restore(state: SessionState): Promise<void> {
     checkSame(this.state(), state);
@@ -376,11 +489,20 @@ export class TrainingSession {
    * evaluated. Training cannot continue afterwards, since the optimizer state is that of the last epoch.
    */
   async returnToBest(folder: string): Promise<void> {
+    await this.readBest(folder, this.#signal);
+  }
+
+  /**
+   * `returnToBest` that is stopped by another signal, or by none.
+   *
+   * @internal
+   */
+  async readBest(folder: string, signal?: AbortSignal): Promise<void> {
     this.#ended = "has the weights of an earlier epoch, from which training cannot go on";
     await this.#exclusively("failed in returnToBest", async () => {
-      await restoreWeights(this.model, folder, this.#signal);
+      await restoreWeights(this.model, folder, signal);
       if (!this.#keepsState) return;
-      const { state } = await readTrainedModel(folder, this.#signal);
+      const { state } = await readTrainedModel(folder, signal);
       for (const { name } of this.#network.stateTensors)
         this.model.store.write(name, state!.tensors.get(name)!.data as Float32Array);
       this.#returnedTo = state;
@@ -405,8 +527,12 @@ export class TrainingSession {
     return { step: reached, epoch: begun, tensors: this.#network.stateTensors };
   }
 
-  /** Whether the last step that was run ended an epoch or the training. */
-  get #isBetweenEpochs(): boolean {
+  /**
+   * Whether the last step that was run ended an epoch or the training.
+   *
+   * @internal
+   */
+  get isBetweenEpochs(): boolean {
     const { step, batch } = this.position;
     return step > 0 && (batch === 0 || this.#loop.done);
   }
@@ -427,11 +553,11 @@ export class TrainingSession {
   }
 
   /** `#withModel` with a model that has all items of the dataset, those without clicks too. */
-  #withCompleteModel<T>(work: (model: Model) => Promise<T>): Promise<T> {
+  #withCompleteModel<T>(work: (model: Model) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     const { dataset } = this.#data;
     return this.#withModel(async () => {
       if (dataset.newItems === 0) return work(this.#recordedModel);
-      const complete = await extendByNewItems(this.#recordedModel, dataset, this.#signal);
+      const complete = await extendByNewItems(this.#recordedModel, dataset, signal);
       try {
         return await work(complete);
       } finally {
@@ -492,23 +618,52 @@ function checkSessionOptions(options: SessionOptions): void {
 
 /** Throws ERR_OPTION unless a session with the state `own` can continue from the state `other`. */
 function checkSame(own: SessionState, other: SessionState): void {
-  const settings = ({ config, seed, steps, tensors }: SessionState) =>
-    JSON.stringify({ config, seed, steps, tensors: tensors.map(({ read: _, ...tensor }) => tensor) });
-  const changed = settings(own) === settings(other) ? tensorThatDiffers(own.tensors, other.tensors) : "a setting";
-  if (changed === undefined) return;
-  throw new ShortlistError(
-    "ERR_OPTION",
-    `Expected the state of a session of the same dataset, configuration, seed and steps but ${changed} differs`,
-  );
+  const different = differences(own, other);
+  if (different.length === 0) return;
+  throw new ShortlistError("ERR_OPTION", `Expected the training that was begun but ${different.join(", ")}`);
+}
+
+/** In what the settings of two sessions differ, in words. */
+function differences(own: SessionState, other: SessionState): string[] {
+  const differ = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
+  const described = (name: string, a: unknown, b: unknown) =>
+    differ(a, b) ? [`${name} is ${JSON.stringify(a)} instead of ${JSON.stringify(b)}`] : [];
+  const [config, before] = [own.config, other.config] as unknown as readonly Readonly<Record<string, unknown>>[];
+  const keys = new Set([...Object.keys(config!), ...Object.keys(before!)]);
+  const found = [
+    ...(own.from === other.from ? [] : ["the model from which it goes on is another one"]),
+    ...(own.dataset === other.dataset ? [] : ["the dataset is another one"]),
+    ...(own.validation === other.validation ? [] : [validationDifference(own.validation, other.validation)]),
+    ...[...keys].flatMap((key) => described(key, config![key], before![key])),
+    ...described("seed", own.seed, other.seed),
+    ...described("patience", own.patience, other.patience),
+  ];
+  if (found.length > 0) return found;
+  // The others determine these, unless they are given.
+  const steps = described("the number of steps", own.steps, other.steps);
+  return steps.length > 0 ? steps : tensorDifferences(own.tensors, other.tensors);
+}
+
+function validationDifference(own: string, other: string): string {
+  const isHash = (id: string) => id !== NO_VALIDATION && id !== LAST_CLICKS_ID;
+  if (isHash(own) && isHash(other)) return "the clicks of the validation log are others";
+  const name = (id: string) => (isHash(id) ? "a log" : id);
+  return `validation is ${name(own)} instead of ${name(other)}`;
 }
 
 /**
- * Returns the name of a constant that differs between two sessions. Constants are computed from the dataset and the
- * configuration, so a difference shows that the datasets differ.
+ * Constants are computed from the dataset and the configuration. A checkpoint lacks them; in the state of a session, a
+ * difference shows that the datasets differ.
  */
-function tensorThatDiffers(own: readonly TrainingTensor[], other: readonly TrainingTensor[]): string | undefined {
-  const differs = own.find(({ role, read }, i) => role === "constant" && !sameValues(read(), other[i]!.read()));
-  return differs && `"${differs.name}"`;
+function tensorDifferences(own: readonly TrainingTensor[], other: readonly TrainingTensor[]): string[] {
+  const others = new Map(other.map((tensor) => [tensor.name, tensor]));
+  const differs = own.find((tensor) => {
+    const found = others.get(tensor.name);
+    if (!found) return tensor.role !== "constant";
+    if (found.dtype !== tensor.dtype || found.shape.join() !== tensor.shape.join()) return true;
+    return tensor.role === "constant" && !sameValues(tensor.read(), found.read());
+  });
+  return differs ? [`"${differs.name}" differs`] : [];
 }
 
 function sameValues(a: TensorData, b: TensorData): boolean {

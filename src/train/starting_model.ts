@@ -32,6 +32,8 @@ export class StartingModel {
   readonly epoch: number;
   /** Whether the model has the optimizer's state. */
   readonly hasState: boolean;
+  /** Id of the model; its folder if it is of an older version without ids. */
+  readonly id: string;
   readonly #folder: string;
   readonly #model: TrainedModel;
   readonly #dataset: Dataset;
@@ -44,6 +46,7 @@ export class StartingModel {
     this.#dataset = dataset;
     this.config = config;
     this.hasState = model.state !== undefined;
+    this.id = model.id ?? folder;
     this.step = model.state?.step ?? 0;
     this.epoch = model.state?.epoch ?? 0;
     this.#modelIds = new Map(

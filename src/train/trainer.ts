@@ -1,13 +1,15 @@
 import { join } from "node:path";
-import { JsonLines } from "../data/json_lines.js";
-import { checkOptions, checkPath } from "../errors.js";
-import { epochFolder, METRICS, withModelFolder } from "../model/model.js";
+import { checkChoice, checkOptions, checkPath, ShortlistError } from "../errors.js";
+import { epochFolder, withModelFolder } from "../model/model.js";
+import { type CheckpointEvery, checkCheckpointEvery } from "./checkpoint_schedule.js";
+import { withOrigin } from "./divergence.js";
 import type { Evaluation } from "./evaluate.js";
 import { TrainingJournal } from "./journal.js";
-import type { TrainedEpoch } from "./loop.js";
-import { rankingOf } from "./metrics.js";
+import type { TrainedEpoch, TrainingPosition } from "./loop.js";
 import type { TrainingProfile } from "./profile.js";
+import { isWhole, metricsOf, ResumableTraining } from "./resumable_training.js";
 import { type EpochEvaluation, SESSION_OPTIONS, type SessionOptions, TrainingSession } from "./session.js";
+import { UnfinishedTraining } from "./unfinished.js";
 
 /** Options of `train`. The inherited log options apply to the logs of `validation` and `testLog`. */
 export interface TrainOptions extends SessionOptions {
@@ -20,6 +22,34 @@ export interface TrainOptions extends SessionOptions {
   readonly tensorboard?: string | undefined;
   /** Called after every epoch, also after one that `steps` cut short. */
   readonly onEpoch?: ((result: EpochResult) => void) | undefined;
+  /**
+   * When a checkpoint is written, from which `resume` goes on (default "epoch"): at the end of each epoch, after so many
+   * steps or seconds, or never. Training goes on while it is written.
+   */
+  readonly checkpointEvery?: CheckpointEvery | undefined;
+  /**
+   * Continues the unfinished training in `output` from its newest checkpoint, with the bits of a training without a break
+   * (default false). If there is none, and no finished model, the training begins.
+   */
+  readonly resume?: boolean | undefined;
+  /** Gives an unfinished training in `output` up and begins anew (default false). */
+  readonly restart?: boolean | undefined;
+  /** Called with the position from which an unfinished training goes on. */
+  readonly onResume?: ((position: TrainingPosition) => void) | undefined;
+  /** Called after each checkpoint is written. */
+  readonly onCheckpoint?: ((checkpoint: WrittenCheckpoint) => void) | undefined;
+}
+
+/** A checkpoint that was written. */
+export interface WrittenCheckpoint {
+  /** Number of steps that were run. */
+  readonly step: number;
+  /** Epoch of the next step, from 1. */
+  readonly epoch: number;
+  /** The file. */
+  readonly path: string;
+  /** Seconds that writing it took, during which training went on. */
+  readonly seconds: number;
 }
 
 export const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
@@ -27,6 +57,11 @@ export const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
   output: true,
   tensorboard: true,
   onEpoch: true,
+  checkpointEvery: true,
+  resume: true,
+  restart: true,
+  onResume: true,
+  onCheckpoint: true,
 };
 
 /** Result of an epoch, compared with those before it. */
@@ -59,62 +94,72 @@ export interface TrainReport {
 }
 
 /**
- * Trains a model on a dataset and writes it to `output`. The model of each finished epoch is also written, to a
- * subfolder of its own. With `validation`, every epoch is evaluated and the final model is that of the epoch with the
- * best NDCG@10.
+ * Trains a model on a dataset and writes it to `output`, with the model of each finished epoch in a subfolder of its own.
+ * With `validation`, every epoch is evaluated and the final model is that of the epoch with the best NDCG@10.
  *
  * `metrics.jsonl` in the folder has one JSON object for each epoch, with the members of `TrainedEpoch` except `part`
  * and, with `validation`, `hitRate`, `ndcg`, `mrr` and `evaluationSeconds`. `history.json` is the record of the training
  * from which `writeReport` makes a page.
  *
- * Throws the errors of `TrainingSession.open` and `run`, and ERR_BUSY if another process is writing the folder.
+ * Until the training is finished, everything is in the subfolder `unfinished`, with the last two checkpoints, and an
+ * older model in `output` stays as it is. If the signal aborts, a last checkpoint is written before the call rejects with
+ * the signal's reason.
+ *
+ * Throws the errors of `TrainingSession.open` and `run`; ERR_BUSY if another process is writing the folder; and
+ * ERR_CHECKPOINT if the folder holds an unfinished training but neither `resume` nor `restart` is given, or if it cannot
+ * be resumed.
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
   checkOptions("train", options, TRAIN_OPTIONS);
-  const { output, tensorboard, onEpoch, onProgress, ...sessionOptions } = options;
-  checkPath("output", output);
-  if (tensorboard !== undefined) checkPath("tensorboard", tensorboard);
-  return withModelFolder(output, async (folder) => {
-    const journal = new TrainingJournal({ tensorboard, onProgress, onWarning: options.onWarning });
-    const session = await TrainingSession.open({ ...sessionOptions, onProgress: journal.addStep });
-    try {
-      await journal.begin(session);
-      const epochs = await runEpochs(session, folder, journal, onEpoch);
-      const kept = epochs.findLast(({ best }) => best)!;
-      if (kept !== epochs.at(-1)) await session.returnToBest(join(folder, epochFolder(kept.epoch)));
-      const keep = [METRICS, ...epochs.filter(isWhole).map(({ epoch }) => epochFolder(epoch))];
-      await session.writeComplete(folder, keep);
-      const started = performance.now();
-      const evaluation = options.testLog === undefined ? undefined : await session.evaluate("test");
-      const testSeconds = (performance.now() - started) / 1000;
-      await journal.finish(folder, session, { epochs, kept, test: evaluation, testSeconds });
-      return reportOf(session, epochs, kept, evaluation);
-    } finally {
-      session.close();
-      await journal.close();
-    }
-  });
+  checkPath("output", options.output);
+  if (options.tensorboard !== undefined) checkPath("tensorboard", options.tensorboard);
+  checkTrainOptions(options);
+  return withModelFolder(options.output, (folder) => trainIn(folder, options));
 }
 
-/** Trains, saves and evaluates epoch after epoch, until all steps are run or early stopping ends the training. */
-async function runEpochs(
-  session: TrainingSession,
-  folder: string,
-  journal: TrainingJournal,
-  onEpoch: TrainOptions["onEpoch"],
-): Promise<EpochResult[]> {
-  const metrics = new JsonLines(join(folder, METRICS));
-  const epochs: EpochResult[] = [];
-  do {
-    const trained = await session.run();
-    if (isWhole(trained)) await session.write(join(folder, epochFolder(trained.epoch)));
-    const result = { ...trained, ...(await session.evaluateEpoch()) };
-    epochs.push(result);
-    await metrics.add(metricsOf(result));
-    await journal.addEpoch(result);
-    onEpoch?.(result);
-  } while (!session.done);
-  return epochs;
+async function trainIn(folder: string, options: TrainOptions): Promise<TrainReport> {
+  const { output, onWarning, checkpointEvery } = options;
+  const sessionOptions = sessionOptionsOf(options);
+  const unfinished = await UnfinishedTraining.open(folder, output, options);
+  const journal = new TrainingJournal({ tensorboard: options.tensorboard, onProgress: options.onProgress, onWarning });
+  const session = await TrainingSession.open({ ...sessionOptions, onProgress: journal.addStep });
+  try {
+    const training = new ResumableTraining(session, unfinished, journal, options);
+    await training.begin();
+    const epochs = await training.run();
+    // The signal does not stop a training that is complete before its model is in place, because training cannot go on
+    // with the weights of an earlier epoch.
+    const kept = epochs.findLast(({ best }) => best)!;
+    if (kept !== epochs.at(-1)) await session.readBest(join(unfinished.folder, epochFolder(kept.epoch)));
+    const whole = epochs.filter(isWhole).map(({ epoch }) => epoch);
+    await session.writeComplete(folder, (staging) => unfinished.addTo(staging, epochs.map(metricsOf), whole));
+    const started = performance.now();
+    const evaluation = options.testLog === undefined ? undefined : await session.evaluate("test");
+    const testSeconds = (performance.now() - started) / 1000;
+    await journal.finish(folder, session, { epochs, kept, test: evaluation, testSeconds });
+    return reportOf(session, epochs, kept, evaluation);
+  } catch (error) {
+    if ((error as ShortlistError).code !== "ERR_DIVERGED" || checkpointEvery === "never") throw error;
+    session.close();
+    throw await withOrigin(error as ShortlistError, session, unfinished, sessionOptions);
+  } finally {
+    session.close();
+    await journal.close();
+  }
+}
+
+/** The options of `train` that are those of its session. */
+function sessionOptionsOf(options: TrainOptions): SessionOptions {
+  const own = Object.entries(options).filter(([name]) => Object.hasOwn(SESSION_OPTIONS, name));
+  return Object.fromEntries(own) as unknown as SessionOptions;
+}
+
+function checkTrainOptions({ checkpointEvery, resume, restart }: TrainOptions): void {
+  if (checkpointEvery !== undefined) checkCheckpointEvery(checkpointEvery);
+  for (const [name, value] of Object.entries({ resume, restart })) checkChoice(name, value ?? false, [true, false]);
+  if (resume && restart) {
+    throw new ShortlistError("ERR_OPTION", "Expected either resume or restart but received both");
+  }
 }
 
 function reportOf(
@@ -137,13 +182,4 @@ function reportOf(
     ...(evaluation && { evaluation }),
     ...(profile && { profile }),
   };
-}
-
-function isWhole({ part }: TrainedEpoch): boolean {
-  return part === 1;
-}
-
-/** Returns the object that metrics.jsonl gets for an epoch. */
-function metricsOf({ validation, evaluationSeconds, best: _best, part: _part, ...trained }: EpochResult) {
-  return { ...trained, ...(validation && { ...rankingOf(validation), evaluationSeconds }) };
 }

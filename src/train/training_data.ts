@@ -7,7 +7,7 @@ import { ShortlistError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { type EvaluationSet, encodeTestLog } from "./evaluate.js";
 import { countTrainedTargets } from "./trained_targets.js";
-import { openValidation, type Validation } from "./validation.js";
+import { openValidation, type Validation, validationIdOf } from "./validation.js";
 
 /** The clicks that a session trains on, and those that it is evaluated on. */
 export interface TrainingData {
@@ -20,6 +20,10 @@ export interface TrainingData {
   readonly heldOut: boolean;
   /** The clicks on which each epoch is evaluated. */
   readonly validation?: EvaluationSet | undefined;
+  /** Id of the dataset, or its sizes if it has none. */
+  readonly datasetId: string;
+  /** What `validationIdOf` returns. */
+  readonly validationId: string;
   /** The clicks on which the finished model is evaluated. Their items may be new ones. */
   readonly test?: EvaluationSet | undefined;
 }
@@ -56,7 +60,15 @@ export async function openTrainingData(
   if (validation && options.validation && "log" in options.validation) {
     await warnOfTrainedTargets(options.validation.log, validation.evaluationSet.clicks, clicks, options);
   }
-  return { dataset, trained, clicks, heldOut, validation: validation?.evaluationSet, test };
+  const set = validation?.evaluationSet;
+  const validationId = validationIdOf(options.validation, set);
+  return { dataset, datasetId: idOf(dataset), trained, clicks, heldOut, validation: set, validationId, test };
+}
+
+/** The id of a dataset; in an older format its sizes, which most other datasets do not share. */
+function idOf({ id, clicks, vocabularies }: Dataset): string {
+  const sizes = [...vocabularies].map(([name, { size }]) => `${name}=${size}`);
+  return id ?? [`users=${clicks.users}`, `clicks=${clicks.clicks}`, ...sizes].join();
 }
 
 /** The clicks of a dataset that grew, of which only the last ones are targets. All are if it did not grow. */

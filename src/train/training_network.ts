@@ -35,6 +35,8 @@ export interface TrainingTensor extends StoredTensor {
   readonly role: Role;
   /** Returns a copy of `count` elements from element `offset` on (default: all elements). */
   read(offset?: number, count?: number): TensorData;
+  /** Copies as many elements as `values` has, from element `offset` on, into `values`. */
+  readInto(values: TensorData, offset: number): void;
 }
 
 /**
@@ -105,6 +107,7 @@ export class TrainingNetwork {
       shape,
       role,
       read: (offset, count) => store.read(name, offset, count),
+      readInto: (values, offset) => store.readInto(name, values, offset),
     }));
   }
 

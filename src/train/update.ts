@@ -8,7 +8,9 @@ import { checkOptions, checkPath, ShortlistError } from "../errors.js";
 import { TRAIN_OPTIONS, type TrainOptions, type TrainReport, train } from "./trainer.js";
 
 /** Options of `update`. Those of `train` hold for its training. The log options apply to all logs. */
-export interface UpdateOptions extends Omit<TrainOptions, "from" | "preset">, GrowthOptions {
+export interface UpdateOptions
+  extends Omit<TrainOptions, "from" | "preset" | "resume" | "restart" | "onResume">,
+    GrowthOptions {
   /** Folder of the model to update. It stays as it is, unless it is also `output`. */
   readonly model: string;
   /** Folder of the dataset that the model was trained on, which has the earlier clicks of the users. */
@@ -27,7 +29,7 @@ export interface UpdateOptions extends Omit<TrainOptions, "from" | "preset">, Gr
   readonly onDataset?: ((dataset: PreparedDataset) => void) | undefined;
 }
 
-const { from: _from, preset: _preset, ...OF_TRAINING } = TRAIN_OPTIONS;
+const { from: _, preset: __, resume: ___, restart: ____, onResume: _____, ...OF_TRAINING } = TRAIN_OPTIONS;
 const UPDATE_OPTIONS: Readonly<Record<keyof UpdateOptions, true>> = {
   ...OF_TRAINING,
   model: true,
@@ -78,5 +80,5 @@ export async function update(options: UpdateOptions): Promise<UpdateReport> {
     ? await prepareDataset({ ...growth, logs, maxLineBytes, threads: training.threads })
     : await prepareTables({ ...growth, source: source!, standardInput, onUnderstood });
   onDataset?.(grown);
-  return { ...(await train({ ...training, dataset: outputDataset, from: model })), dataset: grown };
+  return { ...(await train({ ...training, dataset: outputDataset, from: model, restart: true })), dataset: grown };
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type Clicks, holdOutLastClicks } from "../data/clicks.js";
 import type { Dataset } from "../data/dataset.js";
 import { checkLog, type Log, sourceOf } from "../data/sources/log.js";
@@ -37,6 +38,28 @@ export function checkValidation(value: unknown): void {
     "ERR_OPTION",
     `Expected validation to be { heldOut: "last-clicks" } or { log: … } but received ${JSON.stringify(value)}`,
   );
+}
+
+/** What `validationIdOf` returns without validation, and for held-out clicks. */
+export const NO_VALIDATION = "none";
+export const LAST_CLICKS_ID = "last-clicks";
+
+/** Identifies what the epochs of a training are compared on: the name of the way, or a hash of the clicks of a log. */
+export function validationIdOf(validation: Validation | undefined, set: EvaluationSet | undefined): string {
+  if (!validation || !set) return NO_VALIDATION;
+  if (!("log" in validation)) return LAST_CLICKS_ID;
+  const { clickOffsets, itemFeatures, userFeatures, numbers, searches = [] } = set.clicks;
+  const arrays = [
+    clickOffsets,
+    ...[...itemFeatures, ...userFeatures].flatMap(({ ids, offsets }) => [ids, offsets]),
+    ...numbers.map(({ values }) => values),
+    ...searches.flatMap(({ queryOffsets, offsets, ids, before }) => [queryOffsets, offsets, ids, before]),
+  ];
+  const hash = createHash("sha256");
+  for (const values of arrays) {
+    if (values) hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return hash.digest("hex");
 }
 
 /** The clicks that a session trains on, and those on which its epochs are evaluated. */

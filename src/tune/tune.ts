@@ -206,10 +206,17 @@ class Search {
     const output = this.#folder.work;
     const set = this.#assignments(settings, epochs);
     const common = { dataset, preset, config, seed, executor, threads, isa, signal, onProgress };
+    const checkpointEvery = "never";
     await rm(output, { recursive: true, force: true });
     const finish = whileUnfinished(() => rmSync(output, { recursive: true, force: true }));
     try {
-      const { validation } = await train({ ...common, output, set, validation: { heldOut: "last-clicks" } });
+      const { validation } = await train({
+        ...common,
+        output,
+        set,
+        checkpointEvery,
+        validation: { heldOut: "last-clicks" },
+      });
       const { epoch, hitRate, ndcg, mrr } = validation!;
       return { validation: { epoch, hitRate, ndcg, mrr } };
     } catch (error) {

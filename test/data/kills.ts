@@ -140,7 +140,10 @@ export function writers(folder: string): Writer[] {
     },
     {
       name: "train",
-      args: (version, out) => ["train", at(`ds${version}`), "--epochs", "1", ...SMALL, "--output", join(out, "m")],
+      // The version alternates, so an unfinished training is given up. `killTraining` resumes it.
+      args: (version, out) => [
+        ...["train", at(`ds${version}`), "--epochs", "1", ...SMALL, "--output", join(out, "m"), "--restart"],
+      ],
       outputs: MODEL.map((name) => `m/${name}`),
       check: async (out) => {
         (await openModel(join(out, "m", "epoch-1"), { threads: 1 })).close();
@@ -232,6 +235,48 @@ export async function killAtRandom(writer: Writer, out: string, kills: number): 
   assert.equal(hiddenIn(out), [], name);
 }
 
+/** Trainings with different batches, and with different times of checkpoints. */
+const TRAININGS = [
+  ["--batching", "shared", "--windows", "growing", "--checkpoint-every", "7"],
+  ["--batching", "shuffled", "--windows", "sliding", "--checkpoint-every", "20ms"],
+  ["--batching", "shared", "--set", "dropout=0.5", "optimizer=adagrad", "--checkpoint-every", "epoch"],
+];
+
+/**
+ * Kills trainings `kills` times at random moments and resumes them each time, on 1 or 2 threads. Checks that each ends
+ * with the model of a training that was not killed.
+ */
+export async function killTraining(folder: string, out: string, kills: number): Promise<void> {
+  let killed = 0;
+  for (let n = 0; killed < kills; n++) {
+    const flags = [...SMALL.slice(2), ...TRAININGS[n % TRAININGS.length]!, "--epochs", "6"];
+    const args = ["train", join(folder, "ds0"), "--validation", "last", "--patience", "3", ...flags, "--output"];
+    const [whole, output] = [`${out}-whole-${n % TRAININGS.length}`, `${out}-killed`];
+    const started = performance.now();
+    if (!existsSync(whole)) succeed(...args, whole);
+    const longest = Math.max(1500, performance.now() - started);
+    for (let finished = false; !finished; ) {
+      const threads = `${1 + Math.floor(2 * Math.random())}`;
+      const resume = [...args, output, "--resume", "--threads", threads];
+      const child = spawn(process.execPath, [main, ...resume], { stdio: ["ignore", "ignore", "pipe"] });
+      let said = "";
+      child.stderr!.on("data", (text) => (said += text));
+      const exit = ended(child);
+      const timer = killed < kills && setTimeout(() => child.kill("SIGKILL"), Math.random() * longest);
+      const { code, signal } = await exit;
+      if (timer) clearTimeout(timer);
+      if (signal === "SIGKILL") killed++;
+      // Killed after its model was in place, the training is finished.
+      finished = code === 0 || said.includes("it holds a finished model");
+      assert.ok(finished || signal === "SIGKILL", said);
+    }
+    assert.is(versionOf(output, ["model.safetensors"]), versionOf(whole, ["model.safetensors"]), flags.join(" "));
+    assert.not.ok(existsSync(join(output, "unfinished")));
+    assert.equal(hiddenIn(output), []);
+    rmSync(output, { recursive: true });
+  }
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const folder = temporaryFolder();
   const kills = Number(process.argv[2] ?? 200);
@@ -240,4 +285,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     await killAtRandom(writer, join(folder, "out"), kills);
     console.log(`${writer.name}: ${kills} kills, whole each time`);
   }
+  await killTraining(folder, join(folder, "training"), kills);
+  console.log(`train --resume: ${kills} kills, the same model each time`);
 }

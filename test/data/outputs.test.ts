@@ -32,6 +32,7 @@ import {
   ended,
   hiddenIn,
   killAtRandom,
+  killTraining,
   makeInputs,
   prepareArgs,
   SMALL,
@@ -103,6 +104,10 @@ test("killed at random moments, every command leaves whole outputs", async () =>
   for (const writer of writers(folder)) await killAtRandom(writer, at("random"), 2);
 });
 
+test("killed at random moments and resumed, a training ends with the model of one that was not", async () => {
+  await killTraining(folder, at("training"), 6);
+});
+
 test("readers racing a writer open whole models and datasets, whether folders are exchanged or members", async () => {
   const models = await Promise.all([0, 1].map((version) => openModel(at(`m${version}`), { threads: 1 })));
   const items = models.map((model) => model.items.tokens.join());
@@ -165,32 +170,56 @@ test("what is being written is refused to a second writer, in this process and i
   await expectError(train({ dataset: at("ds0"), output: at("long"), steps: 1 }), "ERR_BUSY", "is writing it");
   child.kill("SIGKILL");
   await ended(child);
-  succeed("train", at("ds0"), "--output", at("long"), "--steps", "1", ...SMALL);
+  succeed("train", at("ds0"), "--output", at("long"), "--steps", "1", "--restart", ...SMALL);
   assert.equal(hiddenIn(at("long")), []);
 });
 
-test("a stopped command removes what is written in part, says what stays, and has the shell's exit code", async () => {
+test("a stopped training writes a checkpoint, says how to go on, and has the shell's exit code", async () => {
+  const args = ["train", at("ds0"), "--epochs", "200", ...SMALL, "--validation", "last", "--patience", "0"];
+  succeed(...args, "--output", at("whole"));
   for (const [signal, code] of [
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const) {
     const output = at(`stopped-${signal}`);
-    const child = spawn(process.execPath, [main, "train", at("ds0"), "--epochs", "1000", ...SMALL, "--output", output]);
+    const child = spawn(process.execPath, [main, ...args, "--output", output]);
     let said = "";
     child.stderr.on("data", (text) => (said += text));
-    while (!readdirSync(folder).includes(`stopped-${signal}`) || !readdirSync(output).includes("epoch-2")) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    const exit = ended(child);
+    while (!existsSync(join(output, "unfinished/epoch-2"))) await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill(signal);
-    assert.is((await ended(child)).code, code);
-    assert.match(said, new RegExp(`stopped by ${signal}\\. The epochs up to \\d+ are finished and stay in `));
+    assert.is((await exit).code, code, said);
+    assert.match(said, `stopping after this step (${signal})`);
+    const [, step] = new RegExp(`stopped by ${signal}\\. The training up to step (\\d+) stays in .*--resume`).exec(
+      said,
+    )!;
+    assert.ok(existsSync(join(output, `unfinished/checkpoint-${step}.safetensors`)), said);
     assert.equal(hiddenIn(output), []);
-    (await openModel(join(output, "epoch-1"), { threads: 1 })).close();
+    (await openModel(join(output, "unfinished/epoch-1"), { threads: 1 })).close();
+    assert.match(run([...args, "--output", output]).stderr, "continue it with --resume");
+    const resumed = run([...args, "--output", output, "--resume"]);
+    assert.is(resumed.status, 0, resumed.stderr);
+    assert.match(resumed.stderr, `the training goes on after step ${step}`);
+    assert.is(versionOf(output, ["model.safetensors"]), versionOf(at("whole"), ["model.safetensors"]));
+    assert.not.ok(existsSync(join(output, "unfinished")));
   }
   assert.equal(
     readdirSync(folder).filter((name) => name.startsWith(".")),
     [],
   );
+});
+
+test("a second signal ends a training at once", async () => {
+  const output = at("stopped-twice");
+  const args = ["train", at("ds0"), "--epochs", "1000", ...SMALL, "--checkpoint-every", "never", "--output", output];
+  const child = spawn(process.execPath, [main, ...args]);
+  const exit = ended(child);
+  while (!existsSync(join(output, "unfinished/epoch-1"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  child.kill("SIGSTOP");
+  for (const signal of ["SIGINT", "SIGTERM", "SIGCONT"] as const) child.kill(signal);
+  const { code, signal } = await exit;
+  assert.ok(code === 143 || code === 130 || signal === "SIGINT", `${code} ${signal}`);
+  assert.match(run(["train", at("ds0"), ...SMALL, "--output", output]).stderr, "no checkpoint");
 });
 
 test("links, modes, pipes and devices of file outputs stay what they are", async () => {

@@ -84,6 +84,32 @@ test("weights that are not finite after an epoch end training; no model is left 
   }
 });
 
+test("the step and the instruction that made the first number that is not finite are named", async () => {
+  const first = "The first number that is not finite is -?(NaN|Infinity) at element";
+  // The weights overflow in the update of the first step; with several steps in an epoch, the loss of the second shows it.
+  for (const [batch, problem] of [
+    [8192, '^"[\\w.]+" holds'],
+    [64, "^The loss of step 2 is NaN"],
+  ] as const) {
+    const work = trainSmall("traced", { set: [...SGD, "learningRate=3e38", `batchSize=${batch}`] });
+    await expectError(
+      work,
+      "ERR_DIVERGED",
+      new RegExp(`${problem}.*${first} .*, which \\w*sgd\\w* computes in step 1 `),
+    );
+  }
+  // A rate that is only too large: it takes some steps, and the training is repeated from a checkpoint.
+  const set = [...SGD, "learningRate=100", "batchSize=16", "epochs=20"];
+  const message = await expectError(
+    trainSmall("later", { set, checkpointEvery: { steps: 3 } }),
+    "ERR_DIVERGED",
+    new RegExp(first),
+  );
+  const [, failed] = /^The loss of step (\d+) is|after step (\d+)/.exec(message)!.filter(Boolean);
+  const [, step] = /computes in step (\d+)/.exec(message)!;
+  assert.ok(Number(step) > 3 && Number(step) <= Number(failed), message);
+});
+
 test("a search records diverged trials as failed; the best trial is finite", async () => {
   const space = parseSpace({ learningRate: [3e38, 0.001] });
   const report = await tune({

@@ -204,13 +204,14 @@ test("a state of other training is refused, and so is what a session cannot do",
     await running;
     const state = session.state();
     for (const [change, what] of [
-      [{ seed: 2 }, "a setting"],
-      [{ steps: 5 }, "a setting"],
-      [{ set: [...SMALL, "learningRate=0.1"] }, "a setting"],
-      [{ dataset: at("other"), set: [...SMALL, "loss=sampled_softmax"] }, "a setting"],
+      [{ seed: 2 }, "seed is 2 instead of 1"],
+      [{ steps: 5 }, "the number of steps is 5 instead of "],
+      [{ set: [...SMALL, "learningRate=0.1"] }, "learningRate is 0.1 instead of 0.004"],
+      [{ dataset: at("other"), set: [...SMALL, "loss=sampled_softmax"] }, "the dataset is another one, loss is"],
+      [{ validation: { heldOut: "last-clicks" } }, "validation is last-clicks instead of none"],
     ] as const) {
       await withSession({ ...options, ...change }, async (other) => {
-        await expectError(other.restore(state), "ERR_OPTION", `seed and steps but ${what} differs`);
+        await expectError(other.restore(state), "ERR_OPTION", `the training that was begun but ${what}`);
         // The session refused the state before it changed anything.
         assert.is(other.position.step, 0);
         await other.run({ steps: 1 });

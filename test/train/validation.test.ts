@@ -236,8 +236,8 @@ test("an interrupted training leaves whole lines, and can be run again", async (
     message = error.message;
   });
   assert.is(message, "interrupted");
-  assert.is((await metrics("interrupted")).length, 2);
-  await trainSmall("interrupted", { set: ["epochs=1"] });
+  assert.is((await metrics("interrupted/unfinished")).length, 2);
+  await trainSmall("interrupted", { set: ["epochs=1"], restart: true });
   assert.is((await metrics("interrupted")).length, 1);
   const members = (await readdir(at("interrupted"))).sort();
   const model = ["config.json", "model.safetensors", "program.json", "vocabulary"];
