@@ -85,6 +85,7 @@ export type { ClickTimes, OrderReport } from "./data/times.js";
 export type { Titles } from "./data/titles.js";
 export { removeUnfinished } from "./data/unfinished.js";
 export { UNKNOWN, Vocabulary } from "./data/vocabulary.js";
+export type { ClickWeights } from "./data/weights.js";
 export { ERROR_CODES, type ErrorCode, ShortlistError } from "./errors.js";
 export { type ExportOnnxOptions, type ExportReport, exportOnnx } from "./export/export_onnx.js";
 export type { ExportedInput } from "./export/user_tower.js";

@@ -242,7 +242,7 @@ test("other features: numbers, unknown tokens, several attributes", () => {
   }
 });
 
-test("times of clicks and fields to ignore: counted as fields, times checked, and a model with exampleAge is asked for now", () => {
+test("times and weights of clicks, and fields to ignore: counted as fields, numbers checked, and a model with exampleAge is asked for now", () => {
   const schema = {
     columns: [{ name: "user_id" }, { name: "clicks" }],
     click: [
@@ -250,6 +250,7 @@ test("times of clicks and fields to ignore: counted as fields, times checked, an
       ...[
         { name: "time", kind: "time" },
         { name: "topics", multiple: true },
+        { name: "seen", kind: "weight" },
       ],
     ],
   };
@@ -257,11 +258,11 @@ test("times of clicks and fields to ignore: counted as fields, times checked, an
   const lines = Array.from({ length: 60 }, (_, u) => {
     const clicks = Array.from(
       { length: 4 },
-      (_, i) => `w${(u * 3 + i) % 11}:s${u}_${i}:${1e6 * i + u / 4}:t${i}_t${u % 3}`,
+      (_, i) => `w${(u * 3 + i) % 11}:s${u}_${i}:${1e6 * i + u / 4}:t${i}_t${u % 3}:${i / 4}`,
     );
     return `u${u}\t${clicks.join(";")}`;
   });
-  writeFileSync(at("times.tsv"), `${lines.join("\n")}\nu1\tw1:::t1;w2:NULL:NULL:t2;w3::-1.5e3:\n`);
+  writeFileSync(at("times.tsv"), `${lines.join("\n")}\nu1\tw1:::t1:;w2:NULL:NULL:t2:NULL;w3::-1.5e3::1e3\n`);
   succeed(
     "prepare",
     at("times.tsv"),
@@ -278,33 +279,42 @@ test("times of clicks and fields to ignore: counted as fields, times checked, an
   assert.is(c.stdout.split("\n").length, 62);
   assert.is(c.stdout, succeed("recommend", at("m3"), at("times.tsv"), "--top", "3", "--format", "text"));
   for (const time of ["noon", "1e999", " 1"]) {
-    writeFileSync(at("time.tsv"), `u1\tw1:x:${time}:t1\n`);
+    writeFileSync(at("time.tsv"), `u1\tw1:x:${time}:t1:1\n`);
     const { status, stderr } = recommend(at("m3"), at("time.tsv"), "3");
     assert.is(status, 1, time);
     assert.match(stderr, `1: field 2 (clicks): Expected a number for time of click 1 but received "${time}"\n`);
   }
+  writeFileSync(at("time.tsv"), "u1\tw1:x:1:t1:-.5\n");
+  const refused = '1: field 2 (clicks): Expected a number of at least 0 for seen of click 1 but received "-.5"\n';
+  assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, refused);
   writeFileSync(at("time.tsv"), "u1\tw1:t1\n");
-  const expected = 'field 2 (clicks): Expected video:shown:time:topics for click 1 but received "w1:t1"';
+  const expected = 'field 2 (clicks): Expected video:shown:time:topics:seen for click 1 but received "w1:t1"';
   assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, expected);
 });
 
-test("searches and several values of a user: as the command line reads them, set one by one and from a line", () => {
+test("searches, several values of a user, weights and fields to ignore: as the command line reads them, set one by one and from a line", () => {
   const logs = at("searched");
   const sizes = ["--users", "200", "--items", "100", "--mean-clicks", "6"];
   succeed("simulate", "--output", logs, ...sizes, "--mean-searches", "20");
   const schema = JSON.parse(readFileSync(join(logs, "log_schema.json"), "utf8"));
   schema.columns.push({ name: "languages", multiple: true });
+  schema.click.push({ name: "seen", kind: "weight" }, { name: "shown", kind: "ignore" });
   writeFileSync(at("searched.json"), JSON.stringify(schema));
   const languages = ["en", "en_de", "", "NULL_fr", "none_such"];
   const lines = readFileSync(join(logs, "infer.tsv"), "utf8").trimEnd().split("\n");
-  const written = lines.map((line, u) => `${line}\t${languages[u % 5]}`);
+  const written = lines.map((line, u) => {
+    const fields = line.split("\t");
+    const clicks = fields[3]!.split(";");
+    fields[3] = clicks.map((click, i) => `${click}:${["1", "", "0.25"][(u + i) % 3]}:${i}`).join(";");
+    return [...fields, languages[u % 5]].join("\t");
+  });
   writeFileSync(at("searched.tsv"), `${written.join("\n")}\n`);
   const limit = ["--feature-appear-limit", "searches=1,languages=40,item=0"];
   succeed("prepare", at("searched.tsv"), "--schema", at("searched.json"), "--output", at("d4"), ...limit);
   succeed("train", at("d4"), "--output", at("m4"), "--epochs", "1", "--set", "draws=8");
-  const strange = "u1\tp\tc\tv1:c1:t1\tm\tC1 T1?!;;ｃ２ ｔ２ ünï;NULL;new words\ten_xx";
+  const strange = "u1\tp\tc\tv1:c1:t1:2:x\tm\tC1 T1?!;;ｃ２ ｔ２ ünï;NULL;new words\ten_xx";
   const many = Array.from({ length: 120 }, (_, i) => `c${i % 8} t${i % 30}`).join(";");
-  writeFileSync(at("searched.tsv"), `${[...written, strange, `u1\tp\tc\tv1:c1:t1\tm\t${many}\t`].join("\n")}\n`);
+  writeFileSync(at("searched.tsv"), `${[...written, strange, `u1\tp\tc\tv1:c1:t1::\tm\t${many}\t`].join("\n")}\n`);
   const c = recommend(at("m4"), at("searched.tsv"), "5");
   assert.is(c.status, 0, c.stderr);
   assert.is(c.stdout.split("\n").length, 203);

@@ -74,6 +74,7 @@ Batch BatchBuilder::layout() const {
   if (!clicks_.numbers.empty()) add("numbers", Dtype::float32);
   if (contents_.group_users) add("user_offsets", Dtype::int32);
   if (clicks_.has_times) add("example_age", Dtype::float32);
+  if (has_weights()) add(clicks_.weights.name, Dtype::float32);
   for (const Clicks::Searches& searches : clicks_.searches) {
     for (const char* part : {"", "_offsets", "_start", "_end"}) add(searches.name + part, Dtype::int32);
     for (const char* dim : {"", "_queries"}) batch.dims.push_back({searches.name + dim, 0});
@@ -230,7 +231,7 @@ void BatchBuilder::finish() {
   for (size_t s = 0; s < targets_.size(); ++s) target.ids()[s] = from[targets_[s].click];
 }
 
-// The features of the users and the ages of the targets.
+// The features of the users, and the ages and weights of the targets.
 void BatchBuilder::gather_users(Writer* writer) const {
   const int64_t samples = static_cast<int64_t>(targets_.size()), users = static_cast<int64_t>(users_.size());
   if (contents_.group_users) writer->write_dim(users);
@@ -251,13 +252,16 @@ void BatchBuilder::gather_users(Writer* writer) const {
     std::memcpy(writer->next_input(users + 1).ids(), user_offsets_.data(),
                 static_cast<size_t>((users + 1) * kBytesPerElement));
   }
-  if (!clicks_.has_times) return;
-  float* const ages = writer->next_input(samples * kAgeInputs).numbers();
-  if (contents_.ages) {
-    gather_ages(ages);
-  } else {
-    std::fill(ages, ages + samples * kAgeInputs, 0.0f);
+  if (clicks_.has_times) {
+    float* const ages = writer->next_input(samples * kAgeInputs).numbers();
+    if (contents_.ages) gather_ages(ages);
+    else std::fill(ages, ages + samples * kAgeInputs, 0.0f);
   }
+  if (!has_weights()) return;
+  const Clicks::Weights& weights = clicks_.weights;
+  float* to = writer->next_input(samples).numbers();
+  for (const Target& target : targets_)
+    *to++ = static_cast<float>(static_cast<double>(weights.values[target.click]) / weights.mean);
 }
 
 // The values of a multi-valued feature and the range of each user's. Returns their number.

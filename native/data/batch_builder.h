@@ -27,6 +27,7 @@ struct BatchContents {
   bool distinct_items = false;  // the distinct items of the positions
   bool targets = false;         // the items of the targets
   bool ages = false;            // the ages of the targets; without them all ages are 0, those of the clicks of now
+  bool weights = false;         // the weights of the targets, if clicks have weights
 };
 
 // Lays samples out as positions, sequences and timesteps and gathers their features: the batches of
@@ -82,6 +83,7 @@ class BatchBuilder {
   void gather_searches(const Clicks::Searches& searches, Writer* writer);
   void gather_numbers(float* to) const;
   void gather_ages(float* ages) const;
+  bool has_weights() const { return contents_.weights && clicks_.weights.values; }
   void gather_single(const Clicks::ItemFeature& feature, int32_t* to) const;
   int64_t gather_offsets(const Clicks::ItemFeature& feature, int32_t* offset) const;
   void gather_values(const Clicks::ItemFeature& feature, int32_t* to) const;

@@ -27,7 +27,7 @@ Batcher::Batcher(Clicks clicks, const BatchOptions& options)
     : clicks_(checked(std::move(clicks))),
       options_(options),
       builder_(clicks_, {options.window, options.growing},
-               {options.group_users, options.distinct_items, /*targets=*/true, /*ages=*/true}) {
+               {options.group_users, options.distinct_items, /*targets=*/true, /*ages=*/true, /*weights=*/true}) {
   if (options.window < 1 || options.batch_size < 1 || options.max_part < 0) {
     throw Error(Status::option, "Expected window, batchSize and maxPart to be whole numbers above 0");
   }
@@ -136,6 +136,7 @@ void Batcher::add_shuffled(int64_t first, int64_t end) {
       __builtin_prefetch((feature.offsets ? feature.offsets : feature.ids) + place.user);
     }
     if (clicks_.has_times) __builtin_prefetch(clicks_.times.values + place.click);
+    if (clicks_.weights.values) __builtin_prefetch(clicks_.weights.values + place.click);
     for (const Clicks::ItemFeature& feature : clicks_.item_features) {
       const int32_t* read = feature.offsets ? feature.offsets : feature.ids;
       for (int64_t click = from; click <= place.click; click += kElementsPerLine) __builtin_prefetch(read + click);

@@ -84,6 +84,13 @@ bool parse_number(std::string_view text, const MissingWords& missing, double* nu
   return true;
 }
 
+bool parse_weight(std::string_view text, const MissingWords& missing, float* weight) {
+  double number = 0;
+  const bool is_number = parse_number(text, missing, &number);
+  *weight = static_cast<float>(number);
+  return is_number && (std::isnan(number) || (*weight >= 0 && !std::isinf(*weight)));
+}
+
 LineParser::LineParser(Schema schema, bool without_clicks)
     : schema_(std::move(schema)), without_clicks_(without_clicks) {
   user_id_ = clicks_ = schema_.columns.size();
@@ -127,6 +134,7 @@ std::string_view LineParser::parse_user(std::string_view text, LogRow* row) cons
   row->lists.clear();
   row->searches.clear();
   row->times.clear();
+  row->weights.clear();
   row->values.resize(features_);
   for (LogRow::Values& values : row->values) {
     values.tokens.clear();
@@ -210,17 +218,27 @@ bool LineParser::parse_rest(std::string_view text, LogRow* row) const {
 // Parses a value of a field of a click. Returns false if it cannot be used.
 bool LineParser::parse_value(size_t index, std::string_view text, bool is_last, LogRow* row) const {
   const Field& field = fields_[index];
-  if (field.kind == ClickField::Kind::ignored) return true;
-  if (field.kind == ClickField::Kind::time) {
+  if (field.kind != ClickField::Kind::item_feature) return parse_property(field.kind, text, row);
+  LogRow::Values& values = row->values[field.feature];
+  values.tokens.push_back(token(text));
+  if (field.multiple && is_last) values.offsets.push_back(static_cast<int32_t>(values.tokens.size()));
+  return index > 0 || !text.empty();  // the item
+}
+
+bool LineParser::parse_property(ClickField::Kind kind, std::string_view text, LogRow* row) const {
+  if (kind == ClickField::Kind::time) {
     double time;
     const bool fits = parse_number(text, schema_.missing, &time) && !std::isinf(time);
     row->times.push_back(time);
     return fits;
   }
-  LogRow::Values& values = row->values[field.feature];
-  values.tokens.push_back(token(text));
-  if (field.multiple && is_last) values.offsets.push_back(static_cast<int32_t>(values.tokens.size()));
-  return index > 0 || !text.empty();  // the item
+  if (kind == ClickField::Kind::weight) {
+    float weight;
+    const bool fits = parse_weight(text, schema_.missing, &weight);
+    row->weights.push_back(weight);
+    return fits;
+  }
+  return true;  // a field to ignore
 }
 
 // ---- refusals: src/data/sources/click_log.ts -----------------------------------------------------------------------
@@ -238,11 +256,14 @@ void LineParser::fail_click(std::string_view clicks, int64_t index) const {
   const bool is_complete = count_parts(click, kFieldEnd) == fields_.size();
   if (is_complete) {
     for_each_part(click, kFieldEnd, [&](std::string_view text, size_t field) {
+      const ClickField::Kind kind = fields_[field].kind;
+      const std::string place = " for " + schema_.click[field].name + " of" + which;
       double time;
-      if (fields_[field].kind != ClickField::Kind::time ||
-          (parse_number(text, schema_.missing, &time) && !std::isinf(time)))
-        return;
-      fail(clicks_, "a number for " + schema_.click[field].name + " of" + which, quoted(text));
+      float weight;
+      if (kind == ClickField::Kind::time && (!parse_number(text, schema_.missing, &time) || std::isinf(time)))
+        fail(clicks_, "a number" + place, quoted(text));
+      if (kind == ClickField::Kind::weight && !parse_weight(text, schema_.missing, &weight))
+        fail(clicks_, "a number of at least 0" + place, quoted(text));
     });
   }
   fail(clicks_, click_form_ + (is_complete ? " with an item for" : " for") + which, quoted(click));

@@ -43,6 +43,7 @@ struct LogRow {
   int64_t clicks = 0;
   std::vector<Values> values;  // of the item features
   std::vector<double> times;   // [clicks], NaN where missing; empty where the schema has no time
+  std::vector<float> weights;  // [clicks], NaN where missing; empty where the schema has no weight
 
   std::vector<uint32_t> separators;  // memory of the parser
 };
@@ -54,6 +55,10 @@ std::string_view line_text(std::string_view line, int64_t max_bytes);
 // Whether `text` is a number of a log, written to `number`: a decimal number, or a missing value, which is NaN. It may
 // be infinite.
 bool parse_number(std::string_view text, const MissingWords& missing, double* number);
+
+// Whether `text` is the weight of a click, written to `weight`: a number of at least 0 that float32 can hold, or a
+// missing value, which is NaN.
+bool parse_weight(std::string_view text, const MissingWords& missing, float* weight);
 
 // Calls query(text) for each query of the text of a column of searches.
 template <class Query>
@@ -92,6 +97,7 @@ class LineParser {
  private:
   void parse_column(size_t column, std::string_view text, LogRow* row) const;
   bool parse_value(size_t field, std::string_view text, bool is_last, LogRow* row) const;
+  bool parse_property(ClickField::Kind kind, std::string_view text, LogRow* row) const;
 
   std::string_view token(std::string_view text) const {
     return schema_.missing.contains(text) ? std::string_view() : text;

@@ -33,6 +33,11 @@ struct Clicks {
     const double* values;  // [clicks], NaN where missing; nullptr if times are not read
     double earliest, latest;
   };
+  struct Weights {
+    std::string name;
+    const float* values = nullptr;  // [clicks]; nullptr if there are none
+    double mean = 1;
+  };
   struct ItemFeature {
     std::string name;
     const int32_t* ids;      // [clicks], or [value_count]
@@ -51,6 +56,7 @@ struct Clicks {
   std::vector<Searches> searches;
   bool has_times = false;  // whether the schema has a time, so that batches have ages
   Times times = {nullptr, 0, 0};
+  Weights weights;
   std::vector<ItemFeature> item_features;  // the item first
   // [clicks] The item of each click that may be a training target, and 0 for the others; nullptr if all may be.
   const int32_t* targets = nullptr;

@@ -50,6 +50,7 @@ struct Ingest::Segment {
   std::vector<std::vector<int32_t>> value_counts;  // [clicks] of each item feature; empty unless it is multi-valued
   std::vector<std::vector<float>> numbers;         // [rows] of each column
   std::vector<double> times;                       // [clicks]
+  std::vector<float> weights;                      // [clicks]
   std::vector<int64_t> missing;                    // of each feature
 
   void clear() {
@@ -63,6 +64,7 @@ struct Ingest::Segment {
     }
     for (std::vector<float>& column : numbers) column.clear();
     times.clear();
+    weights.clear();
   }
 };
 
@@ -352,6 +354,7 @@ Ingest::Segment Ingest::parse_segment(std::string_view lines, Worker* worker) co
     else worker->add_parsed_clicks(user_features_);
     if (has_identities_) worker->add_token(features() - 1, row.user_id);
     segment.times.insert(segment.times.end(), row.times.begin(), row.times.end());
+    for (const float weight : row.weights) segment.weights.push_back(std::isnan(weight) ? 1.0f : weight);
   }
   for (size_t f = 0; f < features(); ++f)
     segment.missing[f] = std::count(segment.tokens[f].begin(), segment.tokens[f].end(), kMissing);
@@ -469,6 +472,11 @@ void Ingest::take_numbers(size_t number, float* to) {
 void Ingest::take_times(double* to) {
   take([&](Segment& segment) -> std::vector<double>& { return segment.times; },
        [&](const std::vector<double>& values, size_t start) { std::copy(values.begin(), values.end(), to + start); });
+}
+
+void Ingest::take_weights(float* to) {
+  take([&](Segment& segment) -> std::vector<float>& { return segment.weights; },
+       [&](const std::vector<float>& values, size_t start) { std::copy(values.begin(), values.end(), to + start); });
 }
 
 }  // namespace shortlist

@@ -67,6 +67,7 @@ class Ingest {
   size_t features() const { return tables_.size(); }
   size_t number_columns() const { return numbers_; }
   bool has_times() const { return schema_.time_field() >= 0; }
+  bool has_weights() const { return schema_.weight_field() >= 0; }
   // The index of the feature that identifies users; −1 if there is none.
   int identity() const { return identity_; }
   // Whether a click has several values of a feature.
@@ -94,6 +95,8 @@ class Ingest {
   void take_numbers(size_t number, float* to);
   // [clicks()]
   void take_times(double* to);
+  // [clicks()] 1 where missing.
+  void take_weights(float* to);
 
  private:
   struct Segment;

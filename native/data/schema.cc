@@ -36,13 +36,15 @@ class SchemaReader {
       has_clicks = has_clicks || schema_->columns.back().kind == Column::Kind::clicks;
     }
     if (!has_clicks) fail_model("Expected a column named \"clicks\"");
-    int times = 0;
+    int times = 0, weights = 0;
     for (const Json& json : list(schema, "click")) {
       read_click_field(json);
       times += schema_->click.back().kind == ClickField::Kind::time;
+      weights += schema_->click.back().kind == ClickField::Kind::weight;
     }
     check_endings();
     if (times > 1) fail_model("Expected at most one click field of kind time");
+    if (weights > 1) fail_model("Expected at most one click field of kind weight");
     read_missing(schema);
   }
 
@@ -123,6 +125,7 @@ class SchemaReader {
     const Json *kind = json.find("kind"), *multiple = json.find("multiple");
     const std::string given = kind ? text_of(json, "kind") : "categorical";
     if (given == "time") field.kind = ClickField::Kind::time;
+    else if (given == "weight") field.kind = ClickField::Kind::weight;
     else if (given == "ignore") field.kind = ClickField::Kind::ignored;
     else if (given != "categorical") fail_model("Unknown kind of click field " + quoted(given));
     const bool is_property = field.kind != ClickField::Kind::item_feature;
@@ -190,9 +193,9 @@ std::vector<ClickField> Schema::item_features() const {
   return features;
 }
 
-int Schema::time_field() const {
-  const auto is_time = [](const ClickField& field) { return field.kind == ClickField::Kind::time; };
-  const auto found = std::find_if(click.begin(), click.end(), is_time);
+int Schema::field_of(ClickField::Kind kind) const {
+  const auto found =
+      std::find_if(click.begin(), click.end(), [=](const ClickField& field) { return field.kind == kind; });
   return found == click.end() ? -1 : static_cast<int>(found - click.begin());
 }
 

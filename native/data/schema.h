@@ -21,7 +21,7 @@ struct Column {
 
 // A field of a click: a feature of the item, or a property of the click itself.
 struct ClickField {
-  enum class Kind { item_feature, time, ignored };
+  enum class Kind { item_feature, time, weight, ignored };
   std::string name;
   bool multiple = false;  // a click has several values, separated by "_"; only of item features
   Kind kind = Kind::item_feature;
@@ -51,7 +51,7 @@ class MissingWords {
 // The form of a click log: its columns, and what each click of the column of clicks holds; src/data/schema.ts.
 struct Schema {
   std::vector<Column> columns;    // exactly one is of kind `clicks`
-  std::vector<ClickField> click;  // the item first; at most one is a time
+  std::vector<ClickField> click;  // the item first; at most one is a time, and one a weight
   MissingWords missing;
 
   // The schema of a stored dataset or model, whose list of missing words may be left out. Throws Error(Status::model).
@@ -61,8 +61,12 @@ struct Schema {
   std::vector<std::string> names_of(Column::Kind kind, bool multiple = false) const;
   // The fields of a click that describe the item, in order, the item first.
   std::vector<ClickField> item_features() const;
-  // The index of the field that is the time of a click, or −1.
-  int time_field() const;
+  // The index of the field of a click that is its time or its weight; −1 if there is none.
+  int time_field() const { return field_of(ClickField::Kind::time); }
+  int weight_field() const { return field_of(ClickField::Kind::weight); }
+
+ private:
+  int field_of(ClickField::Kind kind) const;
 };
 
 }  // namespace shortlist

@@ -46,6 +46,11 @@ Clicks read_clicks(const ObjectReader& from, std::vector<Napi::ObjectReference>*
     clicks.has_times = true;
     clicks.times = {times.doubles("values", clicks.clicks, kept), times.number("earliest"), times.number("latest")};
   }
+  if (from.has("weights")) {
+    const ObjectReader weights = from.object("weights");
+    const InputArray values = weights.array("values", Dtype::float32, clicks.clicks, kept);
+    clicks.weights = {weights.text("name"), static_cast<const float*>(values.data), weights.number("mean")};
+  }
   for (const ObjectReader& feature : from.list("itemFeatures")) {
     const bool multiple = feature.has("offsets");
     const InputArray values = feature.array("ids", Dtype::int32, multiple ? 0 : clicks.clicks, kept);

@@ -45,7 +45,8 @@ Napi::Function NativeIngest::define(Napi::Env env) {
        InstanceMethod<&NativeIngest::end_log>("endLog"), InstanceMethod<&NativeIngest::state>("state"),
        InstanceMethod<&NativeIngest::counts>("counts"), InstanceMethod<&NativeIngest::identities>("identities"),
        InstanceMethod<&NativeIngest::encode>("encode"), InstanceMethod<&NativeIngest::click_offsets>("clickOffsets"),
-       InstanceMethod<&NativeIngest::numbers>("numbers"), InstanceMethod<&NativeIngest::times>("times")});
+       InstanceMethod<&NativeIngest::numbers>("numbers"), InstanceMethod<&NativeIngest::times>("times"),
+       InstanceMethod<&NativeIngest::weights>("weights")});
 }
 
 NativeIngest::NativeIngest(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -213,6 +214,12 @@ Napi::Value NativeIngest::times(const Napi::CallbackInfo& info) {
   const Ingest& ingest = idle(info.Env());
   return take_array<Napi::Float64Array>(info.Env(), ingest.has_times() ? ingest.clicks() : 0,
                                         [](Ingest* ingest, double* to) { ingest->take_times(to); });
+}
+
+Napi::Value NativeIngest::weights(const Napi::CallbackInfo& info) {
+  const Ingest& ingest = idle(info.Env());
+  return take_array<Napi::Float32Array>(info.Env(), ingest.has_weights() ? ingest.clicks() : 0,
+                                        [](Ingest* ingest, float* to) { ingest->take_weights(to); });
 }
 
 }  // namespace shortlist

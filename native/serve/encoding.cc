@@ -112,11 +112,16 @@ void Encoding::add_click(User* user, const std::vector<std::string>& fields) con
   }
   if (fields[0].empty()) throw Error(Status::input, "Expected an item but received an empty field");
   for (size_t field = 0; field < fields.size(); ++field) {
-    check_text(schema.click[field].name, fields[field]);
-    double time = 0;
-    if (schema.click[field].kind == ClickField::Kind::time &&
-        (!parse_number(fields[field], schema.missing, &time) || std::isinf(time)))
-      fail_number(schema.click[field].name, fields[field]);
+    const std::string& name = schema.click[field].name;
+    check_text(name, fields[field]);
+    double time;
+    float weight;
+    const ClickField::Kind kind = schema.click[field].kind;
+    if (kind == ClickField::Kind::time && (!parse_number(fields[field], schema.missing, &time) || std::isinf(time)))
+      fail_number(name, fields[field]);
+    if (kind == ClickField::Kind::weight && !parse_weight(fields[field], schema.missing, &weight))
+      throw Error(Status::input,
+                  "Expected a number of at least 0 for " + quoted(name) + " but received " + quoted(fields[field]));
   }
   std::vector<std::vector<int32_t>> ids;
   for (size_t field = 0; field < fields.size(); ++field) {

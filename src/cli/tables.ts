@@ -21,6 +21,7 @@ export interface TableFlags {
   readonly item?: string;
   /** False with --no-time. */
   readonly time?: string | false;
+  readonly weight?: string;
   readonly where?: string;
   readonly source?: string;
   readonly items?: string;
@@ -35,6 +36,11 @@ export function withTableFlags(command: Command): Command {
     .option("--item <column>", "table: the column of the item (default: told by its name)", column)
     .option("--time <column>", "table: the column of the time (default: told by its name)", column)
     .option("--no-time", "table: take a user's events in the order of the rows")
+    .option(
+      "--weight <column>",
+      "table: the column by which training weights the events (default: all weigh the same)",
+      column,
+    )
     .option("--where <condition>", 'table: SQL condition that an event must meet, such as "rating >= 4"', column)
     .option("--items <file>", "table: file with a row of attributes for each item", path)
     .option("--users <file>", "table: file with a row of features for each user", path)
@@ -68,9 +74,9 @@ export async function isTable(
   inputs: readonly string[],
   { schema, ...flags }: TableFlags & { readonly schema?: string },
 ): Promise<boolean> {
-  const { user, item, time, where, source, items, users, searches } = flags;
+  const { user, item, time, weight, where, source, items, users, searches } = flags;
   const isGiven =
-    [user, item, where, source, items, users, searches].some((flag) => flag !== undefined) ||
+    [user, item, weight, where, source, items, users, searches].some((flag) => flag !== undefined) ||
     time === false ||
     typeof time === "string";
   if (schema === undefined) return isGiven || inputs.length === 0 || !(await areClickLogs(inputs));
@@ -91,7 +97,7 @@ export function logOfStandardInput(copy: string): Log {
 /** Returns the source in the file of --source, overridden by the options of the command line. */
 export async function sourceOf(
   inputs: readonly string[],
-  { source, user, item, time, where, items, users, searches }: TableFlags,
+  { source, user, item, time, weight, where, items, users, searches }: TableFlags,
 ): Promise<TableSource> {
   const written = source === undefined ? {} : await readTableSource(source);
   const given: EventSource = {
@@ -100,6 +106,7 @@ export async function sourceOf(
     ...(item !== undefined && { item }),
     ...(typeof time === "string" && { time, unit: undefined }),
     ...(time === false && { time: null }),
+    ...(weight !== undefined && { weight }),
     ...(where !== undefined && { where }),
   };
   return {
@@ -142,6 +149,10 @@ export function sayDataset(output: string, { report, ...dataset }: PreparedDatas
     say(`  ${dataset.newItems} new items, without events: train adds them to the model by their attributes`);
   }
   if (dataset.times) say(`  times ${formatTimes(dataset.times)}`);
+  if (dataset.weights) {
+    const { smallest, largest, mean } = dataset.weights;
+    say(`  weights from ${smallest} to ${largest}, on average ${Number(mean.toPrecision(4))}`);
+  }
   if (dataset.testUsers !== undefined) {
     say(
       `  held out: an event of each of ${dataset.testUsers} users, in ${join(output, "test.tsv")}, on which train evaluates`,

@@ -32,6 +32,8 @@ import type { ClickTimes } from "./times.js";
  * - `example_age` float32 [samples × 3]: x, x² and √x of the target's age x. The latest click of the log has age 0. The
  *   earliest click has age 1, and so have clicks without a time or with an outlier (`clickTimes`). In batches
  *   for inference all ages are 0, since they predict the clicks of now. Absent if the clicks have no times.
+ * - `<weight>` float32 [samples], by the name of its field: the weight of the target divided by the mean weight of all
+ *   clicks. Only in training batches, if the clicks have weights.
  * - `<item feature>` [positions]. A multi-valued feature has `<item feature>` [values] and `<item feature>_offsets`
  *   [positions + 1] instead.
  * - `sample_start` and `sample_end` [samples] delimit the positions of each sample's history.
@@ -203,7 +205,7 @@ export class ShuffledBatches implements TrainingBatches {
       const click = this.#targets[this.#order.permutation.at(i)]!;
       this.#builder.addIsolated(userOf(this.#options.clicks, click), click);
     }
-    return this.#builder.build({ target: true, age: true });
+    return this.#builder.build({ target: true, training: true });
   }
 }
 
@@ -247,7 +249,7 @@ export class SharedBatches implements TrainingBatches {
       this.#builder.addShared(user, this.#targets.subarray(shift + sample, shift + partEnd));
       sample = partEnd;
     }
-    return this.#builder.build({ target: true, age: true });
+    return this.#builder.build({ target: true, training: true });
   }
 
   #orderOf(epoch: number) {
@@ -466,9 +468,9 @@ class BatchBuilder {
     this.#addUser(user, targets.length);
   }
 
-  /** Returns the batch of all samples added since the last call. Ages are 0 unless `age` is true. */
-  build({ target, age = false }: { readonly target: boolean; readonly age?: boolean }): Batch {
-    const { userFeatures, numbers, itemFeatures, times, searches = [] } = this.#clicks;
+  /** Returns the batch of all samples added since the last call. Only training reads the targets' ages and weights. */
+  build({ target, training = false }: { readonly target: boolean; readonly training?: boolean }): Batch {
+    const { userFeatures, numbers, itemFeatures, times, weights, searches = [] } = this.#clicks;
     const targets = this.#targets.toArray();
     const users = this.#users.toArray();
     const positions = this.#positions.toArray();
@@ -487,7 +489,10 @@ class BatchBuilder {
     if (numbers.length > 0) inputs["numbers"] = this.#gatherNumbers(users);
     if (this.#groupUsers) inputs["user_offsets"] = this.#userOffsets.toArray();
     if (times) {
-      inputs["example_age"] = age ? gatherAges(times, targets) : new Float32Array(AGE_INPUTS * targets.length);
+      inputs["example_age"] = training ? gatherAges(times, targets) : new Float32Array(AGE_INPUTS * targets.length);
+    }
+    if (weights && training) {
+      inputs[weights.name] = Float32Array.from(targets, (click) => weights.values[click]! / weights.mean);
     }
     for (const feature of searches) {
       gatherSearches(feature, this.#clicks.clickOffsets, this.#targetUsers.toArray(), targets, dims, inputs);

@@ -1,6 +1,6 @@
 import { checkOptions, ShortlistError } from "../errors.js";
 import { IntList } from "./int_list.js";
-import { itemFeatures, type Schema, timeField, USER_ID, userFeaturesOf } from "./schema.js";
+import { itemFeatures, type Schema, timeField, USER_ID, userFeaturesOf, weightField } from "./schema.js";
 import { SearchLookup } from "./searches.js";
 import type { Log } from "./sources/log.js";
 import {
@@ -15,6 +15,7 @@ import type { Click, LogRow, Token } from "./sources/source.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
+import { type ClickWeights, clickWeights } from "./weights.js";
 
 /** Statistics of a number feature over the users of the training log that have a value. */
 export interface NumberStatistics {
@@ -73,6 +74,8 @@ export interface Clicks {
   readonly itemFeatures: readonly ItemValues[];
   /** The times of the clicks. Undefined if the schema has no time. */
   readonly times?: ClickTimes | undefined;
+  /** The weights of the clicks. Undefined if the schema has no weight. */
+  readonly weights?: ClickWeights | undefined;
   /** The searches of each column of kind "tokens", in schema order. Undefined if the schema has none. */
   readonly searches?: readonly Searches[] | undefined;
   /**
@@ -275,6 +278,9 @@ class RowEncoder {
   readonly #seen = new Map<Click, ClickIds>();
   readonly #hasTimes: boolean;
   #times: Float64Array<ArrayBuffer>;
+  /** Name of the field with weights. Undefined without weights. */
+  readonly #weight: string | undefined;
+  #weights: Float32Array<ArrayBuffer>;
   #clickCount = 0;
 
   constructor(encoding: Encoding, expected: ExpectedSizes | undefined) {
@@ -302,6 +308,8 @@ class RowEncoder {
     });
     this.#hasTimes = timeField(schema) >= 0;
     this.#times = new Float64Array(this.#hasTimes ? (expected?.clicks ?? 1024) : 0);
+    this.#weight = schema.click[weightField(schema)]?.name;
+    this.#weights = new Float32Array(this.#weight === undefined ? 0 : (expected?.clicks ?? 1024));
   }
 
   add(row: LogRow): void {
@@ -314,6 +322,7 @@ class RowEncoder {
     for (const click of row.clicks) this.#addClick(this.#seen.get(click) ?? this.#lookUp(click));
     this.#times = withRoom(this.#times, this.#clickCount + row.times.length);
     this.#times.set(row.times, this.#clickCount);
+    if (this.#weight !== undefined) this.#addWeights(row);
     this.#clickCount += row.clicks.length;
     this.#clickOffsets.push(this.#clickCount);
   }
@@ -326,6 +335,14 @@ class RowEncoder {
       }
       queryOffsets.push(offsets.length - 1);
     });
+  }
+
+  #addWeights({ clicks, weights }: LogRow): void {
+    this.#weights = withRoom(this.#weights, this.#clickCount + clicks.length);
+    for (let i = 0; i < clicks.length; i++) {
+      const weight = weights?.[i] ?? Number.NaN;
+      this.#weights[this.#clickCount + i] = Number.isNaN(weight) ? 1 : weight;
+    }
   }
 
   #addClick(clickIds: ClickIds): void {
@@ -342,7 +359,9 @@ class RowEncoder {
 
   /** Returns what was added. The encoder cannot be used again. */
   take(): Clicks {
-    const [times, clickCount] = [this.#times, this.#clickCount];
+    const clickCount = this.#clickCount;
+    const fitted = <T extends Float64Array | Float32Array>(values: T) =>
+      (values.length === clickCount ? values : values.slice(0, clickCount)) as T;
     return {
       users: this.userIds.length,
       clicks: clickCount,
@@ -363,7 +382,8 @@ class RowEncoder {
           ...{ name, queryOffsets: queryOffsets.take(), offsets: offsets.take(), ids: ids.take() },
         })),
       }),
-      ...(this.#hasTimes && { times: clickTimes(times.length === clickCount ? times : times.slice(0, clickCount)) }),
+      ...(this.#hasTimes && { times: clickTimes(fitted(this.#times)) }),
+      ...(this.#weight !== undefined && { weights: clickWeights(this.#weight, fitted(this.#weights)) }),
     };
   }
 }
@@ -406,9 +426,9 @@ export function encodeUsers(log: Log, encoding: Encoding, options: ReportedLogOp
 }
 
 /** Returns the values in an array of at least `length` elements. */
-function withRoom(values: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {
+function withRoom<T extends Float64Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(values: T, length: number): T {
   if (length <= values.length) return values;
-  const larger = new Float64Array(Math.max(length, 2 * values.length));
+  const larger = new (values.constructor as new (length: number) => T)(Math.max(length, 2 * values.length));
   larger.set(values);
   return larger;
 }

@@ -50,6 +50,7 @@ import {
   userFeatures,
   userFeaturesOf,
   vocabularyNames,
+  weightField,
 } from "./schema.js";
 import { queryTokens } from "./searches.js";
 import { checkLogs, type Log, sourceOf } from "./sources/log.js";
@@ -67,6 +68,7 @@ import { TITLES, type Titles } from "./titles.js";
 import { TokenCounts } from "./token_table.js";
 import { Turns } from "./turns.js";
 import { Vocabulary } from "./vocabulary.js";
+import { type ClickWeights, clickWeights } from "./weights.js";
 
 /**
  * The format of `dataset.json`. Every change is a new version with a migration; test/fixtures has a dataset of every
@@ -162,6 +164,8 @@ export interface PreparedDataset {
   readonly singleClickUsers: number;
   /** Range of the click times. Undefined if the schema has no time. */
   readonly times?: Omit<ClickTimes, "values"> | undefined;
+  /** The smallest, the largest and the mean weight of a click. Undefined if the schema has no weight. */
+  readonly weights?: { readonly smallest: number; readonly largest: number; readonly mean: number } | undefined;
   /** Tokens that may mean a missing value, such as "none". The schema's `missing` defines which tokens do. */
   readonly suspects: readonly { readonly feature: string; readonly token: string; readonly count: number }[];
   readonly report: LogReport;
@@ -452,6 +456,12 @@ export async function writeDataset(
     lastGrowths,
   } = contents;
   const { schema } = encoding;
+  if (clicks.weights?.mean === 0) {
+    throw new ShortlistError(
+      "ERR_DATASET",
+      `Expected a weight above 0 but all ${clicks.clicks} clicks have the weight 0`,
+    );
+  }
   const description = {
     schema,
     appear_limits: Object.fromEntries(features.map(({ name, appearLimit }) => [name, appearLimit])),
@@ -503,6 +513,7 @@ export async function writeDataset(
     features,
     singleClickUsers: preparation.singleClickUsers,
     ...(clicks.times && { times: rangeOf(clicks.times) }),
+    ...(clicks.weights && { weights: summaryOf(clicks.weights) }),
     suspects: suspectsOf(encoding),
     report,
     newItems,
@@ -523,6 +534,15 @@ function preparationOf({ clicks, features, report, joinedLines = 0, testUsers }:
 
 function rangeOf({ earliest, latest, farOff }: ClickTimes): PreparedDataset["times"] {
   return { earliest, latest, farOff };
+}
+
+function summaryOf({ values, mean }: ClickWeights): PreparedDataset["weights"] {
+  let [smallest, largest] = [Number.POSITIVE_INFINITY, 0];
+  for (let i = 0; i < values.length; i++) {
+    smallest = Math.min(smallest, values[i]!);
+    largest = Math.max(largest, values[i]!);
+  }
+  return { smallest, largest, mean };
 }
 
 /** The tokens of all vocabularies that look like words for a missing value. */
@@ -836,7 +856,7 @@ function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
     shape: [data.length],
     data,
   });
-  const { times } = clicks;
+  const { times, weights } = clicks;
   const valueTensors = ({ name, ids, offsets }: UserValues) =>
     offsets ? [tensor(name, ids), tensor(`${name}_offsets`, offsets)] : [tensor(name, ids)];
   return [
@@ -846,6 +866,7 @@ function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
     ...clicks.userFeatures.flatMap(valueTensors),
     ...clicks.numbers.map(({ name, values }) => tensor(name, values)),
     ...clicks.itemFeatures.flatMap(valueTensors),
+    ...(weights ? [tensor(weights.name, weights.values)] : []),
     ...(clicks.searches ?? []).flatMap(({ name, queryOffsets, offsets, ids, before }) => [
       tensor(name, ids),
       tensor(`${name}_offsets`, offsets),
@@ -875,7 +896,7 @@ function readClicks(
   };
   const clickOffsets = arrays.offsets("click_offsets", users, clicks);
   const searches = userFeaturesOf(schema, "tokens").map(({ name }) => arrays.searches(name, clickOffsets));
-  const time = schema.click[timeField(schema)];
+  const [time, weight] = [schema.click[timeField(schema)], schema.click[weightField(schema)]];
   return {
     users,
     clicks,
@@ -890,6 +911,7 @@ function readClicks(
     itemFeatures: itemFeatures(schema).map((feature) => valuesFor(clicks, feature)),
     ...(searches.length > 0 && { searches }),
     ...(time && { times: arrays.times(time.name, clicks) }),
+    ...(weight && { weights: arrays.weights(weight.name, clicks) }),
   };
 }
 
@@ -976,6 +998,16 @@ class ClickArrays {
     const values = this.#tensors.get(name)?.data;
     if (values instanceof Float32Array && values.length === length) return values;
     return fail(this.#path, `There is no float32 array "${name}" of ${length} elements`);
+  }
+
+  weights(name: string, length: number): ClickWeights {
+    const values = this.numbers(name, length);
+    const wrong = values.findIndex((weight) => !(weight >= 0 && weight < Number.POSITIVE_INFINITY));
+    if (wrong >= 0) {
+      fail(this.#path, `Expected elements of "${name}" that are at least 0 but element ${wrong} is ${values[wrong]}`);
+    }
+    const weights = clickWeights(name, values);
+    return weights.mean > 0 ? weights : fail(this.#path, `Expected an element of "${name}" above 0`);
   }
 
   times(name: string, length: number): ClickTimes {

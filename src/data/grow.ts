@@ -11,6 +11,7 @@ import { missingWords, type Schema, USER_ID, vocabularyNames } from "./schema.js
 import type { LogOptions } from "./sources/read_log.js";
 import { Titles } from "./titles.js";
 import { Vocabulary } from "./vocabulary.js";
+import { clickWeights } from "./weights.js";
 
 /** How a dataset grows. */
 export interface GrowthOptions {
@@ -347,6 +348,7 @@ function concatenated(old: Clicks, fresh: Clicks): Clicks {
     );
   }
   const times = old.times && fresh.times && joinArrays([old.times.values, fresh.times.values]);
+  const weights = old.weights && fresh.weights && joinArrays([old.weights.values, fresh.weights.values]);
   return {
     users: old.users + fresh.users,
     clicks: old.clicks + fresh.clicks,
@@ -358,6 +360,7 @@ function concatenated(old: Clicks, fresh: Clicks): Clicks {
     })),
     itemFeatures: old.itemFeatures.map((feature, f) => joinValues([feature, fresh.itemFeatures[f]!])),
     ...(times && { times: { ...old.times!, values: times } }),
+    ...(weights && { weights: clickWeights(old.weights!.name, weights) }),
     ...(old.searches && {
       searches: old.searches.map(({ name, ids, offsets, queryOffsets }, f): Searches => {
         const other = fresh.searches![f]!;

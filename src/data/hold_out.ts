@@ -10,6 +10,7 @@ import { SEARCH_WINDOW, wordsOfTokens } from "./searches.js";
 import { clickTimes } from "./times.js";
 import { ValueCounts } from "./token_table.js";
 import type { Vocabulary } from "./vocabulary.js";
+import { clickWeights } from "./weights.js";
 
 /**
  * Which clicks a dataset leaves out, to evaluate on them: the last one of every user who has at least two, or all
@@ -173,6 +174,7 @@ function lineWriter(
   const clickFields = schema.click.map((field): ((click: number) => string) => {
     const kind = kindOf(field);
     if (kind === "time") return timeOf;
+    if (kind === "weight") return (click) => formatFloat32(clicks.weights!.values[click]!);
     return kind === "ignore" ? () => "" : features.next().value!;
   });
   const clickOf = (click: number) => clickFields.map((field) => field(click)).join(":");
@@ -221,7 +223,7 @@ export function formatFloat32(value: number): string {
  * are left out.
  */
 function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
-  const { clickOffsets, userFeatures, numbers, itemFeatures, times, searches } = clicks;
+  const { clickOffsets, userFeatures, numbers, itemFeatures, times, weights, searches } = clicks;
   const offsets = new Int32Array(clicks.users + 1);
   const valueEnds = itemFeatures.map(() => 0);
   const userValueEnds = userFeatures.map(() => 0);
@@ -234,6 +236,7 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
       valueEnds[f] = moveValues(ids, offsets, start, cut, at, valueEnds[f]!);
     });
     times?.values.copyWithin(at, start, cut);
+    weights?.values.copyWithin(at, start, cut);
     userFeatures.forEach(({ ids, offsets }, f) => {
       userValueEnds[f] = moveValues(ids, offsets, user, user + 1, users, userValueEnds[f]!);
     });
@@ -262,6 +265,7 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
       offsets: offsets?.subarray(0, at + 1),
     })),
     ...(times && { times: clickTimes(times.values.subarray(0, at)) }),
+    ...(weights && { weights: clickWeights(weights.name, weights.values.subarray(0, at)) }),
   };
 }
 

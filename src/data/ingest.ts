@@ -3,7 +3,7 @@ import { createIngest, type IngestHandle, type IngestState } from "../platform/i
 import { threadCount } from "../platform/threads.js";
 import { type Clicks, type ItemValues, type NumberStatistics, statisticsOf } from "./clicks.js";
 import { type RowsOfUsers, rowsOfUsers } from "./join_users.js";
-import { type ItemFeature, itemFeatures, type Schema, timeField, userFeatures } from "./schema.js";
+import { type ItemFeature, itemFeatures, type Schema, timeField, userFeatures, weightField } from "./schema.js";
 import { contentsOfClickLog } from "./sources/click_log.js";
 import {
   checkLogOptions,
@@ -18,6 +18,7 @@ import { ClickOrder, clickTimes } from "./times.js";
 import { TokenLines } from "./token_lines.js";
 import { ValueCounts } from "./token_table.js";
 import { Vocabulary } from "./vocabulary.js";
+import { clickWeights } from "./weights.js";
 
 /** Number of bytes that are parsed at once, on all threads, while the next ones are read. */
 const BLOCK_BYTES = 8 * 1024 * 1024;
@@ -212,6 +213,7 @@ export class IngestedLogs {
       values.push({ name, values: column, ...numbers.get(name)! });
     }
     const users = this.#userFeatures("categorical").length;
+    const weight = this.#schema.click[weightField(this.#schema)];
     const clicks: Clicks = {
       users: this.#state.rows,
       clicks: this.#state.clicks,
@@ -220,6 +222,7 @@ export class IngestedLogs {
       numbers: values,
       itemFeatures: columns.slice(users),
       ...(timeField(this.#schema) >= 0 && { times: clickTimes(await this.#handle.times()) }),
+      ...(weight && { weights: clickWeights(weight.name, await this.#handle.weights()) }),
     };
     return { vocabularies, numbers, clicks };
   }

@@ -2,6 +2,7 @@ import type { Clicks, ItemValues, Searches, UserValues } from "./clicks.js";
 import { gatherGroups, searchesOfUsers, valuesOfUsers } from "./groups.js";
 import { clickTimes } from "./times.js";
 import { TokenTable } from "./token_table.js";
+import { clickWeights } from "./weights.js";
 
 /** Groups rows by the identity of their user. Each row without an identity is a separate user. */
 export class RowOwners {
@@ -110,6 +111,12 @@ export function joinRows(clicks: Clicks, owned: RowsOfUsers, order: Int32Array, 
     itemFeatures: clicks.itemFeatures.map((feature) => reordered(feature, order)),
     ...(clicks.searches && { searches: clicks.searches.map((searches) => joinedSearches(searches, owned)) }),
     ...(clicks.times && { times: clickTimes(Float64Array.from(order, (click) => clicks.times!.values[click]!)) }),
+    ...(clicks.weights && {
+      weights: clickWeights(
+        clicks.weights.name,
+        Float32Array.from(order, (click) => clicks.weights!.values[click]!),
+      ),
+    }),
   };
 }
 

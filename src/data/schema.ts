@@ -37,20 +37,20 @@ export interface ClickProperty {
   /** Name of the field. */
   readonly name: string;
   /**
-   * How the field is used: as the time of the click, which is seconds or any other number that grows with time, or not
-   * at all.
+   * How the field is used: as the time of the click, which is seconds or any other number that grows with time; as the
+   * weight of the click, by which its loss is multiplied where it is the target; or not at all.
    */
-  readonly kind: "time" | "ignore";
+  readonly kind: "time" | "weight" | "ignore";
 }
 
-/** A field of a click: a feature of the item, the time of the click, or a field that is not used. */
+/** A field of a click: a feature of the item, or what the click itself is. */
 export type ClickField = ItemFeature | ClickProperty;
 
 /** The structure of a click log: its columns, and the fields of each click in the clicks column. */
 export interface Schema {
   /** The columns, in the order of the log. */
   readonly columns: readonly Column[];
-  /** The fields of a click, in order. The first is the item; at most one is a time. */
+  /** The fields of a click, in order. The first is the item; at most one is a time, and at most one a weight. */
   readonly click: readonly ClickField[];
   /**
    * Words for a missing value, in addition to an empty field and `<unk>`. If undefined, `parseSchema` sets it to
@@ -93,7 +93,7 @@ export const DEFAULT_SCHEMA: Schema = {
 export const USER_ID = "user_id";
 const CLICKS = "clicks";
 const KINDS = ["categorical", "number", "tokens", "ignore"];
-const CLICK_KINDS = ["categorical", "time", "ignore"];
+const CLICK_KINDS = ["categorical", "time", "weight", "ignore"];
 const NAME = /^[a-z][a-z0-9_]*$/;
 /** Characters that no field of a log can contain. */
 const WORD_ENDS = /[\t\n\r\0]/;
@@ -170,6 +170,11 @@ export function timeField({ click }: Schema): number {
   return click.findIndex((field) => kindOf(field) === "time");
 }
 
+/** Index of the field with the weight of a click; −1 if there is none. */
+export function weightField({ click }: Schema): number {
+  return click.findIndex((field) => kindOf(field) === "weight");
+}
+
 /** How a field of a click is used. */
 export function kindOf(field: ClickField): "categorical" | ClickProperty["kind"] {
   return "kind" in field ? field.kind : "categorical";
@@ -201,8 +206,8 @@ export async function readSchema(path: string): Promise<Schema> {
  *     }
  *
  * The kind of a column is "categorical" (the default), "number", "tokens" or "ignore"; the column named `clicks` holds
- * the clicks. The kind of a click field is "categorical" (the default), "time" or "ignore". The default of
- * `missing` is `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
+ * the clicks. The kind of a click field is "categorical" (the default), "time", "weight" or "ignore". The
+ * default of `missing` is `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
   const schema = parseStoredSchema(value, source, "ERR_CONFIG");
@@ -243,8 +248,10 @@ class SchemaParser {
     }
     const click = this.#list(root["click"], ` for "click"`).map((field, i) => this.#clickField(field, i));
     this.#checkEndings(columns);
-    const times = click.filter((field) => kindOf(field) === "time").map(({ name }) => name);
-    if (times.length > 1) this.#fail(' in "click"', "at most one field of kind time", times.join(", "));
+    for (const kind of ["time", "weight"]) {
+      const names = click.filter((field) => kindOf(field) === kind).map(({ name }) => name);
+      if (names.length > 1) this.#fail(' in "click"', `at most one field of kind ${kind}`, names.join(", "));
+    }
     const missing = root["missing"];
     if (missing === undefined) return { columns, click };
     const isWord = (word: unknown) => typeof word === "string" && !WORD_ENDS.test(word);

@@ -1,4 +1,5 @@
 import type { Encoding, ItemValues } from "../data/clicks.js";
+import { weightField } from "../data/schema.js";
 import type { Gradient } from "../graph/gradients.js";
 import { Graph, type Initializer, type Tensor } from "../graph/graph.js";
 import type { Program } from "../graph/program.js";
@@ -10,6 +11,7 @@ import {
   l2Decay,
   lossGradients,
   mean,
+  multiply,
   nce,
   paddleNce,
   type SortedRows,
@@ -135,7 +137,7 @@ export function trainingProgram(
   const sorter = new RowSorter(graph);
   const sampleLoss = lossOf(graph, config, { user, ...items }, noise, { ...inputs, ...draws, sorter });
   const reduce = config.reduction === "mean" ? mean : sum;
-  const loss = reduce(graph, "loss.batch", sampleLoss);
+  const loss = reduce(graph, "loss.batch", weighted(graph, encoding, sampleLoss));
   graph.output("loss", loss);
 
   const found = lossGradients(graph, loss, parameters);
@@ -249,6 +251,12 @@ function lossOf(
   });
   const lossOp = { nce, paddle_nce: paddleNce, sampled_softmax: sampledSoftmax }[config.loss];
   return lossOp(graph, "loss.samples", { user, weight, bias, target, negatives, logNoise });
+}
+
+/** The losses of samples, multiplied by the weights of their targets if the schema has weights. */
+function weighted(graph: Graph, { schema }: Encoding, losses: Tensor): Tensor {
+  const field = schema.click[weightField(schema)];
+  return field ? multiply(graph, "loss.weighted", losses, graph.input(field.name, "float32", ["samples"])) : losses;
 }
 
 /** Stands in for q(<unk>) = 0, so that its logarithm, which is never read, is finite. */

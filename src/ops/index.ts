@@ -21,6 +21,7 @@ import {
 } from "./linear.js";
 import { lstmGradientOp, lstmOp } from "./lstm.js";
 import { meanGradientOp, meanOp } from "./mean.js";
+import { multiplyOp } from "./multiply.js";
 import { nceOp } from "./nce.js";
 import type { Op } from "./op.js";
 import { paddleNceOp } from "./paddle_nce.js";
@@ -54,6 +55,7 @@ export { type LinearOptions, linear } from "./linear.js";
 export { lossGradients } from "./loss_gradients.js";
 export { type LstmInputs, type LstmOptions, lstm } from "./lstm.js";
 export { mean } from "./mean.js";
+export { multiply } from "./multiply.js";
 export { nce } from "./nce.js";
 export type { Precision } from "./numerics.js";
 export { paddleNce } from "./paddle_nce.js";
@@ -105,6 +107,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     sumGradientOp,
     fillOp,
     addOp,
+    multiplyOp,
     rowNumbersOp,
     l2DecayOp,
     clipGradientsOp,

@@ -22,6 +22,8 @@ export interface IngestHandle {
   numbers(index: number): Promise<Float32Array>;
   /** [clicks] */
   times(): Promise<Float64Array>;
+  /** [clicks] 1 where missing. */
+  weights(): Promise<Float32Array>;
 }
 
 /** What was read. */

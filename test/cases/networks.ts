@@ -17,9 +17,16 @@ import { runCase } from "./run_case.js";
  */
 
 /** Configurations that together cover the variants of the networks' Programs. */
-const NETWORKS: Readonly<Record<string, Partial<ModelConfig>>> = {
+const NETWORKS: Readonly<Record<string, Partial<ModelConfig> & { readonly hasWeights?: true }>> = {
   "softmax, adagrad": { loss: "softmax", optimizer: "adagrad", pooling: "last", lstmLayers: 2 },
-  "nce, own draws, decay": { loss: "nce", sharedDraws: false, optimizer: "adagrad", l2: 0.1, l2Output: true },
+  "nce, own draws, decay, weights": {
+    loss: "nce",
+    sharedDraws: false,
+    optimizer: "adagrad",
+    l2: 0.1,
+    l2Output: true,
+    hasWeights: true,
+  },
   "sampled softmax, rowwise": {
     optimizer: "rowwise_adagrad",
     peepholes: true,
@@ -56,8 +63,9 @@ const engine = createReferenceEngine({ ops: OPS });
 /** The Programs of all networks, each with the results of one run of the reference. */
 export async function networkCases(): Promise<CorpusCase[]> {
   const cases: CorpusCase[] = [];
-  for (const [name, changes] of Object.entries(NETWORKS)) {
-    const { program, store, batches, config, encoding } = trainingCase(engine, { batchSize: SAMPLES }, ITEMS, changes);
+  for (const [name, { hasWeights = false, ...changes }] of Object.entries(NETWORKS)) {
+    const made = trainingCase(engine, { batchSize: SAMPLES }, ITEMS, changes, { hasWeights });
+    const { program, store, batches, config, encoding } = made;
     const { inputs, dims } = batches.batch(0, 0);
     const isStored = new Set(program.tensors.filter(({ role }) => role === "constant").map((tensor) => tensor.name));
     const constants = Object.fromEntries([...isStored].map((tensor) => [tensor, store.read(tensor)]));

@@ -46,6 +46,18 @@ tables("a model takes two commands", () => {
   succeed("train", at("dataset"), "--output", at("model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8");
 });
 
+tables("--weight names the column by which training weights the events", () => {
+  const flags = ["--weight", "rating", "--holdout", "last"];
+  const prepared = run(["prepare", at("events.csv"), "--output", at("weighted"), ...flags]);
+  assert.is(prepared.status, 0, prepared.stderr);
+  assert.match(prepared.stderr, /rating +weight +/);
+  assert.match(prepared.stderr, /weights from 1 to 5, on average \d/);
+  const model = ["--output", at("weighted.model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8"];
+  assert.is(run(["train", at("weighted"), ...model]).status, 0);
+  writeFileSync(at("source.json"), succeed("prepare", at("events.csv"), "--weight", "rating", "--dry-run", "--json"));
+  assert.match(succeed("prepare", "--source", at("source.json"), "--dry-run"), /rating +weight +/);
+});
+
 tables("--holdout and --split-time prepare what train evaluates on", () => {
   for (const flags of [
     ["--holdout", "last"],

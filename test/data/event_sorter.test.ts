@@ -27,16 +27,24 @@ function eventsOf(users: number, most: number, random: RandomStream): Event[] {
   return events.map((event, rank) => ({ ...event, rank }));
 }
 
-function sort(events: readonly Event[], users: number, hasTimes: boolean, wideRanks: boolean) {
+const weightOf = ({ rank }: Event) => (rank % 1000) / 8;
+
+function sort(
+  events: readonly Event[],
+  users: number,
+  has: { readonly hasTimes: boolean; readonly hasWeights: boolean; readonly wideRanks: boolean },
+) {
+  const { hasTimes, hasWeights, wideRanks } = has;
   const counts = new Int32Array(users);
   for (const { user } of events) counts[user]!++;
-  const sorter = new EventSorter(counts, { hasTimes, wideRanks });
+  const sorter = new EventSorter(counts, { hasTimes, hasWeights, wideRanks });
   for (let from = 0; from < events.length; from += 100) {
     const part = events.slice(from, from + 100);
     const column = (key: keyof Event) => Int32Array.from(part, (event) => event[key]);
     const times = Float64Array.from(part, ({ time }) => time);
     const ranks = wideRanks ? Float64Array.from(part, ({ rank }) => rank + 2 ** 40) : Uint32Array.from(column("rank"));
-    sorter.add(column("user"), column("item"), ranks, hasTimes ? times : undefined);
+    const weights = hasWeights ? Float32Array.from(part, weightOf) : undefined;
+    sorter.add(column("user"), column("item"), ranks, hasTimes ? times : undefined, weights);
   }
   return sorter.finish();
 }
@@ -55,8 +63,14 @@ test("events are sorted by user, time and rank, whatever order they come in", ()
       const expected = events
         .slice()
         .sort((a, b) => a.user - b.user || (hasTimes && a.time !== b.time ? a.time - b.time : a.rank - b.rank));
-      for (const wideRanks of [true, false]) {
-        const { offsets, itemNumbers, times } = sort(events, users, hasTimes, wideRanks);
+      for (const [wideRanks, hasWeights] of [
+        [true, false],
+        [false, false],
+        [true, true],
+        [false, true],
+      ] as const) {
+        const { offsets, itemNumbers, times, weights } = sort(events, users, { hasTimes, hasWeights, wideRanks });
+        assert.equal(weights && [...weights], hasWeights ? expected.map(weightOf) : undefined);
         assert.equal(
           [...itemNumbers],
           expected.map(({ item }) => item),

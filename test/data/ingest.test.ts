@@ -69,6 +69,7 @@ const SCHEMAS = [
   { columns: [{ name: "user_id", kind: "number" }, ...COLUMNS], click: CLICK.slice(0, 2) },
   { columns: COLUMNS, click: CLICK.slice(0, 1) },
   { columns: COLUMNS, click: [...CLICK.slice(0, 1), { name: "shown", kind: "ignore" }, ...CLICK.slice(1)] },
+  { columns: [{ name: "user_id" }, ...COLUMNS], click: [...CLICK, { name: "w", kind: "weight" }] },
 ].map((schema) => parseSchema(schema));
 
 const WORDS = [
@@ -93,6 +94,7 @@ function randomLines(schema: Schema, lines: number, seed: number, badness = 0): 
     schema.click
       .map((field) => {
         if (kindOf(field) === "ignore") return WORDS[pick(WORDS.length)]!;
+        if (kindOf(field) === "weight") return ["", "0", "1e-3", String(pick(9) / 4)][pick(4)]!;
         if (kindOf(field) === "time") {
           time += pick(100) - 20;
           return pick(30) === 0 ? "" : String(time);

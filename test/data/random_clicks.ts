@@ -1,5 +1,6 @@
 import type { Clicks } from "../../src/data/clicks.js";
 import { clickTimes } from "../../src/data/times.js";
+import { clickWeights } from "../../src/data/weights.js";
 import { RandomStream, STREAMS } from "../../src/random/philox.js";
 
 const ITEMS = 9;
@@ -103,6 +104,13 @@ export function withTargets(clicks: Clicks, seed = 1): Clicks {
     targets.fill(0, start, start + random.below(end - start + 1));
   }
   return { ...clicks, targets };
+}
+
+/** The same clicks with weights from 0 to 3, some of which are 0. */
+export function withWeights(clicks: Clicks, seed = 1): Clicks {
+  const random = new RandomStream(seed, STREAMS.simulate);
+  const weight = () => (random.uniform() < 0.2 ? 0 : 3 * random.uniform());
+  return { ...clicks, weights: clickWeights("weight", Float32Array.from({ length: clicks.clicks }, weight)) };
 }
 
 /** Numbers of clicks of the users. */

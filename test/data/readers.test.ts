@@ -454,7 +454,7 @@ const SCHEMAS: readonly Schema[] = [
     columns: [{ name: "city" }, { name: "clicks" }],
     click: [
       ...[{ name: "item" }, { name: "tags", multiple: true }, { name: "shown", kind: "ignore" }],
-      ...[{ name: "category" }, { name: "at", kind: "time" }],
+      ...[{ name: "category" }, { name: "w", kind: "weight" }, { name: "at", kind: "time" }],
     ],
     missing: ["a word for what is missing that is longer than most", "\u00ed", ""],
   },
@@ -475,13 +475,14 @@ function bitsOf(number: number, bytes: 4 | 8): string {
 }
 
 /** A row as test/fuzz/formats.cc writes it. */
-function describeRow({ userId, tokens, numbers, clicks, times, searches = [] }: LogRow): string {
+function describeRow({ userId, tokens, numbers, clicks, times, weights, searches = [] }: LogRow): string {
   const token = (text: Token | undefined) => (text == null ? "-" : `=${text}`);
   const texts = clicks.map((click, i) => {
     const values = click.map((value) =>
       typeof value === "object" && value ? value.map(token).join() : token(value as Token),
     );
-    return ["|", ...values, ...(times.length > 0 ? [bitsOf(times[i]!, 8)] : [])].join(" ");
+    const own = [...(times.length > 0 ? [bitsOf(times[i]!, 8)] : []), ...(weights ? [bitsOf(weights[i]!, 4)] : [])];
+    return ["|", ...values, ...own].join(" ");
   });
   const single = tokens.flatMap((value) => (typeof value === "object" && value ? [] : [token(value as Token)]));
   const several = tokens.filter((value): value is Token[] => typeof value === "object" && value !== null);
@@ -604,6 +605,7 @@ const REFUSALS = [
   /Expected a number that float32 can hold but received "/,
   /Expected clicks item:time:tags but received "/,
   /Expected a number for (time|at) of click \d+ but received "/,
+  /Expected a number of at least 0 for w of click \d+ but received "/,
   /Expected item:\S+ for click \d+ but received "/,
   /Expected item\S* with an item for click \d+ but received "/,
 ];

@@ -14,6 +14,7 @@ import {
   timeField,
   userFeatures,
   vocabularyNames,
+  weightField,
 } from "../../src/data/schema.js";
 import { ShortlistError } from "../../src/errors.js";
 import { expectError, withFolder } from "./temporary.js";
@@ -132,6 +133,17 @@ test("fields of a click to ignore are no features", () => {
   );
 });
 
+test("at most one field of a click is its weight", () => {
+  const columns = [{ name: "clicks" }];
+  const weight = { name: "w", kind: "weight" };
+  assert.is(weightField(parseSchema({ columns, click: [...click, weight] })), 1);
+  assert.is(weightField(DEFAULT_SCHEMA), -1);
+  assert.match(
+    message({ columns, click: [...click, weight, { name: "v", kind: "weight" }] }),
+    'at most one field of kind weight in "click" but received "w, v"',
+  );
+});
+
 test("what counts as missing: a list of words; stored schemas without one know only NULL", () => {
   const columns = [{ name: "clicks" }];
   assert.equal(parseSchema({ columns, click, missing: [] }).missing, []);
@@ -190,7 +202,7 @@ test("names what is wrong", () => {
   const time = { name: "time", kind: "time" };
   assert.match(
     message({ columns, click: [...click, { name: "price", kind: "number" }] }),
-    'kind categorical, time, ignore in click[1] but received "number"',
+    'kind categorical, time, weight, ignore in click[1] but received "number"',
   );
   assert.match(message({ columns, click: [time, ...click] }), "which is the item, in click[0]");
   assert.match(

@@ -9,20 +9,22 @@ import { initializeStore } from "../../src/model/initialize.js";
 import { rowOptions } from "../../src/model/network.js";
 import { trainingProgram } from "../../src/model/programs.js";
 import { aliasTable } from "../../src/random/alias_table.js";
-import { LANGUAGES, LENGTHS, randomClicks, TOKENS, withSearches } from "../data/random_clicks.js";
+import { LANGUAGES, LENGTHS, randomClicks, TOKENS, withSearches, withWeights } from "../data/random_clicks.js";
 
 /**
- * A small network on the clicks of `randomClicks`, or of `withSearches`. `changes` are keys of its configuration.
+ * A small network on the clicks of `randomClicks`, also with searches or weights. `changes` are keys of its
+ * configuration.
  */
 export function trainingCase(
   engine: Engine,
   options: Partial<TrainingBatchOptions> = {},
   items = 9,
   changes: Partial<ModelConfig> = {},
-  hasSearches = false,
+  { hasSearches = false, hasWeights = false } = {},
 ) {
   const plain = randomClicks([...LENGTHS, 60, 70], 0.1);
-  const clicks = hasSearches ? withSearches(plain) : plain;
+  const searched = hasSearches ? withSearches(plain) : plain;
+  const clicks = hasWeights ? withWeights(searched) : searched;
   const sizes = {
     ...{ user_id: clicks.users, city: 3, item: items, category: clicks.clicks + 1, tags: 10 * clicks.clicks },
     ...(hasSearches && { languages: LANGUAGES, searches: TOKENS, past: TOKENS }),
@@ -44,7 +46,10 @@ export function trainingCase(
           : []),
         ...(hasSearches ? [{ name: "past", kind: "tokens" }] : []),
       ],
-      click: [{ name: "item" }, { name: "category" }, { name: "tags", multiple: true }],
+      click: [
+        ...[{ name: "item" }, { name: "category" }, { name: "tags", multiple: true }],
+        ...(hasWeights ? [{ name: "weight", kind: "weight" }] : []),
+      ],
     },
     "schema.json",
   );

@@ -95,6 +95,7 @@ std::string describe(const LogRow& row) {
       for (int64_t v = begin; v < end; ++v) text += (v == begin ? " " : ",") + token_of(values.tokens[v]);
     }
     if (!row.times.empty()) text += " " + bits_of<uint64_t>(row.times[click]);
+    if (!row.weights.empty()) text += " " + bits_of<uint32_t>(row.weights[click]);
   }
   return text;
 }
@@ -110,7 +111,7 @@ const char* const kSchemas[] = {
         "click":[{"name":"item"}],"missing":["NULL","none"]})",
     R"({"columns":[{"name":"city"},{"name":"clicks"}],
         "click":[{"name":"item"},{"name":"tags","multiple":true},{"name":"shown","kind":"ignore"},
-                 {"name":"category"},{"name":"at","kind":"time"}],
+                 {"name":"category"},{"name":"w","kind":"weight"},{"name":"at","kind":"time"}],
         "missing":["a word for what is missing that is longer than most","\u00ed",""]})",
 };
 

@@ -29,16 +29,19 @@ const CONFIGS: readonly Changes[] = [
   { hasSearches: true },
   { hasSearches: true, skipHidden: true, dropout: 0.2, userDropout: 0.3, loss: "softmax" },
   { hasSearches: true, exclude: ["past"], hiddenWidths: [] },
+  { hasWeights: true, loss: "softmax" },
+  { hasWeights: true, loss: "nce", sharedDraws: false, reduction: "sum" },
+  { hasWeights: true, negatives: "batch", batching: "shuffled" },
 ];
 
 const BATCHES = { batching: "shared", windows: "growing" } as const;
 
-/** Keys of a configuration, and whether users have languages and searches. */
-type Changes = Partial<ModelConfig> & { readonly hasSearches?: boolean };
+/** Keys of a configuration, and whether users have languages and searches, and clicks weights. */
+type Changes = Partial<ModelConfig> & { readonly hasSearches?: boolean; readonly hasWeights?: boolean };
 
 async function trained(engine: Engine, changes: Changes, steps: number) {
-  const { sgdRate, hasSearches, ...config } = { sgdRate: 0.5, hasSearches: false, ...changes };
-  const made = trainingCase(engine, BATCHES, ITEMS, { ...config, optimizer: "sgd" }, hasSearches);
+  const { sgdRate, hasSearches, hasWeights, ...config } = { sgdRate: 0.5, ...changes };
+  const made = trainingCase(engine, BATCHES, ITEMS, { ...config, optimizer: "sgd" }, { hasSearches, hasWeights });
   const given = { ...scalars(0, steps), learning_rate: Float32Array.of(sgdRate) };
   const { outputs } = await made.executor.runSteps(made.batches, { epoch: 0, index: 0, steps, scalars: given });
   return { ...made, losses: outputs["loss"]! };
@@ -77,8 +80,8 @@ for (const changes of CONFIGS) {
   });
 
   test(`every parameter learns, and the loss falls: ${label}`, async () => {
-    const { hasSearches, ...config } = changes;
-    const made = trainingCase(createEngine({ threads: 1 }), BATCHES, ITEMS, config, hasSearches);
+    const { hasSearches, hasWeights, ...config } = changes;
+    const made = trainingCase(createEngine({ threads: 1 }), BATCHES, ITEMS, config, { hasSearches, hasWeights });
     const before = new Map(parameters(made).map(([name, values]) => [name, values.slice()]));
     const { batchesPerEpoch } = made.batches;
     const means: number[] = [];

@@ -20,7 +20,7 @@ static int failures = 0;
     }                                                                 \
   } while (0)
 
-enum { TOP = 8, WIDTH = 4096 };
+enum { TOP = 8, WIDTH = 4096, FIELDS = 5 };
 
 /* Cuts `text` at the next separator and returns the part before it. */
 static char* cut(char** text, char separator) {
@@ -32,7 +32,7 @@ static char* cut(char** text, char separator) {
 }
 
 /* Builds the same user as shortlist_user_set_line, with calls for single fields. */
-static void build(shortlist_user* user, char* line) {
+static void build(shortlist_user* user, char* line, size_t fields) {
   static const char* const columns[] = {"user_id", "province", "city", NULL, "phone", "searches", "languages"};
   for (int i = 0; i < 7 && line; i++) {
     char* field = cut(&line, '\t');
@@ -40,9 +40,9 @@ static void build(shortlist_user* user, char* line) {
     if (columns[i]) CHECK(shortlist_user_set(user, columns[i], field, NULL) == SHORTLIST_OK);
     for (char* clicks = columns[i] ? NULL : field; clicks;) {
       char* click = cut(&clicks, ';');
-      const char* tokens[3];
-      for (int t = 0; t < 3; t++) tokens[t] = cut(&click, ':');
-      CHECK(shortlist_user_add_click(user, tokens, 3, NULL) == SHORTLIST_OK);
+      const char* tokens[FIELDS];
+      for (size_t t = 0; t < fields; t++) tokens[t] = cut(&click, ':');
+      CHECK(shortlist_user_add_click(user, tokens, fields, NULL) == SHORTLIST_OK);
     }
   }
 }
@@ -442,7 +442,7 @@ static void check_shared_users(const shortlist_model* model) {
 
 int main(int argc, char** argv) {
   static const char* const features[] = {"user_id", "province", "city", "phone", "searches", "languages"};
-  static const char* const fields[] = {"item", "category", "tags"};
+  static const char* const fields[FIELDS] = {"item", "category", "tags", "seen", "shown"};
   shortlist_model* model = NULL;
   shortlist_user* parsed = NULL;
   shortlist_user* built = NULL;
@@ -459,15 +459,21 @@ int main(int argc, char** argv) {
   const size_t feature_count = shortlist_model_feature_count(model);
   CHECK((feature_count == 4 || feature_count == 6) && !shortlist_model_feature(model, feature_count));
   for (size_t i = 0; i < feature_count; i++) CHECK(strcmp(shortlist_model_feature(model, i), features[i]) == 0);
-  CHECK(shortlist_model_click_field_count(model) == 3 && !shortlist_model_click_field(model, 3));
-  for (size_t i = 0; i < 3; i++) CHECK(strcmp(shortlist_model_click_field(model, i), fields[i]) == 0);
+  const size_t field_count = shortlist_model_click_field_count(model);
+  CHECK((field_count == 3 || field_count == FIELDS) && !shortlist_model_click_field(model, field_count));
+  for (size_t i = 0; i < field_count; i++) CHECK(strcmp(shortlist_model_click_field(model, i), fields[i]) == 0);
   CHECK(shortlist_user_create(model, &parsed, NULL) == SHORTLIST_OK &&
         shortlist_user_create(model, &built, NULL) == SHORTLIST_OK);
   CHECK(shortlist_user_set_line(parsed, argv[2], &error) == SHORTLIST_OK);
   copy = malloc(strlen(argv[2]) + 1);
   if (!copy) return 2;
-  build(built, strcpy(copy, argv[2]));
+  build(built, strcpy(copy, argv[2]), field_count);
   check_results(model, parsed, built, argv[2]);
+  if (field_count == FIELDS) {
+    const char* tokens[FIELDS] = {"v1", "c1", "t1", "-1", "x"};
+    CHECK(shortlist_user_add_click(built, tokens, FIELDS, &error) == SHORTLIST_ERROR_INPUT);
+    CHECK(strstr(error.message, "Expected a number of at least 0 for \"seen\" but received \"-1\""));
+  }
   if (feature_count == 4) {
     check_refusals(model, parsed);
     check_closed(model, argv[1]);

@@ -8,7 +8,7 @@
 namespace shortlist {
 
 // 50 users with 1 to 23 clicks, one to three languages and up to 120 searches each. A click has an item, one or two
-// tags and a time; a search has up to two tokens. Item 0 is <unk>.
+// tags, a time and a weight; a search has up to two tokens. Item 0 is <unk>.
 struct ClickLog {
   ClickLog() {
     for (std::vector<int32_t>* first : {&offsets, &tag_offsets, &language_offsets, &query_offsets, &token_offsets})
@@ -25,6 +25,7 @@ struct ClickLog {
       for (int i = 0; i < 1 + user * 7 % 23; ++i) {
         items.push_back((user * 5 + i * 3) % 11);
         times.push_back(user + i);
+        weights.push_back(static_cast<float>((user + i) % 4) / 2);
         before.push_back(queries < 5 * i ? queries : 5 * i);
         for (int tag = 0; tag <= i % 2; ++tag) tags.push_back(user + tag);
         tag_offsets.push_back(static_cast<int32_t>(tags.size()));
@@ -50,10 +51,12 @@ struct ClickLog {
                             {"tags", tags.data(), tag_offsets.data(), static_cast<int64_t>(tags.size())}};
     clicks.has_times = true;
     clicks.times = {times.data(), 0, 100};
+    clicks.weights = {"weight", weights.data(), 0.75};
     return clicks;
   }
 
   std::vector<double> times;
+  std::vector<float> weights;
   std::vector<int32_t> offsets, items, tags, tag_offsets, users;
   std::vector<int32_t> languages, language_offsets, query_offsets, token_offsets, tokens, before;
 };

@@ -118,7 +118,8 @@ SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const ch
  * Appends a click to the history, as the newest one. `tokens` has one token for each field of a click: `count` must be
  * shortlist_model_click_field_count, and the item is first. The values of a field with several values are separated by
  * "_". A field of kind "time" must be a number or missing. Its value is not used, because recommendations are always
- * for the present. A field of kind "ignore" takes any UTF-8 text.
+ * for the present. A field of kind "weight" must be a number of at least 0 or missing, and is not used either. A field
+ * of kind "ignore" takes any UTF-8 text.
  *
  * Errors: SHORTLIST_ERROR_INPUT, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.
  */

@@ -12,6 +12,7 @@ import {
   timeField,
   type UserFeature,
   userFeaturesOf,
+  weightField,
 } from "../schema.js";
 import { compressionOf, decompressed } from "./decompress.js";
 import type { Click, LogRow, LogSource, RowBinding, Token } from "./source.js";
@@ -246,6 +247,7 @@ class LineParser {
   /** The kind of each field of a click. */
   readonly #kinds: readonly ReturnType<typeof kindOf>[];
   readonly #hasTimes: boolean;
+  readonly #hasWeights: boolean;
   /** Clicks that were parsed, by the text of their item features. Most clicks of a log are repeats. */
   readonly #seen = new Map<string, Click>();
 
@@ -263,6 +265,7 @@ class LineParser {
     this.#itemFeatures = itemFeatures(schema);
     this.#kinds = schema.click.map(kindOf);
     this.#hasTimes = timeField(schema) >= 0;
+    this.#hasWeights = weightField(schema) >= 0;
   }
 
   parse(bytes: Buffer): LogRow {
@@ -313,25 +316,26 @@ class LineParser {
     return this.#fail(column, Number.isNaN(number) ? "a number" : "a number that float32 can hold", quote(text));
   }
 
-  #toClicks(text: string): Pick<LogRow, "clicks" | "times"> {
+  #toClicks(text: string): Pick<LogRow, "clicks" | "times" | "weights"> {
     if (this.#toToken(text) === null) {
-      if (this.#withoutClicks) return { clicks: [], times: [] };
+      if (this.#withoutClicks) return { clicks: [], times: [], ...(this.#hasWeights && { weights: [] }) };
       this.#fail(this.#clicks, `clicks ${this.#clickForm}`, quote(text));
     }
     const texts = text.split(";");
     const clicks = new Array<Click>(texts.length);
     const times = new Array<number>(this.#hasTimes ? texts.length : 0);
+    const weights = this.#hasWeights ? new Array<number>(texts.length) : undefined;
     const hasProperties = this.#itemFeatures.length < this.#kinds.length;
     for (let i = 0; i < texts.length; i++) {
       const text = texts[i]!;
-      const item = hasProperties ? this.#cutProperties(text, i, times) : text;
+      const item = hasProperties ? this.#cutProperties(text, i, times, weights) : text;
       clicks[i] = this.#seen.get(item) ?? this.#parseClick(item, text, i);
     }
-    return { clicks, times };
+    return { clicks, times, ...(weights && { weights }) };
   }
 
-  /** Returns the text of a click's item features alone. Sets the time of the click. */
-  #cutProperties(text: string, index: number, times: number[]): string {
+  /** Returns the text of a click's item features alone. Sets the time and the weight of the click. */
+  #cutProperties(text: string, index: number, times: number[], weights: number[] | undefined): string {
     const fields = text.split(":");
     if (fields.length !== this.#kinds.length) this.#failClick(text, index);
     const item: string[] = [];
@@ -339,6 +343,7 @@ class LineParser {
       const kind = this.#kinds[f]!;
       if (kind === "categorical") item.push(fields[f]!);
       else if (kind === "time") times[index] = this.#toTime(fields[f]!, f, index);
+      else if (kind === "weight") weights![index] = this.#toWeight(fields[f]!, f, index);
     }
     return item.join(":");
   }
@@ -349,6 +354,14 @@ class LineParser {
     if (Number.isFinite(time)) return time;
     const { name } = this.#schema.click[field]!;
     return this.#fail(this.#clicks, `a number for ${name} of click ${index + 1}`, quote(text));
+  }
+
+  #toWeight(text: string, field: number, index: number): number {
+    if (this.#toToken(text) === null) return Number.NaN;
+    const weight = Math.fround(numberOf(text));
+    if (weight >= 0 && weight < Number.POSITIVE_INFINITY) return weight;
+    const { name } = this.#schema.click[field]!;
+    return this.#fail(this.#clicks, `a number of at least 0 for ${name} of click ${index + 1}`, quote(text));
   }
 
   /** Parses a click. `item` is the text of its item features. */

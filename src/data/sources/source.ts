@@ -27,6 +27,11 @@ export interface LogRow {
   readonly clicks: readonly Click[];
   /** Times of the clicks; NaN if missing. Empty if the schema has no time. */
   readonly times: readonly number[];
+  /**
+   * Weights of the clicks, from 0 on and in the range of float32; NaN if missing, which counts as 1. If undefined, all are
+   * missing.
+   */
+  readonly weights?: readonly number[] | undefined;
   /** The queries of each column of kind "tokens", oldest first, all of them before the clicks (default: none). */
   readonly searches?: readonly (readonly string[])[] | undefined;
 }

@@ -116,6 +116,12 @@ export class TableRows {
     return items instanceof Uint32Array ? items : Uint32Array.from(this.values(column) as number[]);
   }
 
+  /** Returns the values of a FLOAT column without nulls, in the same way. */
+  float32(column: number): Float32Array {
+    const { items } = this.#chunk.getColumnVector(column);
+    return items instanceof Float32Array ? items : Float32Array.from(this.values(column) as number[]);
+  }
+
   /** Returns the values of a DOUBLE column without nulls, in the same way. */
   float64(column: number): Float64Array {
     const { items } = this.#chunk.getColumnVector(column);

@@ -13,17 +13,20 @@ export interface FoundColumn {
   readonly values: readonly (string | null)[];
 }
 
-/** Which columns have the users, the items and the times. */
+/** Which columns have the users, the items, the times and the weights. */
 export interface EventColumns {
   readonly user: string;
   readonly item: string;
   readonly time: string | null;
+  /** Undefined if events have no weights. */
+  readonly weight?: string;
 }
 
 const OPTION: Readonly<Record<EventRole, string>> = { user: "--user", item: "--item", time: "--time" };
 
 /**
  * Finds the columns of the users, the items and the times: the given ones, or else those whose names or types say so.
+ * Weights must be given.
  * Throws ERR_TABLE that lists the candidates if that is ambiguous, or if a row of the table is a sequence of items
  * instead of an event.
  */
@@ -40,7 +43,10 @@ export function recogniseEvents(table: string, columns: readonly FoundColumn[], 
   checkOneItem(table, columns.find((column) => column.name === item)!, user);
   const others = columns.filter((column) => column.name !== user && column.name !== item);
   const time = given.time === undefined ? guessTime(table, others) : given.time;
-  return { user, item, time: time === null ? null : find(table, "time", columns, time) };
+  return {
+    ...{ user, item, time: time === null ? null : find(table, "time", columns, time) },
+    ...(given.weight !== undefined && { weight: find(table, "weight", columns, given.weight) }),
+  };
 }
 
 /**

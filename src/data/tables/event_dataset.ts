@@ -15,6 +15,7 @@ import { clickTimes } from "../times.js";
 import { Titles } from "../titles.js";
 import { TokenCounts, ValueCounts } from "../token_table.js";
 import { Vocabulary } from "../vocabulary.js";
+import { clickWeights } from "../weights.js";
 import type { FeatureColumn } from "./feature_columns.js";
 import { type FeatureValues, partsOf, type ReadFeatures } from "./feature_table.js";
 import type { SortedEvents } from "./read_events.js";
@@ -22,6 +23,8 @@ import type { SortedSearches } from "./search_table.js";
 
 /** Names of the features that every table of events has. */
 export const [USER, ITEM, TIME] = ["user_id", "item", "time"];
+/** Name of the click field with the weights of events. */
+export const WEIGHT = "weight";
 /** Name of the feature of past searches. */
 export const SEARCHES = "searches";
 
@@ -36,10 +39,9 @@ export interface ReadTables {
 
 /** The schema of a dataset, and of the click log that would give the same. */
 export function schemaOf(
-  hasTime: boolean,
+  has: { readonly time: boolean; readonly weight: boolean; readonly searches: boolean },
   users: readonly FeatureColumn[],
   items: readonly FeatureColumn[],
-  hasSearches: boolean,
   missing: readonly string[],
 ): Schema {
   return parseSchema({
@@ -49,13 +51,14 @@ export function schemaOf(
         ...{ name, kind: kind === "number" ? "number" : "categorical" },
         ...(kind === "list" && { multiple: true }),
       })),
-      ...(hasSearches ? [{ name: SEARCHES, kind: "tokens" }] : []),
+      ...(has.searches ? [{ name: SEARCHES, kind: "tokens" }] : []),
       { name: "clicks" },
     ],
     click: [
       { name: ITEM },
       ...items.map(({ name, kind }) => ({ name, ...(kind === "list" && { multiple: true }) })),
-      ...(hasTime ? [{ name: TIME, kind: "time" }] : []),
+      ...(has.time ? [{ name: TIME, kind: "time" }] : []),
+      ...(has.weight ? [{ name: WEIGHT, kind: "weight" }] : []),
     ],
     missing,
   });
@@ -72,7 +75,7 @@ export function contentsOf(
   limit: AppearLimit,
   isMissing: (text: string) => boolean,
 ): DatasetContents {
-  const { offsets, itemNumbers, times } = events;
+  const { offsets, itemNumbers, times, weights } = events;
   const occurrences = Float64Array.from(events.items.counts);
   const once = new Float64Array(events.users.size).fill(1);
 
@@ -100,6 +103,7 @@ export function contentsOf(
     numbers,
     itemFeatures: [{ name: ITEM, ids: itemNumbers, offsets: undefined }, ...attributes],
     ...(times && { times: clickTimes(times) }),
+    ...(weights && { weights: clickWeights(WEIGHT, weights) }),
     ...(searched && { searches: searched }),
   };
   const statistics = new Map(numbers.map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }]));

@@ -181,6 +181,12 @@ async function lookAt(session: TableSession, table: string): Promise<FoundColumn
   return columns.map((column, i) => ({ ...column, values: rows.map((row) => row[i] as string | null) }));
 }
 
+/** SQL of the weight of an event, a float; null unless it is a number of at least 0. */
+export function weightOf({ name: column }: FoundColumn): string {
+  const number = `TRY_CAST(TRY_CAST(${name(column)} AS DOUBLE) AS FLOAT)`;
+  return `CASE WHEN isfinite(${number}) AND ${number} >= 0 THEN ${number} END`;
+}
+
 const IS_WHOLE = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT))$/;
 
 /** SQL of a column of users or items: null if missing; whole numbers stay numbers. */

@@ -18,6 +18,7 @@ import {
   schemaOf,
   TIME,
   USER,
+  WEIGHT,
   withItemTable,
 } from "./event_dataset.js";
 import { type EventTable, type LocatedTable, locate, understand } from "./event_table.js";
@@ -157,9 +158,11 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
       const { events, items, users, searches } = tables;
       const { missing = DEFAULT_MISSING } = source;
       const features = [users?.features ?? [], items?.features ?? []] as const;
-      const schema = schemaOf(events.columns.time !== null, ...features, searches !== undefined, missing);
+      const { time, weight } = events.columns;
+      const has = { time: time !== null, weight: weight !== undefined, searches: searches !== undefined };
+      const schema = schemaOf(has, ...features, missing);
       checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
-      checkTimesToSplit(holdOut, events.columns.time !== null, events.files.name);
+      checkTimesToSplit(holdOut, has.time, events.files.name);
       onUnderstood?.(describe(source, tables));
       return { table: events, schema, read: await readTables(session, tables, missing, options) };
     });
@@ -211,7 +214,11 @@ async function openTables(
   await session.lock(all.flatMap(({ paths }) => paths));
   const events = await understand(session, located, given, skipBad);
   const { user, item } = events.columns;
-  const taken = new Set([USER, ITEM, TIME, ...(locatedSearches ? [SEARCHES, ...namesBeside(SEARCHES)] : [])]);
+  const taken = new Set([
+    ...[USER, ITEM, TIME],
+    ...(events.columns.weight === undefined ? [] : [WEIGHT]),
+    ...(locatedSearches ? [SEARCHES, ...namesBeside(SEARCHES)] : []),
+  ]);
   const open = async (at: LocatedTable | undefined, of: Described, table: FeatureTableSource = {}, column: string) => {
     if (!at) return undefined;
     const opened = await understandFeatures(session, at, of, table, column, taken, skipBad);
@@ -312,6 +319,7 @@ function describe(source: TableSource, { events, items, users, searches }: Table
     [columns.user, "user"],
     [columns.item, "item"],
     ...timeMeaning(columns.time, unit),
+    ...(columns.weight === undefined ? [] : ([[columns.weight, "weight"]] as const)),
   ]);
   const searchMeanings = ({ columns, unit }: SearchTable) =>
     new Map<string, string>([[columns.user, "user"], [columns.text, "search"], ...timeMeaning(columns.time, unit)]);
@@ -376,14 +384,14 @@ function formName(form: TableForm): string {
 
 function warnOfLeftOut(
   { files }: EventTable,
-  { withoutUser, withoutItem, problems, withBadTime, badLines }: LeftOut,
+  { withoutUser, withoutItem, problems, withBadValue, badLines }: LeftOut,
   onWarning: LogOptions["onWarning"],
 ): void {
   if (withoutUser > 0) onWarning?.(`${files.name}: ${withoutUser} rows without a user are left out`);
   if (withoutItem > 0) onWarning?.(`${files.name}: ${withoutItem} rows without an item are left out`);
-  if (withBadTime + badLines > 0) {
+  if (withBadValue + badLines > 0) {
     onWarning?.(
-      `${files.name}: ${withBadTime + badLines} rows that cannot be read are left out: ${problems.join("; ")}`,
+      `${files.name}: ${withBadValue + badLines} rows that cannot be read are left out: ${problems.join("; ")}`,
     );
   }
 }
@@ -401,9 +409,9 @@ function checkHistories({ files, columns }: EventTable, { users, itemNumbers }: 
 
 /** Reports what a reading of the same events as a click log would report. */
 function reportOf({ files }: EventTable, { offsets, itemNumbers, leftOut }: SortedEvents): LogReport {
-  const { badLines, withBadTime, problems } = leftOut;
+  const { badLines, withBadValue, problems } = leftOut;
   const lines = offsets.length - 1;
-  const skipped = badLines + withBadTime;
+  const skipped = badLines + withBadValue;
   return {
     files: [{ name: files.label, lines, skipped }],
     lines,

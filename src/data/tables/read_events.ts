@@ -4,7 +4,7 @@ import { type PackedTokens, PackedTokensWriter } from "../packed_tokens.js";
 import { name, type TableSession } from "./duckdb.js";
 import type { FoundColumn } from "./event_columns.js";
 import { type EventColumns, EventSorter } from "./event_sorter.js";
-import { EVENT_ROWS, type EventTable, keyOf, type TimeSql, timeOf } from "./event_table.js";
+import { EVENT_ROWS, type EventTable, keyOf, type TimeSql, timeOf, weightOf } from "./event_table.js";
 import { checkUnchanged } from "./table_files.js";
 import { checkWhole } from "./whole_files.js";
 
@@ -29,8 +29,8 @@ export interface SortedEvents extends EventColumns {
 export interface LeftOut {
   readonly withoutUser: number;
   readonly withoutItem: number;
-  /** Rows whose time cannot be read, left out because of `skipBad`. */
-  readonly withBadTime: number;
+  /** Rows whose time or weight cannot be read, left out because of `skipBad`. */
+  readonly withBadValue: number;
   /** Lines that are not rows of the table, left out because of `skipBad`, and the problems of the first ones. */
   readonly badLines: number;
   readonly problems: readonly string[];
@@ -57,40 +57,71 @@ export async function readEvents(
   const column = (wanted: string) => found.find((one) => one.name === wanted)!;
   const timeColumn = columns.time === null ? undefined : column(columns.time);
   const time = timeColumn && timeOf(timeColumn, unit!);
-  const { isEvent, hasBad } = await readRows(session, table, column, time, missing);
-  const { leftOut, rows, events } = await findLeftOut(session, table, isEvent, hasBad, skipBad);
+  const weight = columns.weight === undefined ? undefined : weightOf(column(columns.weight));
+  const { isEvent, checked } = await readRows(session, table, column, { time, weight }, missing);
+  const { leftOut, rows, events } = await findLeftOut(session, table, isEvent, checked, skipBad);
   checkUnchanged(table.files);
   checkSizes(table, rows, events);
   const users = await number(session, "u", isEvent);
   const items = await number(session, "i", isEvent);
-  return { users, items, leftOut, ...(await sortEvents(session, users, items, isEvent, time)) };
+  return { users, items, leftOut, ...(await sortEvents(session, users, items, isEvent, { time, weight })) };
+}
+
+/** What an event has besides its user and item. */
+interface EventSql {
+  readonly time: TimeSql | undefined;
+  readonly weight: string | undefined;
+}
+
+/** A column of the rows, some values of which may not be readable. */
+interface CheckedColumn {
+  readonly column: string;
+  /** What is expected in it, for messages. */
+  readonly expected: string;
+  /** The column of events_read with the value that was read; null where missing or not readable. */
+  readonly read: string;
+  /** The column of events_read with the text of a value that is not readable; null otherwise. */
+  readonly bad: string;
 }
 
 /**
- * Reads the rows into the table events_read of the session, in the columns u, i, t, and, if some
- * times may not be readable, bad: the text of such a time. The numbers of its rows are in the order of the files,
- * although many threads read them. Returns the condition that an event meets, and whether there is the column bad.
+ * Reads the rows into the table events_read of the session, in the columns u, i, t (time) and w (weight). The numbers of
+ * its rows are in the order of the files, although many threads read them. Returns the condition that an event meets, and
+ * the columns whose values may not be readable.
  */
 async function readRows(
   session: TableSession,
   { files, form, columns }: EventTable,
   column: (name: string) => FoundColumn,
-  time: TimeSql | undefined,
+  { time, weight }: EventSql,
   missing: readonly string[],
-): Promise<{ readonly isEvent: string; readonly hasBad: boolean }> {
+): Promise<{ readonly isEvent: string; readonly checked: readonly CheckedColumn[] }> {
   const [user, item] = [keyOf(column(columns.user), missing), keyOf(column(columns.item), missing)];
+  const checked: CheckedColumn[] = [];
   // Where every time can be read because of its type, none needs to be looked at as text.
-  const written = time && !time.isReadable && keyOf(column(columns.time!), missing);
-  const bad = "CASE WHEN written IS NOT NULL AND t IS NULL THEN CAST(written AS VARCHAR) END";
+  if (time && !time.isReadable) checked.push({ column: columns.time!, expected: "a time", read: "t", bad: "bad_t" });
+  if (weight !== undefined) {
+    checked.push({ column: columns.weight!, expected: "a weight of at least 0", read: "w", bad: "bad_w" });
+  }
   const whole = checkWhole(files, form, session.signal);
-  const values = `${user} AS u, ${item} AS i${time ? `, ${time.order} AS t` : ""}`;
-  const rows = written
-    ? `SELECT u, i, t, ${bad} AS bad FROM (SELECT ${values}, ${written} AS written FROM ${EVENT_ROWS})`
-    : `SELECT ${values} FROM ${EVENT_ROWS}`;
+  const values = [
+    ...[`${user} AS u`, `${item} AS i`],
+    ...(time ? [`${time.order} AS t`] : []),
+    ...(weight === undefined ? [] : [`${weight} AS w`]),
+    ...checked.map((found) => `${keyOf(column(found.column), missing)} AS written_${found.read}`),
+  ].join(", ");
+  const badText = ({ read, bad }: CheckedColumn) =>
+    `CASE WHEN written_${read} IS NOT NULL AND ${read} IS NULL THEN CAST(written_${read} AS VARCHAR) END AS ${bad}`;
+  const kept = ["u", "i", ...(time ? ["t"] : []), ...(weight === undefined ? [] : ["w"]), ...checked.map(badText)];
+  const rows =
+    checked.length > 0
+      ? `SELECT ${kept.join(", ")} FROM (SELECT ${values} FROM ${EVENT_ROWS})`
+      : `SELECT ${values} FROM ${EVENT_ROWS}`;
   const read = session.run(`CREATE TEMP TABLE events_read AS ${rows}`);
   const [isWhole, isRead] = await Promise.allSettled([whole, read]);
   for (const result of [isWhole, isRead]) if (result.status === "rejected") throw result.reason;
-  return { isEvent: `u IS NOT NULL AND i IS NOT NULL${written ? " AND bad IS NULL" : ""}`, hasBad: Boolean(written) };
+  const isEvent = ["u IS NOT NULL", "i IS NOT NULL", ...checked.map(({ bad }) => `${bad} IS NULL`)].join(" AND ");
+  return { isEvent, checked };
 }
 
 function checkSizes({ files }: EventTable, rows: number, events: number): void {
@@ -147,20 +178,23 @@ async function sortEvents(
   users: Numbering,
   items: Numbering,
   isEvent: string,
-  time: TimeSql | undefined,
+  { time, weight }: EventSql,
 ): Promise<EventColumns> {
   const { remainder } = time ?? {};
-  const sorter = new EventSorter(users.counts, { hasTimes: time !== undefined, wideRanks: remainder !== undefined });
+  const has = { hasTimes: time !== undefined, hasWeights: weight !== undefined, wideRanks: remainder !== undefined };
+  const sorter = new EventSorter(users.counts, has);
   const rank = remainder
     ? `CAST(coalesce(${remainder}, 0) * ${MOST_ROWS}::BIGINT + events_read.rowid AS DOUBLE)`
     : "CAST(events_read.rowid AS UINTEGER)";
-  const value = time ? `, coalesce(CAST(${time.value} AS DOUBLE), '-infinity'::DOUBLE)` : "";
-  const sql = `SELECT users.number, items.number, ${rank}${value}
+  const times = time ? `, coalesce(CAST(${time.value} AS DOUBLE), '-infinity'::DOUBLE)` : "";
+  const weights = weight === undefined ? "" : ", coalesce(w, 1::FLOAT)";
+  const sql = `SELECT users.number, items.number, ${rank}${times}${weights}
     FROM events_read JOIN ${users.table} AS users ON u = users.key JOIN ${items.table} AS items ON i = items.key
     WHERE ${isEvent}`;
   for await (const rows of session.stream(sql)) {
     const ranks = remainder ? rows.float64(2) : rows.uint32(2);
-    sorter.add(rows.int32(0), rows.int32(1), ranks, time && rows.float64(3));
+    const weightColumn = weight === undefined ? undefined : rows.float32(time ? 4 : 3);
+    sorter.add(rows.int32(0), rows.int32(1), ranks, time && rows.float64(3), weightColumn);
   }
   const sorted = sorter.finish();
   if (time && time.unitsASecond !== 1) {
@@ -172,22 +206,29 @@ async function sortEvents(
 /** Counts the rows that are not used, all rows, and events. Throws ERR_TABLE if a row is broken and `skipBad` is false. */
 async function findLeftOut(
   session: TableSession,
-  { files, columns, form }: EventTable,
+  { files, form }: EventTable,
   isEvent: string,
-  hasBad: boolean,
+  checked: readonly CheckedColumn[],
   skipBad: boolean,
 ): Promise<{ readonly leftOut: LeftOut; readonly rows: number; readonly events: number }> {
-  const bad = hasBad ? "count(bad), any_value(bad)" : "0, NULL";
-  const counts = `count(*), count(*) FILTER (${isEvent}), count(*) FILTER (u IS NULL), count(*) FILTER (u IS NOT NULL AND i IS NULL), ${bad}`;
-  const [[rows, events, withoutUser, withoutItem, badTimes, badTime]] = (await session.rows(
-    `SELECT ${counts} FROM events_read`,
+  const isBad = checked.map(({ bad }) => `${bad} IS NOT NULL`).join(" OR ") || "false";
+  const counts = [
+    ...["count(*)", `count(*) FILTER (${isEvent})`, "count(*) FILTER (u IS NULL)"],
+    ...["count(*) FILTER (u IS NOT NULL AND i IS NULL)", `count(*) FILTER (${isBad})`],
+    ...checked.flatMap(({ bad }) => [`count(${bad})`, `any_value(${bad})`]),
+  ];
+  const [[rows, events, withoutUser, withoutItem, badRows, ...ofColumns]] = (await session.rows(
+    `SELECT ${counts.join(", ")} FROM events_read`,
   )) as [unknown[]];
-  const withBadTime = Number(badTimes);
-  const problem = `${files.name}: Expected a time in column ${name(columns.time ?? "")} but received ${JSON.stringify(badTime)}`;
-  if (withBadTime > 0 && !skipBad) {
-    const more = withBadTime > 1 ? `, and ${withBadTime - 1} more such rows` : "";
+  const withBadValue = Number(badRows);
+  const problems = checked.flatMap(({ column, expected }, c) => {
+    const [count, value] = [Number(ofColumns[2 * c]), ofColumns[2 * c + 1]];
+    if (count === 0) return [];
+    const problem = `${files.name}: Expected ${expected} in column ${name(column)} but received ${JSON.stringify(value)}`;
+    if (skipBad) return [problem];
+    const more = count > 1 ? `, and ${count - 1} more such rows` : "";
     throw new ShortlistError("ERR_TABLE", `${problem}${more}. Leave such rows out with --on-bad-line skip`);
-  }
+  });
   const rejects =
     skipBad && form.format === "csv"
       ? await session.rows("SELECT line, any_value(error_message) FROM reject_errors GROUP BY line ORDER BY line")
@@ -195,11 +236,11 @@ async function findLeftOut(
   const leftOut = {
     withoutUser: Number(withoutUser),
     withoutItem: Number(withoutItem),
-    withBadTime,
+    withBadValue,
     badLines: rejects.length,
     problems: [
       ...rejects.slice(0, LISTED).map(([line, message]) => `${files.name}:${line}: ${String(message).split("\n")[0]}`),
-      ...(withBadTime > 0 ? [problem] : []),
+      ...problems,
     ],
   };
   return { leftOut, rows: Number(rows), events: Number(events) };

@@ -35,6 +35,11 @@ export interface EventSource extends GivenForm {
    * Unit of the times: seconds, milli-, micro- or nanoseconds since 1970; dates; or any numbers that grow with time.
    */
   readonly unit?: TimeUnit | undefined;
+  /**
+   * Name of the column with the weight of each event, by which its loss is multiplied in training (default: none). An
+   * event without a weight has the weight 1.
+   */
+  readonly weight?: string | undefined;
 }
 
 /** What becomes of a column: one category, a list of categories, or a number (of users). */
@@ -137,8 +142,9 @@ const EVENTS: Checks = {
   item: TEXT,
   time: ["the name of a column, or null", (value) => value === null || isText(value)],
   unit: oneOf(UNITS),
+  weight: TEXT,
 };
-const { item: _, ...SEARCH_COLUMNS } = EVENTS;
+const { item: _, weight: __, ...SEARCH_COLUMNS } = EVENTS;
 const SEARCHES: Checks = { ...SEARCH_COLUMNS, text: TEXT };
 const FEATURE_TABLE: Checks = {
   ...FORM,

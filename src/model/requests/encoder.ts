@@ -1,5 +1,12 @@
 import { type Clicks, itemVocabulary } from "../../data/clicks.js";
-import { itemFeatures, missingWords, timeField, type UserFeature, userFeatures } from "../../data/schema.js";
+import {
+  itemFeatures,
+  missingWords,
+  timeField,
+  type UserFeature,
+  userFeatures,
+  weightField,
+} from "../../data/schema.js";
 import { SearchLookup } from "../../data/searches.js";
 import type { Turns } from "../../data/turns.js";
 import type { Vocabulary } from "../../data/vocabulary.js";
@@ -54,8 +61,9 @@ interface RequestSchema {
   readonly clickFields: ReadonlySet<string>;
   /** What a click can be, for messages. */
   readonly expectedClick: string;
-  /** Name of the field with the time of a click. Undefined without times. */
+  /** Names of the fields with the time and the weight of a click. Undefined without such a field. */
   readonly time: string | undefined;
+  readonly weight: string | undefined;
 }
 
 function requestSchema(description: ModelDescription): RequestSchema {
@@ -80,6 +88,7 @@ function requestSchema(description: ModelDescription): RequestSchema {
     clickFields: new Set(schema.click.map(({ name }) => name)),
     expectedClick: `an item or an object with ${schema.click.map(({ name }) => name).join(", ")}`,
     time: schema.click[timeField(schema)]?.name,
+    weight: schema.click[weightField(schema)]?.name,
   };
 }
 
@@ -215,7 +224,7 @@ class UsersEncoder {
 
   /** Adds a click of the current user; `index` is its place in the history. */
   addClick(click: unknown, index: number): void {
-    const { itemFields, clickFields, expectedClick, time } = this.#schema;
+    const { itemFields, clickFields, expectedClick, time, weight } = this.#schema;
     this.#click = index;
     this.#field = "";
     this.#index = -1;
@@ -226,6 +235,7 @@ class UsersEncoder {
         if (!clickFields.has(name)) throw unknownFieldError("field", name, this.#place(), [...clickFields]);
       }
       if (time !== undefined) this.#checkTime(own(fields, time), time);
+      if (weight !== undefined) this.#checkWeight(own(fields, weight), weight);
       this.#field = itemFields[0]!.name;
     }
     const item = this.#lookUpItem(fields ? own(fields, this.#field) : click);
@@ -284,6 +294,13 @@ class UsersEncoder {
     if (value === undefined || value === null || (typeof value === "number" && Number.isFinite(value))) return;
     this.#field = time;
     throw requestError(this.#place(), "a finite number", value);
+  }
+
+  #checkWeight(value: unknown, weight: string): void {
+    if (value === undefined || value === null) return;
+    if (typeof value === "number" && value >= 0 && Number.isFinite(Math.fround(value))) return;
+    this.#field = weight;
+    throw requestError(this.#place(), "a finite number of at least 0", value);
   }
 
   #lookUpItem(value: unknown): number {
@@ -349,7 +366,7 @@ class UsersEncoder {
         const { ids, offsets } = this.#values[f]!;
         return { name, ids: new Int32Array(ids), offsets: offsets && new Int32Array(offsets) };
       }),
-      // Shortlists are for now, so the times of the clicks are not read.
+      // Shortlists are for now, so the times of the clicks are not read. Only training reads their weights.
       ...(time !== undefined && {
         times: { values: new Float64Array(this.#clicks).fill(none), earliest: none, latest: none, farOff: 0 },
       }),

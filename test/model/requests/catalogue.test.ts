@@ -63,7 +63,7 @@ test("the reference engine answers alike", async () => {
 });
 
 test("new items of an extended model have the attributes of their last click", async () => {
-  const click = (item: string) => `u1\t30\tv1:x:c1:t1:1;${item}:y:c2:t4_t5:2\tp1\n`;
+  const click = (item: string) => `u1\t30\tv1:x:c1:t1:1:;${item}:y:c2:t4_t5:2:3\tp1\n`;
   await writeFile(at("new.tsv"), click("w1") + click("w2"));
   await extendModelFolder(at("model"), { dataset: at("dataset"), logs: [at("new.tsv")], output: at("extended") });
   await withModel("extended", async (model) => {

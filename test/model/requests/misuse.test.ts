@@ -46,7 +46,7 @@ test("a request that does not fit the schema is refused with the name of the fie
     [{ history: "v1" }, 'Expected history to be an array of items and clicks, oldest first, but received "v1"'],
     [
       { history: [7] },
-      "Expected history[0] to be an item or an object with item, shown, category, tags, time but received 7",
+      "Expected history[0] to be an item or an object with item, shown, category, tags, time, seen but received 7",
     ],
     [{ history: ["v1", ""] }, 'Expected history[1] to be the token of an item but received ""'],
     [{ history: [{}] }, "Expected history[0].item to be the token of an item but received nothing"],
@@ -58,10 +58,14 @@ test("a request that does not fit the schema is refused with the name of the fie
     ],
     [{ history: [{ item: "v1", tags: "t1" }] }, 'Expected history[0].tags to be an array of strings but received "t1"'],
     [{ history: [{ item: "v1", tags: ["t1", 2] }] }, "Expected history[0].tags[1] to be a string but received 2"],
+    ...[-1, "1", 1e39, Number.NaN].map((seen): [object, string] => [
+      { history: [{ item: "v1", seen }] },
+      "Expected history[0].seen to be a finite number of at least 0 but received",
+    ]),
     [{ history: [{ item: "v1", time: "noon" }] }, 'Expected history[0].time to be a finite number but received "noon"'],
     [
       { history: new Array(1) },
-      "Expected history[0] to be an item or an object with item, shown, category, tags, time but received",
+      "Expected history[0] to be an item or an object with item, shown, category, tags, time, seen but received",
     ],
   ];
   for (const [user, message] of refused) await expectError(recommend(user), "ERR_REQUEST", message);
