@@ -189,7 +189,8 @@ test("training ends its threads, whether or not it succeeds", async () => {
     const options = { dataset: at("dataset"), steps: 2, threads: 3 };
     await train({ ...options, output: at("a"), set: SMALL });
     await train({ ...options, output: at("b"), set: ["lstmWidth=1000000"] }).catch(() => {});
-    assert.is(threads(), before);
+    // Threads of earlier tests may still have been ending before.
+    assert.ok(threads() <= before, `${threads()} threads after ${before}`);
   });
 });
 
