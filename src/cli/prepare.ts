@@ -8,7 +8,6 @@ import {
   readSchema,
   ShortlistError,
   understandTables,
-  withStandardInput,
 } from "../index.js";
 import { appearLimit, type LogFlags, path, paths, withLogFlags } from "./options.js";
 import { print, say, warn, writeJson } from "./output.js";
@@ -21,6 +20,7 @@ import {
   sourceOf,
   type TableFlags,
   withGrowthFlags,
+  withInputs,
   withTableFlags,
 } from "./tables.js";
 
@@ -84,9 +84,7 @@ export function prepareCommand(): Command {
     );
   return withLogFlags(command).action(async (inputs: string[], flags: Flags) => {
     if (flags.output !== undefined) whenStopped(() => `${flags.output} is unchanged.`);
-    if (!inputs.includes("-")) return prepare(inputs, flags);
-    if (inputs.length > 1) throw new ShortlistError("ERR_OPTION", "Expected standard input (-) to be the only input");
-    await withStandardInput(flags.output, undefined, (copy) => prepare(inputs, flags, copy));
+    await withInputs(inputs, flags.output, (copy) => prepare(inputs, flags, copy));
   });
 }
 

@@ -11,6 +11,7 @@ import {
   ShortlistError,
   type TableSource,
   type UnderstoodTables,
+  withStandardInput,
 } from "../index.js";
 import { finiteNumber, path, wholeNumber } from "./options.js";
 import { alignText, say, sayReport } from "./output.js";
@@ -69,16 +70,51 @@ function column(text: string): string {
   return text;
 }
 
+const TABLE_FLAGS: Readonly<Record<keyof TableFlags, true>> = {
+  user: true,
+  item: true,
+  time: true,
+  weight: true,
+  where: true,
+  source: true,
+  items: true,
+  users: true,
+  searches: true,
+};
+
+/** Divides flags into those that describe tables, and the others. */
+export function splitTableFlags<Flags extends TableFlags>(
+  flags: Flags,
+): { readonly tables: TableFlags; readonly others: Omit<Flags, keyof TableFlags> } {
+  const isOfTables = ([name]: [string, unknown]) => Object.hasOwn(TABLE_FLAGS, name);
+  const entries = Object.entries(flags);
+  return {
+    tables: Object.fromEntries(entries.filter(isOfTables)),
+    others: Object.fromEntries(entries.filter((entry) => !isOfTables(entry))) as Omit<Flags, keyof TableFlags>,
+  };
+}
+
+/**
+ * Calls `run`, with a copy of standard input if that is the only input. The copy lies beside `output` and is removed
+ * afterwards.
+ */
+export async function withInputs(
+  inputs: readonly string[],
+  output: string | undefined,
+  run: (standardInput?: string) => Promise<void>,
+): Promise<void> {
+  if (!inputs.includes("-")) return run();
+  if (inputs.length > 1) throw new ShortlistError("ERR_OPTION", "Expected standard input (-) to be the only input");
+  await withStandardInput(output, undefined, run);
+}
+
 /** Whether the inputs are tables: if an option that only tables have is given, or else by looking into the files. */
 export async function isTable(
   inputs: readonly string[],
   { schema, ...flags }: TableFlags & { readonly schema?: string },
 ): Promise<boolean> {
-  const { user, item, time, weight, where, source, items, users, searches } = flags;
-  const isGiven =
-    [user, item, weight, where, source, items, users, searches].some((flag) => flag !== undefined) ||
-    time === false ||
-    typeof time === "string";
+  // Without --time and --no-time, `time` is true.
+  const isGiven = Object.values(splitTableFlags(flags).tables).some((flag) => flag !== undefined && flag !== true);
   if (schema === undefined) return isGiven || inputs.length === 0 || !(await areClickLogs(inputs));
   if (isGiven)
     throw new ShortlistError(

@@ -1,12 +1,5 @@
 import { Command } from "commander";
-import {
-  type GrowthOptions,
-  type PreparedDataset,
-  readConfig,
-  ShortlistError,
-  update,
-  withStandardInput,
-} from "../index.js";
+import { type GrowthOptions, type PreparedDataset, readConfig, update } from "../index.js";
 import {
   type EngineFlags,
   finiteNumber,
@@ -27,8 +20,10 @@ import {
   logOfStandardInput,
   sayDataset,
   sourceOf,
+  splitTableFlags,
   type TableFlags,
   withGrowthFlags,
+  withInputs,
   withTableFlags,
 } from "./tables.js";
 import { printReport } from "./train.js";
@@ -69,16 +64,13 @@ export function updateCommand(): Command {
     .option("--json", "print one JSON object with the speed and the loss", false);
   withTableFlags(withGrowthFlags(command));
   return withEngineFlags(withLogFlags(command)).action(async (model: string, inputs: string[], flags: Flags) => {
-    if (!inputs.includes("-")) return runUpdate(model, inputs, flags);
-    if (inputs.length > 1) throw new ShortlistError("ERR_OPTION", "Expected standard input (-) to be the only input");
-    await withStandardInput(flags.outputDataset, undefined, (copy) => runUpdate(model, inputs, flags, copy));
+    await withInputs(inputs, flags.outputDataset, (copy) => runUpdate(model, inputs, flags, copy));
   });
 }
 
 async function runUpdate(model: string, inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
   const { config, learningRate, epochs, set, test, json: _, ...rest } = flags;
-  const { user, item, time, where, source, items, users, searches, ...options } = rest;
-  const tables = { user, item, time, where, source, items, users, searches } as TableFlags;
+  const { tables, others: options } = splitTableFlags(rest);
   const read = inputs.map((input) => (input === "-" ? standardInput! : input));
   const isOfTable = await isTable(read, tables);
   const logs = inputs.map((input) => (input === "-" ? logOfStandardInput(standardInput!) : input));

@@ -72,6 +72,22 @@ test("update is prepare --from and train --from, of click logs and of tables", (
   assert.match(succeed("inspect", at("model5")), /5 items, updated once, 1 of them added without training/);
 });
 
+test("update takes every flag of tables: the weights of events", () => {
+  if (!HAS_DUCKDB) return;
+  const events = (name: string, rows: readonly string[]) =>
+    writeFileSync(at(name), `user,item,share\n${rows.join("\n")}\n`);
+  events("weighted1.csv", ["a,x,1", "a,y,2", "b,y,1", "b,z,4", "c,z,1", "c,x,3"]);
+  events("weighted2.csv", ["a,z,5", "d,x,1", "d,y,2"]);
+  const weight = ["--weight", "share"];
+  succeed("prepare", at("weighted1.csv"), ...weight, "--output", at("weighted1"));
+  succeed("train", at("weighted1"), "--output", at("model6"), "--epochs", "1", ...SMALL);
+  const { stderr } = succeeded(
+    ...["update", at("model6"), at("weighted2.csv"), "--dataset", at("weighted1"), "--output", at("model7")],
+    ...["--output-dataset", at("weighted2"), ...weight, "--threads", "1"],
+  );
+  assert.match(stderr, /new: 3 clicks, 1 users/);
+});
+
 test("what cannot be updated is refused with a way out", () => {
   const refused = (pattern: RegExp, ...args: string[]) => {
     const { status, stderr } = run(args);
