@@ -161,6 +161,19 @@ export function writers(folder: string): Writer[] {
       },
     },
     {
+      name: "report",
+      args: (version, out) => ["report", at(`m${version}`), "--output", join(out, "report.html"), "--threads", "1"],
+      outputs: ["report.html"],
+    },
+    {
+      name: "compare",
+      args: (version, out) => [
+        ...["compare", at("m0"), at("m1"), "--test", at("logs/test.tsv"), "--seed", `${version}`, "--threads", "1"],
+        ...["--output", join(out, "compare.html")],
+      ],
+      outputs: ["compare.html"],
+    },
+    {
       name: "tune",
       args: (_, out) => [
         ...["tune", at("ds0"), "--space", at("space.json"), "--output", join(out, "t"), ...SMALL],
