@@ -6,6 +6,7 @@ import {
   PRESETS,
   readConfig,
   type TrainingProfile,
+  type TrainOptions,
   type TrainReport,
   testLogOf,
   train,
@@ -31,7 +32,16 @@ import { formatTable, LOG_MESSAGES, print, say, warn, writeJson } from "./output
 import { TrainingProgress } from "./progress.js";
 import { stoppable } from "./stop.js";
 
-interface Flags extends EngineFlags, LogFlags, EpochFlags {
+/** Flags of commands that train. */
+export interface CheckpointFlags {
+  readonly checkpointEvery: CheckpointEvery;
+  readonly resume: boolean;
+  readonly restart: boolean;
+  /** False with --no-report. */
+  readonly report: boolean;
+}
+
+interface Flags extends EngineFlags, LogFlags, EpochFlags, CheckpointFlags {
   readonly output: string;
   readonly from?: string;
   readonly keepState?: boolean;
@@ -49,11 +59,6 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags {
   readonly steps?: number;
   readonly seed: number;
   readonly tensorboard?: string;
-  /** False with --no-report. */
-  readonly report: boolean;
-  readonly checkpointEvery: CheckpointEvery;
-  readonly resume: boolean;
-  readonly restart: boolean;
   readonly profile: boolean;
   readonly json: boolean;
 }
@@ -119,7 +124,25 @@ export function trainCommand(): Command {
     .option("--batch <n>", "number of samples in a batch", wholeNumber(1));
   withEpochFlags(command, "number of times that training goes through the dataset (with --from: 2)")
     .option("--steps <n>", "stop after this many steps", wholeNumber(1))
-    .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1)
+    .option("--seed <n>", "random seed; the same seed gives the same model, bit for bit", seedNumber, 1);
+  withCheckpointFlags(command)
+    .option(
+      "--tensorboard <folder>",
+      "write event files for TensorBoard: loss, learning rate, speed, and metrics beside those of the baselines",
+      path,
+    )
+    .option("--profile", "print the time of each instruction", false)
+    .option(
+      "--json",
+      "print one JSON object with the speed, the loss, the evaluation of the best epoch and the profile",
+      false,
+    );
+  return withEngineFlags(withLogFlags(command)).action(runTraining);
+}
+
+/** Adds the flags of checkpoints and of the report. */
+export function withCheckpointFlags(command: Command): Command {
+  return command
     .option(
       "--checkpoint-every <when>",
       "write a checkpoint after every epoch (epoch), so many steps (1000) or some time (10m), or never",
@@ -132,19 +155,50 @@ export function trainCommand(): Command {
         .conflicts("restart"),
     )
     .option("--restart", "give up an unfinished training in the output folder, and begin anew", false)
-    .option(
-      "--tensorboard <folder>",
-      "write event files for TensorBoard: loss, learning rate, speed, and metrics beside those of the baselines",
-      path,
-    )
-    .option("--no-report", "do not write report.html, a page about the training, into the model folder")
-    .option("--profile", "print the time of each instruction", false)
-    .option(
-      "--json",
-      "print one JSON object with the speed, the loss, the evaluation of the best epoch and the profile",
-      false,
-    );
-  return withEngineFlags(withLogFlags(command)).action(runTraining);
+    .option("--no-report", "do not write report.html, a page about the training, into the model folder");
+}
+
+/** What `stoppableTraining` gives a training. */
+type TrainingCallbacks = typeof LOG_MESSAGES &
+  Required<Pick<TrainOptions, "signal" | "onProgress" | "onResume" | "onCheckpoint" | "onEpoch">>;
+
+/**
+ * Runs a training into `output` and prints its progress. At Ctrl-C or a similar signal it writes a checkpoint, and a line
+ * tells how to go on; `atFirst` tells what stays as long as no epoch is finished. Returns undefined then.
+ */
+export async function stoppableTraining<T>(
+  output: string,
+  atFirst: () => string,
+  work: (callbacks: TrainingCallbacks) => Promise<T>,
+): Promise<T | undefined> {
+  const progress = new TrainingProgress(process.stderr);
+  let [finished, checkpoint] = [0, 0];
+  const whatStays = () => {
+    if (checkpoint > 0) {
+      return `The training up to step ${checkpoint} stays in ${output}/unfinished. The same command with --resume goes on.`;
+    }
+    return finished === 0
+      ? atFirst()
+      : `The epochs up to ${finished} are finished and stay in ${output}/unfinished (epoch-1, …).`;
+  };
+  return stoppable(whatStays, (signal) =>
+    work({
+      ...LOG_MESSAGES,
+      signal,
+      onProgress: (state) => progress.update(state),
+      onResume: ({ step, epoch }) => {
+        checkpoint = step;
+        say(`${output}: the training goes on after step ${step}, in epoch ${epoch}`);
+      },
+      onCheckpoint: ({ step }) => {
+        checkpoint = step;
+      },
+      onEpoch: (result) => {
+        progress.endEpoch(result);
+        finished = result.epoch;
+      },
+    }).finally(() => progress.stop()),
+  );
 }
 
 async function runTraining(dataset: string, flags: Flags): Promise<void> {
@@ -166,41 +220,19 @@ async function runTraining(dataset: string, flags: Flags): Promise<void> {
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key}=${value}`);
   const test = await testLogFor(dataset, given);
-  const progress = new TrainingProgress(process.stderr);
-  let [finished, checkpoint] = [0, 0];
   if (!rest.resume && existsSync(join(flags.output, "config.json"))) {
     say(`${flags.output} holds a model, which stays as it is until this training is finished`);
   }
-  const whatStays = () => {
-    if (checkpoint > 0) {
-      return `The training up to step ${checkpoint} stays in ${flags.output}/unfinished. The same command with --resume goes on.`;
-    }
-    return finished === 0
-      ? `No epoch was finished; ${flags.output} is unchanged.`
-      : `The epochs up to ${finished} are finished and stay in ${flags.output}/unfinished (epoch-1, …).`;
-  };
-  const report = await stoppable(whatStays, async (signal) =>
+  const atFirst = () => `No epoch was finished; ${flags.output} is unchanged.`;
+  const report = await stoppableTraining(flags.output, atFirst, async (callbacks) =>
     train({
       ...rest,
-      signal,
+      ...callbacks,
       dataset,
       set: [...set, ...shortcuts],
       ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
       testLog: test,
-      ...LOG_MESSAGES,
-      onProgress: (state) => progress.update(state),
-      onResume: ({ step, epoch }) => {
-        checkpoint = step;
-        say(`${flags.output}: the training goes on after step ${step}, in epoch ${epoch}`);
-      },
-      onCheckpoint: ({ step }) => {
-        checkpoint = step;
-      },
-      onEpoch: (result) => {
-        progress.endEpoch(result);
-        finished = result.epoch;
-      },
-    }).finally(() => progress.stop()),
+    }),
   );
   if (!report) return;
   if (hasReport) await writePage(flags);
@@ -208,7 +240,11 @@ async function runTraining(dataset: string, flags: Flags): Promise<void> {
 }
 
 /** Writes the page about the training. Whatever prevents it, the model is trained. */
-async function writePage({ output, executor, threads }: Flags): Promise<void> {
+export async function writePage({
+  output,
+  executor,
+  threads,
+}: EngineFlags & { readonly output: string }): Promise<void> {
   await writeReport(output, { executor, threads, quick: true }).catch((error: Error) => {
     warn(`${error.message}. The model is complete; shortlist report ${output} writes its report`);
   });

@@ -11,9 +11,7 @@ import {
   withEngineFlags,
   withLogFlags,
 } from "./options.js";
-import { LOG_MESSAGES, say, warn } from "./output.js";
-import { TrainingProgress } from "./progress.js";
-import { whenStopped } from "./stop.js";
+import { say, warn } from "./output.js";
 import {
   formatTables,
   isTable,
@@ -26,9 +24,9 @@ import {
   withInputs,
   withTableFlags,
 } from "./tables.js";
-import { printReport } from "./train.js";
+import { type CheckpointFlags, printReport, stoppableTraining, withCheckpointFlags, writePage } from "./train.js";
 
-interface Flags extends EngineFlags, LogFlags, TableFlags, GrowthOptions {
+interface Flags extends EngineFlags, LogFlags, TableFlags, CheckpointFlags, GrowthOptions {
   readonly dataset: string;
   readonly output: string;
   readonly outputDataset: string;
@@ -62,14 +60,14 @@ export function updateCommand(): Command {
     .option("--test <log>", "evaluate on this log after training", path)
     .option("--seed <n>", "random seed", seedNumber, 1)
     .option("--json", "print one JSON object with the speed and the loss", false);
-  withTableFlags(withGrowthFlags(command));
+  withTableFlags(withGrowthFlags(withCheckpointFlags(command)));
   return withEngineFlags(withLogFlags(command)).action(async (model: string, inputs: string[], flags: Flags) => {
     await withInputs(inputs, flags.outputDataset, (copy) => runUpdate(model, inputs, flags, copy));
   });
 }
 
 async function runUpdate(model: string, inputs: string[], flags: Flags, standardInput?: string): Promise<void> {
-  const { config, learningRate, epochs, set, test, json: _, ...rest } = flags;
+  const { config, learningRate, epochs, set, test, json: _, report: hasReport, ...rest } = flags;
   const { tables, others: options } = splitTableFlags(rest);
   const read = inputs.map((input) => (input === "-" ? standardInput! : input));
   const isOfTable = await isTable(read, tables);
@@ -77,31 +75,29 @@ async function runUpdate(model: string, inputs: string[], flags: Flags, standard
   const shortcuts = Object.entries({ learningRate, epochs })
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key}=${value}`);
-  const progress = new TrainingProgress(process.stderr);
   let grown: PreparedDataset | undefined;
-  whenStopped(() => whatStays(model, flags, grown));
-  try {
-    const { dataset: _, ...report } = await update({
-      ...{ ...options, model, testLog: test, set: [...set, ...shortcuts] },
-      ...(isOfTable ? { source: await sourceOf(inputs, tables), standardInput } : { logs }),
-      ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
-      ...LOG_MESSAGES,
-      onUnderstood: (understood) => say(formatTables(understood)),
-      onDataset: (dataset) => {
-        grown = dataset;
-        sayDataset(flags.outputDataset, dataset);
-      },
-      onProgress: (state) => progress.update(state),
-      onEpoch: (result) => progress.endEpoch(result),
-    });
-    progress.stop();
-    await printReport(report, flags);
-  } finally {
-    progress.stop();
-  }
+  const report = await stoppableTraining(
+    flags.output,
+    () => whatStays(flags, grown),
+    async (callbacks) =>
+      update({
+        ...{ ...options, ...callbacks, model, testLog: test, set: [...set, ...shortcuts] },
+        ...(isOfTable ? { source: await sourceOf(inputs, tables), standardInput } : { logs }),
+        ...(config !== undefined && { config: await readConfig(config, { onWarning: warn }) }),
+        onUnderstood: (understood) => say(formatTables(understood)),
+        onDataset: (dataset) => {
+          grown = dataset;
+          sayDataset(flags.outputDataset, dataset);
+        },
+      }),
+  );
+  if (!report) return;
+  if (hasReport) await writePage(flags);
+  const { dataset: _dataset, ...trained } = report;
+  await printReport(trained, flags);
 }
 
-function whatStays(model: string, { output, outputDataset }: Flags, grown: PreparedDataset | undefined): string {
+function whatStays({ output, outputDataset }: Flags, grown: PreparedDataset | undefined): string {
   if (!grown) return `${outputDataset} and ${output} are unchanged.`;
-  return `${outputDataset} is finished; go on with: shortlist train ${outputDataset} --from ${model} --output ${output}`;
+  return `${outputDataset} is finished, ${output} is unchanged. The same command begins the training anew.`;
 }

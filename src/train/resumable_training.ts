@@ -103,6 +103,7 @@ export class ResumableTraining {
   }
 
   async #finishEpoch(trained: TrainedEpoch, metrics: JsonLines): Promise<void> {
+    await this.#writeFirstCheckpoint();
     if (isWhole(trained)) await this.#session.write(join(this.#unfinished.folder, epochFolder(trained.epoch)));
     const result = { ...trained, ...(await this.#session.evaluateEpoch()) };
     this.#epochs.push(result);
@@ -115,13 +116,29 @@ export class ResumableTraining {
 
   async #writeDueCheckpoint(isEndOfEpoch: boolean): Promise<void> {
     const { step } = this.#session.position;
-    if (this.#isStopped || !this.#schedule.isDue(step, isEndOfEpoch)) return;
+    if (this.#isStopped || !this.#schedule.isDue(step, isEndOfEpoch) || step === this.#unfinished.newestStep) return;
+    await this.#beginCheckpoint();
+  }
+
+  /** Makes sure that there is a checkpoint before the first epoch is saved, which could not be resumed without one. */
+  async #writeFirstCheckpoint(): Promise<void> {
+    if (this.#isStopped || !this.#schedule.isOn || this.#unfinished.newestStep !== undefined) return;
+    await this.#writing;
+    if (this.#unfinished.newestStep === undefined) await this.#beginCheckpoint();
+    await this.#writing;
+  }
+
+  /**
+   * Copies the state and begins to write it. Training goes on meanwhile. If writing fails, for example because the disk
+   * is full, training is worth more than the checkpoint.
+   */
+  async #beginCheckpoint(): Promise<void> {
     await this.#writing;
     const taken = this.#session.takeCheckpoint(this.#progress);
+    const { position } = this.#session;
     this.#schedule.restart();
-    // Training goes on meanwhile. If it fails, for example because the disk is full, training is worth more than it.
-    this.#writing = this.#write(taken, this.#session.position).catch((error) => {
-      this.#options.onWarning?.(`The checkpoint of step ${step} was not written: ${error.message}`);
+    this.#writing = this.#write(taken, position).catch((error) => {
+      this.#options.onWarning?.(`The checkpoint of step ${position.step} was not written: ${error.message}`);
     });
     if (!taken.isCopy) await this.#writing;
   }

@@ -121,6 +121,8 @@ export interface SessionState {
   readonly patience: number;
   /** Id of the model from which the whole training goes on; empty if it began with random weights. */
   readonly from: string;
+  /** Whether models are saved with the state of the optimizer. */
+  readonly keepState: boolean;
   /** The configuration, with every key set and "auto" resolved. */
   readonly config: CatalogueConfig;
   /** Seed of all random numbers. */
@@ -415,6 +417,7 @@ export class TrainingSession {
       validation: this.#data.validationId,
       patience: this.#patience,
       from: this.#from,
+      keepState: this.#keepsState,
       config: this.config,
       seed: this.seed,
       steps: this.steps,
@@ -637,6 +640,7 @@ function differences(own: SessionState, other: SessionState): string[] {
     ...[...keys].flatMap((key) => described(key, config![key], before![key])),
     ...described("seed", own.seed, other.seed),
     ...described("patience", own.patience, other.patience),
+    ...described("keepState", own.keepState, other.keepState),
   ];
   if (found.length > 0) return found;
   // The others determine these, unless they are given.

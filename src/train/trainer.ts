@@ -154,7 +154,12 @@ function sessionOptionsOf(options: TrainOptions): SessionOptions {
   return Object.fromEntries(own) as unknown as SessionOptions;
 }
 
-function checkTrainOptions({ checkpointEvery, resume, restart }: TrainOptions): void {
+/** Throws ERR_OPTION unless the options of checkpoints are possible. */
+export function checkTrainOptions({
+  checkpointEvery,
+  resume,
+  restart,
+}: Pick<TrainOptions, "checkpointEvery" | "resume" | "restart">): void {
   if (checkpointEvery !== undefined) checkCheckpointEvery(checkpointEvery);
   for (const [name, value] of Object.entries({ resume, restart })) checkChoice(name, value ?? false, [true, false]);
   if (resume && restart) {

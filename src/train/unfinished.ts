@@ -77,6 +77,11 @@ export class UnfinishedTraining {
     return undefined;
   }
 
+  /** Step of the newest checkpoint that this training wrote or began with. Undefined if there is none. */
+  get newestStep(): number | undefined {
+    return this.#steps[0];
+  }
+
   /** The newest checkpoint that this training wrote or began with. Undefined if there is none that can be read. */
   async newestWritten(): Promise<OpenCheckpoint | undefined> {
     const step = this.#steps[0];

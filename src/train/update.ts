@@ -5,12 +5,14 @@ import { checkLogs, type Log } from "../data/sources/log.js";
 import { type PrepareTablesOptions, prepareTables } from "../data/tables/prepare_tables.js";
 import type { TableSource } from "../data/tables/table_source.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
-import { TRAIN_OPTIONS, type TrainOptions, type TrainReport, train } from "./trainer.js";
+import { checkTrainOptions, TRAIN_OPTIONS, type TrainOptions, type TrainReport, train } from "./trainer.js";
+import { UnfinishedTraining } from "./unfinished.js";
 
-/** Options of `update`. Those of `train` hold for its training. The log options apply to all logs. */
-export interface UpdateOptions
-  extends Omit<TrainOptions, "from" | "preset" | "resume" | "restart" | "onResume">,
-    GrowthOptions {
+/**
+ * Options of `update`. Those of `train` hold for its training. The log options apply to all logs. With `resume`, the
+ * dataset grows once more, to the same bytes, and then the training goes on.
+ */
+export interface UpdateOptions extends Omit<TrainOptions, "from" | "preset">, GrowthOptions {
   /** Folder of the model to update. It stays as it is, unless it is also `output`. */
   readonly model: string;
   /** Folder of the dataset that the model was trained on, which has the earlier clicks of the users. */
@@ -29,7 +31,7 @@ export interface UpdateOptions
   readonly onDataset?: ((dataset: PreparedDataset) => void) | undefined;
 }
 
-const { from: _, preset: __, resume: ___, restart: ____, onResume: _____, ...OF_TRAINING } = TRAIN_OPTIONS;
+const { from: _, preset: __, ...OF_TRAINING } = TRAIN_OPTIONS;
 const UPDATE_OPTIONS: Readonly<Record<keyof UpdateOptions, true>> = {
   ...OF_TRAINING,
   model: true,
@@ -53,9 +55,9 @@ export interface UpdateReport extends TrainReport {
 /**
  * Updates a model by clicks that came since: adds them to the dataset that the model was trained on, as `prepareDataset`
  * and `prepareTables` do with `from`, and trains the model on them, as `train` does with `from`. The grown dataset is
- * written first. If the training fails after that, `train` with `from` does the rest. Throws the errors of these
- * functions, and ERR_OPTION if the grown dataset would replace the old one, to which a second try would add the same
- * clicks again.
+ * written first. If the training is interrupted after that, the same call with `resume` goes on from its last checkpoint.
+ * Throws the errors of these functions, and ERR_OPTION if the grown dataset would replace the old one, to which a second
+ * try would add the same clicks again.
  */
 export async function update(options: UpdateOptions): Promise<UpdateReport> {
   checkOptions("update", options, UPDATE_OPTIONS);
@@ -64,6 +66,7 @@ export async function update(options: UpdateOptions): Promise<UpdateReport> {
   const { onUnderstood, onDataset, ...training } = others;
   for (const [name, folder] of Object.entries({ model, dataset, outputDataset })) checkPath(name, folder);
   checkPath("output", training.output);
+  checkTrainOptions(training);
   if (resolve(dataset) === resolve(outputDataset)) {
     throw new ShortlistError(
       "ERR_OPTION",
@@ -76,9 +79,11 @@ export async function update(options: UpdateOptions): Promise<UpdateReport> {
   const { onBadLine, maxLineBytes, onWarning, signal } = training;
   const growth = { from: dataset, halfLife, history, evictAfter, output: outputDataset, onBadLine, onWarning, signal };
   if (logs !== undefined) checkLogs("logs", logs);
+  // `train` looks again. A refusal should not wait until the dataset has grown.
+  await UnfinishedTraining.open(training.output, training.output, training);
   const grown = logs
     ? await prepareDataset({ ...growth, logs, maxLineBytes, threads: training.threads })
     : await prepareTables({ ...growth, source: source!, standardInput, onUnderstood });
   onDataset?.(grown);
-  return { ...(await train({ ...training, dataset: outputDataset, from: model, restart: true })), dataset: grown };
+  return { ...(await train({ ...training, dataset: outputDataset, from: model })), dataset: grown };
 }

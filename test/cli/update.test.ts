@@ -1,9 +1,10 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { HAS_DUCKDB } from "../data/table_files.js";
-import { run, succeed, temporaryFolder } from "./run.js";
+import { main, run, succeed, temporaryFolder } from "./run.js";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -86,6 +87,36 @@ test("update takes every flag of tables: the weights of events", () => {
     ...["--output-dataset", at("weighted2"), ...weight, "--threads", "1"],
   );
   assert.match(stderr, /new: 3 clicks, 1 users/);
+});
+
+test("a stopped update says what stays, and goes on with --resume to the same model", async () => {
+  const args = (output: string) => [
+    ...["update", at("model1"), at("day2.tsv"), "--dataset", at("data1"), "--output", at(output), "--threads", "1"],
+    ...["--output-dataset", at(`${output}-data`), "--epochs", "60"],
+  ];
+  succeeded(...args("whole"));
+  const child = spawn(process.execPath, [main, ...args("stopped")]);
+  let said = "";
+  child.stderr.on("data", (text) => (said += text));
+  const exit = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  while (!existsSync(at("stopped/unfinished/epoch-2"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  child.kill("SIGINT");
+  assert.is(await exit, 130, said);
+  assert.match(said, /stopped by SIGINT\. The training up to step \d+ stays in .*--resume/);
+  const refused = run(args("stopped"));
+  assert.is(refused.status, 1);
+  assert.match(refused.stderr, "continue it with --resume");
+  assert.not.match(refused.stderr, "stopped-data", "it is refused before the dataset grows");
+  const other = run(args("stopped").with(2, at("logs/test.tsv")).concat("--resume"));
+  assert.is(other.status, 1);
+  assert.match(other.stderr, "the dataset is another one");
+  const { stderr } = succeeded(...args("stopped"), "--resume");
+  assert.match(stderr, "the training goes on after step");
+  for (const member of ["model.safetensors", "state.safetensors"]) {
+    assert.equal(readFileSync(at(`stopped/${member}`)), readFileSync(at(`whole/${member}`)), member);
+  }
+  assert.not.ok(existsSync(at("stopped/unfinished")));
+  assert.match(run([...args("stopped"), "--resume"]).stderr, "it holds a finished model");
 });
 
 test("what cannot be updated is refused with a way out", () => {

@@ -140,7 +140,7 @@ export function writers(folder: string): Writer[] {
     },
     {
       name: "train",
-      // The version alternates, so an unfinished training is given up. `killTraining` resumes it.
+      // The version alternates, so an unfinished training is given up. `killAndResume` resumes it.
       args: (version, out) => [
         ...["train", at(`ds${version}`), "--epochs", "1", ...SMALL, "--output", join(out, "m"), "--restart"],
       ],
@@ -153,7 +153,7 @@ export function writers(folder: string): Writer[] {
       name: "update",
       args: (version, out) => [
         ...["update", at(`m${version}`), at("logs/infer.tsv"), "--dataset", at(`ds${version}`), "--threads", "1"],
-        ...["--output", join(out, "m"), "--output-dataset", join(out, "d")],
+        ...["--output", join(out, "m"), "--output-dataset", join(out, "d"), "--restart"],
       ],
       outputs: MODEL.map((name) => `m/${name}`),
       check: async (out) => {
@@ -248,29 +248,58 @@ export async function killAtRandom(writer: Writer, out: string, kills: number): 
   assert.equal(hiddenIn(out), [], name);
 }
 
+/** A command that goes on with `--resume` from its last checkpoint. */
+export interface Resumable {
+  readonly name: string;
+  /** Arguments with which it writes a model to `output`, on any number of threads. */
+  readonly args: (output: string) => string[];
+}
+
 /** Trainings with different batches, and with different times of checkpoints. */
-const TRAININGS = [
-  ["--batching", "shared", "--windows", "growing", "--checkpoint-every", "7"],
-  ["--batching", "shuffled", "--windows", "sliding", "--checkpoint-every", "20ms"],
-  ["--batching", "shared", "--set", "dropout=0.5", "optimizer=adagrad", "--checkpoint-every", "epoch"],
-];
+export function trainings(folder: string): Resumable[] {
+  return [
+    ["--batching", "shared", "--windows", "growing", "--checkpoint-every", "7"],
+    ["--batching", "shuffled", "--windows", "sliding", "--checkpoint-every", "20ms"],
+    ["--batching", "shared", "--set", "dropout=0.5", "optimizer=adagrad", "--checkpoint-every", "epoch"],
+  ].map((flags) => ({
+    name: flags.join(" "),
+    args: (output) => [
+      ...["train", join(folder, "ds0"), "--validation", "last", "--patience", "3", ...SMALL.slice(2), ...flags],
+      ...["--epochs", "6", "--output", output],
+    ],
+  }));
+}
+
+/** Updates of a model with the optimizer's state. */
+export function updates(folder: string): Resumable[] {
+  const at = (name: string) => join(folder, name);
+  if (!existsSync(at("state"))) {
+    succeed("train", at("ds0"), "--output", at("state"), "--epochs", "1", "--keep-state", ...SMALL);
+  }
+  return ["7", "20ms", "epoch"].map((when) => ({
+    name: `update, --checkpoint-every ${when}`,
+    args: (output) => [
+      ...["update", at("state"), at("logs/infer.tsv"), "--dataset", at("ds0"), "--epochs", "6", "--half-life", "3"],
+      ...["--checkpoint-every", when, "--output-dataset", `${output}-data`, "--output", output],
+    ],
+  }));
+}
 
 /**
- * Kills trainings `kills` times at random moments and resumes them each time, on 1 or 2 threads. Checks that each ends
- * with the model of a training that was not killed.
+ * Kills resumable commands `kills` times at random moments and resumes them each time, on 1 or 2 threads. Checks that
+ * each ends with the model of one that was not killed.
  */
-export async function killTraining(folder: string, out: string, kills: number): Promise<void> {
+export async function killAndResume(commands: readonly Resumable[], out: string, kills: number): Promise<void> {
   let killed = 0;
   for (let n = 0; killed < kills; n++) {
-    const flags = [...SMALL.slice(2), ...TRAININGS[n % TRAININGS.length]!, "--epochs", "6"];
-    const args = ["train", join(folder, "ds0"), "--validation", "last", "--patience", "3", ...flags, "--output"];
-    const [whole, output] = [`${out}-whole-${n % TRAININGS.length}`, `${out}-killed`];
+    const { name, args } = commands[n % commands.length]!;
+    const [whole, output] = [`${out}-whole-${n % commands.length}`, `${out}-killed`];
     const started = performance.now();
-    if (!existsSync(whole)) succeed(...args, whole);
+    if (!existsSync(whole)) succeed(...args(whole), "--threads", "1");
     const longest = Math.max(1500, performance.now() - started);
     for (let finished = false; !finished; ) {
       const threads = `${1 + Math.floor(2 * Math.random())}`;
-      const resume = [...args, output, "--resume", "--threads", threads];
+      const resume = [...args(output), "--resume", "--threads", threads];
       const child = spawn(process.execPath, [main, ...resume], { stdio: ["ignore", "ignore", "pipe"] });
       let said = "";
       child.stderr!.on("data", (text) => (said += text));
@@ -283,10 +312,12 @@ export async function killTraining(folder: string, out: string, kills: number): 
       finished = code === 0 || said.includes("it holds a finished model");
       assert.ok(finished || signal === "SIGKILL", said);
     }
-    assert.is(versionOf(output, ["model.safetensors"]), versionOf(whole, ["model.safetensors"]), flags.join(" "));
+    for (const member of ["model.safetensors", "state.safetensors"]) {
+      if (existsSync(join(whole, member))) assert.is(versionOf(output, [member]), versionOf(whole, [member]), name);
+    }
     assert.not.ok(existsSync(join(output, "unfinished")));
     assert.equal(hiddenIn(output), []);
-    rmSync(output, { recursive: true });
+    for (const path of [output, `${output}-data`]) rmSync(path, { recursive: true, force: true });
   }
 }
 
@@ -298,6 +329,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     await killAtRandom(writer, join(folder, "out"), kills);
     console.log(`${writer.name}: ${kills} kills, whole each time`);
   }
-  await killTraining(folder, join(folder, "training"), kills);
-  console.log(`train --resume: ${kills} kills, the same model each time`);
+  for (const [name, commands] of Object.entries({ train: trainings(folder), update: updates(folder) })) {
+    await killAndResume(commands, join(folder, `resumed-${name}`), kills);
+    console.log(`${name} --resume: ${kills} kills, the same model each time`);
+  }
 }

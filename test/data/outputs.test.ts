@@ -31,11 +31,13 @@ import {
   contentsOf,
   ended,
   hiddenIn,
+  killAndResume,
   killAtRandom,
-  killTraining,
   makeInputs,
   prepareArgs,
   SMALL,
+  trainings,
+  updates,
   versionOf,
   writers,
 } from "./kills.js";
@@ -105,7 +107,11 @@ test("killed at random moments, every command leaves whole outputs", async () =>
 });
 
 test("killed at random moments and resumed, a training ends with the model of one that was not", async () => {
-  await killTraining(folder, at("training"), 6);
+  await killAndResume(trainings(folder), at("training"), 6);
+});
+
+test("killed at random moments and resumed, an update ends with the model of one that was not", async () => {
+  await killAndResume(updates(folder), at("update"), 4);
 });
 
 test("readers racing a writer open whole models and datasets, whether folders are exchanged or members", async () => {

@@ -1,6 +1,7 @@
 // A training that was interrupted ends with the model of one that was not, and nothing of it is lost or mixed with
 // another one. test/data/kills.ts kills the command at random moments.
 
+import { existsSync } from "node:fs";
 import { cp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -202,6 +203,7 @@ test("another patience or validation log is refused, and the same one is not", a
   await leaveUnfinished("validated", options);
   const resume = (changed: Partial<TrainOptions>) => trainInto("validated", { ...options, resume: true, ...changed });
   await expectError(resume({ patience: 4 }), "ERR_OPTION", "patience is 4 instead of 3");
+  await expectError(resume({ keepState: true }), "ERR_OPTION", "keepState is true instead of false");
   await writeFile(at("validation.tsv"), log.split("\n").slice(3).join("\n"));
   await expectError(resume({}), "ERR_OPTION", "the clicks of the validation log are others");
   await writeFile(at("elsewhere.tsv"), log);
@@ -234,6 +236,30 @@ test("with resume and nothing to resume the training begins; without checkpoints
     const message = await expectError(trainInto("never", { set: SMALL, resume }), "ERR_CHECKPOINT", "no checkpoint");
     assert.match(message, "--restart");
   }
+});
+
+test("with checkpoints, an epoch is never saved before there is one to go on from", async () => {
+  const seldom = { set: SMALL, checkpointEvery: { seconds: 3600 } } as const;
+  const { steps } = await trainInto("seldom", seldom);
+  const expected = await contentsOf(at("seldom"));
+  await rm(at("seldom"), { recursive: true });
+  let at1 = 0;
+  const crashed = trainInto("seldom", {
+    ...seldom,
+    onCheckpoint: ({ step }) => {
+      at1 = step;
+      assert.not.ok(existsSync(at("seldom/unfinished/epoch-1")));
+    },
+    onProgress: ({ step }) => {
+      if (step === steps - 1) throw new Error("crash");
+    },
+  });
+  assert.is((await failureOf(crashed)).message, "crash");
+  assert.ok(existsSync(at("seldom/unfinished/epoch-2")));
+  let from = 0;
+  await trainInto("seldom", { ...seldom, resume: true, onResume: ({ step }) => (from = step) });
+  assert.is(from, at1);
+  assert.equal(await contentsOf(at("seldom")), expected);
 });
 
 /** Changes one byte in the middle of a file. */
