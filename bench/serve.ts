@@ -14,6 +14,7 @@ import autocannon from "autocannon";
 import "./plain_errors.js";
 import { openModel, saveModel } from "../src/index.js";
 import { modelOf } from "../test/hand_model.js";
+import { type Load, openLoad } from "./open_load.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -75,24 +76,11 @@ async function makeBodies(folder: string): Promise<string[]> {
   });
 }
 
-interface Load {
-  readonly p50: number;
-  readonly p99: number;
-  readonly longest: number;
-  readonly perSecond: number;
-  /** Requests that were not answered with 200. */
-  readonly failed: number;
-}
-
-/** Sends requests at a rate, each of which is due at its time, whatever became of those before it. */
-async function load(url: string, bodies: readonly string[], rate: number, seconds: number): Promise<Load> {
+/** Sends requests without a pause, each connection the next one when the last was answered. */
+async function closedLoad(url: string, bodies: readonly string[], seconds: number): Promise<Load> {
   let next = 0;
   const result = await autocannon({
-    url: `${url}/v1/shortlists`,
-    connections,
-    overallRate: rate,
-    duration: seconds,
-    method: "POST",
+    ...{ url, connections, duration: seconds, method: "POST" },
     headers: { "content-type": "application/json" },
     requests: [{ setupRequest: (sent: object) => ({ ...sent, body: bodies[next++ % bodies.length]! }) }],
   });
@@ -100,6 +88,8 @@ async function load(url: string, bodies: readonly string[], rate: number, second
   const perSecond = requests.total / result.duration;
   return { p50: latency.p50, p99: latency.p99, longest: latency.max, perSecond, failed: non2xx + errors + timeouts };
 }
+
+const shortlists = (url: string) => `${url}/v1/shortlists`;
 
 interface Service {
   readonly child: ChildProcess;
@@ -141,7 +131,7 @@ async function swapUnderLoad({ url }: Service, bodies: readonly string[], at: (n
   let isOver = false;
   const loaded = (async () => {
     const parts: Load[] = [];
-    while (!isOver) parts.push(await load(url, bodies, rate, 5));
+    while (!isOver) parts.push(await openLoad(shortlists(url), bodies, rate, 5));
     return parts;
   })();
   const times: number[] = [];
@@ -176,7 +166,7 @@ async function highestRate(url: string, bodies: readonly string[]): Promise<{ ra
     high - low > Math.max(10, low / 20);
     next = best ? Math.min(2 * low, (low + high) / 2) : high / 2
   ) {
-    const measured = await load(url, bodies, Math.round(next), 5);
+    const measured = await openLoad(shortlists(url), bodies, Math.round(next), 5);
     const holds = measured.p99 <= MOST_MS && measured.failed === 0 && measured.perSecond > 0.95 * next;
     if (holds) [low, best] = [next, { rate: Math.round(next), load: measured }];
     else high = next;
@@ -200,11 +190,15 @@ try {
   console.log(
     `histories of ${clicks} clicks, top ${top}, probabilities: ${flags.probabilities}, ${flags.threads} threads`,
   );
-  await load(url, bodies, rate, 3);
+  await openLoad(shortlists(url), bodies, rate, 3);
   const before = await residentMb(url);
-  const { p50, p99, longest, perSecond, failed } = await load(url, bodies, rate, seconds);
+  const { p50, p99, longest, perSecond, failed } = await openLoad(shortlists(url), bodies, rate, seconds);
   console.log(
     `${rate} requests/s: p50 ${format(p50)} ms, p99 ${format(p99)} ms, longest ${format(longest)} ms; ${format(perSecond)} answers/s, ${failed} failed`,
+  );
+  const closed = await closedLoad(shortlists(url), bodies, seconds);
+  console.log(
+    `${connections} connections without a pause: ${format(closed.perSecond)} answers/s, p50 ${format(closed.p50)} ms, p99 ${format(closed.p99)} ms, ${closed.failed} failed`,
   );
   const best = await highestRate(url, bodies);
   console.log(

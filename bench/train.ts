@@ -3,17 +3,21 @@
 
 import { parseArgs } from "node:util";
 import "./plain_errors.js";
+import { itemVocabulary } from "../src/data/clicks.js";
 import { createEngine } from "../src/executors/index.js";
 import { namesIn } from "../src/graph/program.js";
+import { resolveConfig } from "../src/model/config.js";
 import { type Contender, kernelContender, median } from "./contender.js";
 import { gemm, gemmFlops } from "./kernels.js";
 import { syntheticLog } from "./synthetic.js";
-import { originalConfig, TrainingBench } from "./training.js";
+import { datasetLog, originalConfig, TrainingBench } from "./training.js";
 
 const { values: flags } = parseArgs({
   options: {
-    batch: { type: "string", default: "256" },
-    batching: { type: "string", default: "shuffled" },
+    preset: { type: "string" },
+    dataset: { type: "string" },
+    batch: { type: "string" },
+    batching: { type: "string" },
     windows: { type: "string" },
     precision: { type: "string" },
     set: { type: "string", multiple: true, default: [] },
@@ -33,24 +37,30 @@ const { values: flags } = parseArgs({
 
 const profiled = !flags.total;
 const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
-const { windows, precision, batch, batching } = flags;
-const config = originalConfig([
-  ...[`batchSize=${batch}`, `batching=${batching}`],
+const { windows, precision, batch, batching, preset } = flags;
+const changes = [
+  ...(batch ? [`batchSize=${batch}`] : []),
+  ...(batching ? [`batching=${batching}`] : []),
   ...(windows ? [`windows=${windows}`] : []),
   ...(precision ? [`precision=${precision}`] : []),
   ...flags.set,
-]);
+];
+const config = preset
+  ? resolveConfig(preset, {}, changes)
+  : originalConfig(["batchSize=256", "batching=shuffled", ...changes]);
 const engine = createEngine({
   executor: flags.engine as "native" | "reference",
   threads: number(flags.threads),
   isa: flags.isa,
 });
-const log = syntheticLog({
-  users: number(flags.users),
-  items: number(flags.items),
-  tags: number(flags.tags),
-  meanClicks: number(flags["mean-clicks"]),
-});
+const log = flags.dataset
+  ? await datasetLog(flags.dataset, config)
+  : syntheticLog({
+      users: number(flags.users),
+      items: number(flags.items),
+      tags: number(flags.tags),
+      meanClicks: number(flags["mean-clicks"]),
+    });
 
 const bench = new TrainingBench({ engine, log, config, profile: profiled });
 const PRODUCT = { rows: 2048, out: 2048, inner: 2048 };
@@ -90,9 +100,8 @@ const summary = {
   batching: config.batching,
   windows: config.windows,
   precision: precision ?? "float32",
-  users: log.encoding.vocabularies.get("user_id")!.size - 1,
-  items: log.encoding.vocabularies.get("item")!.size - 1,
-  tags: log.encoding.vocabularies.get("tags")!.size - 1,
+  users: log.clicks.users,
+  items: itemVocabulary(log.encoding).size - 1,
   meanWindow: bench.window,
   recurrentTimestepsOfSample: bench.recurrentTimesteps,
   profiled,
@@ -126,7 +135,7 @@ function printSummary(): void {
     : "";
   console.log(
     `${summary.engine}, ${summary.threads} thread${summary.threads > 1 ? "s" : ""}, batch ${summary.batch} ${summary.batching}, ${summary.windows} windows (mean ${summary.meanWindow.toFixed(2)}, ${summary.recurrentTimestepsOfSample.toFixed(2)} LSTM timesteps per sample), ${summary.precision}
-${summary.users} users, ${summary.items} items, ${summary.tags} tags; ${done} steps, loss ${loss.toFixed(4)}
+${summary.users} users, ${summary.items} items; ${done} steps, loss ${loss.toFixed(4)}
 ${summary.millisecondsOfStep.toFixed(3)} ms per step: ${Math.round(summary.samplesPerSecond)} samples/s, ${summary.millisecondsWaitedForBatches.toFixed(3)} ms of it waiting for a batch${profiled ? " (timing each instruction makes it about 0.2 % slower)" : ""}
 ${(summary.flopsOfSample / 1e6).toFixed(3)} Mflop per sample: ${summary.gflops.toFixed(1)} GFLOP/s${share}`,
   );

@@ -1,6 +1,7 @@
 import type { Batch, TrainingBatches } from "../src/data/batches.js";
 import { itemAttributes } from "../src/data/catalogue.js";
 import { itemVocabulary } from "../src/data/clicks.js";
+import { openDataset } from "../src/data/dataset.js";
 import type { Engine, Executor, TensorStore } from "../src/executors/executor.js";
 import type { DimSizes } from "../src/graph/dims.js";
 import type { Program } from "../src/graph/program.js";
@@ -8,6 +9,7 @@ import { forCatalogue, type ModelConfig, resolveConfig } from "../src/model/conf
 import { trainingBatchOptions } from "../src/model/network.js";
 import { trainingProgram } from "../src/model/programs.js";
 import { instructionCosts } from "../src/ops/cost.js";
+import { noiseOf } from "../src/train/training_network.js";
 import { type Contender, medianOfBlocks } from "./contender.js";
 import { benchStore } from "./store.js";
 import type { SyntheticLog } from "./synthetic.js";
@@ -21,6 +23,12 @@ const ORIGINAL = [
 /** The configuration of the original, with changes. */
 export function originalConfig(changes: readonly string[] = []): ModelConfig {
   return resolveConfig("paddle", {}, [...ORIGINAL, ...changes]);
+}
+
+/** The clicks of a dataset folder. */
+export async function datasetLog(folder: string, config: ModelConfig): Promise<SyntheticLog> {
+  const dataset = await openDataset(folder);
+  return { clicks: dataset.clicks, encoding: dataset, noise: noiseOf(dataset, config) };
 }
 
 const RING = 64;

@@ -1,9 +1,12 @@
-// Exact cross-entropy over all items from skip_rows on. The scores x = w·u + b of all items are never stored at once.
+// Exact cross-entropy over all items from skip_rows on, with the scores x = w·u + b.
 //
 // forward   log_partition[s] = log Σ_i exp(x[s, i]);  loss[s] = log_partition[s] − x[s, target[s]]
 // gradient  With e[s, i] = loss_gradient[s] · (exp(x[s, i] − log_partition[s]) − [i = target[s]]):
 //           user_gradient = e · weight, weight_gradient = eᵀ · user, bias_gradient[i] = Σ_s e[s, i]. The gradients of
 //           rows before skip_rows are 0.
+//
+// With keep_scores, forward stores x [items, samples], 0 before skip_rows, for the gradient. Otherwise all scores are
+// never stored at once, and the gradient computes them again: four products in all instead of three, of the same bits.
 //
 // Outputs are overwritten. Nothing aliases.
 //
@@ -20,12 +23,14 @@ namespace {
 const int64_t kMostStripes = 32;
 // The gradient's tiles have the samples of a slab as columns: 72 × 1024 scores are 288 KiB, which fit the L2 cache.
 const int64_t kSamplesPerSlab = 1024;
+// The rows of a tile would compete for a few sets of the L1 cache if their stride were a multiple of 1 KiB.
+const int64_t kTilePadding = 16;
 
 const int64_t kLossesPerChunk = 64;
 const int64_t kUsersPerChunk = 32;  // rows of user_gradient, each a sum over all stripes
 
 enum Input { kUser, kWeight, kBias, kTarget };
-enum Output { kLoss, kLogPartition };
+enum Output { kLoss, kLogPartition, kScores };
 
 void check_forward(const Call& call) {
   const Tensor& user = call.input(kUser);
@@ -33,6 +38,27 @@ void check_forward(const Call& call) {
   for (int i = 0; i < 2; ++i) expect(call, is_shape(call.output(i), user.rows, 1), "loss and log_partition [samples]");
   expect(call, is_shape(call.input(kTarget), user.rows, 1), "target [samples]");
   check_ids(call, call.input(kTarget), call.input(kWeight).rows, skipped_rows(call));
+  const bool has_scores = call.outputs[kScores].count > 0;
+  expect(call, has_scores == flag_attribute(call, "keep_scores"), "scores if keep_scores is set");
+  if (has_scores)
+    expect(call, is_shape(call.output(kScores), call.input(kWeight).rows, user.rows), "scores [items, samples]");
+}
+
+// The rows of `scores` before the first candidate are 0.
+void clear_scores(const Tensor& scores, int64_t rows) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t s = 0; s < scores.columns; ++s) scores.row(i)[s] = 0;
+  }
+}
+
+// Copies a tile of scores to those of items from `first` on, for samples from `first_sample` on.
+void keep_tile(const float* tile, int64_t items, int64_t samples, const Tensor& scores, int64_t first,
+               int64_t first_sample) {
+  for (int64_t i = 0; i < items; ++i) {
+    for (int64_t c = 0; c < samples; c += kLanes) {
+      store_upto(scores.row(first + i) + first_sample + c, load(tile + i * kSamplesPerTile + c), samples - c);
+    }
+  }
 }
 
 void forward(const Call& call) {
@@ -46,6 +72,8 @@ void forward(const Call& call) {
   const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile, padded = blocks * kSamplesPerTile;
   float* most = float_scratch(call, stripes.count * padded);  // [stripes, padded]
   float* sum = float_scratch(call, stripes.count * padded);
+  const Tensor* const scores = call.outputs[kScores].count > 0 ? &call.output(kScores) : nullptr;
+  if (scores) clear_scores(*scores, stripes.first);
   parallel(call, stripes.count * blocks, [&](int64_t chunk) {
     const int64_t stripe = chunk / blocks, first = chunk % blocks * kSamplesPerTile;
     const int64_t own = samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile;
@@ -56,6 +84,7 @@ void forward(const Call& call) {
       const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
       scorer.tile(i, items, first, own, tile, kSamplesPerTile);
       partition.add(tile, kSamplesPerTile, items, own);
+      if (scores) keep_tile(tile, items, own, *scores, i, first);
     }
     for (int64_t c = 0; c < own; ++c) {
       most[stripe * padded + first + c] = partition.most[c];
@@ -70,7 +99,15 @@ void forward(const Call& call) {
   });
 }
 
-enum GradientInput { kLossGradient, kLogPartitionIn, kGradientUser, kGradientWeight, kGradientBias, kGradientTarget };
+enum GradientInput {
+  kLossGradient,
+  kLogPartitionIn,
+  kGradientUser,
+  kGradientWeight,
+  kGradientBias,
+  kGradientTarget,
+  kKeptScores
+};
 enum GradientOutput { kUserGradient, kWeightGradient, kBiasGradient };
 
 void check_gradient(const Call& call) {
@@ -86,16 +123,24 @@ void check_gradient(const Call& call) {
   expect(call, has_bias_gradient == call.has(kGradientBias), "bias_gradient for a bias");
   if (has_bias_gradient) expect(call, is_shape(call.output(kBiasGradient), weight.rows, 1), "bias_gradient [items]");
   check_ids(call, call.input(kGradientTarget), weight.rows, skipped_rows(call));
+  if (call.has(kKeptScores))
+    expect(call, is_shape(call.input(kKeptScores), weight.rows, user.rows), "scores [items, samples]");
 }
 
-// Replaces a tile of scores by e. `by` is loss_gradient. Both `by` and `log_partition` are padded to whole vectors,
-// with 0 and +∞, so that e is 0 there.
-void scores_to_gradients(float* tile, int64_t stride, int64_t items, int64_t samples, const float* log_partition,
-                         const float* by, int64_t first_item, const int32_t* target) {
+// Scores of some items and samples: rows are `stride` apart.
+struct ScoreRows {
+  const float* data;
+  int64_t stride;
+};
+
+// Writes e of a tile, from its scores, which may be in the tile. `by` is loss_gradient. Both `by` and `log_partition`
+// are padded to whole vectors, with 0 and +∞, so that e is 0 there.
+void scores_to_gradients(const ScoreRows& scores, float* tile, int64_t stride, int64_t items, int64_t samples,
+                         const float* log_partition, const float* by, int64_t first_item, const int32_t* target) {
   for (int64_t i = 0; i < items; ++i) {
     for (int64_t c = 0; c < samples; c += kLanes) {
-      float* to = tile + i * stride + c;
-      store(to, load(by + c) * exponential(load(to) - load(log_partition + c)));
+      const vf score = load_upto(scores.data + i * scores.stride + c, samples - c);
+      store(tile + i * stride + c, load(by + c) * exponential(score - load(log_partition + c)));
     }
   }
   for (int64_t s = 0; s < samples; ++s) {
@@ -113,6 +158,7 @@ struct Slab {
   int64_t first;
   int64_t samples;
   int64_t padded;         // columns of a tile
+  int64_t stride;         // elements between its rows
   const int32_t* target;  // [samples]
   float* log_partition;   // [padded + kLanes], +∞ after the last sample
   float* by;              // [padded + kLanes] loss_gradient, 0 after the last sample
@@ -131,7 +177,7 @@ void start_slab(const Call& call, int64_t first, int64_t samples, Slab* slab) {
   }
   slab->users.k = slab->scorer.users.n = samples;
   pack(call, slab->users, {user.row(first), user.stride, 1});
-  pack(call, slab->scorer.users, {user.row(first), 1, user.stride});
+  if (!call.has(kKeptScores)) pack(call, slab->scorer.users, {user.row(first), 1, user.stride});
 }
 
 // Computes e for items [begin, end), and from it their gradients, and their part of the user gradients: `partial`
@@ -141,24 +187,29 @@ void run_stripe(const Call& call, const Slab& slab, int64_t begin, int64_t end, 
   const Tensor& weight = slab.scorer.weight;
   const Tensor& weight_gradient = call.output(kWeightGradient);
   float* const bias_gradient = bias_gradient_of(call);
-  const int64_t width = weight.columns, samples = slab.samples, padded = slab.padded;
+  const int64_t width = weight.columns, samples = slab.samples, stride = slab.stride;
   for (int64_t i = begin; i < end; i += kItemsPerTile) {
     const int64_t items = end - i < kItemsPerTile ? end - i : kItemsPerTile;
-    slab.scorer.tile(i, items, 0, samples, tile, padded);
-    scores_to_gradients(tile, padded, items, samples, slab.log_partition, slab.by, i, slab.target);
+    ScoreRows scores = {tile, stride};
+    if (call.has(kKeptScores)) {
+      scores = {call.input(kKeptScores).row(i) + slab.first, call.input(kKeptScores).stride};
+    } else {
+      slab.scorer.tile(i, items, 0, samples, tile, stride);
+    }
+    scores_to_gradients(scores, tile, stride, items, samples, slab.log_partition, slab.by, i, slab.target);
     for (int64_t r = 0; bias_gradient && r < items; ++r) {
       vf sum = vf{};
-      for (int64_t c = 0; c < samples; c += kLanes) sum += load_upto(tile + r * padded + c, samples - c);
+      for (int64_t c = 0; c < samples; c += kLanes) sum += load_upto(tile + r * stride + c, samples - c);
       bias_gradient[i + r] = (slab.first > 0 ? bias_gradient[i + r] : 0) + sum_of_lanes(sum);
     }
     Epilogue to_weight, to_user;
     to_weight.accumulate = slab.first > 0;
     to_user.accumulate = i > begin;
-    multiply_packed(items, 0, width, {tile, padded, 1}, slab.users, weight_gradient.row(i), weight_gradient.stride,
+    multiply_packed(items, 0, width, {tile, stride, 1}, slab.users, weight_gradient.row(i), weight_gradient.stride,
                     to_weight);
     const PackedMatrix own_rows = {packed_items, items, width};
     pack(own_rows, {weight.row(i), weight.stride, 1});
-    multiply_packed(samples, 0, width, {tile, 1, padded}, own_rows, partial, width, to_user);
+    multiply_packed(samples, 0, width, {tile, 1, stride}, own_rows, partial, width, to_user);
   }
 }
 
@@ -196,7 +247,8 @@ void gradient(const Call& call) {
   clear_items(call, samples > 0 ? stripes.first : weight.rows);
 
   const int64_t most = samples < kSamplesPerSlab ? samples : kSamplesPerSlab;
-  const int64_t padded = round_up(most, kTileColumns), tile_elements = kItemsPerTile * padded;
+  const int64_t padded = round_up(most, kTileColumns), stride = padded + kTilePadding;
+  const int64_t tile_elements = kItemsPerTile * stride;
   const int64_t own_elements = round_up(tile_elements + round_up(packed_elements(kItemsPerTile, width), 16), 16);
   const int64_t partial_elements = round_up(most * width, 16);
   float* const buffers = float_scratch(call, worker_count(call) * own_elements);
@@ -207,6 +259,7 @@ void gradient(const Call& call) {
   Slab slab = {0,
                0,
                padded,
+               stride,
                nullptr,
                float_scratch(call, padded + kLanes),
                float_scratch(call, padded + kLanes),
@@ -225,13 +278,15 @@ void gradient(const Call& call) {
 
 const SlotType kForwardInputs[] = {float32("user", 2), float32("weight", 2), optional(float32("bias", 1)),
                                    int32("target", 1), kNoSlot};
-const SlotType kForwardOutputs[] = {float32("loss", 1), float32("log_partition", 1), kNoSlot};
+const SlotType kForwardOutputs[] = {float32("loss", 1), float32("log_partition", 1), optional(float32("scores", 2)),
+                                    kNoSlot};
 const SlotType kGradientInputs[] = {float32("loss_gradient", 1),
                                     float32("log_partition", 1),
                                     float32("user", 2),
                                     float32("weight", 2),
                                     optional(float32("bias", 1)),
                                     int32("target", 1),
+                                    optional(float32("scores", 2)),
                                     kNoSlot};
 const SlotType kGradientOutputs[] = {float32("user_gradient", 2), float32("weight_gradient", 2),
                                      optional(float32("bias_gradient", 1)), kNoSlot};

@@ -220,8 +220,10 @@ function lossOf(
   { sorter, ...inputs }: LossInputs,
 ): Tensor {
   const target = graph.input("target", "int32", ["samples"]);
-  if (config.loss === "softmax")
-    return softmax(graph, "loss.samples", { user, weight, bias, target }, { skipRows: SKIP_ROWS });
+  if (config.loss === "softmax") {
+    const keepScores = config.batchSize * (weight.shape[0] as number) <= MOST_KEPT_SCORES;
+    return softmax(graph, "loss.samples", { user, weight, bias, target }, { skipRows: SKIP_ROWS, keepScores });
+  }
 
   const items = noise.distribution.length;
   const { threshold, alias } = noise.aliasTable;
@@ -258,6 +260,9 @@ function weighted(graph: Graph, { schema }: Encoding, losses: Tensor): Tensor {
   const field = schema.click[weightField(schema)];
   return field ? multiply(graph, "loss.weighted", losses, graph.input(field.name, "float32", ["samples"])) : losses;
 }
+
+/** Largest number of scores of a batch that are kept from the forward pass to the gradient: 64 MiB. */
+const MOST_KEPT_SCORES = 1 << 24;
 
 /** Stands in for q(<unk>) = 0, so that its logarithm, which is never read, is finite. */
 const MIN_PROBABILITY = 1e-30;

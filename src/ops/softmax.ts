@@ -2,7 +2,7 @@ import { checkOptions } from "../errors.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
 import { logit } from "./candidate_gradient.js";
 import { checkWhole, logSumExp } from "./numerics.js";
-import { checkIds, type KernelCall, type Op } from "./op.js";
+import { checkIds, type KernelCall, type Op, type Value } from "./op.js";
 
 const SOFTMAX_INPUTS: Record<string, InputSlot> = {
   user: { dtype: "float32", rank: 2 },
@@ -16,19 +16,26 @@ const SOFTMAX_INPUTS: Record<string, InputSlot> = {
  *
  *     loss[s] = log Σᵢ exp(wᵢ·u + bᵢ) − (w·u + b)_target.
  *
- * `log_partition` is the first term. The work is proportional to samples × items.
+ * `log_partition` is the first term. The work is proportional to samples × items. With `keep_scores`, `scores` [items,
+ * samples] has wᵢ·u + bᵢ, with which the gradient does not compute them again; rows before `skip_rows` are 0.
  */
 export const softmaxOp: Op = {
   name: "softmax",
   inputs: SOFTMAX_INPUTS,
-  outputs: ["loss", "log_partition"],
-  attributes: { skip_rows: 0 },
+  outputs: ["loss", "log_partition", "scores"],
+  attributes: { skip_rows: 0, keep_scores: false },
   shapes: (operands) => {
     checkShapes(operands);
-    const shape = [operands.input("user").shape[0]!];
-    return { loss: { dtype: "float32", shape }, log_partition: { dtype: "float32", shape } };
+    const [samples, items] = [operands.input("user").shape[0]!, operands.input("weight").shape[0]!];
+    const shape = [samples];
+    return {
+      loss: { dtype: "float32", shape },
+      log_partition: { dtype: "float32", shape },
+      ...(operands.attribute("keep_scores") && { scores: { dtype: "float32", shape: [items, samples] } }),
+    };
   },
   gradient: ({ graph, name, attributes, input, optional, output, outputGradient }) => {
+    const { skip_rows, keep_scores } = attributes;
     const gradients = graph.apply(
       softmaxGradientOp,
       `${name}.user_gradient`,
@@ -39,8 +46,9 @@ export const softmaxOp: Op = {
         weight: input("weight"),
         bias: optional("bias"),
         target: input("target"),
+        scores: keep_scores ? output("scores") : undefined,
       },
-      attributes,
+      { skip_rows: skip_rows! },
     );
     return {
       user: gradients["user_gradient"],
@@ -51,6 +59,7 @@ export const softmaxOp: Op = {
   check: checkTargets,
   reference: (call) => {
     const [loss, logPartition] = [call.output("loss"), call.output("log_partition")];
+    if (call.has("scores")) keepScores(call, call.output("scores"));
     for (let s = 0; s < loss.rows; s++) {
       const partition = logSumExp(itemsOf(call).map((item) => logit(call, s, item)));
       logPartition.data[s] = partition;
@@ -62,7 +71,8 @@ export const softmaxOp: Op = {
     const pairs = user.rows * weight.rows;
     return {
       flops: pairs * (2 * weight.columns + 2),
-      bytes: 4 * (user.rows * (user.columns + 3) + weight.rows * (weight.columns + 1)),
+      bytes:
+        4 * (user.rows * (user.columns + 3) + weight.rows * (weight.columns + 1) + (call.has("scores") ? pairs : 0)),
     };
   },
 };
@@ -81,6 +91,7 @@ export const softmaxGradientOp: Op = {
     loss_gradient: { dtype: "float32", rank: 1 },
     log_partition: { dtype: "float32", rank: 1 },
     ...SOFTMAX_INPUTS,
+    scores: { dtype: "float32", rank: 2, optional: true },
   },
   outputs: ["user_gradient", "weight_gradient", "bias_gradient"],
   attributes: { skip_rows: 0 },
@@ -89,6 +100,7 @@ export const softmaxGradientOp: Op = {
     const [user, weight] = [operands.input("user").shape, operands.input("weight").shape];
     operands.expectShape("loss_gradient", [user[0]!]);
     operands.expectShape("log_partition", [user[0]!]);
+    if (operands.has("scores")) operands.expectShape("scores", [weight[0]!, user[0]!]);
     return {
       user_gradient: { dtype: "float32", shape: user },
       weight_gradient: { dtype: "float32", shape: weight },
@@ -99,6 +111,7 @@ export const softmaxGradientOp: Op = {
   reference: (call) => {
     const [user, weight] = [call.input("user"), call.input("weight")];
     const width = user.columns;
+    const scores = call.has("scores") ? call.input("scores") : undefined;
     const userSum = new Float64Array(user.data.length);
     const weightSum = new Float64Array(weight.data.length);
     const biasSum = new Float64Array(weight.rows);
@@ -106,7 +119,8 @@ export const softmaxGradientOp: Op = {
       const partition = call.input("log_partition").data[s]!;
       const target = call.input("target").data[s];
       for (const item of itemsOf(call)) {
-        const probability = Math.exp(logit(call, s, item) - partition);
+        const score = scores ? scores.data[item * user.rows + s]! : logit(call, s, item);
+        const probability = Math.exp(score - partition);
         const e = call.input("loss_gradient").data[s]! * (probability - (item === target ? 1 : 0));
         for (let c = 0; c < width; c++) {
           userSum[s * width + c]! += e * weight.data[item * width + c]!;
@@ -122,9 +136,11 @@ export const softmaxGradientOp: Op = {
   cost: (call) => {
     const [user, weight] = [call.input("user"), call.input("weight")];
     const pairs = user.rows * weight.rows;
+    const products = call.has("scores") ? 2 : 3;
     return {
-      flops: pairs * (6 * weight.columns + 4),
-      bytes: 4 * (2 * user.rows * user.columns + 2 * weight.rows * (weight.columns + 1)),
+      flops: pairs * (2 * products * weight.columns + 4),
+      bytes:
+        4 * (2 * user.rows * user.columns + 2 * weight.rows * (weight.columns + 1) + (call.has("scores") ? pairs : 0)),
     };
   },
 };
@@ -139,6 +155,14 @@ function checkShapes(operands: ShapeOperands): void {
 
 function checkTargets(call: KernelCall): void {
   checkIds(call, "target", call.input("weight").rows, call.attribute<number>("skip_rows"));
+}
+
+/** Writes the scores of all items for all samples. */
+function keepScores(call: KernelCall, scores: Value): void {
+  scores.data.fill(0);
+  for (const item of itemsOf(call)) {
+    for (let s = 0; s < scores.columns; s++) scores.data[item * scores.columns + s] = logit(call, s, item);
+  }
 }
 
 function itemsOf(call: KernelCall): number[] {
@@ -162,6 +186,11 @@ export interface SoftmaxInputs {
 export interface SoftmaxOptions {
   /** Number of items at the start that are no candidates, such as 1 for `<unk>` (default 0). */
   readonly skipRows?: number;
+  /**
+   * Whether to keep all scores, samples × items numbers, for the gradient, which then takes two products instead of
+   * three (default false). The bits are the same.
+   */
+  readonly keepScores?: boolean;
 }
 
 /**
@@ -169,6 +198,7 @@ export interface SoftmaxOptions {
  * (docs/math.md#losses).
  */
 export function softmax(graph: Graph, name: string, inputs: SoftmaxInputs, options: SoftmaxOptions = {}): Tensor {
-  checkOptions("softmax", options, { skipRows: true } satisfies Record<keyof SoftmaxOptions, true>);
-  return graph.apply(softmaxOp, name, { ...inputs }, { skip_rows: options.skipRows ?? 0 })["loss"]!;
+  checkOptions("softmax", options, { skipRows: true, keepScores: true } satisfies Record<keyof SoftmaxOptions, true>);
+  const { skipRows = 0, keepScores = false } = options;
+  return graph.apply(softmaxOp, name, { ...inputs }, { skip_rows: skipRows, keep_scores: keepScores })["loss"]!;
 }

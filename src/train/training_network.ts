@@ -222,7 +222,7 @@ function withoutLastClicks(encoding: Encoding, { clicks }: Dataset): Encoding {
 }
 
 /** The distribution that negatives are drawn from: item counts to the power of `noisePower`. */
-function noiseOf(encoding: Encoding, config: ModelConfig): Noise {
+export function noiseOf(encoding: Encoding, config: ModelConfig): Noise {
   const power = config.negatives === "batch" ? 1 : config.noisePower;
   const distribution = noiseDistribution(itemVocabulary(encoding).counts, power);
   return { distribution, aliasTable: aliasTable(distribution) };

@@ -1,9 +1,12 @@
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import { createNativeEngine } from "../../src/executors/native.js";
 import { createReferenceEngine } from "../../src/executors/reference.js";
 import { OPS } from "../../src/ops/index.js";
-import { float32, int32 } from "../cases/case.js";
+import { buildCase, SEED } from "../cases/build_case.js";
+import { CaseValues, float32, int32 } from "../cases/case.js";
 import { cases } from "../cases/ops/softmax.js";
+import { runCase } from "../cases/run_case.js";
 import { assertNumbers, checkCases, checkRefused, evaluate, evaluateGradients } from "./harness.js";
 
 checkCases(cases);
@@ -29,6 +32,35 @@ test("a target before skip_rows is refused by both engines", async () => {
   const opCase = { op: "softmax", name: "", operands, attributes: { skip_rows: 1 } };
   await checkRefused(createReferenceEngine({ ops: OPS }), opCase);
   await checkRefused(createNativeEngine({ threads: 1 }), opCase);
+});
+
+test("kept scores change no bit of the loss and its gradients", async () => {
+  const engine = createNativeEngine({ threads: 2 });
+  const values = new CaseValues(3);
+  // More samples than a slab of the gradient, and more items than a tile.
+  const [samples, items, width] = [1100, 300, 20];
+  const operands = {
+    user: values.normal([samples, width]),
+    weight: values.normal([items, width]),
+    bias: values.normal([items]),
+    target: values.ids([samples], items, 1),
+  };
+  const run = async (keepScores: boolean) => {
+    const attributes = { skip_rows: 1, keep_scores: keepScores };
+    const opCase = { op: "softmax", name: "", operands, attributes, differentiate: ["user", "weight", "bias"] };
+    const built = buildCase(opCase, { gradients: true });
+    const { outputs } = await runCase(engine, {
+      ...built,
+      inputs: { ...built.inputs, [SEED]: new Float32Array(samples).fill(1) },
+    });
+    const { "result.scores": scores, ...others } = outputs;
+    return { scores, others };
+  };
+  const [kept, computed] = [await run(true), await run(false)];
+  assert.is(kept.scores!.length, items * samples);
+  assert.is(computed.scores, undefined);
+  assert.equal(kept.others, computed.others);
+  assert.ok(Object.keys(computed.others).length >= 5);
 });
 
 test.run();

@@ -6,10 +6,11 @@ interface Sizes {
   samples: number;
   skipRows?: number;
   bias?: boolean;
+  keepScores?: boolean;
 }
 
 function softmax(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase {
-  const { items, width, samples, skipRows = 0, bias = true } = sizes;
+  const { items, width, samples, skipRows = 0, bias = true, keepScores = false } = sizes;
   const values = new CaseValues(13);
   return {
     op: "softmax",
@@ -20,7 +21,7 @@ function softmax(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCas
       ...(bias && { bias: values.normal([items]) }),
       target: values.ids([samples], items, skipRows),
     },
-    attributes: { skip_rows: skipRows },
+    attributes: { skip_rows: skipRows, keep_scores: keepScores },
     differentiate: ["user", "weight", ...(bias ? ["bias"] : [])],
     limits: { target: items },
     tolerance: 32,
@@ -35,6 +36,9 @@ export const cases: OpCase[] = [
   softmax("skips <unk>", { items: 13, width: 5, samples: 7, skipRows: 1 }),
   softmax("no bias", { items: 17, width: 3, samples: 4, bias: false }),
   softmax("many samples", { items: 200, width: 33, samples: 70, skipRows: 2 }),
+  softmax("keeps scores", { items: 173, width: 12, samples: 67, skipRows: 1, keepScores: true }),
+  softmax("keeps scores of few", { items: 80, width: 5, samples: 3, skipRows: 3, bias: false, keepScores: true }),
+  softmax("keeps scores of no samples", { items: 3, width: 2, samples: 0, keepScores: true }),
   softmax("wide", { items: 67, width: 64, samples: 9, skipRows: 1 }),
   {
     op: "softmax",
