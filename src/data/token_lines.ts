@@ -116,15 +116,15 @@ export class TokenLines implements TokenBytes {
       let count = 0;
       if (bytes[at] === TAB) at++;
       for (; bytes[at]! >= ZERO && bytes[at]! < ZERO + 10; at++) count = 10 * count + (bytes[at]! - ZERO);
-      const text = () => JSON.stringify(bytes.toString("utf8", start, bytes.indexOf(NEWLINE, start)));
       if (tokenEnd === start || at <= tokenEnd + 1 || bytes[at] !== NEWLINE || !Number.isSafeInteger(count)) {
-        fail(line + 1, "a token, a tab and a whole number", text());
+        fail(line + 1, "a token, a tab and a whole number", quoted(bytes, start, bytes.indexOf(NEWLINE, start)));
       }
-      const token = () => JSON.stringify(bytes.toString("utf8", start, tokenEnd));
-      if (line === 0 && token() !== JSON.stringify(UNKNOWN)) fail(1, `the token ${UNKNOWN}`, token());
+      if (line === 0 && bytes.toString("utf8", start, tokenEnd) !== UNKNOWN) {
+        fail(1, `the token ${UNKNOWN}`, quoted(bytes, start, tokenEnd));
+      }
       at++;
       const place = this.#placeOf(places, bytes, start, tokenEnd);
-      if (places[place] !== 0) fail(line + 1, "each token once", `${token()} again`);
+      if (places[place] !== 0) fail(line + 1, "each token once", `${quoted(bytes, start, tokenEnd)} again`);
       places[place] = line + 1;
     }
     return at;
@@ -255,6 +255,11 @@ export class TokenLines implements TokenBytes {
 
 function placesFor(lines: number): Int32Array {
   return new Int32Array(2 ** Math.ceil(Math.log2(2 * lines + 1)));
+}
+
+/** A piece of text for a message. */
+function quoted(bytes: Buffer, start: number, end: number): string {
+  return JSON.stringify(bytes.toString("utf8", start, end));
 }
 
 function checkLength(bytes: number, what: string): void {

@@ -13,6 +13,8 @@ export class Vocabulary {
   /** What it was made or read from, unless that were the tokens and counts themselves. */
   #lines: TokenLines | undefined;
   #tokens: readonly string[] | undefined;
+  /** The tokens of `lines` that were asked for, by id. */
+  #decoded: string[] | undefined;
   #counts: Float64Array | undefined;
   /** Maps tokens to ids if there are no lines, which do the same. */
   #ids: TokenTable | undefined;
@@ -87,17 +89,8 @@ export class Vocabulary {
    * @internal
    */
   async load(turns: Turns): Promise<void> {
-    if (this.#lines) {
-      await this.#lines.load(turns);
-      if (this.#tokens || this.size > MOST_STRINGS) return;
-      const tokens: string[] = [];
-      for (let id = 0; id < this.size; id++) {
-        tokens.push(this.#lines.token(id));
-        if (id % TOKENS_AT_ONCE === 0 && turns.isDue) await turns.take();
-      }
-      this.#tokens ??= tokens;
-    }
-    if (this.#lines || this.#ids) return;
+    if (this.#lines) return this.#lines.load(turns);
+    if (this.#ids) return;
     const table = new TokenTable();
     for (const token of this.tokens) {
       table.add(token);
@@ -138,8 +131,11 @@ export class Vocabulary {
     if (!Number.isInteger(id) || id < 0 || id >= this.size) {
       throw new ShortlistError("ERR_VOCABULARY", `Expected an id from 0 to ${this.size - 1} but received ${id}`);
     }
-    if (this.#tokens || this.size <= MOST_STRINGS) return this.tokens[id]!;
-    return this.#lines!.token(id);
+    if (this.#tokens) return this.#tokens[id]!;
+    if (this.size > MOST_STRINGS) return this.#lines!.token(id);
+    this.#decoded ??= new Array<string>(this.size);
+    this.#decoded[id] ??= this.#lines!.token(id);
+    return this.#decoded[id];
   }
 
   /**
@@ -290,8 +286,8 @@ function failIn(path: string): (line: number, expected: string, received: string
 
 const TOKENS_AT_ONCE = 1024;
 /**
- * Largest vocabulary whose tokens become strings as soon as one of them is needed. The tokens of a larger one are
- * decoded one by one: all of them would need some 50 bytes each.
+ * Largest vocabulary whose tokens stay strings once they were asked for. Those of a larger one are decoded each time:
+ * all of them would need some 50 bytes each.
  */
 const MOST_STRINGS = 2 ** 20;
 
