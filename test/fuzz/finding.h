@@ -13,7 +13,10 @@
 #if defined(SHORTLIST_ADDRESS_SANITIZER)
 extern "C" void __asan_set_death_callback(void (*callback)(void));
 // Memory that the system refuses is an error of the library, as without the sanitizer. A mutated model may ask for any.
-extern "C" __attribute__((weak, used)) const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+// Not weak: the sanitizer has a weak definition of its own, which could be taken.
+extern "C" __attribute__((visibility("default"), used)) const char* __asan_default_options() {
+  return "allocator_may_return_null=1";
+}
 #endif
 
 namespace shortlist {
