@@ -191,8 +191,10 @@ export interface Preparation {
   readonly singleClickUsers: number;
   /** Number of users in the test log. Undefined if nothing was held out. */
   readonly testUsers?: number | undefined;
-  /** How many values of each feature got an id. */
+  /** How many values of each feature got an id. Of a dataset that grew, those of the new clicks alone. */
   readonly features: readonly FeatureCounts[];
+  /** What the dataset grew by. Undefined if it was prepared from logs or tables alone. */
+  readonly growth?: Growth | undefined;
 }
 
 /** A dataset folder in memory. */
@@ -522,13 +524,14 @@ export async function writeDataset(
   };
 }
 
-function preparationOf({ clicks, features, report, joinedLines = 0, testUsers }: DatasetContents): Preparation {
+function preparationOf({ clicks, features, report, joinedLines = 0, testUsers, growth }: DatasetContents): Preparation {
   const { lines, skipped, withoutClicks } = report;
   return {
     ...{ lines, skipped, withoutClicks, joinedLines },
     singleClickUsers: singleClickUsers(clicks),
     ...(testUsers !== undefined && { testUsers }),
     features,
+    ...(growth && { growth }),
   };
 }
 

@@ -15,11 +15,13 @@ export function reportPage(contents: ReportContents): ReportPage {
   const facts = [
     `preset ${training.preset ?? "unknown"}`,
     ...(training.seed === undefined ? [] : [`seed ${training.seed}`]),
+    ...(training.updates === undefined ? [] : [`updated ${timesOf(training.updates)}`]),
     counted(itemVocabulary(description).size - 1, "item"),
     ...(history ? [`${counted(history.threads, "thread")}, ${history.isa}`] : []),
   ];
   const sections = [
     summarySection(contents),
+    ...(history ? [updateSection(history)] : []),
     ...(history ? [trainingSection(history), epochsSection(history, contents.measured)] : []),
     evaluationSection(contents),
     recommendedSection(contents),
@@ -93,6 +95,60 @@ function endOf({ ended, epochs, keptEpoch, validation, configuredEpochs }: Train
     ? `Epoch ${keptEpoch} is kept: it has the best NDCG@10 on the validation clicks, ${metric(validation.ndcg["10"])}.`
     : `Epoch ${keptEpoch}, the last one, is kept, since nothing was validated.`;
   return `${reason} ${kept}`;
+}
+
+function timesOf(number: number): string {
+  return number === 1 ? "once" : `${count(number)} times`;
+}
+
+/** The model from which training went on, and what grew since. Empty for a training from nothing. */
+function updateSection({ from, dataset }: TrainingHistory): Section {
+  const title = "Update";
+  if (!from) return { title, blocks: [] };
+  const { growth } = dataset.preparation ?? {};
+  const { name, id, updates, hasState } = from;
+  const ofModel = id === undefined ? "" : `id ${id.slice(0, 12)}, `;
+  const tiles: Tiles["tiles"][number][] = [
+    {
+      label: "Went on from",
+      value: name,
+      note: `${ofModel}${updates === 0 ? "trained from nothing" : `updated ${timesOf(updates)} before`}`,
+    },
+    ...(growth
+      ? [
+          {
+            label: "New clicks",
+            value: count(growth.clicks),
+            note: `of ${count(dataset.clicks)}; only these are targets`,
+          },
+          { label: "New users", value: count(growth.users), note: `of ${count(dataset.users)}` },
+          {
+            label: "Evicted",
+            value: counted(growth.evicted.items, "item"),
+            note: `and ${counted(growth.evicted.users, "user")}, which were not seen for long`,
+          },
+        ]
+      : []),
+  ];
+  const values: Table = {
+    kind: "table",
+    caption: "Values that are new, with rows of their own",
+    head: ["feature", "new values", "all values"],
+    rows: Object.entries(growth?.values ?? {}).map(([feature, added]) => [
+      feature,
+      count(added),
+      count((dataset.vocabularySizes[feature] ?? 1) - 1),
+    ]),
+    isHalf: true,
+  };
+  const state = hasState
+    ? "The optimizer went on with its state."
+    : `The optimizer began with a state of zeros, since ${name} has none (--keep-state).`;
+  const way = "shortlist compare tells whether the new model is better than that one, on the same users.";
+  return {
+    title,
+    blocks: [{ kind: "tiles", tiles }, note(`${state} ${way}`), ...(values.rows.length > 0 ? [values] : [])],
+  };
 }
 
 function note(text: string): Block {
@@ -231,12 +287,15 @@ function evaluationSection({ measured, history }: ReportContents): Section {
   ];
   const blocks = evaluations.map(({ on, evaluation }) => evaluationTable(on, evaluation));
   const hasTransitions = evaluations.some(({ evaluation }) => evaluation.transitions);
-  if (blocks.length === 0) return { title: "Model and baselines", blocks: [note(NOT_MEASURED)] };
+  if (blocks.length === 0)
+    return { title: "Model and baselines", blocks: [note(history?.from ? UPDATE_NOT_MEASURED : NOT_MEASURED)] };
   return { title: "Model and baselines", blocks: [...blocks, ...(hasTransitions ? [] : [note(NO_TRANSITIONS)])] };
 }
 
 const NOT_MEASURED =
   "Nothing was measured. Train with a test log or with validation, or give the dataset: shortlist report MODEL --dataset DATASET.";
+const UPDATE_NOT_MEASURED =
+  "Nothing was measured. Update with a test log (--test), or compare the model with the one before: shortlist compare MODEL1 MODEL2 --test LOG.";
 const NO_TRANSITIONS =
   "Transitions, the baseline that counts which item follows which, were not measured: shortlist report MODEL --dataset DATASET measures them.";
 
@@ -381,10 +440,10 @@ function datasetSection({ users, clicks, vocabularySizes, newItems, logs, prepar
     const table: Table = { kind: "table", caption: "Vocabularies", head: ["feature", "tokens"], rows };
     return { title, blocks: [{ kind: "tiles", tiles }, table, sources] };
   }
-  const { features, ...lines } = preparation;
+  const { features, growth, ...lines } = preparation;
   const leftOut: Table = {
     kind: "table",
-    caption: "Lines and users",
+    caption: growth ? "Lines of the new events, and users" : "Lines and users",
     head: ["", "number"],
     rows: [
       ["lines left out, because they could not be read", count(lines.skipped)],
@@ -398,7 +457,7 @@ function datasetSection({ users, clicks, vocabularySizes, newItems, logs, prepar
   const share = (part: number, whole: number) => (whole > 0 ? percent(part / whole) : "–");
   const table: Table = {
     kind: "table",
-    caption: "Values that are too rare for an id of their own count as unknown",
+    caption: `Values ${growth ? "of the new events " : ""}that are too rare for an id of their own count as unknown`,
     head: ["feature", "values", "kept if more than", "values left out", "uses left out", "share of uses"],
     rows: features.map(({ name, unit, values, appearLimit, valuesLeftOut, uses, usesLeftOut }) => [
       name,

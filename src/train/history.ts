@@ -53,6 +53,18 @@ export interface DatasetRecord {
   readonly preparation?: Preparation | undefined;
 }
 
+/** The model from which a training went on. */
+export interface StartRecord {
+  /** Base name of its folder. */
+  readonly name: string;
+  /** Its id. Undefined in folders of older versions. */
+  readonly id?: string | undefined;
+  /** How often training had gone on from an earlier model before. */
+  readonly updates: number;
+  /** Whether it had the state of the optimizer. */
+  readonly hasState: boolean;
+}
+
 /** Seconds of a training by what they were spent on. */
 export interface TrainingSeconds {
   /** Opening the dataset and creating the network. */
@@ -84,6 +96,8 @@ export interface TrainingHistory {
   /** The evaluation of the finished model on the test log. Undefined without one. */
   readonly test?: Evaluation | undefined;
   readonly dataset: DatasetRecord;
+  /** The model from which training went on. Undefined if it began from nothing. */
+  readonly from?: StartRecord | undefined;
   readonly seconds: TrainingSeconds;
   /** Number of threads of the kernels. */
   readonly threads: number;

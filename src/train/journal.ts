@@ -107,7 +107,7 @@ export class TrainingJournal {
 
   /** Writes `history.json` into the model folder. */
   async finish(folder: string, session: TrainingSession, outcome: TrainingOutcome): Promise<void> {
-    const { position, config, steps, engine, profile, dataset } = session;
+    const { position, config, steps, engine, profile, dataset, startRecord } = session;
     const { epochs, kept, test, testSeconds } = outcome;
     if (test && this.#events) this.#events.addScalars(position.step, scalarsOf("test", test));
     const points = this.#recorder.points;
@@ -129,6 +129,7 @@ export class TrainingJournal {
       validation: kept.validation,
       test,
       dataset: datasetRecordOf(dataset),
+      from: startRecord,
       seconds,
       threads: engine.threads,
       isa: engine.isa,

@@ -21,6 +21,7 @@ import type { TensorData } from "../ops/op.js";
 import { CheckpointWriter, openCheckpoint, type TakenCheckpoint, type TrainedBy } from "./checkpoint.js";
 import { DEFAULT_PATIENCE, EarlyStopping, type EarlyStoppingState } from "./early_stopping.js";
 import { type Evaluation, evaluateClicks } from "./evaluate.js";
+import type { StartRecord } from "./history.js";
 import { type TrainedEpoch, TrainingLoop, type TrainingPosition, type TrainingState } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
@@ -162,6 +163,12 @@ export class TrainingSession {
   readonly #earlyStopping: EarlyStopping;
   readonly #patience: number;
   readonly #from: string;
+  /**
+   * The model from which the training goes on, as reports show it.
+   *
+   * @internal
+   */
+  readonly startRecord: StartRecord | undefined;
   readonly #checkpoints: CheckpointWriter;
   #record: TrainingRecord;
   #bestRecord: TrainingRecord = {};
@@ -195,6 +202,7 @@ export class TrainingSession {
     this.#data = data;
     this.#signal = signal;
     this.#from = start?.id ?? "";
+    this.startRecord = start?.describe();
     this.#patience = options.patience ?? DEFAULT_PATIENCE;
     this.#earlyStopping = new EarlyStopping(this.#patience);
     const { id } = data.dataset;

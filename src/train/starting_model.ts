@@ -1,3 +1,4 @@
+import { basename, resolve } from "node:path";
 import { itemVocabulary } from "../data/clicks.js";
 import { catalogueOf, type Dataset, withoutNewItems } from "../data/dataset.js";
 import type { TensorData } from "../data/safetensors.js";
@@ -13,6 +14,7 @@ import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } f
 import { predictItemRows } from "../model/extend.js";
 import { readTrainedModel, type TrainedModel } from "../model/model.js";
 import type { TrainingRecord } from "../model/training_record.js";
+import type { StartRecord } from "./history.js";
 
 /** The learning rate of the first update, as a fraction of that of the training before, and its number of epochs. */
 const [LEARNING_RATE, EPOCHS] = [0.5, 2];
@@ -72,6 +74,13 @@ export class StartingModel {
     start.#checkVocabularies();
     start.#warn(whole, onWarning);
     return start;
+  }
+
+  /** What the record of the training says about this model. */
+  describe(): StartRecord {
+    const { id, description } = this.#model;
+    const updates = description.training.updates ?? 0;
+    return { name: basename(resolve(this.#folder)), ...(id !== undefined && { id }), updates, hasState: this.hasState };
   }
 
   /** The training record of a model that was updated once more than this one. */

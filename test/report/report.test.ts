@@ -4,7 +4,16 @@ import { pathToFileURL } from "node:url";
 import type { Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { compareModels, openModel, prepareDataset, saveModel, train, writeReport } from "../../src/index.js";
+import {
+  compareModels,
+  openDataset,
+  openModel,
+  prepareDataset,
+  saveModel,
+  simulate,
+  train,
+  writeReport,
+} from "../../src/index.js";
 import type { ReportPage } from "../../src/report/blocks.js";
 import { formatPage } from "../../src/report/page_file.js";
 import { run, succeed } from "../cli/run.js";
@@ -231,6 +240,48 @@ test("a model without a record, one with a test log, and what is refused", async
     );
     succeed("train", at("split"), "--output", at("model"), "--steps", "3", "--no-report", "--set", ...SMALL);
     await assertAbsent(at("model/report.html"));
+  });
+});
+
+test("the report of an update shows the model that it went on from, what grew and what was evicted", async () => {
+  await withFolder(async (folder) => {
+    const at = (name: string) => join(folder, name);
+    await simulate({ output: folder, users: 60, items: 50 });
+    const lines = (await readFile(at("train.tsv"), "utf8")).trimEnd().split("\n");
+    await writeFile(at("day1.tsv"), `${lines.slice(0, 45).join("\n")}\n`);
+    await writeFile(at("day2.tsv"), `${lines.slice(30).join("\n")}\n`);
+    await prepareDataset({ logs: [at("day1.tsv")], output: at("data1"), featureAppearLimit: 0 });
+    const set = ["hiddenWidths=[8]", "userVectorWidth=8", "lstmWidth=8", "batchSize=64", "epochs=1"];
+    await train({ dataset: at("data1"), output: at("model1"), set, threads: 1 });
+    const update = ["update", at("model1"), at("day2.tsv"), "--dataset", at("data1"), "--evict-after", "1"];
+    const outputs = ["--output", at("model2"), "--output-dataset", at("data2"), "--threads", "1"];
+    succeed(...update, ...outputs, "--test", at("test.tsv"));
+    const page = dataOf(await readFile(at("model2/report.html"), "utf8"));
+    assert.match(page.subtitle, "updated once");
+    const [tiles, note] = blocksOf(page, "Update");
+    const shown = JSON.stringify(tiles);
+    const { growth } = (await openDataset(at("data2"))).preparation!;
+    assert.is(growth!.evicted.users, 30, "those without a click on the second day");
+    assert.is(growth!.users, 15);
+    using model = await openModel(at("model1"), { threads: 1 });
+    for (const text of ["model1", `id ${model.id!.slice(0, 12)}, trained from nothing`, "30 users, which"])
+      assert.match(shown, text);
+    assert.match(shown, growth!.clicks.toLocaleString("en"));
+    assert.match(JSON.stringify(note), "began with a state of zeros");
+    assert.equal(rowsOf(page, "Update", "Values that are new")["user_id"], ["15", "30"]);
+    assert.match(JSON.stringify(blocksOf(page, "Model and baselines")), "On the test log");
+    assert.ok(rowsOf(page, "Preparation of the dataset", "Lines of the new events"));
+
+    succeed(
+      ...["update", at("model2"), at("day1.tsv"), "--dataset", at("data2"), "--output", at("model3")],
+      ...[...["--output-dataset", at("data3"), "--threads", "1", "--no-report"]],
+    );
+    await assertAbsent(at("model3/report.html"));
+    succeed("report", at("model3"), "--threads", "1");
+    const later = dataOf(await readFile(at("model3/report.html"), "utf8"));
+    assert.match(later.subtitle, "updated 2 times");
+    assert.match(JSON.stringify(blocksOf(later, "Update")), "updated once before");
+    assert.match(JSON.stringify(blocksOf(later, "Model and baselines")), "Update with a test log");
   });
 });
 
