@@ -38,7 +38,11 @@ const SEED = 1;
 
 /** Training batches as `train` makes them. */
 export function batchesOf(engine: Engine, log: SyntheticLog, config: ModelConfig): TrainingBatches {
-  return engine.createTrainingBatches({ clicks: log.clicks, seed: SEED, ...trainingBatchOptions(config) });
+  return engine.createTrainingBatches({
+    clicks: log.clicks,
+    seed: SEED,
+    ...trainingBatchOptions(config, log.encoding.schema),
+  });
 }
 
 /** The first batches of the epoch: steps go round them, so that all sides of a comparison have the very same ones. */

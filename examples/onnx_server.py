@@ -4,7 +4,8 @@
     python onnx_server.py FOLDER < requests.jsonl > answers.jsonl
 
 Each line of the input is a user: {"user_id": "u1", "item": ["v1", "v7"], "category": ["c2", null], "tags": [["a", "b"], []]}.
-Features of clicks are lists with one element for each click, the oldest first. Whatever is missing may be left out.
+Features of clicks are lists with one element for each click, the oldest first. Whatever is missing may be null or left
+out.
 """
 
 import json
@@ -28,18 +29,23 @@ class Encoder:
                 self.ids[vocabulary] = {line.split("\t")[0]: row for row, line in enumerate(file)}
 
     def encode(self, users):
-        return {given["name"]: self._input(given, [user.get(given["name"]) for user in users]) for given in self.inputs}
+        # The first input has the clicked items. Every other feature of clicks is as long, also where it is left out.
+        clicks = max(len(user.get(self.inputs[0]["name"]) or []) for user in users)
+        return {
+            given["name"]: self._input(given, [user.get(given["name"]) for user in users], clicks)
+            for given in self.inputs
+        }
 
-    def _input(self, given, values):
+    def _input(self, given, values, clicks):
         if "vocabulary" not in given:
-            return np.array([np.nan if value is None else value for value in values], np.float32)
+            return self._numbers(values, len(given["shape"]), clicks)
         ids = self.ids[given["vocabulary"]]
         id_of = lambda token: ids.get(token, 0)  # 0 is <unk>, for every token that training did not keep.
         axes = len(given["shape"])
         if axes == 1:
             return np.array([id_of(value) for value in values], np.int64)
         rows = [value or [] for value in values]
-        shape = [len(rows), max(map(len, rows))]
+        shape = [len(rows), clicks if given["shape"][1] == "clicks" else max(map(len, rows))]
         if axes == 3:
             rows = [[[id_of(token) for token in click or [None]] for click in row] for row in rows]
             shape.append(max((len(click) for row in rows for click in row), default=0))
@@ -52,6 +58,17 @@ class Encoder:
             else:
                 for j, click in enumerate(row):
                     encoded[i, j, : len(click)] = click
+        return encoded
+
+
+    def _numbers(self, values, axes, clicks):
+        """Numbers of users, or of their clicks. NaN is a missing one, and stands after the last click."""
+        number_of = lambda value: np.nan if value is None else value
+        if axes == 1:
+            return np.array([number_of(value) for value in values], np.float32)
+        encoded = np.full([len(values), clicks], np.nan, np.float32)
+        for i, row in enumerate(values):
+            encoded[i, : len(row or [])] = [number_of(value) for value in row or []]
         return encoded
 
 

@@ -15,10 +15,12 @@ export {
   encodeLog,
   type ItemValues,
   type NumberStatistics,
+  type NumberValues,
   type Searches,
   type UserValues,
 } from "./data/clicks.js";
 export {
+  type ClickNumberSummary,
   type Dataset,
   type Grown,
   type OpenDatasetOptions,

@@ -292,33 +292,43 @@ test("times and weights of clicks, and fields to ignore: counted as fields, numb
   assert.match(recommend(at("m3"), at("time.tsv"), "3").stderr, expected);
 });
 
-test("searches, several values of a user, weights and fields to ignore: as the command line reads them, set one by one and from a line", () => {
+test("searches, several values of a user, weights and numbers of clicks, and fields to ignore: as the command line reads them, set one by one and from a line", () => {
   const logs = at("searched");
   const sizes = ["--users", "200", "--items", "100", "--mean-clicks", "6"];
   succeed("simulate", "--output", logs, ...sizes, "--mean-searches", "20");
   const schema = JSON.parse(readFileSync(join(logs, "log_schema.json"), "utf8"));
   schema.columns.push({ name: "languages", multiple: true });
   schema.click.push({ name: "seen", kind: "weight" }, { name: "shown", kind: "ignore" });
+  schema.click.push({ name: "price", kind: "number" });
   writeFileSync(at("searched.json"), JSON.stringify(schema));
   const languages = ["en", "en_de", "", "NULL_fr", "none_such"];
   const lines = readFileSync(join(logs, "infer.tsv"), "utf8").trimEnd().split("\n");
   const written = lines.map((line, u) => {
     const fields = line.split("\t");
     const clicks = fields[3]!.split(";");
-    fields[3] = clicks.map((click, i) => `${click}:${["1", "", "0.25"][(u + i) % 3]}:${i}`).join(";");
+    const price = (i: number) => (i % 4 === 1 ? "NULL" : `${((u + i) % 9) / 4}`);
+    fields[3] = clicks.map((click, i) => `${click}:${["1", "", "0.25"][(u + i) % 3]}:${i}:${price(i)}`).join(";");
     return [...fields, languages[u % 5]].join("\t");
   });
   writeFileSync(at("searched.tsv"), `${written.join("\n")}\n`);
   const limit = ["--feature-appear-limit", "searches=1,languages=40,item=0"];
   succeed("prepare", at("searched.tsv"), "--schema", at("searched.json"), "--output", at("d4"), ...limit);
   succeed("train", at("d4"), "--output", at("m4"), "--epochs", "1", "--set", "draws=8");
-  const strange = "u1\tp\tc\tv1:c1:t1:2:x\tm\tC1 T1?!;;ｃ２ ｔ２ ünï;NULL;new words\ten_xx";
+  const strange = "u1\tp\tc\tv1:c1:t1:2:x:-1e3\tm\tC1 T1?!;;ｃ２ ｔ２ ünï;NULL;new words\ten_xx";
   const many = Array.from({ length: 120 }, (_, i) => `c${i % 8} t${i % 30}`).join(";");
-  writeFileSync(at("searched.tsv"), `${[...written, strange, `u1\tp\tc\tv1:c1:t1::\tm\t${many}\t`].join("\n")}\n`);
+  writeFileSync(at("searched.tsv"), `${[...written, strange, `u1\tp\tc\tv1:c1:t1:::\tm\t${many}\t`].join("\n")}\n`);
   const c = recommend(at("m4"), at("searched.tsv"), "5");
   assert.is(c.status, 0, c.stderr);
   assert.is(c.stdout.split("\n").length, 203);
   assert.is(c.stdout, succeed("recommend", at("m4"), at("searched.tsv"), "--top", "5", "--format", "text"));
+  for (const [price, expected] of [
+    ["dear", "a number"],
+    ["1e39", "a number that float32 can hold"],
+  ] as const) {
+    writeFileSync(at("price.tsv"), `u1\tp\tc\tv1:c1:t1:::;v1:c1:t1:::${price}\tm\t\t\n`);
+    const refused = `1: field 4 (clicks): Expected ${expected} for price of click 2 but received "${price}"\n`;
+    assert.match(recommend(at("m4"), at("price.tsv"), "3").stderr, refused);
+  }
   for (const line of [written[3]!, strange, written[11]!]) {
     const { status, stdout, stderr } = execute(join(build, "api_check"), at("m4"), line, "0");
     assert.is(status, 0, stdout + stderr);

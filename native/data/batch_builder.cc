@@ -79,6 +79,7 @@ Batch BatchBuilder::layout() const {
     for (const char* part : {"", "_offsets", "_start", "_end"}) add(searches.name + part, Dtype::int32);
     for (const char* dim : {"", "_queries"}) batch.dims.push_back({searches.name + dim, 0});
   }
+  for (const Clicks::ClickNumber& feature : clicks_.click_numbers) add(feature.name, Dtype::float32);
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     add(feature.name, Dtype::int32);
     if (!feature.offsets) continue;
@@ -206,6 +207,8 @@ void BatchBuilder::finish() {
   writer.write_dim(timestep_position_->size());
   gather_users(&writer);
   for (const Clicks::Searches& searches : clicks_.searches) gather_searches(searches, &writer);
+  for (const Clicks::ClickNumber& feature : clicks_.click_numbers)
+    gather_click_number(feature.number, writer.next_input(positions_).numbers());
   const int32_t* items = nullptr;  // of the positions
   for (const Clicks::ItemFeature& feature : clicks_.item_features) {
     Elements& elements = writer.next_input();
@@ -329,12 +332,16 @@ void BatchBuilder::gather_numbers(float* to) const {
   const size_t columns = clicks_.numbers.size();
   for (size_t column = 0; column < columns; ++column) {
     const Clicks::Number& number = clicks_.numbers[column];
-    const double scale = number.deviation > 0 ? 1 / number.deviation : 1;
-    for (size_t u = 0; u < users_.size(); ++u) {
-      const float value = number.values[users_[u]];
-      to[u * columns + column] =
-          std::isnan(value) ? 0.0f : static_cast<float>((static_cast<double>(value) - number.mean) * scale);
-    }
+    const double scale = number.scale();
+    for (size_t u = 0; u < users_.size(); ++u) to[u * columns + column] = number.standardised(users_[u], scale);
+  }
+}
+
+// The number of the click at each position, standardised; 0 where missing.
+void BatchBuilder::gather_click_number(const Clicks::Number& number, float* to) const {
+  const double scale = number.scale();
+  for (const Span& span : spans_) {
+    for (int32_t i = 0; i < span.count; ++i) *to++ = span.click < 0 ? 0.0f : number.standardised(span.click + i, scale);
   }
 }
 

@@ -83,6 +83,7 @@ class BatchBuilder {
   void gather_searches(const Clicks::Searches& searches, Writer* writer);
   void gather_numbers(float* to) const;
   void gather_ages(float* ages) const;
+  void gather_click_number(const Clicks::Number& number, float* to) const;
   bool has_weights() const { return contents_.weights && clicks_.weights.values; }
   void gather_single(const Clicks::ItemFeature& feature, int32_t* to) const;
   int64_t gather_offsets(const Clicks::ItemFeature& feature, int32_t* offset) const;

@@ -137,6 +137,10 @@ void Batcher::add_shuffled(int64_t first, int64_t end) {
     }
     if (clicks_.has_times) __builtin_prefetch(clicks_.times.values + place.click);
     if (clicks_.weights.values) __builtin_prefetch(clicks_.weights.values + place.click);
+    for (const Clicks::ClickNumber& feature : clicks_.click_numbers) {
+      const float* read = feature.number.values;
+      for (int64_t click = from; click < place.click; click += kElementsPerLine) __builtin_prefetch(read + click);
+    }
     for (const Clicks::ItemFeature& feature : clicks_.item_features) {
       const int32_t* read = feature.offsets ? feature.offsets : feature.ids;
       for (int64_t click = from; click <= place.click; click += kElementsPerLine) __builtin_prefetch(read + click);

@@ -91,6 +91,13 @@ bool parse_weight(std::string_view text, const MissingWords& missing, float* wei
   return is_number && (std::isnan(number) || (*weight >= 0 && !std::isinf(*weight)));
 }
 
+bool parse_float(std::string_view text, const MissingWords& missing, float* number) {
+  double given;
+  const bool is_number = parse_number(text, missing, &given);
+  *number = is_number ? static_cast<float>(given) : 0.0f;
+  return is_number && !std::isinf(*number);
+}
+
 LineParser::LineParser(Schema schema, bool without_clicks)
     : schema_(std::move(schema)), without_clicks_(without_clicks) {
   user_id_ = clicks_ = schema_.columns.size();
@@ -104,8 +111,10 @@ LineParser::LineParser(Schema schema, bool without_clicks)
       has_item_parts_ = has_item_parts_ && rest_ == fields_.size();
       rest_ = fields_.size() + 1;
     }
-    fields_.push_back({field.kind, field.multiple, features_});
+    const bool is_number = field.kind == ClickField::Kind::number;
+    fields_.push_back({field.kind, field.multiple, is_number ? click_numbers_ : features_});
     features_ += is_feature;
+    click_numbers_ += is_number;
     click_form_ += (click_form_.empty() ? "" : ":") + field.name;
   }
 }
@@ -135,13 +144,15 @@ std::string_view LineParser::parse_user(std::string_view text, LogRow* row) cons
   row->searches.clear();
   row->times.clear();
   row->weights.clear();
+  row->click_numbers.resize(click_numbers_);
+  for (std::vector<float>& numbers : row->click_numbers) numbers.clear();
   row->values.resize(features_);
   for (LogRow::Values& values : row->values) {
     values.tokens.clear();
     values.offsets.clear();
   }
   for (const Field& field : fields_) {
-    if (field.multiple) row->values[field.feature].offsets.push_back(0);
+    if (field.multiple) row->values[field.place].offsets.push_back(0);
   }
   row->clicks = 0;
   std::string_view clicks;
@@ -218,14 +229,15 @@ bool LineParser::parse_rest(std::string_view text, LogRow* row) const {
 // Parses a value of a field of a click. Returns false if it cannot be used.
 bool LineParser::parse_value(size_t index, std::string_view text, bool is_last, LogRow* row) const {
   const Field& field = fields_[index];
-  if (field.kind != ClickField::Kind::item_feature) return parse_property(field.kind, text, row);
-  LogRow::Values& values = row->values[field.feature];
+  if (field.kind != ClickField::Kind::item_feature) return parse_property(index, text, row);
+  LogRow::Values& values = row->values[field.place];
   values.tokens.push_back(token(text));
   if (field.multiple && is_last) values.offsets.push_back(static_cast<int32_t>(values.tokens.size()));
   return index > 0 || !text.empty();  // the item
 }
 
-bool LineParser::parse_property(ClickField::Kind kind, std::string_view text, LogRow* row) const {
+bool LineParser::parse_property(size_t field, std::string_view text, LogRow* row) const {
+  const ClickField::Kind kind = fields_[field].kind;
   if (kind == ClickField::Kind::time) {
     double time;
     const bool fits = parse_number(text, schema_.missing, &time) && !std::isinf(time);
@@ -236,6 +248,12 @@ bool LineParser::parse_property(ClickField::Kind kind, std::string_view text, Lo
     float weight;
     const bool fits = parse_weight(text, schema_.missing, &weight);
     row->weights.push_back(weight);
+    return fits;
+  }
+  if (kind == ClickField::Kind::number) {
+    float number;
+    const bool fits = parse_float(text, schema_.missing, &number);
+    row->click_numbers[fields_[field].place].push_back(number);
     return fits;
   }
   return true;  // a field to ignore
@@ -256,17 +274,25 @@ void LineParser::fail_click(std::string_view clicks, int64_t index) const {
   const bool is_complete = count_parts(click, kFieldEnd) == fields_.size();
   if (is_complete) {
     for_each_part(click, kFieldEnd, [&](std::string_view text, size_t field) {
-      const ClickField::Kind kind = fields_[field].kind;
-      const std::string place = " for " + schema_.click[field].name + " of" + which;
-      double time;
-      float weight;
-      if (kind == ClickField::Kind::time && (!parse_number(text, schema_.missing, &time) || std::isinf(time)))
-        fail(clicks_, "a number" + place, quoted(text));
-      if (kind == ClickField::Kind::weight && !parse_weight(text, schema_.missing, &weight))
-        fail(clicks_, "a number of at least 0" + place, quoted(text));
+      check_property(field, text, " for " + schema_.click[field].name + " of" + which);
     });
   }
   fail(clicks_, click_form_ + (is_complete ? " with an item for" : " for") + which, quoted(click));
+}
+
+// Throws if the text of a field that describes the click itself cannot be used.
+void LineParser::check_property(size_t field, std::string_view text, const std::string& place) const {
+  const ClickField::Kind kind = fields_[field].kind;
+  double time;
+  float number;
+  if (kind == ClickField::Kind::time && (!parse_number(text, schema_.missing, &time) || std::isinf(time)))
+    fail(clicks_, "a number" + place, quoted(text));
+  if (kind == ClickField::Kind::weight && !parse_weight(text, schema_.missing, &number))
+    fail(clicks_, "a number of at least 0" + place, quoted(text));
+  if (kind == ClickField::Kind::number && !parse_float(text, schema_.missing, &number)) {
+    const bool is_number = parse_number(text, schema_.missing, &time);
+    fail(clicks_, (is_number ? "a number that float32 can hold" : "a number") + place, quoted(text));
+  }
 }
 
 // Names the first field that is no UTF-8, or that has a NUL byte.

@@ -41,9 +41,10 @@ struct LogRow {
   std::vector<std::vector<std::string_view>> lists;     // of the categorical columns with several values
   std::vector<std::vector<std::string_view>> searches;  // of the columns of searches: the queries, oldest first
   int64_t clicks = 0;
-  std::vector<Values> values;  // of the item features
-  std::vector<double> times;   // [clicks], NaN where missing; empty where the schema has no time
-  std::vector<float> weights;  // [clicks], NaN where missing; empty where the schema has no weight
+  std::vector<Values> values;                     // of the item features
+  std::vector<double> times;                      // [clicks], NaN where missing; empty where the schema has no time
+  std::vector<float> weights;                     // [clicks], NaN where missing; empty where the schema has no weight
+  std::vector<std::vector<float>> click_numbers;  // [clicks] of each field of numbers, NaN where missing
 
   std::vector<uint32_t> separators;  // memory of the parser
 };
@@ -59,6 +60,9 @@ bool parse_number(std::string_view text, const MissingWords& missing, double* nu
 // Whether `text` is the weight of a click, written to `weight`: a number of at least 0 that float32 can hold, or a
 // missing value, which is NaN.
 bool parse_weight(std::string_view text, const MissingWords& missing, float* weight);
+
+// Whether `text` is a number that float32 can hold, written to `number`, or a missing value, which is NaN.
+bool parse_float(std::string_view text, const MissingWords& missing, float* number);
 
 // Calls query(text) for each query of the text of a column of searches.
 template <class Query>
@@ -97,7 +101,7 @@ class LineParser {
  private:
   void parse_column(size_t column, std::string_view text, LogRow* row) const;
   bool parse_value(size_t field, std::string_view text, bool is_last, LogRow* row) const;
-  bool parse_property(ClickField::Kind kind, std::string_view text, LogRow* row) const;
+  bool parse_property(size_t field, std::string_view text, LogRow* row) const;
 
   std::string_view token(std::string_view text) const {
     return schema_.missing.contains(text) ? std::string_view() : text;
@@ -105,20 +109,21 @@ class LineParser {
 
   [[noreturn]] void fail(size_t column, const std::string& expected, const std::string& received) const;
   [[noreturn]] void fail_click(std::string_view clicks, int64_t index) const;
+  void check_property(size_t field, std::string_view text, const std::string& place) const;
   void check_bytes(std::string_view text) const;
 
   // What becomes of a field of a click.
   struct Field {
     ClickField::Kind kind;
     bool multiple;
-    size_t feature;  // the place of an item feature among them
+    size_t place;  // of an item feature among them, or of a number
   };
 
   Schema schema_;
   bool without_clicks_;
   size_t user_id_, clicks_;  // columns; the number of columns where there is no user_id
   std::vector<Field> fields_;
-  size_t features_ = 0;
+  size_t features_ = 0, click_numbers_ = 0;
   bool has_item_parts_ = true;
   size_t rest_ = 0;  // the first field after those about the item
   std::string click_form_;

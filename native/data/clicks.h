@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,6 +29,17 @@ struct Clicks {
   struct Number {
     const float* values;  // [users], NaN where missing
     double mean, deviation;
+
+    double scale() const { return deviation > 0 ? 1 / deviation : 1; }
+    // The standardised value of a user or click, with the factor `scale()`; 0 where missing.
+    float standardised(int64_t index, double scale) const {
+      const float value = values[index];
+      return std::isnan(value) ? 0.0f : static_cast<float>((static_cast<double>(value) - mean) * scale);
+    }
+  };
+  struct ClickNumber {
+    std::string name;
+    Number number;  // values [clicks]
   };
   struct Times {
     const double* values;  // [clicks], NaN where missing; nullptr if times are not read
@@ -57,6 +69,7 @@ struct Clicks {
   bool has_times = false;  // whether the schema has a time, so that batches have ages
   Times times = {nullptr, 0, 0};
   Weights weights;
+  std::vector<ClickNumber> click_numbers;
   std::vector<ItemFeature> item_features;  // the item first
   // [clicks] The item of each click that may be a training target, and 0 for the others; nullptr if all may be.
   const int32_t* targets = nullptr;

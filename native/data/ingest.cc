@@ -51,6 +51,7 @@ struct Ingest::Segment {
   std::vector<std::vector<float>> numbers;         // [rows] of each column
   std::vector<double> times;                       // [clicks]
   std::vector<float> weights;                      // [clicks]
+  std::vector<std::vector<float>> click_numbers;   // [clicks] of each field
   std::vector<int64_t> missing;                    // of each feature
 
   void clear() {
@@ -62,7 +63,9 @@ struct Ingest::Segment {
     for (auto* const columns : {&tokens, &value_counts}) {
       for (std::vector<int32_t>& column : *columns) column.clear();
     }
-    for (std::vector<float>& column : numbers) column.clear();
+    for (auto* const columns : {&numbers, &click_numbers}) {
+      for (std::vector<float>& column : *columns) column.clear();
+    }
     times.clear();
     weights.clear();
   }
@@ -200,7 +203,8 @@ Ingest::Ingest(Schema schema, IngestOptions options, int threads)
       options_(options),
       parser_(schema_, options.without_clicks),
       threads_(threads),
-      numbers_(schema_.names_of(Column::Kind::number).size()) {
+      numbers_(schema_.names_of(Column::Kind::number).size()),
+      click_numbers_(schema_.click_numbers().size()) {
   const std::vector<std::string> users = schema_.names_of(Column::Kind::categorical);
   user_features_ = users.size();
   for (const ClickField& feature : schema_.item_features()) multiple_.push_back(feature.multiple);
@@ -227,6 +231,7 @@ Ingest::Ingest(Schema schema, IngestOptions options, int threads)
     worker.segment.tokens.resize(features());
     worker.segment.value_counts.resize(item_features_);
     worker.segment.numbers.resize(numbers_);
+    worker.segment.click_numbers.resize(click_numbers_);
     worker.segment.missing.resize(features());
   }
 }
@@ -355,6 +360,10 @@ Ingest::Segment Ingest::parse_segment(std::string_view lines, Worker* worker) co
     if (has_identities_) worker->add_token(features() - 1, row.user_id);
     segment.times.insert(segment.times.end(), row.times.begin(), row.times.end());
     for (const float weight : row.weights) segment.weights.push_back(std::isnan(weight) ? 1.0f : weight);
+    for (size_t n = 0; n < click_numbers_; ++n) {
+      const std::vector<float>& given = row.click_numbers[n];
+      segment.click_numbers[n].insert(segment.click_numbers[n].end(), given.begin(), given.end());
+    }
   }
   for (size_t f = 0; f < features(); ++f)
     segment.missing[f] = std::count(segment.tokens[f].begin(), segment.tokens[f].end(), kMissing);
@@ -472,6 +481,11 @@ void Ingest::take_numbers(size_t number, float* to) {
 void Ingest::take_times(double* to) {
   take([&](Segment& segment) -> std::vector<double>& { return segment.times; },
        [&](const std::vector<double>& values, size_t start) { std::copy(values.begin(), values.end(), to + start); });
+}
+
+void Ingest::take_click_numbers(size_t number, float* to) {
+  take([&](Segment& segment) -> std::vector<float>& { return segment.click_numbers[number]; },
+       [&](const std::vector<float>& values, size_t start) { std::copy(values.begin(), values.end(), to + start); });
 }
 
 void Ingest::take_weights(float* to) {

@@ -67,6 +67,7 @@ class Ingest {
   size_t features() const { return tables_.size(); }
   size_t number_columns() const { return numbers_; }
   bool has_times() const { return schema_.time_field() >= 0; }
+  size_t click_number_fields() const { return click_numbers_; }
   bool has_weights() const { return schema_.weight_field() >= 0; }
   // The index of the feature that identifies users; −1 if there is none.
   int identity() const { return identity_; }
@@ -97,6 +98,8 @@ class Ingest {
   void take_times(double* to);
   // [clicks()] 1 where missing.
   void take_weights(float* to);
+  // [clicks()] Of the field `number` among those of numbers of a click; NaN where missing.
+  void take_click_numbers(size_t number, float* to);
 
  private:
   struct Segment;
@@ -115,7 +118,7 @@ class Ingest {
   IngestOptions options_;
   LineParser parser_;
   Threads threads_;
-  size_t user_features_, item_features_, numbers_;
+  size_t user_features_, item_features_, numbers_, click_numbers_;
   bool has_identities_ = false;
   bool has_known_clicks_ = false;  // whether looking up clicks may be less work than parsing them
   int identity_ = -1;

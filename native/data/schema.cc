@@ -126,6 +126,7 @@ class SchemaReader {
     const std::string given = kind ? text_of(json, "kind") : "categorical";
     if (given == "time") field.kind = ClickField::Kind::time;
     else if (given == "weight") field.kind = ClickField::Kind::weight;
+    else if (given == "number") field.kind = ClickField::Kind::number;
     else if (given == "ignore") field.kind = ClickField::Kind::ignored;
     else if (given != "categorical") fail_model("Unknown kind of click field " + quoted(given));
     const bool is_property = field.kind != ClickField::Kind::item_feature;
@@ -191,6 +192,14 @@ std::vector<ClickField> Schema::item_features() const {
     if (field.kind == ClickField::Kind::item_feature) features.push_back(field);
   }
   return features;
+}
+
+std::vector<std::string> Schema::click_numbers() const {
+  std::vector<std::string> names;
+  for (const ClickField& field : click) {
+    if (field.kind == ClickField::Kind::number) names.push_back(field.name);
+  }
+  return names;
 }
 
 int Schema::field_of(ClickField::Kind kind) const {

@@ -21,7 +21,7 @@ struct Column {
 
 // A field of a click: a feature of the item, or a property of the click itself.
 struct ClickField {
-  enum class Kind { item_feature, time, weight, ignored };
+  enum class Kind { item_feature, time, weight, number, ignored };
   std::string name;
   bool multiple = false;  // a click has several values, separated by "_"; only of item features
   Kind kind = Kind::item_feature;
@@ -61,6 +61,8 @@ struct Schema {
   std::vector<std::string> names_of(Column::Kind kind, bool multiple = false) const;
   // The fields of a click that describe the item, in order, the item first.
   std::vector<ClickField> item_features() const;
+  // The names of the fields that are numbers of a click, in order.
+  std::vector<std::string> click_numbers() const;
   // The index of the field of a click that is its time or its weight; −1 if there is none.
   int time_field() const { return field_of(ClickField::Kind::time); }
   int weight_field() const { return field_of(ClickField::Kind::weight); }

@@ -10,6 +10,11 @@ namespace {
 
 const int32_t* ids_of(const InputArray& array) { return static_cast<const int32_t*>(array.data); }
 
+Clicks::Number read_number(const ObjectReader& from, int64_t owners, std::vector<Napi::ObjectReference>* kept) {
+  const InputArray values = from.array("values", Dtype::float32, owners, kept);
+  return {static_cast<const float*>(values.data), from.number("mean"), from.number("standardDeviation")};
+}
+
 }  // namespace
 
 Clicks read_clicks(const ObjectReader& from, std::vector<Napi::ObjectReference>* kept) {
@@ -24,11 +29,8 @@ Clicks read_clicks(const ObjectReader& from, std::vector<Napi::ObjectReference>*
         multiple ? ids_of(feature.array("offsets", Dtype::int32, clicks.users + 1, kept)) : nullptr;
     clicks.user_features.push_back({feature.text("name"), ids_of(ids), offsets, ids.elements});
   }
-  for (const ObjectReader& number : from.list("numbers")) {
-    const InputArray values = number.array("values", Dtype::float32, clicks.users, kept);
-    clicks.numbers.push_back(
-        {static_cast<const float*>(values.data), number.number("mean"), number.number("standardDeviation")});
-  }
+  for (const ObjectReader& number : from.list("numbers"))
+    clicks.numbers.push_back(read_number(number, clicks.users, kept));
   if (from.has("searches")) {
     for (const ObjectReader& searches : from.list("searches")) {
       const auto array = [&](const char* name, int64_t elements) {
@@ -50,6 +52,10 @@ Clicks read_clicks(const ObjectReader& from, std::vector<Napi::ObjectReference>*
     const ObjectReader weights = from.object("weights");
     const InputArray values = weights.array("values", Dtype::float32, clicks.clicks, kept);
     clicks.weights = {weights.text("name"), static_cast<const float*>(values.data), weights.number("mean")};
+  }
+  if (from.has("clickNumbers")) {
+    for (const ObjectReader& number : from.list("clickNumbers"))
+      clicks.click_numbers.push_back({number.text("name"), read_number(number, clicks.clicks, kept)});
   }
   for (const ObjectReader& feature : from.list("itemFeatures")) {
     const bool multiple = feature.has("offsets");

@@ -46,7 +46,8 @@ Napi::Function NativeIngest::define(Napi::Env env) {
        InstanceMethod<&NativeIngest::counts>("counts"), InstanceMethod<&NativeIngest::identities>("identities"),
        InstanceMethod<&NativeIngest::encode>("encode"), InstanceMethod<&NativeIngest::click_offsets>("clickOffsets"),
        InstanceMethod<&NativeIngest::numbers>("numbers"), InstanceMethod<&NativeIngest::times>("times"),
-       InstanceMethod<&NativeIngest::weights>("weights")});
+       InstanceMethod<&NativeIngest::weights>("weights"),
+       InstanceMethod<&NativeIngest::click_numbers>("clickNumbers")});
 }
 
 NativeIngest::NativeIngest(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -220,6 +221,15 @@ Napi::Value NativeIngest::weights(const Napi::CallbackInfo& info) {
   const Ingest& ingest = idle(info.Env());
   return take_array<Napi::Float32Array>(info.Env(), ingest.has_weights() ? ingest.clicks() : 0,
                                         [](Ingest* ingest, float* to) { ingest->take_weights(to); });
+}
+
+// Arguments: (index among the click fields of kind number).
+Napi::Value NativeIngest::click_numbers(const Napi::CallbackInfo& info) {
+  const Ingest& ingest = idle(info.Env());
+  const size_t number = static_cast<size_t>(size_argument(info, 0, "number"));
+  if (number >= ingest.click_number_fields()) fail(info.Env(), "Expected the index of a click field of kind number");
+  return take_array<Napi::Float32Array>(
+      info.Env(), ingest.clicks(), [number](Ingest* ingest, float* to) { ingest->take_click_numbers(number, to); });
 }
 
 }  // namespace shortlist

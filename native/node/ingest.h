@@ -34,6 +34,7 @@ class NativeIngest : public Napi::ObjectWrap<NativeIngest> {
   Napi::Value numbers(const Napi::CallbackInfo& info);
   Napi::Value times(const Napi::CallbackInfo& info);
   Napi::Value weights(const Napi::CallbackInfo& info);
+  Napi::Value click_numbers(const Napi::CallbackInfo& info);
 
   Ingest& idle(Napi::Env env) const;
   size_t feature_argument(const Napi::CallbackInfo& info, size_t i) const;

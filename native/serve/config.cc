@@ -251,10 +251,13 @@ Config Config::parse(const Json& head, const ModelFormat& format) {
   result.vector_width = static_cast<int64_t>(number_of(config, "userVectorWidth"));
   result.growing = text_of(config, "windows") == "growing";
   result.schema = Schema::parse(member(head, "schema"));
-  for (const std::string& name : result.schema.names_of(Column::Kind::number)) {
+  const auto statistics_of = [&](const std::string& name) -> NumberStatistics {
     const Json& statistics = member(member(head, "numbers"), name.c_str());
-    result.numbers.push_back({number_of(statistics, "mean"), number_of(statistics, "standardDeviation")});
-  }
+    return {number_of(statistics, "mean"), number_of(statistics, "standardDeviation")};
+  };
+  for (const std::string& name : result.schema.names_of(Column::Kind::number))
+    result.numbers.push_back(statistics_of(name));
+  for (const std::string& name : result.schema.click_numbers()) result.click_numbers.push_back(statistics_of(name));
   result.max_line_bytes = kDefaultMaxLineBytes;
   if (const Json* most = head.find("max_line_bytes")) {
     if (!is_integer(*most, 1, double{kLargestMaxLineBytes})) fail_model("\"max_line_bytes\" is impossible");

@@ -9,7 +9,7 @@
 
 namespace shortlist {
 
-// What a number feature looks like over the users of the training log; src/data/clicks.ts.
+// What a number feature looks like over the users, or the clicks, of the training log; src/data/clicks.ts.
 struct NumberStatistics {
   double mean, deviation;
 };
@@ -39,7 +39,8 @@ struct Config {
   int64_t window, vector_width, max_line_bytes;
   bool growing;  // windows
   Schema schema;
-  std::vector<NumberStatistics> numbers;  // of the number columns, in order
+  std::vector<NumberStatistics> numbers;        // of the number columns, in order
+  std::vector<NumberStatistics> click_numbers;  // of the numbers of a click, in order
 
   // Of any version of the format. Throws Error(Status::model).
   static Config parse(const Json& head, const ModelFormat& format = kModelFormat);

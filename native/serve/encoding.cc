@@ -41,6 +41,7 @@ Encoding::Encoding(Config config, std::vector<Vocabulary> vocabularies)
       searches_(config_.schema.names_of(Column::Kind::tokens)),
       names_(vocabulary_names(config_.schema)),
       item_features_(config_.schema.item_features()),
+      click_numbers_(config_.schema.click_numbers()),
       vocabularies_(std::move(vocabularies)),
       parser_(config_.schema, true) {}
 
@@ -64,6 +65,7 @@ User Encoding::new_user() const {
   user.numbers.assign(numbers_.size(), kMissing);
   user.lists.assign(lists_.size(), std::vector<int32_t>{0});
   user.searches.resize(searches_.size());
+  user.click_numbers.resize(click_numbers_.size());
   user.values.resize(item_features_.size());
   for (size_t f = 0; f < item_features_.size(); ++f) {
     if (item_features_[f].multiple) user.values[f].offsets.push_back(0);
@@ -111,21 +113,14 @@ void Encoding::add_click(User* user, const std::vector<std::string>& fields) con
                                    std::to_string(fields.size()));
   }
   if (fields[0].empty()) throw Error(Status::input, "Expected an item but received an empty field");
+  std::vector<float> numbers;
   for (size_t field = 0; field < fields.size(); ++field) {
-    const std::string& name = schema.click[field].name;
-    check_text(name, fields[field]);
-    double time;
-    float weight;
-    const ClickField::Kind kind = schema.click[field].kind;
-    if (kind == ClickField::Kind::time && (!parse_number(fields[field], schema.missing, &time) || std::isinf(time)))
-      fail_number(name, fields[field]);
-    if (kind == ClickField::Kind::weight && !parse_weight(fields[field], schema.missing, &weight))
-      throw Error(Status::input,
-                  "Expected a number of at least 0 for " + quoted(name) + " but received " + quoted(fields[field]));
+    const float number = parse_property(schema.click[field], fields[field]);
+    if (schema.click[field].kind == ClickField::Kind::number) numbers.push_back(number);
   }
   std::vector<std::vector<int32_t>> ids;
   for (size_t field = 0; field < fields.size(); ++field) {
-    if (schema.click[field].kind != ClickField::Kind::item_feature) continue;  // read by training alone
+    if (schema.click[field].kind != ClickField::Kind::item_feature) continue;
     const Vocabulary& vocabulary = vocabulary_of(ids.size());
     ids.emplace_back();
     const auto add = [&](std::string_view token) {
@@ -137,11 +132,32 @@ void Encoding::add_click(User* user, const std::vector<std::string>& fields) con
       for_each_part(fields[field], kValueSeparator, [&](std::string_view value, size_t) { add(value); });
     }
   }
-  add_click(user, ids);
+  add_click(user, ids, numbers);
 }
 
-void Encoding::add_click(User* user, const std::vector<std::vector<int32_t>>& ids) const {
+// Checks the text of a field of a click. Returns the number of a field of numbers, and anything for another one, since
+// times and weights are read by training alone.
+float Encoding::parse_property(const ClickField& field, const std::string& text) const {
+  check_text(field.name, text);
+  const MissingWords& missing = config_.schema.missing;
+  double time;
+  float number = kMissing;
+  if (field.kind == ClickField::Kind::time && (!parse_number(text, missing, &time) || std::isinf(time)))
+    fail_number(field.name, text);
+  if (field.kind == ClickField::Kind::weight && !parse_weight(text, missing, &number))
+    throw Error(Status::input,
+                "Expected a number of at least 0 for " + quoted(field.name) + " but received " + quoted(text));
+  if (field.kind == ClickField::Kind::number && !parse_float(text, missing, &number)) fail_number(field.name, text);
+  return number;
+}
+
+void Encoding::add_click(User* user, const std::vector<std::vector<int32_t>>& ids,
+                         const std::vector<float>& numbers) const {
   const size_t clicks = static_cast<size_t>(user->clicks);
+  for (size_t n = 0; n < click_numbers_.size(); ++n) {
+    user->click_numbers[n].resize(clicks);  // without what a click that failed has left
+    user->click_numbers[n].push_back(n < numbers.size() ? numbers[n] : kMissing);
+  }
   for (size_t f = 0; f < item_features_.size(); ++f) {
     User::Values& values = user->values[f];
     // Without what a call that failed has left.
@@ -174,6 +190,7 @@ User Encoding::parse_line(std::string_view line) const {
     for (const std::string_view query : row.searches[f]) add_query(f, query, &user.searches[f]);
   }
   user.clicks = row.clicks;
+  user.click_numbers = std::move(row.click_numbers);
   for (size_t f = 0; f < item_features_.size(); ++f) {
     user.values.emplace_back();
     for (const std::string_view token : row.values[f].tokens) user.values[f].ids.push_back(vocabulary_of(f).id(token));

@@ -30,7 +30,8 @@ struct User {
   std::vector<std::vector<int32_t>> lists;  // of the categorical columns with several values
   std::vector<Searches> searches;           // of the columns of searches
   int64_t clicks = 0;
-  std::vector<Values> values;  // of the item features
+  std::vector<Values> values;                     // of the item features
+  std::vector<std::vector<float>> click_numbers;  // [clicks] of each number of a click; NaN where missing
 };
 
 // Throws Error(Status::input), which names the field, unless a text that is given by itself is UTF-8 without NUL bytes.
@@ -52,6 +53,7 @@ class Encoding {
   const std::vector<std::string>& lists() const { return lists_; }              // names of columns
   const std::vector<std::string>& searches() const { return searches_; }        // names of columns
   const std::vector<ClickField>& item_features() const { return item_features_; }
+  const std::vector<std::string>& click_numbers() const { return click_numbers_; }  // names of fields of a click
   const Vocabulary& items() const { return vocabulary_of(0); }
 
   // The vocabulary of a feature; nullptr where it has none.
@@ -64,8 +66,10 @@ class Encoding {
   void set(User* user, const std::string& feature, const std::string& token) const;
   // Adds the newest click: a text for each field of a click, the values of a multi-valued one separated by "_".
   void add_click(User* user, const std::vector<std::string>& fields) const;
-  // The same of the ids of each item feature's values: one id for a feature with one value a click.
-  void add_click(User* user, const std::vector<std::vector<int32_t>>& ids) const;
+  // The same of the ids of each item feature's values: one id for a feature with one value a click. Without numbers,
+  // those of the click are missing.
+  void add_click(User* user, const std::vector<std::vector<int32_t>>& ids,
+                 const std::vector<float>& numbers = {}) const;
   // The user that a line of a click log describes. Its "\n" may be there; its clicks may be missing.
   User parse_line(std::string_view line) const;
 
@@ -77,12 +81,14 @@ class Encoding {
   const Vocabulary& vocabulary_of_searches(size_t column) const {
     return vocabularies_[categorical_.size() + lists_.size() + column];
   }
+  float parse_property(const ClickField& field, const std::string& text) const;
   void add_query(size_t column, std::string_view query, User::Searches* searches) const;
 
   Config config_;
   std::vector<std::string> categorical_, numbers_, lists_, searches_;  // names of columns
   std::vector<std::string> names_;                                     // of the vocabularies
   std::vector<ClickField> item_features_;
+  std::vector<std::string> click_numbers_;
   std::vector<Vocabulary> vocabularies_;
   LineParser parser_;
 };

@@ -24,7 +24,8 @@ UserTable::UserTable(const Encoding& encoding, const HistoryWindow& history)
       numbers_(encoding.numbers().size()),
       lists_(encoding.lists().size()),
       searches_(encoding.searches().size()),
-      values_(encoding.item_features().size()) {
+      values_(encoding.item_features().size()),
+      click_numbers_(encoding.click_numbers().size()) {
   for (size_t f = 0; f < values_.size(); ++f) {
     if (encoding.item_features()[f].multiple) values_[f].offsets.push_back(0);
   }
@@ -62,6 +63,10 @@ void UserTable::add(const User& user) {
     }
     to.ids.insert(to.ids.end(), from.ids.begin() + begin, from.ids.begin() + end);
   }
+  for (size_t n = 0; n < click_numbers_.size(); ++n) {
+    const std::vector<float>& from = user.click_numbers[n];
+    click_numbers_[n].insert(click_numbers_[n].end(), from.begin() + first, from.begin() + user.clicks);
+  }
 }
 
 Clicks UserTable::clicks() const {
@@ -84,6 +89,11 @@ Clicks UserTable::clicks() const {
   for (size_t f = 0; f < numbers_.size(); ++f) {
     const NumberStatistics& statistics = encoding_.config().numbers[f];
     clicks.numbers.push_back({numbers_[f].data(), statistics.mean, statistics.deviation});
+  }
+  for (size_t n = 0; n < click_numbers_.size(); ++n) {
+    const NumberStatistics& statistics = encoding_.config().click_numbers[n];
+    clicks.click_numbers.push_back(
+        {encoding_.click_numbers()[n], {click_numbers_[n].data(), statistics.mean, statistics.deviation}});
   }
   clicks.has_times = encoding_.config().schema.time_field() >= 0;
   for (size_t f = 0; f < values_.size(); ++f) {

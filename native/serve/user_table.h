@@ -28,12 +28,13 @@ class UserTable {
 
   const Encoding& encoding_;
   const HistoryWindow history_;
-  std::vector<int32_t> offsets_ = {0};        // [users + 1]
-  std::vector<std::vector<int32_t>> tokens_;  // of each categorical column
-  std::vector<std::vector<float>> numbers_;   // of each number column
-  std::vector<User::Values> lists_;           // of each categorical column with several values
-  std::vector<SearchTable> searches_;         // of each column of searches
-  std::vector<User::Values> values_;          // of each item feature
+  std::vector<int32_t> offsets_ = {0};             // [users + 1]
+  std::vector<std::vector<int32_t>> tokens_;       // of each categorical column
+  std::vector<std::vector<float>> numbers_;        // of each number column
+  std::vector<User::Values> lists_;                // of each categorical column with several values
+  std::vector<SearchTable> searches_;              // of each column of searches
+  std::vector<User::Values> values_;               // of each item feature
+  std::vector<std::vector<float>> click_numbers_;  // of each number of a click
 };
 
 }  // namespace shortlist

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import {
   areClickLogs,
+  type ClickNumberSummary,
   clickLog,
   type EventSource,
   type FeatureCounts,
@@ -23,6 +24,7 @@ export interface TableFlags {
   /** False with --no-time. */
   readonly time?: string | false;
   readonly weight?: string;
+  readonly clickNumber?: readonly string[];
   readonly where?: string;
   readonly source?: string;
   readonly items?: string;
@@ -41,6 +43,11 @@ export function withTableFlags(command: Command): Command {
       "--weight <column>",
       "table: the column by which training weights the events (default: all weigh the same)",
       column,
+    )
+    .option(
+      "--click-number <column>",
+      "table: a column with a number of each event, such as a price, which the network reads of clicks before the target (may be repeated; default: none)",
+      columns,
     )
     .option("--where <condition>", 'table: SQL condition that an event must meet, such as "rating >= 4"', column)
     .option("--items <file>", "table: file with a row of attributes for each item", path)
@@ -70,11 +77,16 @@ function column(text: string): string {
   return text;
 }
 
+function columns(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, column(text)];
+}
+
 const TABLE_FLAGS: Readonly<Record<keyof TableFlags, true>> = {
   user: true,
   item: true,
   time: true,
   weight: true,
+  clickNumber: true,
   where: true,
   source: true,
   items: true,
@@ -133,7 +145,7 @@ export function logOfStandardInput(copy: string): Log {
 /** Returns the source in the file of --source, overridden by the options of the command line. */
 export async function sourceOf(
   inputs: readonly string[],
-  { source, user, item, time, weight, where, items, users, searches }: TableFlags,
+  { source, user, item, time, weight, clickNumber, where, items, users, searches }: TableFlags,
 ): Promise<TableSource> {
   const written = source === undefined ? {} : await readTableSource(source);
   const given: EventSource = {
@@ -143,6 +155,7 @@ export async function sourceOf(
     ...(typeof time === "string" && { time, unit: undefined }),
     ...(time === false && { time: null }),
     ...(weight !== undefined && { weight }),
+    ...(clickNumber !== undefined && { numbers: clickNumber }),
     ...(where !== undefined && { where }),
   };
   return {
@@ -189,6 +202,7 @@ export function sayDataset(output: string, { report, ...dataset }: PreparedDatas
     const { smallest, largest, mean } = dataset.weights;
     say(`  weights from ${smallest} to ${largest}, on average ${Number(mean.toPrecision(4))}`);
   }
+  for (const number of dataset.clickNumbers ?? []) say(`  ${formatNumber(number)}`);
   if (dataset.testUsers !== undefined) {
     say(
       `  held out: an event of each of ${dataset.testUsers} users, in ${join(output, "test.tsv")}, on which train evaluates`,
@@ -199,6 +213,13 @@ export function sayDataset(output: string, { report, ...dataset }: PreparedDatas
       `  ${feature} has a value ${JSON.stringify(token)}, ${count} times: if it means none, add it to "missing" of the schema or source`,
     );
   }
+}
+
+/** Describes the numbers of clicks. */
+function formatNumber({ name, smallest, largest, mean, missing }: ClickNumberSummary): string {
+  if (Number.isNaN(smallest)) return `${name}: a number, which every click lacks`;
+  const without = missing === 0 ? "" : `; ${missing} clicks have none`;
+  return `${name}: numbers from ${smallest} to ${largest}, on average ${Number(mean.toPrecision(4))}${without}`;
 }
 
 /** Describes how many values of a feature its vocabulary has, and how many it leaves out. */

@@ -1,7 +1,7 @@
 import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
 import { KeyedPermutation } from "../random/permutation.js";
 import { checkSeed } from "../random/philox.js";
-import type { Clicks, Searches, UserValues } from "./clicks.js";
+import type { Clicks, NumberValues, Searches, UserValues } from "./clicks.js";
 import { gatherGroups } from "./groups.js";
 import { IntList } from "./int_list.js";
 import { SEARCH_WINDOW } from "./searches.js";
@@ -34,6 +34,8 @@ import type { ClickTimes } from "./times.js";
  *   for inference all ages are 0, since they predict the clicks of now. Absent if the clicks have no times.
  * - `<weight>` float32 [samples], by the name of its field: the weight of the target divided by the mean weight of all
  *   clicks. Only in training batches, if the clicks have weights.
+ * - `<number>` float32 [positions × 1], by the name of its click field: the number of the click at each position,
+ *   standardised like `numbers`, and 0 where there is no click.
  * - `<item feature>` [positions]. A multi-valued feature has `<item feature>` [values] and `<item feature>_offsets`
  *   [positions + 1] instead.
  * - `sample_start` and `sample_end` [samples] delimit the positions of each sample's history.
@@ -470,7 +472,7 @@ class BatchBuilder {
 
   /** Returns the batch of all samples added since the last call. Only training reads the targets' ages and weights. */
   build({ target, training = false }: { readonly target: boolean; readonly training?: boolean }): Batch {
-    const { userFeatures, numbers, itemFeatures, times, weights, searches = [] } = this.#clicks;
+    const { userFeatures, numbers, itemFeatures, times, weights, searches = [], clickNumbers = [] } = this.#clicks;
     const targets = this.#targets.toArray();
     const users = this.#users.toArray();
     const positions = this.#positions.toArray();
@@ -496,6 +498,10 @@ class BatchBuilder {
     }
     for (const feature of searches) {
       gatherSearches(feature, this.#clicks.clickOffsets, this.#targetUsers.toArray(), targets, dims, inputs);
+    }
+    for (const number of clickNumbers) {
+      inputs[number.name] = new Float32Array(positions.length);
+      gatherStandardised(number, positions, inputs[number.name] as Float32Array, 0, 1);
     }
     for (const { name, ids, offsets } of itemFeatures) {
       if (offsets === undefined) {
@@ -565,14 +571,28 @@ class BatchBuilder {
   #gatherNumbers(users: Int32Array): Float32Array {
     const { numbers } = this.#clicks;
     const gathered = new Float32Array(users.length * numbers.length);
-    numbers.forEach(({ values, mean, standardDeviation }, column) => {
-      const scale = standardDeviation > 0 ? 1 / standardDeviation : 1;
-      for (let s = 0; s < users.length; s++) {
-        const value = values[users[s]!]!;
-        gathered[s * numbers.length + column] = Number.isNaN(value) ? 0 : (value - mean) * scale;
-      }
+    numbers.forEach((number, column) => {
+      gatherStandardised(number, users, gathered, column, numbers.length);
     });
     return gathered;
+  }
+}
+
+/**
+ * Writes the standardised numbers of users or positions to `to`, from `first` on, with `stride` between them: 0 where a
+ * number is missing, and for row −1.
+ */
+function gatherStandardised(
+  { values, mean, standardDeviation }: NumberValues,
+  rows: Int32Array,
+  to: Float32Array,
+  first: number,
+  stride: number,
+): void {
+  const scale = standardDeviation > 0 ? 1 / standardDeviation : 1;
+  for (let i = 0; i < rows.length; i++) {
+    const value = rows[i]! < 0 ? Number.NaN : values[rows[i]!]!;
+    to[first + i * stride] = Number.isNaN(value) ? 0 : (value - mean) * scale;
   }
 }
 

@@ -1,6 +1,6 @@
 import { checkOptions, ShortlistError } from "../errors.js";
 import { IntList } from "./int_list.js";
-import { itemFeatures, type Schema, timeField, USER_ID, userFeaturesOf, weightField } from "./schema.js";
+import { clickNumbers, itemFeatures, type Schema, timeField, USER_ID, userFeaturesOf, weightField } from "./schema.js";
 import { SearchLookup } from "./searches.js";
 import type { Log } from "./sources/log.js";
 import {
@@ -17,12 +17,20 @@ import { Turns } from "./turns.js";
 import type { Vocabulary } from "./vocabulary.js";
 import { type ClickWeights, clickWeights } from "./weights.js";
 
-/** Statistics of a number feature over the users of the training log that have a value. */
+/** Statistics of a number feature over the users, or the clicks, of the training log that have a value. */
 export interface NumberStatistics {
-  /** Mean; 0 if no user has a value. */
+  /** Mean; 0 if none has a value. */
   readonly mean: number;
-  /** Population standard deviation; 0 if no user has a value. */
+  /** Population standard deviation; 0 if none has a value. */
   readonly standardDeviation: number;
+}
+
+/** A number of all users or of all clicks, with the statistics of the training log. */
+export interface NumberValues extends NumberStatistics {
+  /** Name of the feature. */
+  readonly name: string;
+  /** [users] or [clicks] Each value as in the log; NaN if missing. */
+  readonly values: Float32Array;
 }
 
 /** Statistics of numbers, NaN where missing. Welford 1962: avoids the cancellation of a sum of squares. */
@@ -43,7 +51,7 @@ export interface Encoding {
   readonly schema: Schema;
   /** The vocabulary of each categorical user feature and each item feature, by feature name. */
   readonly vocabularies: ReadonlyMap<string, Vocabulary>;
-  /** The statistics of each number feature, by feature name. */
+  /** The statistics of each number feature of users and clicks, by feature name. */
   readonly numbers: ReadonlyMap<string, NumberStatistics>;
   /** The longest line in bytes with which the dataset was prepared. It is the default for other logs read with it. */
   readonly maxLineBytes?: number | undefined;
@@ -64,18 +72,16 @@ export interface Clicks {
   readonly clickOffsets: Int32Array;
   /** The categorical user features, in schema order. */
   readonly userFeatures: readonly UserValues[];
-  /** The number features, in schema order, with the statistics of the training log. */
-  readonly numbers: readonly (NumberStatistics & {
-    readonly name: string;
-    /** [users] Each user's value as in the log; NaN if missing. */
-    readonly values: Float32Array;
-  })[];
+  /** The number features of users, in schema order. */
+  readonly numbers: readonly NumberValues[];
   /** The item features, in schema order. The first one is the item itself. */
   readonly itemFeatures: readonly ItemValues[];
   /** The times of the clicks. Undefined if the schema has no time. */
   readonly times?: ClickTimes | undefined;
   /** The weights of the clicks. Undefined if the schema has no weight. */
   readonly weights?: ClickWeights | undefined;
+  /** The numbers of the clicks, in schema order. Undefined if the schema has none. */
+  readonly clickNumbers?: readonly NumberValues[] | undefined;
   /** The searches of each column of kind "tokens", in schema order. Undefined if the schema has none. */
   readonly searches?: readonly Searches[] | undefined;
   /**
@@ -281,6 +287,7 @@ class RowEncoder {
   /** Name of the field with weights. Undefined without weights. */
   readonly #weight: string | undefined;
   #weights: Float32Array<ArrayBuffer>;
+  readonly #clickNumbers: readonly { readonly name: string; values: Float32Array<ArrayBuffer> }[];
   #clickCount = 0;
 
   constructor(encoding: Encoding, expected: ExpectedSizes | undefined) {
@@ -310,6 +317,9 @@ class RowEncoder {
     this.#times = new Float64Array(this.#hasTimes ? (expected?.clicks ?? 1024) : 0);
     this.#weight = schema.click[weightField(schema)]?.name;
     this.#weights = new Float32Array(this.#weight === undefined ? 0 : (expected?.clicks ?? 1024));
+    this.#clickNumbers = clickNumbers(schema).map((name) => {
+      return { name, values: new Float32Array(expected?.clicks ?? 1024) };
+    });
   }
 
   add(row: LogRow): void {
@@ -323,6 +333,7 @@ class RowEncoder {
     this.#times = withRoom(this.#times, this.#clickCount + row.times.length);
     this.#times.set(row.times, this.#clickCount);
     if (this.#weight !== undefined) this.#addWeights(row);
+    if (this.#clickNumbers.length > 0) this.#addClickNumbers(row);
     this.#clickCount += row.clicks.length;
     this.#clickOffsets.push(this.#clickCount);
   }
@@ -343,6 +354,16 @@ class RowEncoder {
       const weight = weights?.[i] ?? Number.NaN;
       this.#weights[this.#clickCount + i] = Number.isNaN(weight) ? 1 : weight;
     }
+  }
+
+  #addClickNumbers({ clicks, clickNumbers }: LogRow): void {
+    const end = this.#clickCount + clicks.length;
+    this.#clickNumbers.forEach((feature, f) => {
+      feature.values = withRoom(feature.values, end);
+      const given = clickNumbers?.[f];
+      if (given) feature.values.set(given, this.#clickCount);
+      else feature.values.fill(Number.NaN, this.#clickCount, end);
+    });
   }
 
   #addClick(clickIds: ClickIds): void {
@@ -371,11 +392,7 @@ class RowEncoder {
         ids: ids.take(),
         ...(offsets && { offsets: offsets.take() }),
       })),
-      numbers: this.#numbers.map(({ name, values }) => ({
-        name,
-        values: Float32Array.from(values),
-        ...(this.#encoding.numbers.get(name) ?? missing("statistics", name)),
-      })),
+      numbers: this.#numbers.map(({ name, values }) => this.#numbersOf(name, Float32Array.from(values))),
       itemFeatures: this.#items.map(({ name, ids, offsets }) => ({ name, ids: ids.take(), offsets: offsets?.take() })),
       ...(this.#searches.length > 0 && {
         searches: this.#searches.map(({ name, queryOffsets, offsets, ids }) => ({
@@ -384,7 +401,14 @@ class RowEncoder {
       }),
       ...(this.#hasTimes && { times: clickTimes(fitted(this.#times)) }),
       ...(this.#weight !== undefined && { weights: clickWeights(this.#weight, fitted(this.#weights)) }),
+      ...(this.#clickNumbers.length > 0 && {
+        clickNumbers: this.#clickNumbers.map(({ name, values }) => this.#numbersOf(name, fitted(values))),
+      }),
     };
+  }
+
+  #numbersOf(name: string, values: Float32Array): NumberValues {
+    return { name, values, ...(this.#encoding.numbers.get(name) ?? missing("statistics", name)) };
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type ItemValues,
   itemVocabulary,
   type NumberStatistics,
+  type NumberValues,
   type Searches,
   singleClickUsers,
   type UserValues,
@@ -37,10 +38,12 @@ import {
 import { type FolderKind, replaceFolder, withOutputFolder } from "./output_folder.js";
 import { readSafetensors, type SafetensorsTensor, type TensorToWrite, writeSafetensors } from "./safetensors.js";
 import {
+  clickNumbers,
   DEFAULT_MISSING,
   DEFAULT_SCHEMA,
   type ItemFeature,
   itemFeatures,
+  numberNames,
   parseSchema,
   parseStoredSchema,
   type Schema,
@@ -166,6 +169,8 @@ export interface PreparedDataset {
   readonly times?: Omit<ClickTimes, "values"> | undefined;
   /** The smallest, the largest and the mean weight of a click. Undefined if the schema has no weight. */
   readonly weights?: { readonly smallest: number; readonly largest: number; readonly mean: number } | undefined;
+  /** The numbers of clicks, in schema order. Undefined if the schema has none. */
+  readonly clickNumbers?: readonly ClickNumberSummary[] | undefined;
   /** Tokens that may mean a missing value, such as "none". The schema's `missing` defines which tokens do. */
   readonly suspects: readonly { readonly feature: string; readonly token: string; readonly count: number }[];
   readonly report: LogReport;
@@ -175,6 +180,16 @@ export interface PreparedDataset {
   readonly testUsers?: number | undefined;
   /** What the dataset grew by. Undefined without `from`. */
   readonly growth?: Growth | undefined;
+}
+
+/** What a dataset says of a number of its clicks. */
+export interface ClickNumberSummary extends NumberStatistics {
+  readonly name: string;
+  /** The smallest and the largest number; NaN if no click has one. */
+  readonly smallest: number;
+  readonly largest: number;
+  /** Number of clicks without one. */
+  readonly missing: number;
 }
 
 /** What was left out while a dataset was prepared, and how much was left. */
@@ -471,7 +486,7 @@ export async function writeDataset(
     users: clicks.users,
     clicks: clicks.clicks,
     numbers: Object.fromEntries(
-      clicks.numbers.map(({ name, mean, standardDeviation }) => [
+      [...clicks.numbers, ...(clicks.clickNumbers ?? [])].map(({ name, mean, standardDeviation }) => [
         name,
         { mean, standard_deviation: standardDeviation },
       ]),
@@ -516,6 +531,7 @@ export async function writeDataset(
     singleClickUsers: preparation.singleClickUsers,
     ...(clicks.times && { times: rangeOf(clicks.times) }),
     ...(clicks.weights && { weights: summaryOf(clicks.weights) }),
+    ...(clicks.clickNumbers && { clickNumbers: clicks.clickNumbers.map(summaryOfNumbers) }),
     suspects: suspectsOf(encoding),
     report,
     newItems,
@@ -546,6 +562,17 @@ function summaryOf({ values, mean }: ClickWeights): PreparedDataset["weights"] {
     largest = Math.max(largest, values[i]!);
   }
   return { smallest, largest, mean };
+}
+
+function summaryOfNumbers({ name, values, mean, standardDeviation }: NumberValues): ClickNumberSummary {
+  let [smallest, largest, missing] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
+  for (const value of values) {
+    if (value < smallest) smallest = value;
+    if (value > largest) largest = value;
+    if (Number.isNaN(value)) missing++;
+  }
+  if (missing === values.length) [smallest, largest] = [Number.NaN, Number.NaN];
+  return { name, mean, standardDeviation, smallest, largest, missing };
 }
 
 /** The tokens of all vocabularies that look like words for a missing value. */
@@ -606,8 +633,7 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
     vocabularies.set(name, await readVocabulary(members, vocabularyFile(name), turns));
   }
   const numbers = new Map<string, NumberStatistics>();
-  for (const { name, kind } of userFeatures(schema)) {
-    if (kind !== "number") continue;
+  for (const name of numberNames(schema)) {
     const { mean, standard_deviation: standardDeviation } = description.numbers?.[name] ?? {};
     if (!Number.isFinite(mean) || !((standardDeviation ?? -1) >= 0)) {
       fail(folder, `${DESCRIPTION} has no mean and standard_deviation of "${name}"`);
@@ -741,7 +767,8 @@ class LogCounts {
   readonly #users: (UserFeature & { readonly counts: TokenCounts })[];
   readonly #searches: (UserFeature & { readonly counts: TokenCounts })[];
   readonly #items: { name: string; counts: TokenCounts; values: number }[];
-  readonly #numbers: { name: string; count: number; mean: number; squares: number }[];
+  readonly #numbers: readonly RunningStatistics[];
+  readonly #clickNumbers: readonly RunningStatistics[];
   /** Counts of the user ids if `user_id` is not a feature with counts. Undefined otherwise. */
   readonly #identities: TokenCounts | undefined;
   /** Clicks whose fields are not yet counted, with the number of their occurrences. */
@@ -754,12 +781,13 @@ class LogCounts {
     const counted = (feature: UserFeature) => ({ ...feature, counts: new TokenCounts() });
     this.#users = userFeaturesOf(schema, "categorical").map(counted);
     this.#searches = userFeaturesOf(schema, "tokens").map(counted);
-    this.#numbers = userFeaturesOf(schema, "number").map(({ name }) => ({ name, count: 0, mean: 0, squares: 0 }));
+    this.#numbers = userFeaturesOf(schema, "number").map(({ name }) => new RunningStatistics(name));
+    this.#clickNumbers = clickNumbers(schema).map((name) => new RunningStatistics(name));
     this.#itemFeatures = itemFeatures(schema);
     this.#items = this.#itemFeatures.map(({ name }) => ({ name, counts: new TokenCounts(), values: 0 }));
   }
 
-  add({ userId, tokens, numbers, clicks, searches = [] }: LogRow): void {
+  add({ userId, tokens, numbers, clicks, searches = [], clickNumbers = [] }: LogRow): void {
     this.#identities?.add(userId ?? null, 1);
     for (let f = 0; f < tokens.length; f++) {
       for (const token of valuesOf(tokens[f]!)) this.#users[f]!.counts.add(token, 1);
@@ -767,14 +795,9 @@ class LogCounts {
     for (let f = 0; f < searches.length; f++) {
       for (const query of searches[f]!) for (const token of queryTokens(query)) this.#searches[f]!.counts.add(token, 1);
     }
-    for (let f = 0; f < numbers.length; f++) {
-      const value = Math.fround(numbers[f]!);
-      if (Number.isNaN(value)) continue;
-      // Welford 1962: avoids the cancellation of a sum of squares.
-      const statistics = this.#numbers[f]!;
-      const delta = value - statistics.mean;
-      statistics.mean += delta / ++statistics.count;
-      statistics.squares += delta * (value - statistics.mean);
+    for (let f = 0; f < numbers.length; f++) this.#numbers[f]!.add(numbers[f]!);
+    for (let f = 0; f < clickNumbers.length; f++) {
+      for (const number of clickNumbers[f]!) this.#clickNumbers[f]!.add(number);
     }
     for (const click of clicks) this.#pending.set(click, (this.#pending.get(click) ?? 0) + 1);
     if (this.#pending.size > MAX_PENDING_CLICKS) this.#flush();
@@ -802,10 +825,7 @@ class LogCounts {
     }
     const item = this.#items[0]!;
     checkItems(vocabularies.get(item.name)!, item.name, item.counts, limits.get(item.name)!);
-    const numbers = new Map<string, NumberStatistics>();
-    for (const { name, count, mean, squares } of this.#numbers) {
-      numbers.set(name, { mean, standardDeviation: count > 0 ? Math.sqrt(squares / count) : 0 });
-    }
+    const numbers = new Map([...this.#numbers, ...this.#clickNumbers].map((number) => [number.name, number.take()]));
     return { schema: this.#schema, vocabularies, numbers };
   }
 
@@ -843,6 +863,31 @@ class LogCounts {
   }
 }
 
+/** Statistics of a number feature while its values are read, as `statisticsOf` has them. */
+class RunningStatistics {
+  readonly name: string;
+  #count = 0;
+  #mean = 0;
+  #squares = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  add(number: number): void {
+    const value = Math.fround(number);
+    if (Number.isNaN(value)) return;
+    // Welford 1962: avoids the cancellation of a sum of squares.
+    const delta = value - this.#mean;
+    this.#mean += delta / ++this.#count;
+    this.#squares += delta * (value - this.#mean);
+  }
+
+  take(): NumberStatistics {
+    return { mean: this.#mean, standardDeviation: this.#count > 0 ? Math.sqrt(this.#squares / this.#count) : 0 };
+  }
+}
+
 /** The values of a field or column, whether it may have several or not. */
 function valuesOf(value: Token | readonly Token[]): readonly Token[] {
   return typeof value === "object" && value !== null ? value : [value];
@@ -870,6 +915,7 @@ function clickTensors(clicks: Clicks, schema: Schema): TensorToWrite[] {
     ...clicks.numbers.map(({ name, values }) => tensor(name, values)),
     ...clicks.itemFeatures.flatMap(valueTensors),
     ...(weights ? [tensor(weights.name, weights.values)] : []),
+    ...(clicks.clickNumbers ?? []).map(({ name, values }) => tensor(name, values)),
     ...(clicks.searches ?? []).flatMap(({ name, queryOffsets, offsets, ids, before }) => [
       tensor(name, ids),
       tensor(`${name}_offsets`, offsets),
@@ -900,6 +946,10 @@ function readClicks(
   const clickOffsets = arrays.offsets("click_offsets", users, clicks);
   const searches = userFeaturesOf(schema, "tokens").map(({ name }) => arrays.searches(name, clickOffsets));
   const [time, weight] = [schema.click[timeField(schema)], schema.click[weightField(schema)]];
+  const numbersFor = (owners: number, name: string) => ({
+    ...{ name, values: arrays.numbers(name, owners), ...numbers.get(name)! },
+  });
+  const ofClicks = clickNumbers(schema);
   return {
     users,
     clicks,
@@ -908,13 +958,12 @@ function readClicks(
       const { name, ids, offsets } = valuesFor(users, feature);
       return { name, ids, ...(offsets && { offsets }) };
     }),
-    numbers: userFeaturesOf(schema, "number").map(({ name }) => ({
-      ...{ name, values: arrays.numbers(name, users), ...numbers.get(name)! },
-    })),
+    numbers: userFeaturesOf(schema, "number").map(({ name }) => numbersFor(users, name)),
     itemFeatures: itemFeatures(schema).map((feature) => valuesFor(clicks, feature)),
     ...(searches.length > 0 && { searches }),
     ...(time && { times: arrays.times(time.name, clicks) }),
     ...(weight && { weights: arrays.weights(weight.name, clicks) }),
+    ...(ofClicks.length > 0 && { clickNumbers: ofClicks.map((name) => numbersFor(clicks, name)) }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Searches, UserValues } from "./clicks.js";
+import type { NumberValues, Searches, UserValues } from "./clicks.js";
 
 /**
  * Returns the ids of some groups, one group after the other. Group g has the ids offsets[g] … offsets[g + 1] − 1, and
@@ -32,4 +32,9 @@ export function searchesOfUsers({ name, queryOffsets, offsets, ids }: Searches, 
   const everyQuery = Int32Array.from({ length: offsets.length - 1 }, (_, query) => query);
   const queries = gatherGroups(everyQuery, queryOffsets, users);
   return { name, queryOffsets: queries.offsets, ...gatherGroups(ids, offsets, queries.ids) };
+}
+
+/** Returns a number of some clicks. */
+export function numbersOfClicks(number: NumberValues, clicks: Int32Array): NumberValues {
+  return { ...number, values: Float32Array.from(clicks, (click) => number.values[click]!) };
 }

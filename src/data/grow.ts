@@ -1,6 +1,6 @@
 import { checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
 import { gatherItems, itemAttributes, joinItems } from "./catalogue.js";
-import { type Clicks, type ItemValues, itemVocabulary, type Searches } from "./clicks.js";
+import { type Clicks, type ItemValues, itemVocabulary, type NumberValues, type Searches } from "./clicks.js";
 import type { Dataset, DatasetContents } from "./dataset.js";
 import { evict, type LastGrowths } from "./evict.js";
 import type { FeatureCounts } from "./feature_counts.js";
@@ -177,7 +177,7 @@ function checkSameSchema({ folder, schema }: Dataset, other: Schema): void {
   if (textOf(schema) !== textOf(other)) {
     throw new ShortlistError(
       "ERR_DATASET",
-      `Expected the schema of ${folder}, ${textOf(schema)}, but received ${textOf(other)}. Give the new events in the form of those that it was prepared from, with the same --items, --users, --searches and --source`,
+      `Expected the schema of ${folder}, ${textOf(schema)}, but received ${textOf(other)}. Give the new events in the form of those that it was prepared from, with the same --items, --users, --searches, --weight, --click-number and --source`,
     );
   }
   if (wordsOf(schema) === wordsOf(other)) return;
@@ -354,13 +354,13 @@ function concatenated(old: Clicks, fresh: Clicks): Clicks {
     clicks: old.clicks + fresh.clicks,
     clickOffsets: joinOffsets([old.clickOffsets, fresh.clickOffsets]),
     userFeatures: old.userFeatures.map((feature, f) => joinValues([feature, fresh.userFeatures[f]!])),
-    // The network was trained with the statistics of the old users.
-    numbers: old.numbers.map((feature, f) => ({
-      ...{ ...feature, values: joinArrays([feature.values, fresh.numbers[f]!.values]) },
-    })),
+    numbers: old.numbers.map((number, f) => joinNumbers(number, fresh.numbers[f]!)),
     itemFeatures: old.itemFeatures.map((feature, f) => joinValues([feature, fresh.itemFeatures[f]!])),
     ...(times && { times: { ...old.times!, values: times } }),
     ...(weights && { weights: clickWeights(old.weights!.name, weights) }),
+    ...(old.clickNumbers && {
+      clickNumbers: old.clickNumbers.map((number, f) => joinNumbers(number, fresh.clickNumbers![f]!)),
+    }),
     ...(old.searches && {
       searches: old.searches.map(({ name, ids, offsets, queryOffsets }, f): Searches => {
         const other = fresh.searches![f]!;
@@ -371,6 +371,11 @@ function concatenated(old: Clicks, fresh: Clicks): Clicks {
       }),
     }),
   };
+}
+
+/** The old and the new numbers, with the statistics of the old ones, with which the network was trained. */
+function joinNumbers(old: NumberValues, fresh: NumberValues): NumberValues {
+  return { ...old, values: joinArrays([old.values, fresh.values]) };
 }
 
 /** [clicks of both] How many of its user's queries, of which the old ones come first, came before each click. */

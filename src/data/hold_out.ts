@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { ShortlistError } from "../errors.js";
 import { type AppearLimit, appearLimitOf } from "./appear_limits.js";
-import { type Clicks, type Searches, statisticsOf, type UserValues } from "./clicks.js";
+import { type Clicks, type NumberValues, type Searches, statisticsOf, type UserValues } from "./clicks.js";
 import type { DatasetContents } from "./dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { replaceFile } from "./files.js";
@@ -175,6 +175,10 @@ function lineWriter(
     const kind = kindOf(field);
     if (kind === "time") return timeOf;
     if (kind === "weight") return (click) => formatFloat32(clicks.weights!.values[click]!);
+    if (kind === "number") {
+      const { values } = named(clicks.clickNumbers!, field.name);
+      return (click) => formatFloat32(values[click]!);
+    }
     return kind === "ignore" ? () => "" : features.next().value!;
   });
   const clickOf = (click: number) => clickFields.map((field) => field(click)).join(":");
@@ -223,7 +227,7 @@ export function formatFloat32(value: number): string {
  * are left out.
  */
 function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
-  const { clickOffsets, userFeatures, numbers, itemFeatures, times, weights, searches } = clicks;
+  const { clickOffsets, userFeatures, numbers, itemFeatures, times, weights, clickNumbers, searches } = clicks;
   const offsets = new Int32Array(clicks.users + 1);
   const valueEnds = itemFeatures.map(() => 0);
   const userValueEnds = userFeatures.map(() => 0);
@@ -237,6 +241,7 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
     });
     times?.values.copyWithin(at, start, cut);
     weights?.values.copyWithin(at, start, cut);
+    for (const { values } of clickNumbers ?? []) values.copyWithin(at, start, cut);
     userFeatures.forEach(({ ids, offsets }, f) => {
       userValueEnds[f] = moveValues(ids, offsets, user, user + 1, users, userValueEnds[f]!);
     });
@@ -255,10 +260,7 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
       ...(offsets && { offsets: offsets.subarray(0, users + 1) }),
     })),
     ...(keptSearches && { searches: keptSearches.map((kept) => kept.take(at)) }),
-    numbers: numbers.map(({ name, values }) => {
-      const kept = values.subarray(0, users);
-      return { name, values: kept, ...statisticsOf(kept) };
-    }),
+    numbers: numbers.map((number) => firstNumbers(number, users)),
     itemFeatures: itemFeatures.map(({ name, ids, offsets }, f) => ({
       name,
       ids: ids.subarray(0, offsets ? valueEnds[f]! : at),
@@ -266,7 +268,14 @@ function keepBefore(clicks: Clicks, cuts: Int32Array): Clicks {
     })),
     ...(times && { times: clickTimes(times.values.subarray(0, at)) }),
     ...(weights && { weights: clickWeights(weights.name, weights.values.subarray(0, at)) }),
+    ...(clickNumbers && { clickNumbers: clickNumbers.map((number) => firstNumbers(number, at)) }),
   };
+}
+
+/** The first numbers of a feature, with the statistics of these alone. */
+function firstNumbers({ name, values }: NumberValues, count: number): NumberValues {
+  const kept = values.subarray(0, count);
+  return { name, values: kept, ...statisticsOf(kept) };
 }
 
 /** Collects the searches of the kept users before their last kept click, in the same arrays. */
@@ -354,7 +363,9 @@ function recount({ encoding, clicks, ...others }: DatasetContents, limit: Appear
   clicks.itemFeatures.forEach(({ name, ids, offsets }, f) => {
     recountFeature(name, offsets ? "uses" : "clicks", ids, f === 0);
   });
-  const numbers = new Map(clicks.numbers.map(({ name, values }) => [name, statisticsOf(values)]));
+  const numbers = new Map(
+    [...clicks.numbers, ...(clicks.clickNumbers ?? [])].map(({ name, values }) => [name, statisticsOf(values)]),
+  );
   const searches = clicks.searches?.map(withoutUnknown);
   const kept = { ...clicks, ...(searches && { searches }) };
   return { ...others, encoding: { ...encoding, vocabularies, numbers }, clicks: kept, features };

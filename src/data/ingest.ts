@@ -1,9 +1,17 @@
 import { ShortlistError } from "../errors.js";
 import { createIngest, type IngestHandle, type IngestState } from "../platform/ingest.js";
 import { threadCount } from "../platform/threads.js";
-import { type Clicks, type ItemValues, type NumberStatistics, statisticsOf } from "./clicks.js";
+import { type Clicks, type ItemValues, type NumberStatistics, type NumberValues, statisticsOf } from "./clicks.js";
 import { type RowsOfUsers, rowsOfUsers } from "./join_users.js";
-import { type ItemFeature, itemFeatures, type Schema, timeField, userFeatures, weightField } from "./schema.js";
+import {
+  clickNumbers,
+  type ItemFeature,
+  itemFeatures,
+  type Schema,
+  timeField,
+  userFeatures,
+  weightField,
+} from "./schema.js";
 import { contentsOfClickLog } from "./sources/click_log.js";
 import {
   checkLogOptions,
@@ -206,11 +214,17 @@ export class IngestedLogs {
       columns.push({ name, ids, offsets });
     }
     const numbers = new Map<string, NumberStatistics>();
-    const values: Clicks["numbers"][number][] = [];
+    const values: NumberValues[] = [];
     for (const [n, name] of this.#userFeatures("number").entries()) {
       const column = await this.#handle.numbers(n);
       numbers.set(name, statisticsOf(column));
       values.push({ name, values: column, ...numbers.get(name)! });
+    }
+    const ofClicks: NumberValues[] = [];
+    for (const [n, name] of clickNumbers(this.#schema).entries()) {
+      const column = await this.#handle.clickNumbers(n);
+      numbers.set(name, statisticsOf(column));
+      ofClicks.push({ name, values: column, ...numbers.get(name)! });
     }
     const users = this.#userFeatures("categorical").length;
     const weight = this.#schema.click[weightField(this.#schema)];
@@ -223,6 +237,7 @@ export class IngestedLogs {
       itemFeatures: columns.slice(users),
       ...(timeField(this.#schema) >= 0 && { times: clickTimes(await this.#handle.times()) }),
       ...(weight && { weights: clickWeights(weight.name, await this.#handle.weights()) }),
+      ...(ofClicks.length > 0 && { clickNumbers: ofClicks }),
     };
     return { vocabularies, numbers, clicks };
   }

@@ -1,5 +1,5 @@
 import type { Clicks, ItemValues, Searches, UserValues } from "./clicks.js";
-import { gatherGroups, searchesOfUsers, valuesOfUsers } from "./groups.js";
+import { gatherGroups, numbersOfClicks, searchesOfUsers, valuesOfUsers } from "./groups.js";
 import { clickTimes } from "./times.js";
 import { TokenTable } from "./token_table.js";
 import { clickWeights } from "./weights.js";
@@ -117,6 +117,7 @@ export function joinRows(clicks: Clicks, owned: RowsOfUsers, order: Int32Array, 
         Float32Array.from(order, (click) => clicks.weights!.values[click]!),
       ),
     }),
+    ...(clicks.clickNumbers && { clickNumbers: clicks.clickNumbers.map((number) => numbersOfClicks(number, order)) }),
   };
 }
 

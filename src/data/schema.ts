@@ -38,9 +38,10 @@ export interface ClickProperty {
   readonly name: string;
   /**
    * How the field is used: as the time of the click, which is seconds or any other number that grows with time; as the
-   * weight of the click, by which its loss is multiplied where it is the target; or not at all.
+   * weight of the click, by which its loss is multiplied where it is the target; as a standardised number that the
+   * network reads of the clicks of a history; or not at all.
    */
-  readonly kind: "time" | "weight" | "ignore";
+  readonly kind: "time" | "weight" | "number" | "ignore";
 }
 
 /** A field of a click: a feature of the item, or what the click itself is. */
@@ -93,7 +94,7 @@ export const DEFAULT_SCHEMA: Schema = {
 export const USER_ID = "user_id";
 const CLICKS = "clicks";
 const KINDS = ["categorical", "number", "tokens", "ignore"];
-const CLICK_KINDS = ["categorical", "time", "weight", "ignore"];
+const CLICK_KINDS = ["categorical", "time", "weight", "number", "ignore"];
 const NAME = /^[a-z][a-z0-9_]*$/;
 /** Characters that no field of a log can contain. */
 const WORD_ENDS = /[\t\n\r\0]/;
@@ -175,6 +176,16 @@ export function weightField({ click }: Schema): number {
   return click.findIndex((field) => kindOf(field) === "weight");
 }
 
+/** Names of the fields with numbers of a click, in order. */
+export function clickNumbers({ click }: Schema): string[] {
+  return click.flatMap((field) => (kindOf(field) === "number" ? [field.name] : []));
+}
+
+/** Names of all number features, which have statistics: those of users, then those of clicks. */
+export function numberNames(schema: Schema): string[] {
+  return [...userFeaturesOf(schema, "number").map(({ name }) => name), ...clickNumbers(schema)];
+}
+
 /** How a field of a click is used. */
 export function kindOf(field: ClickField): "categorical" | ClickProperty["kind"] {
   return "kind" in field ? field.kind : "categorical";
@@ -206,7 +217,7 @@ export async function readSchema(path: string): Promise<Schema> {
  *     }
  *
  * The kind of a column is "categorical" (the default), "number", "tokens" or "ignore"; the column named `clicks` holds
- * the clicks. The kind of a click field is "categorical" (the default), "time", "weight" or "ignore". The
+ * the clicks. The kind of a click field is "categorical" (the default), "time", "weight", "number" or "ignore". The
  * default of `missing` is `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {

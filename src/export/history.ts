@@ -46,6 +46,14 @@ export class History {
     this.#isEmpty = graph.apply("Unsqueeze", [graph.apply("Equal", [clicks, graph.integers(0)]), graph.integers([2])]);
   }
 
+  /** float32 [batch, timesteps, 1] The numbers that are read: `given` is float32 [batch, clicks], NaN where missing. */
+  clickNumbers(given: string): string {
+    const graph = this.#graph;
+    const padded = graph.apply("Pad", [given, graph.integers([0, 0, 0, 1]), graph.floats([Number.NaN], [])]);
+    const read = graph.apply("GatherND", [padded, this.#places], { batch_dims: 1 });
+    return graph.apply("Unsqueeze", [read, graph.integers([2])]);
+  }
+
   /** Returns the ids that are read of a feature: `given` is int64 [batch, clicks], or [batch, clicks, values]. */
   clickIds(given: string, multiple: boolean): ClickIds {
     const graph = this.#graph;

@@ -1,5 +1,5 @@
-import type { Encoding } from "../data/clicks.js";
-import { itemFeatures, userFeatures } from "../data/schema.js";
+import type { Encoding, NumberStatistics } from "../data/clicks.js";
+import { clickNumbers, itemFeatures, userFeatures } from "../data/schema.js";
 import { ShortlistError } from "../errors.js";
 import { type Instruction, operandNames, type Program, tensorsByName } from "../graph/program.js";
 import type { ModelConfig } from "../model/config.js";
@@ -81,6 +81,7 @@ export class UserTower {
       this.#values.set(name, { kind: "ids", of: "users", ids });
     }
     if (this.#shapes.has("numbers")) this.#addNumbers(encoding);
+    for (const name of clickNumbers(encoding.schema)) this.#addClickNumber(name, encoding);
     if (this.#shapes.has("example_age")) {
       // The age is 0 in inference.
       const columns = this.#shapes.get("example_age")![1] as number;
@@ -106,7 +107,7 @@ export class UserTower {
     if (multiple) this.#values.set(`${name}_offsets`, { kind: "index", meaning: `values of ${name}` });
   }
 
-  /** Adds an input for each number, which is standardised as in batches: in float64, and 0 if it is missing. */
+  /** Adds an input for each number of users. */
   #addNumbers(encoding: Encoding): void {
     const graph = this.#graph;
     const features = userFeatures(encoding.schema).filter(({ kind }) => kind === "number");
@@ -114,16 +115,28 @@ export class UserTower {
       const given = this.#input({ name, dtype: "float32", shape: ["batch"], padding: "NaN" });
       return graph.apply("Unsqueeze", [given, graph.integers([1])]);
     });
-    const given = graph.apply("Concat", columns, { axis: 1 });
     const statistics = features.map(({ name }) => encoding.numbers.get(name)!);
+    const rows = this.#standardised(graph.apply("Concat", columns, { axis: 1 }), statistics);
+    this.#values.set("numbers", { kind: "rows", of: "users", rows });
+  }
+
+  #addClickNumber(name: string, encoding: Encoding): void {
+    if (!this.#shapes.has(name)) return;
+    const given = this.#input({ name, dtype: "float32", shape: ["batch", "clicks"], padding: "NaN" });
+    const rows = this.#standardised(this.#history.clickNumbers(given), [encoding.numbers.get(name)!]);
+    this.#values.set(name, { kind: "rows", of: "clicks", rows });
+  }
+
+  /** Columns of numbers, standardised as in batches: in float64, and 0 where missing. */
+  #standardised(given: string, statistics: readonly NumberStatistics[]): string {
+    const graph = this.#graph;
     const means = graph.doubles(statistics.map(({ mean }) => mean));
     const scales = graph.doubles(statistics.map(({ standardDeviation: d }) => (d > 0 ? 1 / d : 1)));
     const precise = graph.apply("Cast", [given], { to: dtypeNumber("float64") });
     const standard = graph.apply("Mul", [graph.apply("Sub", [precise, means]), scales]);
     const rows = graph.apply("Cast", [standard], { to: dtypeNumber("float32") });
     const zero = graph.floats([0], []);
-    const known = graph.apply("Where", [graph.apply("IsNaN", [given]), zero, rows]);
-    this.#values.set("numbers", { kind: "rows", of: "users", rows: known });
+    return graph.apply("Where", [graph.apply("IsNaN", [given]), zero, rows]);
   }
 
   #translate(instruction: Instruction): void {
@@ -157,6 +170,7 @@ export class UserTower {
    * The mean of the rows of a table over the clicks of each user, or over the values of each click; 0 if there are none.
    */
   #mean(instruction: Instruction): Value {
+    if (this.#values.get(instruction.inputs["table"] as string)?.kind === "rows") return this.#meanOfRows(instruction);
     const graph = this.#graph;
     const ids = this.#ids(instruction, "ids");
     if (ids.of !== "clicks") throw unsupported(instruction, "it averages ids that are not of clicks");
@@ -174,6 +188,21 @@ export class UserTower {
     const count = graph.apply("ReduceSum", [ones, graph.integers(axes)], { keepdims: 0 });
     const divisor = graph.apply("Max", [count, graph.floats([1], [])]);
     return { kind: "rows", of: ofUsers ? "users" : "clicks", rows: graph.apply("Div", [sum, divisor]) };
+  }
+
+  /** The mean of the rows of each user's clicks. */
+  #meanOfRows(instruction: Instruction): Value {
+    const graph = this.#graph;
+    if (instruction.inputs["offsets"] !== undefined) throw unsupported(instruction, "it averages groups of rows");
+    this.#expect(instruction, "ids", "click");
+    this.#expect(instruction, "start", "first click");
+    this.#expect(instruction, "end", "end of clicks");
+    const valid = graph.apply("Unsqueeze", [this.#history.valid, graph.integers([2])]);
+    const rows = this.#rows(instruction.inputs["table"] as string, "clicks");
+    const read = graph.apply("Where", [valid, rows, graph.floats([0], [])]);
+    const sum = graph.apply("ReduceSum", [read, graph.integers([1])], { keepdims: 0 });
+    const count = graph.apply("Cast", [this.#history.length], { to: dtypeNumber("float32") });
+    return { kind: "rows", of: "users", rows: graph.apply("Div", [sum, count]) };
   }
 
   /** Numbers that say that each click is a range of its own, or that timesteps are clicks. */
@@ -238,12 +267,21 @@ export class UserTower {
     const graph = this.#graph;
     const { input, weight, bias, group_input: grouped } = instruction.inputs;
     if (grouped !== undefined) throw unsupported(instruction, "it has inputs of groups of rows");
-    const inputs = operandNames(input).map((name) => this.#rows(name, "users"));
-    const joined = inputs.length === 1 ? inputs[0]! : graph.apply("Concat", inputs, { axis: 1 });
+    const names = operandNames(input);
+    const first = this.#values.get(names[0]!);
+    const of = first?.kind === "rows" ? first.of : "users";
+    const inputs = names.map((name) => this.#rows(name, of));
+    const joined = inputs.length === 1 ? inputs[0]! : graph.apply("Concat", inputs, { axis: of === "users" ? 1 : 2 });
     const operands = [weight, bias].filter((name) => name !== undefined).map((name) => graph.weight(name as string));
-    const product = graph.apply("Gemm", [joined, ...operands]);
+    const product = of === "users" ? graph.apply("Gemm", [joined, ...operands]) : this.#product(joined, operands);
     const isRelu = instruction.attributes["activation"] === "relu";
-    return { kind: "rows", of: "users", rows: isRelu ? graph.apply("Relu", [product]) : product };
+    return { kind: "rows", of, rows: isRelu ? graph.apply("Relu", [product]) : product };
+  }
+
+  /** The product of [batch, timesteps, in] and a weight, plus a bias if there is one. Gemm has matrices alone. */
+  #product(rows: string, [weight, bias]: readonly string[]): string {
+    const product = this.#graph.apply("MatMul", [rows, weight!]);
+    return bias === undefined ? product : this.#graph.apply("Add", [product, bias]);
   }
 
   #ids(instruction: Instruction, slot: string): Extract<Value, { kind: "ids" }> {

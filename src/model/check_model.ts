@@ -1,6 +1,6 @@
 import { LastClickBatches } from "../data/batches.js";
 import { type Clicks, type Encoding, type ItemValues, itemVocabulary, unknownUsers } from "../data/clicks.js";
-import { itemFeatures, timeField } from "../data/schema.js";
+import { clickNumbers, itemFeatures, timeField, userFeaturesOf } from "../data/schema.js";
 import { ShortlistError } from "../errors.js";
 import { type Dim, formatShape, sameShape } from "../graph/dims.js";
 import { type Dtype, namesIn, type Program, tensorsByName } from "../graph/program.js";
@@ -60,12 +60,14 @@ function checkOutputs(program: Program, encoding: Encoding, width: number): void
 /** Inputs for a user without features and clicks, with `<unk>` as the target. */
 function emptyUser({ schema, numbers }: Encoding) {
   const none = () => new Int32Array(1);
+  const unknown = (name: string) => ({ name, ...numbers.get(name)!, values: Float32Array.of(Number.NaN) });
   const clicks: Clicks = {
     users: 1,
     clicks: 1,
     clickOffsets: Int32Array.of(0, 1),
     ...unknownUsers(schema, 1),
-    numbers: [...numbers].map(([name, statistics]) => ({ name, ...statistics, values: Float32Array.of(Number.NaN) })),
+    numbers: userFeaturesOf(schema, "number").map(({ name }) => unknown(name)),
+    clickNumbers: clickNumbers(schema).map(unknown),
     itemFeatures: itemFeatures(schema).map(({ name, multiple }): ItemValues => {
       return { name, ids: none(), offsets: multiple ? Int32Array.of(0, 1) : undefined };
     }),

@@ -24,7 +24,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from "../data/safetensors.js";
-import { parseStoredSchema, userFeatures, vocabularyNames } from "../data/schema.js";
+import { numberNames, parseStoredSchema, vocabularyNames } from "../data/schema.js";
 import { isMaxLineBytes } from "../data/sources/read_log.js";
 import { type JsonObject, migrate } from "../data/stored_format.js";
 import { parseStrictJson } from "../data/strict_json.js";
@@ -618,8 +618,7 @@ export function parseDescription(
   const schema = parseStoredSchema(head["schema"], path, "ERR_MODEL");
   const statistics = (head["numbers"] ?? {}) as Record<string, NumberStatistics>;
   const numbers = new Map<string, NumberStatistics>();
-  for (const { name, kind } of userFeatures(schema)) {
-    if (kind !== "number") continue;
+  for (const name of numberNames(schema)) {
     const { mean, standardDeviation } = statistics[name] ?? {};
     if (!Number.isFinite(mean) || !Number.isFinite(standardDeviation)) {
       throw new ShortlistError("ERR_MODEL", `${path}: There are no mean and standardDeviation of "${name}"`);

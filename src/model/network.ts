@@ -1,6 +1,7 @@
 import { AGE_INPUTS, type TrainingBatchOptions } from "../data/batches.js";
 import type { Encoding } from "../data/clicks.js";
 import {
+  clickNumbers,
   type ItemFeature,
   itemFeatures,
   type Schema,
@@ -12,7 +13,7 @@ import { nearestName, ShortlistError } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { dense } from "../layers/dense.js";
 import { lstmLayer } from "../layers/lstm.js";
-import { add, embeddingBag, embeddingLookup, rangeLast, rangeMax, rowNumbers } from "../ops/index.js";
+import { add, embeddingBag, embeddingLookup, linear, rangeLast, rangeMax, rowNumbers } from "../ops/index.js";
 import { type ModelConfig, ORIGINAL_WIDTHS } from "./config.js";
 import { type Dropouts, NO_DROPOUTS } from "./dropouts.js";
 import { attributeTable, table, teaches } from "./tables.js";
@@ -39,18 +40,30 @@ export interface NetworkOptions {
  * - `groupUsers`: what depends on the user alone. Not possible with dropout, which differs from sample to sample.
  * - `distinctItems`: the LSTM's input. Only possible if that input is the item embedding alone, without dropout.
  */
-export function rowOptions(config: ModelConfig): { readonly groupUsers: boolean; readonly distinctItems: boolean } {
+export function rowOptions(
+  config: ModelConfig,
+  schema: Schema,
+): { readonly groupUsers: boolean; readonly distinctItems: boolean } {
   const { batching, dropout, userDropout, history, attributes, embeddingDropout, lastClick } = config;
+  const isItemAlone = attributes === "pooled" && numbersOfClicks(config, schema).length === 0;
   return {
     groupUsers: batching === "shared" && dropout === 0 && userDropout === 0,
-    distinctItems: history === "lstm" && attributes === "pooled" && embeddingDropout === 0 && !lastClick,
+    distinctItems: history === "lstm" && isItemAlone && embeddingDropout === 0 && !lastClick,
   };
 }
 
-/** The batch options that a configuration trains with. */
-export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOptions, "clicks" | "seed"> {
+/** The batch options that a configuration trains with on a log of this schema. */
+export function trainingBatchOptions(
+  config: ModelConfig,
+  schema: Schema,
+): Omit<TrainingBatchOptions, "clicks" | "seed"> {
   const { window, windows, batchSize, batching } = config;
-  return { window, windows, batchSize, batching, ...rowOptions(config) };
+  return { window, windows, batchSize, batching, ...rowOptions(config, schema) };
+}
+
+/** Names of the numbers of clicks that the network reads. */
+function numbersOfClicks({ exclude }: ModelConfig, schema: Schema): string[] {
+  return clickNumbers(schema).filter((name) => !exclude.includes(name));
 }
 
 /**
@@ -60,6 +73,8 @@ export function trainingBatchOptions(config: ModelConfig): Omit<TrainingBatchOpt
  * - The clicked items go through the LSTM, which is read at its last timestep or at its maximum over time; or their
  *   embeddings are averaged.
  * - Item attributes are added to the item embeddings, averaged over the window, or both.
+ * - Numbers of the clicks are multiplied by a matrix and added to the item embeddings that the LSTM reads, or averaged
+ *   with them.
  * - User features are looked up, and averaged if they have several values.
  * - The tokens of the last searches are averaged.
  * - The concatenation of all these goes through the hidden ReLU layers.
@@ -160,7 +175,15 @@ function itemHistory(
     ? graph.input("distinct_item", "int32", ["distinct"])
     : graph.input(item.name, "int32", ["positions"]);
   const items = table(graph, config, encoding, item.name);
-  if (config.history === "mean") return [embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) })];
+  if (config.history === "mean") {
+    return [
+      embeddingBag(graph, "history.mean", { table: items, ids, ...window(graph) }),
+      ...numberInputs(graph, config, encoding).map((numbers) => {
+        const own = { table: numbers, ids: eachPosition(graph, encoding).start, ...window(graph) };
+        return embeddingBag(graph, `${numbers.name}.mean`, own);
+      }),
+    ];
+  }
   const { lstmWidth: width, peepholes, forgetBias, precision } = config;
   const layerOptions = { width, peepholes, forgetBias, precision };
   const position = graph.input(distinctItems ? "timestep_item" : "timestep_position", "int32", ["timesteps"]);
@@ -186,11 +209,18 @@ function itemHistory(
   return config.lastClick ? [pooled, rangeLast(graph, "history.click", { input, ...window(graph) })] : [pooled];
 }
 
+/** The numbers of the clicks at the positions, standardised: [positions, 1] each. */
+function numberInputs(graph: Graph, config: ModelConfig, { schema }: Encoding): Tensor[] {
+  return numbersOfClicks(config, schema).map((name) => graph.input(name, "float32", ["positions", 1]));
+}
+
 /**
- * The embedding of each position's item plus, if `attributes` is not "pooled", those of its attributes: [positions,
- * width].
+ * The embedding of each position's item, plus a linear function of the numbers of the click, plus, if `attributes` is
+ * not "pooled", the embeddings of the item's attributes: [positions, width].
  */
-function clickEmbedding(graph: Graph, config: ModelConfig, encoding: Encoding, item: Tensor): Tensor {
+function clickEmbedding(graph: Graph, config: ModelConfig, encoding: Encoding, itemAlone: Tensor): Tensor {
+  const numbers = numberInputs(graph, config, encoding);
+  const item = numbers.length === 0 ? itemAlone : withNumbers(graph, config, itemAlone, numbers);
   if (config.attributes === "pooled") return item;
   const attributes = itemFeatures(encoding.schema).slice(1);
   return attributes
@@ -204,6 +234,17 @@ function clickEmbedding(graph: Graph, config: ModelConfig, encoding: Encoding, i
         : embeddingLookup(graph, name, own, ids);
       return add(graph, `click.with_${feature.name}`, sum, embedding);
     }, item);
+}
+
+/** The sum of each position's embedding and a linear function of its numbers, which begins as small as an embedding. */
+function withNumbers(graph: Graph, config: ModelConfig, embedding: Tensor, numbers: readonly Tensor[]): Tensor {
+  const weight = graph.parameter("click.numbers_weight", [numbers.length, embedding.shape[1] as number], {
+    kind: "normal",
+    standardDeviation: config.embeddingDeviation,
+  });
+  const { precision } = config;
+  const product = linear(graph, "click.numbers", numbers, weight, undefined, { activation: "none", precision });
+  return add(graph, "click.with_numbers", embedding, product);
 }
 
 /** One range for each position, of that position alone. */
@@ -232,8 +273,9 @@ function pooledAttribute(graph: Graph, config: ModelConfig, encoding: Encoding, 
 }
 
 function checkFeatureNames(config: ModelConfig, schema: Schema): void {
-  const names = [...userFeatures(schema), ...itemFeatures(schema)].map(({ name }) => name);
+  const features = [...userFeatures(schema), ...itemFeatures(schema)].map(({ name }) => name);
   const check = (key: "exclude" | "embeddingWidths", name: string) => {
+    const names = key === "exclude" ? [...features, ...clickNumbers(schema)] : features;
     if (names.includes(name)) return;
     const nearest = nearestName(name, names);
     const hint = nearest ? `. Did you mean "${nearest}"?` : `; it has ${names.join(", ")}`;

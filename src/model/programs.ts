@@ -127,7 +127,7 @@ export function trainingProgram(
   const inputs = optimizerInputs(graph);
   const draws = { seed: graph.input("seed", "uint32", []), step: inputs.step };
   const drop = trainingDropouts(graph, config, draws);
-  const user = userVector(graph, config, encoding, { drop, ...rowOptions(config) });
+  const user = userVector(graph, config, encoding, { drop, ...rowOptions(config, encoding.schema) });
   const items = composesItems(config)
     ? composedItemVectors(graph, config, encoding, catalogue)
     : itemVectors(graph, config, encoding);

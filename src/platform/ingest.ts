@@ -24,6 +24,8 @@ export interface IngestHandle {
   times(): Promise<Float64Array>;
   /** [clicks] 1 where missing. */
   weights(): Promise<Float32Array>;
+  /** [clicks] Of a click field of kind number, by its index among them; NaN where missing. */
+  clickNumbers(index: number): Promise<Float32Array>;
 }
 
 /** What was read. */

@@ -1,6 +1,6 @@
 import { type Clicks, encodeUsers, unknownUsers } from "../data/clicks.js";
 import { readText } from "../data/files.js";
-import { itemFeatures, timeField } from "../data/schema.js";
+import { clickNumbers, itemFeatures, timeField, userFeaturesOf } from "../data/schema.js";
 import { type Log, sourceOf } from "../data/sources/log.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { clickTimes } from "../data/times.js";
@@ -128,11 +128,10 @@ async function usersWithoutClicks(model: Model, ids: readonly string[], turns: T
     clicks: 0,
     clickOffsets: new Int32Array(ids.length + 1),
     userFeatures: userFeatures.map((feature) => (feature.name === "user_id" ? { ...feature, ids: users } : feature)),
-    numbers: [...numbers].map(([name, statistics]) => ({
-      name,
-      values: new Float32Array(ids.length).fill(Number.NaN),
-      ...statistics,
+    numbers: userFeaturesOf(schema, "number").map(({ name }) => ({
+      ...{ name, values: new Float32Array(ids.length).fill(Number.NaN), ...numbers.get(name)! },
     })),
+    clickNumbers: clickNumbers(schema).map((name) => ({ name, values: new Float32Array(0), ...numbers.get(name)! })),
     itemFeatures: itemFeatures(schema).map(({ name, multiple }) => ({
       name,
       ids: new Int32Array(0),

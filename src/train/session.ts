@@ -213,7 +213,8 @@ export class TrainingSession {
       seed,
     };
     this.#network = new TrainingNetwork(engine, data, config, { seed, profile });
-    const batches = engine.createTrainingBatches({ clicks: data.clicks, seed, ...trainingBatchOptions(config) });
+    const batchOptions = trainingBatchOptions(config, data.dataset.schema);
+    const batches = engine.createTrainingBatches({ clicks: data.clicks, seed, ...batchOptions });
     this.steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.epochs * batches.batchesPerEpoch);
     const loopOptions = { config, seed, steps: this.steps, before: this.#before, profile, signal, onProgress };
     this.#loop = new TrainingLoop(this.#network.executor, batches, loopOptions);

@@ -48,11 +48,11 @@ export const LAST_CLICKS_ID = "last-clicks";
 export function validationIdOf(validation: Validation | undefined, set: EvaluationSet | undefined): string {
   if (!validation || !set) return NO_VALIDATION;
   if (!("log" in validation)) return LAST_CLICKS_ID;
-  const { clickOffsets, itemFeatures, userFeatures, numbers, searches = [] } = set.clicks;
+  const { clickOffsets, itemFeatures, userFeatures, numbers, searches = [], clickNumbers = [] } = set.clicks;
   const arrays = [
     clickOffsets,
     ...[...itemFeatures, ...userFeatures].flatMap(({ ids, offsets }) => [ids, offsets]),
-    ...numbers.map(({ values }) => values),
+    ...[...numbers, ...clickNumbers].map(({ values }) => values),
     ...searches.flatMap(({ queryOffsets, offsets, ids, before }) => [queryOffsets, offsets, ids, before]),
   ];
   const hash = createHash("sha256");

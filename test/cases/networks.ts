@@ -16,8 +16,14 @@ import { runCase } from "./run_case.js";
  * checks replay them in addition to the cases of ops, and test/fuzz/mutate_programs.cc mutates both.
  */
 
+/** Whether clicks have weights or numbers. */
+interface Has {
+  readonly hasWeights?: true;
+  readonly hasNumbers?: true;
+}
+
 /** Configurations that together cover the variants of the networks' Programs. */
-const NETWORKS: Readonly<Record<string, Partial<ModelConfig> & { readonly hasWeights?: true }>> = {
+const NETWORKS: Readonly<Record<string, Partial<ModelConfig> & Has>> = {
   "softmax, adagrad": { loss: "softmax", optimizer: "adagrad", pooling: "last", lstmLayers: 2 },
   "nce, own draws, decay, weights": {
     loss: "nce",
@@ -27,13 +33,15 @@ const NETWORKS: Readonly<Record<string, Partial<ModelConfig> & { readonly hasWei
     l2Output: true,
     hasWeights: true,
   },
-  "sampled softmax, rowwise": {
+  "sampled softmax, rowwise, numbers": {
+    hasNumbers: true,
     optimizer: "rowwise_adagrad",
     peepholes: true,
     attributes: "sequence",
     lastClick: true,
   },
-  "paddle nce, mean, dropout": {
+  "paddle nce, mean, dropout, numbers": {
+    hasNumbers: true,
     loss: "paddle_nce",
     history: "mean",
     optimizer: "sgd",
@@ -63,8 +71,8 @@ const engine = createReferenceEngine({ ops: OPS });
 /** The Programs of all networks, each with the results of one run of the reference. */
 export async function networkCases(): Promise<CorpusCase[]> {
   const cases: CorpusCase[] = [];
-  for (const [name, { hasWeights = false, ...changes }] of Object.entries(NETWORKS)) {
-    const made = trainingCase(engine, { batchSize: SAMPLES }, ITEMS, changes, { hasWeights });
+  for (const [name, { hasWeights, hasNumbers, ...changes }] of Object.entries(NETWORKS)) {
+    const made = trainingCase(engine, { batchSize: SAMPLES }, ITEMS, changes, { hasWeights, hasNumbers });
     const { program, store, batches, config, encoding } = made;
     const { inputs, dims } = batches.batch(0, 0);
     const isStored = new Set(program.tensors.filter(({ role }) => role === "constant").map((tensor) => tensor.name));

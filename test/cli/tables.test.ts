@@ -46,6 +46,19 @@ tables("a model takes two commands", () => {
   succeed("train", at("dataset"), "--output", at("model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8");
 });
 
+tables("--click-number names columns with numbers that the network reads", () => {
+  const flags = ["--click-number", "rating", "--click-number", "timestamp"];
+  const prepared = run(["prepare", at("events.csv"), "--output", at("numbers"), ...flags]);
+  assert.is(prepared.status, 0, prepared.stderr);
+  assert.match(prepared.stderr, /rating +number +/);
+  assert.match(prepared.stderr, /rating: numbers from 1 to 5, on average \d/);
+  assert.match(prepared.stderr, /timestamp: numbers from \d/);
+  const model = ["--output", at("numbers.model"), "--steps", "2", "--threads", "1", "--set", "lstmWidth=8"];
+  assert.is(run(["train", at("numbers"), ...model]).status, 0);
+  writeFileSync(at("source.json"), succeed("prepare", at("events.csv"), ...flags, "--dry-run", "--json"));
+  assert.match(succeed("prepare", "--source", at("source.json"), "--dry-run"), /rating +number +/);
+});
+
 tables("--weight names the column by which training weights the events", () => {
   const flags = ["--weight", "rating", "--holdout", "last"];
   const prepared = run(["prepare", at("events.csv"), "--output", at("weighted"), ...flags]);

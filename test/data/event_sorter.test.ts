@@ -27,24 +27,25 @@ function eventsOf(users: number, most: number, random: RandomStream): Event[] {
   return events.map((event, rank) => ({ ...event, rank }));
 }
 
-const weightOf = ({ rank }: Event) => (rank % 1000) / 8;
+/** Number n of an event; some are missing. */
+const numberOf = ({ rank }: Event, n: number) => ((rank + n) % 7 === 0 ? Number.NaN : (rank % 1000) / 8 - n);
 
 function sort(
   events: readonly Event[],
   users: number,
-  has: { readonly hasTimes: boolean; readonly hasWeights: boolean; readonly wideRanks: boolean },
+  has: { readonly hasTimes: boolean; readonly numbers: number; readonly wideRanks: boolean },
 ) {
-  const { hasTimes, hasWeights, wideRanks } = has;
+  const { hasTimes, numbers, wideRanks } = has;
   const counts = new Int32Array(users);
   for (const { user } of events) counts[user]!++;
-  const sorter = new EventSorter(counts, { hasTimes, hasWeights, wideRanks });
+  const sorter = new EventSorter(counts, { hasTimes, numbers, wideRanks });
   for (let from = 0; from < events.length; from += 100) {
     const part = events.slice(from, from + 100);
     const column = (key: keyof Event) => Int32Array.from(part, (event) => event[key]);
     const times = Float64Array.from(part, ({ time }) => time);
     const ranks = wideRanks ? Float64Array.from(part, ({ rank }) => rank + 2 ** 40) : Uint32Array.from(column("rank"));
-    const weights = hasWeights ? Float32Array.from(part, weightOf) : undefined;
-    sorter.add(column("user"), column("item"), ranks, hasTimes ? times : undefined, weights);
+    const columns = Array.from({ length: numbers }, (_, n) => Float32Array.from(part, (event) => numberOf(event, n)));
+    sorter.add(column("user"), column("item"), ranks, hasTimes ? times : undefined, columns);
   }
   return sorter.finish();
 }
@@ -63,14 +64,18 @@ test("events are sorted by user, time and rank, whatever order they come in", ()
       const expected = events
         .slice()
         .sort((a, b) => a.user - b.user || (hasTimes && a.time !== b.time ? a.time - b.time : a.rank - b.rank));
-      for (const [wideRanks, hasWeights] of [
-        [true, false],
-        [false, false],
-        [true, true],
-        [false, true],
+      for (const [wideRanks, count] of [
+        [true, 0],
+        [false, 0],
+        [true, 1],
+        [false, 2],
+        [true, 3],
       ] as const) {
-        const { offsets, itemNumbers, times, weights } = sort(events, users, { hasTimes, hasWeights, wideRanks });
-        assert.equal(weights && [...weights], hasWeights ? expected.map(weightOf) : undefined);
+        const { offsets, itemNumbers, times, numbers } = sort(events, users, { hasTimes, numbers: count, wideRanks });
+        assert.is(numbers.length, count);
+        for (const [n, values] of numbers.entries()) {
+          assert.equal([...values].join(), expected.map((event) => numberOf(event, n)).join());
+        }
         assert.equal(
           [...itemNumbers],
           expected.map(({ item }) => item),

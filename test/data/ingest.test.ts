@@ -70,6 +70,11 @@ const SCHEMAS = [
   { columns: COLUMNS, click: CLICK.slice(0, 1) },
   { columns: COLUMNS, click: [...CLICK.slice(0, 1), { name: "shown", kind: "ignore" }, ...CLICK.slice(1)] },
   { columns: [{ name: "user_id" }, ...COLUMNS], click: [...CLICK, { name: "w", kind: "weight" }] },
+  {
+    columns: [{ name: "user_id" }, ...COLUMNS],
+    click: [...CLICK, { name: "price", kind: "number" }, { name: "seen", kind: "number" }],
+  },
+  { columns: COLUMNS, click: [CLICK[0]!, { name: "price", kind: "number" }, CLICK[1]!] },
 ].map((schema) => parseSchema(schema));
 
 const WORDS = [
@@ -95,6 +100,7 @@ function randomLines(schema: Schema, lines: number, seed: number, badness = 0): 
       .map((field) => {
         if (kindOf(field) === "ignore") return WORDS[pick(WORDS.length)]!;
         if (kindOf(field) === "weight") return ["", "0", "1e-3", String(pick(9) / 4)][pick(4)]!;
+        if (kindOf(field) === "number") return ["", "NULL", "-1e-3", String(pick(9) / 4)][pick(4)]!;
         if (kindOf(field) === "time") {
           time += pick(100) - 20;
           return pick(30) === 0 ? "" : String(time);

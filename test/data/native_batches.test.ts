@@ -10,7 +10,15 @@ import type { Clicks, Searches } from "../../src/data/clicks.js";
 import { clickTimes } from "../../src/data/times.js";
 import { ShortlistError } from "../../src/errors.js";
 import { createEngine } from "../../src/executors/index.js";
-import { LENGTHS, randomClicks, withSearches, withTargets, withTimes, withWeights } from "./random_clicks.js";
+import {
+  LENGTHS,
+  randomClicks,
+  withNumbers,
+  withSearches,
+  withTargets,
+  withTimes,
+  withWeights,
+} from "./random_clicks.js";
 
 const engine = createEngine({ threads: 1 });
 
@@ -50,7 +58,7 @@ for (const kind of KINDS) {
           const options = { clicks, window, batchSize, seed: 9, ...kind };
           expectSame(options, 2, inOrder, JSON.stringify({ unknownShare, window, batchSize }));
           expectSame({ ...options, clicks: withTargets(clicks, batchSize) }, 2, inOrder, "only some targets");
-          const searched = withWeights(withSearches(clicks, batchSize));
+          const searched = withNumbers(withWeights(withSearches(clicks, batchSize)), batchSize);
           expectSame({ ...options, clicks: searched }, 2, inOrder, JSON.stringify({ window, batchSize }));
         }
       }
@@ -129,7 +137,7 @@ test("ages: of all times equal, of no time at all, far apart, far off, none", ()
 test("batches of users are the reference's, array for array: every window, with and without times and features", () => {
   const clicks = randomClicks([0, ...LENGTHS, 90, 0, 64, 1, 1, 0], 0.2);
   const bare: Clicks = { ...clicks, userFeatures: [], numbers: [], itemFeatures: [clicks.itemFeatures[0]!] };
-  for (const of of [clicks, withTimes(clicks), withWeights(withSearches(clicks)), bare]) {
+  for (const of of [clicks, withTimes(clicks), withWeights(withSearches(clicks)), withNumbers(clicks), bare]) {
     for (const windows of ["sliding", "growing", undefined] as const) {
       for (const window of [1, 2, 5, 100]) {
         for (const batchSize of [1, 7, undefined]) {
@@ -208,6 +216,9 @@ test("malformed options are refused", () => {
   assert.match(make({ clicks: { ...clicks, times: single } }), /^ERR_INPUT: Expected \d+ elements of float64/);
   const weights = { name: "weight", values: new Float32Array(3), mean: 1 };
   assert.match(make({ clicks: { ...clicks, weights } }), /^ERR_INPUT: Expected \d+ elements of float32 for "values"/);
+  const number = { name: "price", values: new Float32Array(3), mean: 1, standardDeviation: 1 };
+  const short = { ...clicks, clickNumbers: [number] };
+  assert.match(make({ clicks: short }), /^ERR_INPUT: Expected \d+ elements of float32 for "values"/);
   const users = (changes: Partial<UserBatchOptions>) =>
     errorOf(() => engine.createUserBatches({ clicks, window: 3, ...changes }));
   assert.match(users({ window: 0 }), /^ERR_OPTION: Expected window/);

@@ -113,5 +113,19 @@ export function withWeights(clicks: Clicks, seed = 1): Clicks {
   return { ...clicks, weights: clickWeights("weight", Float32Array.from({ length: clicks.clicks }, weight)) };
 }
 
+/** The same clicks with two numbers, some of which are missing. */
+export function withNumbers(clicks: Clicks, seed = 1): Clicks {
+  const random = new RandomStream(seed, STREAMS.simulate);
+  const number = () => (random.uniform() < 0.2 ? Number.NaN : 10 * random.uniform());
+  const values = () => Float32Array.from({ length: clicks.clicks }, number);
+  return {
+    ...clicks,
+    clickNumbers: [
+      { name: "price", values: values(), mean: 5, standardDeviation: 3 },
+      { name: "watched", values: values(), mean: 4, standardDeviation: 0 },
+    ],
+  };
+}
+
 /** Numbers of clicks of the users. */
 export const LENGTHS = [1, 2, 3, 5, 4, 40, 1, 13, 6, 12, 1, 25];

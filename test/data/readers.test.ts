@@ -455,6 +455,10 @@ const SCHEMAS: readonly Schema[] = [
     click: [
       ...[{ name: "item" }, { name: "tags", multiple: true }, { name: "shown", kind: "ignore" }],
       ...[{ name: "category" }, { name: "w", kind: "weight" }, { name: "at", kind: "time" }],
+      ...[
+        { name: "price", kind: "number" },
+        { name: "seen", kind: "number" },
+      ],
     ],
     missing: ["a word for what is missing that is longer than most", "\u00ed", ""],
   },
@@ -475,13 +479,17 @@ function bitsOf(number: number, bytes: 4 | 8): string {
 }
 
 /** A row as test/fuzz/formats.cc writes it. */
-function describeRow({ userId, tokens, numbers, clicks, times, weights, searches = [] }: LogRow): string {
+function describeRow(row: LogRow): string {
+  const { userId, tokens, numbers, clicks, times, weights, searches = [], clickNumbers = [] } = row;
   const token = (text: Token | undefined) => (text == null ? "-" : `=${text}`);
   const texts = clicks.map((click, i) => {
     const values = click.map((value) =>
       typeof value === "object" && value ? value.map(token).join() : token(value as Token),
     );
-    const own = [...(times.length > 0 ? [bitsOf(times[i]!, 8)] : []), ...(weights ? [bitsOf(weights[i]!, 4)] : [])];
+    const own = [
+      ...(times.length > 0 ? [bitsOf(times[i]!, 8)] : []),
+      ...[...(weights ? [weights] : []), ...clickNumbers].map((values) => bitsOf(values[i]!, 4)),
+    ];
     return ["|", ...values, ...own].join(" ");
   });
   const single = tokens.flatMap((value) => (typeof value === "object" && value ? [] : [token(value as Token)]));

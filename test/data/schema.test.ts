@@ -3,11 +3,13 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
+  clickNumbers,
   DEFAULT_MISSING,
   DEFAULT_SCHEMA,
   itemFeatures,
   kindOf,
   missingWords,
+  numberNames,
   parseSchema,
   parseStoredSchema,
   readSchema,
@@ -107,6 +109,17 @@ test("the time of a click is a field of its own kind, at any place but the first
   assert.equal(vocabularyNames(schema), ["item", "tags"]);
 });
 
+test("numbers of a click have statistics, behind those of users, and no vocabulary", () => {
+  const click = [{ name: "item" }, { name: "price", kind: "number" }, { name: "seen", kind: "number" }];
+  const schema = parseSchema({ columns: [{ name: "clicks" }, { name: "age", kind: "number" }], click });
+  assert.equal(parseSchema(JSON.parse(JSON.stringify(schema))), schema);
+  assert.equal(clickNumbers(schema), ["price", "seen"]);
+  assert.equal(numberNames(schema), ["age", "price", "seen"]);
+  assert.equal(vocabularyNames(schema), ["item"]);
+  const several = { name: "price", kind: "number", multiple: true };
+  assert.match(message({ columns: [{ name: "clicks" }], click: [click[0], several] }), "one value of kind number");
+});
+
 test("fields of a click to ignore are no features", () => {
   const schema = parseSchema({
     columns: [{ name: "clicks" }],
@@ -201,8 +214,8 @@ test("names what is wrong", () => {
   assert.match(message({ columns, click: [{ name: "item", multiple: 1 }] }), "true or false for multiple");
   const time = { name: "time", kind: "time" };
   assert.match(
-    message({ columns, click: [...click, { name: "price", kind: "number" }] }),
-    'kind categorical, time, weight, ignore in click[1] but received "number"',
+    message({ columns, click: [...click, { name: "price", kind: "numbers" }] }),
+    'kind categorical, time, weight, number, ignore in click[1] but received "numbers"',
   );
   assert.match(message({ columns, click: [time, ...click] }), "which is the item, in click[0]");
   assert.match(

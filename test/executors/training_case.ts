@@ -9,22 +9,31 @@ import { initializeStore } from "../../src/model/initialize.js";
 import { rowOptions } from "../../src/model/network.js";
 import { trainingProgram } from "../../src/model/programs.js";
 import { aliasTable } from "../../src/random/alias_table.js";
-import { LANGUAGES, LENGTHS, randomClicks, TOKENS, withSearches, withWeights } from "../data/random_clicks.js";
+import {
+  LANGUAGES,
+  LENGTHS,
+  randomClicks,
+  TOKENS,
+  withNumbers,
+  withSearches,
+  withWeights,
+} from "../data/random_clicks.js";
 
 /**
- * A small network on the clicks of `randomClicks`, also with searches or weights. `changes` are keys of its
- * configuration.
+ * A small network on the clicks of `randomClicks`, also with searches, weights or numbers of clicks. `changes` are keys
+ * of its configuration.
  */
 export function trainingCase(
   engine: Engine,
   options: Partial<TrainingBatchOptions> = {},
   items = 9,
   changes: Partial<ModelConfig> = {},
-  { hasSearches = false, hasWeights = false } = {},
+  { hasSearches = false, hasWeights = false, hasNumbers = false } = {},
 ) {
   const plain = randomClicks([...LENGTHS, 60, 70], 0.1);
   const searched = hasSearches ? withSearches(plain) : plain;
-  const clicks = hasWeights ? withWeights(searched) : searched;
+  const weighted = hasWeights ? withWeights(searched) : searched;
+  const clicks = hasNumbers ? withNumbers(weighted) : weighted;
   const sizes = {
     ...{ user_id: clicks.users, city: 3, item: items, category: clicks.clicks + 1, tags: 10 * clicks.clicks },
     ...(hasSearches && { languages: LANGUAGES, searches: TOKENS, past: TOKENS }),
@@ -49,6 +58,7 @@ export function trainingCase(
       click: [
         ...[{ name: "item" }, { name: "category" }, { name: "tags", multiple: true }],
         ...(hasWeights ? [{ name: "weight", kind: "weight" }] : []),
+        ...(clicks.clickNumbers ?? []).map(({ name }) => ({ name, kind: "number" })),
       ],
     },
     "schema.json",
@@ -58,7 +68,12 @@ export function trainingCase(
     vocabularies: new Map(
       Object.entries(sizes).map(([name, size]) => [name, new Vocabulary(names(size), new Float64Array(size).fill(1))]),
     ),
-    numbers: new Map(clicks.numbers.map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }])),
+    numbers: new Map(
+      [...clicks.numbers, ...(clicks.clickNumbers ?? [])].map(({ name, mean, standardDeviation }) => [
+        name,
+        { mean, standardDeviation },
+      ]),
+    ),
   };
   const config = resolveConfig("paddle", {
     peepholes: false,
@@ -88,7 +103,14 @@ export function trainingCase(
   const { program, initializers } = trainingProgram(widths, encoding, noise, catalogue);
   const store = engine.createStore();
   initializeStore(store, program, initializers, 1);
-  const batchOptions = { clicks, window: 5, batchSize: 16, seed: 3, ...rowOptions(widths), ...options };
+  const batchOptions = {
+    clicks,
+    window: 5,
+    batchSize: 16,
+    seed: 3,
+    ...rowOptions(widths, encoding.schema),
+    ...options,
+  };
   return {
     store,
     config: widths,

@@ -137,10 +137,16 @@ test("a network with a part that has no translation is refused, and nothing is w
   });
 });
 
-/** Numbers, several values, times and every kind of history. */
+/** Numbers of users and clicks, several values, and every kind of history. */
 const SCHEMA = parseSchema({
   columns: [{ name: "user_id" }, { name: "age", kind: "number" }, { name: "clicks" }, { name: "city" }],
-  click: [{ name: "item" }, { name: "category" }, { name: "tags", multiple: true }],
+  click: [
+    ...[{ name: "item" }, { name: "category" }, { name: "tags", multiple: true }],
+    ...[
+      { name: "price", kind: "number" },
+      { name: "seen", kind: "number" },
+    ],
+  ],
 });
 
 /** Calls `work` with a function that trains a model with the given settings for a few steps. */
@@ -167,14 +173,19 @@ async function withModels(
 
 /** Writes a log, and one to answer that has users without clicks, unknown tokens and missing values. */
 async function writeLog(at: (name: string) => string): Promise<void> {
-  const click = (n: number) => `v${n % 13}:c${n % 5}:${["a", "b_a", "c_b_a", "d"][n % 4]}`;
+  const numbers = (n: number) => `${n % 3 === 0 ? "" : n % 7}:${n % 2}`;
+  const click = (n: number) => `v${n % 13}:c${n % 5}:${["a", "b_a", "c_b_a", "d"][n % 4]}:${numbers(n)}`;
   const user = (u: number) => {
     const clicks = Array.from({ length: 1 + ((u * 7) % 19) }, (_, n) => click(u * 3 + n * n));
     return `u${u}\t${u % 5 === 0 ? "" : 18 + (u % 60)}\t${clicks.join(";")}\tcity${u % 4}\n`;
   };
   const log = Array.from({ length: 300 }, (_, u) => user(u)).join("");
   await writeFile(at("log.tsv"), log);
-  const strange = ["nobody\t\t\t\n", "u1\t1e9\tnew:new:new_a\tnowhere\n", "u2\t30\tv1:NULL:NULL;v2:c1:a_b\tcity1\n"];
+  const strange = [
+    "nobody\t\t\t\n",
+    "u1\t1e9\tnew:new:new_a:1e9:\tnowhere\n",
+    "u2\t30\tv1:NULL:NULL::;v2:c1:a_b:-1:1\tcity1\n",
+  ];
   await writeFile(
     at("asked.tsv"),
     log
@@ -198,7 +209,9 @@ const NETWORKS: Readonly<Record<string, readonly string[]>> = {
   ],
   "the mean of the history, growing windows": ["history=mean", "windows=growing"],
   "two LSTMs over items with attributes": ["lstmLayers=2", "attributes=sequence", "lastClick=true"],
-  "no hidden layers, no attributes": ["hiddenWidths=[]", 'exclude=["category","tags","age"]', "pooling=last"],
+  "no hidden layers, no attributes": [
+    ...["hiddenWidths=[]", 'exclude=["category","tags","age","price","seen"]', "pooling=last"],
+  ],
   "two hidden layers": ["hiddenWidths=[8,4]", "skipHidden=true"],
   "products of bfloat16": [BFLOAT16],
 };

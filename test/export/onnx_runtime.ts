@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { encodeLog } from "../../src/data/clicks.js";
-import { itemFeatures, userFeatures } from "../../src/data/schema.js";
+import { clickNumbers, itemFeatures, userFeatures } from "../../src/data/schema.js";
 import type { Log } from "../../src/data/sources/log.js";
 import type { LogRow } from "../../src/data/sources/source.js";
 import { exportOnnx, type Model, openModel, recommend } from "../../src/index.js";
@@ -86,7 +86,8 @@ function sizeOf(vector: readonly number[]): number {
 }
 
 /** The user of a row as examples/onnx_server.py reads it. */
-function requestOf({ description: { schema } }: Model, { tokens, numbers, clicks }: LogRow): object {
+function requestOf({ description: { schema } }: Model, row: LogRow): object {
+  const { tokens, numbers, clicks, clickNumbers: ofClicks } = row;
   const request: Record<string, unknown> = {};
   let [token, number] = [0, 0];
   for (const { name, kind } of userFeatures(schema)) {
@@ -96,6 +97,9 @@ function requestOf({ description: { schema } }: Model, { tokens, numbers, clicks
     else token++;
   }
   for (const [f, { name }] of itemFeatures(schema).entries()) request[name] = clicks.map((click) => click[f]);
+  for (const [f, name] of clickNumbers(schema).entries()) {
+    request[name] = ofClicks![f]!.map((value) => (Number.isNaN(value) ? null : value));
+  }
   return request;
 }
 

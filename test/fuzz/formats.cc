@@ -96,6 +96,7 @@ std::string describe(const LogRow& row) {
     }
     if (!row.times.empty()) text += " " + bits_of<uint64_t>(row.times[click]);
     if (!row.weights.empty()) text += " " + bits_of<uint32_t>(row.weights[click]);
+    for (const std::vector<float>& numbers : row.click_numbers) text += " " + bits_of<uint32_t>(numbers[click]);
   }
   return text;
 }
@@ -111,7 +112,8 @@ const char* const kSchemas[] = {
         "click":[{"name":"item"}],"missing":["NULL","none"]})",
     R"({"columns":[{"name":"city"},{"name":"clicks"}],
         "click":[{"name":"item"},{"name":"tags","multiple":true},{"name":"shown","kind":"ignore"},
-                 {"name":"category"},{"name":"w","kind":"weight"},{"name":"at","kind":"time"}],
+                 {"name":"category"},{"name":"w","kind":"weight"},{"name":"at","kind":"time"},
+                 {"name":"price","kind":"number"},{"name":"seen","kind":"number"}],
         "missing":["a word for what is missing that is longer than most","\u00ed",""]})",
 };
 

@@ -32,16 +32,24 @@ const CONFIGS: readonly Changes[] = [
   { hasWeights: true, loss: "softmax" },
   { hasWeights: true, loss: "nce", sharedDraws: false, reduction: "sum" },
   { hasWeights: true, negatives: "batch", batching: "shuffled" },
+  { hasNumbers: true },
+  { hasNumbers: true, exclude: ["price"], lastClick: true, lstmLayers: 2, attributes: "both" },
+  { hasNumbers: true, history: "mean", embeddingDropout: 0.2 },
 ];
 
 const BATCHES = { batching: "shared", windows: "growing" } as const;
 
-/** Keys of a configuration, and whether users have languages and searches, and clicks weights. */
-type Changes = Partial<ModelConfig> & { readonly hasSearches?: boolean; readonly hasWeights?: boolean };
+/** Keys of a configuration, and whether users have languages and searches, and clicks weights or numbers. */
+type Changes = Partial<ModelConfig> & {
+  readonly hasSearches?: boolean;
+  readonly hasWeights?: boolean;
+  readonly hasNumbers?: boolean;
+};
 
 async function trained(engine: Engine, changes: Changes, steps: number) {
-  const { sgdRate, hasSearches, hasWeights, ...config } = { sgdRate: 0.5, ...changes };
-  const made = trainingCase(engine, BATCHES, ITEMS, { ...config, optimizer: "sgd" }, { hasSearches, hasWeights });
+  const { sgdRate, hasSearches, hasWeights, hasNumbers, ...config } = { sgdRate: 0.5, ...changes };
+  const has = { hasSearches, hasWeights, hasNumbers };
+  const made = trainingCase(engine, BATCHES, ITEMS, { ...config, optimizer: "sgd" }, has);
   const given = { ...scalars(0, steps), learning_rate: Float32Array.of(sgdRate) };
   const { outputs } = await made.executor.runSteps(made.batches, { epoch: 0, index: 0, steps, scalars: given });
   return { ...made, losses: outputs["loss"]! };
@@ -80,8 +88,9 @@ for (const changes of CONFIGS) {
   });
 
   test(`every parameter learns, and the loss falls: ${label}`, async () => {
-    const { hasSearches, hasWeights, ...config } = changes;
-    const made = trainingCase(createEngine({ threads: 1 }), BATCHES, ITEMS, config, { hasSearches, hasWeights });
+    const { hasSearches, hasWeights, hasNumbers, ...config } = changes;
+    const has = { hasSearches, hasWeights, hasNumbers };
+    const made = trainingCase(createEngine({ threads: 1 }), BATCHES, ITEMS, config, has);
     const before = new Map(parameters(made).map(([name, values]) => [name, values.slice()]));
     const { batchesPerEpoch } = made.batches;
     const means: number[] = [];
@@ -136,6 +145,16 @@ test("one row for each distinct item instead of each position does not change wh
     assert.ok(batch.dims["distinct"]! < batch.dims["positions"]!);
     assert.is(apart.batches.batch(0, 0).dims["distinct"], undefined);
     assertSameParameters(distinct, apart);
+  }
+});
+
+test("numbers of clicks that the network does not read change nothing", async () => {
+  const engine = createEngine({ threads: 2 });
+  for (const changes of [{}, { history: "mean" }] as const) {
+    const plain = await trained(engine, changes, 4);
+    const excluded = await trained(engine, { ...changes, hasNumbers: true, exclude: ["price", "watched"] }, 4);
+    assert.equal(excluded.program, plain.program);
+    for (const [name, values] of parameters(plain)) assert.equal(excluded.store.read(name), values, name);
   }
 });
 

@@ -20,7 +20,7 @@ static int failures = 0;
     }                                                                 \
   } while (0)
 
-enum { TOP = 8, WIDTH = 4096, FIELDS = 5 };
+enum { TOP = 8, WIDTH = 4096, FIELDS = 6 };
 
 /* Cuts `text` at the next separator and returns the part before it. */
 static char* cut(char** text, char separator) {
@@ -442,7 +442,7 @@ static void check_shared_users(const shortlist_model* model) {
 
 int main(int argc, char** argv) {
   static const char* const features[] = {"user_id", "province", "city", "phone", "searches", "languages"};
-  static const char* const fields[FIELDS] = {"item", "category", "tags", "seen", "shown"};
+  static const char* const fields[FIELDS] = {"item", "category", "tags", "seen", "shown", "price"};
   shortlist_model* model = NULL;
   shortlist_user* parsed = NULL;
   shortlist_user* built = NULL;
@@ -470,9 +470,13 @@ int main(int argc, char** argv) {
   build(built, strcpy(copy, argv[2]), field_count);
   check_results(model, parsed, built, argv[2]);
   if (field_count == FIELDS) {
-    const char* tokens[FIELDS] = {"v1", "c1", "t1", "-1", "x"};
+    const char* tokens[FIELDS] = {"v1", "c1", "t1", "-1", "x", ""};
     CHECK(shortlist_user_add_click(built, tokens, FIELDS, &error) == SHORTLIST_ERROR_INPUT);
     CHECK(strstr(error.message, "Expected a number of at least 0 for \"seen\" but received \"-1\""));
+    tokens[3] = "1";
+    tokens[5] = "dear";
+    CHECK(shortlist_user_add_click(built, tokens, FIELDS, &error) == SHORTLIST_ERROR_INPUT);
+    CHECK(strstr(error.message, "Expected a number for \"price\" but received \"dear\""));
   }
   if (feature_count == 4) {
     check_refusals(model, parsed);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -8,7 +9,7 @@
 namespace shortlist {
 
 // 50 users with 1 to 23 clicks, one to three languages and up to 120 searches each. A click has an item, one or two
-// tags, a time and a weight; a search has up to two tokens. Item 0 is <unk>.
+// tags, a time, a weight and a price, which may be missing; a search has up to two tokens. Item 0 is <unk>.
 struct ClickLog {
   ClickLog() {
     for (std::vector<int32_t>* first : {&offsets, &tag_offsets, &language_offsets, &query_offsets, &token_offsets})
@@ -26,6 +27,7 @@ struct ClickLog {
         items.push_back((user * 5 + i * 3) % 11);
         times.push_back(user + i);
         weights.push_back(static_cast<float>((user + i) % 4) / 2);
+        prices.push_back(i % 5 == 3 ? NAN : static_cast<float>((user + i) % 9));
         before.push_back(queries < 5 * i ? queries : 5 * i);
         for (int tag = 0; tag <= i % 2; ++tag) tags.push_back(user + tag);
         tag_offsets.push_back(static_cast<int32_t>(tags.size()));
@@ -52,11 +54,12 @@ struct ClickLog {
     clicks.has_times = true;
     clicks.times = {times.data(), 0, 100};
     clicks.weights = {"weight", weights.data(), 0.75};
+    clicks.click_numbers = {{"price", {prices.data(), 4, 2.5}}};
     return clicks;
   }
 
   std::vector<double> times;
-  std::vector<float> weights;
+  std::vector<float> weights, prices;
   std::vector<int32_t> offsets, items, tags, tag_offsets, users;
   std::vector<int32_t> languages, language_offsets, query_offsets, token_offsets, tokens, before;
 };

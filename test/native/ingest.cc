@@ -14,7 +14,8 @@ namespace {
 const char* const kSchema = R"({"columns":[{"name":"user_id","kind":"ignore"},{"name":"city"},
   {"name":"age","kind":"number"},{"name":"clicks"}],
   "click":[{"name":"item"},{"name":"tags","multiple":true},{"name":"time","kind":"time"},
-           {"name":"shown","kind":"ignore"},{"name":"seen","kind":"weight"}]})";
+           {"name":"shown","kind":"ignore"},{"name":"seen","kind":"weight"},
+           {"name":"price","kind":"number"}]})";
 
 uint32_t next(uint32_t* state) { return (*state = *state * 1664525 + 1013904223) >> 8; }
 
@@ -36,7 +37,8 @@ std::string random_log(int lines) {
       const uint32_t item = next(&state) % (1 + next(&state) % 20000);
       log += (i > 0 ? ";v" : "v") + std::to_string(item) + ":t" + std::to_string(item % 7) + "_" +
              (item % 3 == 0 ? "" : "t" + std::to_string(item % 300)) + ":" + std::to_string(1000 + i) + ":note_" +
-             std::to_string(i) + (i % 4 == 1 ? ":" : ":0." + std::to_string(item % 10));
+             std::to_string(i) + (i % 4 == 1 ? ":" : ":0." + std::to_string(item % 10)) +
+             (i % 5 == 1 ? ":NULL" : ":-" + std::to_string(item % 90));
     }
     log += line % 2 == 0 ? "\r\n" : "\n";
   }
@@ -83,6 +85,10 @@ std::string read(const std::string& log, int threads, size_t first, size_t step)
   std::vector<float> weights(static_cast<size_t>(ingest.clicks()));
   ingest.take_weights(weights.data());
   add(weights);
+  std::vector<float> prices(static_cast<size_t>(ingest.clicks()));
+  CHECK(ingest.click_number_fields() == 1);
+  ingest.take_click_numbers(0, prices.data());
+  add(prices);
   add(offsets);
   add(rows);
   add(numbers);

@@ -119,7 +119,7 @@ SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const ch
  * shortlist_model_click_field_count, and the item is first. The values of a field with several values are separated by
  * "_". A field of kind "time" must be a number or missing. Its value is not used, because recommendations are always
  * for the present. A field of kind "weight" must be a number of at least 0 or missing, and is not used either. A field
- * of kind "ignore" takes any UTF-8 text.
+ * of kind "number" must be a number that float32 can hold, or missing. A field of kind "ignore" takes any UTF-8 text.
  *
  * Errors: SHORTLIST_ERROR_INPUT, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.
  */
@@ -127,7 +127,8 @@ SHORTLIST_API shortlist_status shortlist_user_add_click(shortlist_user* user, co
                                                         shortlist_error* error);
 /*
  * Appends a click on an item to the history, as the newest one, with the attributes that the item had in the training
- * log. They are missing for an item that the model does not know, and in models that were saved without them.
+ * log. They are missing for an item that the model does not know, and in models that were saved without them. Numbers
+ * of the click are missing.
  *
  * Errors: SHORTLIST_ERROR_INPUT, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.
  */

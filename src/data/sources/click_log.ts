@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { ShortlistError } from "../../errors.js";
 import { exists, fileError, pipeChunks } from "../files.js";
 import {
+  clickNumbers,
   type ItemFeature,
   itemFeatures,
   kindOf,
@@ -227,6 +228,13 @@ class LineSplitter {
   }
 }
 
+/** What a row has of the fields that describe the clicks themselves. */
+interface ClickProperties {
+  readonly times: number[];
+  readonly weights?: number[];
+  readonly clickNumbers?: number[][];
+}
+
 /** Parses the bytes of a line into a row, according to the schema. */
 class LineParser {
   readonly #schema: Schema;
@@ -246,6 +254,9 @@ class LineParser {
   readonly #itemFeatures: readonly ItemFeature[];
   /** The kind of each field of a click. */
   readonly #kinds: readonly ReturnType<typeof kindOf>[];
+  /** The place of each field of a click among those of kind "number"; −1 for other fields. */
+  readonly #numberOf: readonly number[];
+  readonly #clickNumbers: number;
   readonly #hasTimes: boolean;
   readonly #hasWeights: boolean;
   /** Clicks that were parsed, by the text of their item features. Most clicks of a log are repeats. */
@@ -264,6 +275,9 @@ class LineParser {
     this.#clickForm = schema.click.map(({ name }) => name).join(":");
     this.#itemFeatures = itemFeatures(schema);
     this.#kinds = schema.click.map(kindOf);
+    const numbers = clickNumbers(schema);
+    this.#numberOf = schema.click.map(({ name }) => numbers.indexOf(name));
+    this.#clickNumbers = numbers.length;
     this.#hasTimes = timeField(schema) >= 0;
     this.#hasWeights = weightField(schema) >= 0;
   }
@@ -316,26 +330,29 @@ class LineParser {
     return this.#fail(column, Number.isNaN(number) ? "a number" : "a number that float32 can hold", quote(text));
   }
 
-  #toClicks(text: string): Pick<LogRow, "clicks" | "times" | "weights"> {
-    if (this.#toToken(text) === null) {
-      if (this.#withoutClicks) return { clicks: [], times: [], ...(this.#hasWeights && { weights: [] }) };
-      this.#fail(this.#clicks, `clicks ${this.#clickForm}`, quote(text));
-    }
-    const texts = text.split(";");
+  #toClicks(text: string): Pick<LogRow, "clicks"> & ClickProperties {
+    const isMissing = this.#toToken(text) === null;
+    if (isMissing && !this.#withoutClicks) this.#fail(this.#clicks, `clicks ${this.#clickForm}`, quote(text));
+    const texts = isMissing ? [] : text.split(";");
     const clicks = new Array<Click>(texts.length);
-    const times = new Array<number>(this.#hasTimes ? texts.length : 0);
-    const weights = this.#hasWeights ? new Array<number>(texts.length) : undefined;
+    const properties: ClickProperties = {
+      times: new Array<number>(this.#hasTimes ? texts.length : 0),
+      ...(this.#hasWeights && { weights: new Array<number>(texts.length) }),
+      ...(this.#clickNumbers > 0 && {
+        clickNumbers: Array.from({ length: this.#clickNumbers }, () => new Array<number>(texts.length)),
+      }),
+    };
     const hasProperties = this.#itemFeatures.length < this.#kinds.length;
     for (let i = 0; i < texts.length; i++) {
       const text = texts[i]!;
-      const item = hasProperties ? this.#cutProperties(text, i, times, weights) : text;
+      const item = hasProperties ? this.#cutProperties(text, i, properties) : text;
       clicks[i] = this.#seen.get(item) ?? this.#parseClick(item, text, i);
     }
-    return { clicks, times, ...(weights && { weights }) };
+    return { clicks, ...properties };
   }
 
-  /** Returns the text of a click's item features alone. Sets the time and the weight of the click. */
-  #cutProperties(text: string, index: number, times: number[], weights: number[] | undefined): string {
+  /** Returns the text of a click's item features alone. Sets the time, the weight and the numbers of the click. */
+  #cutProperties(text: string, index: number, { times, weights, clickNumbers }: ClickProperties): string {
     const fields = text.split(":");
     if (fields.length !== this.#kinds.length) this.#failClick(text, index);
     const item: string[] = [];
@@ -344,6 +361,7 @@ class LineParser {
       if (kind === "categorical") item.push(fields[f]!);
       else if (kind === "time") times[index] = this.#toTime(fields[f]!, f, index);
       else if (kind === "weight") weights![index] = this.#toWeight(fields[f]!, f, index);
+      else if (kind === "number") clickNumbers![this.#numberOf[f]!]![index] = this.#toClickNumber(fields[f]!, f, index);
     }
     return item.join(":");
   }
@@ -362,6 +380,16 @@ class LineParser {
     if (weight >= 0 && weight < Number.POSITIVE_INFINITY) return weight;
     const { name } = this.#schema.click[field]!;
     return this.#fail(this.#clicks, `a number of at least 0 for ${name} of click ${index + 1}`, quote(text));
+  }
+
+  #toClickNumber(text: string, field: number, index: number): number {
+    if (this.#toToken(text) === null) return Number.NaN;
+    const number = numberOf(text);
+    const value = Math.fround(number);
+    if (Number.isFinite(value)) return value;
+    const expected = Number.isNaN(number) ? "a number" : "a number that float32 can hold";
+    const { name } = this.#schema.click[field]!;
+    return this.#fail(this.#clicks, `${expected} for ${name} of click ${index + 1}`, quote(text));
   }
 
   /** Parses a click. `item` is the text of its item features. */

@@ -32,6 +32,11 @@ export interface LogRow {
    * missing.
    */
   readonly weights?: readonly number[] | undefined;
+  /**
+   * For each field of kind "number", the numbers of the clicks, in the range of float32; NaN if missing. If undefined, all
+   * are missing.
+   */
+  readonly clickNumbers?: readonly (readonly number[])[] | undefined;
   /** The queries of each column of kind "tokens", oldest first, all of them before the clicks (default: none). */
   readonly searches?: readonly (readonly string[])[] | undefined;
 }

@@ -13,20 +13,22 @@ export interface FoundColumn {
   readonly values: readonly (string | null)[];
 }
 
-/** Which columns have the users, the items, the times and the weights. */
+/** Which columns have the users, the items, the times, the weights and other numbers of events. */
 export interface EventColumns {
   readonly user: string;
   readonly item: string;
   readonly time: string | null;
   /** Undefined if events have no weights. */
   readonly weight?: string;
+  /** Undefined if events have no numbers. */
+  readonly numbers?: readonly string[];
 }
 
 const OPTION: Readonly<Record<EventRole, string>> = { user: "--user", item: "--item", time: "--time" };
 
 /**
  * Finds the columns of the users, the items and the times: the given ones, or else those whose names or types say so.
- * Weights must be given.
+ * Weights and numbers must be given.
  * Throws ERR_TABLE that lists the candidates if that is ambiguous, or if a row of the table is a sequence of items
  * instead of an event.
  */
@@ -40,12 +42,21 @@ export function recogniseEvents(table: string, columns: readonly FoundColumn[], 
       `${table}: Expected two columns for user and item but received "${user}" twice`,
     );
   }
+  const numbers = given.numbers?.map((number) => find(table, "number", columns, number));
+  const repeated = numbers?.find((number, n) => numbers.indexOf(number) < n);
+  if (repeated !== undefined) {
+    throw new ShortlistError(
+      "ERR_TABLE",
+      `${table}: Expected different columns of numbers but received "${repeated}" twice`,
+    );
+  }
   checkOneItem(table, columns.find((column) => column.name === item)!, user);
   const others = columns.filter((column) => column.name !== user && column.name !== item);
   const time = given.time === undefined ? guessTime(table, others) : given.time;
   return {
     ...{ user, item, time: time === null ? null : find(table, "time", columns, time) },
     ...(given.weight !== undefined && { weight: find(table, "weight", columns, given.weight) }),
+    ...(numbers && { numbers }),
   };
 }
 

@@ -1,14 +1,21 @@
 import { ShortlistError } from "../../errors.js";
 import { type AppearLimit, appearLimitOf } from "../appear_limits.js";
 import { catalogueOfValues, itemAttributes, joinItems } from "../catalogue.js";
-import { type Clicks, type ItemValues, type Searches, statisticsOf, type UserValues } from "../clicks.js";
+import {
+  type Clicks,
+  type ItemValues,
+  type NumberValues,
+  type Searches,
+  statisticsOf,
+  type UserValues,
+} from "../clicks.js";
 import type { DatasetContents } from "../dataset.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "../feature_counts.js";
 import { cutsOf, type HoldOut } from "../hold_out.js";
 import { MAX_LENGTH } from "../int_list.js";
 import { joinArrays } from "../join.js";
 import type { PackedTokens } from "../packed_tokens.js";
-import { parseSchema, type Schema } from "../schema.js";
+import { clickNumbers, parseSchema, type Schema } from "../schema.js";
 import { queryTokens, SearchLookup } from "../searches.js";
 import { DEFAULT_MAX_LINE_BYTES, type LogReport } from "../sources/read_log.js";
 import { clickTimes } from "../times.js";
@@ -39,7 +46,13 @@ export interface ReadTables {
 
 /** The schema of a dataset, and of the click log that would give the same. */
 export function schemaOf(
-  has: { readonly time: boolean; readonly weight: boolean; readonly searches: boolean },
+  has: {
+    readonly time: boolean;
+    readonly weight: boolean;
+    /** Names of the numbers of clicks. */
+    readonly numbers: readonly string[];
+    readonly searches: boolean;
+  },
   users: readonly FeatureColumn[],
   items: readonly FeatureColumn[],
   missing: readonly string[],
@@ -59,6 +72,7 @@ export function schemaOf(
       ...items.map(({ name, kind }) => ({ name, ...(kind === "list" && { multiple: true }) })),
       ...(has.time ? [{ name: TIME, kind: "time" }] : []),
       ...(has.weight ? [{ name: WEIGHT, kind: "weight" }] : []),
+      ...has.numbers.map((name) => ({ name, kind: "number" })),
     ],
     missing,
   });
@@ -89,6 +103,10 @@ export function contentsOf(
   }
   const searched = searches && [found.idsOfSearches(searches)];
   const numbers = userFeatures.filter(({ kind }) => kind === "number").map(numbersOf);
+  const ofClicks = clickNumbers(schema).map((name, n) => {
+    const values = events.numbers[n]!;
+    return { name, values, ...statisticsOf(values) };
+  });
   const itemIds = found.idsOfTokens(ITEM, "clicks", events.items.tokens, occurrences);
   const attributes = (items?.values ?? []).map((feature) => {
     const ids = found.idsOfTexts(feature, feature.kind === "list" ? "uses" : "clicks", occurrences);
@@ -104,9 +122,12 @@ export function contentsOf(
     itemFeatures: [{ name: ITEM, ids: itemNumbers, offsets: undefined }, ...attributes],
     ...(times && { times: clickTimes(times) }),
     ...(weights && { weights: clickWeights(WEIGHT, weights) }),
+    ...(ofClicks.length > 0 && { clickNumbers: ofClicks }),
     ...(searched && { searches: searched }),
   };
-  const statistics = new Map(numbers.map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }]));
+  const statistics = new Map(
+    [...numbers, ...ofClicks].map(({ name, mean, standardDeviation }) => [name, { mean, standardDeviation }]),
+  );
   const { vocabularies, features } = found;
   const encoding = { schema, vocabularies, numbers: statistics, maxLineBytes: DEFAULT_MAX_LINE_BYTES };
   return { encoding, clicks, features, report };
@@ -317,7 +338,7 @@ function valuesOf(
 }
 
 /** The numbers of users, NaN where missing, with their statistics as a click log's reading computes them. */
-function numbersOf({ name, column, texts, indices }: FeatureValues): Clicks["numbers"][number] {
+function numbersOf({ name, column, texts, indices }: FeatureValues): NumberValues {
   const numbers = texts.map((text) => {
     const number = Math.fround(text.trim() === "" ? Number.NaN : Number(text));
     if (Number.isFinite(number)) return number;

@@ -6,14 +6,15 @@ export interface EventColumns {
   readonly itemNumbers: Int32Array;
   /** [events] Time; NaN if missing. Undefined if events have no times. */
   readonly times: Float64Array | undefined;
-  /** [events] Weight. Undefined if events have no weights. */
-  readonly weights: Float32Array | undefined;
+  /** [events] of each column of numbers, such as weights. */
+  readonly numbers: readonly Float32Array[];
 }
 
 /** What an event has besides its user and item. */
 interface SortedColumns {
   readonly hasTimes: boolean;
-  readonly hasWeights: boolean;
+  /** How many columns of numbers there are. */
+  readonly numbers: number;
   readonly wideRanks: boolean;
 }
 
@@ -23,23 +24,25 @@ const MOST_MOVES = 16;
 /**
  * Sorts events by user, time and rank. The number of events of each user is known before, so that every event goes to a
  * place among its user's at once, and only the few events of one user are then sorted. That takes 16 bytes an event (24
- * with wide ranks, 8 without times, 8 more with weights) and far less time than sorting all events.
+ * with wide ranks, 8 without times, 8 more for every two numbers) and far less time than sorting all events.
  *
  * An event is a record of 8-byte words, so that the processor waits for one place in memory rather than three: its time,
- * if events have times; its weight, if they have weights; its rank, if ranks are wide; and a word with its item and any
- * other rank.
+ * if events have times; its numbers, two in a word; its rank, if ranks are wide; and a word with its item and any other
+ * rank.
  */
 export class EventSorter {
   readonly #offsets: Int32Array;
   /** [users] Index at which the next event of each user is put. */
   readonly #ends: Int32Array;
   readonly #hasTimes: boolean;
-  readonly #hasWeights: boolean;
+  readonly #numbers: number;
   readonly #wideRanks: boolean;
   /** Number of words of a record. */
   readonly #stride: number;
-  /** Words as doubles: times (−∞ where missing, so that such events come first), weights and wide ranks. */
+  /** Words as doubles: times (−∞ where missing, so that such events come first) and wide ranks. */
   readonly #words: Float64Array;
+  /** Halves of words as float32: numbers. */
+  readonly #floats: Float32Array;
   /** Halves of words as whole numbers: items at even indices, ranks at odd ones. */
   readonly #halves: Uint32Array;
   /** The places of the events that are being added. */
@@ -49,38 +52,40 @@ export class EventSorter {
    * `counts` [users] are the numbers of events. Ranks, which are different for all events of a user and a time, are
    * whole numbers below 2³², or, with `wideRanks`, of at most 53 bits.
    */
-  constructor(counts: Int32Array, { hasTimes, hasWeights, wideRanks }: SortedColumns) {
+  constructor(counts: Int32Array, { hasTimes, numbers, wideRanks }: SortedColumns) {
     const offsets = new Int32Array(counts.length + 1);
     for (let user = 0; user < counts.length; user++) offsets[user + 1] = offsets[user]! + counts[user]!;
     this.#offsets = offsets;
     this.#ends = offsets.slice(0, -1);
     this.#hasTimes = hasTimes;
-    this.#hasWeights = hasWeights;
+    this.#numbers = numbers;
     this.#wideRanks = wideRanks;
-    this.#stride = 1 + (hasTimes ? 1 : 0) + (hasWeights ? 1 : 0) + (wideRanks ? 1 : 0);
+    this.#stride = 1 + (hasTimes ? 1 : 0) + Math.ceil(numbers / 2) + (wideRanks ? 1 : 0);
     this.#words = new Float64Array(this.#stride * offsets.at(-1)!);
+    this.#floats = new Float32Array(this.#words.buffer);
     this.#halves = new Uint32Array(this.#words.buffer);
   }
 
-  /** Adds events by the columns of their user, item, rank, time and weight. */
+  /** Adds events by the columns of their user, item, rank, time and numbers. */
   add(
     users: Int32Array,
     items: Int32Array,
     ranks: Uint32Array | Float64Array,
     times: Float64Array | undefined,
-    weights: Float32Array | undefined,
+    numbers: readonly Float32Array[],
   ): void {
-    const [ends, words, halves, stride] = [this.#ends, this.#words, this.#halves, this.#stride];
+    const [ends, words, floats, halves, stride] = [this.#ends, this.#words, this.#floats, this.#halves, this.#stride];
     // All places first: then the processor need not know one before it asks the memory for the next.
     if (this.#places.length < users.length) this.#places = new Int32Array(users.length);
     const places = this.#places;
     for (let event = 0; event < users.length; event++) places[event] = ends[users[event]!]!++;
     const isWide = this.#wideRanks;
+    const firstNumber = this.#firstNumber;
     for (let event = 0; event < users.length; event++) {
       const start = stride * places[event]!;
       const last = start + stride - 1;
       if (times) words[start] = times[event]!;
-      if (weights) words[start + (times ? 1 : 0)] = weights[event]!;
+      for (let n = 0; n < numbers.length; n++) floats[2 * start + firstNumber + n] = numbers[n]![event]!;
       halves[2 * last] = items[event]!;
       if (isWide) words[last - 1] = ranks[event]!;
       else halves[2 * last + 1] = ranks[event]!;
@@ -89,23 +94,29 @@ export class EventSorter {
 
   /** Returns all events in their order. The sorter cannot be used again. */
   finish(): EventColumns {
-    const [offsets, words, halves, stride] = [this.#offsets, this.#words, this.#halves, this.#stride];
+    const [offsets, words, floats, halves] = [this.#offsets, this.#words, this.#floats, this.#halves];
+    const [stride, firstNumber] = [this.#stride, this.#firstNumber];
     const events = offsets.at(-1)!;
     const itemNumbers = new Int32Array(events);
-    const weights = this.#hasWeights ? new Float32Array(events) : undefined;
+    const numbers = Array.from({ length: this.#numbers }, () => new Float32Array(events));
     for (let user = 0; user + 1 < offsets.length; user++) {
       const [start, end] = [offsets[user]!, offsets[user + 1]!];
       if (!this.#insertionSort(start, end)) this.#heapSort(start, end);
       for (let event = start; event < end; event++) {
         itemNumbers[event] = halves[2 * (stride * (event + 1) - 1)]!;
-        if (weights) weights[event] = words[stride * event + (this.#hasTimes ? 1 : 0)]!;
+        for (let n = 0; n < numbers.length; n++) numbers[n]![event] = floats[2 * stride * event + firstNumber + n]!;
         if (!this.#hasTimes) continue;
         // The times take the place of records that were read before.
         const time = words[stride * event]!;
         words[event] = time === Number.NEGATIVE_INFINITY ? Number.NaN : time;
       }
     }
-    return { offsets, itemNumbers, times: this.#hasTimes ? words.subarray(0, events) : undefined, weights };
+    return { offsets, itemNumbers, times: this.#hasTimes ? words.subarray(0, events) : undefined, numbers };
+  }
+
+  /** Half of a record in which its first number is. */
+  get #firstNumber(): number {
+    return this.#hasTimes ? 2 : 0;
   }
 
   #isBefore(a: number, b: number): boolean {

@@ -182,9 +182,14 @@ async function lookAt(session: TableSession, table: string): Promise<FoundColumn
 }
 
 /** SQL of the weight of an event, a float; null unless it is a number of at least 0. */
-export function weightOf({ name: column }: FoundColumn): string {
+export function weightOf(column: FoundColumn): string {
+  return `CASE WHEN ${numberOf(column)} >= 0 THEN ${numberOf(column)} END`;
+}
+
+/** SQL of a number of an event, a float; null unless it is a number that float32 can hold. */
+export function numberOf({ name: column }: FoundColumn): string {
   const number = `TRY_CAST(TRY_CAST(${name(column)} AS DOUBLE) AS FLOAT)`;
-  return `CASE WHEN isfinite(${number}) AND ${number} >= 0 THEN ${number} END`;
+  return `CASE WHEN isfinite(${number}) THEN ${number} END`;
 }
 
 const IS_WHOLE = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT))$/;

@@ -211,7 +211,12 @@ function snakeName(column: string): string {
 }
 
 /** A name that a schema can have, of a column's name. */
-function freeName(described: Described, column: string, taken: ReadonlySet<string>, hasNamesBeside = false): string {
+export function freeName(
+  described: Described | "click",
+  column: string,
+  taken: ReadonlySet<string>,
+  hasNamesBeside = false,
+): string {
   const plain = snakeName(column);
   const base = /^[a-z]/.test(plain) ? plain : `${described}_${plain}`;
   let name = base;

@@ -22,7 +22,7 @@ import {
   withItemTable,
 } from "./event_dataset.js";
 import { type EventTable, type LocatedTable, locate, understand } from "./event_table.js";
-import type { Described } from "./feature_columns.js";
+import { type Described, freeName } from "./feature_columns.js";
 import {
   type FeatureRows,
   type FeatureTable,
@@ -159,7 +159,10 @@ export async function prepareTables(options: PrepareTablesOptions): Promise<Prep
       const { missing = DEFAULT_MISSING } = source;
       const features = [users?.features ?? [], items?.features ?? []] as const;
       const { time, weight } = events.columns;
-      const has = { time: time !== null, weight: weight !== undefined, searches: searches !== undefined };
+      const has = {
+        ...{ time: time !== null, weight: weight !== undefined, searches: searches !== undefined },
+        numbers: tables.numbers,
+      };
       const schema = schemaOf(has, ...features, missing);
       checkAppearLimit(featureAppearLimit, vocabularyNames(schema));
       checkTimesToSplit(holdOut, has.time, events.files.name);
@@ -196,6 +199,8 @@ interface Tables {
   readonly items: FeatureTable | undefined;
   readonly users: FeatureTable | undefined;
   readonly searches: SearchTable | undefined;
+  /** Names of the numbers of the events. */
+  readonly numbers: readonly string[];
 }
 
 async function openTables(
@@ -219,6 +224,11 @@ async function openTables(
     ...(events.columns.weight === undefined ? [] : [WEIGHT]),
     ...(locatedSearches ? [SEARCHES, ...namesBeside(SEARCHES)] : []),
   ]);
+  const numbers = (events.columns.numbers ?? []).map((column) => {
+    const name = freeName("click", column, taken);
+    taken.add(name);
+    return name;
+  });
   const open = async (at: LocatedTable | undefined, of: Described, table: FeatureTableSource = {}, column: string) => {
     if (!at) return undefined;
     const opened = await understandFeatures(session, at, of, table, column, taken, skipBad);
@@ -230,7 +240,7 @@ async function openTables(
   const searches =
     locatedSearches && (await understandSearches(session, locatedSearches, source.searches ?? {}, events, skipBad));
   for (const files of all) checkUnchanged(files);
-  return { events, items, users, searches };
+  return { events, items, users, searches, numbers };
 }
 
 async function readTables(
@@ -311,7 +321,7 @@ const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
   number: "time as a number",
 };
 
-function describe(source: TableSource, { events, items, users, searches }: Tables): UnderstoodTables {
+function describe(source: TableSource, { events, items, users, searches, numbers }: Tables): UnderstoodTables {
   const { columns, unit } = events;
   const timeMeaning = (time: string | null, unit: TimeUnit | undefined) =>
     time === null ? [] : ([[time, UNIT_NAMES[unit!]]] as const);
@@ -320,6 +330,10 @@ function describe(source: TableSource, { events, items, users, searches }: Table
     [columns.item, "item"],
     ...timeMeaning(columns.time, unit),
     ...(columns.weight === undefined ? [] : ([[columns.weight, "weight"]] as const)),
+    ...(columns.numbers ?? []).map((column, n) => {
+      const meaning = plainName(column) === numbers[n] ? "number" : `number ${numbers[n]}`;
+      return [column, column === columns.weight ? `weight and ${meaning}` : meaning] as const;
+    }),
   ]);
   const searchMeanings = ({ columns, unit }: SearchTable) =>
     new Map<string, string>([[columns.user, "user"], [columns.text, "search"], ...timeMeaning(columns.time, unit)]);

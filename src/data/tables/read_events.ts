@@ -4,7 +4,7 @@ import { type PackedTokens, PackedTokensWriter } from "../packed_tokens.js";
 import { name, type TableSession } from "./duckdb.js";
 import type { FoundColumn } from "./event_columns.js";
 import { type EventColumns, EventSorter } from "./event_sorter.js";
-import { EVENT_ROWS, type EventTable, keyOf, type TimeSql, timeOf, weightOf } from "./event_table.js";
+import { EVENT_ROWS, type EventTable, keyOf, numberOf, type TimeSql, timeOf, weightOf } from "./event_table.js";
 import { checkUnchanged } from "./table_files.js";
 import { checkWhole } from "./whole_files.js";
 
@@ -19,7 +19,11 @@ export interface Numbering {
 }
 
 /** Events sorted by user and time. Users and items are given by their numbers. */
-export interface SortedEvents extends EventColumns {
+export interface SortedEvents extends Pick<EventColumns, "offsets" | "itemNumbers" | "times"> {
+  /** [events] 1 where missing. Undefined if events have no weights. */
+  readonly weights: Float32Array | undefined;
+  /** [events] of each column of numbers; NaN where missing. */
+  readonly numbers: readonly Float32Array[];
   readonly users: Numbering;
   readonly items: Numbering;
   readonly leftOut: LeftOut;
@@ -29,7 +33,7 @@ export interface SortedEvents extends EventColumns {
 export interface LeftOut {
   readonly withoutUser: number;
   readonly withoutItem: number;
-  /** Rows whose time or weight cannot be read, left out because of `skipBad`. */
+  /** Rows whose time or number cannot be read, left out because of `skipBad`. */
   readonly withBadValue: number;
   /** Lines that are not rows of the table, left out because of `skipBad`, and the problems of the first ones. */
   readonly badLines: number;
@@ -57,20 +61,46 @@ export async function readEvents(
   const column = (wanted: string) => found.find((one) => one.name === wanted)!;
   const timeColumn = columns.time === null ? undefined : column(columns.time);
   const time = timeColumn && timeOf(timeColumn, unit!);
-  const weight = columns.weight === undefined ? undefined : weightOf(column(columns.weight));
-  const { isEvent, checked } = await readRows(session, table, column, { time, weight }, missing);
+  const numbers = numbersOf(table, column);
+  const { isEvent, checked } = await readRows(session, table, column, { time, numbers }, missing);
   const { leftOut, rows, events } = await findLeftOut(session, table, isEvent, checked, skipBad);
   checkUnchanged(table.files);
   checkSizes(table, rows, events);
   const users = await number(session, "u", isEvent);
   const items = await number(session, "i", isEvent);
-  return { users, items, leftOut, ...(await sortEvents(session, users, items, isEvent, { time, weight })) };
+  const sorted = await sortEvents(session, users, items, isEvent, { time, numbers });
+  const weights = columns.weight === undefined ? [] : sorted.numbers.slice(0, 1);
+  return { users, items, leftOut, ...sorted, weights: weights[0], numbers: sorted.numbers.slice(weights.length) };
+}
+
+/** The columns of numbers of the events: the weight comes first. */
+function numbersOf({ columns }: EventTable, column: (name: string) => FoundColumn): NumberSql[] {
+  const { weight, numbers = [] } = columns;
+  return [
+    ...(weight === undefined
+      ? []
+      : [{ ...{ column: weight, expected: "a weight of at least 0", missing: "1" }, value: weightOf(column(weight)) }]),
+    ...numbers.map((number) => ({
+      ...{ column: number, expected: "a number", missing: "'nan'", value: numberOf(column(number)) },
+    })),
+  ];
 }
 
 /** What an event has besides its user and item. */
 interface EventSql {
   readonly time: TimeSql | undefined;
-  readonly weight: string | undefined;
+  readonly numbers: readonly NumberSql[];
+}
+
+/** A column of numbers of the events. */
+interface NumberSql {
+  readonly column: string;
+  /** What is expected in it, for messages. */
+  readonly expected: string;
+  /** SQL of the number, a float; null unless it is what is expected. */
+  readonly value: string;
+  /** SQL of what stands for a missing number. */
+  readonly missing: string;
 }
 
 /** A column of the rows, some values of which may not be readable. */
@@ -85,34 +115,34 @@ interface CheckedColumn {
 }
 
 /**
- * Reads the rows into the table events_read of the session, in the columns u, i, t (time) and w (weight). The numbers of
- * its rows are in the order of the files, although many threads read them. Returns the condition that an event meets, and
- * the columns whose values may not be readable.
+ * Reads the rows into the table events_read of the session, in the columns u, i, t (time) and n0, n1 … (numbers of the
+ * events). The numbers of its rows are in the order of the files, although many threads read them. Returns the condition
+ * that an event meets, and the columns whose values may not be readable.
  */
 async function readRows(
   session: TableSession,
   { files, form, columns }: EventTable,
   column: (name: string) => FoundColumn,
-  { time, weight }: EventSql,
+  { time, numbers }: EventSql,
   missing: readonly string[],
 ): Promise<{ readonly isEvent: string; readonly checked: readonly CheckedColumn[] }> {
   const [user, item] = [keyOf(column(columns.user), missing), keyOf(column(columns.item), missing)];
   const checked: CheckedColumn[] = [];
   // Where every time can be read because of its type, none needs to be looked at as text.
   if (time && !time.isReadable) checked.push({ column: columns.time!, expected: "a time", read: "t", bad: "bad_t" });
-  if (weight !== undefined) {
-    checked.push({ column: columns.weight!, expected: "a weight of at least 0", read: "w", bad: "bad_w" });
+  for (const [n, { column, expected }] of numbers.entries()) {
+    checked.push({ column, expected, read: `n${n}`, bad: `bad_n${n}` });
   }
   const whole = checkWhole(files, form, session.signal);
   const values = [
     ...[`${user} AS u`, `${item} AS i`],
     ...(time ? [`${time.order} AS t`] : []),
-    ...(weight === undefined ? [] : [`${weight} AS w`]),
+    ...numbers.map(({ value }, n) => `${value} AS n${n}`),
     ...checked.map((found) => `${keyOf(column(found.column), missing)} AS written_${found.read}`),
   ].join(", ");
   const badText = ({ read, bad }: CheckedColumn) =>
     `CASE WHEN written_${read} IS NOT NULL AND ${read} IS NULL THEN CAST(written_${read} AS VARCHAR) END AS ${bad}`;
-  const kept = ["u", "i", ...(time ? ["t"] : []), ...(weight === undefined ? [] : ["w"]), ...checked.map(badText)];
+  const kept = ["u", "i", ...(time ? ["t"] : []), ...numbers.map((_, n) => `n${n}`), ...checked.map(badText)];
   const rows =
     checked.length > 0
       ? `SELECT ${kept.join(", ")} FROM (SELECT ${values} FROM ${EVENT_ROWS})`
@@ -178,23 +208,23 @@ async function sortEvents(
   users: Numbering,
   items: Numbering,
   isEvent: string,
-  { time, weight }: EventSql,
+  { time, numbers }: EventSql,
 ): Promise<EventColumns> {
   const { remainder } = time ?? {};
-  const has = { hasTimes: time !== undefined, hasWeights: weight !== undefined, wideRanks: remainder !== undefined };
+  const has = { hasTimes: time !== undefined, numbers: numbers.length, wideRanks: remainder !== undefined };
   const sorter = new EventSorter(users.counts, has);
   const rank = remainder
     ? `CAST(coalesce(${remainder}, 0) * ${MOST_ROWS}::BIGINT + events_read.rowid AS DOUBLE)`
     : "CAST(events_read.rowid AS UINTEGER)";
   const times = time ? `, coalesce(CAST(${time.value} AS DOUBLE), '-infinity'::DOUBLE)` : "";
-  const weights = weight === undefined ? "" : ", coalesce(w, 1::FLOAT)";
-  const sql = `SELECT users.number, items.number, ${rank}${times}${weights}
+  const ofEvents = numbers.map(({ missing }, n) => `, coalesce(n${n}, ${missing}::FLOAT)`).join("");
+  const sql = `SELECT users.number, items.number, ${rank}${times}${ofEvents}
     FROM events_read JOIN ${users.table} AS users ON u = users.key JOIN ${items.table} AS items ON i = items.key
     WHERE ${isEvent}`;
   for await (const rows of session.stream(sql)) {
     const ranks = remainder ? rows.float64(2) : rows.uint32(2);
-    const weightColumn = weight === undefined ? undefined : rows.float32(time ? 4 : 3);
-    sorter.add(rows.int32(0), rows.int32(1), ranks, time && rows.float64(3), weightColumn);
+    const columns = numbers.map((_, n) => rows.float32((time ? 4 : 3) + n));
+    sorter.add(rows.int32(0), rows.int32(1), ranks, time && rows.float64(3), columns);
   }
   const sorted = sorter.finish();
   if (time && time.unitsASecond !== 1) {

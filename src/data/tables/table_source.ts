@@ -40,6 +40,11 @@ export interface EventSource extends GivenForm {
    * event without a weight has the weight 1.
    */
   readonly weight?: string | undefined;
+  /**
+   * Names of the columns with numbers of an event, such as a price, which the network reads of the clicks of a history
+   * (default: none).
+   */
+  readonly numbers?: readonly string[] | undefined;
 }
 
 /** What becomes of a column: one category, a list of categories, or a number (of users). */
@@ -143,8 +148,9 @@ const EVENTS: Checks = {
   time: ["the name of a column, or null", (value) => value === null || isText(value)],
   unit: oneOf(UNITS),
   weight: TEXT,
+  numbers: TEXTS,
 };
-const { item: _, weight: __, ...SEARCH_COLUMNS } = EVENTS;
+const { item: _, weight: __, numbers: ___, ...SEARCH_COLUMNS } = EVENTS;
 const SEARCHES: Checks = { ...SEARCH_COLUMNS, text: TEXT };
 const FEATURE_TABLE: Checks = {
   ...FORM,

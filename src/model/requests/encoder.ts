@@ -1,5 +1,6 @@
 import { type Clicks, itemVocabulary } from "../../data/clicks.js";
 import {
+  clickNumbers,
   itemFeatures,
   missingWords,
   timeField,
@@ -64,6 +65,8 @@ interface RequestSchema {
   /** Names of the fields with the time and the weight of a click. Undefined without such a field. */
   readonly time: string | undefined;
   readonly weight: string | undefined;
+  /** Names of the fields with numbers of a click. */
+  readonly clickNumbers: readonly string[];
 }
 
 function requestSchema(description: ModelDescription): RequestSchema {
@@ -89,6 +92,7 @@ function requestSchema(description: ModelDescription): RequestSchema {
     expectedClick: `an item or an object with ${schema.click.map(({ name }) => name).join(", ")}`,
     time: schema.click[timeField(schema)]?.name,
     weight: schema.click[weightField(schema)]?.name,
+    clickNumbers: clickNumbers(schema),
   };
 }
 
@@ -151,6 +155,7 @@ class UsersEncoder {
   }[];
   readonly #numbers: readonly number[][];
   readonly #values: readonly ValueLists[];
+  readonly #clickNumbers: readonly number[][];
   readonly #clickOffsets: number[] = [0];
   #clicks = 0;
   /** Where the value is that is being encoded; `#place` makes its name, which is rarely needed. */
@@ -166,6 +171,7 @@ class UsersEncoder {
     this.#searches = tokens.map(() => ({ queryOffsets: [0], offsets: [0], ids: [] }));
     this.#numbers = number.map(() => []);
     this.#values = schema.itemFields.map(({ multiple }) => ({ ids: [], offsets: multiple ? [0] : undefined }));
+    this.#clickNumbers = schema.clickNumbers.map(() => []);
   }
 
   /** Adds a user without clicks, and returns the clicks to add. */
@@ -214,17 +220,14 @@ class UsersEncoder {
         this.#addQueries(feature, value);
         continue;
       }
-      if (typeof value !== "number" || !Number.isFinite(Math.fround(value))) {
-        throw requestError(this.#place(), "a finite number that float32 can hold", value);
-      }
       const values = this.#numbers[feature.index]!;
-      values[values.length - 1] = value;
+      values[values.length - 1] = this.#expectNumber(value);
     }
   }
 
   /** Adds a click of the current user; `index` is its place in the history. */
   addClick(click: unknown, index: number): void {
-    const { itemFields, clickFields, expectedClick, time, weight } = this.#schema;
+    const { itemFields, clickFields, expectedClick, time, weight, clickNumbers } = this.#schema;
     this.#click = index;
     this.#field = "";
     this.#index = -1;
@@ -249,6 +252,11 @@ class UsersEncoder {
       else this.#values[f]!.ids.push(value === null ? 0 : this.#lookUp(vocabulary, value));
     }
     for (const { ids, offsets } of this.#values) offsets?.push(ids.length);
+    for (let f = 0; f < clickNumbers.length; f++) {
+      this.#field = clickNumbers[f]!;
+      const value = fields && own(fields, this.#field);
+      this.#clickNumbers[f]!.push(value === undefined || value === null ? Number.NaN : this.#expectNumber(value));
+    }
     this.#clicks++;
   }
 
@@ -288,6 +296,11 @@ class UsersEncoder {
     const end = known ? (known.offsets ? known.offsets[item + 1]! : item + 1) : start;
     for (let i = start; i < end; i++) ids.push(known!.ids[i]!);
     if (start === end) ids.push(0);
+  }
+
+  #expectNumber(value: unknown): number {
+    if (typeof value === "number" && Number.isFinite(Math.fround(value))) return value;
+    throw requestError(this.#place(), "a finite number that float32 can hold", value);
   }
 
   #checkTime(value: unknown, time: string): void {
@@ -338,7 +351,7 @@ class UsersEncoder {
 
   /** Returns what was added. The encoder cannot be used again. */
   take(): EncodedUsers {
-    const { features, itemFields, description, time } = this.#schema;
+    const { features, itemFields, description, time, clickNumbers } = this.#schema;
     const none = Number.NaN;
     const clicks: Clicks = {
       users: this.#unknown.length,
@@ -369,6 +382,11 @@ class UsersEncoder {
       // Shortlists are for now, so the times of the clicks are not read. Only training reads their weights.
       ...(time !== undefined && {
         times: { values: new Float64Array(this.#clicks).fill(none), earliest: none, latest: none, farOff: 0 },
+      }),
+      ...(clickNumbers.length > 0 && {
+        clickNumbers: clickNumbers.map((name, f) => ({
+          ...{ name, values: new Float32Array(this.#clickNumbers[f]!), ...description.numbers.get(name)! },
+        })),
       }),
     };
     return { clicks, unknown: this.#unknown };

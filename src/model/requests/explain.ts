@@ -1,6 +1,6 @@
 import { historyStart } from "../../data/batches.js";
 import type { Clicks, ItemValues } from "../../data/clicks.js";
-import { gatherGroups, searchesOfUsers, valuesOfUsers } from "../../data/groups.js";
+import { gatherGroups, numbersOfClicks, searchesOfUsers, valuesOfUsers } from "../../data/groups.js";
 import type { Model } from "../model.js";
 import type { ContributingClick, RecommendedByModel } from "./answers.js";
 import { indexOfId } from "./candidates.js";
@@ -66,6 +66,7 @@ function withoutEach(clicks: Clicks, user: number, start: number, first: number,
     })),
     itemFeatures: clicks.itemFeatures.map((feature) => valuesOfClicks(feature, kept)),
     ...(clicks.times && { times: { ...clicks.times, values: new Float64Array(kept.length).fill(Number.NaN) } }),
+    ...(clicks.clickNumbers && { clickNumbers: clicks.clickNumbers.map((number) => numbersOfClicks(number, kept)) }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Clicks, Searches } from "../../data/clicks.js";
+import type { Clicks, NumberValues, Searches } from "../../data/clicks.js";
 import { joinArrays, joinOffsets, joinValues, mapAll } from "../../data/join.js";
 import type { ExcludedItems } from "../watched.js";
 import type { Job } from "./gathered_runs.js";
@@ -44,15 +44,19 @@ function joinClicks(logs: readonly [Clicks, ...Clicks[]]): Clicks {
     ...(head.searches && {
       searches: head.searches.map((_, f) => joinSearches(mapAll(logs, ({ searches }) => searches![f]!))),
     }),
-    numbers: head.numbers.map((statistics, f) => ({
-      ...statistics,
-      values: joinArrays(mapAll(logs, ({ numbers }) => numbers[f]!.values)),
-    })),
+    numbers: head.numbers.map((_, f) => joinNumbers(mapAll(logs, ({ numbers }) => numbers[f]!))),
     itemFeatures: head.itemFeatures.map((_, f) => joinValues(mapAll(logs, ({ itemFeatures }) => itemFeatures[f]!))),
     ...(head.times && {
       times: { ...head.times, values: joinArrays(mapAll(logs, ({ times }) => times!.values)) },
     }),
+    ...(head.clickNumbers && {
+      clickNumbers: head.clickNumbers.map((_, f) => joinNumbers(mapAll(logs, (log) => log.clickNumbers![f]!))),
+    }),
   };
+}
+
+function joinNumbers(parts: readonly [NumberValues, ...NumberValues[]]): NumberValues {
+  return { ...parts[0], values: joinArrays(mapAll(parts, ({ values }) => values)) };
 }
 
 function joinSearches(parts: readonly [Searches, ...Searches[]]): Searches {

@@ -8,9 +8,9 @@ import { describeValue, nearestName, ShortlistError } from "../../errors.js";
 export type FeatureValue = string | number | null | undefined | readonly (string | null)[];
 
 /**
- * The value of a field of a click: a string; for a field with several values, an array of strings; for the time of the
- * click, a number. Null means that the value is missing. If an attribute is left out or undefined, it is the one that
- * the item had in the training log.
+ * The value of a field of a click: a string; for a field with several values, an array of strings; for the time, the
+ * weight or another number of the click, a number. Null means that the value is missing. If an attribute is left out or
+ * undefined, it is the one that the item had in the training log.
  */
 export type ClickValue = string | number | null | undefined | readonly (string | null)[];
 

@@ -1,6 +1,6 @@
 /**
  * @typedef {import("./api.js").ModelInfo} ModelInfo
- * @typedef {Readonly<Record<string, string | null | readonly string[]>>} ClickAttributes
+ * @typedef {Readonly<Record<string, string | number | null | readonly string[]>>} ClickAttributes
  * @typedef {{ readonly item: string, readonly attributes?: ClickAttributes }} Click A click, without attributes if they
  *   are those that the model knows.
  * @typedef {{ readonly clicks: Click[], readonly features?: Readonly<Record<string, string>> }} PastedUser
@@ -59,10 +59,14 @@ function parseClick(text, position, fields) {
   if (values.length !== fields.length || values[0] === "") {
     throw new Error(`Expected click ${position + 1} to be ${names} but received "${text}"`);
   }
-  /** @type {Record<string, string | null | readonly string[]>} */
+  /** @type {Record<string, string | number | null | readonly string[]>} */
   const attributes = {};
   for (const [i, { name, multiple, kind }] of fields.entries()) {
     const value = values[i];
+    if (kind === "number" && value) {
+      // What is no number is sent as it is, so that the service says so.
+      attributes[name] = Number.isFinite(Number(value)) ? Number(value) : value;
+    }
     if (i === 0 || kind) continue; // of no feature of the item
     if (multiple) attributes[name] = value ? value.split("_") : [];
     else attributes[name] = value || null;

@@ -18,14 +18,15 @@ const withModel = async (name: string, work: (model: Model) => Promise<void>) =>
   await work(model);
 };
 
-/** The histories of some users with all fields, and of items alone. */
-const whole = Array.from({ length: 50 }, (_, user): UserRequest => ({ history: clicksOf(user) }));
-const bare = whole.map(({ history }): UserRequest => {
-  return { history: history!.map((click) => (click as { item: string }).item) };
-});
+/** The histories of some users with all fields, and without attributes of the items. */
+const histories = Array.from({ length: 50 }, (_, user) => clicksOf(user));
+const whole = histories.map((history): UserRequest => ({ history }));
+const bare = histories.map(
+  (history): UserRequest => ({ history: history.map(({ item, price }) => ({ item, price })) }),
+);
 /** Clicks on the same items with all attributes missing. */
-const stripped = bare.map(({ history }): UserRequest => {
-  return { history: history!.map((item) => ({ item: item as string, category: null, tags: null })) };
+const stripped = histories.map((history): UserRequest => {
+  return { history: history.map(({ item, price }) => ({ item, price, category: null, tags: null })) };
 });
 
 test("a click on an item alone has the attributes that the item had in the training log", () =>
@@ -33,11 +34,18 @@ test("a click on an item alone has the attributes that the item had in the train
     const expected = await model.recommend(whole);
     assert.equal(await model.recommend(bare), expected);
     assert.not.equal(await model.recommend(stripped), expected);
-    const partly = whole.map(({ history }) => ({
-      history: history!.map((click, i) => {
-        const { item, category, tags } = click as ReturnType<typeof clicksOf>[number];
-        return i % 2 === 0 ? { item, category } : { item, tags };
-      }),
+    const without = histories.map((history) => ({ history: history.map(({ item }) => item) }));
+    assert.not.equal(await model.recommend(without), expected);
+    assert.equal(
+      await model.recommend(without),
+      await model.recommend(
+        without.map(({ history }) => ({ history: history.map((item) => ({ item, price: null })) })),
+      ),
+    );
+    const partly = histories.map((history) => ({
+      history: history.map(({ item, price, category, tags }, i) =>
+        i % 2 === 0 ? { item, price, category } : { item, price, tags },
+      ),
     }));
     assert.equal(await model.recommend(partly), expected);
   }));
@@ -63,7 +71,7 @@ test("the reference engine answers alike", async () => {
 });
 
 test("new items of an extended model have the attributes of their last click", async () => {
-  const click = (item: string) => `u1\t30\tv1:x:c1:t1:1:;${item}:y:c2:t4_t5:2:3\tp1\n`;
+  const click = (item: string) => `u1\t30\tv1:x:c1:t1:1::;${item}:y:c2:t4_t5:2:3:\tp1\n`;
   await writeFile(at("new.tsv"), click("w1") + click("w2"));
   await extendModelFolder(at("model"), { dataset: at("dataset"), logs: [at("new.tsv")], output: at("extended") });
   await withModel("extended", async (model) => {

@@ -143,11 +143,11 @@ test("the event loop runs while a large call is answered", async () => {
 });
 
 test("lines and requests agree about every user, also with the words for missing values", async () => {
-  await writeFile(at("odd.tsv"), `NULL\t\tv1:7:NULL:t1_NULL:5:.5;v2::c9:::\tnobody\n${lineOf(3)}\n`);
+  await writeFile(at("odd.tsv"), `NULL\t\tv1:7:NULL:t1_NULL:5:.5:-2.5;v2::c9::::NULL\tnobody\n${lineOf(3)}\n`);
   const odd = {
     features: { user_id: "NULL", city: "nobody" },
     history: [
-      { item: "v1", category: "NULL", tags: ["t1", null], time: 5 },
+      { item: "v1", category: "NULL", tags: ["t1", null], time: 5, price: -2.5 },
       { item: "v2", category: "c9", tags: [] },
     ],
   };

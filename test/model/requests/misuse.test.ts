@@ -46,7 +46,7 @@ test("a request that does not fit the schema is refused with the name of the fie
     [{ history: "v1" }, 'Expected history to be an array of items and clicks, oldest first, but received "v1"'],
     [
       { history: [7] },
-      "Expected history[0] to be an item or an object with item, shown, category, tags, time, seen but received 7",
+      "Expected history[0] to be an item or an object with item, shown, category, tags, time, seen, price but received 7",
     ],
     [{ history: ["v1", ""] }, 'Expected history[1] to be the token of an item but received ""'],
     [{ history: [{}] }, "Expected history[0].item to be the token of an item but received nothing"],
@@ -62,10 +62,14 @@ test("a request that does not fit the schema is refused with the name of the fie
       { history: [{ item: "v1", seen }] },
       "Expected history[0].seen to be a finite number of at least 0 but received",
     ]),
+    ...["1", 1e39, Number.NaN].map((price): [object, string] => [
+      { history: ["v2", { item: "v1", price }] },
+      "Expected history[1].price to be a finite number that float32 can hold but received",
+    ]),
     [{ history: [{ item: "v1", time: "noon" }] }, 'Expected history[0].time to be a finite number but received "noon"'],
     [
       { history: new Array(1) },
-      "Expected history[0] to be an item or an object with item, shown, category, tags, time, seen but received",
+      "Expected history[0] to be an item or an object with item, shown, category, tags, time, seen, price but received",
     ],
   ];
   for (const [user, message] of refused) await expectError(recommend(user), "ERR_REQUEST", message);

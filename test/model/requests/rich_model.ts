@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parseSchema, prepareDataset, train } from "../../../src/index.js";
 import { SMALL } from "../../small_model.js";
 
-/** User features of both kinds; clicks with one value, with several values, with a time, a weight and a field to ignore. */
+/** User features of both kinds; clicks with one value, with several values, with a time, a weight, a number and a field to ignore. */
 export const RICH_SCHEMA = parseSchema({
   columns: [{ name: "user_id" }, { name: "age", kind: "number" }, { name: "clicks" }, { name: "city" }],
   click: [
@@ -12,6 +12,7 @@ export const RICH_SCHEMA = parseSchema({
       { name: "tags", multiple: true },
       { name: "time", kind: "time" },
       { name: "seen", kind: "weight" },
+      { name: "price", kind: "number" },
     ],
   ],
 });
@@ -27,6 +28,7 @@ type RichClick = {
   readonly tags: string[];
   readonly time: number;
   readonly seen: number;
+  readonly price: number | null;
 };
 
 /** The clicks of a user. The attributes of an item are the same in all clicks. */
@@ -34,7 +36,8 @@ export function clicksOf(user: number): RichClick[] {
   return Array.from({ length: 1 + (user % 25) }, (_, i) => {
     const item = (user * 7 + i * i) % ITEMS;
     const tags = Array.from({ length: 1 + (item % 3) }, (_, t) => `t${(item + t) % 6}`);
-    return { item: `v${item}`, shown: i / 2, category: `c${item % 5}`, tags, time: 1000 * user + i, seen: (i % 3) / 2 };
+    const [seen, price] = [(i % 3) / 2, (user + i) % 6 === 0 ? null : ((user * i) % 17) / 4];
+    return { item: `v${item}`, shown: i / 2, category: `c${item % 5}`, tags, time: 1000 * user + i, seen, price };
   });
 }
 
@@ -49,8 +52,8 @@ export function featuresOf(user: number): { user_id: string; age: number | null;
 /** The line of a log with a user's features and clicks. */
 export function lineOf(user: number): string {
   const { user_id, age, city } = featuresOf(user);
-  const clicks = clicksOf(user).map(({ item, shown, category, tags, time, seen }) =>
-    [item, shown, category, tags.join("_"), time, seen].join(":"),
+  const clicks = clicksOf(user).map(({ item, shown, category, tags, time, seen, price }) =>
+    [item, shown, category, tags.join("_"), time, seen, price ?? ""].join(":"),
   );
   return [user_id, age ?? "", clicks.join(";"), city ?? "NULL"].join("\t");
 }
