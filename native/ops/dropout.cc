@@ -4,7 +4,7 @@
 // (c mod B, r, step, site) and key (seed, 5) is at least rate · 2³², else 0. The output is overwritten and may be the
 // input.
 //
-// Word w of 16 consecutive blocks belongs to 16 consecutive columns, so vectors of words need no permutation.
+// Word w of consecutive blocks belongs to consecutive columns, so vectors of words need no permutation.
 
 #include "native/ops/dropout.h"
 #include "native/ops/philox_blocks.h"
@@ -26,24 +26,19 @@ void drop(const Call& call) {
   const vf scale = splat(static_cast<float>(1 / (1 - rate)));
   const int64_t columns = output.columns, blocks = (columns + 3) / 4;
   parallel_blocks(call, output.rows, rows_with_elements(kElementsPerChunk, columns), [&](int64_t begin, int64_t end) {
-    uint32_t block[kPhiloxBlocks], row[kPhiloxBlocks], words[4][kPhiloxBlocks];
     for (int64_t r = begin; r < end; ++r) {
       const float* from = input.row(r);
       float* to = output.row(r);
-      for (int i = 0; i < kPhiloxBlocks; ++i) row[i] = static_cast<uint32_t>(r);
-      for (int64_t first = 0; first < blocks; first += kPhiloxBlocks) {
-        for (int i = 0; i < kPhiloxBlocks; ++i) block[i] = static_cast<uint32_t>(first + i);
-        philox_blocks(block, row, step, site, seed, kDropoutStream, words);
-        const int64_t count = blocks - first < kPhiloxBlocks ? blocks - first : kPhiloxBlocks;
+      for (int64_t first = 0; first < blocks; first += kLanes) {
+        vu words[4];
+        philox_vectors(static_cast<uint32_t>(first) + lane_numbers(), static_cast<uint32_t>(r) - vu{}, step, site, seed,
+                       kDropoutStream, words);
+        const int64_t count = blocks - first < kLanes ? blocks - first : kLanes;
         for (int word = 0; word < 4; ++word) {
-          const int64_t c = word * blocks + first;
-          const int64_t left = columns - c < count ? columns - c : count;
-          for (int64_t i = 0; i < left; i += kLanes) {
-            vu drawn;
-            __builtin_memcpy(&drawn, words[word] + i, sizeof drawn);
-            const vf kept = scale * load_upto(from + c + i, left - i);
-            store_upto(to + c + i, drawn >= above ? kept : vf{}, left - i);
-          }
+          const int64_t c = word * blocks + first, left = columns - c < count ? columns - c : count;
+          if (left <= 0) break;
+          const vf kept = scale * load_upto(from + c, left);
+          store_upto(to + c, words[word] >= above ? kept : vf{}, left);
         }
       }
     }

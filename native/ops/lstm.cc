@@ -11,7 +11,8 @@
 // Outputs are overwritten. Nothing aliases.
 //
 // The timesteps of a sequence depend on each other, so sequences are computed in parallel. They are sorted by falling
-// length and cut into groups. The sequences of a group that are active at timestep t are therefore its first ones.
+// length and cut into groups; forward deals few sequences to groups in turn, so that all threads have about as many
+// timesteps. The sequences of a group that are active at timestep t are therefore its first ones.
 //
 // Forward. A register tile is kSequencesPerTile sequences × the four gates of one vector of units. R is packed once,
 // into panels [h, 4, kLanes] (16 KiB at h = 64 and 16 lanes). In each timestep a group computes all its tiles; then,
@@ -162,18 +163,27 @@ Tensor gather_repeated_rows(const Call& call, const Tensor& input, const Repeate
   return gathered;
 }
 
-// The sequences sorted by falling length; the sort is stable.
+// The sequences, group by group. Those of a group are sorted by falling length; the sort is stable.
 struct Sequences {
   const int32_t* offsets;
   const int32_t* order;
   int64_t count;
+  int64_t groups;
+  int64_t per_group;  // 0 if the sequences are dealt to the groups in turn
 
-  SHORTLIST_INLINE int64_t per_group(int64_t most) const { return count < kManySequences ? kSequencesOfFew : most; }
+  // The first sequence of a group; `count` for the group after the last.
+  SHORTLIST_INLINE int64_t group_begin(int64_t group) const {
+    if (per_group > 0) return group * per_group < count ? group * per_group : count;
+    return group * (count / groups) + (group < count % groups ? group : count % groups);
+  }
   SHORTLIST_INLINE int64_t length(int64_t i) const { return offsets[order[i] + 1] - offsets[order[i]]; }
   SHORTLIST_INLINE int64_t first_timestep(int64_t i) const { return offsets[order[i]]; }
 };
 
-Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets) {
+// Groups of `most` sequences, or smaller ones of few sequences. If `threads` is not 0, few sequences are dealt to
+// groups for so many threads. `groups` decides in which order the gradients of the weights are summed, but no bit of
+// forward.
+Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets, int64_t most, int64_t threads) {
   const int32_t* offsets = sequence_offsets.i32();
   const int64_t count = sequence_offsets.rows - 1;
   int32_t longest = 0;
@@ -181,14 +191,26 @@ Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets) {
     const int32_t length = offsets[r + 1] - offsets[r];
     longest = length > longest ? length : longest;
   }
+  const bool few = count < kManySequences;
+  const int64_t per_group = few ? kSequencesOfFew : most;
+  int32_t* const order = int_scratch(call, count);
+  Sequences sequences = {offsets, order, count, (count + per_group - 1) / per_group, per_group};
+  if (few && threads > 0) {
+    const int64_t wanted = round_up(sequences.groups, threads);
+    sequences.groups = wanted < count ? wanted : count;
+    sequences.per_group = 0;
+  }
   // Counting sort; next[longest − length] is the place of the next sequence with that length.
-  int32_t* next = int_scratch(call, longest + 2);
-  int32_t* order = int_scratch(call, count);
+  int32_t* const next = int_scratch(call, longest + 2);
   for (int32_t i = 0; i < longest + 2; ++i) next[i] = 0;
   for (int64_t r = 0; r < count; ++r) ++next[longest - (offsets[r + 1] - offsets[r]) + 1];
   for (int32_t i = 0; i <= longest; ++i) next[i + 1] += next[i];
-  for (int64_t r = 0; r < count; ++r) order[next[longest - (offsets[r + 1] - offsets[r])]++] = static_cast<int32_t>(r);
-  return {offsets, order, count};
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t place = next[longest - (offsets[r + 1] - offsets[r])]++, groups = sequences.groups;
+    const bool dealt = sequences.per_group == 0;
+    order[dealt ? sequences.group_begin(place % groups) + place / groups : place] = static_cast<int32_t>(r);
+  }
+  return sequences;
 }
 
 // ---- forward --------------------------------------------------------------------------------------------------------
@@ -446,14 +468,14 @@ void forward(const Call& call) {
                            pack_weight(call, {input_weight.f32(), input_weight.stride, 1}, input.columns, 4 * h),
                            call.has(kBias) ? call.input(kBias).f32() : nullptr,
                            recurrent_weight,
-                           sort_sequences(call, call.input(kSequenceOffsets)),
+                           sort_sequences(call, call.input(kSequenceOffsets), kSequencesForward, worker_count(call)),
                            h,
                            bf16};
   float* const buffers = float_scratch(call, worker_count(call) * forward.buffer_elements());
-  const int64_t sequences = forward.sequences.count, per_group = forward.sequences.per_group(kSequencesForward);
-  parallel_in_order(call, (sequences + per_group - 1) / per_group, [&](int64_t group) {  // longest sequences first
-    const int64_t begin = group * per_group, end = begin + per_group < sequences ? begin + per_group : sequences;
-    forward.run(begin, end, buffers + this_worker() * forward.buffer_elements());
+  const Sequences& sequences = forward.sequences;
+  parallel_in_order(call, sequences.groups, [&](int64_t group) {  // longest sequences first
+    forward.run(sequences.group_begin(group), sequences.group_begin(group + 1),
+                buffers + this_worker() * forward.buffer_elements());
   });
 }
 
@@ -712,11 +734,10 @@ struct Backward {
     if (peepholes.input) {
       for (int64_t j = 0; j < 3 * h; ++j) slab.peephole[j] = 0;
     }
-    const int64_t per_group = sequences.per_group(kSequencesBackward);
     for (int64_t turn = 0;; ++turn) {
-      const int64_t begin = (turn / count * shares + first + turn % count) * per_group;
-      if (begin >= sequences.count) break;
-      const int64_t end = begin + per_group < sequences.count ? begin + per_group : sequences.count;
+      const int64_t group = turn / count * shares + first + turn % count;
+      if (group >= sequences.groups) break;
+      const int64_t begin = sequences.group_begin(group), end = sequences.group_begin(group + 1);
       int64_t active = 0;
       for (int64_t t = sequences.length(begin) - 1; t >= 0; --t) {
         for (; active < end - begin && sequences.length(begin + active) > t; ++active) {
@@ -751,7 +772,7 @@ Backward backward_of(const Call& call, const RepeatedRows& repeated) {
   backward.repeated_d.columns = backward.repeated_d.stride = 4 * h;
   backward.repeated_d.data = float_scratch(call, backward.repeated_timesteps.count * 4 * h);
   backward.peepholes = peepholes_of(call, kFirstOperand);
-  backward.sequences = sort_sequences(call, call.input(kFirstOperand + kSequenceOffsets));
+  backward.sequences = sort_sequences(call, call.input(kFirstOperand + kSequenceOffsets), kSequencesBackward, 0);
   backward.input_weight = pack_weight(call, {input_weight.f32(), 1, input_weight.stride}, 4 * h, input.columns);
   backward.recurrent_weight = pack_weight(call, {recurrent_weight.f32(), 1, recurrent_weight.stride}, 4 * h, h);
   backward.h = h;
@@ -782,8 +803,7 @@ struct Slabs {
 };
 
 Slabs run_slabs(const Call& call, const Backward& backward) {
-  const int64_t per_group = backward.sequences.per_group(kSequencesBackward);
-  const int64_t groups = (backward.sequences.count + per_group - 1) / per_group;
+  const int64_t groups = backward.sequences.groups;
   const int64_t shares = groups == 0 ? 1 : groups < kMostShares ? groups : kMostShares;
   Slabs slabs;
   slabs.count = shares < kMostSlabs ? shares : kMostSlabs;

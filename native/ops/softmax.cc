@@ -82,9 +82,13 @@ void forward(const Call& call) {
     partition.clear();
     for (int64_t i = stripes.begin(stripe); i < stripes.end(stripe); i += kItemsPerTile) {
       const int64_t items = stripes.end(stripe) - i < kItemsPerTile ? stripes.end(stripe) - i : kItemsPerTile;
-      scorer.tile(i, items, first, own, tile, kSamplesPerTile);
-      partition.add(tile, kSamplesPerTile, items, own);
-      if (scores) keep_tile(tile, items, own, *scores, i, first);
+      // A whole tile is computed in its place among the scores.
+      const bool in_place = scores && own == kSamplesPerTile;
+      float* const to = in_place ? scores->row(i) + first : tile;
+      const int64_t stride = in_place ? scores->stride : kSamplesPerTile;
+      scorer.tile(i, items, first, own, to, stride);
+      partition.add(to, stride, items, own);
+      if (scores && !in_place) keep_tile(tile, items, own, *scores, i, first);
     }
     for (int64_t c = 0; c < own; ++c) {
       most[stripe * padded + first + c] = partition.most[c];

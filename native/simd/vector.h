@@ -367,12 +367,12 @@ SHORTLIST_INLINE vq multiply_even(vu a, vu b) {
 #endif
 }
 
-// The low and the high half of the 64-bit products a · b, lane by lane.
-SHORTLIST_INLINE void multiply_wide(vu a, uint32_t b, vu* low, vu* high) {
-  const vu factor = b - vu{};
-  const vq even = multiply_even(a, factor), odd = multiply_even((vu)((vq)a >> 32), factor);
-  *low = (vu)((even & 0xffffffffu) | (odd << 32));
-  *high = (vu)((even >> 32) | (odd & 0xffffffff00000000u));
+// 0, 1, 2, … in the lanes.
+SHORTLIST_INLINE vu lane_numbers() {
+  vu lanes;
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<uint32_t>(i);
+  return lanes;
 }
 
 // Selects lanes of a, numbered 0 … kLanes − 1, and of b, numbered kLanes … 2·kLanes − 1.
