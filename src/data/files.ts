@@ -1,6 +1,6 @@
 import { constants as bufferLimits, isUtf8 } from "node:buffer";
 import { constants, openSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
-import { access, type FileHandle, mkdir, open, readFile, readlink, stat } from "node:fs/promises";
+import { access, type FileHandle, mkdir, open, readdir, readFile, readlink, stat } from "node:fs/promises";
 import { Socket } from "node:net";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -288,6 +288,22 @@ export async function syncFolder(path: string): Promise<void> {
   await folder?.close();
 }
 
+/** Syncs everything in a folder to the disk, whoever wrote it. */
+export async function syncTree(path: string): Promise<void> {
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    const member = join(path, entry.name);
+    if (entry.isDirectory()) await syncTree(member);
+    else if (entry.isFile()) await syncFile(member);
+  }
+  await syncFolder(path);
+}
+
+/** Syncs the bytes of a file to the disk. */
+export async function syncFile(path: string): Promise<void> {
+  const file = await open(path, "r");
+  await file.sync().finally(() => file.close());
+}
+
 /** Creates the parent folders. The returned function removes those that were created and are empty. */
 export async function makeParents(path: string): Promise<() => void> {
   const parent = resolve(dirname(path));
@@ -295,6 +311,7 @@ export async function makeParents(path: string): Promise<() => void> {
     throw asFileError("make", parent, error);
   });
   if (first === undefined) return () => undefined;
+  for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) await syncFolder(dirname(folder));
   return whileUnfinished(() => {
     for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) rmdirSync(folder);
   });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { checkPath, checkPaths, type ErrorCode, ShortlistError } from "../errors.js";
 import { exchange } from "../platform/files.js";
-import { asFileError, destinationOf, exists, hasCode, isWritable, makeParents, syncFolder } from "./files.js";
+import { asFileError, destinationOf, exists, hasCode, isWritable, makeParents, syncFolder, syncTree } from "./files.js";
 import { hiddenNameFor, isLockOf, isPartial, isPartialOf, isPartialOfAny } from "./hidden_names.js";
 import { LOCK_INSIDE, Lock } from "./lock.js";
 import { cannotRename, settleMembers, stagedMembers, swapMembers } from "./swap.js";
@@ -235,9 +235,9 @@ export async function replaceFolder<T>(
     const result = await write(staging).catch(async (error) => {
       await rm(hidden, { recursive: true, force: true });
       undoParents();
-      throw error;
+      throw named(error, staging, target);
     });
-    await syncFolder(staging);
+    await syncTree(staging);
     try {
       // Checked again, because `work` may have taken hours.
       if (await exists(target)) await checkReplaceable(target, target, kind);
@@ -251,6 +251,12 @@ export async function replaceFolder<T>(
   } finally {
     finish();
   }
+}
+
+/** The error with the names that people know in place of hidden ones. */
+function named(error: unknown, staging: string, target: string): unknown {
+  if (!(error instanceof ShortlistError) || !error.message.includes(staging)) return error;
+  return new ShortlistError(error.code, error.message.replaceAll(staging, target), { cause: error });
 }
 
 /** Extra permissions while a folder is filled. */
@@ -297,6 +303,7 @@ async function takePlace(
       renameSync(replaced, target);
       throw error;
     }
+    await syncFolder(dirname(target));
     await rm(replaced, { recursive: true, force: true });
   } catch (error) {
     if (!cannotRename(error)) throw error;
@@ -306,6 +313,7 @@ async function takePlace(
     try {
       await mkdir(inside);
       await cp(hidden, stagedMembers(inside), { recursive: true });
+      await syncTree(stagedMembers(inside));
       await replaceMembers(target, inside, kind, keep);
     } finally {
       finish();

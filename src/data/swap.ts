@@ -1,8 +1,11 @@
 import {
+  closeSync,
   copyFileSync,
   existsSync,
+  fsyncSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readlinkSync,
   renameSync,
@@ -23,8 +26,9 @@ import { isPartial } from "./hidden_names.js";
  * 3. `current` is replaced by a link to `new` with one rename. Now all names lead to the new members.
  * 4. The new members take the places of the links.
  *
- * So all names lead to the old members or all to the new ones, at every moment and also after a kill. `settleMembers`
- * completes an interrupted swap.
+ * So all names lead to the old members or all to the new ones, at every moment and also after a kill. Before the third
+ * step everything is synced to the disk, and after it the rename is, so that this also holds after power was lost, when
+ * changes of different folders may have reached the disk in any order. `settleMembers` completes an interrupted swap.
  */
 const OLD = "old";
 const NEW = "new";
@@ -50,14 +54,18 @@ export function swapMembers(folder: string, hidden: string, removed: readonly st
     return;
   }
   try {
-    for (const name of [...names, ...removed]) {
+    const all = [...names, ...removed];
+    for (const name of all) symlinkSync(join(basename(hidden), CURRENT, name), join(hidden, OLD, name));
+    for (const path of [join(hidden, OLD), hidden, folder]) syncNow(path);
+    for (const name of all) {
       const [member, link] = [join(folder, name), join(hidden, OLD, name)];
-      symlinkSync(join(basename(hidden), CURRENT, name), link);
       if (isThere(member)) exchange(link, member);
       else renameSync(link, member);
     }
     symlinkSync(NEW, join(hidden, NEXT));
+    for (const path of [join(hidden, OLD), folder]) syncNow(path);
     renameSync(join(hidden, NEXT), join(hidden, CURRENT));
+    syncNow(hidden);
   } finally {
     settleMembers(folder, hidden);
   }
@@ -70,7 +78,8 @@ export function isSwapLink(text: string, name: string): boolean {
 }
 
 /**
- * Replaces the links by the members that `current` leads to, at the end of a swap or after one that was interrupted.
+ * Replaces the links by the members that `current` leads to, at the end of a swap or after one that was interrupted, and
+ * syncs the folder, so that `hidden` can be removed.
  */
 export function settleMembers(folder: string, hidden: string): void {
   const current = join(hidden, CURRENT);
@@ -84,6 +93,20 @@ export function settleMembers(folder: string, hidden: string): void {
     const held = join(hidden, readlinkSync(current), name);
     if (isThere(held)) exchange(held, member);
     else unlinkSync(member);
+  }
+  syncNow(folder);
+}
+
+/** Syncs a file, or the names in a folder, to the disk. Some file systems cannot sync folders; that is ignored. */
+function syncNow(path: string): void {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(path, "r");
+    fsyncSync(descriptor);
+  } catch {
+    // It cannot be synced.
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 
@@ -128,6 +151,7 @@ export function moveFile(from: string, to: string): void {
   } catch (error) {
     if (!cannotRename(error) || !existsSync(to)) throw error;
     copyFileSync(from, to);
+    syncNow(to);
     unlinkSync(from);
   }
 }

@@ -1,4 +1,6 @@
+import { appendFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { fileError } from "../data/files.js";
 import { ShortlistError } from "../errors.js";
 
 /**
@@ -106,7 +108,24 @@ export class HnswGraph {
     return Int32Array.from(this.#index.search(query, searchWidth, 1).keys, Number);
   }
 
+  /** Writes the graph to a file. Throws ERR_FILE if that fails. */
   save(path: string): void {
-    this.#index.save(path);
+    try {
+      this.#index.save(path);
+    } catch (cause) {
+      throw saveError(path, cause);
+    }
   }
+}
+
+const PROBE_BYTES = 1 << 20;
+
+/** The package does not say why it cannot write a file, so another write asks the system. */
+function saveError(path: string, cause: unknown): ShortlistError {
+  try {
+    appendFileSync(path, new Uint8Array(PROBE_BYTES));
+  } catch (error) {
+    return fileError("write", path, error);
+  }
+  return new ShortlistError("ERR_FILE", `Cannot write ${path}: ${(cause as Error).message}`, { cause });
 }

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { chmod, chown, type FileHandle, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DATASET } from "../data/dataset.js";
-import { destinationOf, isWritable, replaceFile, syncFolder } from "../data/files.js";
+import { destinationOf, isWritable, replaceFile, syncFile, syncFolder } from "../data/files.js";
 import { withOutputFiles, withScratchFolder } from "../data/output_folder.js";
 import { jsonLinesToParquet } from "../data/tables/parquet.js";
 import { checkChoice, checkOptions, checkPath, type OptionNames, ShortlistError } from "../errors.js";
@@ -270,6 +270,7 @@ async function takePlace(path: string, target: string): Promise<void> {
     await chown(path, before.uid, before.gid).catch(() => undefined);
     await chmod(path, before.mode & 0o7777);
   }
+  await syncFile(path);
   await rename(path, target);
   await syncFolder(dirname(target));
 }

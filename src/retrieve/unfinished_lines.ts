@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { type FileHandle, open, readFile, rm, stat, truncate } from "node:fs/promises";
-import { join } from "node:path";
-import { formatJson, parseJson, replaceFile } from "../data/files.js";
+import { dirname, join } from "node:path";
+import { formatJson, parseJson, replaceFile, syncFolder } from "../data/files.js";
 import { unfinishedNameFor } from "../data/hidden_names.js";
 import { ShortlistError } from "../errors.js";
 
@@ -62,6 +62,7 @@ export class UnfinishedLines {
     } else {
       await rm(folder, { recursive: true, force: true });
       mkdirSync(folder);
+      await syncFolder(dirname(folder));
     }
     const lines = new UnfinishedLines(folder, await open(path, "a"), before ?? { run, lines: 0, bytes: 0 });
     if (!before) await lines.checkpoint();

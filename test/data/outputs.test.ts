@@ -41,6 +41,7 @@ import {
   versionOf,
   writers,
 } from "./kills.js";
+import { buildRecorder, losePowerAndResume, losePowerIn, PowerLoss } from "./lost_power.js";
 import { expectError } from "./temporary.js";
 
 /** The members of a trained model folder, without epochs. */
@@ -112,6 +113,33 @@ test("killed at random moments and resumed, a training ends with the model of on
 
 test("killed at random moments and resumed, an update ends with the model of one that was not", async () => {
   await killAndResume(updates(folder), at("update"), 4);
+});
+
+test("power lost at random steps, commands leave whole outputs, and a training goes on", async () => {
+  const library = buildRecorder(folder);
+  if (!library) {
+    console.log("skipped: needs glibc and a C compiler");
+    return;
+  }
+  const power = new PowerLoss(library, folder);
+  for (const writer of writers(folder).filter(({ name }) => ["prepare", "vectors"].includes(name))) {
+    const some = (all: number) => [1, 2, 3].map(() => 1 + Math.floor(all * Math.random()));
+    await losePowerIn(power, writer, at("power"), some);
+  }
+  losePowerAndResume(power, trainings(folder)[0]!, at("power-resumed"), 2);
+});
+
+test("a full disk is an error that names the output, and leaves the old one whole", () => {
+  if (!canMount) {
+    console.log("skipped: needs root");
+    return;
+  }
+  const program = fileURLToPath(new URL("full_disk.ts", import.meta.url));
+  const sample = ["train", "vectors"];
+  const command = ["-m", process.execPath, "--import", "tsx", program, folder, "64", ...sample];
+  const { status, stdout, stderr } = spawnSync("unshare", command, { encoding: "utf8" });
+  assert.is(status, 0, `${stdout}${stderr}`);
+  for (const name of sample) assert.match(stdout, new RegExp(`^${name}: the disk was full [1-9]`, "m"));
 });
 
 test("readers racing a writer open whole models and datasets, whether folders are exchanged or members", async () => {
