@@ -1,9 +1,12 @@
 import { spawnSync } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Measured } from "../../bench/prepare_side.js";
 import { HAS_DUCKDB } from "../data/table_files.js";
+import { withFolder } from "../data/temporary.js";
 import { withSmallModel } from "../small_model.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -57,6 +60,38 @@ test("bench:train: by instruction, and the whole", () => {
   assert.is(items, 60);
   assert.ok((samplesPerSecond as number) > 0);
   assert.ok((instructions as { op: string }[]).some(({ op }) => op === "lstm"));
+});
+
+test("bench:update: a model that is updated, beside the first one, extension alone and training again", async () => {
+  await withFolder(async (folder) => {
+    // Every user goes through the items in a circle, so that the next click can be learned. Columns as in MovieLens.
+    const lines = Array.from({ length: 60 }, (_, user) => {
+      const clicks = Array.from({ length: 20 }, (_, i) => {
+        const item = (7 * user + i) % 30;
+        return `m${item}:genre${item % 3}:tag${item % 5}_tag${item % 4}`;
+      });
+      return `u${user}\t${user % 7}\t${user % 4}\t${clicks.join(";")}\tF\n`;
+    });
+    await mkdir(join(folder, "logs"));
+    await writeFile(join(folder, "logs/ml-1m.train.tsv"), lines.join(""));
+    const small = ["lstmWidth=8", "userVectorWidth=8", "hiddenWidths=[8]", "batchSize=64", "epochs=1"];
+    const sizes = ["--slices", "4", "--every", "2", "--hold-back", "5", "--threads", "1", "--retrain", "2"];
+    const { status, rows, stderr } = bench(
+      ...["update.ts", "--data", folder, "--log", "ml-1m", "--json", ...sizes],
+      ...small.flatMap((key) => ["--train", key]),
+    );
+    assert.is(status, 0, stderr);
+    type Row = Record<"slice" | "users" | "hit10" | "hit100" | "seconds", number> & { method: string };
+    const measured = rows as Row[];
+    const methods = measured.map(({ method, slice }) => `${slice} ${method.trim()}`);
+    const days = [1, 2].flatMap((day) => [`${day} update`, `${day} extend alone`, `${day} first model`]);
+    assert.equal(methods, ["0 trained", ...days, "2 retrain"]);
+    for (const { users, hit10, hit100, seconds, method } of measured) {
+      assert.is(users, 30);
+      assert.ok(hit10 >= 0 && hit10 <= hit100 && hit100 <= 1);
+      assert.ok(/update|train/.test(method) === seconds > 0, method);
+    }
+  });
 });
 
 const tables = HAS_DUCKDB ? test : test.skip;
