@@ -174,6 +174,9 @@ export async function stoppableTraining<T>(
   const progress = new TrainingProgress(process.stderr);
   let [finished, checkpoint] = [0, 0];
   const whatStays = () => {
+    if (checkpoint + finished > 0 && !existsSync(join(output, "unfinished"))) {
+      return `The model in ${output} is complete, but was not evaluated.`;
+    }
     if (checkpoint > 0) {
       return `The training up to step ${checkpoint} stays in ${output}/unfinished. The same command with --resume goes on.`;
     }

@@ -202,9 +202,9 @@ async function measure(
   try {
     const { evaluation, ranks } = await heldOut.evaluate(model, { tops, keepWatched, signal });
     const { config, training } = model.description;
-    const { preset, seed, heldOut: validation, extendedItems } = training;
+    const { preset, seed, heldOut: validation, extendedItems, updates } = training;
     const items = itemVocabulary(model.description).size - 1;
-    const settings = { ...config, preset, seed, heldOut: validation, extendedItems, items };
+    const settings = { ...config, preset, seed, heldOut: validation, extendedItems, updates, items };
     const { size: weightBytes } = await stat(join(folder, "model.safetensors"));
     return { folder, settings, evaluation, ranks, cost: await costOf(folder, training, weightBytes) };
   } finally {

@@ -67,7 +67,7 @@ export interface StartRecord {
 
 /** Seconds of a training by what they were spent on. */
 export interface TrainingSeconds {
-  /** Opening the dataset and creating the network. */
+  /** Opening the dataset and creating the network; the last time, if the training was interrupted. */
   readonly opening: number;
   /** Training steps, without waiting for batches. */
   readonly steps: number;
@@ -75,7 +75,7 @@ export interface TrainingSeconds {
   readonly waiting: number;
   /** Evaluating epochs and the finished model. */
   readonly evaluation: number;
-  /** Everything else: saving models, and bringing them up to date. */
+  /** Everything else: saving models, and bringing them up to date; since the last interruption. */
   readonly saving: number;
 }
 

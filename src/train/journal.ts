@@ -54,6 +54,7 @@ export class TrainingJournal {
   #earlierSeconds = 0;
   /** The point before the next one. */
   #before: Pick<StepRecord, "samples" | "seconds"> = { samples: 0, seconds: 0 };
+  /** Seconds that this process has spent on evaluating epochs. */
   #evaluation = 0;
   #events: EventFile | undefined;
 
@@ -105,21 +106,21 @@ export class TrainingJournal {
     await this.#flush();
   }
 
-  /** Writes `history.json` into the model folder. */
+  /** Writes `history.json` into the model folder. The training may be finished once more, with its test. */
   async finish(folder: string, session: TrainingSession, outcome: TrainingOutcome): Promise<void> {
     const { position, config, steps, engine, profile, dataset, startRecord } = session;
     const { epochs, kept, test, testSeconds } = outcome;
     if (test && this.#events) this.#events.addScalars(position.step, scalarsOf("test", test));
     const points = this.#recorder.points;
     const waiting = points.reduce((sum, { secondsWaited }) => sum + secondsWaited, 0);
-    const evaluation = this.#evaluation + testSeconds;
+    const ofEpochs = epochs.reduce((sum, { evaluationSeconds = 0 }) => sum + evaluationSeconds, 0);
     const running = position.seconds - this.#earlierSeconds;
     const seconds = {
       opening: this.#opening,
       steps: position.seconds - waiting,
       waiting,
-      evaluation,
-      saving: Math.max(0, this.#elapsed - this.#opening - running - evaluation),
+      evaluation: ofEpochs + testSeconds,
+      saving: Math.max(0, this.#elapsed - this.#opening - running - this.#evaluation - testSeconds),
     };
     const history: TrainingHistory = {
       epochs: epochs.map(epochRecordOf),

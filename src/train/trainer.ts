@@ -133,11 +133,13 @@ async function trainIn(folder: string, options: TrainOptions): Promise<TrainRepo
     if (kept !== epochs.at(-1)) await session.readBest(join(unfinished.folder, epochFolder(kept.epoch)));
     const whole = epochs.filter(isWhole).map(({ epoch }) => epoch);
     await session.writeComplete(folder, (staging) => unfinished.addTo(staging, epochs.map(metricsOf), whole));
+    await journal.finish(folder, session, { epochs, kept, test: undefined, testSeconds: 0 });
+    if (options.testLog === undefined) return reportOf(session, epochs, kept, undefined);
     const started = performance.now();
-    const evaluation = options.testLog === undefined ? undefined : await session.evaluate("test");
+    const test = await session.evaluate("test");
     const testSeconds = (performance.now() - started) / 1000;
-    await journal.finish(folder, session, { epochs, kept, test: evaluation, testSeconds });
-    return reportOf(session, epochs, kept, evaluation);
+    await journal.finish(folder, session, { epochs, kept, test, testSeconds });
+    return reportOf(session, epochs, kept, test);
   } catch (error) {
     if ((error as ShortlistError).code !== "ERR_DIVERGED" || checkpointEvery === "never") throw error;
     session.close();
