@@ -214,6 +214,7 @@ export {
   type DatasetRecord,
   type EpochRecord,
   readHistory,
+  type StartRecord,
   type StepRecord,
   type TrainingHistory,
   type TrainingSeconds,
