@@ -11,8 +11,8 @@
 // Outputs are overwritten. Nothing aliases.
 //
 // The timesteps of a sequence depend on each other, so sequences are computed in parallel. They are sorted by falling
-// length and cut into groups; forward deals few sequences to groups in turn, so that all threads have about as many
-// timesteps. The sequences of a group that are active at timestep t are therefore its first ones.
+// length and cut into groups; forward deals the fewest to one group for each thread in turn, so that all threads have
+// about as many timesteps. The sequences of a group that are active at timestep t are therefore its first ones.
 //
 // Forward. A register tile is kSequencesPerTile sequences × the four gates of one vector of units. R is packed once,
 // into panels [h, 4, kLanes] (16 KiB at h = 64 and 16 lanes). In each timestep a group computes all its tiles; then,
@@ -180,8 +180,8 @@ struct Sequences {
   SHORTLIST_INLINE int64_t first_timestep(int64_t i) const { return offsets[order[i]]; }
 };
 
-// Groups of `most` sequences, or smaller ones of few sequences. If `threads` is not 0, few sequences are dealt to
-// groups for so many threads. `groups` decides in which order the gradients of the weights are summed, but no bit of
+// Groups of `most` sequences, or smaller ones of few sequences. So few that one group for each of `threads` holds them
+// are dealt to such groups. The groups decide in which order the gradients of the weights are summed, but no bit of
 // forward.
 Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets, int64_t most, int64_t threads) {
   const int32_t* offsets = sequence_offsets.i32();
@@ -195,9 +195,8 @@ Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets, int64
   const int64_t per_group = few ? kSequencesOfFew : most;
   int32_t* const order = int_scratch(call, count);
   Sequences sequences = {offsets, order, count, (count + per_group - 1) / per_group, per_group};
-  if (few && threads > 0) {
-    const int64_t wanted = round_up(sequences.groups, threads);
-    sequences.groups = wanted < count ? wanted : count;
+  if (few && count > 0 && count <= threads * kSequencesOfFew) {
+    sequences.groups = threads < count ? threads : count;
     sequences.per_group = 0;
   }
   // Counting sort; next[longest − length] is the place of the next sequence with that length.
