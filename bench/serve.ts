@@ -76,11 +76,17 @@ async function makeBodies(folder: string): Promise<string[]> {
   });
 }
 
+const shortlistsOf = (url: string) => `${url}/v1/shortlists`;
+
+/** Sends requests for shortlists at a rate. */
+const load = (url: string, bodies: readonly string[], rate: number, seconds: number) =>
+  openLoad(shortlistsOf(url), bodies, rate, seconds);
+
 /** Sends requests without a pause, each connection the next one when the last was answered. */
 async function closedLoad(url: string, bodies: readonly string[], seconds: number): Promise<Load> {
   let next = 0;
   const result = await autocannon({
-    ...{ url, connections, duration: seconds, method: "POST" },
+    ...{ url: shortlistsOf(url), connections, duration: seconds, method: "POST" },
     headers: { "content-type": "application/json" },
     requests: [{ setupRequest: (sent: object) => ({ ...sent, body: bodies[next++ % bodies.length]! }) }],
   });
@@ -88,8 +94,6 @@ async function closedLoad(url: string, bodies: readonly string[], seconds: numbe
   const perSecond = requests.total / result.duration;
   return { p50: latency.p50, p99: latency.p99, longest: latency.max, perSecond, failed: non2xx + errors + timeouts };
 }
-
-const shortlists = (url: string) => `${url}/v1/shortlists`;
 
 interface Service {
   readonly child: ChildProcess;
@@ -131,7 +135,7 @@ async function swapUnderLoad({ url }: Service, bodies: readonly string[], at: (n
   let isOver = false;
   const loaded = (async () => {
     const parts: Load[] = [];
-    while (!isOver) parts.push(await openLoad(shortlists(url), bodies, rate, 5));
+    while (!isOver) parts.push(await load(url, bodies, rate, 5));
     return parts;
   })();
   const times: number[] = [];
@@ -166,7 +170,7 @@ async function highestRate(url: string, bodies: readonly string[]): Promise<{ ra
     high - low > Math.max(10, low / 20);
     next = best ? Math.min(2 * low, (low + high) / 2) : high / 2
   ) {
-    const measured = await openLoad(shortlists(url), bodies, Math.round(next), 5);
+    const measured = await load(url, bodies, Math.round(next), 5);
     const holds = measured.p99 <= MOST_MS && measured.failed === 0 && measured.perSecond > 0.95 * next;
     if (holds) [low, best] = [next, { rate: Math.round(next), load: measured }];
     else high = next;
@@ -190,13 +194,13 @@ try {
   console.log(
     `histories of ${clicks} clicks, top ${top}, probabilities: ${flags.probabilities}, ${flags.threads} threads`,
   );
-  await openLoad(shortlists(url), bodies, rate, 3);
+  await load(url, bodies, rate, 3);
   const before = await residentMb(url);
-  const { p50, p99, longest, perSecond, failed } = await openLoad(shortlists(url), bodies, rate, seconds);
+  const { p50, p99, longest, perSecond, failed } = await load(url, bodies, rate, seconds);
   console.log(
     `${rate} requests/s: p50 ${format(p50)} ms, p99 ${format(p99)} ms, longest ${format(longest)} ms; ${format(perSecond)} answers/s, ${failed} failed`,
   );
-  const closed = await closedLoad(shortlists(url), bodies, seconds);
+  const closed = await closedLoad(url, bodies, seconds);
   console.log(
     `${connections} connections without a pause: ${format(closed.perSecond)} answers/s, p50 ${format(closed.p50)} ms, p99 ${format(closed.p99)} ms, ${closed.failed} failed`,
   );

@@ -18,8 +18,8 @@ export interface SyntheticOptions {
   readonly activeUsers?: number | undefined;
 }
 
-/** A click log in memory, in the default schema, with the noise distribution for negatives. */
-export interface SyntheticLog {
+/** A click log in memory, with the noise distribution for negatives. */
+export interface BenchLog {
   readonly clicks: Clicks;
   readonly encoding: Encoding;
   readonly noise: Noise;
@@ -39,7 +39,7 @@ const STREAM = 1100;
  * Zipf's law (p ~ 1 / (rank + 10)), each item has three tags and a category, and features are uniform. They are for
  * timing only; there is nothing to learn in them.
  */
-export function syntheticLog(options: SyntheticOptions = {}): SyntheticLog {
+export function syntheticLog(options: SyntheticOptions = {}): BenchLog {
   const { users = 100_000, items = 100_000, tags = 20_000, meanClicks = 14 } = options;
   const active = Math.min(users, options.activeUsers ?? users);
   const random = new RandomStream(1, STREAM);

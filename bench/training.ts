@@ -12,7 +12,7 @@ import { instructionCosts } from "../src/ops/cost.js";
 import { noiseOf } from "../src/train/training_network.js";
 import { type Contender, medianOfBlocks } from "./contender.js";
 import { benchStore } from "./store.js";
-import type { SyntheticLog } from "./synthetic.js";
+import type { BenchLog } from "./synthetic.js";
 
 /** PaddlePaddle's network with NCE as the peers implement it: without peepholes and decay, and with the mean loss. */
 const ORIGINAL = [
@@ -26,7 +26,7 @@ export function originalConfig(changes: readonly string[] = []): ModelConfig {
 }
 
 /** The clicks of a dataset folder. */
-export async function datasetLog(folder: string, config: ModelConfig): Promise<SyntheticLog> {
+export async function datasetLog(folder: string, config: ModelConfig): Promise<BenchLog> {
   const dataset = await openDataset(folder);
   return { clicks: dataset.clicks, encoding: dataset, noise: noiseOf(dataset, config) };
 }
@@ -37,7 +37,7 @@ const RING_POSITIONS = 2_000_000;
 const SEED = 1;
 
 /** Training batches as `train` makes them. */
-export function batchesOf(engine: Engine, log: SyntheticLog, config: ModelConfig): TrainingBatches {
+export function batchesOf(engine: Engine, log: BenchLog, config: ModelConfig): TrainingBatches {
   return engine.createTrainingBatches({
     clicks: log.clicks,
     seed: SEED,
@@ -58,7 +58,7 @@ export function* ringOf(batches: TrainingBatches, { batchSize }: ModelConfig): I
 
 export interface TrainingOptions {
   readonly engine: Engine;
-  readonly log: SyntheticLog;
+  readonly log: BenchLog;
   readonly config: ModelConfig;
   /** Whether to time each instruction (default false). */
   readonly profile?: boolean;

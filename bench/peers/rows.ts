@@ -17,7 +17,7 @@ import {
   lstmTraining,
 } from "../kernels.js";
 import { measureLimits } from "../limits.js";
-import { type SyntheticLog, type SyntheticOptions, syntheticLog } from "../synthetic.js";
+import { type BenchLog, type SyntheticOptions, syntheticLog } from "../synthetic.js";
 import { batchesOf, originalConfig, ringOf, TrainingBench, trainingContender } from "../training.js";
 import type { Peer } from "./peer.js";
 
@@ -76,9 +76,9 @@ export function isaOf(): string {
 }
 
 /** The synthetic logs, one for all rows with the same sizes. */
-const logs = new Map<string, SyntheticLog>();
+const logs = new Map<string, BenchLog>();
 
-function logOf(options: SyntheticOptions = {}): SyntheticLog {
+function logOf(options: SyntheticOptions = {}): BenchLog {
   const key = JSON.stringify(options);
   const log = logs.get(key) ?? syntheticLog(options);
   logs.set(key, log);

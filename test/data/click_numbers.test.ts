@@ -1,15 +1,12 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { LastClickBatches } from "../../src/data/batches.js";
 import { openDataset, type PrepareOptions, prepareDataset } from "../../src/data/dataset.js";
 import { parseSchema } from "../../src/data/schema.js";
-import { clickLog } from "../../src/data/sources/click_log.js";
-import type { LogSource } from "../../src/data/sources/source.js";
 import { prepareTables, type TableSource, understandTables } from "../../src/index.js";
 import { events, HAS_DUCKDB, textOf } from "./table_files.js";
-import { expectError, withFolder } from "./temporary.js";
+import { type At, clickLogWithout, expectError, withFiles } from "./temporary.js";
 
 const tables = HAS_DUCKDB ? test : test.skip;
 
@@ -20,12 +17,6 @@ const SCHEMA = parseSchema({
     { name: "seen", kind: "number" },
   ],
 });
-
-type At = (name: string) => string;
-
-async function withFiles(work: (at: At) => Promise<void>): Promise<void> {
-  await withFolder((folder) => work((name) => join(folder, name)));
-}
 
 const NONE = Number.NaN;
 const LOG = ["u1\ta:.5:1:1;b::5:0", "u2\ta:-1:2:;c:NULL:3:0.25;a:4:4:1", "u1\td:8.5:3:"];
@@ -101,12 +92,7 @@ test("where a dataset grows, numbers stay with their clicks and keep their mean 
 test("a source without numbers gives clicks without them", () =>
   withFiles(async (at) => {
     await writeFile(at("log.tsv"), `${LOG.join("\n")}\n`);
-    const log = clickLog(at("log.tsv"));
-    const source: LogSource = {
-      ...log,
-      read: (binding, sink, options) =>
-        log.read(binding, { ...sink, row: ({ clickNumbers: _, ...row }, number) => sink.row(row, number) }, options),
-    };
+    const source = clickLogWithout("clickNumbers", at("log.tsv"));
     const { price, mean } = await prepare(at, LOG, { logs: [source] });
     assert.equal([price, mean], [new Array(6).fill(NONE), 0]);
   }));

@@ -1,5 +1,4 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { formatFloat32 } from "../../src/data/hold_out.js";
@@ -14,15 +13,9 @@ import {
   testLogOf,
 } from "../../src/index.js";
 import { type Event, events, HAS_DUCKDB, textOf } from "./table_files.js";
-import { expectError, withFolder } from "./temporary.js";
+import { expectError, withFiles } from "./temporary.js";
 
 const tables = HAS_DUCKDB ? test : test.skip;
-
-type At = (name: string) => string;
-
-async function withFiles(work: (at: At) => Promise<void>): Promise<void> {
-  await withFolder((folder) => work((name) => join(folder, name)));
-}
 
 const SCHEMA = parseSchema({
   columns: [

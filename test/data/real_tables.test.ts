@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type PrepareTablesOptions, prepareTables, type TableSource } from "../../src/index.js";
 import { HAS_DUCKDB, runSql } from "./table_files.js";
-import { expectError, withFolder } from "./temporary.js";
+import { type At, expectError, withFiles } from "./temporary.js";
 
 /**
  * Tables of real data sets, beside the repository (default ../shared/data): the same events give the same dataset,
@@ -19,12 +19,6 @@ const data = (path: string) => join(DATA, path);
 const isThere = HAS_DUCKDB && existsSync(data("ml-100k/ml-100k.inter"));
 if (!isThere) process.stdout.write(`Without ${DATA}, tables of real data sets are not tested. `);
 const real = isThere ? test : test.skip;
-
-type At = (name: string) => string;
-
-async function withFiles(work: (at: At) => Promise<void>): Promise<void> {
-  await withFolder((folder) => work((name) => join(folder, name)));
-}
 
 async function idOf(at: At, source: TableSource, options: Partial<PrepareTablesOptions> = {}): Promise<string> {
   await prepareTables({ source, output: at("dataset"), ...options });

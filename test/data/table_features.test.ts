@@ -11,15 +11,9 @@ import {
   type TableSource,
 } from "../../src/index.js";
 import { type Event, events, HAS_DUCKDB, runSql, textOf } from "./table_files.js";
-import { expectError, withFolder } from "./temporary.js";
+import { expectError, withFiles } from "./temporary.js";
 
 const tables = HAS_DUCKDB ? test : test.skip;
-
-type At = (name: string) => string;
-
-async function withFiles(work: (at: At) => Promise<void>): Promise<void> {
-  await withFolder(async (folder) => work((name) => join(folder, name)));
-}
 
 const GENRES = [["drama"], ["comedy", "war"], [], ["war"], ["drama", "comedy", "sci-fi"]];
 const itemsOf = (all: readonly Event[]) => [...new Set(all.map(({ item }) => item))].sort();

@@ -26,19 +26,13 @@ import {
   textOf,
   writeParquet,
 } from "./table_files.js";
-import { expectError, failureOf, withFolder } from "./temporary.js";
+import { expectError, failureOf, withFiles } from "./temporary.js";
 
 const SCHEMA = parseSchema({
   columns: [{ name: "user_id" }, { name: "clicks" }],
   click: [{ name: "item" }, { name: "time", kind: "time" }],
 });
 const MEMBERS = ["dataset.json", "clicks.safetensors", "vocabulary/item.tsv", "vocabulary/user_id.tsv"];
-
-type At = (name: string) => string;
-
-async function withFiles(work: (at: At, folder: string) => Promise<void>): Promise<void> {
-  await withFolder((folder) => work((name) => join(folder, name), folder));
-}
 
 async function datasetOf(output: string, source: EventSource, options = {}) {
   return prepareTables({ source: { events: source }, output, featureAppearLimit: 0, ...options });

@@ -2,6 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { clickLog } from "../../src/data/sources/click_log.js";
+import type { LogRow, LogSource } from "../../src/data/sources/source.js";
 import { type ErrorCode, ShortlistError } from "../../src/errors.js";
 
 /** Runs `work` with a new folder, and removes the folder afterwards. */
@@ -12,6 +14,25 @@ export async function withFolder(work: (folder: string) => Promise<void>): Promi
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Returns the path of a name in a folder of a test. */
+export type At = (name: string) => string;
+
+/** Runs `work` with the paths of names in a new folder, and removes the folder afterwards. */
+export async function withFiles(work: (at: At, folder: string) => Promise<void>): Promise<void> {
+  await withFolder((folder) => work((name) => join(folder, name), folder));
+}
+
+/** A click log whose reader leaves out a member of each row. */
+export function clickLogWithout(member: "weights" | "clickNumbers", path: string): LogSource {
+  const log = clickLog(path);
+  const without = ({ [member]: _, ...row }: LogRow): LogRow => row;
+  return {
+    ...log,
+    read: (binding, sink, options) =>
+      log.read(binding, { ...sink, row: (row, number) => sink.row(without(row), number) }, options),
+  };
 }
 
 /**

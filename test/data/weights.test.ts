@@ -5,11 +5,9 @@ import * as assert from "uvu/assert";
 import { openDataset, type PrepareOptions, prepareDataset } from "../../src/data/dataset.js";
 import { readSafetensors, writeSafetensors } from "../../src/data/safetensors.js";
 import { parseSchema } from "../../src/data/schema.js";
-import { clickLog } from "../../src/data/sources/click_log.js";
-import type { LogSource } from "../../src/data/sources/source.js";
 import { prepareTables, type TableSource, understandTables } from "../../src/index.js";
 import { events, HAS_DUCKDB, textOf } from "./table_files.js";
-import { expectError, withFolder, withoutIds } from "./temporary.js";
+import { type At, clickLogWithout, expectError, withFiles, withoutIds } from "./temporary.js";
 
 const tables = HAS_DUCKDB ? test : test.skip;
 
@@ -17,12 +15,6 @@ const SCHEMA = parseSchema({
   columns: [{ name: "user_id" }, { name: "clicks" }],
   click: [{ name: "item" }, { name: "seen", kind: "weight" }, { name: "time", kind: "time" }],
 });
-
-type At = (name: string) => string;
-
-async function withFiles(work: (at: At) => Promise<void>): Promise<void> {
-  await withFolder((folder) => work((name) => join(folder, name)));
-}
 
 /** Prepares a log of these lines, and returns what was prepared and the weights of the dataset. */
 async function prepare(at: At, lines: readonly string[], options: Partial<PrepareOptions> = {}) {
@@ -63,12 +55,7 @@ test("weights stay with their clicks where a dataset grows", () =>
 test("a source without weights gives every click the weight 1", () =>
   withFiles(async (at) => {
     await writeFile(at("log.tsv"), `${LOG.join("\n")}\n`);
-    const log = clickLog(at("log.tsv"));
-    const source: LogSource = {
-      ...log,
-      read: (binding, sink, options) =>
-        log.read(binding, { ...sink, row: ({ weights: _, ...row }, number) => sink.row(row, number) }, options),
-    };
+    const source = clickLogWithout("weights", at("log.tsv"));
     assert.equal((await prepare(at, LOG, { logs: [source] })).values, [1, 1, 1, 1, 1, 1]);
   }));
 

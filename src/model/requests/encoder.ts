@@ -385,7 +385,9 @@ class UsersEncoder {
       }),
       ...(clickNumbers.length > 0 && {
         clickNumbers: clickNumbers.map((name, f) => ({
-          ...{ name, values: new Float32Array(this.#clickNumbers[f]!), ...description.numbers.get(name)! },
+          name,
+          values: new Float32Array(this.#clickNumbers[f]!),
+          ...description.numbers.get(name)!,
         })),
       }),
     };
