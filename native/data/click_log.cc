@@ -21,6 +21,28 @@ size_t count_parts(std::string_view text, char separator) {
   return static_cast<size_t>(std::count(text.begin(), text.end(), separator)) + 1;
 }
 
+// The characters after the backslash of an escape sequence. The byte that stands for the sequence is kHidden and the
+// index in this list; no byte of UTF-8 is that large.
+const std::string_view kEscaped = "\\:;_t";
+const unsigned char kHidden = 0xf8;
+
+// The character after the backslash of the sequence that a byte stands for; 0 if it stands for itself.
+char after_backslash(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte < kHidden ? '\0' : kEscaped[byte - kHidden];
+}
+
+// A part of a line as the log has it, quoted for messages.
+std::string as_written(std::string_view part) {
+  std::string text;
+  for (const char c : part) {
+    const char after = after_backslash(c);
+    if (after) text += '\\';
+    text += after ? after : c;
+  }
+  return quoted(text);
+}
+
 uint64_t repeated(char byte) { return 0x0101010101010101 * static_cast<unsigned char>(byte); }
 
 // The highest bit of each byte of a word that is 0.
@@ -73,6 +95,25 @@ std::string_view line_text(std::string_view line, int64_t max_bytes) {
   return line;
 }
 
+std::string_view hide_escaped(std::string_view text, std::vector<char>* memory) {
+  memory->clear();
+  for (size_t at = 0; at < text.size(); ++at) {
+    const size_t which =
+        text[at] == '\\' && at + 1 < text.size() ? kEscaped.find(text[at + 1]) : std::string_view::npos;
+    const bool is_sequence = which != std::string_view::npos;
+    memory->push_back(is_sequence ? static_cast<char>(kHidden + which) : text[at]);
+    at += is_sequence;
+  }
+  return {memory->data(), memory->size()};
+}
+
+void show_escaped(std::vector<char>* text) {
+  for (char& c : *text) {
+    const char after = after_backslash(c);
+    if (after) c = after == 't' ? '\t' : after;
+  }
+}
+
 bool parse_number(std::string_view text, const MissingWords& missing, double* number) {
   if (missing.contains(text)) {
     *number = std::numeric_limits<double>::quiet_NaN();
@@ -121,9 +162,9 @@ LineParser::LineParser(Schema schema, bool without_clicks)
 
 void LineParser::parse(std::string_view text, LogRow* row) const {
   const std::string_view clicks = parse_user(text, row);
-  if (clicks.empty()) return;
-  const size_t bad = parse_clicks(clicks, row);
+  const size_t bad = clicks.empty() ? std::string_view::npos : parse_clicks(clicks, row);
   if (bad != std::string_view::npos) fail_click(clicks.substr(bad), row->clicks);
+  show_escaped(&row->escaped);
 }
 
 std::string_view LineParser::parse_user(std::string_view text, LogRow* row) const {
@@ -132,6 +173,8 @@ std::string_view LineParser::parse_user(std::string_view text, LogRow* row) cons
                 "Expected " + std::to_string(schema_.columns.size()) + " fields but received an empty line");
   }
   check_bytes(text);
+  row->escaped.clear();
+  if (schema_.escapes && text.find('\\') != std::string_view::npos) text = hide_escaped(text, &row->escaped);
   const size_t expected = schema_.columns.size(), received = count_parts(text, kTab);
   if (received != expected) {
     fail(std::min(received, expected), std::to_string(expected) + " fields separated by tabs",
@@ -162,7 +205,7 @@ std::string_view LineParser::parse_user(std::string_view text, LogRow* row) cons
     else parse_column(column, field, row);
   });
   if (!schema_.missing.contains(clicks)) return clicks;
-  if (!without_clicks_) fail(clicks_, "clicks " + click_form_, quoted(clicks));
+  if (!without_clicks_) fail(clicks_, "clicks " + click_form_, as_written(clicks));
   return {};
 }
 
@@ -176,12 +219,15 @@ void LineParser::parse_column(size_t index, std::string_view text, LogRow* row) 
     row->tokens.push_back(token(text));
   } else if (column.kind == Column::Kind::tokens) {
     row->searches.emplace_back();
-    for_each_query(text, schema_.missing, [&](std::string_view query) { row->searches.back().push_back(query); });
+    if (schema_.missing.contains(text)) return;
+    for_each_part(text, kQueryEnd, [&](std::string_view query, size_t) {
+      if (!schema_.missing.contains(query)) row->searches.back().push_back(query);
+    });
   } else if (column.kind == Column::Kind::number) {
     double number;
     const bool is_number = parse_number(text, schema_.missing, &number);
     if (!is_number || std::isinf(static_cast<float>(number))) {
-      fail(index, is_number ? "a number that float32 can hold" : "a number", quoted(text));
+      fail(index, is_number ? "a number that float32 can hold" : "a number", as_written(text));
     }
     row->numbers.push_back(static_cast<float>(number));
   }
@@ -277,7 +323,7 @@ void LineParser::fail_click(std::string_view clicks, int64_t index) const {
       check_property(field, text, " for " + schema_.click[field].name + " of" + which);
     });
   }
-  fail(clicks_, click_form_ + (is_complete ? " with an item for" : " for") + which, quoted(click));
+  fail(clicks_, click_form_ + (is_complete ? " with an item for" : " for") + which, as_written(click));
 }
 
 // Throws if the text of a field that describes the click itself cannot be used.
@@ -286,12 +332,12 @@ void LineParser::check_property(size_t field, std::string_view text, const std::
   double time;
   float number;
   if (kind == ClickField::Kind::time && (!parse_number(text, schema_.missing, &time) || std::isinf(time)))
-    fail(clicks_, "a number" + place, quoted(text));
+    fail(clicks_, "a number" + place, as_written(text));
   if (kind == ClickField::Kind::weight && !parse_weight(text, schema_.missing, &number))
-    fail(clicks_, "a number of at least 0" + place, quoted(text));
+    fail(clicks_, "a number of at least 0" + place, as_written(text));
   if (kind == ClickField::Kind::number && !parse_float(text, schema_.missing, &number)) {
     const bool is_number = parse_number(text, schema_.missing, &time);
-    fail(clicks_, (is_number ? "a number that float32 can hold" : "a number") + place, quoted(text));
+    fail(clicks_, (is_number ? "a number that float32 can hold" : "a number") + place, as_written(text));
   }
 }
 

@@ -26,8 +26,16 @@ void for_each_part(std::string_view text, char separator, const Part& part) {
   part(text.substr(begin), index);
 }
 
-// A user as a line of a click log says. Texts point into the line; the empty one is a missing value. The memory of a
-// row is used again for the next line.
+// Escape sequences: a backslash and one of \ : ; _ stand for the second character, and \t stands for a tab. While a
+// text is divided, a byte that UTF-8 does not have stands for each sequence and separates nothing.
+
+// Returns the text, which is UTF-8, with one byte for each sequence, in `memory`.
+std::string_view hide_escaped(std::string_view text, std::vector<char>* memory);
+// Replaces the bytes of `hide_escaped` by the characters that they stand for.
+void show_escaped(std::vector<char>* text);
+
+// A user as a line of a click log says. Texts point into the line or into `escaped`; the empty one is a missing value.
+// The memory of a row is used again for the next line.
 struct LogRow {
   // What all clicks say of one feature of the item, oldest click first.
   struct Values {
@@ -46,7 +54,9 @@ struct LogRow {
   std::vector<float> weights;                     // [clicks], NaN where missing; empty where the schema has no weight
   std::vector<std::vector<float>> click_numbers;  // [clicks] of each field of numbers, NaN where missing
 
-  std::vector<uint32_t> separators;  // memory of the parser
+  // Memory of the parser.
+  std::vector<uint32_t> separators;
+  std::vector<char> escaped;  // a line with escape sequences, into which texts point then; else empty
 };
 
 // The text of a line, given without its "\n": without "\r" at its end and a byte order mark at its start. Throws
@@ -64,15 +74,6 @@ bool parse_weight(std::string_view text, const MissingWords& missing, float* wei
 // Whether `text` is a number that float32 can hold, written to `number`, or a missing value, which is NaN.
 bool parse_float(std::string_view text, const MissingWords& missing, float* number);
 
-// Calls query(text) for each query of the text of a column of searches.
-template <class Query>
-void for_each_query(std::string_view text, const MissingWords& missing, const Query& query) {
-  if (missing.contains(text)) return;
-  for_each_part(text, kQueryEnd, [&](std::string_view part, size_t) {
-    if (!missing.contains(part)) query(part);
-  });
-}
-
 // Turns the text of a line into a row. Any number of threads may use it at once.
 class LineParser {
  public:
@@ -83,7 +84,8 @@ class LineParser {
   // Throws Error(Status::input), which names the field.
   void parse(std::string_view text, LogRow* row) const;
 
-  // `parse` in steps, for whoever need not parse all clicks.
+  // `parse` in steps, for whoever need not parse all clicks. Where row->escaped is not empty after the first, texts
+  // still have the bytes of hide_escaped.
 
   // Parses everything but the clicks, and returns their text, which is empty if the user has none. Throws as `parse`.
   std::string_view parse_user(std::string_view text, LogRow* row) const;

@@ -122,8 +122,9 @@ struct Ingest::Worker {
   }
 
   // Looks the clicks of a line up, and parses those that are not known, and of the others what is not about the item.
-  // Returns false if a click cannot be used.
+  // Returns false if a click cannot be used, or if the line has escape sequences, since its text changes later.
   bool find_clicks(const LineParser& parser, std::string_view text) {
+    if (!row.escaped.empty()) return false;
     clicks.clear();
     if (text.empty()) return true;
     for_each_part(text, kClickEnd, [&](std::string_view click, size_t) {

@@ -29,7 +29,7 @@ class SchemaReader {
   explicit SchemaReader(Schema* schema) : schema_(schema) {}
 
   void read(const Json& schema) {
-    check_keys(schema, "|columns|click|missing|");
+    check_keys(schema, "|columns|click|missing|escapes|");
     bool has_clicks = false;
     for (const Json& json : list(schema, "columns")) {
       read_column(json);
@@ -46,6 +46,9 @@ class SchemaReader {
     if (times > 1) fail_model("Expected at most one click field of kind time");
     if (weights > 1) fail_model("Expected at most one click field of kind weight");
     read_missing(schema);
+    const Json* const escapes = schema.find("escapes");
+    if (escapes && !escapes->is_boolean()) fail_model("Expected \"escapes\" to be true or false");
+    schema_->escapes = escapes && escapes->boolean();
   }
 
  private:

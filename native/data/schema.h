@@ -53,8 +53,10 @@ struct Schema {
   std::vector<Column> columns;    // exactly one is of kind `clicks`
   std::vector<ClickField> click;  // the item first; at most one is a time, and one a weight
   MissingWords missing;
+  bool escapes = false;  // whether lines have escape sequences
 
-  // The schema of a stored dataset or model, whose list of missing words may be left out. Throws Error(Status::model).
+  // The schema of a stored dataset or model, whose list of missing words may be left out, as may be `escapes`. Throws
+  // Error(Status::model).
   static Schema parse(const Json& json);
 
   // The names of the columns of a kind, in order; of categorical ones, those with several values or those with one.

@@ -37,7 +37,7 @@ Vocabulary Vocabulary::parse(std::string_view text, const std::string& path) {
     end = text.find('\n', begin);
     std::string_view line = text.substr(begin, end - begin);
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    const size_t tab = line.find('\t');
+    const size_t tab = line.rfind('\t');
     const std::string_view token = line.substr(0, tab);
     if (tab == std::string_view::npos || token.empty() || !is_count(line.substr(tab + 1)))
       fail("a token, a tab and a whole number", line);

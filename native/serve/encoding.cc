@@ -86,16 +86,30 @@ void Encoding::set(User* user, const std::string& feature, const std::string& to
     user->numbers[number] = static_cast<float>(value);
   } else if (list < lists_.size()) {
     user->lists[list].clear();
-    for_each_part(token, kValueSeparator, [&](std::string_view value, size_t) {
-      user->lists[list].push_back(config_.schema.missing.contains(value) ? 0 : vocabulary_of_list(list).id(value));
-    });
+    for_each_value(token, kValueSeparator,
+                   [&](std::string_view value) { user->lists[list].push_back(vocabulary_of_list(list).id(value)); });
   } else if (searches < searches_.size()) {
     user->searches[searches] = User::Searches();
-    for_each_query(token, config_.schema.missing,
-                   [&](std::string_view query) { add_query(searches, query, &user->searches[searches]); });
+    if (config_.schema.missing.contains(token)) return;
+    for_each_value(token, kQueryEnd, [&](std::string_view query) {
+      if (!query.empty()) add_query(searches, query, &user->searches[searches]);
+    });
   } else {
     throw Error(Status::input, "The model has no user feature " + quoted(feature));
   }
+}
+
+// Calls value(text) for each value of a text that is given by itself, separated and escaped as in a log; "" where
+// missing.
+template <class Value>
+void Encoding::for_each_value(std::string_view text, char separator, const Value& value) const {
+  std::vector<char> memory;
+  for_each_part(config_.schema.escapes ? hide_escaped(text, &memory) : text, separator,
+                [&](std::string_view part, size_t) {
+                  std::vector<char> shown(part.begin(), part.end());
+                  show_escaped(&shown);
+                  value(config_.schema.missing.contains(part) ? "" : std::string_view(shown.data(), shown.size()));
+                });
 }
 
 void Encoding::add_query(size_t column, std::string_view query, User::Searches* searches) const {
@@ -123,13 +137,11 @@ void Encoding::add_click(User* user, const std::vector<std::string>& fields) con
     if (schema.click[field].kind != ClickField::Kind::item_feature) continue;
     const Vocabulary& vocabulary = vocabulary_of(ids.size());
     ids.emplace_back();
-    const auto add = [&](std::string_view token) {
-      ids.back().push_back(schema.missing.contains(token) ? 0 : vocabulary.id(token));
-    };
     if (!schema.click[field].multiple) {
-      add(fields[field]);
+      ids.back().push_back(schema.missing.contains(fields[field]) ? 0 : vocabulary.id(fields[field]));
     } else {
-      for_each_part(fields[field], kValueSeparator, [&](std::string_view value, size_t) { add(value); });
+      for_each_value(fields[field], kValueSeparator,
+                     [&](std::string_view value) { ids.back().push_back(vocabulary.id(value)); });
     }
   }
   add_click(user, ids, numbers);

@@ -62,9 +62,10 @@ class Encoding {
   // A user of whom nothing is known.
   User new_user() const;
   // Sets a feature of the user by the name of its column: a number as text, several values separated by "_", and
-  // queries by ";".
+  // queries by ";". Of several values and queries, each is escaped as in a log.
   void set(User* user, const std::string& feature, const std::string& token) const;
-  // Adds the newest click: a text for each field of a click, the values of a multi-valued one separated by "_".
+  // Adds the newest click: a text for each field of a click, the values of a multi-valued one separated by "_" and
+  // escaped as in a log.
   void add_click(User* user, const std::vector<std::string>& fields) const;
   // The same of the ids of each item feature's values: one id for a feature with one value a click. Without numbers,
   // those of the click are missing.
@@ -82,6 +83,8 @@ class Encoding {
     return vocabularies_[categorical_.size() + lists_.size() + column];
   }
   float parse_property(const ClickField& field, const std::string& text) const;
+  template <class Value>
+  void for_each_value(std::string_view text, char separator, const Value& value) const;
   void add_query(size_t column, std::string_view query, User::Searches* searches) const;
 
   Config config_;

@@ -3,6 +3,7 @@ import { ShortlistError } from "../errors.js";
 import { type AppearLimit, appearLimitOf } from "./appear_limits.js";
 import { type Clicks, type NumberValues, type Searches, statisticsOf, type UserValues } from "./clicks.js";
 import type { DatasetContents } from "./dataset.js";
+import { escapeValue } from "./escapes.js";
 import { checkItems, type FeatureCounts, featureCountsOf } from "./feature_counts.js";
 import { replaceFile } from "./files.js";
 import { type Column, kindOf, USER_ID, vocabularyNames } from "./schema.js";
@@ -135,17 +136,18 @@ function lineWriter(
   userIds: readonly string[] | undefined,
 ): (user: number, start: number, end: number) => string {
   const tokenOf = (name: string, id: number) => (id === 0 ? "" : vocabularies.get(name)!.token(id));
-  const listOf = (name: string, ids: Int32Array, separators: RegExp) =>
-    Array.from(ids, (id) => writable(tokenOf(name, id), separators)).join("_");
+  const write = schema.escapes ? escapeValue : withoutEscapes;
+  const listOf = (name: string, ids: Int32Array, separators: string) =>
+    Array.from(ids, (id) => write(tokenOf(name, id), separators)).join("_");
   const named = <T extends { readonly name: string }>(features: readonly T[], name: string) =>
     features.find((feature) => feature.name === name)!;
   const writerOf = ({ name, kind }: Column): ((user: number, target: number) => string) => {
-    if (name === USER_ID && kind !== "categorical") return (user) => writable(userIds?.[user] ?? "", /\t/);
+    if (name === USER_ID && kind !== "categorical") return (user) => write(userIds?.[user] ?? "", "\t");
     switch (kind) {
       case "categorical": {
         const { ids, offsets } = named(clicks.userFeatures, name);
-        if (offsets) return (user) => listOf(name, ids.subarray(offsets[user], offsets[user + 1]), /[\t_]/);
-        return (user) => writable(tokenOf(name, ids[user]!), /\t/);
+        if (offsets) return (user) => listOf(name, ids.subarray(offsets[user], offsets[user + 1]), "\t_");
+        return (user) => write(tokenOf(name, ids[user]!), "\t");
       }
       case "number": {
         const { values } = named(clicks.numbers, name);
@@ -162,9 +164,9 @@ function lineWriter(
   const fields = clicks.itemFeatures.map(({ name, ids, offsets }, f) => {
     if (!offsets) {
       // An item must not be empty.
-      return (click: number) => writable(tokenOf(name, ids[click]!) || (f === 0 ? "<unk>" : ""), /[\t:;]/);
+      return (click: number) => write(tokenOf(name, ids[click]!) || (f === 0 ? "<unk>" : ""), "\t:;");
     }
-    return (click: number) => listOf(name, ids.subarray(offsets[click], offsets[click + 1]), /[\t:;_]/);
+    return (click: number) => listOf(name, ids.subarray(offsets[click], offsets[click + 1]), "\t:;_");
   });
   const timeOf = (click: number) => {
     const time = clicks.times!.values[click]!;
@@ -203,12 +205,12 @@ function queryWriter({ queryOffsets, offsets, ids, before }: Searches, vocabular
   };
 }
 
-/** Throws ERR_DATASET if a value cannot be written to a click log, which has no escapes. */
-function writable(value: string, separators: RegExp): string {
-  if (!separators.test(value)) return value;
+/** Throws ERR_DATASET if a value cannot be written to a click log without escapes. */
+function withoutEscapes(value: string, separators: string): string {
+  if (![...separators].some((separator) => value.includes(separator))) return value;
   throw new ShortlistError(
     "ERR_DATASET",
-    `Cannot write ${JSON.stringify(value)} to ${TEST_LOG}, since a click log has no escapes for its separators (tab : ; and _ in lists). Prepare without holding out, and train with --validation last`,
+    `Cannot write ${JSON.stringify(value)} to ${TEST_LOG}, since the schema has no escapes for separators (tab : ; and _ in lists). Leave "escapes": false out of it. Or prepare without holding out, and train with --validation last`,
   );
 }
 

@@ -58,6 +58,11 @@ export interface Schema {
    * `DEFAULT_MISSING`; in stored datasets and models it means only `NULL`.
    */
   readonly missing?: readonly string[] | undefined;
+  /**
+   * Whether `\\`, `\:`, `\;`, `\_` and `\t` in a log stand for the character after the backslash and for a tab. If
+   * undefined, `parseSchema` sets it to true; in stored datasets and models it means false.
+   */
+  readonly escapes?: boolean | undefined;
 }
 
 /** Fields of one or two blanks, or of a no-break space or byte order mark alone: empty fields that were padded or joined. */
@@ -88,6 +93,7 @@ export const DEFAULT_SCHEMA: Schema = {
     { name: "tags", multiple: true },
   ],
   missing: DEFAULT_MISSING,
+  escapes: true,
 };
 
 /** Name of the feature that identifies users. */
@@ -213,12 +219,13 @@ export async function readSchema(path: string): Promise<Schema> {
  *     {
  *       "columns": [{ "name": "user_id" }, { "name": "age", "kind": "number" }, { "name": "clicks" }],
  *       "click": [{ "name": "item" }, { "name": "tags", "multiple": true }, { "name": "time", "kind": "time" }],
- *       "missing": ["NULL", "unknown"]
+ *       "missing": ["NULL", "unknown"],
+ *       "escapes": false
  *     }
  *
  * The kind of a column is "categorical" (the default), "number", "tokens" or "ignore"; the column named `clicks` holds
  * the clicks. The kind of a click field is "categorical" (the default), "time", "weight", "number" or "ignore". The
- * default of `missing` is `DEFAULT_MISSING`. Throws ERR_CONFIG with a message that starts with `source`.
+ * default of `missing` is `DEFAULT_MISSING`, that of `escapes` is true. Throws ERR_CONFIG with a message that starts with `source`.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
   const schema = parseStoredSchema(value, source, "ERR_CONFIG");
@@ -229,12 +236,12 @@ export function parseSchema(value: unknown, source = "schema"): Schema {
       `${source}: The name "${taken.name}" in "click" is reserved where "multiple" is true: choose another one`,
     );
   }
-  return { missing: DEFAULT_MISSING, ...schema };
+  return { missing: DEFAULT_MISSING, escapes: true, ...schema };
 }
 
 /**
- * Checks the schema of a stored dataset or model. `missing` may be absent: older versions knew only `NULL`. Throws an
- * error of `code` with a message that starts with `source`.
+ * Checks the schema of a stored dataset or model. `missing` and `escapes` may be absent: older versions knew
+ * only `NULL`, and no escapes. Throws an error of `code` with a message that starts with `source`.
  */
 export function parseStoredSchema(value: unknown, source: string, code: ErrorCode): Schema {
   return new SchemaParser(source, code).parse(value);
@@ -252,7 +259,7 @@ class SchemaParser {
   }
 
   parse(value: unknown): Schema {
-    const root = this.#object(value, "", ["columns", "click", "missing"]);
+    const root = this.#object(value, "", ["columns", "click", "missing", "escapes"]);
     const columns = this.#list(root["columns"], ` for "columns"`).map((column, i) => this.#column(column, i));
     if (!columns.some(({ kind }) => kind === CLICKS)) {
       this.#fail("", `a column named "${CLICKS}"`, columns.map(({ name }) => name).join(", "));
@@ -264,12 +271,18 @@ class SchemaParser {
       if (names.length > 1) this.#fail(' in "click"', `at most one field of kind ${kind}`, names.join(", "));
     }
     const missing = root["missing"];
-    if (missing === undefined) return { columns, click };
     const isWord = (word: unknown) => typeof word === "string" && !WORD_ENDS.test(word);
-    if (!Array.isArray(missing) || !missing.every(isWord)) {
+    if (missing !== undefined && !(Array.isArray(missing) && missing.every(isWord))) {
       this.#fail(' for "missing"', "a list of words without tab, newline or NUL", missing);
     }
-    return { columns, click, missing: missing as string[] };
+    const escapes = root["escapes"];
+    if (escapes !== undefined && typeof escapes !== "boolean") this.#fail(' for "escapes"', "true or false", escapes);
+    return {
+      columns,
+      click,
+      ...(missing !== undefined && { missing: missing as string[] }),
+      ...(escapes !== undefined && { escapes: escapes as boolean }),
+    };
   }
 
   #column(candidate: unknown, index: number): Column {

@@ -111,13 +111,14 @@ export class TokenLines implements TokenBytes {
     for (let line = from; line < to; line++) {
       const start = at;
       starts[line] = start;
-      while (bytes[at] !== TAB && bytes[at] !== NEWLINE) at++;
-      const tokenEnd = at;
+      let tokenEnd = -1;
+      for (; bytes[at] !== NEWLINE; at++) if (bytes[at] === TAB) tokenEnd = at;
+      const end = at;
       let count = 0;
-      if (bytes[at] === TAB) at++;
+      if (tokenEnd >= 0) at = tokenEnd + 1;
       for (; bytes[at]! >= ZERO && bytes[at]! < ZERO + 10; at++) count = 10 * count + (bytes[at]! - ZERO);
-      if (tokenEnd === start || at <= tokenEnd + 1 || bytes[at] !== NEWLINE || !Number.isSafeInteger(count)) {
-        fail(line + 1, "a token, a tab and a whole number", quoted(bytes, start, bytes.indexOf(NEWLINE, start)));
+      if (tokenEnd <= start || at === tokenEnd + 1 || at !== end || !Number.isSafeInteger(count)) {
+        fail(line + 1, "a token, a tab and a whole number", quoted(bytes, start, end));
       }
       if (line === 0 && bytes.toString("utf8", start, tokenEnd) !== UNKNOWN) {
         fail(1, `the token ${UNKNOWN}`, quoted(bytes, start, tokenEnd));
@@ -275,17 +276,17 @@ function isStorable(bytes: Buffer, start: number, end: number): boolean {
     return false;
   for (let at = start; at < end; at++) {
     const byte = bytes[at]!;
-    if (byte === TAB || byte === NEWLINE || byte === 0) return false;
+    if (byte === NEWLINE || byte === 0) return false;
   }
   return true;
 }
 
 /** Throws ERR_VOCABULARY unless a token can be stored. Click logs contain no such values, but other sources may. */
 export function checkToken(token: string): void {
-  if (token !== "" && token !== UNKNOWN && !/[\t\n\0]/.test(token)) return;
+  if (token !== "" && token !== UNKNOWN && !/[\n\0]/.test(token)) return;
   throw new ShortlistError(
     "ERR_VOCABULARY",
-    `Expected values without tab, newline or NUL, and neither "" nor "${UNKNOWN}", but received ${JSON.stringify(token)}: leave such values out as missing`,
+    `Expected values without newline or NUL, and neither "" nor "${UNKNOWN}", but received ${JSON.stringify(token)}: leave such values out as missing`,
   );
 }
 

@@ -247,7 +247,7 @@ export class Vocabulary {
 
   /**
    * Writes a vocabulary file with `token ⇥ count` lines in the order of ids. Throws ERR_VOCABULARY if a token is empty
-   * or contains a tab, newline or NUL.
+   * or contains a newline or NUL.
    */
   async write(path: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkOptions("Vocabulary.write", options, { signal: true });
@@ -259,10 +259,10 @@ export class Vocabulary {
       return;
     }
     for (const token of this.tokens) {
-      if (token === "" || /[\t\n\0]/.test(token)) {
+      if (token === "" || /[\n\0]/.test(token)) {
         throw new ShortlistError(
           "ERR_VOCABULARY",
-          `Expected a token without tab, newline or NUL but received ${JSON.stringify(token)}`,
+          `Expected a token without newline or NUL but received ${JSON.stringify(token)}`,
         );
       }
     }

@@ -87,6 +87,7 @@ const WORDS = [
   "a token of more than sixteen bytes",
   "~",
   "\u{ffff}",
+  ...["\\N", "\\\\N", "a\\:b", "\\;", "\\_\\_", "a tab\\tof more than sixteen bytes", "\\x"],
 ];
 
 /** Lines in a schema. `badness`: one of so many lines has something wrong. */

@@ -435,6 +435,7 @@ const SCHEMAS: readonly Schema[] = [
     columns: [{ name: "user_id" }, { name: "age", kind: "number" }, { name: "clicks" }, { name: "x", kind: "ignore" }],
     click: [{ name: "item" }, { name: "time", kind: "time" }, { name: "tags", multiple: true }],
     missing: ["NULL", "none"],
+    escapes: true,
   },
   {
     columns: [
@@ -449,6 +450,7 @@ const SCHEMAS: readonly Schema[] = [
     ],
     click: [{ name: "item" }],
     missing: ["NULL", "none"],
+    escapes: true,
   },
   {
     columns: [{ name: "city" }, { name: "clicks" }],
@@ -461,6 +463,7 @@ const SCHEMAS: readonly Schema[] = [
       ],
     ],
     missing: ["a word for what is missing that is longer than most", "\u00ed", ""],
+    escapes: true,
   },
 ].map((schema) => parseStoredSchema(schema, "schema", "ERR_MODEL"));
 const MAX_LINE_BYTES = 1000;
@@ -535,6 +538,7 @@ const TOKENS = [
   "\\",
   '"',
   "\r",
+  ...["\\\\", "\\:", "\\;", "\\_", "\\t", "\\N", "a\\:b\\", "\u{1f43a}\\:\u{1f45c}"],
 ];
 const WORDS = [
   ...TOKENS,

@@ -51,6 +51,7 @@ test("fills in defaults, and reads its own result again", () => {
       { name: "actors", multiple: true },
     ],
     missing: DEFAULT_MISSING,
+    escapes: true,
   });
   assert.equal(parseSchema(JSON.parse(JSON.stringify(schema))), schema);
   assert.equal(userFeatures(schema), [
@@ -188,7 +189,7 @@ test("what is wrong with a stored schema has the code of the folder that holds i
 
 test("names what is wrong", () => {
   const columns = [{ name: "clicks" }];
-  assert.is(message([]), 'schema: Expected an object with "columns", "click", "missing" but received []');
+  assert.is(message([]), 'schema: Expected an object with "columns", "click", "missing", "escapes" but received []');
   assert.match(message({ columns, clicks: click }), 'Unknown key "clicks". Did you mean "click"?');
   assert.match(
     message({ columns: [{ name: "a", kid: 1 }], click }),

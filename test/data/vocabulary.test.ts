@@ -57,10 +57,12 @@ test("is written and read back as it was", async () => {
     assert.equal(again.counts, vocabulary.counts);
     await writeFile(path, "<unk>\t1\r\na\t2\r\n");
     assert.equal((await Vocabulary.read(path)).tokens, ["<unk>", "a"]);
+    await new Vocabulary(["<unk>", "a\tb\t7"], new Float64Array(2)).write(path);
+    assert.equal((await Vocabulary.read(path)).tokens, ["<unk>", "a\tb\t7"]);
     await expectError(
-      new Vocabulary(["<unk>", "a\tb"], new Float64Array(2)).write(path),
+      new Vocabulary(["<unk>", "a\nb"], new Float64Array(2)).write(path),
       "ERR_VOCABULARY",
-      "without tab",
+      "without newline",
     );
   });
 });
@@ -79,7 +81,7 @@ test("a malformed file is an error that names the line", async () => {
       ["<unk>\t1\n\t2\n", `${path}:2: Expected a token`],
       ["<unk>\t1\na\t-2\n", `${path}:2: Expected a token`],
       ["<unk>\t1\na\t1.5\n", `${path}:2: Expected a token`],
-      ["<unk>\t1\na\t1\t1\n", `${path}:2: Expected a token`],
+      ["<unk>\t1\na\t1\t\n", `${path}:2: Expected a token`],
       ["<unk>\t1\na\t1\nb\t1\na\t1\n", `${path}:4: Expected each token once but received "a" again`],
       [Buffer.from([0x3c, 0xff, 10]), `${path}:1: Expected UTF-8`],
     ];

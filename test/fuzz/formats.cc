@@ -105,16 +105,16 @@ std::string describe(const LogRow& row) {
 const char* const kSchemas[] = {
     R"({"columns":[{"name":"user_id"},{"name":"age","kind":"number"},{"name":"clicks"},{"name":"x","kind":"ignore"}],
         "click":[{"name":"item"},{"name":"time","kind":"time"},{"name":"tags","multiple":true}],
-        "missing":["NULL","none"]})",
+        "missing":["NULL","none"],"escapes":true})",
     R"({"columns":[{"name":"clicks"},{"name":"a","kind":"number"},{"name":"user_id","kind":"ignore"},
                    {"name":"b","kind":"number"},{"name":"city"}],"click":[{"name":"item"}]})",
     R"({"columns":[{"name":"q","kind":"tokens"},{"name":"clicks"},{"name":"x","multiple":true},{"name":"user_id"}],
-        "click":[{"name":"item"}],"missing":["NULL","none"]})",
+        "click":[{"name":"item"}],"missing":["NULL","none"],"escapes":true})",
     R"({"columns":[{"name":"city"},{"name":"clicks"}],
         "click":[{"name":"item"},{"name":"tags","multiple":true},{"name":"shown","kind":"ignore"},
                  {"name":"category"},{"name":"w","kind":"weight"},{"name":"at","kind":"time"},
                  {"name":"price","kind":"number"},{"name":"seen","kind":"number"}],
-        "missing":["a word for what is missing that is longer than most","\u00ed",""]})",
+        "missing":["a word for what is missing that is longer than most","\u00ed",""],"escapes":true})",
 };
 
 std::vector<LineParser> line_parsers() {
@@ -139,6 +139,7 @@ Encoding user_encoding() {
   Config config = {};
   config.max_line_bytes = 1000;
   config.schema.missing = MissingWords({"NULL", "none"});
+  config.schema.escapes = true;
   config.schema.columns = {{"user_id", Column::Kind::categorical, false},
                            {"age", Column::Kind::number, false},
                            {"clicks", Column::Kind::clicks, false},

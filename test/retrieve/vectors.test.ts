@@ -111,7 +111,7 @@ test("an id that a line cannot hold is refused, and nothing is written", async (
   await withSavedModel(async (model, at) => {
     for (const format of ["text", "npy"] as const) {
       const writing = writeUserVectors(model, users("z\noe"), { output: at("v"), format });
-      await expectError(writing, "ERR_LOG", 'without tabs and newlines but received "z\\noe"');
+      await expectError(writing, "ERR_LOG", 'without newlines but received "z\\noe"');
     }
     assert.equal(await readdir(at(".")), ["model"]);
   });

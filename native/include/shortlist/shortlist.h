@@ -105,7 +105,8 @@ SHORTLIST_API shortlist_status shortlist_user_create(const shortlist_model* mode
 SHORTLIST_API void shortlist_user_destroy(shortlist_user* user);
 /*
  * Sets one user feature. A numeric feature takes a decimal number as text. A feature with several values takes them
- * separated by "_". A column of searches takes the user's past queries separated by ";", the oldest first. NULL, "",
+ * separated by "_". A column of searches takes the user's past queries separated by ";", the oldest first. Among
+ * several values or queries, these characters and backslashes are escaped as in a log (docs/click_log.md). NULL, "",
  * "<unk>" and the words that the model's schema lists under "missing" mean that the value is missing. A token that is
  * not in the vocabulary is treated as missing, too.
  *
@@ -117,9 +118,10 @@ SHORTLIST_API shortlist_status shortlist_user_set(shortlist_user* user, const ch
 /*
  * Appends a click to the history, as the newest one. `tokens` has one token for each field of a click: `count` must be
  * shortlist_model_click_field_count, and the item is first. The values of a field with several values are separated by
- * "_". A field of kind "time" must be a number or missing. Its value is not used, because recommendations are always
- * for the present. A field of kind "weight" must be a number of at least 0 or missing, and is not used either. A field
- * of kind "number" must be a number that float32 can hold, or missing. A field of kind "ignore" takes any UTF-8 text.
+ * "_" and escaped as in a log. A field of kind "time" must be a number or missing. Its value is not used, because
+ * recommendations are always for the present. A field of kind "weight" must be a number of at least 0 or missing, and
+ * is not used either. A field of kind "number" must be a number that float32 can hold, or missing. A field of kind
+ * "ignore" takes any UTF-8 text.
  *
  * Errors: SHORTLIST_ERROR_INPUT, which leaves the user unchanged; SHORTLIST_ERROR_SYSTEM.
  */

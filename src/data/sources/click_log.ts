@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { ShortlistError } from "../../errors.js";
+import { asWritten, hideEscaped, showEscaped } from "../escapes.js";
 import { exists, fileError, pipeChunks } from "../files.js";
 import {
   clickNumbers,
@@ -22,6 +23,7 @@ const CHUNK_BYTES = 1024 * 1024;
 /** Number of bytes that are parsed between two looks at the clock. */
 const SLICE_BYTES = 16 * 1024;
 const MAX_CACHED_CLICKS = 1 << 20;
+const BACKSLASH = 0x5c;
 /** Bytes of a line that `maxLineBytes` does not count: a byte order mark and the \r of \r\n. */
 const UNCOUNTED_BYTES = 4;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -29,7 +31,7 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 /**
  * Returns a source for a click log in a file or pipe: UTF-8, one user per line, columns separated by tabs, lines ended
  * by `\n` or `\r\n`, clicks and queries separated by `;`, fields of a click by `:`, and values of a multi-valued field
- * or column by `_` (docs/click_log.md). Each line is a row.
+ * or column by `_`, all of which may be escaped (docs/click_log.md). Each line is a row.
  */
 export function clickLog(path: string): LogSource {
   const source: LogSource = {
@@ -259,6 +261,8 @@ class LineParser {
   readonly #clickNumbers: number;
   readonly #hasTimes: boolean;
   readonly #hasWeights: boolean;
+  /** Whether the line that is parsed has escape sequences, which `hideEscaped` has replaced. */
+  #hasEscapes = false;
   /** Clicks that were parsed, by the text of their item features. Most clicks of a log are repeats. */
   readonly #seen = new Map<string, Click>();
 
@@ -292,7 +296,9 @@ class LineParser {
         `UTF-8 text${compressionOf(bytes) !== "none" ? " (it looks compressed: give <(zcat FILE) or <(zstdcat FILE))" : ""}`,
       );
     if (bytes.includes(0)) this.#failBytes(bytes, (field) => field.includes(0), "text without NUL bytes");
-    const fields = bytes.toString("utf8").split("\t");
+    this.#hasEscapes = this.#schema.escapes === true && bytes.includes(BACKSLASH);
+    const text = bytes.toString("utf8");
+    const fields = (this.#hasEscapes ? hideEscaped(text) : text).split("\t");
     if (fields.length < columns.length) {
       this.#fail(fields.length, `${columns.length} fields separated by tabs`, String(fields.length));
     }
@@ -300,13 +306,13 @@ class LineParser {
       this.#fail(columns.length, `${columns.length} fields separated by tabs`, String(fields.length));
     }
     return {
-      userId: this.#userId < 0 ? undefined : this.#toToken(ownCopy(fields[this.#userId]!)),
+      userId: this.#userId < 0 ? undefined : this.#toToken(this.#ownCopy(fields[this.#userId]!)),
       tokens: this.#categorical.map(({ column, multiple }) =>
-        multiple ? this.#toTokens(ownCopy(fields[column]!)) : this.#toToken(ownCopy(fields[column]!)),
+        multiple ? this.#toTokens(this.#ownCopy(fields[column]!)) : this.#toToken(this.#ownCopy(fields[column]!)),
       ),
       numbers: this.#numbers.map(({ column }) => this.#toNumber(fields[column]!, column)),
       ...(this.#searches.length > 0 && {
-        searches: this.#searches.map(({ column }) => this.#toQueries(ownCopy(fields[column]!))),
+        searches: this.#searches.map(({ column }) => this.#toQueries(this.#ownCopy(fields[column]!))),
       }),
       ...this.#toClicks(fields[this.#clicks]!),
     };
@@ -319,7 +325,8 @@ class LineParser {
 
   /** The queries of a column of searches. */
   #toQueries(text: string): string[] {
-    return this.#toToken(text) === null ? [] : text.split(";").filter((query) => this.#toToken(query) !== null);
+    if (this.#toToken(text) === null) return [];
+    return text.split(";").flatMap((query) => this.#toToken(query) ?? []);
   }
 
   #toNumber(text: string, column: number): number {
@@ -394,7 +401,7 @@ class LineParser {
 
   /** Parses a click. `item` is the text of its item features. */
   #parseClick(item: string, text: string, index: number): Click {
-    const key = ownCopy(item);
+    const key = this.#ownCopy(item);
     const fields = key.split(":");
     const features = this.#itemFeatures;
     if (fields.length !== features.length || fields[0] === "") this.#failClick(text, index);
@@ -421,13 +428,23 @@ class LineParser {
   }
 
   /**
-   * Returns null for a word that means a missing value. The first character and the length rule out most tokens,
-   * without a hash.
+   * Returns a token with the characters that it escapes, and null for a word that means a missing value. The first
+   * character and the length rule out most tokens, without a hash.
    */
   #toToken(text: string): Token {
     if (text.length === 0) return null;
     const lengths = this.#missingLengths[text.charCodeAt(0) & 127]!;
-    return (lengths >>> Math.min(text.length, 31)) & 1 && this.#missing.has(text) ? null : text;
+    if ((lengths >>> Math.min(text.length, 31)) & 1 && this.#missing.has(text)) return null;
+    return this.#hasEscapes ? showEscaped(text) : text;
+  }
+
+  /**
+   * Copies a long part of a line, since V8 would keep the whole line in memory for it. (Parts of less than 13 characters
+   * are copies anyway.) UTF-8 has no bytes for what stands for escape sequences.
+   */
+  #ownCopy(part: string): string {
+    const encoding = this.#hasEscapes ? "utf16le" : "utf8";
+    return part.length < 13 ? part : Buffer.from(part, encoding).toString(encoding);
   }
 
   #fail(column: number, expected: string, received: string): never {
@@ -442,14 +459,8 @@ function numberOf(text: string): number {
   return NUMBER.test(text) ? Number(text) : Number.NaN;
 }
 
-/**
- * Copies a long part of a line, since V8 would keep the whole line in memory for it. (Parts of less than 13 characters
- * are copies anyway.)
- */
-function ownCopy(part: string): string {
-  return part.length < 13 ? part : Buffer.from(part).toString();
-}
-
-function quote(text: string): string {
+/** Quotes a part of a line as the log has it. */
+function quote(part: string): string {
+  const text = asWritten(part);
   return text.length > 60 ? `${JSON.stringify(text.slice(0, 60))}… (${text.length} characters)` : JSON.stringify(text);
 }

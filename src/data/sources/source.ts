@@ -1,7 +1,7 @@
 import type { Schema } from "../schema.js";
 
 /**
- * A value of a log as text without tab, newline and NUL; null if it is missing. Sources must return null for "",
+ * A value of a log as text without newline and NUL; null if it is missing. Sources must return null for "",
  * `<unk>` and every word that the schema declares as missing.
  */
 export type Token = string | null;
