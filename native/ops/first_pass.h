@@ -66,7 +66,7 @@ struct CodedQuery {
   int32_t* pairs;  // [pairs_of(width)]: two 16-bit numbers in each
   float unit;
   float error;
-  float bias_error;
+  float bias_error;  // the same for all queries
 };
 
 // Encodes a query. Returns false if the bounds do not hold for it, because a score might overflow.
@@ -150,16 +150,25 @@ SHORTLIST_INLINE void add_possible(const FirstPass& pass, int64_t query, float l
   own.thresholds[query] = __builtin_inff();
 }
 
-// The sums of products of kGroupsAtOnce groups, whose codes begin at `codes`, for kQueries queries.
+SHORTLIST_INLINE void prefetch_codes(const int8_t* codes, int64_t bytes) {
+  for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(codes + line, 0, 2);
+}
+
+// The sums of products of kGroupsAtOnce groups, whose codes begin at `codes`, for kQueries queries. Prefetches as many
+// codes from `ahead` on, unless it is nullptr: for several queries a few with each pair, so that they do not wait for
+// memory at once.
 template <int kQueries>
-SHORTLIST_INLINE void sum_codes(const int8_t* codes, const CodedQuery* queries, int64_t pairs,
+SHORTLIST_INLINE void sum_codes(const int8_t* codes, const int8_t* ahead, const CodedQuery* queries, int64_t pairs,
                                 vi (*sums)[kGroupsAtOnce]) {
+  const int bytes = kGroupsAtOnce * 2 * kLanes;  // of a pair
+  if (kQueries == 1 && ahead) prefetch_codes(ahead, pairs * bytes);
   vi sum[kQueries][kGroupsAtOnce];
   const int32_t* query[kQueries];
 #pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) query[q] = queries[q].pairs;
   for_each_vector<kQueries, kGroupsAtOnce>([&](int q, int g) __attribute__((always_inline)) { sum[q][g] = vi{}; });
   for (int64_t p = 0; p < pairs; ++p) {
+    if (kQueries > 1 && ahead) prefetch_codes(ahead + p * bytes, bytes);
     vi code[kGroupsAtOnce];
 #pragma GCC unroll 4
     for (int g = 0; g < kGroupsAtOnce; ++g) code[g] = load_int8_pairs(codes + (g * pairs + p) * 2 * kLanes);
@@ -174,35 +183,76 @@ SHORTLIST_INLINE void sum_codes(const int8_t* codes, const CodedQuery* queries, 
                                                __attribute__((always_inline)) { sums[q][g] = sum[q][g]; });
 }
 
-// Adds those items of a group, whose lower bounds are in the lanes, that may be among the best.
-__attribute__((noinline)) void add_group(const FirstPass& pass, int64_t query, int64_t item, uint32_t possible,
-                                         const float* lower, OwnLists& own) {
+#if defined(__AVX512F__)
+// For one query, one group after the other is read in the order of memory, with a sum for each of four pairs, so that
+// multiply-adds need not wait for each other.
+template <>
+SHORTLIST_INLINE void sum_codes<1>(const int8_t* codes, const int8_t* ahead, const CodedQuery* queries, int64_t pairs,
+                                   vi (*sums)[kGroupsAtOnce]) {
+  const int32_t* const query = queries[0].pairs;
+  const int64_t bytes = 2 * kLanes;
+  for (int g = 0; g < kGroupsAtOnce; ++g, codes += pairs * bytes) {
+    if (ahead) prefetch_codes(ahead + g * pairs * bytes, pairs * bytes);
+    vi parts[4] = {};
+    int64_t p = 0;
+    for (; p + 4 <= pairs; p += 4) {
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i)
+        parts[i] = add_pair_products(parts[i], load_int8_pairs(codes + (p + i) * bytes), splat(query[p + i]));
+    }
+    for (; p < pairs; ++p) parts[0] = add_pair_products(parts[0], load_int8_pairs(codes + p * bytes), splat(query[p]));
+    sums[0][g] = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+  }
+}
+#endif
+
+// Adds the items of a group whose upper bounds for a query are not below the threshold, with their lower bounds.
+__attribute__((noinline)) void add_group(const FirstPass& pass, int64_t query, int64_t group, vi sums, OwnLists& own) {
+  const int64_t place = group * kLanes, item = pass.vectors.first + place, left = pass.vectors.items - item;
+  if (left <= 0) return;
+  const CodedQuery& coded = pass.queries[query];
+  const vf scale = load(pass.codes.scales + place);
+  const vf bias = pass.vectors.bias ? load_upto(pass.vectors.bias + item, left) : vf{};
+  const vf estimate = scale * (to_float(sums) * coded.unit) + bias;
+  const vf margin = scale * coded.error + (magnitude(bias) * coded.bias_error + kUnderflow);
+  uint32_t possible = lanes_not_below(estimate + margin, splat(own.thresholds[query]));
+  if (left < kLanes) possible &= (1u << left) - 1;
+  float lower[kLanes];
+  store(lower, estimate - margin);
   for (; possible != 0; possible &= possible - 1) {
     const int lane = __builtin_ctz(possible);
     add_possible(pass, query, lower[lane], static_cast<int32_t>(item + lane), own);
   }
 }
 
-// Bounds the scores of one group for kQueries queries, and adds the items that may be among the best.
+// Bounds the scores of kGroupsAtOnce groups for kQueries queries from above, and adds the items that may be among the
+// best. Lanes behind the last item may seem to be.
 template <int kQueries>
-SHORTLIST_INLINE void bound_group(const FirstPass& pass, int64_t first_query, int64_t group, const vi* sums,
-                                  OwnLists& own) {
-  const int64_t place = group * kLanes, item = pass.vectors.first + place, left = pass.vectors.items - item;
-  if (left <= 0) return;
-  const uint32_t present = left < kLanes ? (1u << left) - 1 : ~0u;
-  const vf scale = load(pass.codes.scales + place);
-  const vf bias = pass.vectors.bias ? load_upto(pass.vectors.bias + item, left) : vf{};
-  const vf size = magnitude(bias);
+SHORTLIST_INLINE void bound_groups(const FirstPass& pass, int64_t first_query, int64_t group,
+                                   const vi (*sums)[kGroupsAtOnce], OwnLists& own) {
+  const CodedQuery* const queries = pass.queries + first_query;
+  vf scale[kGroupsAtOnce], rest[kGroupsAtOnce];  // what is multiplied by, and what is added to unit · sum + error
+#pragma GCC unroll 4
+  for (int g = 0; g < kGroupsAtOnce; ++g) {
+    const int64_t place = (group + g) * kLanes, item = pass.vectors.first + place, left = pass.vectors.items - item;
+    scale[g] = load(pass.codes.scales + place);
+    const vf bias = pass.vectors.bias ? load_upto(pass.vectors.bias + item, left > 0 ? left : 0) : vf{};
+    rest[g] = bias + (magnitude(bias) * queries[0].bias_error + kUnderflow);
+  }
 #pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
-    const CodedQuery& coded = pass.queries[first_query + q];
-    const vf estimate = scale * (to_float(sums[q * kGroupsAtOnce]) * coded.unit) + bias;
-    const vf margin = scale * coded.error + (size * coded.bias_error + kUnderflow);
-    const uint32_t possible = lanes_not_below(estimate + margin, splat(own.thresholds[first_query + q])) & present;
-    if (__builtin_expect(possible == 0, 1)) continue;
-    float lower[kLanes];
-    store(lower, estimate - margin);
-    add_group(pass, first_query + q, item, possible, lower, own);
+    const vf unit = splat(queries[q].unit), error = splat(queries[q].error);
+    const vf threshold = splat(own.thresholds[first_query + q]);
+    uint32_t possible[kGroupsAtOnce];
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroupsAtOnce; ++g) {
+      const vf upper = madd(scale[g], madd(to_float(sums[q][g]), unit, error), rest[g]);
+      possible[g] = lanes_not_below(upper, threshold);
+    }
+    if (__builtin_expect((possible[0] | possible[1] | possible[2] | possible[3]) == 0, 1)) continue;
+    for (int g = 0; g < kGroupsAtOnce; ++g) {
+      if (possible[g] != 0) add_group(pass, first_query + q, group + g, sums[q][g], own);
+    }
   }
 }
 
@@ -214,15 +264,21 @@ __attribute__((noinline)) void scan_block(const FirstPass& pass, int64_t first_q
   const int64_t pairs = pairs_of(pass.vectors.width), bytes = group_bytes(pass.vectors.width);
   for (int64_t group = begin; group < end; group += kGroupsAtOnce) {
     const int8_t* const codes = pass.codes.codes + group * bytes;
-    if (kFirst) {
-      const char* const ahead = reinterpret_cast<const char*>(codes + (end - begin) * bytes);
-      for (int64_t line = 0; line < kGroupsAtOnce * bytes; line += 64) __builtin_prefetch(ahead + line, 0, 2);
-    }
+    const int8_t* const ahead = kFirst ? codes + (end - begin) * bytes : nullptr;
     vi sums[kQueries][kGroupsAtOnce];
-    sum_codes<kQueries>(codes, pass.queries + first_query, pairs, sums);
-#pragma GCC unroll 4
-    for (int g = 0; g < kGroupsAtOnce; ++g) bound_group<kQueries>(pass, first_query, group + g, sums[0] + g, own);
+    sum_codes<kQueries>(codes, ahead, pass.queries + first_query, pairs, sums);
+    bound_groups<kQueries>(pass, first_query, group, sums, own);
   }
+}
+
+// Scans groups [begin, end) for `count` queries, at most kQueriesAtOnce.
+template <bool kFirst>
+SHORTLIST_INLINE void scan_block_for(int64_t count, const FirstPass& pass, int64_t first_query, int64_t begin,
+                                     int64_t end, OwnLists& own) {
+  if (count == 1) return scan_block<1, kFirst>(pass, first_query, begin, end, own);
+  if (count == 2) return scan_block<2, kFirst>(pass, first_query, begin, end, own);
+  if (count == 3) return scan_block < kQueriesAtOnce == 4 ? 3 : 2, kFirst > (pass, first_query, begin, end, own);
+  scan_block<kQueriesAtOnce, kFirst>(pass, first_query, begin, end, own);
 }
 
 // Scans groups [begin, end), multiples of kGroupsAtOnce, for all queries.
@@ -234,18 +290,12 @@ void scan_codes(const FirstPass& pass, int64_t begin, int64_t end) {
   }
   const int64_t fitting = kCodeBytesPerBlock / (group_bytes(pass.vectors.width) + 1);
   const int64_t groups = round_up(fitting > 0 ? fitting : 1, kGroupsAtOnce);
+  const auto count_at = [&](int64_t q) { return queries - q < kQueriesAtOnce ? queries - q : kQueriesAtOnce; };
   for (int64_t block = begin; block < end; block += groups) {
     const int64_t stop = end - block < groups ? end : block + groups;
-    int64_t q = queries < kQueriesAtOnce ? 1 : kQueriesAtOnce;
-    if (queries < kQueriesAtOnce) {
-      scan_block<1, true>(pass, 0, block, stop, own);
-    } else {
-      scan_block<kQueriesAtOnce, true>(pass, 0, block, stop, own);
-    }
-    for (; q + kQueriesAtOnce <= queries; q += kQueriesAtOnce) {
-      scan_block<kQueriesAtOnce, false>(pass, q, block, stop, own);
-    }
-    for (; q < queries; ++q) scan_block<1, false>(pass, q, block, stop, own);
+    scan_block_for<true>(count_at(0), pass, 0, block, stop, own);
+    for (int64_t q = kQueriesAtOnce; q < queries; q += kQueriesAtOnce)
+      scan_block_for<false>(count_at(q), pass, q, block, stop, own);
   }
 }
 

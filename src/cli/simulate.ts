@@ -21,7 +21,7 @@ export function simulateCommand(): Command {
     .requiredOption("--output <dir>", "folder to write", path)
     .option("--users <n>", "number of users", wholeNumber(1), 10000)
     .option("--items <n>", "number of items", wholeNumber(50), 5000)
-    .option("--mean-clicks <n>", "mean number of clicks per user", wholeNumber(2), 30)
+    .option("--mean-clicks <n>", "mean number of clicks per user, at least 3", wholeNumber(3), 30)
     .option(
       "--mean-searches <n>",
       "mean number of past searches per user, which announce tastes; adds a column, and log_schema.json for prepare --schema",
