@@ -5,7 +5,7 @@
 
 // Scores of rows of item vectors for all queries of a search, in float32. Scores have the same bits as those of a
 // matrix product (gemm.h), so they do not depend on which of the loops below computes them:
-// - Up to kFewColumns queries: the lanes of a vector hold kLanes items of one query (score_few).
+// - Up to kFewQueries queries: the lanes of a vector hold kLanes items of one query (score_few).
 // - More queries: a register tile of kTileRows items × vectors of queries (score_tiles). Its scores stay in registers
 //   and are compared with the thresholds there; they are stored only if one of them reaches its threshold.
 
@@ -15,8 +15,14 @@ namespace {
 
 // Bytes of the rows that are multiplied by one panel of queries after the other, so that they stay in the L1 cache.
 const int64_t kBytesPerBlock = int64_t{1} << 14;
-// Bytes of rows that are prefetched ahead, if rows are scanned in place for few queries.
-const int64_t kPrefetchedAhead = 4096;
+// Up to so many queries, it takes less time to transpose the rows than to multiply a vector of queries.
+const int64_t kFewQueries = kLanes / 2;
+// Rows that are scanned in place are prefetched at least so many bytes ahead.
+const int64_t kPrefetchedAhead = 16384;
+// Columns of which several rows are prefetched at once: multiply-adds go on meanwhile.
+const int64_t kPrefetchedColumns = 32;
+// The least width of rows that are prefetched for more queries.
+const int64_t kLeastPrefetched = 64;
 
 // What all chunks of a search share.
 struct RowScan {
@@ -49,15 +55,28 @@ SHORTLIST_INLINE void add_columns(const vf* square, int64_t steps, const float* 
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) {
     if (i >= steps) break;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int j = 0; j < kQueries; ++j) sum[j] = madd(splat(queries[j * width + i]), square[i], sum[j]);
   }
 }
 
-// The scores of up to kLanes rows, one in each lane, for kQueries queries. With kWhole there are kLanes rows.
+// The least multiple of `rows` that takes kPrefetchedAhead bytes.
+SHORTLIST_INLINE int64_t rows_ahead(int64_t rows, int64_t stride) {
+  const int64_t bytes = rows * stride * static_cast<int64_t>(sizeof(float));
+  return (kPrefetchedAhead + bytes - 1) / bytes * rows;
+}
+
+// Prefetches a cache line of each of kLanes rows.
+SHORTLIST_INLINE void prefetch_part(const float* from, int64_t stride) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) __builtin_prefetch(from + i * stride, 0, 2);
+}
+
+// The scores of up to kLanes rows, one in each lane, for kQueries queries. With kWhole there are kLanes rows. Whenever
+// it reads a part of each row, it prefetches the same part of as many rows at `ahead`, unless that is nullptr.
 template <int kQueries, bool kWhole>
 SHORTLIST_INLINE void score_lanes(const float* from, int64_t stride, int64_t rows, int64_t width, const float* queries,
-                                  vf* total) {
+                                  const float* ahead, vf* total) {
   const int64_t depth = depth_of(width), own = kWhole ? kLanes : rows;
   for (int j = 0; j < kQueries; ++j) total[j] = vf{};
   for (int64_t p = 0; p < width; p += depth) {
@@ -66,10 +85,12 @@ SHORTLIST_INLINE void score_lanes(const float* from, int64_t stride, int64_t row
     vf square[kLanes];
     int64_t q = p;
     for (; q + kLanes <= end; q += kLanes) {
+      if (kWhole && ahead) prefetch_part(ahead + q, stride);
       load_transposed(from + q, stride, own, kLanes, square);
       add_columns<kQueries>(square, kLanes, queries + q, width, sum);
     }
     if (q < end) {
+      if (kWhole && ahead) prefetch_part(ahead + q, stride);
       load_transposed(from + q, stride, own, end - q, square);
       add_columns<kQueries>(square, end - q, queries + q, width, sum);
     }
@@ -93,18 +114,16 @@ __attribute__((noinline)) void score_few(const RowScan& scan, const RowBlock& bl
                                          OwnLists& own) {
   const int64_t width = scan.vectors.width;
   const float* const queries = scan.queries + first_query * width;
+  const int64_t ahead = rows_ahead(kLanes, block.stride) * block.stride;
   for (int64_t row = 0; row < block.count; row += kLanes) {
     const int64_t rows = block.count - row < kLanes ? block.count - row : kLanes;
     const float* const from = block.rows + row * block.stride;
     vf score[kQueries];
     if (rows == kLanes) {
-      if (!block.listed) {
-        const char* const ahead = reinterpret_cast<const char*>(from) + kPrefetchedAhead;
-        for (int64_t line = 0; line < kLanes * block.stride * 4; line += 64) __builtin_prefetch(ahead + line, 0, 2);
-      }
-      score_lanes<kQueries, true>(from, block.stride, rows, width, queries, score);
+      score_lanes<kQueries, true>(from, block.stride, rows, width, queries, block.listed ? nullptr : from + ahead,
+                                  score);
     } else {
-      score_lanes<kQueries, false>(from, block.stride, rows, width, queries, score);
+      score_lanes<kQueries, false>(from, block.stride, rows, width, queries, nullptr, score);
     }
     if (block.bias) {
       const vf bias = load_upto(block.bias + row, rows);
@@ -124,12 +143,23 @@ __attribute__((noinline)) void score_few(const RowScan& scan, const RowBlock& bl
 // Not inlined, because GCC 12 would keep some of the sums in memory.
 template <int kRows, int kVectors, bool kDeep>
 __attribute__((noinline)) bool score_tile(int64_t width, const float* __restrict rows, int64_t stride,
-                                          const float* __restrict panel, const float* bias, const float* thresholds,
-                                          float* to) {
+                                          const float* ahead, const float* __restrict panel, const float* bias,
+                                          const float* thresholds, float* to) {
   vf sum[kRows][kVectors];
   for_each_vector<kRows, kVectors>([&](int i, int j) __attribute__((always_inline)) { sum[i][j] = vf{}; });
   if (!kDeep) {
-    multiply_add<kRows, kVectors, kAlong>(width, rows, stride, panel, kTileColumns, sum);
+    int64_t p = 0;
+    for (; ahead && p + kPrefetchedColumns <= width; p += kPrefetchedColumns) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows; ++i) {
+        __builtin_prefetch(ahead + i * stride + p, 0, 2);
+        __builtin_prefetch(ahead + i * stride + p + 16, 0, 2);
+      }
+      multiply_add<kRows, kVectors, kAlong>(kPrefetchedColumns, rows + p, stride, panel + p * kTileColumns,
+                                            kTileColumns, sum);
+    }
+    if (p < width)
+      multiply_add<kRows, kVectors, kAlong>(width - p, rows + p, stride, panel + p * kTileColumns, kTileColumns, sum);
   } else {
     const int64_t depth = depth_of(width);
     multiply_add<kRows, kVectors, kAlong>(depth, rows, stride, panel, kTileColumns, sum);
@@ -179,14 +209,19 @@ SHORTLIST_INLINE void score_panel(const RowScan& scan, const RowBlock& block, in
   const int64_t width = scan.vectors.width;
   const float* const panel = scan.panels + first_query * width;
   alignas(64) float scores[kTileRows * kVectors * kLanes];
+  const int64_t ahead = rows_ahead(kTileRows, block.stride);
   for (int64_t row = 0; row < block.count;) {
     const float* const from = block.rows + row * block.stride;
     const float* const bias = block.bias ? block.bias + row : nullptr;
     const float* const thresholds = own.thresholds + first_query;
     const bool whole = block.count - row >= kTileRows;
+    // Neighbouring short rows are one stream of memory, which the processor prefetches itself.
+    const bool prefetch = first_query == 0 && !block.listed && width >= kLeastPrefetched;
+    const float* const later = prefetch ? from + ahead * block.stride : nullptr;
     const bool reached =
-        whole ? score_tile<kTileRows, kVectors, kDeep>(width, from, block.stride, panel, bias, thresholds, scores)
-              : score_tile<1, kVectors, kDeep>(width, from, block.stride, panel, bias, thresholds, scores);
+        whole
+            ? score_tile<kTileRows, kVectors, kDeep>(width, from, block.stride, later, panel, bias, thresholds, scores)
+            : score_tile<1, kVectors, kDeep>(width, from, block.stride, nullptr, panel, bias, thresholds, scores);
     const int64_t rows = whole ? kTileRows : 1;
     if (reached) add_tile(block, row, rows, scores, kVectors * kLanes, first_query, own);
     row += rows;
@@ -207,8 +242,9 @@ SHORTLIST_INLINE void score_tiles(const RowScan& scan, const RowBlock& block, Ow
 // Scores a block for queries [first_query, first_query + queries): all, or one of them.
 void score_block(const RowScan& scan, const RowBlock& block, int64_t first_query, int64_t queries, OwnLists& own) {
   typedef void (*Few)(const RowScan&, const RowBlock&, int64_t, OwnLists&);
-  static const Few few[] = {score_few<1>, score_few<2>, score_few<3>, score_few<4>};
-  if (queries <= kFewColumns) return few[queries - 1](scan, block, first_query, own);
+  static const Few few[] = {score_few<1>, score_few<2>, score_few<3>, score_few<4>,
+                            score_few<5>, score_few<6>, score_few<7>, score_few<8>};
+  if (queries <= kFewQueries) return few[queries - 1](scan, block, first_query, own);
   if (scan.vectors.width > kDepth) return score_tiles<true>(scan, block, own);
   score_tiles<false>(scan, block, own);
 }

@@ -51,7 +51,7 @@ RowScan scan_of(const Call& call, const ItemVectors& vectors, const float* queri
                 const BestLists& lists, bool listed) {
   const int64_t bytes = 4 * (vectors.width + 1);
   const int64_t rows = (kBytesPerBlock / bytes + kTileRows - 1) / kTileRows * kTileRows;
-  const bool few = at_once <= kFewColumns;
+  const bool few = at_once <= kFewQueries;
   RowScan scan = {vectors, queries, nullptr, lists, listed ? rows : few ? INT64_MAX / 2 : rows, nullptr};
   if (!few) scan.panels = pack_queries(call, queries, at_once, vectors.width);
   if (listed) scan.copies = float_scratch(call, lists.workers * rows * (vectors.width + 1));
