@@ -183,28 +183,38 @@ SHORTLIST_INLINE void sum_codes(const int8_t* codes, const int8_t* ahead, const 
                                                __attribute__((always_inline)) { sums[q][g] = sum[q][g]; });
 }
 
-#if defined(__AVX512F__)
-// For one query, one group after the other is read in the order of memory, with a sum for each of four pairs, so that
-// multiply-adds need not wait for each other.
-template <>
-SHORTLIST_INLINE void sum_codes<1>(const int8_t* codes, const int8_t* ahead, const CodedQuery* queries, int64_t pairs,
-                                   vi (*sums)[kGroupsAtOnce]) {
-  const int32_t* const query = queries[0].pairs;
+// The same of one group, whose codes are read in the order of memory: the fastest way with AVX-512 where they are not
+// in a cache. Each query has several sums, so that multiply-adds need not wait for each other.
+template <int kQueries>
+SHORTLIST_INLINE void sum_group(const int8_t* codes, const CodedQuery* queries, int64_t pairs, vi* sums) {
+  constexpr int kParts = kQueries > 2 ? 2 : 4;
   const int64_t bytes = 2 * kLanes;
-  for (int g = 0; g < kGroupsAtOnce; ++g, codes += pairs * bytes) {
-    if (ahead) prefetch_codes(ahead + g * pairs * bytes, pairs * bytes);
-    vi parts[4] = {};
-    int64_t p = 0;
-    for (; p + 4 <= pairs; p += 4) {
+  vi sum[kQueries][kParts];
+  const int32_t* query[kQueries];
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i)
-        parts[i] = add_pair_products(parts[i], load_int8_pairs(codes + (p + i) * bytes), splat(query[p + i]));
+  for (int q = 0; q < kQueries; ++q) query[q] = queries[q].pairs;
+  for_each_vector<kQueries, kParts>([&](int q, int i) __attribute__((always_inline)) { sum[q][i] = vi{}; });
+  int64_t p = 0;
+  for (; p + kParts <= pairs; p += kParts, codes += kParts * bytes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kParts; ++i) {
+      const vi code = load_int8_pairs(codes + i * bytes);
+#pragma GCC unroll 4
+      for (int q = 0; q < kQueries; ++q) sum[q][i] = add_pair_products(sum[q][i], code, splat(query[q][p + i]));
     }
-    for (; p < pairs; ++p) parts[0] = add_pair_products(parts[0], load_int8_pairs(codes + p * bytes), splat(query[p]));
-    sums[0][g] = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+  }
+  for (; p < pairs; ++p, codes += bytes) {
+    const vi code = load_int8_pairs(codes);
+#pragma GCC unroll 4
+    for (int q = 0; q < kQueries; ++q) sum[q][0] = add_pair_products(sum[q][0], code, splat(query[q][p]));
+  }
+#pragma GCC unroll 4
+  for (int q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 4
+    for (int i = 1; i < kParts; ++i) sum[q][0] += sum[q][i];
+    sums[q * kGroupsAtOnce] = sum[q][0];
   }
 }
-#endif
 
 // Adds the items of a group whose upper bounds for a query are not below the threshold, with their lower bounds.
 __attribute__((noinline)) void add_group(const FirstPass& pass, int64_t query, int64_t group, vi sums, OwnLists& own) {
@@ -256,33 +266,37 @@ SHORTLIST_INLINE void bound_groups(const FirstPass& pass, int64_t first_query, i
   }
 }
 
-// Scans groups [begin, end) for kQueries queries. With `kFirst` they are the first queries, and the codes of the next
-// block are prefetched.
-template <int kQueries, bool kFirst>
+// Where the codes of a block come from: from memory, for all queries of the search or for the first ones, or from the
+// cache.
+enum class Codes { stream, prefetch, cache };
+
+// Scans groups [begin, end) for kQueries queries.
+template <int kQueries, Codes kCodes>
 __attribute__((noinline)) void scan_block(const FirstPass& pass, int64_t first_query, int64_t begin, int64_t end,
                                           OwnLists& own) {
   const int64_t pairs = pairs_of(pass.vectors.width), bytes = group_bytes(pass.vectors.width);
+  const CodedQuery* const queries = pass.queries + first_query;
   for (int64_t group = begin; group < end; group += kGroupsAtOnce) {
     const int8_t* const codes = pass.codes.codes + group * bytes;
-    const int8_t* const ahead = kFirst ? codes + (end - begin) * bytes : nullptr;
     vi sums[kQueries][kGroupsAtOnce];
-    sum_codes<kQueries>(codes, ahead, pass.queries + first_query, pairs, sums);
+    if (kCodes == Codes::stream && kLanes == 16) {
+#pragma GCC unroll 4
+      for (int g = 0; g < kGroupsAtOnce; ++g) sum_group<kQueries>(codes + g * bytes, queries, pairs, sums[0] + g);
+    } else {
+      const int8_t* const ahead = kCodes == Codes::cache ? nullptr : codes + (end - begin) * bytes;
+      sum_codes<kQueries>(codes, ahead, queries, pairs, sums);
+    }
     bound_groups<kQueries>(pass, first_query, group, sums, own);
   }
 }
 
-// Scans groups [begin, end) for `count` queries, at most kQueriesAtOnce.
-template <bool kFirst>
-SHORTLIST_INLINE void scan_block_for(int64_t count, const FirstPass& pass, int64_t first_query, int64_t begin,
-                                     int64_t end, OwnLists& own) {
-  if (count == 1) return scan_block<1, kFirst>(pass, first_query, begin, end, own);
-  if (count == 2) return scan_block<2, kFirst>(pass, first_query, begin, end, own);
-  if (count == 3) return scan_block < kQueriesAtOnce == 4 ? 3 : 2, kFirst > (pass, first_query, begin, end, own);
-  scan_block<kQueriesAtOnce, kFirst>(pass, first_query, begin, end, own);
-}
-
 // Scans groups [begin, end), multiples of kGroupsAtOnce, for all queries.
 void scan_codes(const FirstPass& pass, int64_t begin, int64_t end) {
+  typedef void (*ScanBlock)(const FirstPass&, int64_t, int64_t, int64_t, OwnLists&);
+  static const ScanBlock scan_stream[] = {scan_block<1, Codes::stream>, scan_block<2, Codes::stream>,
+                                          scan_block<3, Codes::stream>, scan_block<4, Codes::stream>};
+  static const ScanBlock scan_cache[] = {scan_block<1, Codes::cache>, scan_block<2, Codes::cache>,
+                                         scan_block<3, Codes::cache>, scan_block<4, Codes::cache>};
   OwnLists own(pass.lists);
   const int64_t queries = pass.lists.queries;
   for (int64_t q = 0; q < queries; ++q) {
@@ -290,12 +304,15 @@ void scan_codes(const FirstPass& pass, int64_t begin, int64_t end) {
   }
   const int64_t fitting = kCodeBytesPerBlock / (group_bytes(pass.vectors.width) + 1);
   const int64_t groups = round_up(fitting > 0 ? fitting : 1, kGroupsAtOnce);
-  const auto count_at = [&](int64_t q) { return queries - q < kQueriesAtOnce ? queries - q : kQueriesAtOnce; };
   for (int64_t block = begin; block < end; block += groups) {
     const int64_t stop = end - block < groups ? end : block + groups;
-    scan_block_for<true>(count_at(0), pass, 0, block, stop, own);
+    if (queries <= kQueriesAtOnce) {
+      scan_stream[queries - 1](pass, 0, block, stop, own);
+      continue;
+    }
+    scan_block<kQueriesAtOnce, Codes::prefetch>(pass, 0, block, stop, own);
     for (int64_t q = kQueriesAtOnce; q < queries; q += kQueriesAtOnce)
-      scan_block_for<false>(count_at(q), pass, q, block, stop, own);
+      scan_cache[(queries - q < kQueriesAtOnce ? queries - q : kQueriesAtOnce) - 1](pass, q, block, stop, own);
   }
 }
 

@@ -185,7 +185,7 @@ void search(const Call& call, const ItemVectors& vectors, const ItemCodes* codes
       request.items[i] = -1;
       request.scores[i] = -__builtin_inff();
     }
-  } else if (codes && request.count <= kMostFirstPass && !request.allowed.given) {
+  } else if (codes && request.count > 0 && request.count <= kMostFirstPass && !request.allowed.given) {
     search_codes(call, vectors, *codes, request, top);
   } else if (request.count > 0) {
     search_rows(call, vectors, request, top);
