@@ -80,8 +80,8 @@ SHORTLIST_INLINE bool encode_query(const float* query, int64_t width, const Item
   const double columns = static_cast<double>(2 * pairs_of(width));
   const double most = kLargestSum / (kLargestCode * (columns > 0 ? columns : 1));
   const double limit = most < kLargestQueryCode ? __builtin_floor(most) : kLargestQueryCode;
-  const double reach =
-      2 * 128 * static_cast<double>(codes.largest_scale) * sum + static_cast<double>(codes.largest_bias);
+  const double scale = static_cast<double>(codes.largest_scale);
+  const double reach = 2 * 128 * (scale > 1 ? scale : 1) * sum + static_cast<double>(codes.largest_bias);
   if (!(reach < kOverflow) || width > kWidest) return false;
   const float wanted = static_cast<float>(largest / limit);
   coded->unit = wanted > kLeastScale ? wanted : kLeastScale;

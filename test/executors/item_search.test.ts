@@ -181,6 +181,12 @@ const ADVERSARIAL: Readonly<Record<string, (vectors: Vectors, random: RandomStre
     for (let i = 0; i < weight.length; i++) weight[i]! *= 3e38;
     for (let i = 0; i < queries.length; i++) queries[i]! *= 8;
   },
+  "products of codes with a huge query that overflow, though scores do not": ({ weight, width, queries }) => {
+    queries.fill(2e36);
+    for (let i = 0; i < weight.length; i++) weight[i] = i < 40 * width ? 1e-28 : 1e-28 * weight[i]!;
+    // The best row, whose codes are zeros but one.
+    weight.fill(0, 50 * width, 51 * width)[50 * width] = 1e-26;
+  },
   "subnormal numbers": ({ weight, queries }) => {
     for (let i = 0; i < weight.length; i++) weight[i]! *= 1e-42;
     for (let i = 0; i < queries.length; i++) queries[i]! *= i % 3 === 0 ? 1e-3 : 10;
