@@ -187,7 +187,7 @@ test("messages say where a row is in the words of its source", async () => {
 
 test("values that no vocabulary can hold are refused", async () => {
   await withLogs(async (at) => {
-    for (const tag of ["", "<unk>", "a\tb", "a\nb", "\0"]) {
+    for (const tag of ["", "<unk>", "a\nb", "\0"]) {
       const tagged = users(9).map(({ clicks, ...user }) => ({
         ...user,
         clicks: clicks.map((click) => ({ ...click, tags: ["a", tag] })),
