@@ -77,7 +77,7 @@ void parse_metadata(const Json& value, SafetensorsHeader* header) {
   }
 }
 
-// The data without gaps and overlaps.
+// Throws unless the tensors take the whole data, without gaps and overlaps.
 void check_layout(const std::vector<SafetensorsHeader::Entry>& entries, int64_t data_bytes) {
   std::vector<const SafetensorsHeader::Entry*> in_order;
   for (const SafetensorsHeader::Entry& entry : entries) in_order.push_back(&entry);

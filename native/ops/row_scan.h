@@ -138,7 +138,8 @@ __attribute__((noinline)) void score_few(const RowScan& scan, const RowBlock& bl
 }
 
 // Scores of kRows rows × kVectors vectors of queries. Returns whether a score reaches its query's threshold; only then
-// the scores are stored, to `to` [kRows, kVectors · kLanes].
+// the scores are stored, to `to` [kRows, kVectors · kLanes]. Prefetches as many rows at `ahead` meanwhile, unless that
+// is nullptr or the rows are deep.
 //
 // Not inlined, because GCC 12 would keep some of the sums in memory.
 template <int kRows, int kVectors, bool kDeep>
@@ -209,15 +210,15 @@ SHORTLIST_INLINE void score_panel(const RowScan& scan, const RowBlock& block, in
   const int64_t width = scan.vectors.width;
   const float* const panel = scan.panels + first_query * width;
   alignas(64) float scores[kTileRows * kVectors * kLanes];
-  const int64_t ahead = rows_ahead(kTileRows, block.stride);
+  // Neighbouring short rows are one stream of memory, which the processor prefetches itself.
+  const bool prefetch = first_query == 0 && !block.listed && width >= kLeastPrefetched;
+  const int64_t ahead = rows_ahead(kTileRows, block.stride) * block.stride;
   for (int64_t row = 0; row < block.count;) {
     const float* const from = block.rows + row * block.stride;
     const float* const bias = block.bias ? block.bias + row : nullptr;
     const float* const thresholds = own.thresholds + first_query;
     const bool whole = block.count - row >= kTileRows;
-    // Neighbouring short rows are one stream of memory, which the processor prefetches itself.
-    const bool prefetch = first_query == 0 && !block.listed && width >= kLeastPrefetched;
-    const float* const later = prefetch ? from + ahead * block.stride : nullptr;
+    const float* const later = prefetch ? from + ahead : nullptr;
     const bool reached =
         whole
             ? score_tile<kTileRows, kVectors, kDeep>(width, from, block.stride, later, panel, bias, thresholds, scores)

@@ -225,7 +225,8 @@ export async function readSchema(path: string): Promise<Schema> {
  *
  * The kind of a column is "categorical" (the default), "number", "tokens" or "ignore"; the column named `clicks` holds
  * the clicks. The kind of a click field is "categorical" (the default), "time", "weight", "number" or "ignore". The
- * default of `missing` is `DEFAULT_MISSING`, that of `escapes` is true. Throws ERR_CONFIG with a message that starts with `source`.
+ * default of `missing` is `DEFAULT_MISSING`, that of `escapes` is true. Throws ERR_CONFIG with a message that starts with
+ * `source`.
  */
 export function parseSchema(value: unknown, source = "schema"): Schema {
   const schema = parseStoredSchema(value, source, "ERR_CONFIG");

@@ -4,12 +4,11 @@ import * as assert from "uvu/assert";
 import { openDataset, prepareDataset } from "../../src/data/dataset.js";
 import { asWritten, escapeValue, hideEscaped, showEscaped } from "../../src/data/escapes.js";
 import { parseSchema, parseStoredSchema } from "../../src/data/schema.js";
-import { clickLog } from "../../src/data/sources/click_log.js";
 import { readLog } from "../../src/data/sources/read_log.js";
 import type { LogRow, LogSource } from "../../src/data/sources/source.js";
 import { prepareTables } from "../../src/data/tables/prepare_tables.js";
 import { HAS_DUCKDB } from "./table_files.js";
-import { expectError, withFiles } from "./temporary.js";
+import { asRows, expectError, withFiles } from "./temporary.js";
 
 const SCHEMA = parseSchema({
   columns: [{ name: "user_id" }, { name: "langs", multiple: true }, { name: "clicks" }],
@@ -41,12 +40,6 @@ function logOf(users: readonly string[]): string {
     values.map((value) => escapeValue(value, separators)).join("_");
   const clicks = IDS.map((id, i) => `${escapeValue(id, "\t:;")}:${list(tagsOf(i), "\t:;_")}:${i + 1}`).join(";");
   return users.map((user) => `${escapeValue(user, "\t")}\t${list([user, "x"], "\t_")}\t${clicks}\n`).join("");
-}
-
-/** The same log as rows, which the reader in TypeScript parses. */
-function asRows(path: string): LogSource {
-  const source = clickLog(path);
-  return { ...source, read: (...given) => source.read(...given) };
 }
 
 test("a value has its sequences, and a text is divided only where none is", () => {

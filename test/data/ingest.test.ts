@@ -9,18 +9,11 @@ import { type PrepareOptions, prepareDataset } from "../../src/data/dataset.js";
 import { ingestLogs } from "../../src/data/ingest.js";
 import { kindOf, parseSchema, type Schema } from "../../src/data/schema.js";
 import { clickLog } from "../../src/data/sources/click_log.js";
-import type { LogSource } from "../../src/data/sources/source.js";
 import { ShortlistError } from "../../src/errors.js";
 import { RandomStream } from "../../src/random/philox.js";
-import { expectError, failureOf, withFolder } from "./temporary.js";
+import { asRows, expectError, failureOf, withFolder } from "./temporary.js";
 
 // Click logs are read in C++. Their rows in TypeScript are the reference.
-
-/** The same log as rows, which the reader in TypeScript parses. */
-function asRows(path: string): LogSource {
-  const source = clickLog(path);
-  return { ...source, read: (...given) => source.read(...given) };
-}
 
 /** Everything that is prepared of logs: files, results and warnings; or the error. */
 async function prepare(folder: string, options: Omit<PrepareOptions, "output">): Promise<unknown> {

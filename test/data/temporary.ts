@@ -24,6 +24,12 @@ export async function withFiles(work: (at: At, folder: string) => Promise<void>)
   await withFolder((folder) => work((name) => join(folder, name), folder));
 }
 
+/** A click log that the reader in TypeScript parses, row by row. */
+export function asRows(path: string): LogSource {
+  const source = clickLog(path);
+  return { ...source, read: (...given) => source.read(...given) };
+}
+
 /** A click log whose reader leaves out a member of each row. */
 export function clickLogWithout(member: "weights" | "clickNumbers", path: string): LogSource {
   const log = clickLog(path);
