@@ -5,6 +5,10 @@
 
 namespace shortlist {
 
+// Copies `bytes` bytes of an open file, starting at byte `offset`, to `to`. Messages show `path`. Throws
+// Error(Status::file) if the file cannot be read or is too short.
+void read_bytes(int descriptor, const std::string& path, int64_t offset, int64_t bytes, void* to);
+
 // A regular file that is open for reading. Anything else, such as a named pipe, is refused without blocking.
 class File {
  public:
@@ -18,15 +22,12 @@ class File {
   const std::string& path() const { return path_; }
   // The size in bytes when the file was opened.
   int64_t size() const { return size_; }
-  // Copies `bytes` bytes, starting at byte `offset`, to `to`. Throws Error(Status::file) if the file cannot be read or
-  // is too short.
-  void read(int64_t offset, int64_t bytes, void* to) const;
+  // See read_bytes.
+  void read(int64_t offset, int64_t bytes, void* to) const { read_bytes(descriptor_, path_, offset, bytes, to); }
   // The whole file. Throws Error(Status::file).
   std::string read() const;
 
  private:
-  [[noreturn]] void fail(const std::string& reason) const;
-
   std::string path_;
   int descriptor_ = -1;
   int64_t size_ = 0;

@@ -1,14 +1,22 @@
 #include "native/core/store.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "native/core/error.h"
+#include "native/core/file.h"
 #include "native/core/program.h"
 
 namespace shortlist {
 namespace {
 
 const int64_t kMaxElements = int64_t{1} << 44;  // of a tensor: more than any memory holds
+
+void expect_room(const Store::Stored& stored, int64_t offset, int64_t count) {
+  if (offset >= 0 && offset <= stored.elements && count <= stored.elements - offset) return;
+  throw Error(Status::input, "Expected at most " + std::to_string(stored.elements - offset) + " values for \"" +
+                                 stored.name + "\" but received " + std::to_string(count));
+}
 
 // Whether a float32 is NaN or infinite: all bits of its exponent are set.
 bool is_not_finite(uint32_t bits) { return (bits & 0x7f800000u) == 0x7f800000u; }
@@ -52,10 +60,7 @@ void Store::write(const std::string& name, Dtype dtype, const void* values, int6
     throw Error(Status::input, "Expected values of " + std::string(name_of(stored.dtype)) + " for \"" + name +
                                    "\" but received " + name_of(dtype));
   }
-  if (offset < 0 || offset > stored.elements || count > stored.elements - offset) {
-    throw Error(Status::input, "Expected at most " + std::to_string(stored.elements - offset) + " values for \"" +
-                                   name + "\" but received " + std::to_string(count));
-  }
+  expect_room(stored, offset, count);
   ++writes_;
   if (count > 0)
     std::memcpy(static_cast<char*>(stored.memory.data()) + offset * kBytesPerElement, values, count * kBytesPerElement);
@@ -126,6 +131,23 @@ int64_t Store::first_not_finite(const std::string& name, int64_t offset, int64_t
     for (int64_t i = first; i < end; ++i) {
       if (is_not_finite(bits[i])) return i;
     }
+  }
+  return -1;
+}
+
+// Looks for numbers that are not finite in each piece while it is in the L2 cache.
+int64_t Store::load(const std::string& name, int descriptor, const std::string& path, int64_t position, int64_t offset,
+                    int64_t count) {
+  const Stored& stored = at(name);
+  expect_room(stored, offset, count);
+  ++writes_;
+  const int64_t piece = int64_t{64} << 10;  // elements: 256 KiB
+  for (int64_t done = 0; done < count; done += piece) {
+    const int64_t first = offset + done, some = std::min(piece, count - done);
+    char* const to = static_cast<char*>(stored.memory.data()) + first * kBytesPerElement;
+    read_bytes(descriptor, path, position + done * kBytesPerElement, some * kBytesPerElement, to);
+    const int64_t found = first_not_finite(name, first, some);
+    if (found >= 0) return found;
   }
   return -1;
 }

@@ -60,7 +60,7 @@ class Store {
   const Stored* find(const std::string& name) const;
   const std::vector<std::unique_ptr<Stored>>& tensors() const { return tensors_; }  // in the order of definition
 
-  // The number of calls of `write` and `fill` so far.
+  // The number of calls of `write`, `load` and `fill` so far.
   int64_t writes() const { return writes_; }
 
   // Copies `count` 4-byte elements into or out of a tensor, starting at its element `offset`. Throws
@@ -78,6 +78,12 @@ class Store {
   // negative, to the end; −1 if there is none or the tensor is not float32. Throws Error(Status::input) if there are
   // not so many elements.
   int64_t first_not_finite(const std::string& name, int64_t offset = 0, int64_t count = -1) const;
+
+  // Fills `count` elements from `offset` on with those at byte `position` of an open file, and returns
+  // first_not_finite of them. Messages show `path`. Throws Error(Status::input) if the elements lie outside of the
+  // tensor, and Error(Status::file) if the file cannot be read or is too short.
+  int64_t load(const std::string& name, int descriptor, const std::string& path, int64_t position, int64_t offset,
+               int64_t count);
 
   // Fills a float32 tensor with random values. Throws Error(Status::input) for another dtype.
   void fill(const std::string& name, const RandomValues& random);

@@ -1,12 +1,14 @@
 #include "native/node/store.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "native/core/bulk_read.h"
 #include "native/core/program.h"
 #include "native/node/arguments.h"
 #include "native/node/errors.h"
+#include "native/node/load_work.h"
 #include "native/node/work.h"
 
 namespace shortlist {
@@ -58,7 +60,7 @@ Napi::Function NativeStore::define(Napi::Env env) {
       {InstanceMethod<&NativeStore::define_tensor>("define"), InstanceMethod<&NativeStore::write>("write"),
        InstanceMethod<&NativeStore::read>("read"), InstanceMethod<&NativeStore::read_into>("readInto"),
        InstanceMethod<&NativeStore::read_rows>("readRows"), InstanceMethod<&NativeStore::fill>("fill"),
-       InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"),
+       InstanceMethod<&NativeStore::load>("load"), InstanceMethod<&NativeStore::first_not_finite>("firstNotFinite"),
        InstanceMethod<&NativeStore::tensors>("tensors"), InstanceMethod<&NativeStore::close>("close")});
 }
 
@@ -185,6 +187,21 @@ Napi::Value NativeStore::fill(const Napi::CallbackInfo& info) {
   expect_writable(env);
   guarded(env, [&] { opened(env).fill(name, random); });
   return env.Undefined();
+}
+
+// Arguments: (name, descriptor, path, position, offset, count). Returns a promise of Store::load.
+Napi::Value NativeStore::load(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  LoadWork::Arguments arguments;
+  arguments.name = string_argument(info, 0, "name");
+  arguments.descriptor = static_cast<int>(size_argument(info, 1, "descriptor"));
+  arguments.path = string_argument(info, 2, "path");
+  arguments.position = size_argument(info, 3, "position");
+  arguments.offset = size_argument(info, 4, "offset");
+  arguments.count = size_argument(info, 5, "count");
+  opened(env);
+  expect_writable(env);
+  return (new LoadWork(env, state_, std::move(arguments)))->start_or_wait();
 }
 
 // Arguments: (name, offset, count or undefined). Returns Store::first_not_finite.

@@ -49,6 +49,7 @@ class NativeStore : public Napi::ObjectWrap<NativeStore> {
   Napi::Value read_into(const Napi::CallbackInfo& info);
   Napi::Value read_rows(const Napi::CallbackInfo& info);
   Napi::Value fill(const Napi::CallbackInfo& info);
+  Napi::Value load(const Napi::CallbackInfo& info);
   Napi::Value first_not_finite(const Napi::CallbackInfo& info);
   Napi::Value tensors(const Napi::CallbackInfo& info);
 

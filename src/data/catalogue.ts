@@ -81,6 +81,11 @@ export function catalogueOfValues(schema: Schema, values: readonly (readonly Arr
 const nameOf = (feature: string) => `catalogue.${feature}`;
 const offsetsNameOf = (feature: string) => `catalogue.${feature}_offsets`;
 
+/** Whether a tensor of `model.safetensors` belongs to the attributes of the items. */
+export function isCatalogueTensor(name: string): boolean {
+  return name.startsWith(nameOf(""));
+}
+
 /** The attributes of the items as tensors of a model folder. */
 export function catalogueTensors(catalogue: readonly ItemValues[]): TensorToWrite[] {
   return catalogue.flatMap(({ name, ids, offsets }): TensorToWrite[] => [

@@ -630,7 +630,7 @@ async function readDataset(folder: string, members: FolderReader, signal: AbortS
   const turns = new Turns(signal);
   for (const name of vocabularyNames(schema)) {
     signal?.throwIfAborted();
-    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name), turns));
+    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name), turns, "no-index"));
   }
   const numbers = new Map<string, NumberStatistics>();
   for (const name of numberNames(schema)) {

@@ -101,6 +101,27 @@ export async function readBytes(path: string, onPiece?: (piece: Buffer) => void)
   }
 }
 
+/**
+ * Fills `bytes` from `position` of a file on. Returns the number of bytes read, which is smaller only at the end of the
+ * file. The signal is checked between pieces.
+ */
+export async function readFully(
+  file: FileHandle,
+  bytes: Uint8Array,
+  position: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  let done = 0;
+  while (done < bytes.length) {
+    signal?.throwIfAborted();
+    const length = Math.min(PIECE_BYTES, bytes.length - done);
+    const { bytesRead } = await file.read(bytes, done, length, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
 /** Parses JSON. Throws an error of `code` that starts with `path`. */
 export function parseJson(text: string, path: string, code: ErrorCode): unknown {
   try {

@@ -213,14 +213,19 @@ export class FolderReader {
   }
 }
 
-/** Reads a vocabulary of a folder, such as "vocabulary/item.tsv". */
-export async function readVocabulary(members: FolderReader, name: string, turns: Turns): Promise<Vocabulary> {
+/** Reads a vocabulary of a folder, such as "vocabulary/item.tsv". See `Vocabulary.parseInTurns`. */
+export async function readVocabulary(
+  members: FolderReader,
+  name: string,
+  turns: Turns,
+  index: "index" | "no-index",
+): Promise<Vocabulary> {
   const bytes = await members.read(name).catch((error) => {
     if (error instanceof ShortlistError) throw error;
     const { message } = fileError("read the vocabulary", members.path(name), error);
     throw new ShortlistError("ERR_VOCABULARY", message, { cause: error });
   });
-  return Vocabulary.parseInTurns(bytes, members.path(name), turns);
+  return Vocabulary.parseInTurns(bytes, members.path(name), turns, index);
 }
 
 /** Reads the titles of the items of a folder; undefined if it has none. */

@@ -2,7 +2,7 @@ import type { Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { type ErrorCode, ShortlistError } from "../errors.js";
-import { fileError, replaceFile } from "./files.js";
+import { fileError, readFully, replaceFile } from "./files.js";
 import { parseStrictJson } from "./strict_json.js";
 
 /**
@@ -167,18 +167,75 @@ export async function readSafetensors(
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, SafetensorsTensor>;
 }> {
-  const read = async (file: FileHandle) => {
-    const { metadata, entries } = await readHeader(file, path, code);
+  const file = await SafetensorsFile.open(path, code, source);
+  try {
     const tensors = new Map<string, SafetensorsTensor>();
-    for (const { name, dtype, shape, position, bytes } of entries) {
-      if (!dtype) continue;
-      const memory = new Uint8Array(bytes);
-      if ((await readFully(file, memory, position, signal)) < bytes) fail(path, code, "the file is cut short");
-      tensors.set(name, { dtype, shape, data: new ARRAYS[dtype](memory.buffer) });
+    for (const { name, dtype } of file.entries) if (dtype) tensors.set(name, await file.read(name, signal));
+    return { metadata: file.metadata, tensors };
+  } finally {
+    await file.close();
+  }
+}
+
+/** A file that stays open, so that its tensors can be read one by one even if another file takes its name. */
+export class SafetensorsFile implements SafetensorsHeader {
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly entries: readonly SafetensorsEntry[];
+  readonly handle: FileHandle;
+  readonly #code: ErrorCode;
+  readonly #byName: ReadonlyMap<string, SafetensorsEntry>;
+
+  private constructor(path: string, code: ErrorCode, handle: FileHandle, header: SafetensorsHeader) {
+    this.path = path;
+    this.#code = code;
+    this.handle = handle;
+    this.metadata = header.metadata;
+    this.entries = header.entries;
+    this.#byName = new Map(header.entries.map((entry) => [entry.name, entry]));
+  }
+
+  /** Opens a file and reads its header. Throws the errors of `readSafetensors`. */
+  static async open(path: string, code: ErrorCode = "ERR_FILE", source = path): Promise<SafetensorsFile> {
+    let handle: FileHandle | undefined;
+    try {
+      // With O_NONBLOCK a named pipe is refused instead of waited for.
+      handle = await open(source, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+      return new SafetensorsFile(path, code, handle, await readHeader(handle, path, code));
+    } catch (error) {
+      await handle?.close();
+      throw readError(path, code, error);
     }
-    return { metadata, tensors };
-  };
-  return withFile(path, code, source, read, signal);
+  }
+
+  /** What the header says of a tensor. Undefined if there is none of that name, or if it has a dtype that is not used. */
+  find(name: string): (SafetensorsEntry & { readonly dtype: TensorDtype }) | undefined {
+    const entry = this.#byName.get(name);
+    return entry?.dtype && { ...entry, dtype: entry.dtype };
+  }
+
+  /** Reads a tensor that `find` finds. */
+  async read(name: string, signal?: AbortSignal): Promise<SafetensorsTensor> {
+    const { dtype, shape, position, bytes } = this.find(name)!;
+    try {
+      const memory = new Uint8Array(bytes);
+      const read = await readFully(this.handle, memory, position, signal);
+      if (read === bytes) return { dtype, shape, data: new ARRAYS[dtype](memory.buffer) };
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw readError(this.path, this.#code, error);
+    }
+    fail(this.path, this.#code, "the file is cut short");
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close();
+  }
+}
+
+function readError(path: string, code: ErrorCode, error: unknown): ShortlistError {
+  if (error instanceof ShortlistError) return error;
+  return new ShortlistError(code, fileError("read", path, error).message, { cause: error });
 }
 
 /**
@@ -190,28 +247,9 @@ export async function readSafetensorsHeader(
   code: ErrorCode = "ERR_FILE",
   source = path,
 ): Promise<SafetensorsHeader> {
-  return withFile(path, code, source, (file) => readHeader(file, path, code));
-}
-
-async function withFile<T>(
-  path: string,
-  code: ErrorCode,
-  source: string,
-  read: (file: FileHandle) => Promise<T>,
-  signal?: AbortSignal,
-): Promise<T> {
-  let file: FileHandle | undefined;
-  try {
-    // With O_NONBLOCK a named pipe is refused instead of waited for.
-    file = await open(source, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    return await read(file);
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof ShortlistError) throw error;
-    throw new ShortlistError(code, fileError("read", path, error).message, { cause: error });
-  } finally {
-    await file?.close();
-  }
+  const file = await SafetensorsFile.open(path, code, source);
+  await file.close();
+  return { metadata: file.metadata, entries: file.entries };
 }
 
 async function readHeader(file: FileHandle, path: string, code: ErrorCode): Promise<SafetensorsHeader> {
@@ -320,17 +358,4 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number, 
     const at = position === undefined ? null : position + done;
     done += (await file.write(bytes, done, length, at)).bytesWritten;
   }
-}
-
-/** Fills `bytes` from `position` on. Returns the number of bytes read, which is smaller only at the end of the file. */
-async function readFully(file: FileHandle, bytes: Uint8Array, position: number, signal?: AbortSignal): Promise<number> {
-  let done = 0;
-  while (done < bytes.length) {
-    signal?.throwIfAborted();
-    const length = Math.min(PIECE_BYTES, bytes.length - done);
-    const { bytesRead } = await file.read(bytes, done, length, position + done);
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return done;
 }

@@ -71,11 +71,11 @@ export class TokenLines implements TokenBytes {
 
   /** Reads lines without making strings of them. Calls `fail` for the first problem. */
   static parse(bytes: Buffer, fail: Fail): TokenLines {
-    return finish(TokenLines.parsing(bytes, fail));
+    return finish(TokenLines.parsing(bytes, fail, "no-index"));
   }
 
-  /** `parse`, which yields after each piece of the work. */
-  static *parsing(bytes: Buffer, fail: Fail): Generator<void, TokenLines> {
+  /** `parse`, which yields after each piece of the work. With "index" the lines keep what `find` needs. */
+  static *parsing(bytes: Buffer, fail: Fail, index: "index" | "no-index"): Generator<void, TokenLines> {
     checkLength(bytes.length, "a vocabulary file");
     let size = 0;
     for (const piece of wholeLines(bytes)) {
@@ -99,6 +99,7 @@ export class TokenLines implements TokenBytes {
       at = lines.#check(places, from, Math.min(size, from + LINES_AT_ONCE), at, fail);
       yield;
     }
+    if (index === "index") lines.#places = places;
     return lines;
   }
 

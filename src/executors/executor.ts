@@ -1,3 +1,4 @@
+import type { FileHandle } from "node:fs/promises";
 import type { TrainingBatches, TrainingBatchOptions, UserBatches, UserBatchOptions } from "../data/batches.js";
 import type { DimSizes } from "../graph/dims.js";
 import type { Dtype, Program } from "../graph/program.js";
@@ -30,6 +31,13 @@ export interface TensorStore extends Disposable {
    * flight; tensors can be read while runs are in flight that change none.
    */
   write(name: string, values: TensorData, offset?: number): void;
+  /**
+   * Reads `count` elements of a tensor, from element `offset` on, from an open file, where they begin at byte
+   * `position`. The native engine reads outside of the JavaScript thread. Returns the index of the first NaN or infinity
+   * among them; −1 if there is none. No run may be in flight. Throws ERR_INPUT if the elements do not fit, and ERR_FILE
+   * if the file cannot be read or is too short.
+   */
+  load(name: string, file: FilePosition, offset: number, count: number): Promise<number>;
   /** Returns a copy of `count` elements from element `offset` on (default: all of them). */
   read(name: string, offset?: number, count?: number): TensorData;
   /** Copies as many elements as `values` has, from element `offset` on, into `values`. */
@@ -48,6 +56,14 @@ export interface TensorStore extends Disposable {
    * the end); −1 if there is none.
    */
   firstNotFinite(name: string, offset?: number, count?: number): number;
+}
+
+/** Where elements are in a file. They have 4 bytes each, the lowest first. */
+export interface FilePosition {
+  readonly file: FileHandle;
+  /** Path of the file in messages. */
+  readonly path: string;
+  readonly position: number;
 }
 
 /** Inputs of a run by name, each row-major. */

@@ -18,6 +18,14 @@ export interface NativeEngineHandle {
 export interface NativeStoreHandle {
   define(name: string, dtype: string, shape: readonly number[]): void;
   write(name: string, values: NativeArray, offset: number): void;
+  load(
+    name: string,
+    descriptor: number,
+    path: string,
+    position: number,
+    offset: number,
+    count: number,
+  ): Promise<number>;
   read(name: string, offset: number, count: number | undefined): NativeArray;
   readInto(name: string, values: NativeArray, offset: number): void;
   readRows(name: string, rows: Int32Array): NativeArray;

@@ -18,6 +18,7 @@ import {
   type Engine,
   EXECUTOR_OPTIONS,
   type Executor,
+  type FilePosition,
   type RunInputs,
   type RunOutputs,
   type StepsOptions,
@@ -135,6 +136,14 @@ class NativeStore implements TensorStore {
 
   write(name: string, values: TensorData, offset = 0): void {
     rethrow(() => this.handle.write(name, values as Float32Array, offset));
+  }
+
+  async load(name: string, { file, path, position }: FilePosition, offset: number, count: number): Promise<number> {
+    try {
+      return await this.handle.load(name, file.fd, path, position, offset, count);
+    } catch (error) {
+      throw toShortlistError(error);
+    }
   }
 
   read(name: string, offset = 0, count?: number): TensorData {

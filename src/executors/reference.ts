@@ -1,4 +1,5 @@
 import { createTrainingBatches, NextClickBatches, type TrainingBatches, type UserBatches } from "../data/batches.js";
+import { readFully } from "../data/files.js";
 import { checkChoice, checkOptions, ShortlistError } from "../errors.js";
 import { checkProgram } from "../graph/check_program.js";
 import { countElements, type DimSizes, evaluateDim } from "../graph/dims.js";
@@ -18,6 +19,7 @@ import {
   EXECUTOR_OPTIONS,
   type Executor,
   type ExecutorOptions,
+  type FilePosition,
   type RunInputs,
   type RunOutputs,
   type StepsOptions,
@@ -156,6 +158,16 @@ class ReferenceStore implements TensorStore {
     data.set(values, offset);
   }
 
+  async load(name: string, { file, path, position }: FilePosition, offset: number, count: number): Promise<number> {
+    const values = allocate(this.#of(name).tensor.dtype, count, "float32");
+    const bytes = new Uint8Array(values.buffer);
+    if ((await readFully(file, bytes, position)) < bytes.length) {
+      throw new ShortlistError("ERR_FILE", `${path}: The file was cut short while it was read`);
+    }
+    this.write(name, values, offset);
+    return this.firstNotFinite(name, offset, count);
+  }
+
   read(name: string, offset = 0, count = this.data(name).length - offset): TensorData {
     return this.data(name).slice(offset, offset + count);
   }
@@ -202,9 +214,7 @@ class ReferenceStore implements TensorStore {
   }
 
   data(name: string): TensorData {
-    const entry = this.#opened().get(name);
-    if (!entry) throw new ShortlistError("ERR_EXECUTOR", `The store has no tensor "${name}"`);
-    return entry.data;
+    return this.#of(name).data;
   }
 
   shape(name: string): readonly number[] | undefined {
@@ -217,6 +227,12 @@ class ReferenceStore implements TensorStore {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #of(name: string) {
+    const entry = this.#opened().get(name);
+    if (!entry) throw new ShortlistError("ERR_EXECUTOR", `The store has no tensor "${name}"`);
+    return entry;
   }
 
   #opened() {

@@ -1,6 +1,8 @@
-import type { Turns } from "../data/turns.js";
+import type { SafetensorsFile } from "../data/safetensors.js";
 import type { StoredTensor, TensorStore } from "../executors/executor.js";
-import type { TensorData } from "../ops/op.js";
+
+/** Bytes of an element of a stored tensor. */
+const BYTES_PER_ELEMENT = 4;
 
 /**
  * Describes the first NaN or infinity in the tensors, with its tensor and place. Undefined if all numbers are finite.
@@ -13,24 +15,26 @@ export function describeNotFinite(store: TensorStore, tensors: readonly StoredTe
   return undefined;
 }
 
-/** Elements that are written between two looks at the clock: 1 MiB. */
-const ELEMENTS_AT_ONCE = 1 << 18;
+/** Elements that are read between two looks at the signal: 32 MiB. */
+const ELEMENTS_AT_ONCE = 1 << 23;
 
 /**
- * Writes a tensor piece by piece, between which the event loop runs, and describes the first NaN or infinity in it.
- * Undefined if all numbers are finite.
+ * Fills a stored tensor from a file that has one of its shape, and describes the first NaN or infinity in it. Undefined
+ * if all numbers are finite.
  */
-export async function writeFinite(
+export async function loadFinite(
   store: TensorStore,
-  { name, data }: { readonly name: string; readonly data: TensorData },
-  turns: Turns,
+  name: string,
+  file: SafetensorsFile,
+  signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
-  for (let first = 0; first < data.length; first += ELEMENTS_AT_ONCE) {
-    const piece = data.subarray(first, first + ELEMENTS_AT_ONCE);
-    store.write(name, piece, first);
-    const element = store.firstNotFinite(name, first, piece.length);
+  const { position, bytes } = file.find(name)!;
+  const elements = bytes / BYTES_PER_ELEMENT;
+  for (let first = 0; first < elements; first += ELEMENTS_AT_ONCE) {
+    signal?.throwIfAborted();
+    const from = { file: file.handle, path: file.path, position: position + first * BYTES_PER_ELEMENT };
+    const element = await store.load(name, from, first, Math.min(ELEMENTS_AT_ONCE, elements - first));
     if (element >= 0) return describe(store, name, element);
-    if (turns.isDue) await turns.take();
   }
   return undefined;
 }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { UserBatches } from "../data/batches.js";
-import { catalogueTensors, parseCatalogue } from "../data/catalogue.js";
+import { catalogueTensors, isCatalogueTensor, parseCatalogue } from "../data/catalogue.js";
 import { type Encoding, type ItemValues, itemVocabulary, type NumberStatistics } from "../data/clicks.js";
 import { exists, formatJson, hasCode, replaceFile } from "../data/files.js";
 import {
@@ -20,6 +20,7 @@ import {
   ID_KEY,
   readSafetensors,
   readSafetensorsHeader,
+  SafetensorsFile,
   type SafetensorsTensor,
   type TensorToWrite,
   writeSafetensors,
@@ -32,13 +33,13 @@ import { TITLES, type Titles } from "../data/titles.js";
 import { Turns } from "../data/turns.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
-import type { Engine, Executor, RunInputs, RunOutputs, TensorStore } from "../executors/executor.js";
+import type { Engine, Executor, RunInputs, RunOutputs, StoredTensor, TensorStore } from "../executors/executor.js";
 import { createEngine, ENGINE_OPTIONS, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } from "../graph/program.js";
 import { checkModel } from "./check_model.js";
 import { type ModelConfig, parseConfig } from "./config.js";
-import { describeNotFinite, writeFinite } from "./finite.js";
+import { describeNotFinite, loadFinite } from "./finite.js";
 import { MODEL_FORMAT, migrateProgram } from "./migrate.js";
 import type { ItemScores, Recommendation, SimilarityList, UserVector } from "./requests/answers.js";
 import type { ModelRecommendOptions, ModelSimilarOptions, ModelUserOptions } from "./requests/options.js";
@@ -397,36 +398,44 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
   checkPath("folder", folder);
   const { signal, engine: given, ...own } = options;
   if (given !== undefined) checkEngine(given, own);
-  const readAll = async (members: FolderReader) => {
-    const parts = await readParts(folder, members, signal);
-    return { ...parts, ...(await readTensors(members, parts, signal)) };
-  };
-  const { id, description, program, weights, catalogue } = await readFolder(folder, DESCRIPTION, readAll, signal);
-  checkTables(folder, description, program);
   const engine = given ?? createEngine(own);
-  const model = new Model(
-    { ...description, catalogue },
-    program,
-    engine,
-    engine.createStore(),
-    given ? "given" : "owned",
-    id,
-  );
+  const stores: TensorStore[] = [];
+  const readAll = async (members: FolderReader) => {
+    for (const store of stores.splice(0)) store.close(); // of a version that was replaced while it was read
+    const store = engine.createStore();
+    stores.push(store);
+    const { id, description, program } = await readParts(folder, members, signal);
+    checkTables(folder, description, program);
+    const { catalogue } = await readTensors(members, { description, program }, signal, async (tensor, file) => {
+      store.define(tensor);
+      await loadWeights(store, tensor.name, file, signal);
+    });
+    return new Model({ ...description, catalogue }, program, engine, store, given ? "given" : "owned", id);
+  };
   try {
-    const turns = Turns.inBackground(signal);
-    for (const { data, ...tensor } of weights) {
-      signal?.throwIfAborted();
-      model.store.define(tensor);
-      const problem = await writeFinite(model.store, { name: tensor.name, data }, turns);
-      if (problem) throw new ShortlistError("ERR_MODEL", `${join(folder, WEIGHTS)}: ${problem}`);
-    }
+    const model = await readFolder(folder, DESCRIPTION, readAll, signal);
     await checkModel(model, join(folder, PROGRAM));
     signal?.throwIfAborted();
     return model;
   } catch (error) {
-    model.close();
+    for (const store of stores) store.close();
+    if (!given) engine.close();
     throw error;
   }
+}
+
+/** Fills a stored tensor from a file. Throws ERR_MODEL if it cannot be read or a number in it is not finite. */
+async function loadWeights(
+  store: TensorStore,
+  name: string,
+  file: SafetensorsFile,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const problem = await loadFinite(store, name, file, signal).catch((error) => {
+    if (!(error instanceof ShortlistError) || error.code !== "ERR_FILE") throw error;
+    throw new ShortlistError("ERR_MODEL", `Cannot read ${error.message}`, { cause: error });
+  });
+  if (problem) throw new ShortlistError("ERR_MODEL", `${file.path}: ${problem}`);
 }
 
 function checkEngine(engine: unknown, own: EngineOptions): void {
@@ -468,7 +477,9 @@ export interface TrainedModel extends ModelParts {
 export async function readTrainedModel(folder: string, signal?: AbortSignal): Promise<TrainedModel> {
   const readAll = async (members: FolderReader) => {
     const parts = await readParts(folder, members, signal);
-    const { weights, catalogue } = await readTensors(members, parts, signal);
+    const { weights, catalogue } = await readTensors(members, parts, signal, ({ name }, file) =>
+      file.read(name, signal).then((tensor) => [name, tensor] as const),
+    );
     const state = (await exists(members.source(STATE))) ? await readState(members, signal) : undefined;
     return { parts, weights, catalogue, state };
   };
@@ -477,7 +488,7 @@ export async function readTrainedModel(folder: string, signal?: AbortSignal): Pr
   return {
     ...parts,
     description: { ...parts.description, catalogue },
-    weights: new Map(weights.map(({ name, ...tensor }) => [name, tensor])),
+    weights: new Map(weights),
     state,
   };
 }
@@ -533,41 +544,52 @@ export async function restoreWeights(
   folder: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { weights } = await readFolder(
-    folder,
-    DESCRIPTION,
-    (members) => readTensors(members, { program, description }, signal),
-    signal,
-  );
-  for (const { name, data } of weights) store.write(name, data);
+  const load = ({ name }: StoredTensor, file: SafetensorsFile) => loadWeights(store, name, file, signal);
+  const readAll = (members: FolderReader) => readTensors(members, { program, description }, signal, load);
+  await readFolder(folder, DESCRIPTION, readAll, signal);
 }
 
 /**
- * Reads the stored tensors of the Program and the attributes of the items from `model.safetensors`, and checks them.
+ * Checks `model.safetensors` against the Program, reads the attributes of the items from it, and reads each stored
+ * tensor of the Program by `readTensor`.
  */
-async function readTensors(
+async function readTensors<Tensor>(
   members: FolderReader,
   { program, description }: Omit<ModelParts, "id">,
-  signal?: AbortSignal,
-) {
+  signal: AbortSignal | undefined,
+  readTensor: (tensor: StoredTensor, file: SafetensorsFile) => Promise<Tensor>,
+): Promise<{ readonly weights: Tensor[]; readonly catalogue: ItemValues[] | undefined }> {
   const path = members.path(WEIGHTS);
-  const { tensors, metadata } = await readSafetensors(path, "ERR_MODEL", members.source(WEIGHTS), signal);
-  members.checkId(WEIGHTS, metadata);
-  const catalogue = parseCatalogue(description, tensors, (problem) => {
-    throw new ShortlistError("ERR_MODEL", `${path}: ${problem}`);
-  });
-  const weights = storedTensors(program).map(({ name, dtype, shape }) => {
-    const found = tensors.get(name);
-    if (!found) throw new ShortlistError("ERR_MODEL", `${path}: There is no tensor "${name}"`);
-    if (found.dtype !== dtype || found.shape.join() !== shape.join()) {
-      throw new ShortlistError(
-        "ERR_MODEL",
-        `${path}: Expected "${name}" of ${dtype} [${shape.join(", ")}] but received ${found.dtype} [${found.shape.join(", ")}]`,
-      );
+  const file = await SafetensorsFile.open(path, "ERR_MODEL", members.source(WEIGHTS));
+  try {
+    members.checkId(WEIGHTS, file.metadata);
+    const attributes = new Map<string, SafetensorsTensor>();
+    for (const { name, dtype } of file.entries) {
+      if (dtype && isCatalogueTensor(name)) attributes.set(name, await file.read(name, signal));
     }
-    return { name, dtype, shape, data: found.data };
-  });
-  return { weights, catalogue };
+    const catalogue = parseCatalogue(description, attributes, (problem) => {
+      throw new ShortlistError("ERR_MODEL", `${path}: ${problem}`);
+    });
+    const stored = storedTensors(program).map(({ name, dtype, shape }) => {
+      const found = file.find(name);
+      if (!found) throw new ShortlistError("ERR_MODEL", `${path}: There is no tensor "${name}"`);
+      if (found.dtype !== dtype || found.shape.join() !== shape.join()) {
+        throw new ShortlistError(
+          "ERR_MODEL",
+          `${path}: Expected "${name}" of ${dtype} [${shape.join(", ")}] but received ${found.dtype} [${found.shape.join(", ")}]`,
+        );
+      }
+      return { name, dtype, shape: found.shape };
+    });
+    const weights: Tensor[] = [];
+    for (const tensor of stored) {
+      signal?.throwIfAborted();
+      weights.push(await readTensor(tensor, file));
+    }
+    return { weights, catalogue };
+  } finally {
+    await file.close();
+  }
 }
 
 /** Throws ERR_MODEL unless each table has one row for each token of its vocabulary. */
@@ -596,7 +618,7 @@ async function withVocabularies(
   const vocabularies = new Map<string, Vocabulary>();
   for (const name of vocabularyNames(description.schema)) {
     signal?.throwIfAborted();
-    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name), turns));
+    vocabularies.set(name, await readVocabulary(members, vocabularyFile(name), turns, "index"));
   }
   return { ...description, vocabularies };
 }

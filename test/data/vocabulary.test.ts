@@ -165,7 +165,7 @@ test("a large vocabulary is parsed piece by piece, with the same result and erro
   const text = (lines: readonly string[]) => Buffer.from(lines.map((token, id) => `${token}\t${id}\n`).join(""));
   let others = 0;
   const timer = setInterval(() => others++, 1);
-  const parsed = await Vocabulary.parseInTurns(text(tokens), "item.tsv", Turns.inBackground());
+  const parsed = await Vocabulary.parseInTurns(text(tokens), "item.tsv", Turns.inBackground(), "index");
   clearInterval(timer);
   assert.ok(others > 1, "the event loop runs meanwhile");
   assert.is(parsed.size, tokens.length);
@@ -180,7 +180,7 @@ test("a large vocabulary is parsed piece by piece, with the same result and erro
     [Buffer.concat([text(tokens), Buffer.from("a\tb\n")]), "item.tsv:200001: Expected a token, a tab and a whole"],
   ];
   for (const [bytes, message] of wrong) {
-    await expectError(Vocabulary.parseInTurns(bytes, "item.tsv", new Turns()), "ERR_VOCABULARY", message);
+    await expectError(Vocabulary.parseInTurns(bytes, "item.tsv", new Turns(), "index"), "ERR_VOCABULARY", message);
     assert.throws(
       () => Vocabulary.parse(bytes, "item.tsv"),
       (error: Error) => error.message.startsWith(message),

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -64,6 +64,44 @@ test("stores find the first element that is not finite, wherever it is", () => {
     assert.is(store.firstNotFinite("x", 4095, 1), 4095, kind);
     assert.is(store.firstNotFinite("x", 2, 4093), -1, kind);
     assert.is(store.firstNotFinite("x", elements), -1, kind);
+  }
+});
+
+test("stores load elements from a file, and find the first that is not finite", async () => {
+  const [elements, before] = [3 * 65_536 + 5, 7];
+  const values = Float32Array.from({ length: elements }, (_, i) => i - 0.5);
+  const path = at("tensor.bin");
+  const write = (content: Float32Array) =>
+    writeFile(path, Buffer.concat([Buffer.alloc(before), Buffer.from(content.buffer)]));
+  for (const executor of ["native", "reference"] as const) {
+    using engine = createEngine({ executor });
+    using store = engine.createStore();
+    store.define({ name: "x", dtype: "float32", shape: [elements] });
+    store.define({ name: "ids", dtype: "int32", shape: [2] });
+    await write(values);
+    const file = await open(path);
+    try {
+      const from = (element: number) => ({ file, path, position: before + 4 * element });
+      assert.is(await store.load("x", from(0), 0, elements), -1, executor);
+      assert.equal(store.read("x"), values);
+      assert.is(await store.load("x", from(100), 3, 2), -1);
+      assert.equal([...store.read("x", 2, 4)], [1.5, 99.5, 100.5, 4.5]);
+      assert.is(await store.load("ids", from(1), 1, 1), -1);
+      assert.equal([...store.read("ids")], [0, new Int32Array(values.buffer)[1]]);
+      for (const broken of [elements - 1, 65_536, 1]) {
+        const content = values.slice();
+        content[broken] = Number.NaN;
+        await write(content);
+        assert.is(await store.load("x", from(0), 0, elements), broken, executor);
+        assert.is(await store.load("x", from(broken), broken, 1), broken, executor);
+      }
+      await expectError(store.load("x", from(0), 1, elements), "ERR_INPUT", `Expected at most ${elements - 1} values`);
+      await expectError(store.load("y", from(0), 0, 1), "ERR_EXECUTOR", 'The store has no tensor "y"');
+      const cut = `${path}: The file was cut short while it was read`;
+      await expectError(store.load("x", from(elements - 1), 0, 2), "ERR_FILE", cut);
+    } finally {
+      await file.close();
+    }
   }
 });
 
