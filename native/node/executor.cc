@@ -15,6 +15,8 @@
 
 namespace shortlist {
 
+const napi_type_tag NativeExecutor::kTag = {0x3b1f6c92d7a04e58, 0x8c25e07f914bd36a};
+
 Napi::Function NativeExecutor::define(Napi::Env env) {
   return DefineClass(
       env, "NativeExecutor",
@@ -25,6 +27,7 @@ Napi::Function NativeExecutor::define(Napi::Env env) {
 
 NativeExecutor::NativeExecutor(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const Napi::Env env = info.Env();
+  info.This().As<Napi::Object>().TypeTag(&kTag);
   engine_ = unwrap<NativeEngine>(env, info[0])->state();
   store_ = unwrap<NativeStore>(env, info[1])->state();
   const std::string text = string_argument(info, 2, "program");
@@ -106,6 +109,26 @@ Napi::Value NativeExecutor::run_users(const Napi::CallbackInfo& info) {
   });
   work->keep(info[0].As<Napi::Object>());
   return work->start_or_wait();
+}
+
+NativeExecutor::Compute NativeExecutor::compute_users(Napi::Env env, const Napi::Value& batches, int64_t index,
+                                                      const std::string& name) const {
+  expect_open(env);
+  const Plan& plan = executor_->plan();
+  if (plan.writes_store()) throw to_js(env, Status::executor, "Expected a Program that changes no stored tensor");
+  for (const int tensor : plan.outputs()) {
+    const TensorSpec& output = plan.program().tensors[tensor];
+    if (output.name != name || output.dtype != Dtype::float32) continue;
+    const std::shared_ptr<const UserBatches> users = unwrap<NativeUserBatches>(env, batches)->batches();
+    return [executor = executor_, users, index, tensor] {
+      const RunOutputs run = executor->execute(*prepare_users(*executor, users->build(index), RunExtras()));
+      const Tensor& value = run.at(tensor);
+      std::vector<float> elements(static_cast<size_t>(value.rows * value.columns));
+      run.copy(tensor, elements.data());
+      return elements;
+    };
+  }
+  fail(env, "Expected the Program to have a float32 output \"" + name + "\"");
 }
 
 // Arguments: (batches, epoch, index, steps, scalars). Returns a promise of {outputs, dims, secondsWaited}.

@@ -2,7 +2,10 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "native/core/executor.h"
 #include "native/node/engine.h"
@@ -13,10 +16,20 @@ namespace shortlist {
 
 class NativeExecutor : public Napi::ObjectWrap<NativeExecutor> {
  public:
+  static const napi_type_tag kTag;
+  static constexpr const char* kExpected = "a NativeExecutor";
+
   static Napi::Function define(Napi::Env env);
 
   // Arguments: (engine, store, program as JSON text, profile).
   explicit NativeExecutor(const Napi::CallbackInfo& info);
+
+  // Computes an output of a batch of users.
+  using Compute = std::function<std::vector<float>()>;
+  // Returns what computes float32 output `name` of batch `index` of `batches`, a NativeUserBatches that the caller
+  // keeps alive, without further inputs. It runs on any thread. Throws if the executor is closed, writes its store, or
+  // has no such output.
+  Compute compute_users(Napi::Env env, const Napi::Value& batches, int64_t index, const std::string& name) const;
 
  private:
   void expect_open(Napi::Env env) const;

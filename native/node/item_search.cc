@@ -5,8 +5,9 @@
 
 #include "native/node/arguments.h"
 #include "native/node/errors.h"
+#include "native/node/executor.h"
 #include "native/node/object_reader.h"
-#include "native/node/search_work.h"
+#include "native/node/user_batches.h"
 
 namespace shortlist {
 namespace {
@@ -70,15 +71,11 @@ CopiedLists lists_argument(Napi::Env env, const Napi::Value& value, int64_t quer
 
 }  // namespace
 
-const ItemSearch& LazySearch::get() {
-  std::call_once(once_, [this] { search_.reset(new ItemSearch(device_, store_, vectors_, int8_)); });
-  return *search_;
-}
-
 Napi::Function NativeItemSearch::define(Napi::Env env) {
-  return DefineClass(
-      env, "NativeItemSearch",
-      {InstanceMethod<&NativeItemSearch::search>("search"), InstanceMethod<&NativeItemSearch::close>("close")});
+  return DefineClass(env, "NativeItemSearch",
+                     {InstanceMethod<&NativeItemSearch::search>("search"),
+                      InstanceMethod<&NativeItemSearch::search_users>("searchUsers"),
+                      InstanceMethod<&NativeItemSearch::close>("close")});
 }
 
 NativeItemSearch::NativeItemSearch(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -107,12 +104,31 @@ void NativeItemSearch::release() {
   search_.reset();
 }
 
-// Arguments: (queries, top, excluded, allowed). Returns a promise of {items, scores}.
-Napi::Value NativeItemSearch::search(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
+void NativeItemSearch::expect_open(Napi::Env env) const {
   if (!search_) throw to_js(env, Status::executor, "The search is closed");
   if (!engine_->device) throw to_js(env, Status::executor, "The engine is closed");
   if (!store_->store) throw to_js(env, Status::executor, "The store is closed");
+}
+
+// Creates the work of a call whose arguments from `i` on are (top, excluded, allowed).
+SearchWork* NativeItemSearch::work_of(const Napi::CallbackInfo& info, size_t i, SearchWork::Arguments arguments) const {
+  const Napi::Env env = info.Env();
+  arguments.top = size_argument(info, i, "top");
+  if (arguments.count > 0 && arguments.top > kMostResults / arguments.count) {
+    fail(env, "Expected fewer results than " + std::to_string(arguments.count) + " queries with the " +
+                  std::to_string(arguments.top) + " best items each");
+  }
+  return guarded(env, [&] {
+    arguments.excluded = lists_argument(env, info[i + 1], arguments.count, "exclude");
+    arguments.allowed = lists_argument(env, info[i + 2], arguments.count, "allow");
+    return new SearchWork(env, store_, search_, std::move(arguments));
+  });
+}
+
+// Arguments: (queries, top, excluded, allowed). Returns a promise of {items, scores}.
+Napi::Value NativeItemSearch::search(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  expect_open(env);
   const InputArray queries = array_of(env, info[0], "queries");
   const int64_t width = search_->vectors().width;
   if (queries.dtype != Dtype::float32) fail(env, "Expected a Float32Array for \"queries\"");
@@ -122,18 +138,24 @@ Napi::Value NativeItemSearch::search(const Napi::CallbackInfo& info) {
   }
   SearchWork::Arguments arguments;
   arguments.count = width == 0 ? 0 : queries.elements / width;
-  arguments.top = size_argument(info, 1, "top");
-  if (arguments.count > 0 && arguments.top > kMostResults / arguments.count) {
-    fail(env, "Expected fewer results than " + std::to_string(arguments.count) + " queries with the " +
-                  std::to_string(arguments.top) + " best items each");
-  }
-  return guarded(env, [&] {
-    const float* const elements = static_cast<const float*>(queries.data);
-    arguments.queries.assign(elements, elements + queries.elements);
-    arguments.excluded = lists_argument(env, info[2], arguments.count, "exclude");
-    arguments.allowed = lists_argument(env, info[3], arguments.count, "allow");
-    return (new SearchWork(env, store_, search_, std::move(arguments)))->start_or_wait();
-  });
+  const float* const elements = static_cast<const float*>(queries.data);
+  guarded(env, [&] { arguments.queries.assign(elements, elements + queries.elements); });
+  return work_of(info, 1, std::move(arguments))->start_or_wait();
+}
+
+// Arguments: (executor, output, batches, index, users, top, excluded, allowed). Searches for what the executor computes
+// as an output [users, width] of a batch of so many users. Returns a promise of {items, scores, queries}.
+Napi::Value NativeItemSearch::search_users(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  expect_open(env);
+  SearchWork::Arguments arguments;
+  const int64_t index = batch_argument(info, 3, *unwrap<NativeUserBatches>(env, info[2])->batches());
+  arguments.compute_queries =
+      unwrap<NativeExecutor>(env, info[0])->compute_users(env, info[2], index, string_argument(info, 1, "output"));
+  arguments.count = size_argument(info, 4, "users");
+  SearchWork* const work = work_of(info, 5, std::move(arguments));
+  work->keep(info[2].As<Napi::Object>());
+  return work->start_or_wait();
 }
 
 // Frees the search when the calls in flight have finished.

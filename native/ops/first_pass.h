@@ -106,7 +106,15 @@ struct FirstPass {
   const CodedQuery* queries;
   const BestLists& lists;  // sorted by lower bounds
   int32_t* failed;         // [queries]: whether a list had no room; atomic
+  int32_t* due;            // [workers, padded]: the size at which a list is reduced
 };
+
+// When a list of this size is reduced next. Each reduction raises the threshold, so that fewer items are added. Waiting
+// until the list is full, with room for many items that are possible besides the best, would add several times as many.
+SHORTLIST_INLINE int32_t due_after(const BestLists& lists, int64_t size) {
+  const int64_t due = size + list_capacity(lists.top) - lists.top;
+  return static_cast<int32_t>(due < lists.capacity ? due : lists.capacity);
+}
 
 // Half of the distance between the bounds of an item.
 SHORTLIST_INLINE float margin_of(const FirstPass& pass, int64_t query, int64_t item) {
@@ -133,15 +141,17 @@ SHORTLIST_INLINE int64_t keep_possible(const FirstPass& pass, int64_t query, uin
   return kept;
 }
 
-// Adds an item to a thread's list, and reduces the list if it is full.
+// Adds an item to a thread's list, and reduces the list if it is due.
 SHORTLIST_INLINE void add_possible(const FirstPass& pass, int64_t query, float lower, int32_t item, OwnLists& own) {
   const BestLists& lists = pass.lists;
   if (lists.excluded.sets && lists.excluded.of(query).has(item)) return;
   uint64_t* const keys = lists.keys_of(query, own.worker);
   keys[own.sizes[query]] = key_of(lower == lower ? lower : -__builtin_inff(), item);
-  if (++own.sizes[query] < lists.capacity) return;
+  int32_t* const due = pass.due + own.worker * lists.padded + query;
+  if (++own.sizes[query] < *due) return;
   float threshold = -__builtin_inff();
-  own.sizes[query] = static_cast<int32_t>(keep_possible(pass, query, keys, lists.capacity, &threshold));
+  own.sizes[query] = static_cast<int32_t>(keep_possible(pass, query, keys, own.sizes[query], &threshold));
+  *due = due_after(lists, own.sizes[query]);
   own.thresholds[query] = own.thresholds[query] < threshold ? threshold : own.thresholds[query];
   raise_shared(lists.shared + query, threshold);
   if (own.sizes[query] <= lists.capacity / 4 * 3) return;

@@ -164,7 +164,8 @@ void search_codes(const Call& call, const ItemVectors& vectors, const ItemCodes&
   lists.excluded = sets_of(call, request.excluded, request.count, vectors.items, false);
   CodedQuery queries[kMostFirstPass];
   int32_t failed[kMostFirstPass];
-  const FirstPass pass = {vectors, codes, queries, lists, failed};
+  const FirstPass pass = {vectors, codes, queries, lists, failed, int_scratch(call, lists.workers * lists.padded)};
+  for (int64_t i = 0; i < lists.workers * lists.padded; ++i) pass.due[i] = due_after(lists, lists.top);
   for (int64_t q = 0; q < request.count; ++q) {
     failed[q] = start_query(call, pass, request.queries + q * vectors.width, queries + q) ? 0 : 1;
   }

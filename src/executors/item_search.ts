@@ -1,5 +1,6 @@
+import type { UserBatches } from "../data/batches.js";
 import { checkChoice, checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
-import type { StoredTensor, TensorStore } from "./executor.js";
+import type { Executor, StoredTensor, TensorStore } from "./executor.js";
 
 /** Options of `createItemSearch`. */
 export interface ItemSearchOptions {
@@ -50,6 +51,25 @@ export interface FoundItems {
   readonly scores: Float32Array;
 }
 
+/** Queries that an executor computes. */
+export interface UserQueries {
+  /** Computes the queries. Its Program needs no inputs but the batch, and changes no stored tensor. */
+  readonly executor: Executor;
+  /** Name of the output with the queries, float32 [users, width]. */
+  readonly output: string;
+  readonly batches: UserBatches;
+  /** Number of the batch, from 0. */
+  readonly index: number;
+  /** Number of users of the batch. */
+  readonly users: number;
+}
+
+/** Result of `ItemSearch.searchUsers`. */
+export interface FoundForUsers extends FoundItems {
+  /** The queries that were computed, [users, width]. */
+  readonly queries: Float32Array;
+}
+
 /** Exact search for the items with the highest scores w·u + b. Any number of calls may run at once. */
 export interface ItemSearch extends Disposable {
   /**
@@ -59,6 +79,11 @@ export interface ItemSearch extends Disposable {
    * vectors of these items. Throws ERR_INPUT if an item of a list does not exist.
    */
   search(queries: Float32Array, top: number, filters?: ItemFilters): Promise<FoundItems>;
+  /**
+   * `search` for vectors that an executor computes from a batch of users, in one call, so that the event loop need not
+   * pass them on. Throws what the two calls throw.
+   */
+  searchUsers(queries: UserQueries, top: number, filters?: ItemFilters): Promise<FoundForUsers>;
   /** Lets calls in flight finish, and makes every later call throw ERR_EXECUTOR. */
   close(): void;
 }
@@ -88,10 +113,15 @@ function floatTensor(store: TensorStore, option: string, name: string, axes: num
   );
 }
 
-/** Checks the arguments of `ItemSearch.search`. Returns the number of queries. */
-export function checkSearch(queries: Float32Array, width: number, top: number, filters: ItemFilters): number {
+/** Checks what the searches of `ItemSearch` are given besides their queries. */
+export function checkFilters(top: number, filters: ItemFilters): void {
   checkOptions("search", filters, ITEM_FILTERS);
   checkWholeNumber("top", top, 1);
+}
+
+/** Checks the arguments of `ItemSearch.search`. Returns the number of queries. */
+export function checkSearch(queries: Float32Array, width: number, top: number, filters: ItemFilters): number {
+  checkFilters(top, filters);
   if (!(queries instanceof Float32Array) || (width === 0 ? queries.length > 0 : queries.length % width !== 0)) {
     const received = queries instanceof Float32Array ? `${queries.length} elements` : String(queries);
     throw new ShortlistError(
@@ -211,4 +241,15 @@ function roundedSum(a: number, b: number): number {
   double[0] = sum;
   if ((bits[0]! & 1n) === 0n) bits[0]! += error > 0 === sum > 0 ? 1n : -1n;
   return Math.fround(double[0]);
+}
+
+/** `ItemSearch.searchUsers` in two calls. */
+export async function searchForUsers(
+  search: Pick<ItemSearch, "search">,
+  { executor, output, batches, index }: UserQueries,
+  top: number,
+  filters: ItemFilters,
+): Promise<FoundForUsers> {
+  const queries = (await executor.runUsers(batches, index, {}, {}))[output] as Float32Array;
+  return { ...(await search.search(queries, top, filters)), queries };
 }

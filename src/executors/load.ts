@@ -76,6 +76,16 @@ export interface NativeItemSearchHandle {
     exclude: NativeLists,
     allow: NativeLists,
   ): Promise<{ readonly items: Int32Array; readonly scores: Float32Array }>;
+  searchUsers(
+    executor: NativeExecutorHandle,
+    output: string,
+    batches: NativeUserBatchesHandle,
+    index: number,
+    users: number,
+    top: number,
+    exclude: NativeLists,
+    allow: NativeLists,
+  ): Promise<{ readonly items: Int32Array; readonly scores: Float32Array; readonly queries: Float32Array }>;
   close(): void;
 }
 

@@ -26,7 +26,17 @@ import {
   type StoredTensor,
   type TensorStore,
 } from "./executor.js";
-import { checkItemSearch, checkSearch, type FoundItems, type ItemFilters, type ItemSearch } from "./item_search.js";
+import {
+  checkFilters,
+  checkItemSearch,
+  checkSearch,
+  type FoundForUsers,
+  type FoundItems,
+  type ItemFilters,
+  type ItemSearch,
+  searchForUsers,
+  type UserQueries,
+} from "./item_search.js";
 import {
   loadAddon,
   type NativeBatchesHandle,
@@ -225,12 +235,12 @@ class NativeExecutor implements Executor {
   }
 
   get profile(): readonly number[] | undefined {
-    return this.#profile ? [...this.#open().profile()] : undefined;
+    return this.#profile ? [...this.handle.profile()] : undefined;
   }
 
   async run(inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
     try {
-      return await this.#open().run(inputs, dims);
+      return await this.handle.run(inputs, dims);
     } catch (error) {
       throw toShortlistError(error);
     }
@@ -239,7 +249,7 @@ class NativeExecutor implements Executor {
   async runUsers(batches: UserBatches, index: number, inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
     if (!(batches instanceof NativeUserBatches)) return runBatchOfUsers(this, batches, index, inputs, dims);
     try {
-      return await this.#open().runUsers(batches.handle, index, inputs, dims);
+      return await this.handle.runUsers(batches.handle, index, inputs, dims);
     } catch (error) {
       throw toShortlistError(error);
     }
@@ -250,7 +260,7 @@ class NativeExecutor implements Executor {
     checkSteps(batches, options);
     const { epoch, index, steps, scalars } = options;
     try {
-      return await this.#open().runSteps(batches.handle, epoch, index, steps, scalars);
+      return await this.handle.runSteps(batches.handle, epoch, index, steps, scalars);
     } catch (error) {
       throw toShortlistError(error);
     }
@@ -265,7 +275,8 @@ class NativeExecutor implements Executor {
     this.close();
   }
 
-  #open(): NativeExecutorHandle {
+  /** Throws ERR_EXECUTOR if the executor is closed. */
+  get handle(): NativeExecutorHandle {
     if (!this.#handle) throw new ShortlistError("ERR_EXECUTOR", "The executor is closed");
     return this.#handle;
   }
@@ -281,10 +292,25 @@ class NativeItemSearch implements ItemSearch {
   }
 
   async search(queries: Float32Array, top: number, filters: ItemFilters = {}): Promise<FoundItems> {
-    if (!this.#handle) throw new ShortlistError("ERR_EXECUTOR", "The search is closed");
+    const search = this.#open();
     checkSearch(queries, this.#width, top, filters);
     try {
-      return await this.#handle.search(queries, top, filters.exclude, filters.allow);
+      return await search.search(queries, top, filters.exclude, filters.allow);
+    } catch (error) {
+      throw toShortlistError(error);
+    }
+  }
+
+  async searchUsers(users: UserQueries, top: number, filters: ItemFilters = {}): Promise<FoundForUsers> {
+    const { executor, output, batches, index } = users;
+    if (!(executor instanceof NativeExecutor) || !(batches instanceof NativeUserBatches)) {
+      return searchForUsers(this, users, top, filters);
+    }
+    const search = this.#open();
+    checkFilters(top, filters);
+    const { exclude, allow } = filters;
+    try {
+      return await search.searchUsers(executor.handle, output, batches.handle, index, users.users, top, exclude, allow);
     } catch (error) {
       throw toShortlistError(error);
     }
@@ -297,6 +323,11 @@ class NativeItemSearch implements ItemSearch {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #open(): NativeItemSearchHandle {
+    if (!this.#handle) throw new ShortlistError("ERR_EXECUTOR", "The search is closed");
+    return this.#handle;
   }
 }
 

@@ -30,11 +30,14 @@ import {
 import {
   checkItemSearch,
   checkSearch,
+  type FoundForUsers,
   type FoundItems,
   type ItemFilters,
   type ItemSearch,
   type ItemSearchOptions,
+  searchForUsers,
   searchReference,
+  type UserQueries,
 } from "./item_search.js";
 import { runBatchOfUsers, runStepByStep } from "./steps.js";
 
@@ -400,6 +403,10 @@ class ReferenceItemSearch implements ItemSearch {
     const read = (name: string) => Float32Array.from(this.#store.data(name));
     const vectors = { weight: read(weight), bias: bias === undefined ? undefined : read(bias), items, width, skipRows };
     return searchReference(vectors, queries, top, filters);
+  }
+
+  searchUsers(users: UserQueries, top: number, filters: ItemFilters = {}): Promise<FoundForUsers> {
+    return searchForUsers(this, users, top, filters);
   }
 
   close(): void {

@@ -203,7 +203,7 @@ export class Model implements Disposable {
    * does not fit.
    */
   async run(outputs: readonly string[], inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
-    return this.#executorFor(outputs).run(inputs, dims);
+    return this.executorFor(outputs).run(inputs, dims);
   }
 
   /**
@@ -217,10 +217,15 @@ export class Model implements Disposable {
     inputs: RunInputs = {},
     dims: DimSizes = {},
   ): Promise<RunOutputs> {
-    return this.#executorFor(outputs).runUsers(batches, index, inputs, dims);
+    return this.executorFor(outputs).runUsers(batches, index, inputs, dims);
   }
 
-  #executorFor(outputs: readonly string[]): Executor {
+  /**
+   * The executor of the part of the inference Program that computes these outputs. The model closes it.
+   *
+   * @internal
+   */
+  executorFor(outputs: readonly string[]): Executor {
     this.checkOpen();
     const key = outputs.join();
     let executor = this.#executors.get(key);

@@ -5,6 +5,7 @@ import { checkLogs, type Log } from "../data/sources/log.js";
 import { type PrepareTablesOptions, prepareTables } from "../data/tables/prepare_tables.js";
 import type { TableSource } from "../data/tables/table_source.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
+import { withModelFolder } from "../model/model.js";
 import { checkTrainOptions, TRAIN_OPTIONS, type TrainOptions, type TrainReport, train } from "./trainer.js";
 import { UnfinishedTraining } from "./unfinished.js";
 
@@ -80,7 +81,7 @@ export async function update(options: UpdateOptions): Promise<UpdateReport> {
   const growth = { from: dataset, halfLife, history, evictAfter, output: outputDataset, onBadLine, onWarning, signal };
   if (logs !== undefined) checkLogs("logs", logs);
   // `train` looks again. A refusal should not wait until the dataset has grown.
-  await UnfinishedTraining.open(training.output, training.output, training);
+  await withModelFolder(training.output, (folder) => UnfinishedTraining.open(folder, training.output, training));
   const grown = logs
     ? await prepareDataset({ ...growth, logs, maxLineBytes, threads: training.threads })
     : await prepareTables({ ...growth, source: source!, standardInput, onUnderstood });

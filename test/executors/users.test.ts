@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { NextClickBatches } from "../../src/data/batches.js";
 import type { Clicks } from "../../src/data/clicks.js";
 import { openDataset } from "../../src/data/dataset.js";
+import type { ErrorCode } from "../../src/errors.js";
 import { createReferenceEngine } from "../../src/executors/index.js";
 import { type Model, openModel } from "../../src/model/model.js";
 import { watchedItems } from "../../src/model/watched.js";
@@ -53,6 +54,42 @@ test("users get the same bits from native batches and from the reference's, all 
         assert.equal(vectors, runVectors);
       }
     }
+  }));
+
+test("a search for the users of a batch finds what two calls find, and refuses what does not fit", () =>
+  withModel(async (model, clicks) => {
+    const { engine, store, description } = model;
+    const { window, windows, userVectorWidth: width } = description.config;
+    const options = { clicks, window, windows, batchSize: 90 };
+    const native = engine.createUserBatches(options);
+    const search = engine.createItemSearch(store, { weight: "output.weight", bias: "output.bias", firstPass: "int8" });
+    const executor = model.executorFor(["user_vector"]);
+    const filters = { exclude: Int32Array.of(0, 7, 8) };
+    const last = native.batches - 1;
+    for (const batches of [native, new NextClickBatches(options)]) {
+      for (const [index, users] of [
+        [0, 90],
+        [last, clicks.users - 90 * last],
+      ] as const) {
+        const asked = { executor, output: "user_vector", batches, index, users };
+        const { queries, ...found } = await search.searchUsers(asked, 40, filters);
+        const vectors = (await executor.runUsers(batches, index, {}, {}))["user_vector"] as Float32Array;
+        assert.equal(queries, vectors);
+        assert.equal(found, await search.search(vectors, 40, filters));
+      }
+    }
+    const asked = { executor, output: "user_vector", batches: native, index: 0, users: 90 };
+    const refuse = (change: object, code: ErrorCode, message: string) =>
+      expectError(search.searchUsers({ ...asked, ...change }, 5), code, message);
+    await refuse(
+      { users: 91 },
+      "ERR_INPUT",
+      `Expected queries of ${91 * width} elements but the run computed ${90 * width}`,
+    );
+    await refuse({ output: "items" }, "ERR_INPUT", 'Expected the Program to have a float32 output "items"');
+    await refuse({ index: last + 1 }, "ERR_OPTION", `Expected batch from 0 to ${last}`);
+    search.close();
+    await expectError(search.searchUsers(asked, 5), "ERR_EXECUTOR", "The search is closed");
   }));
 
 test("the reference engine runs batches of users, too", () =>

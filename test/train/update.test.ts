@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -282,6 +283,20 @@ test("wrong datasets, settings and states are refused, and what is lost is warne
   await go({});
   await writeFile(at("model/state.safetensors"), bytes.subarray(0, 100));
   await expectError(go({}), "ERR_MODEL", /state.safetensors/);
+});
+
+test("resuming a finished update removes what was left of a report that a kill cut off", async () => {
+  await trainDay1("begun", { keepState: true });
+  const again = () =>
+    update({
+      ...{ model: at("begun"), dataset: at("data1"), logs: [at("day2.tsv")], threads: 1, resume: true },
+      ...{ output: at("finished"), outputDataset: at("d6") },
+    });
+  await again();
+  const leftover = at("finished/.report.html.partial-4194304-0123abcd");
+  await writeFile(leftover, "<!doctype");
+  await expectError(again(), "ERR_CHECKPOINT", /holds a finished model/);
+  assert.not.ok(existsSync(leftover));
 });
 
 for (const folder of fixtures("model")) {

@@ -8,25 +8,10 @@ export interface UserJob extends Job {
   readonly clicks: Clicks;
 }
 
-/** User vectors for which the best items are searched. */
-export interface SearchJob extends Job {
-  /** [users, width] The vectors, row-major. */
-  readonly vectors: Float32Array;
-}
-
 /** Joins the users of jobs, one job after the other. */
 export function joinUsers(jobs: readonly [UserJob, ...UserJob[]]): Omit<UserJob, "signal"> {
   return {
     clicks: joinClicks(mapAll(jobs, ({ clicks }) => clicks)),
-    excluded: joinExcluded(mapAll(jobs, ({ excluded }) => excluded)),
-    top: jobs[0].top,
-  };
-}
-
-/** Joins the vectors of jobs, one job after the other. */
-export function joinSearchJobs(jobs: readonly [SearchJob, ...SearchJob[]]): Omit<SearchJob, "signal"> {
-  return {
-    vectors: jobs.length === 1 ? jobs[0].vectors : joinArrays(mapAll(jobs, ({ vectors }) => vectors)),
     excluded: joinExcluded(mapAll(jobs, ({ excluded }) => excluded)),
     top: jobs[0].top,
   };

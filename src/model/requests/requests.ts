@@ -1,3 +1,4 @@
+import type { UserBatches } from "../../data/batches.js";
 import type { Clicks } from "../../data/clicks.js";
 import { Turns } from "../../data/turns.js";
 import { checkChoice, checkOptions, checkSignal, checkWholeNumber, ShortlistError } from "../../errors.js";
@@ -12,7 +13,7 @@ import type { ItemScores, Recommendation, RecommendedByModel, SimilarityList, Us
 import { type Candidates, candidatesOf, indexOfId, lookUpItems } from "./candidates.js";
 import { type EncodedUsers, RequestEncoder } from "./encoder.js";
 import { explainItems } from "./explain.js";
-import { joinSearchJobs, joinUsers, type SearchJob, type UserJob } from "./gathered_jobs.js";
+import { joinUsers, type UserJob } from "./gathered_jobs.js";
 import { GatheredRuns, type UserRows } from "./gathered_runs.js";
 import { IndexedSearch, openItemSearch } from "./indexed_search.js";
 import { type CandidateIndex, expectIndexOf } from "./item_index.js";
@@ -40,6 +41,8 @@ const PARTS_AHEAD = 4;
 const ITEMS_AT_ONCE = 256;
 /** Number of elements of item vectors from which a search by a first pass in 8 bits is faster than a scan. */
 const LARGE_CATALOGUE = 1 << 20;
+/** The output of the inference Program with the vectors of users. */
+const USER_VECTOR = "user_vector";
 /** Number of items whose neighbours are searched together. */
 const SIMILAR_AT_ONCE = 64;
 
@@ -81,7 +84,7 @@ export class Requests {
   readonly #encoder: RequestEncoder;
   readonly #shortlists: GatheredRuns<UserJob>;
   readonly #vectors: GatheredRuns<UserJob>;
-  readonly #searches: GatheredRuns<SearchJob>;
+  readonly #searches: GatheredRuns<UserJob>;
   readonly #items: ItemScan;
   /** The search for shortlists without probabilities. */
   #search: ItemSearch | undefined;
@@ -95,8 +98,8 @@ export class Requests {
     this.#encoder = new RequestEncoder(model.description);
     this.#items = new ItemScan(model);
     this.#shortlists = new GatheredRuns(USER_RUNS, (jobs) => this.#run(RANKED_OUTPUTS, joinUsers(jobs)));
-    this.#vectors = new GatheredRuns(USER_RUNS, (jobs) => this.#run(["user_vector"], joinUsers(jobs)));
-    this.#searches = new GatheredRuns(SEARCH_RUNS, (jobs) => this.#find(joinSearchJobs(jobs)));
+    this.#vectors = new GatheredRuns(USER_RUNS, (jobs) => this.#run([USER_VECTOR], joinUsers(jobs)));
+    this.#searches = new GatheredRuns(SEARCH_RUNS, (jobs) => this.#find(joinUsers(jobs)));
   }
 
   async recommend(
@@ -267,19 +270,27 @@ export class Requests {
     return many ? answers : answers[0]!;
   }
 
-  /** Runs users through the parts of the inference Program that compute some outputs. */
-  async #run(outputs: readonly string[], { clicks, excluded, top }: Omit<UserJob, "signal">): Promise<RunOutputs> {
+  /** All users of a log as one batch. */
+  #batchOf(clicks: Clicks): UserBatches {
     const { engine, description } = this.#model;
     const { window, windows } = description.config;
-    const batches = engine.createUserBatches({ clicks, window, windows, batchSize: Math.max(1, clicks.users) });
+    return engine.createUserBatches({ clicks, window, windows, batchSize: Math.max(1, clicks.users) });
+  }
+
+  /** Runs users through the parts of the inference Program that compute some outputs. */
+  async #run(outputs: readonly string[], { clicks, excluded, top }: Omit<UserJob, "signal">): Promise<RunOutputs> {
+    const batches = this.#batchOf(clicks);
     const inputs = { excluded: excluded.ids, excluded_offsets: excluded.offsets };
     return this.#model.runUsers(outputs, batches, 0, inputs, { top, excluded: excluded.ids.length });
   }
 
-  /** The shortlists of user vectors, without their log partition. */
-  async #find({ vectors, excluded, top }: Omit<SearchJob, "signal">): Promise<RunOutputs> {
-    const { items, scores: score } = await this.#openSearch().search(vectors, top, { exclude: excluded });
-    return { items, score };
+  /** The shortlists of users and their vectors, without their log partition. */
+  async #find({ clicks, excluded, top }: Omit<UserJob, "signal">): Promise<RunOutputs> {
+    const search = this.#openSearch();
+    const executor = this.#model.executorFor([USER_VECTOR]);
+    const users = { executor, output: USER_VECTOR, batches: this.#batchOf(clicks), index: 0, users: clicks.users };
+    const { items, scores: score, queries } = await search.searchUsers(users, top, { exclude: excluded });
+    return { items, score, [USER_VECTOR]: queries };
   }
 
   #openSearch(): ItemSearch {
@@ -309,8 +320,9 @@ export class Requests {
     if (probabilities || !this.#isLarge) {
       return this.#listsOf(part, await this.#shortlists.run({ clicks, excluded, top: length, signal }), places);
     }
-    const vectors = await this.#vectorsOf(part);
-    return this.#listsOf(part, await this.#searches.run({ vectors, excluded, top: length, signal }), places);
+    const found = await this.#searches.run({ clicks, excluded, top: length, signal });
+    this.#checkVectors(this.#vectorsIn(found, clicks.users), part);
+    return this.#listsOf(part, found, places);
   }
 
   /** Makes the lists of a part, which have so many places in the outputs. */
@@ -344,10 +356,18 @@ export class Requests {
 
   /** [users, width] The vectors of the users of a part. */
   async #vectorsOf(part: Part): Promise<Float32Array> {
-    const { clicks, signal, nameOf } = part;
-    const { outputs, first } = await this.#vectors.run({ clicks, excluded: noneOf(clicks.users), top: 0, signal });
-    const all = outputs["user_vector"] as Float32Array;
-    const vectors = all.subarray(first * this.#width, (first + clicks.users) * this.#width);
+    const { clicks, signal } = part;
+    const found = await this.#vectors.run({ clicks, excluded: noneOf(clicks.users), top: 0, signal });
+    return this.#checkVectors(this.#vectorsIn(found, clicks.users), part);
+  }
+
+  #vectorsIn({ outputs, first }: UserRows, users: number): Float32Array {
+    const all = outputs[USER_VECTOR] as Float32Array;
+    return all.subarray(first * this.#width, (first + users) * this.#width);
+  }
+
+  /** Returns the vectors of a part's users. Throws ERR_DIVERGED if one is not finite. */
+  #checkVectors(vectors: Float32Array, { nameOf }: Pick<Part, "nameOf">): Float32Array {
     const broken = vectors.findIndex((value) => !Number.isFinite(value));
     if (broken >= 0) throw notFinite(`The vector of ${nameOf(Math.floor(broken / this.#width))} is`);
     return vectors;
