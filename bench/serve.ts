@@ -72,7 +72,7 @@ async function makeBodies(folder: string): Promise<string[]> {
     const history = Array.from({ length: clicks }, (_, i) =>
       items.token(1 + ((user * 7919 + i * 104_729) % (items.size - 1))),
     );
-    return JSON.stringify({ history, top, probabilities: flags.probabilities });
+    return JSON.stringify({ history, top, ...(flags.probabilities && { probabilities: true }) });
   });
 }
 
@@ -100,12 +100,33 @@ interface Service {
   readonly url: string;
 }
 
-async function startService(folder: string): Promise<Service> {
-  const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
-  const args = [main, "serve", folder, "--port", "0", "--threads", flags.threads, "--log-level", "error"];
+/** Starts a Node process that prints the address of its service. */
+async function start(args: readonly string[]): Promise<Service> {
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const [url] = (await once(createInterface(child.stdout!), "line")) as [string];
   return { child, url };
+}
+
+function startService(folder: string): Promise<Service> {
+  const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+  return start([main, "serve", folder, "--port", "0", "--threads", flags.threads, "--log-level", "error"]);
+}
+
+/** A server that reads requests and does nothing: what it takes is due to Node and to the load generator. */
+const EMPTY_SERVER = `
+  const server = require("node:http").createServer((request, response) => {
+    request.resume().on("end", () => response.end("{}"));
+  });
+  server.listen(0, "127.0.0.1", () => console.log("http://127.0.0.1:" + server.address().port));`;
+
+async function loadEmptyServer(bodies: readonly string[]): Promise<Load> {
+  const { child, url } = await start(["--eval", EMPTY_SERVER]);
+  try {
+    await load(url, bodies, rate, 3);
+    return await load(url, bodies, rate, seconds);
+  } finally {
+    child.kill();
+  }
 }
 
 /** A value of `/metrics`. */
@@ -189,12 +210,14 @@ try {
   }
   await symlink(flags.model ?? at("a"), at("live"));
   const bodies = await makeBodies(at("live"));
+  const empty = await loadEmptyServer(bodies);
   service = await startService(at("live"));
   const { url } = service;
   console.log(
-    `histories of ${clicks} clicks, top ${top}, probabilities: ${flags.probabilities}, ${flags.threads} threads`,
+    `histories of ${clicks} clicks, top ${top}${flags.probabilities ? " with probabilities" : ""}, ${flags.threads} threads`,
   );
   await load(url, bodies, rate, 3);
+  console.log(`an empty server at ${rate} requests/s: p50 ${format(empty.p50)} ms, p99 ${format(empty.p99)} ms`);
   const before = await residentMb(url);
   const { p50, p99, longest, perSecond, failed } = await load(url, bodies, rate, seconds);
   console.log(

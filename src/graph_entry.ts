@@ -16,6 +16,7 @@ export type {
 export type {
   Executor,
   ExecutorOptions,
+  FilePosition,
   RunInputs,
   RunOutputs,
   StepsOptions,
@@ -31,7 +32,15 @@ export {
   type Engine,
   type EngineOptions,
 } from "./executors/index.js";
-export type { FoundItems, ItemFilters, ItemLists, ItemSearch, ItemSearchOptions } from "./executors/item_search.js";
+export type {
+  FoundForUsers,
+  FoundItems,
+  ItemFilters,
+  ItemLists,
+  ItemSearch,
+  ItemSearchOptions,
+  UserQueries,
+} from "./executors/item_search.js";
 export type { NativeEngineOptions } from "./executors/native.js";
 export type { ReferenceOptions } from "./executors/reference.js";
 export { checkProgram } from "./graph/check_program.js";

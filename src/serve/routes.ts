@@ -115,10 +115,9 @@ function userRoutes(service: Service): Route[] {
         const clicks = ({ history = [] }: AskedUsers) => Math.min(EXPLAINED_CLICKS, history?.length ?? 0);
         const work = users.reduce((sum, user) => sum + (explain ? 1 + clicks(user) : 1), 0);
         return answer("/v1/shortlists", reply, asked, work, (version, own, call, served) => {
-          const hasProbabilities = probabilities ?? !served.hasIndexFolder;
-          if (!hasProbabilities) version.hasQuickSearch = true;
-          const index = hasProbabilities ? undefined : version.index;
-          return version.model.recommend(own, { ...options, probabilities: hasProbabilities, index, ...call });
+          const wanted = probabilities ?? (served.hasIndexFolder ? false : undefined);
+          const index = wanted ? undefined : version.index;
+          return version.model.recommend(own, { ...options, probabilities: wanted, index, ...call });
         });
       },
     },

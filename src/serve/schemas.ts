@@ -70,7 +70,8 @@ export function shortlistsBody(limits: ServeLimits) {
     keepWatched: { type: "boolean", default: false, description: "Also returns items of the history" },
     probabilities: {
       type: "boolean",
-      description: "Whether items have their probability (default: unless the model has an index, which knows none)",
+      description:
+        "Whether items have their probability, which takes the scores of all items (default: true unless there are more than 2^20 elements of item vectors, or an index)",
     },
     explain: { type: "boolean", default: false, description: "Tells which clicks contributed to each score" },
   });

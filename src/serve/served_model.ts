@@ -52,8 +52,6 @@ export class ModelVersion {
   #finder: Promise<ItemFinder> | undefined;
   /** Whether similar items were asked for, for which the model keeps a copy of its weights. */
   hasSimilar = false;
-  /** Whether lists without probabilities were asked for, for which the model may keep another copy. */
-  hasQuickSearch = false;
 
   constructor(model: Model, opened?: OpenIndex) {
     this.model = model;
@@ -203,8 +201,7 @@ export class ServedModel {
       [next.opened, problem] = [opened, error];
       // What clients have used is ready before the first of them asks for it.
       if (old.hasSimilar) await model.similar(model.items.token(1), { top: 1 });
-      if (old.hasQuickSearch || this.hasIndexFolder) await model.recommend({}, { top: 1, probabilities: false });
-      [next.hasSimilar, next.hasQuickSearch] = [old.hasSimilar, old.hasQuickSearch];
+      next.hasSimilar = old.hasSimilar;
       if (old.hasFinder) await next.finder();
       this.#checkOpen();
     } catch (error) {

@@ -27,8 +27,8 @@ export interface ContributingClick {
 /** An item of a shortlist that a model recommends. */
 export interface RecommendedByModel extends RankedItem {
   /**
-   * exp(score) / Σ exp(score), with the sum over all items, or over the allowed ones. Undefined with
-   * `probabilities: false`.
+   * exp(score) / Σ exp(score), with the sum over all items, or over the allowed ones. Undefined without
+   * `probabilities`.
    */
   readonly probability?: number;
   /**

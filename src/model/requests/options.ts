@@ -8,8 +8,9 @@ export interface ModelRecommendOptions extends CandidateOptions {
   /** Keeps items of the user's history on the shortlist (default false). */
   readonly keepWatched?: boolean | undefined;
   /**
-   * Gives each item its probability (default true). Without, lists of a large catalogue take less time, because most
-   * scores need not be computed exactly; items and scores are the same.
+   * Gives each item its probability, which takes the scores of all items. The default is true up to 2²⁰ elements of
+   * item vectors and false for larger catalogues, which are searched faster without, and with an index. Items and
+   * scores are the same.
    */
   readonly probabilities?: boolean | undefined;
   /** Tells for each item which clicks of the history contributed most to its score (default false). */

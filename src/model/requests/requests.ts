@@ -108,7 +108,7 @@ export class Requests {
   ): Promise<Recommendation | Recommendation[]> {
     checkOptions("Model.recommend", options, RECOMMEND_OPTIONS);
     const { top = 30, keepWatched = false, explain = false, index, signal } = options;
-    const { probabilities = index === undefined } = options;
+    const { probabilities = index === undefined && !this.#isLarge } = options;
     checkWholeNumber("top", top, 1);
     checkChoice("keepWatched", keepWatched, [true, false]);
     checkChoice("probabilities", probabilities, [true, false]);

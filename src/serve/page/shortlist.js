@@ -55,7 +55,7 @@ function column(list, other, actions) {
   if (!answer) return element("section", attributes, head, failurePanel(error, actions.retry));
   const moves = before && movesBetween(before.items, answer.items);
   const ranksOfOther = other?.answer && new Map(other.answer.items.map(({ item }, i) => [item, i + 1]));
-  const best = Math.max(...answer.items.map(({ probability = 0 }) => probability));
+  const best = Math.max(...answer.items.map(({ score }) => score));
   const rows = answer.items.map((item, i) => {
     const badge = moves ? moveBadge(moves.from.get(item.item), i + 1) : otherBadge(ranksOfOther, item.item, other);
     return row(item, i + 1, best, badge, details, actions);
@@ -98,7 +98,7 @@ function notice({ items, unknown }) {
 /**
  * @param {Scored} item
  * @param {number} rank
- * @param {number} best The largest probability of the list.
+ * @param {number} best The highest score of the list.
  * @param {HTMLElement | undefined} badge
  * @param {ReadonlyMap<string, Item>} details
  * @param {Actions} actions
@@ -117,7 +117,7 @@ function row(item, rank, best, badge, details, { open, add }) {
   const why = because.length > 0 ? causes(because, details) : undefined;
   const bar = element("span", { class: "bar", "aria-hidden": "true" }, element("span"));
   const filled = /** @type {HTMLElement} */ (bar.firstElementChild);
-  filled.style.width = `${(100 * (probability ?? 0)) / (best || 1)}%`;
+  filled.style.width = `${100 * Math.exp(score - best)}%`; // its probability, relative to that of the best item
   const value = element(
     "div",
     { class: "value" },

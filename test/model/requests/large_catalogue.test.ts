@@ -39,8 +39,11 @@ const itemsOf = (answers: readonly Recommendation[]) => answers.map(({ items }) 
 test("shortlists without probabilities have the items and scores of those with them", async () => {
   const best = (await model.recommend(users[8]!, { top: 5 })).items.map(({ item }) => item);
   for (const options of [{ top: 1 }, { top: 100 }, { top: 300, keepWatched: true }, { top: 20, exclude: best }]) {
-    const expected = withoutProbabilities(await model.recommend(users, options));
+    const withThem = await model.recommend(users, { ...options, probabilities: true });
+    assert.ok(withThem.every(({ items }) => items.every(({ probability }) => probability! > 0)));
+    const expected = withoutProbabilities(withThem);
     const asked = { ...options, probabilities: false };
+    assert.equal(itemsOf(await model.recommend(users, options)), expected, "the default of a large catalogue");
     assert.equal(itemsOf(await model.recommend(users, asked)), expected);
     assert.equal(itemsOf(await Promise.all(users.map((user) => model.recommend(user, asked)))), expected);
     for (const [i, user] of users.entries()) assert.equal((await model.recommend(user, asked)).items, expected[i]);
@@ -53,7 +56,7 @@ test("explanations and lists of allowed items come without probabilities", async
     { top: 3, explain: true },
     { top: 7, allow },
   ]) {
-    const expected = withoutProbabilities(await model.recommend(users, options));
+    const expected = withoutProbabilities(await model.recommend(users, { ...options, probabilities: true }));
     assert.equal(itemsOf(await model.recommend(users, { ...options, probabilities: false })), expected);
   }
 });
