@@ -27,11 +27,6 @@ export interface ContributingClick {
 /** An item of a shortlist that a model recommends. */
 export interface RecommendedByModel extends RankedItem {
   /**
-   * exp(score) / Σ exp(score), with the sum over all items, or over the allowed ones. Undefined without
-   * `probabilities`.
-   */
-  readonly probability?: number;
-  /**
    * With `explain`, up to three clicks of the history that the model read, those with the largest effect on the score
    * first. Undefined without `explain`.
    */

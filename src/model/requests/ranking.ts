@@ -1,7 +1,6 @@
 import type { RunOutputs } from "../../executors/executor.js";
 import type { Model } from "../model.js";
 import { notFinite } from "../scores.js";
-import { titleOf } from "../titled.js";
 
 /** The outputs of the inference Program that a shortlist is made of. */
 export const RANKED_OUTPUTS: readonly string[] = ["items", "score", "log_partition"];
@@ -16,30 +15,47 @@ export interface RankedItem {
   readonly title?: string;
   /** w·u + b for the item and the user (docs/math.md#the-network). */
   readonly score: number;
+  /**
+   * exp(score) / Σ exp(score), with the sum over all items, or over the allowed ones. Undefined without
+   * `probabilities`.
+   */
+  readonly probability?: number;
+}
+
+/** A part of a shortlist: places `begin` … `end` − 1 of a sample, which has `top` places in the outputs. */
+export interface Places {
+  readonly sample: number;
+  readonly top: number;
+  readonly begin: number;
+  readonly end: number;
 }
 
 /**
- * Places `begin` … `end` − 1 of the shortlist of a sample. There are fewer if it ends before. `top` is the number of
- * places of each sample in the outputs. Throws ERR_DIVERGED if a score is not finite.
+ * Adds a part of a shortlist to a list; fewer items than places if the shortlist ends before. Items get a probability
+ * if `logPartition` is given, the logarithm of the sum of exp(score). Throws ERR_DIVERGED if a score is not finite.
  */
-export function rankedItems(
-  model: Model,
+export function addRanked(
+  list: RankedItem[],
+  { items, description: { titles } }: Model,
   outputs: RunOutputs,
-  { sample, top, begin, end }: Readonly<Record<"sample" | "top" | "begin" | "end", number>>,
+  { sample, top, begin, end }: Places,
+  logPartition: number | undefined,
   nameOf: (sample: number) => string,
-): RankedItem[] {
-  const ranked: RankedItem[] = [];
+): void {
+  const [ids, scores] = [outputs["items"]!, outputs["score"]!];
   for (let place = sample * top + begin; place < sample * top + end; place++) {
-    const id = outputs["items"]![place]!;
+    const id = ids[place]!;
     if (id < 0) break;
-    const score = outputs["score"]![place]!;
+    const score = scores[place]!;
     if (!Number.isFinite(score)) throw notFinite(`A score of ${nameOf(sample)} is`);
-    ranked.push({ item: model.items.token(id), id, ...titleOf(model, id), score });
+    const item = items.token(id);
+    const title = titles?.titleOf(id);
+    // Literals, because copies of members would be garbage that a busy service collects often.
+    if (logPartition === undefined) {
+      list.push(title === undefined ? { item, id, score } : { item, id, title, score });
+    } else {
+      const probability = Math.exp(score - logPartition);
+      list.push(title === undefined ? { item, id, score, probability } : { item, id, title, score, probability });
+    }
   }
-  return ranked;
-}
-
-/** exp(score) / Σ exp(score), where `logPartition` is the logarithm of the sum. */
-export function probabilityOf(score: number, logPartition: number): number {
-  return Math.exp(score - logPartition);
 }

@@ -27,7 +27,7 @@ import {
   USER_OPTIONS,
 } from "./options.js";
 import { type PlacedUsers, USER_PLACES } from "./places.js";
-import { probabilityOf, RANKED_OUTPUTS, rankedItems } from "./ranking.js";
+import { addRanked, RANKED_OUTPUTS } from "./ranking.js";
 import { SimilarityIndex } from "./similar.js";
 import { expectArray, expectText, type UnknownValue } from "./values.js";
 
@@ -337,17 +337,12 @@ export class Requests {
     const lists: RecommendedByModel[][] = [];
     for (let user = 0; user < clicks.users; user++) {
       const list: RecommendedByModel[] = [];
-      for (let begin = 0; begin < top; begin += ITEMS_AT_ONCE) {
-        const end = Math.min(top, begin + ITEMS_AT_ONCE);
-        const places = { sample: first + user, top, begin, end };
-        const found = rankedItems(this.#model, outputs, places, () => nameOf(user));
-        for (const item of found) {
-          list.push(
-            probabilities ? { ...item, probability: probabilityOf(item.score, logPartition![first + user]!) } : item,
-          );
-        }
+      const sample = first + user;
+      const partition = probabilities ? logPartition![sample]! : undefined;
+      for (let begin = 0; begin < top && list.length === begin; begin += ITEMS_AT_ONCE) {
+        const places = { sample, top, begin, end: Math.min(top, begin + ITEMS_AT_ONCE) };
+        addRanked(list, this.#model, outputs, places, partition, () => nameOf(user));
         if (turns.isDue) await turns.take();
-        if (found.length < end - begin) break;
       }
       lists.push(list);
     }
