@@ -303,10 +303,12 @@ __attribute__((noinline)) void scan_block(const FirstPass& pass, int64_t first_q
 // Scans groups [begin, end), multiples of kGroupsAtOnce, for all queries.
 void scan_codes(const FirstPass& pass, int64_t begin, int64_t end) {
   typedef void (*ScanBlock)(const FirstPass&, int64_t, int64_t, int64_t, OwnLists&);
+  // Indexed by the number of queries, minus 1. Places behind kQueriesAtOnce are never used.
+  constexpr int kThree = kQueriesAtOnce < 3 ? kQueriesAtOnce : 3, kFour = kQueriesAtOnce < 4 ? kQueriesAtOnce : 4;
   static const ScanBlock scan_stream[] = {scan_block<1, Codes::stream>, scan_block<2, Codes::stream>,
-                                          scan_block<3, Codes::stream>, scan_block<4, Codes::stream>};
+                                          scan_block<kThree, Codes::stream>, scan_block<kFour, Codes::stream>};
   static const ScanBlock scan_cache[] = {scan_block<1, Codes::cache>, scan_block<2, Codes::cache>,
-                                         scan_block<3, Codes::cache>, scan_block<4, Codes::cache>};
+                                         scan_block<kThree, Codes::cache>, scan_block<kFour, Codes::cache>};
   OwnLists own(pass.lists);
   const int64_t queries = pass.lists.queries;
   for (int64_t q = 0; q < queries; ++q) {

@@ -60,9 +60,11 @@ export interface TensorStore extends Disposable {
 
 /** Where elements are in a file. They have 4 bytes each, the lowest first. */
 export interface FilePosition {
+  /** The file, open for reading. */
   readonly file: FileHandle;
   /** Path of the file in messages. */
   readonly path: string;
+  /** Index of the first byte. */
   readonly position: number;
 }
 

@@ -57,6 +57,7 @@ export interface UserQueries {
   readonly executor: Executor;
   /** Name of the output with the queries, float32 [users, width]. */
   readonly output: string;
+  /** The batches, which the engine of the search created. */
   readonly batches: UserBatches;
   /** Number of the batch, from 0. */
   readonly index: number;
