@@ -1,9 +1,8 @@
 #include "native/data/batcher.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <string>
+#include <utility>
 
 #include "native/core/error.h"
 

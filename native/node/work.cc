@@ -9,7 +9,11 @@
 namespace shortlist {
 namespace {
 
-int most_at_once() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+// The system is asked once: it would open a file each time.
+int most_at_once() {
+  static const int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return processors;
+}
 
 }  // namespace
 
