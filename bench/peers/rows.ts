@@ -234,10 +234,12 @@ function scanRows({ python }: Peers, threads: number): Row[] {
       others: () => [() => python!.contender("faiss IndexFlatIP", "scan", { ...sizes, threads })],
     };
   };
-  const [one, few, many] = [1, 16, 256];
   return [
-    ...[row(one, "none", undefined), row(one, "int8", undefined)],
-    ...[row(few, "none", 8), row(few, "int8", 8), row(many, "none", 8)],
+    row(1, "none", undefined),
+    row(1, "int8", undefined),
+    row(16, "none", 8),
+    row(16, "int8", 8),
+    row(256, "none", 8),
   ];
 }
 

@@ -5,13 +5,14 @@
 #include <thread>
 #include <vector>
 
+#include "native/core/threads.h"
+
 namespace shortlist {
 
 void read_on_threads(const Store& store, const std::string& name, void* values, int64_t offset, int64_t count) {
   const int64_t least = int64_t{1} << 18;  // elements of a thread: 1 MiB, which takes longer to copy than it to start
   const int64_t most = 4;                  // threads, which are enough for the bandwidth of the memory
-  const int64_t processors = std::max(1u, std::thread::hardware_concurrency());
-  const int64_t threads = std::min({processors, most, count / least});
+  const int64_t threads = std::min({int64_t{processor_count()}, most, count / least});
   if (threads < 2) return store.read(name, values, offset, count);
   store.read(name, values, offset, 0);          // the threads throw no errors, so the
   store.read(name, values, offset + count, 0);  // ends of the range are checked here

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "native/core/error.h"
+#include "native/core/threads.h"
 
 namespace shortlist {
 
@@ -177,9 +177,8 @@ std::unique_ptr<RunState> RunStates::take() {
 }
 
 void RunStates::give_back(std::unique_ptr<RunState> state) {
-  static const size_t most_idle = std::max(1u, std::thread::hardware_concurrency());
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (idle_.size() < most_idle) idle_.push_back(std::move(state));
+  if (idle_.size() < static_cast<size_t>(processor_count())) idle_.push_back(std::move(state));
 }
 
 }  // namespace shortlist

@@ -1,5 +1,6 @@
 #include "native/core/threads.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -162,7 +163,7 @@ struct Threads::Impl {
 Threads::Threads(int count) : impl_(new Impl) {
   impl_->parts = std::vector<Part>(static_cast<size_t>(count));
   // With more threads than processors, a spinning thread would take the processor of a working one.
-  impl_->spins = count <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpins : 0;
+  impl_->spins = count <= processor_count() ? kSpins : 0;
   try {
     for (int i = 1; i < count; ++i) impl_->workers.emplace_back([impl = impl_.get(), i] { impl->work(i); });
   } catch (const std::system_error&) {
@@ -204,6 +205,11 @@ void Threads::run(int64_t chunks, bool in_order, void (*task)(void* context, int
   impl.job.fetch_add(1);
   impl.wait_until_empty();
   impl.taken.store(false, std::memory_order_release);
+}
+
+int processor_count() {
+  static const int count = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return count;
 }
 
 int checked_thread_count(int64_t count) {

@@ -38,6 +38,9 @@ class Threads {
   std::unique_ptr<Impl> impl_;
 };
 
+// The number of processors, at least 1. The system is asked once, since it opens a file to answer.
+int processor_count();
+
 // A number of threads that a caller asks for. Throws Error(Status::option) unless it is 1 to 1024.
 int checked_thread_count(int64_t count);
 

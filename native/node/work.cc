@@ -1,22 +1,11 @@
 #include "native/node/work.h"
 
-#include <algorithm>
-#include <thread>
 #include <utility>
 
+#include "native/core/threads.h"
 #include "native/node/errors.h"
 
 namespace shortlist {
-namespace {
-
-// The system is asked once: it would open a file each time.
-int most_at_once() {
-  static const int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  return processors;
-}
-
-}  // namespace
-
 Work::Work(Napi::Env env, const char* name, std::shared_ptr<WorkQueue> queue, bool is_alone)
     : AsyncWorker(env, name),
       queue_(std::move(queue)),
@@ -35,7 +24,7 @@ Napi::Promise Work::start_or_wait() {
 
 bool Work::can_start() const {
   if (is_alone_) return queue_->runs == 0;
-  return !queue_->is_alone && queue_->runs < most_at_once();
+  return !queue_->is_alone && queue_->runs < processor_count();
 }
 
 void Work::start() {

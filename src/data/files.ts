@@ -70,7 +70,7 @@ const SMALL_PIECE_BYTES = 1024 * 1024;
 /**
  * Reads a file, which may be larger than the 2 GiB of Node's `readFile`. Calls `onPiece` with each piece of it, in order.
  */
-export async function readBytes(path: string, onPiece?: (piece: Buffer) => void): Promise<Buffer> {
+export async function readBytes(path: string, onPiece?: (piece: Uint8Array) => void): Promise<Buffer> {
   const file = await open(path, "r");
   try {
     const status = await file.stat();
@@ -87,15 +87,7 @@ export async function readBytes(path: string, onPiece?: (piece: Buffer) => void)
       return bytes;
     }
     const bytes = Buffer.allocUnsafeSlow(size);
-    const most = onPiece ? SMALL_PIECE_BYTES : PIECE_BYTES;
-    let done = 0;
-    while (done < size) {
-      const { bytesRead } = await file.read(bytes, done, Math.min(most, size - done), done);
-      if (bytesRead === 0) break;
-      onPiece?.(bytes.subarray(done, done + bytesRead));
-      done += bytesRead;
-    }
-    return bytes.subarray(0, done);
+    return bytes.subarray(0, await readFully(file, bytes, 0, undefined, onPiece));
   } finally {
     await file.close();
   }
@@ -103,20 +95,23 @@ export async function readBytes(path: string, onPiece?: (piece: Buffer) => void)
 
 /**
  * Fills `bytes` from `position` of a file on. Returns the number of bytes read, which is smaller only at the end of the
- * file. The signal is checked between pieces.
+ * file. The signal is checked between pieces, and `onPiece` is called with each of them, in order.
  */
 export async function readFully(
   file: FileHandle,
   bytes: Uint8Array,
   position: number,
   signal?: AbortSignal,
+  onPiece?: (piece: Uint8Array) => void,
 ): Promise<number> {
+  const most = onPiece ? SMALL_PIECE_BYTES : PIECE_BYTES;
   let done = 0;
   while (done < bytes.length) {
     signal?.throwIfAborted();
-    const length = Math.min(PIECE_BYTES, bytes.length - done);
+    const length = Math.min(most, bytes.length - done);
     const { bytesRead } = await file.read(bytes, done, length, position + done);
     if (bytesRead === 0) break;
+    onPiece?.(bytes.subarray(done, done + bytesRead));
     done += bytesRead;
   }
   return done;

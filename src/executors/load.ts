@@ -4,6 +4,7 @@ import { ShortlistError } from "../errors.js";
 import type { Dtype } from "../graph/program.js";
 import { requireAddon } from "../platform/addon.js";
 import type { StepsOptions, StepsResult, StoredTensor } from "./executor.js";
+import type { FoundForUsers, FoundItems } from "./item_search.js";
 
 type NativeArray = Float32Array | Int32Array | Uint32Array;
 
@@ -70,12 +71,7 @@ type NativeLists = Int32Array | { readonly ids: Int32Array; readonly offsets: In
 
 /** The class `NativeItemSearch` of the addon: exact search over a store. */
 export interface NativeItemSearchHandle {
-  search(
-    queries: Float32Array,
-    top: number,
-    exclude: NativeLists,
-    allow: NativeLists,
-  ): Promise<{ readonly items: Int32Array; readonly scores: Float32Array }>;
+  search(queries: Float32Array, top: number, exclude: NativeLists, allow: NativeLists): Promise<FoundItems>;
   searchUsers(
     executor: NativeExecutorHandle,
     output: string,
@@ -85,7 +81,7 @@ export interface NativeItemSearchHandle {
     top: number,
     exclude: NativeLists,
     allow: NativeLists,
-  ): Promise<{ readonly items: Int32Array; readonly scores: Float32Array; readonly queries: Float32Array }>;
+  ): Promise<FoundForUsers>;
   close(): void;
 }
 

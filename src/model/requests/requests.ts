@@ -321,7 +321,7 @@ export class Requests {
       return this.#listsOf(part, await this.#shortlists.run({ clicks, excluded, top: length, signal }), places);
     }
     const found = await this.#searches.run({ clicks, excluded, top: length, signal });
-    this.#checkVectors(this.#vectorsIn(found, clicks.users), part);
+    this.#checkedVectors(found, part);
     return this.#listsOf(part, found, places);
   }
 
@@ -353,16 +353,13 @@ export class Requests {
   async #vectorsOf(part: Part): Promise<Float32Array> {
     const { clicks, signal } = part;
     const found = await this.#vectors.run({ clicks, excluded: noneOf(clicks.users), top: 0, signal });
-    return this.#checkVectors(this.#vectorsIn(found, clicks.users), part);
-  }
-
-  #vectorsIn({ outputs, first }: UserRows, users: number): Float32Array {
-    const all = outputs[USER_VECTOR] as Float32Array;
-    return all.subarray(first * this.#width, (first + users) * this.#width);
+    return this.#checkedVectors(found, part);
   }
 
   /** Returns the vectors of a part's users. Throws ERR_DIVERGED if one is not finite. */
-  #checkVectors(vectors: Float32Array, { nameOf }: Pick<Part, "nameOf">): Float32Array {
+  #checkedVectors({ outputs, first }: UserRows, { clicks, nameOf }: Part): Float32Array {
+    const all = outputs[USER_VECTOR] as Float32Array;
+    const vectors = all.subarray(first * this.#width, (first + clicks.users) * this.#width);
     const broken = vectors.findIndex((value) => !Number.isFinite(value));
     if (broken >= 0) throw notFinite(`The vector of ${nameOf(Math.floor(broken / this.#width))} is`);
     return vectors;
