@@ -19,6 +19,7 @@ export type {
   FilePosition,
   RunInputs,
   RunOutputs,
+  RunUsersOptions,
   StepsOptions,
   StepsResult,
   StoredTensor,

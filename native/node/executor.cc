@@ -80,7 +80,7 @@ Napi::Value NativeExecutor::run(const Napi::CallbackInfo& info) {
       ->start_or_wait();
 }
 
-// (batches, index, inputs, dims): a promise of the outputs. Inputs and dims are those that the batch does not have.
+// (batches, index, inputs, dims, here): a promise of the outputs. Inputs and dims are those that the batch does not have.
 Napi::Value NativeExecutor::run_users(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   expect_open(env);
@@ -108,7 +108,7 @@ Napi::Value NativeExecutor::run_users(const Napi::CallbackInfo& info) {
     return prepare_users(executor, batches->build(index), *extras);
   });
   work->keep(info[0].As<Napi::Object>());
-  return work->start_or_wait();
+  return work->start_or_wait(info[4].ToBoolean());
 }
 
 NativeExecutor::Compute NativeExecutor::compute_users(Napi::Env env, const Napi::Value& batches, int64_t index,

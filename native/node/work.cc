@@ -12,12 +12,17 @@ Work::Work(Napi::Env env, const char* name, std::shared_ptr<WorkQueue> queue, bo
       is_alone_(is_alone),
       deferred_(Napi::Promise::Deferred::New(env)) {}
 
-Napi::Promise Work::start_or_wait() {
+Napi::Promise Work::start_or_wait(bool here) {
   const Napi::Promise promise = deferred_.Promise();
-  if (queue_->waiting.empty() && can_start()) {
-    start();
-  } else {
+  if (!queue_->waiting.empty() || !can_start()) {
     queue_->waiting.push_back(this);
+  } else if (here && queue_->runs == 0) {
+    begin();
+    Execute();
+    OnWorkComplete(Env(), napi_ok);
+  } else {
+    begin();
+    Queue();
   }
   return promise;
 }
@@ -27,10 +32,10 @@ bool Work::can_start() const {
   return !queue_->is_alone && queue_->runs < processor_count();
 }
 
-void Work::start() {
+// Enters the work among those in flight.
+void Work::begin() {
   queue_->is_alone = is_alone_;
   ++queue_->runs;
-  Queue();
 }
 
 void Work::Execute() {
@@ -58,7 +63,8 @@ void Work::OnWorkComplete(Napi::Env env, napi_status) {
   while (!queue->waiting.empty() && queue->waiting.front()->can_start()) {
     Work* const next = queue->waiting.front();
     queue->waiting.pop_front();
-    next->start();
+    next->begin();
+    next->Queue();
   }
 }
 

@@ -20,7 +20,7 @@ struct WorkQueue {
 };
 
 // Work over something that works share. It waits for its turn, is computed on a thread of libuv's pool, and settles its
-// promise. Works start in the order in which they arrive. Those that only read are concurrent; there is at most one for
+// promise. (Two threads are woken for it, which takes longer than the smallest works.) Works start in the order in which they arrive. Those that only read are concurrent; there is at most one for
 // each processor, so that Node's own work soon finds a free thread in the pool. Work that writes is alone.
 class Work : public Napi::AsyncWorker {
  public:
@@ -28,11 +28,12 @@ class Work : public Napi::AsyncWorker {
 
   bool is_alone() const { return is_alone_; }
 
-  // Starts the work or appends it to the queue. From then on it deletes itself.
-  Napi::Promise start_or_wait();
+  // Starts the work or appends it to the queue. From then on it deletes itself. With `here`, it is computed on this
+  // thread before this returns, unless other works are in flight.
+  Napi::Promise start_or_wait(bool here = false);
 
  protected:
-  // Called on a thread of the pool. An exception rejects the promise.
+  // Called on a thread of the pool, or on the JavaScript thread. An exception rejects the promise.
   virtual void compute() = 0;
   // Called on the JavaScript thread after `compute` has succeeded. Returns what the promise resolves to.
   virtual Napi::Value result(Napi::Env env) = 0;
@@ -41,7 +42,7 @@ class Work : public Napi::AsyncWorker {
   void Execute() final;
   void OnWorkComplete(Napi::Env env, napi_status status) final;
   bool can_start() const;
-  void start();
+  void begin();
   bool try_settle(Napi::Env env);
 
   std::shared_ptr<WorkQueue> queue_;

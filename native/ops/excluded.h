@@ -55,10 +55,16 @@ struct ExcludedCursor {
   SHORTLIST_INLINE void take_out(float* tile, int64_t first_item, int64_t tile_items, int64_t samples,
                                  const int32_t* kept, float score) {
     for (int64_t c = 0; c < samples; ++c) {
-      for (; next[c] < end[c] && items[next[c]] < first_item + tile_items; ++next[c]) {
-        const int32_t item = items[next[c]];
-        if (!kept || kept[c] != item) tile[(item - first_item) * kSamplesPerTile + c] = score;
-      }
+      take_out_of(c, tile + c, kSamplesPerTile, first_item, tile_items, kept, score);
+    }
+  }
+
+  // The same for the scores of sample c, where those of neighbouring items are `between` elements apart.
+  SHORTLIST_INLINE void take_out_of(int64_t c, float* scores, int64_t between, int64_t first_item, int64_t count,
+                                    const int32_t* kept, float score) {
+    for (; next[c] < end[c] && items[next[c]] < first_item + count; ++next[c]) {
+      const int32_t item = items[next[c]];
+      if (!kept || kept[c] != item) scores[(item - first_item) * between] = score;
     }
   }
 };

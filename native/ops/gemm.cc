@@ -310,42 +310,6 @@ void pack_strips(int64_t rows, int64_t depth, const Matrix& a, float* to) {
   }
 }
 
-// multiply_few for kColumns columns. Squares of A are transposed, so that a vector holds kLanes rows of one column of
-// C; a tile would waste most lanes of its panel.
-template <int kColumns>
-void multiply_columns(int64_t m, int64_t first_column, const Matrix& a, const PackedMatrix& b, float* c,
-                      int64_t c_stride, const float* row_bias) {
-  const int64_t depth = depth_of(b.k);
-  for (int64_t row = 0; row < m; row += kLanes) {
-    const int64_t rows = m - row < kLanes ? m - row : kLanes;
-    vf total[kLanes] = {};
-    for (int64_t p = 0; p < b.k; p += depth) {
-      const int64_t block = b.k - p < depth ? b.k - p : depth;
-      const float* column = panel_at<false>(b, p, block, first_column);
-      vf sum[kColumns] = {};
-      for (int64_t q = 0; q < block; q += kLanes) {
-        const int64_t steps = block - q < kLanes ? block - q : kLanes;
-        const float* const from = a.data + row * a.row_stride + p + q;
-        for (int i = 0; i < kLanes; ++i)
-          __builtin_prefetch(from + (m + i) * a.row_stride, 0, 2);  // the rows of the next block of items
-        vf square[kLanes];
-        load_transposed(from, a.row_stride, rows, steps, square);
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) {
-          if (i >= steps) break;
-#pragma GCC unroll 4
-          for (int j = 0; j < kColumns; ++j) sum[j] = madd(splat(column[j]), square[i], sum[j]);
-          column += kTileColumns;
-        }
-      }
-      for (int j = 0; j < kColumns; ++j) total[j] = p == 0 ? sum[j] : total[j] + sum[j];
-    }
-    for (int j = 0; j < kColumns && row_bias; ++j) total[j] += load_upto(row_bias + row, rows);
-    transpose(total);
-    for (int64_t i = 0; i < rows; ++i) store(c + (row + i) * c_stride, total[i]);
-  }
-}
-
 void pack_panels(const PackedMatrix& packed, const Matrix& b, int64_t first, int64_t last) {
   if constexpr (kBf16Dots) {
     if (packed.bf16) return pack_panels<true>(packed, b, first, last);
@@ -514,13 +478,6 @@ void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Mat
     if (b.bf16) return multiply_packed_panels<true>(m, first_column, columns, a, b, c, c_stride, epilogue);
   }
   multiply_packed_panels<false>(m, first_column, columns, a, b, c, c_stride, epilogue);
-}
-
-void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
-                  int64_t c_stride, const float* row_bias) {
-  typedef void (*Few)(int64_t, int64_t, const Matrix&, const PackedMatrix&, float*, int64_t, const float*);
-  static const Few few[] = {multiply_columns<1>, multiply_columns<2>, multiply_columns<3>, multiply_columns<4>};
-  if (m > 0) few[columns - 1](m, first_column, a, b, c, c_stride, row_bias);
 }
 
 void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,

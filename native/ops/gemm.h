@@ -74,14 +74,6 @@ void pack(const Call& call, const PackedMatrix& packed, const Matrix& b);
 void multiply_packed(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
                      int64_t c_stride, const Epilogue& epilogue);
 
-// Up to so many columns, a product is faster with kLanes rows of C in the lanes of a vector than with its columns.
-constexpr int64_t kFewColumns = kLanes / 4;
-
-// C = A·B[:, first_column …] + row_bias for 1 to kFewColumns columns, with the same bits as multiply_packed. Columns
-// `columns` to kLanes − 1 of C become 0. A.column_stride is 1 and A.bf16 is ignored. `row_bias` may be nullptr.
-void multiply_few(int64_t m, int64_t first_column, int64_t columns, const Matrix& a, const PackedMatrix& b, float* c,
-                  int64_t c_stride, const float* row_bias);
-
 // The number of elements that A [rows, k] takes if it is packed one block of k at a time.
 int64_t strip_elements(int64_t rows, int64_t k);
 

@@ -62,6 +62,7 @@ const int64_t kManySequences = 96;
 const int64_t kRowsPerProduct = 256;  // rows of d in one product, at most: half a MiB with x and h₋ at h = 64
 const int64_t kMostShares = 32;
 const int64_t kMostSlabs = 18;       // 14 of two shares and 4 of one divide evenly among 1, 2, 4, 8 and 16 threads
+const int64_t kFewTimesteps = 64;    // x·W of so few is one product: packing W would take longer
 const int64_t kTimestepsAtOnce = 4;  // timesteps that a group projects at once: 48 KiB at most at h = 64
 
 // Chunks of cheap loops. Each costs some microseconds, far more than handing it to a thread.
@@ -126,16 +127,16 @@ Peepholes peepholes_of(const Call& call, int first) {
           call.input(first + kPeepholeOutput).f32()};
 }
 
-// The input rows that several timesteps read, in rising order.
+// The input rows that several timesteps read, or all that any timestep reads, in rising order.
 struct RepeatedRows {
   int32_t* row;    // [count]
-  int32_t* place;  // [rows of the input] its index in `row`; −1 if only one timestep reads it, kUnread if none does
+  int32_t* place;  // [rows of the input] its index in `row`; −1 if it is not there, kUnread if no timestep reads it
   int64_t count;
 };
 
 const int32_t kUnread = -2;
 
-RepeatedRows find_repeated_rows(const Call& call, const Tensor& position, int64_t rows) {
+RepeatedRows find_repeated_rows(const Call& call, const Tensor& position, int64_t rows, bool all = false) {
   RepeatedRows repeated = {int_scratch(call, rows), int_scratch(call, rows), 0};
   for (int64_t p = 0; p < rows; ++p) repeated.place[p] = kUnread;
   for (int64_t s = 0; s < position.rows; ++s) {
@@ -143,7 +144,7 @@ RepeatedRows find_repeated_rows(const Call& call, const Tensor& position, int64_
     place += place < 0;
   }
   for (int64_t p = 0; p < rows; ++p) {  // no branches: they would often be mispredicted
-    const bool is_repeated = repeated.place[p] >= 0;
+    const bool is_repeated = repeated.place[p] >= (all ? -1 : 0);
     repeated.place[p] = is_repeated ? static_cast<int32_t>(repeated.count) : repeated.place[p];
     repeated.row[repeated.count] = static_cast<int32_t>(p);
     repeated.count += is_repeated;
@@ -456,7 +457,8 @@ void forward(const Call& call) {
   const Tensor& position = call.input(kPosition);
   const int64_t h = call.input(kRecurrentWeight).rows;
   const bool bf16 = is_bf16(call);
-  const RepeatedRows repeated = find_repeated_rows(call, position, input.rows);
+  const bool few = position.rows <= kFewTimesteps;
+  const RepeatedRows repeated = find_repeated_rows(call, position, input.rows, few);
   float* const recurrent_weight = float_scratch(call, round_up(h, kLanes) * state_elements(h, bf16) * 4);
   pack_gates(call.input(kRecurrentWeight), bf16, recurrent_weight);
   const Forward forward = {call,
@@ -464,7 +466,8 @@ void forward(const Call& call) {
                            position.i32(),
                            repeated,
                            project_repeated_rows(call, repeated),
-                           pack_weight(call, {input_weight.f32(), input_weight.stride, 1}, input.columns, 4 * h),
+                           few ? PackedMatrix()
+                               : pack_weight(call, {input_weight.f32(), input_weight.stride, 1}, input.columns, 4 * h),
                            call.has(kBias) ? call.input(kBias).f32() : nullptr,
                            recurrent_weight,
                            sort_sequences(call, call.input(kSequenceOffsets), kSequencesForward, worker_count(call)),

@@ -2,6 +2,7 @@
 
 #include "native/ops/best_lists.h"
 #include "native/ops/gemm.h"
+#include "native/ops/row_lanes.h"
 
 // Scores of rows of item vectors for all queries of a search, in float32. Scores have the same bits as those of a
 // matrix product (gemm.h), so they do not depend on which of the loops below computes them:
@@ -17,8 +18,6 @@ namespace {
 const int64_t kBytesPerBlock = int64_t{1} << 14;
 // Up to so many queries, it takes less time to transpose the rows than to multiply a vector of queries.
 const int64_t kFewQueries = kLanes / 2;
-// Rows that are scanned in place are prefetched at least so many bytes ahead.
-const int64_t kPrefetchedAhead = 16384;
 // Columns of which several rows are prefetched at once: multiply-adds go on meanwhile.
 const int64_t kPrefetchedColumns = 32;
 // The least width of rows that are prefetched for more queries.
@@ -49,55 +48,6 @@ struct RowBlock {
   }
 };
 
-// Adds the products of `steps` ≤ kLanes columns of kLanes rows to the sums of each query, column by column.
-template <int kQueries>
-SHORTLIST_INLINE void add_columns(const vf* square, int64_t steps, const float* queries, int64_t width, vf* sum) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) {
-    if (i >= steps) break;
-#pragma GCC unroll 8
-    for (int j = 0; j < kQueries; ++j) sum[j] = madd(splat(queries[j * width + i]), square[i], sum[j]);
-  }
-}
-
-// The least multiple of `rows` that takes kPrefetchedAhead bytes.
-SHORTLIST_INLINE int64_t rows_ahead(int64_t rows, int64_t stride) {
-  const int64_t bytes = rows * stride * static_cast<int64_t>(sizeof(float));
-  return (kPrefetchedAhead + bytes - 1) / bytes * rows;
-}
-
-// Prefetches a cache line of each of kLanes rows.
-SHORTLIST_INLINE void prefetch_part(const float* from, int64_t stride) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) __builtin_prefetch(from + i * stride, 0, 2);
-}
-
-// The scores of up to kLanes rows, one in each lane, for kQueries queries. With kWhole there are kLanes rows. Whenever
-// it reads a part of each row, it prefetches the same part of as many rows at `ahead`, unless that is nullptr.
-template <int kQueries, bool kWhole>
-SHORTLIST_INLINE void score_lanes(const float* from, int64_t stride, int64_t rows, int64_t width, const float* queries,
-                                  const float* ahead, vf* total) {
-  const int64_t depth = depth_of(width), own = kWhole ? kLanes : rows;
-  for (int j = 0; j < kQueries; ++j) total[j] = vf{};
-  for (int64_t p = 0; p < width; p += depth) {
-    const int64_t end = width - p < depth ? width : p + depth;
-    vf sum[kQueries] = {};
-    vf square[kLanes];
-    int64_t q = p;
-    for (; q + kLanes <= end; q += kLanes) {
-      if (kWhole && ahead) prefetch_part(ahead + q, stride);
-      load_transposed(from + q, stride, own, kLanes, square);
-      add_columns<kQueries>(square, kLanes, queries + q, width, sum);
-    }
-    if (q < end) {
-      if (kWhole && ahead) prefetch_part(ahead + q, stride);
-      load_transposed(from + q, stride, own, end - q, square);
-      add_columns<kQueries>(square, end - q, queries + q, width, sum);
-    }
-    for (int j = 0; j < kQueries; ++j) total[j] = p == 0 ? sum[j] : total[j] + sum[j];
-  }
-}
-
 // Adds the items of the lanes that reach the threshold of a query.
 SHORTLIST_INLINE void add_lanes(const RowBlock& block, int64_t row, uint32_t reached, vf score, int64_t query,
                                 OwnLists& own) {
@@ -120,10 +70,10 @@ __attribute__((noinline)) void score_few(const RowScan& scan, const RowBlock& bl
     const float* const from = block.rows + row * block.stride;
     vf score[kQueries];
     if (rows == kLanes) {
-      score_lanes<kQueries, true>(from, block.stride, rows, width, queries, block.listed ? nullptr : from + ahead,
-                                  score);
+      score_lanes<kQueries, true>(from, block.stride, rows, width, queries, width,
+                                  block.listed ? nullptr : from + ahead, score);
     } else {
-      score_lanes<kQueries, false>(from, block.stride, rows, width, queries, nullptr, score);
+      score_lanes<kQueries, false>(from, block.stride, rows, width, queries, width, nullptr, score);
     }
     if (block.bias) {
       const vf bias = load_upto(block.bias + row, rows);

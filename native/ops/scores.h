@@ -2,6 +2,7 @@
 
 #include "native/ops/gemm.h"
 #include "native/ops/operands.h"
+#include "native/ops/row_lanes.h"
 #include "native/simd/math.h"
 
 // Scores w·u + b of all items for all samples, for the ops that scan the items (softmax, top_n, target_rank). Scores
@@ -16,24 +17,36 @@ const int64_t kItemsPerTile = kRowsPerBlock;
 const int64_t kSamplesPerTile = 4 * kTileColumns;
 const float kLowest = -3.40282347e38f;
 
+// Up to so many samples, scores take less time with items in the lanes of a vector than with samples.
+const int64_t kFewSamples = kLanes / 4;
+
 struct Scorer {
-  PackedMatrix users;  // userᵀ [width, samples]
+  Tensor user;          // [samples, width]
+  PackedMatrix packed;  // userᵀ [width, samples]
   Tensor weight;
   const float* bias;  // [items] or nullptr
 
   // Writes the scores of items [first, first + items) for samples [first_sample, first_sample + samples) to `to`, whose
-  // rows are `stride` apart. `first_sample` is a multiple of kTileColumns. Columns beyond the last sample, up to a
-  // whole vector, become 0 or the scores of a user vector of zeros.
+  // rows are `stride` apart. `first_sample` is a multiple of kTileColumns, and there are at most kItemsPerTile items.
+  // Columns beyond the last sample, up to a whole vector, become 0 or the scores of a user vector of zeros.
   SHORTLIST_INLINE void tile(int64_t first, int64_t items, int64_t first_sample, int64_t samples, float* to,
                              int64_t stride) const {
-    if (samples <= kFewColumns) {
-      return multiply_few(items, first_sample, samples, {weight.row(first), weight.stride, 1}, users, to, stride,
-                          bias ? bias + first : nullptr);
-    }
+    if (samples <= kFewSamples) return few_tile(first, items, first_sample, samples, to, stride);
     Epilogue epilogue;
     epilogue.row_bias = bias ? bias + first : nullptr;
-    multiply_packed(items, first_sample, round_up(samples, kTileColumns), {weight.row(first), weight.stride, 1}, users,
+    multiply_packed(items, first_sample, round_up(samples, kTileColumns), {weight.row(first), weight.stride, 1}, packed,
                     to, stride, epilogue);
+  }
+
+  // Writes the scores of items [first, first + items) for up to kFewSamples samples to `to`: those of a sample follow
+  // each other, and samples are `between` elements apart. Items are filled up to a whole vector.
+  SHORTLIST_INLINE void rows(int64_t first, int64_t items, int64_t first_sample, int64_t samples, float* to,
+                             int64_t between) const {
+    static_assert(kFewSamples <= 4, "there is a loop for each number of samples");
+    if (samples == 1) rows_of<1>(first, items, first_sample, to, between);
+    if (samples == 2) rows_of<2>(first, items, first_sample, to, between);
+    if (samples == 3) rows_of<3>(first, items, first_sample, to, between);
+    if (samples == 4) rows_of<4>(first, items, first_sample, to, between);
   }
 
   // The score of one item for one sample: the same bits as in a tile.
@@ -42,12 +55,45 @@ struct Scorer {
     tile(item, 1, sample / kTileColumns * kTileColumns, kTileColumns, row, kTileColumns);
     return row[sample % kTileColumns];
   }
+
+ private:
+  template <int kSamples>
+  __attribute__((noinline)) void rows_of(int64_t first, int64_t items, int64_t first_sample, float* to,
+                                         int64_t between) const {
+    const float* const users = user.row(first_sample);
+    const int64_t ahead = rows_ahead(kLanes, weight.stride) * weight.stride;
+    for (int64_t i = 0; i < items; i += kLanes) {
+      const int64_t count = items - i < kLanes ? items - i : kLanes;
+      const float* const from = weight.row(first + i);
+      vf score[kSamples];
+      if (count == kLanes) {
+        score_lanes<kSamples, true>(from, weight.stride, count, weight.columns, users, user.stride, from + ahead,
+                                    score);
+      } else {
+        score_lanes<kSamples, false>(from, weight.stride, count, weight.columns, users, user.stride, nullptr, score);
+      }
+      const vf added = bias ? load_upto(bias + first + i, count) : vf{};
+      for (int c = 0; c < kSamples; ++c) store(to + c * between + i, bias ? score[c] + added : score[c]);
+    }
+  }
+
+  void few_tile(int64_t first, int64_t items, int64_t first_sample, int64_t samples, float* to, int64_t stride) const {
+    const int64_t between = round_up(kItemsPerTile, kLanes);
+    float scores[kFewSamples * between];
+    rows(first, items, first_sample, samples, scores, between);
+    for (int64_t i = 0; i < items; i += kLanes) {
+      vf square[kLanes];
+      for (int64_t c = 0; c < kLanes; ++c) square[c] = c < samples ? load(scores + c * between + i) : vf{};
+      transpose(square);
+      for (int64_t r = 0; r < kLanes && i + r < items; ++r) store(to + (i + r) * stride, square[r]);
+    }
+  }
 };
 
 SHORTLIST_INLINE Scorer scorer_of(const Call& call, const Tensor& user, const Tensor& weight, const Slot& bias) {
-  const PackedMatrix users = {float_scratch(call, packed_elements(user.columns, user.rows)), user.columns, user.rows};
-  pack(call, users, {user.f32(), 1, user.stride});
-  return {users, weight, bias.count > 0 ? bias.tensors[0].f32() : nullptr};
+  const PackedMatrix packed = {float_scratch(call, packed_elements(user.columns, user.rows)), user.columns, user.rows};
+  pack(call, packed, {user.f32(), 1, user.stride});
+  return {user, packed, weight, bias.count > 0 ? bias.tensors[0].f32() : nullptr};
 }
 
 // log Σ exp(score) of the samples of a tile, computed online: the largest score so far, and Σ exp(score − largest).
@@ -72,6 +118,25 @@ struct Partition {
       store(most + c, best);
       store(sum + c, total);
     }
+  }
+
+  // Adds a tile's scores of sample c, which follow each other up to a whole vector: the same bits as `add`.
+  SHORTLIST_INLINE void add_row(int64_t c, const float* scores, int64_t items) {
+    vf bests = splat(most[c]);
+    const int64_t whole = items / kLanes * kLanes;
+    for (int64_t i = 0; i < whole; i += kLanes) bests = larger(load(scores + i), bests);
+    float best = most[c];
+    for (int lane = 0; lane < kLanes; ++lane) best = bests[lane] > best ? bests[lane] : best;
+    for (int64_t i = whole; i < items; ++i) best = scores[i] > best ? scores[i] : best;
+    float total = sum[c] * exponential(splat(most[c] - best))[0];
+    for (int64_t i = 0; i < items; i += kLanes) {
+      float terms[kLanes];
+      store(terms, exponential(load(scores + i) - best));
+      const int64_t count = items - i < kLanes ? items - i : kLanes;
+      for (int64_t lane = 0; lane < count; ++lane) total += terms[lane];
+    }
+    most[c] = best;
+    sum[c] = total;
   }
 };
 

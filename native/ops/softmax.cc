@@ -167,7 +167,7 @@ struct Slab {
   float* log_partition;   // [padded + kLanes], +∞ after the last sample
   float* by;              // [padded + kLanes] loss_gradient, 0 after the last sample
   PackedMatrix users;     // [samples, width]
-  Scorer scorer;          // its users are [width, samples]
+  Scorer scorer;          // of its samples
 };
 
 void start_slab(const Call& call, int64_t first, int64_t samples, Slab* slab) {
@@ -179,9 +179,11 @@ void start_slab(const Call& call, int64_t first, int64_t samples, Slab* slab) {
     slab->log_partition[s] = s < samples ? call.input(kLogPartitionIn).f32()[first + s] : __builtin_inff();
     slab->by[s] = s < samples ? call.input(kLossGradient).f32()[first + s] : 0;
   }
-  slab->users.k = slab->scorer.users.n = samples;
+  slab->users.k = slab->scorer.packed.n = samples;
+  slab->scorer.user = user;
+  slab->scorer.user.data = user.row(first);
   pack(call, slab->users, {user.row(first), user.stride, 1});
-  if (!call.has(kKeptScores)) pack(call, slab->scorer.users, {user.row(first), 1, user.stride});
+  if (!call.has(kKeptScores)) pack(call, slab->scorer.packed, {user.row(first), 1, user.stride});
 }
 
 // Computes e for items [begin, end), and from it their gradients, and their part of the user gradients: `partial`
@@ -268,7 +270,7 @@ void gradient(const Call& call) {
                float_scratch(call, padded + kLanes),
                float_scratch(call, padded + kLanes),
                {packed_users, 0, width},
-               {{packed_user_columns, width, 0}, weight, bias}};
+               {call.input(kGradientUser), {packed_user_columns, width, 0}, weight, bias}};
   for (int64_t first = 0; first < samples; first += kSamplesPerSlab) {
     start_slab(call, first, samples - first < most ? samples - first : most, &slab);
     parallel(call, stripes.count, [&](int64_t stripe) {

@@ -5,8 +5,9 @@
 //
 // Scores are computed in tiles of [items, samples] (scores.h). Each sample has a list of the items that exceeded its
 // threshold. When the list is full, it is reduced to the best `top` items, and the threshold rises to the last of them.
-// A whole vector of samples is compared with its thresholds at once, and almost always none is exceeded. (A heap
-// instead of the list took three times as long: 48 against 15 ms for 16 samples, 200,000 items and top 200.)
+// A whole vector of samples, or of items of few samples, is compared with its thresholds at once, and almost always
+// none is exceeded. (A heap instead of the list took three times as long: 48 against 15 ms for 16 samples, 200,000
+// items and top 200.)
 //
 // Blocks of samples are computed in parallel; if there are few blocks, the items are divided into stripes as well. The
 // order of candidates is total, so the selection does not depend on the stripes. log_partition is summed in parts of so
@@ -80,11 +81,29 @@ struct Selection {
         // scores enter.
         for (uint32_t bits = lane_bits(beaten); bits != 0; bits &= bits - 1) {
           const int64_t lane = c + __builtin_ctz(bits);
-          keys[lane * capacity + size[lane]] = key_of(row[lane], static_cast<int32_t>(first_item + i));
-          if (++size[lane] == capacity) prune(lane);
+          add(lane, row[lane], first_item + i);
         }
       }
     }
+  }
+
+  // Adds scores of the sample of a column that follow each other, up to a whole vector.
+  SHORTLIST_INLINE void add_row(int64_t column, const float* scores, int64_t first_item, int64_t items) {
+    for (int64_t i = 0; i < items; i += kLanes) {
+      const vf score = load(scores + i);
+      const uint32_t present = items - i < kLanes ? (1u << (items - i)) - 1 : ~0u;
+      uint32_t bits = lane_bits(~(score <= splat(threshold[column])) & (score == score)) & present;
+      for (; bits != 0; bits &= bits - 1) {
+        const int64_t item = i + __builtin_ctz(bits);
+        add(column, scores[item], first_item + item);
+      }
+    }
+  }
+
+ private:
+  SHORTLIST_INLINE void add(int64_t column, float score, int64_t item) {
+    keys[column * capacity + size[column]] = key_of(score, static_cast<int32_t>(item));
+    if (++size[column] == capacity) prune(column);
   }
 };
 
@@ -125,35 +144,66 @@ Parts parts_of(const Call& call, int64_t blocks, int64_t top) {
   return parts;
 }
 
+// What the scores of some samples, a tile, are added to, one part of the items after the other.
+struct Scan {
+  const Scorer& scorer;
+  int64_t first;  // sample
+  int64_t samples;
+  Partition partition;
+  ExcludedCursor cursor;
+  Selection selection;
+
+  SHORTLIST_INLINE void add_tiles(int64_t begin, int64_t end) {
+    alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
+    for (int64_t i = begin; i < end; i += kItemsPerTile) {
+      const int64_t count = end - i < kItemsPerTile ? end - i : kItemsPerTile;
+      scorer.tile(i, count, first, samples, tile, kSamplesPerTile);
+      partition.add(tile, kSamplesPerTile, count, samples);
+      cursor.take_out(tile, i, count, samples, nullptr, __builtin_nanf(""));
+      selection.add_tile(tile, i, count, samples);
+    }
+  }
+
+  // The same for up to kFewSamples samples.
+  SHORTLIST_INLINE void add_rows(int64_t begin, int64_t end) {
+    alignas(64) float rows[kFewSamples * kItemsPerPart];
+    const int64_t items = end - begin;
+    scorer.rows(begin, items, first, samples, rows, kItemsPerPart);
+    for (int64_t c = 0; c < samples; ++c) {
+      float* const row = rows + c * kItemsPerPart;
+      for (int64_t i = 0; i < items; i += kItemsPerTile) {
+        partition.add_row(c, row + i, items - i < kItemsPerTile ? items - i : kItemsPerTile);
+      }
+      cursor.take_out_of(c, row, 1, begin, items, nullptr, __builtin_nanf(""));
+      selection.add_row(c, row, begin, items);
+    }
+  }
+};
+
 // Selects the best items of a stripe for `samples` samples from `first` on, a tile.
 void select_in_stripe(const Parts& parts, const Scorer& scorer, const Excluded& excluded, int64_t stripe, int64_t first,
                       int64_t samples) {
   const int64_t begin = parts.stripes.begin(stripe), end = parts.stripes.end(stripe), top = parts.top;
   const int64_t place = stripe * parts.padded + first;
-  alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
-  Partition partition;
-  Selection selection;
-  partition.clear();
+  Scan scan = {scorer, first, samples, {}, {}, {}};
+  Selection& selection = scan.selection;
   selection.keys = parts.lists + place * parts.capacity;
   selection.top = top;
   selection.capacity = parts.capacity;
   selection.start(samples);
-  ExcludedCursor cursor;
-  cursor.start(excluded, first, samples, begin);
-  for (int64_t i = begin; i < end; i += kItemsPerTile) {
-    const int64_t count = end - i < kItemsPerTile ? end - i : kItemsPerTile;
-    scorer.tile(i, count, first, samples, tile, kSamplesPerTile);
-    partition.add(tile, kSamplesPerTile, count, samples);
-    cursor.take_out(tile, i, count, samples, nullptr, __builtin_nanf(""));
-    selection.add_tile(tile, i, count, samples);
-    const int64_t done = i + count - parts.stripes.first;
-    if (done % kItemsPerPart == 0 || i + count == end) {
-      const int64_t part = (done - 1) / kItemsPerPart * parts.padded + first;
-      for (int64_t c = 0; c < samples; ++c) {
-        parts.most[part + c] = partition.most[c];
-        parts.sum[part + c] = partition.sum[c];
-      }
-      partition.clear();
+  scan.cursor.start(excluded, first, samples, begin);
+  for (int64_t i = begin; i < end; i += kItemsPerPart) {
+    const int64_t stop = end - i < kItemsPerPart ? end : i + kItemsPerPart;
+    scan.partition.clear();
+    if (samples <= kFewSamples) {
+      scan.add_rows(i, stop);
+    } else {
+      scan.add_tiles(i, stop);
+    }
+    const int64_t part = (i - parts.stripes.first) / kItemsPerPart * parts.padded + first;
+    for (int64_t c = 0; c < samples; ++c) {
+      parts.most[part + c] = scan.partition.most[c];
+      parts.sum[part + c] = scan.partition.sum[c];
     }
   }
   for (int64_t c = 0; c < samples; ++c) {

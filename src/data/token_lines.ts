@@ -171,8 +171,16 @@ export class TokenLines implements TokenBytes {
   find(token: string): number {
     this.#places ??= this.#index();
     if (3 * token.length > this.#scratch.length) this.#scratch = Buffer.allocUnsafe(6 * token.length);
-    const length = this.#scratch.write(token);
-    return this.#places[this.#placeOf(this.#places, this.#scratch, 0, length)]! - 1;
+    const scratch = this.#scratch;
+    let length = 0;
+    // ASCII is copied here: a call of `write` takes as long as the rest of the look-up.
+    for (; length < token.length; length++) {
+      const code = token.charCodeAt(length);
+      if (code > 0x7f) break;
+      scratch[length] = code;
+    }
+    if (length < token.length) length = scratch.write(token);
+    return this.#places[this.#placeOf(this.#places, scratch, 0, length)]! - 1;
   }
 
   /** Prepares `find`, without blocking the event loop for long. */

@@ -123,13 +123,28 @@ export interface Executor extends Disposable {
    * have, such as `excluded` and `top`. Batches of the same native engine are built on the thread that computes the run.
    * Throws ERR_INPUT as `run` does.
    */
-  runUsers(batches: UserBatches, index: number, inputs: RunInputs, dims: DimSizes): Promise<RunOutputs>;
+  runUsers(
+    batches: UserBatches,
+    index: number,
+    inputs: RunInputs,
+    dims: DimSizes,
+    options?: RunUsersOptions,
+  ): Promise<RunOutputs>;
   /** Seconds spent in each instruction, over all runs. Undefined without the option `profile`. */
   readonly profile: readonly number[] | undefined;
   /**
    * Lets runs in flight finish, and makes every later call throw ERR_EXECUTOR. Called at the end of a `using` block.
    */
   close(): void;
+}
+
+/** Options of `Executor.runUsers`. */
+export interface RunUsersOptions {
+  /**
+   * Computes the run on the JavaScript thread, before `runUsers` returns, unless other runs of the store are in flight
+   * (default false). For small runs: passing one to a thread of the pool and back takes about 0.1 ms.
+   */
+  readonly here?: boolean | undefined;
 }
 
 /** Options of `createExecutor`. */

@@ -47,6 +47,7 @@ export interface NativeExecutorHandle {
     index: number,
     inputs: Readonly<Record<string, unknown>>,
     dims: Readonly<Record<string, number>>,
+    here: boolean,
   ): Promise<Record<string, NativeArray>>;
   runSteps(
     batches: NativeBatchesHandle,

@@ -21,6 +21,7 @@ import {
   type FilePosition,
   type RunInputs,
   type RunOutputs,
+  type RunUsersOptions,
   type StepsOptions,
   type StepsResult,
   type StoredTensor,
@@ -246,10 +247,16 @@ class NativeExecutor implements Executor {
     }
   }
 
-  async runUsers(batches: UserBatches, index: number, inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+  async runUsers(
+    batches: UserBatches,
+    index: number,
+    inputs: RunInputs,
+    dims: DimSizes,
+    { here = false }: RunUsersOptions = {},
+  ): Promise<RunOutputs> {
     if (!(batches instanceof NativeUserBatches)) return runBatchOfUsers(this, batches, index, inputs, dims);
     try {
-      return await this.handle.runUsers(batches.handle, index, inputs, dims);
+      return await this.handle.runUsers(batches.handle, index, inputs, dims, here);
     } catch (error) {
       throw toShortlistError(error);
     }

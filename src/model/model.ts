@@ -33,7 +33,15 @@ import { TITLES, type Titles } from "../data/titles.js";
 import { Turns } from "../data/turns.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
-import type { Engine, Executor, RunInputs, RunOutputs, StoredTensor, TensorStore } from "../executors/executor.js";
+import type {
+  Engine,
+  Executor,
+  RunInputs,
+  RunOutputs,
+  RunUsersOptions,
+  StoredTensor,
+  TensorStore,
+} from "../executors/executor.js";
 import { createEngine, ENGINE_OPTIONS, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
 import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } from "../graph/program.js";
@@ -216,8 +224,9 @@ export class Model implements Disposable {
     index: number,
     inputs: RunInputs = {},
     dims: DimSizes = {},
+    options: RunUsersOptions = {},
   ): Promise<RunOutputs> {
-    return this.executorFor(outputs).runUsers(batches, index, inputs, dims);
+    return this.executorFor(outputs).runUsers(batches, index, inputs, dims, options);
   }
 
   /**

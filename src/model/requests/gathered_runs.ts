@@ -24,8 +24,11 @@ const MOST_USERS = 64;
 /** Jobs that are computed together: at least one. */
 type Jobs<J> = readonly [J, ...J[]];
 
-/** Computes outputs with a row, or `top` elements, for each user of some jobs, one job after the other. */
-export type ComputeJobs<J> = (jobs: Jobs<J>) => Promise<RunOutputs>;
+/**
+ * Computes outputs with a row, or `top` elements, for each user of some jobs, one job after the other. `alone` says that
+ * nothing else is in flight or waits.
+ */
+export type ComputeJobs<J> = (jobs: Jobs<J>, alone: boolean) => Promise<RunOutputs>;
 
 interface WaitingJob<J> {
   readonly job: J;
@@ -35,15 +38,16 @@ interface WaitingJob<J> {
 }
 
 /**
- * Computes jobs, many of them together. A job starts at once if few runs are in flight. Otherwise it waits, and the
- * jobs that have gathered meanwhile become one batch, which takes less time than a run for each. The bits of a user's
- * results must not depend on the other users of the batch.
+ * Computes jobs, many of them together. A job starts at the end of the turn of the event loop in which it arrives, if
+ * few runs are in flight. Otherwise it waits. The jobs that have gathered meanwhile become one batch, which takes less
+ * time than a run for each. The bits of a user's results must not depend on the other users of the batch.
  */
 export class GatheredRuns<J extends Job> {
   readonly #compute: ComputeJobs<J>;
   readonly #mostRuns: number;
   #waiting: WaitingJob<J>[] = [];
   #runs = 0;
+  #isStarting = false;
 
   /** Further jobs wait while `mostRuns` runs are in flight. */
   constructor(mostRuns: number, compute: ComputeJobs<J>) {
@@ -70,6 +74,15 @@ export class GatheredRuns<J extends Job> {
       const waiting: WaitingJob<J> = { job, users, resolve: settle(resolve), reject: settle(reject) };
       signal?.addEventListener("abort", stop, { once: true });
       this.#waiting.push(waiting);
+      this.#startSoon();
+    });
+  }
+
+  #startSoon(): void {
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    setImmediate(() => {
+      this.#isStarting = false;
       this.#start();
     });
   }
@@ -94,9 +107,13 @@ export class GatheredRuns<J extends Job> {
   }
 
   async #runJobs(taken: Jobs<WaitingJob<J>>): Promise<void> {
+    const alone = this.#runs === 0 && this.#waiting.length === 0;
     this.#runs++;
     try {
-      const outputs = await this.#compute(mapAll(taken, ({ job }) => job));
+      const outputs = await this.#compute(
+        mapAll(taken, ({ job }) => job),
+        alone,
+      );
       let first = 0;
       for (const { users, resolve } of taken) {
         resolve({ outputs, first });

@@ -4,6 +4,7 @@ import { Turns } from "../../data/turns.js";
 import { checkChoice, checkOptions, checkSignal, checkWholeNumber, ShortlistError } from "../../errors.js";
 import type { RunOutputs } from "../../executors/executor.js";
 import type { ItemSearch } from "../../executors/item_search.js";
+import type { Program } from "../../graph/program.js";
 import { isKnownUser } from "../known.js";
 import type { Model } from "../model.js";
 import { checkScores, notFinite } from "../scores.js";
@@ -18,6 +19,7 @@ import { GatheredRuns, type UserRows } from "./gathered_runs.js";
 import { IndexedSearch, openItemSearch } from "./indexed_search.js";
 import { type CandidateIndex, expectIndexOf } from "./item_index.js";
 import { ItemScan } from "./item_scan.js";
+import { type Multiplications, multiplicationsOf } from "./multiplications.js";
 import {
   type ModelRecommendOptions,
   type ModelSimilarOptions,
@@ -54,6 +56,12 @@ const USER_RUNS = 2;
  */
 const SEARCH_RUNS = 1;
 
+/**
+ * Largest number of multiplications of a run that is computed on the JavaScript thread, if nothing else is in flight:
+ * about 0.4 ms.
+ */
+const SMALL_RUN = 1 << 23;
+
 /** What a call gives besides its users. */
 interface Call {
   readonly turns: Turns;
@@ -86,6 +94,8 @@ export class Requests {
   readonly #vectors: GatheredRuns<UserJob>;
   readonly #searches: GatheredRuns<UserJob>;
   readonly #items: ItemScan;
+  /** The multiplications of each Program that was run. */
+  readonly #counts = new Map<Program, Multiplications>();
   /** The search for shortlists without probabilities. */
   #search: ItemSearch | undefined;
   #similar: Promise<SimilarityIndex> | undefined;
@@ -97,8 +107,8 @@ export class Requests {
     this.#model = model;
     this.#encoder = new RequestEncoder(model.description);
     this.#items = new ItemScan(model);
-    this.#shortlists = new GatheredRuns(USER_RUNS, (jobs) => this.#run(RANKED_OUTPUTS, joinUsers(jobs)));
-    this.#vectors = new GatheredRuns(USER_RUNS, (jobs) => this.#run([USER_VECTOR], joinUsers(jobs)));
+    this.#shortlists = new GatheredRuns(USER_RUNS, (jobs, alone) => this.#run(RANKED_OUTPUTS, joinUsers(jobs), alone));
+    this.#vectors = new GatheredRuns(USER_RUNS, (jobs, alone) => this.#run([USER_VECTOR], joinUsers(jobs), alone));
     this.#searches = new GatheredRuns(SEARCH_RUNS, (jobs) => this.#find(joinUsers(jobs)));
   }
 
@@ -278,10 +288,26 @@ export class Requests {
   }
 
   /** Runs users through the parts of the inference Program that compute some outputs. */
-  async #run(outputs: readonly string[], { clicks, excluded, top }: Omit<UserJob, "signal">): Promise<RunOutputs> {
+  async #run(
+    outputs: readonly string[],
+    { clicks, excluded, top }: Omit<UserJob, "signal">,
+    alone: boolean,
+  ): Promise<RunOutputs> {
     const batches = this.#batchOf(clicks);
     const inputs = { excluded: excluded.ids, excluded_offsets: excluded.offsets };
-    return this.#model.runUsers(outputs, batches, 0, inputs, { top, excluded: excluded.ids.length });
+    const here = alone && this.#multiplications(outputs, clicks) <= SMALL_RUN;
+    return this.#model.runUsers(outputs, batches, 0, inputs, { top, excluded: excluded.ids.length }, { here });
+  }
+
+  /** Number of multiplications of a run: an upper bound for users with more clicks than the window. */
+  #multiplications(outputs: readonly string[], { users, clicks }: Clicks): number {
+    const { program } = this.#model.executorFor(outputs);
+    let counts = this.#counts.get(program);
+    if (!counts) {
+      counts = multiplicationsOf(program);
+      this.#counts.set(program, counts);
+    }
+    return users * counts.perUser + clicks * counts.perClick;
   }
 
   /** The shortlists of users and their vectors, without their log partition. */

@@ -1,8 +1,10 @@
 import { writeFile } from "node:fs/promises";
+import { setImmediate as setImmediateCallback } from "node:timers";
 import { setImmediate } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Model, openModel, type Recommendation, recommend, type UserRequest } from "../../../src/index.js";
+import { multiplicationsOf } from "../../../src/model/requests/multiplications.js";
 import { temporaryFolder } from "../../cli/run.js";
 import { failureOf } from "../../data/temporary.js";
 import { all } from "../../small_model.js";
@@ -77,6 +79,33 @@ test("allowed items, scores and vectors have the bits of whole shortlists", asyn
   const vectors = await model.userVectors(users);
   const alone = await Promise.all(users.map((user) => model.userVectors(user)));
   assert.equal(vectors, alone);
+});
+
+test("small requests that wait for each other let the event loop turn", async () => {
+  let turns = 0;
+  let done = false;
+  const turn = () => {
+    turns++;
+    if (!done) setImmediateCallback(turn);
+  };
+  setImmediateCallback(turn);
+  for (const user of users) await model.recommend(user, { top: 3 });
+  done = true;
+  assert.ok(turns >= users.length, `${turns} turns`);
+});
+
+test("the multiplications of a run are those of its layers", () => {
+  const { program } = model.executorFor(["user_vector"]);
+  const sizes = new Map(program.tensors.map(({ name, shape }) => [name, shape.map(Number)]));
+  const product = (...names: string[]) =>
+    names.reduce((sum, name) => sum + sizes.get(name)!.reduce((a, b) => a * b, 1), 0);
+  const dense = program.tensors.map(({ name }) => name).filter((name) => /^(hidden\d|user_vector)\.weight$/.test(name));
+  assert.equal(multiplicationsOf(program), {
+    perUser: product(...dense),
+    perClick: product("lstm.input_weight", "lstm.recurrent_weight", "click.numbers_weight"),
+  });
+  const ranked = multiplicationsOf(model.executorFor(["items"]).program);
+  assert.is(ranked.perUser - product(...dense), model.items.size * model.description.config.userVectorWidth);
 });
 
 test("reading weights does not wait for runs in flight", async () => {
