@@ -1,5 +1,5 @@
 /** Milliseconds for which work may block the event loop. */
-const MAX_BLOCKING_MS = 5;
+const MAX_BLOCKING_MS = 2;
 
 /**
  * When the work of the current turn of the event loop began. Undefined if there was none yet. All calls in progress

@@ -9,7 +9,7 @@ import { isKnownUser, warnOfUnknown } from "../model/known.js";
 import { expectModel, type Model } from "../model/model.js";
 import { type IndexedQuery, IndexedSearch, openItemSearch } from "../model/requests/indexed_search.js";
 import { type CandidateIndex, expectIndexOf } from "../model/requests/item_index.js";
-import { addRanked, RANKED_OUTPUTS, type RankedItem } from "../model/requests/ranking.js";
+import { countRanked, RANKED_OUTPUTS, rankedItems } from "../model/requests/ranking.js";
 import { checkScores, notFinite } from "../model/scores.js";
 import { type ExcludedItems, watchedItems } from "../model/watched.js";
 
@@ -106,9 +106,9 @@ export async function* recommendClicks(
       ? await searchBatch(batch, indexed, { top: length, excluded, turns })
       : await scanBatch(batch, length, excluded);
     for (let s = Math.max(0, firstUser - first); s < users; s++) {
-      const places = { sample: s, top: length, begin: 0, end: length };
-      const ranked: RankedItem[] = [];
-      addRanked(ranked, model, best, places, best["log_partition"]?.[s], () => batch.nameOf(s));
+      const count = countRanked(best, s, length, batch.nameOf(s));
+      const place = s * length;
+      const ranked = rankedItems(model, best, place, place + count, best["log_partition"]?.[s]);
       const items = ranked.map(({ id: _, ...item }): RecommendedItem => item);
       signal?.throwIfAborted();
       if (turns.isDue) await turns.take();

@@ -35,7 +35,10 @@ export interface RecommendedByModel extends RankedItem {
 
 /** The items that a user may want next. */
 export interface Recommendation extends UserAnswer {
-  /** The items, best first. There are fewer than requested if there are no more candidates. */
+  /**
+   * The items, best first. There are fewer than requested if there are no more candidates. They are made when they are
+   * first read.
+   */
   readonly items: readonly RecommendedByModel[];
 }
 

@@ -22,32 +22,35 @@ export interface RankedItem {
   readonly probability?: number;
 }
 
-/** A part of a shortlist: places `begin` … `end` − 1 of a sample, which has `top` places in the outputs. */
-export interface Places {
-  readonly sample: number;
-  readonly top: number;
-  readonly begin: number;
-  readonly end: number;
+/**
+ * Returns the number of items of a sample, which has `top` places in the outputs. Throws ERR_DIVERGED, with the name of
+ * the sample, if a score is not finite.
+ */
+export function countRanked(outputs: RunOutputs, sample: number, top: number, name: string): number {
+  const [ids, scores] = [outputs["items"]!, outputs["score"]!];
+  let count = 0;
+  for (let place = sample * top; count < top && ids[place]! >= 0; place++, count++) {
+    if (!Number.isFinite(scores[place])) throw notFinite(`A score of ${name} is`);
+  }
+  return count;
 }
 
 /**
- * Adds a part of a shortlist to a list; fewer items than places if the shortlist ends before. Items get a probability
- * if `logPartition` is given, the logarithm of the sum of exp(score). Throws ERR_DIVERGED if a score is not finite.
+ * Makes the items of places `first` … `end` − 1 of the outputs. They get a probability if `logPartition` is given, the
+ * logarithm of the sum of exp(score).
  */
-export function addRanked(
-  list: RankedItem[],
+export function rankedItems(
   { items, description: { titles } }: Model,
   outputs: RunOutputs,
-  { sample, top, begin, end }: Places,
+  first: number,
+  end: number,
   logPartition: number | undefined,
-  nameOf: (sample: number) => string,
-): void {
+): RankedItem[] {
   const [ids, scores] = [outputs["items"]!, outputs["score"]!];
-  for (let place = sample * top + begin; place < sample * top + end; place++) {
+  const list: RankedItem[] = [];
+  for (let place = first; place < end; place++) {
     const id = ids[place]!;
-    if (id < 0) break;
     const score = scores[place]!;
-    if (!Number.isFinite(score)) throw notFinite(`A score of ${nameOf(sample)} is`);
     const item = items.token(id);
     const title = titles?.titleOf(id);
     // Literals, because copies of members would be garbage that a busy service collects often.
@@ -58,4 +61,5 @@ export function addRanked(
       list.push(title === undefined ? { item, id, score, probability } : { item, id, title, score, probability });
     }
   }
+  return list;
 }

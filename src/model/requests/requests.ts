@@ -14,11 +14,13 @@ import type { ItemScores, Recommendation, RecommendedByModel, SimilarityList, Us
 import { type Candidates, candidatesOf, indexOfId, lookUpItems } from "./candidates.js";
 import { type EncodedUsers, RequestEncoder } from "./encoder.js";
 import { explainItems } from "./explain.js";
+import { Gate } from "./gate.js";
 import { joinUsers, type UserJob } from "./gathered_jobs.js";
 import { GatheredRuns, type UserRows } from "./gathered_runs.js";
 import { IndexedSearch, openItemSearch } from "./indexed_search.js";
 import { type CandidateIndex, expectIndexOf } from "./item_index.js";
 import { ItemScan } from "./item_scan.js";
+import { type MakeItems, withLazyItems } from "./lazy_items.js";
 import { type Multiplications, multiplicationsOf } from "./multiplications.js";
 import {
   type ModelRecommendOptions,
@@ -29,7 +31,7 @@ import {
   USER_OPTIONS,
 } from "./options.js";
 import { type PlacedUsers, USER_PLACES } from "./places.js";
-import { addRanked, RANKED_OUTPUTS } from "./ranking.js";
+import { countRanked, RANKED_OUTPUTS, rankedItems } from "./ranking.js";
 import { SimilarityIndex } from "./similar.js";
 import { expectArray, expectText, type UnknownValue } from "./values.js";
 
@@ -41,6 +43,8 @@ const EXCLUDED_AT_ONCE = 1 << 20;
 const PARTS_AHEAD = 4;
 /** Number of items of an answer that are made between two looks at the clock. */
 const ITEMS_AT_ONCE = 256;
+/** Length of the longest shortlist whose items are made when they are read. */
+const LONG_LIST = 4096;
 /** Number of elements of item vectors from which a search by a first pass in 8 bits is faster than a scan. */
 const LARGE_CATALOGUE = 1 << 20;
 /** The output of the inference Program with the vectors of users. */
@@ -48,6 +52,8 @@ const USER_VECTOR = "user_vector";
 /** Number of items whose neighbours are searched together. */
 const SIMILAR_AT_ONCE = 64;
 
+/** Largest number of calls that are begun: as many as two runs have users. */
+const MOST_CALLS = 128;
 /** Largest number of runs of users at once: one is computed while JavaScript prepares the other. */
 const USER_RUNS = 2;
 /**
@@ -94,6 +100,7 @@ export class Requests {
   readonly #vectors: GatheredRuns<UserJob>;
   readonly #searches: GatheredRuns<UserJob>;
   readonly #items: ItemScan;
+  readonly #gate = new Gate(MOST_CALLS);
   /** The multiplications of each Program that was run. */
   readonly #counts = new Map<Program, Multiplications>();
   /** The search for shortlists without probabilities. */
@@ -137,10 +144,11 @@ export class Requests {
       const excluded = excludedOf(part.clicks, candidates.exclude, keepWatched);
       const lists = await this.#rank(part, { top, excluded, allow: candidates.allow, probabilities, index });
       const answers: Recommendation[] = [];
-      for (const [user, items] of lists.entries()) {
+      for (const [user, makeItems] of lists.entries()) {
         const unknown = [...part.unknown[user]!, ...candidates.unknown];
-        const explained = explain ? await this.#explain(part, user, items) : items;
-        answers.push({ items: explained, known: part.isKnown(user), unknown });
+        const answer = { known: part.isKnown(user), unknown };
+        if (explain) answers.push({ items: await this.#explain(part, user, makeItems()), ...answer });
+        else answers.push(withLazyItems(answer, makeItems));
       }
       return answers;
     });
@@ -257,6 +265,20 @@ export class Requests {
     usersAtOnce: number,
     answerPart: (part: Part) => Promise<Answer[]>,
   ): Promise<Answer | Answer[]> {
+    await this.#gate.enter(call.signal);
+    try {
+      return await this.#answerParts(given, call, usersAtOnce, answerPart);
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
+  async #answerParts<Answer>(
+    given: unknown,
+    call: Call,
+    usersAtOnce: number,
+    answerPart: (part: Part) => Promise<Answer[]>,
+  ): Promise<Answer | Answer[]> {
     const many = Array.isArray(given);
     const users: readonly unknown[] = many ? given : [given];
     const placeOf = (user: number) => call.places?.[user] ?? user;
@@ -326,7 +348,7 @@ export class Requests {
   }
 
   /** The shortlists of the users of a part. */
-  async #rank(part: Part, { top, excluded, allow, probabilities, index }: Ranking): Promise<RecommendedByModel[][]> {
+  async #rank(part: Part, { top, excluded, allow, probabilities, index }: Ranking): Promise<MakeItems[]> {
     const { clicks, signal, turns } = part;
     const length = Math.min(top, allow?.length ?? this.#model.items.size - 1);
     const places = { length, probabilities };
@@ -351,26 +373,33 @@ export class Requests {
     return this.#listsOf(part, found, places);
   }
 
-  /** Makes the lists of a part, which have so many places in the outputs. */
+  /** The lists of a part, which have so many places in the outputs. */
   async #listsOf(
     part: Part,
     { outputs, first }: UserRows,
     { length: top, probabilities }: { readonly length: number; readonly probabilities: boolean },
-  ): Promise<RecommendedByModel[][]> {
+  ): Promise<MakeItems[]> {
     const { clicks, turns, nameOf } = part;
     const { log_partition: logPartition } = outputs;
     if (logPartition && top > 0) checkScores(logPartition.subarray(first, first + clicks.users), nameOf);
-    const lists: RecommendedByModel[][] = [];
+    const lists: MakeItems[] = [];
     for (let user = 0; user < clicks.users; user++) {
-      const list: RecommendedByModel[] = [];
       const sample = first + user;
       const partition = probabilities ? logPartition![sample]! : undefined;
-      for (let begin = 0; begin < top && list.length === begin; begin += ITEMS_AT_ONCE) {
-        const places = { sample, top, begin, end: Math.min(top, begin + ITEMS_AT_ONCE) };
-        addRanked(list, this.#model, outputs, places, partition, () => nameOf(user));
-        if (turns.isDue) await turns.take();
+      const count = countRanked(outputs, sample, top, nameOf(user));
+      const place = sample * top;
+      if (count <= LONG_LIST) {
+        lists.push(() => rankedItems(this.#model, outputs, place, place + count, partition));
+      } else {
+        const list: RecommendedByModel[] = [];
+        for (let i = place; i < place + count; i += ITEMS_AT_ONCE) {
+          const end = Math.min(place + count, i + ITEMS_AT_ONCE);
+          list.push(...rankedItems(this.#model, outputs, i, end, partition));
+          if (turns.isDue) await turns.take();
+        }
+        lists.push(() => list);
       }
-      lists.push(list);
+      if (turns.isDue) await turns.take();
     }
     return lists;
   }
