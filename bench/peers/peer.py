@@ -25,6 +25,7 @@ MODULES = {
     "bag": "kernels",
     "bag_adagrad": "kernels",
     "recall": "recall",
+    "program": "program",
     "scan": "scan",
 }
 

@@ -45,6 +45,7 @@ const HEADINGS: Readonly<Record<string, string>> = {
   adagrad: "Embedding bags trained: forward, backward, AdaGrad on the touched rows",
   scan: "Exact retrieval",
   recall: "Whole training steps of the recall network",
+  preset: "Training steps of the default preset",
   own: "Against ourselves",
   tensorflow: "TensorFlow.js",
 };

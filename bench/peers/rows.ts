@@ -3,6 +3,9 @@
 import { join } from "node:path";
 import { type TensorToWrite, writeSafetensors } from "../../src/data/safetensors.js";
 import { createNativeEngine, createReferenceEngine, type Engine } from "../../src/executors/index.js";
+import { countElements } from "../../src/graph/dims.js";
+import { formatProgram, storedTensors } from "../../src/graph/program.js";
+import { type ModelConfig, resolveConfig } from "../../src/model/config.js";
 import { OPS } from "../../src/ops/index.js";
 import { type Contender, kernelContender, searchContender } from "../contender.js";
 import {
@@ -93,6 +96,7 @@ export function rowsOf(peers: Peers, threads: number): Row[] {
     ...bagRows(peers, threads),
     ...scanRows(peers, threads),
     ...recallRows(peers, threads),
+    ...presetRows(peers, threads),
     ...ownRows(threads),
     ...tensorflowRows(peers, threads),
   ];
@@ -252,6 +256,11 @@ const PYTORCH_WAYS = [
   { packed: false, compiled: true, bf16: true },
 ];
 
+/** The name of a variant, such as "PyTorch padded bf16". */
+function nameOf({ packed, ...ways }: (typeof PYTORCH_WAYS)[number]): string {
+  return ["PyTorch", packed ? "packed" : "padded", ...Object.keys(ways)].join(" ");
+}
+
 function recallRows(peers: Peers, threads: number): Row[] {
   const paths = new Map<number, Promise<string>>();
   const pathOf = (batch: number) => {
@@ -261,10 +270,8 @@ function recallRows(peers: Peers, threads: number): Row[] {
   };
   const pytorch = (batch: number) =>
     PYTORCH_WAYS.map((way) => async () => {
-      const name = ["PyTorch", ...Object.keys(way).filter((key) => way[key as keyof typeof way])];
-      if (!way.packed) name.splice(1, 0, "padded");
       const path = await pathOf(batch);
-      return peers.python!.contender(`${name.join(" ")}, batch ${batch}`, "recall", { path, threads, ...way });
+      return peers.python!.contender(`${nameOf(way)}, batch ${batch}`, "recall", { path, threads, ...way });
     });
   const row = (name: string, target: number, batch: number, changes: readonly string[], batches: number[]): Row => ({
     group: "recall",
@@ -284,6 +291,66 @@ function recallRows(peers: Peers, threads: number): Row[] {
     row("step, shared, batch 4096", 7, 4096, ["batching=shared"], any),
     row("step, growing windows, shared, batch 4096", 15, 4096, ["batching=shared", "windows=growing"], any),
   ];
+}
+
+/** Logs like public data sets: their numbers of users and items, and their mean numbers of clicks. */
+const LOGS = {
+  "like MovieLens-1M": { users: 6040, items: 3416, tags: 18, meanClicks: 165 },
+  "like Beauty": { users: 22_363, items: 12_101, tags: 250, meanClicks: 9 },
+  "a million items": { users: 100_000, items: 1_000_000, tags: 20_000, meanClicks: 14 },
+} satisfies Readonly<Record<string, SyntheticOptions>>;
+
+/** Steps of the preset that people run, against PyTorch running the same Program. */
+function presetRows({ python, folder }: Peers, threads: number): Row[] {
+  const config = resolveConfig("default");
+  return Object.entries(LOGS).map(([name, sizes]): Row => {
+    let path: Promise<string> | undefined;
+    const pathOf = () => {
+      path ??= writeProgram(join(folder, `${name}.safetensors`), logOf(sizes), config);
+      return path;
+    };
+    return {
+      group: "preset",
+      name: `step of \`default\`, ${name}`,
+      threads,
+      target: name === "a million items" ? 4 : 2.5,
+      measure: samples,
+      needs: "python",
+      ours: () => trainingContender("shortlist", { engine: engineOf(threads), log: logOf(sizes), config }),
+      others: () =>
+        PYTORCH_WAYS.map((way) => async () => {
+          return python!.contender(nameOf(way), "program", { path: await pathOf(), threads, ...way });
+        }),
+    };
+  });
+}
+
+/** Tables with more elements are not written: PyTorch fills its own with random numbers. */
+const MOST_WRITTEN = 1 << 24;
+
+/** Writes the Program of a training, its initial weights, and the batches on which our side trains. */
+async function writeProgram(path: string, log: BenchLog, config: ModelConfig): Promise<string> {
+  const engine = engineOf(1);
+  const bench = new TrainingBench({ engine, log, config });
+  const arrays: Record<string, Int32Array | Float32Array> = {};
+  for (const { name, role, shape } of storedTensors(bench.program)) {
+    if (role === "optimizer_state" || countElements(shape, {}) > MOST_WRITTEN) continue;
+    const values = bench.store.read(name);
+    // The thresholds of the draws are left out: PyTorch draws by the probabilities.
+    if (!(values instanceof Float32Array || values instanceof Int32Array)) continue;
+    arrays[`${role === "parameter" ? "weight" : "constant"}.${name}`] = values;
+  }
+  let batches = 0;
+  for (const { inputs } of ringOf(batchesOf(engine, log, config), config)) {
+    for (const [name, values] of Object.entries(inputs)) arrays[`${batches}.${name}`] = values;
+    batches++;
+  }
+  await writeArrays(path, arrays, {
+    ...{ program: formatProgram(bench.program), batches: String(batches) },
+    ...{ draws: String(config.draws), learning_rate: String(config.learningRate) },
+  });
+  bench.close();
+  return path;
 }
 
 function recallContender(
