@@ -300,29 +300,33 @@ const LOGS = {
   "a million items": { users: 100_000, items: 1_000_000, tags: 20_000, meanClicks: 14 },
 } satisfies Readonly<Record<string, SyntheticOptions>>;
 
-/** Steps of the preset that people run, against PyTorch running the same Program. */
+/** Steps of the preset that people run, in both precisions, against PyTorch running the same Program in any. */
 function presetRows({ python, folder }: Peers, threads: number): Row[] {
-  const config = resolveConfig("default");
-  return Object.entries(LOGS).map(([name, sizes]): Row => {
-    let path: Promise<string> | undefined;
-    const pathOf = () => {
-      path ??= writeProgram(join(folder, `${name}.safetensors`), logOf(sizes), config);
-      return path;
-    };
-    return {
-      group: "preset",
-      name: `step of \`default\`, ${name}`,
-      threads,
-      target: name === "a million items" ? 4 : 2.5,
-      measure: samples,
-      needs: "python",
-      ours: () => trainingContender("shortlist", { engine: engineOf(threads), log: logOf(sizes), config }),
-      others: () =>
-        PYTORCH_WAYS.map((way) => async () => {
-          return python!.contender(nameOf(way), "program", { path: await pathOf(), threads, ...way });
-        }),
-    };
-  });
+  const paths = new Map<string, Promise<string>>();
+  const pathOf = (name: keyof typeof LOGS) => {
+    const path =
+      paths.get(name) ?? writeProgram(join(folder, `${name}.safetensors`), logOf(LOGS[name]), resolveConfig("default"));
+    paths.set(name, path);
+    return path;
+  };
+  return (Object.keys(LOGS) as (keyof typeof LOGS)[]).flatMap((name) =>
+    (["float32", "bf16"] as const).map((precision): Row => {
+      const config = resolveConfig("default", {}, [`precision=${precision}`]);
+      return {
+        group: "preset",
+        name: `step of \`default\`${precision === "bf16" ? " in bf16" : ""}, ${name}`,
+        threads,
+        target: name === "a million items" ? 4 : 2.5,
+        measure: samples,
+        needs: "python",
+        ours: () => trainingContender("shortlist", { engine: engineOf(threads), log: logOf(LOGS[name]), config }),
+        others: () =>
+          PYTORCH_WAYS.map((way) => async () => {
+            return python!.contender(nameOf(way), "program", { path: await pathOf(name), threads, ...way });
+          }),
+      };
+    }),
+  );
 }
 
 /** Tables with more elements are not written: PyTorch fills its own with random numbers. */

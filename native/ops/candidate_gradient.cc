@@ -6,7 +6,7 @@
 //   shared draws:  negative_rows[d] = Σ_s e[s, 1 + d] · user[s],  negative_bias[d] = Σ_s e[s, 1 + d]
 //
 // Outputs are overwritten. Nothing aliases. With own draws, reading random rows of the weight takes most of the time;
-// shared draws are matrix products.
+// shared draws are matrix products, whose operands are rounded with precision "bf16".
 
 #include "native/ops/candidates.h"
 
@@ -110,10 +110,11 @@ void shared_draws(const Call& call, const Operands& o) {
   const int64_t stride = o.logit_gradient.stride;
   Epilogue add_to_target;
   add_to_target.accumulate = true;
-  multiply(call, samples, width, o.draws, {logits, stride, 1}, {rows, width, 1}, o.user_gradient.f32(),
+  const bool bf16 = is_bf16(call);
+  multiply(call, samples, width, o.draws, {logits, stride, 1, bf16}, {rows, width, 1, bf16}, o.user_gradient.f32(),
            o.user_gradient.stride, add_to_target);
   const Tensor& negative_rows = call.output(kNegativeRows);
-  multiply(call, o.draws, width, samples, {logits, 1, stride}, {users, width, 1}, negative_rows.f32(),
+  multiply(call, o.draws, width, samples, {logits, 1, stride, bf16}, {users, width, 1, bf16}, negative_rows.f32(),
            negative_rows.stride, {});
   parallel_blocks(call, samples, kScaledPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {

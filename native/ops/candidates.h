@@ -10,7 +10,7 @@
 //
 // Own draws: the candidates of a sample are random rows of the weight, and their scores are computed four at a time.
 // Reading the rows takes most of the time, so they are prefetched, also those of the next samples. Shared draws: the
-// rows are gathered once, and the scores are one matrix product.
+// rows are gathered once, and the scores are one matrix product, whose operands are rounded with precision "bf16".
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -37,6 +37,7 @@ const int64_t kSamplesAhead = 2;    // the distance of that later sample
 SHORTLIST_INLINE void check_drawn(const Call& call, const Tensor& user, const Tensor& weight, const Tensor& target,
                                   const Tensor& negatives, const Tensor& logit_gradient) {
   const int64_t samples = user.rows, draws = logit_gradient.columns - 1;
+  check_precision(call);
   expect(call, weight.columns == user.columns, "weight as wide as user");
   expect(call, is_shape(target, samples, 1), "target [samples]");
   expect(call, logit_gradient.rows == samples, "logit_gradient [samples, 1 + draws]");
@@ -144,7 +145,8 @@ SHORTLIST_INLINE void for_each_sample(const Call& call, const Loss& loss) {
     shared_noise = noise;
     Epilogue epilogue;
     epilogue.column_bias = biases;
-    multiply(call, samples, draws, width, {user.f32(), user.stride, 1}, {rows, 1, width}, logits.f32() + 1,
+    const bool bf16 = is_bf16(call);
+    multiply(call, samples, draws, width, {user.f32(), user.stride, 1, bf16}, {rows, 1, width, bf16}, logits.f32() + 1,
              logits.stride, epilogue);
   }
 

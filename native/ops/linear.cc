@@ -85,11 +85,6 @@ int64_t check_inputs(const Call& call, const Slot& own, const Slot& grouped, int
   return width;
 }
 
-void check_precision(const Call& call) {
-  expect(call, text_attribute_is(call, "precision", "float32") || text_attribute_is(call, "precision", "bf16"),
-         "precision \"float32\" or \"bf16\"");
-}
-
 enum ForwardInput { kInputs, kWeight, kBias, kGroupInputs, kGroupOffsets };
 
 void check_forward(const Call& call) {
@@ -122,7 +117,7 @@ void copy_groups(const Call& call, const float* products, const Tensor& offsets,
 }
 
 void forward(const Call& call) {
-  const bool bf16 = text_attribute_is(call, "precision", "bf16");
+  const bool bf16 = is_bf16(call);
   const Slot& inputs = call.inputs[kInputs];
   const Slot& group_inputs = call.inputs[kGroupInputs];
   const Tensor& weight = call.input(kWeight);
@@ -204,7 +199,7 @@ void check_input_gradient(const Call& call) {
 }
 
 void input_gradient(const Call& call) {
-  const bool bf16 = text_attribute_is(call, "precision", "bf16");
+  const bool bf16 = is_bf16(call);
   const Tensor& weight = call.input(kGradientWeight);
   Span span;
   for (Spans spans(call, call.outputs[0], call.outputs[1]); spans.next(&span);) {
@@ -226,7 +221,7 @@ void check_weight_gradient(const Call& call) {
 }
 
 void weight_gradient(const Call& call) {
-  const bool bf16 = text_attribute_is(call, "precision", "bf16");
+  const bool bf16 = is_bf16(call);
   const Tensor& gradient = call.output(0);
   Span span;
   for (Spans spans(call, call.inputs[kGradientInputs], call.inputs[kGradientGroupInputs]); spans.next(&span);) {

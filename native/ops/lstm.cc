@@ -73,17 +73,6 @@ const int64_t kPlacesPerChunk = 4096;       // input rows, of which few have to 
 // Whether the operands of products are pairs of bfloat16 numbers (vector.h).
 SHORTLIST_INLINE bool in_pairs(bool bf16) { return kBf16Dots && bf16; }
 
-SHORTLIST_INLINE vf rounded(vf x, bool bf16) { return bf16 ? round_to_bf16(x) : x; }
-
-SHORTLIST_INLINE void copy_row(float* to, const float* from, int64_t count, bool bf16) {
-  for_each_vector_in(
-      count, [&](int64_t j, int64_t left) __attribute__((always_inline)) {
-        store_upto(to + j, rounded(load_upto(from + j, left), bf16), left);
-      });
-}
-
-bool is_bf16(const Call& call) { return text_attribute_is(call, "precision", "bf16"); }
-
 // The slots that both ops have, numbered from the first of them.
 enum Operand {
   kInput,
@@ -110,7 +99,7 @@ void check_operands(const Call& call, int first) {
     expect(call, call.has(first + slot) == peepholes, "all three peepholes or none");
     if (peepholes) expect(call, is_shape(call.input(first + slot), h, 1), "peepholes [h]");
   }
-  expect(call, is_bf16(call) || text_attribute_is(call, "precision", "float32"), "precision \"float32\" or \"bf16\"");
+  check_precision(call);
   check_ids(call, call.input(first + kPosition), input.rows);
   check_offsets(call, call.input(first + kSequenceOffsets), call.input(first + kPosition).rows);
 }
@@ -461,18 +450,18 @@ void forward(const Call& call) {
   const RepeatedRows repeated = find_repeated_rows(call, position, input.rows, few);
   float* const recurrent_weight = float_scratch(call, round_up(h, kLanes) * state_elements(h, bf16) * 4);
   pack_gates(call.input(kRecurrentWeight), bf16, recurrent_weight);
-  const Forward forward = {call,
-                           input,
-                           position.i32(),
-                           repeated,
-                           project_repeated_rows(call, repeated),
-                           few ? PackedMatrix()
-                               : pack_weight(call, {input_weight.f32(), input_weight.stride, 1}, input.columns, 4 * h),
-                           call.has(kBias) ? call.input(kBias).f32() : nullptr,
-                           recurrent_weight,
-                           sort_sequences(call, call.input(kSequenceOffsets), kSequencesForward, worker_count(call)),
-                           h,
-                           bf16};
+  const Forward forward = {
+      call,
+      input,
+      position.i32(),
+      repeated,
+      project_repeated_rows(call, repeated),
+      few ? PackedMatrix() : pack_weight(call, {input_weight.f32(), input_weight.stride, 1}, input.columns, 4 * h),
+      call.has(kBias) ? call.input(kBias).f32() : nullptr,
+      recurrent_weight,
+      sort_sequences(call, call.input(kSequenceOffsets), kSequencesForward, worker_count(call)),
+      h,
+      bf16};
   float* const buffers = float_scratch(call, worker_count(call) * forward.buffer_elements());
   const Sequences& sequences = forward.sequences;
   parallel_in_order(call, sequences.groups, [&](int64_t group) {  // longest sequences first

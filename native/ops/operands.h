@@ -1,8 +1,9 @@
 #pragma once
 
 #include "native/core/kernel.h"
+#include "native/simd/vector.h"
 
-// Shape predicates for checks, and scratch memory of a type.
+// Shape predicates for checks, scratch memory of a type, and the precision of products.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -24,6 +25,22 @@ SHORTLIST_INLINE float* float_scratch(const Call& call, int64_t count) {
 }
 SHORTLIST_INLINE int32_t* int_scratch(const Call& call, int64_t count) {
   return static_cast<int32_t*>(scratch(call, count));
+}
+
+// The operands of products are rounded to bfloat16 if the attribute `precision` says so.
+SHORTLIST_INLINE bool is_bf16(const Call& call) { return text_attribute_is(call, "precision", "bf16"); }
+
+SHORTLIST_INLINE void check_precision(const Call& call) {
+  expect(call, is_bf16(call) || text_attribute_is(call, "precision", "float32"), "precision \"float32\" or \"bf16\"");
+}
+
+SHORTLIST_INLINE vf rounded(vf x, bool bf16) { return bf16 ? round_to_bf16(x) : x; }
+
+SHORTLIST_INLINE void copy_row(float* to, const float* from, int64_t count, bool bf16) {
+  for_each_vector_in(
+      count, [&](int64_t j, int64_t left) __attribute__((always_inline)) {
+        store_upto(to + j, rounded(load_upto(from + j, left), bf16), left);
+      });
 }
 
 // The number of rows that have about so many elements. Chunks of cheap loops are sized by it: a chunk should take at

@@ -20,22 +20,24 @@ const float kLowest = -3.40282347e38f;
 // Up to so many samples, scores take less time with items in the lanes of a vector than with samples.
 const int64_t kFewSamples = kLanes / 4;
 
+// With users packed as bfloat16 numbers, the items are rounded to bfloat16 as well.
 struct Scorer {
   Tensor user;          // [samples, width]
   PackedMatrix packed;  // userᵀ [width, samples]
   Tensor weight;
   const float* bias;  // [items] or nullptr
+  float* rounded;     // [workers, kItemsPerTile, width] memory for rounded items, or nullptr
 
   // Writes the scores of items [first, first + items) for samples [first_sample, first_sample + samples) to `to`, whose
   // rows are `stride` apart. `first_sample` is a multiple of kTileColumns, and there are at most kItemsPerTile items.
   // Columns beyond the last sample, up to a whole vector, become 0 or the scores of a user vector of zeros.
   SHORTLIST_INLINE void tile(int64_t first, int64_t items, int64_t first_sample, int64_t samples, float* to,
                              int64_t stride) const {
-    if (samples <= kFewSamples) return few_tile(first, items, first_sample, samples, to, stride);
+    if (samples <= kFewSamples && !packed.bf16) return few_tile(first, items, first_sample, samples, to, stride);
     Epilogue epilogue;
     epilogue.row_bias = bias ? bias + first : nullptr;
-    multiply_packed(items, first_sample, round_up(samples, kTileColumns), {weight.row(first), weight.stride, 1}, packed,
-                    to, stride, epilogue);
+    multiply_packed(items, first_sample, round_up(samples, kTileColumns), rows_of_tile(first, items), packed, to,
+                    stride, epilogue);
   }
 
   // Writes the scores of items [first, first + items) for up to kFewSamples samples to `to`: those of a sample follow
@@ -57,6 +59,14 @@ struct Scorer {
   }
 
  private:
+  // Products of pairs round the items themselves.
+  SHORTLIST_INLINE Matrix rows_of_tile(int64_t first, int64_t items) const {
+    if (!packed.bf16 || kBf16Dots) return {weight.row(first), weight.stride, 1};
+    float* const own = rounded + this_worker() * kItemsPerTile * weight.columns;
+    for (int64_t i = 0; i < items; ++i) copy_row(own + i * weight.columns, weight.row(first + i), weight.columns, true);
+    return {own, weight.columns, 1};
+  }
+
   template <int kSamples>
   __attribute__((noinline)) void rows_of(int64_t first, int64_t items, int64_t first_sample, float* to,
                                          int64_t between) const {
@@ -90,10 +100,18 @@ struct Scorer {
   }
 };
 
-SHORTLIST_INLINE Scorer scorer_of(const Call& call, const Tensor& user, const Tensor& weight, const Slot& bias) {
-  const PackedMatrix packed = {float_scratch(call, packed_elements(user.columns, user.rows)), user.columns, user.rows};
+// The memory for rounded items of a Scorer.
+SHORTLIST_INLINE float* rounded_items(const Call& call, const Tensor& weight, bool bf16) {
+  if (!bf16 || kBf16Dots) return nullptr;
+  return float_scratch(call, worker_count(call) * kItemsPerTile * weight.columns);
+}
+
+SHORTLIST_INLINE Scorer scorer_of(const Call& call, const Tensor& user, const Tensor& weight, const Slot& bias,
+                                  bool bf16 = false) {
+  float* const memory = float_scratch(call, packed_elements(user.columns, user.rows));
+  const PackedMatrix packed = {memory, user.columns, user.rows, bf16};
   pack(call, packed, {user.f32(), 1, user.stride});
-  return {user, packed, weight, bias.count > 0 ? bias.tensors[0].f32() : nullptr};
+  return {user, packed, weight, bias.count > 0 ? bias.tensors[0].f32() : nullptr, rounded_items(call, weight, bf16)};
 }
 
 // log Σ exp(score) of the samples of a tile, computed online: the largest score so far, and Σ exp(score − largest).

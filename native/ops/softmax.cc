@@ -8,6 +8,8 @@
 // With keep_scores, forward stores x [items, samples], 0 before skip_rows, for the gradient. Otherwise all scores are
 // never stored at once, and the gradient computes them again: four products in all instead of three, of the same bits.
 //
+// With precision "bf16" the operands of all products, which are w, u and e, are rounded to bfloat16; sums are float32.
+//
 // Outputs are overwritten. Nothing aliases.
 //
 // Both compute scores in tiles of [items, samples] (scores.h). The items are divided into stripes, depending on their
@@ -38,6 +40,7 @@ void check_forward(const Call& call) {
   for (int i = 0; i < 2; ++i) expect(call, is_shape(call.output(i), user.rows, 1), "loss and log_partition [samples]");
   expect(call, is_shape(call.input(kTarget), user.rows, 1), "target [samples]");
   check_ids(call, call.input(kTarget), call.input(kWeight).rows, skipped_rows(call));
+  check_precision(call);
   const bool has_scores = call.outputs[kScores].count > 0;
   expect(call, has_scores == flag_attribute(call, "keep_scores"), "scores if keep_scores is set");
   if (has_scores)
@@ -67,7 +70,7 @@ void forward(const Call& call) {
   float* loss = call.output(kLoss).f32();
   float* log_partition = call.output(kLogPartition).f32();
   const int64_t samples = user.rows;
-  const Scorer scorer = scorer_of(call, user, call.input(kWeight), call.inputs[kBias]);
+  const Scorer scorer = scorer_of(call, user, call.input(kWeight), call.inputs[kBias], is_bf16(call));
   const Stripes stripes = stripes_of(skipped_rows(call), call.input(kWeight).rows, kMostStripes);
   const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile, padded = blocks * kSamplesPerTile;
   float* most = float_scratch(call, stripes.count * padded);  // [stripes, padded]
@@ -123,6 +126,7 @@ void check_gradient(const Call& call) {
   expect(call, is_shape(call.input(kGradientTarget), user.rows, 1), "target [samples]");
   expect(call, same_shape(call.output(kUserGradient), user), "user_gradient of user's shape");
   expect(call, same_shape(call.output(kWeightGradient), weight), "weight_gradient of weight's shape");
+  check_precision(call);
   const bool has_bias_gradient = call.outputs[kBiasGradient].count > 0;
   expect(call, has_bias_gradient == call.has(kGradientBias), "bias_gradient for a bias");
   if (has_bias_gradient) expect(call, is_shape(call.output(kBiasGradient), weight.rows, 1), "bias_gradient [items]");
@@ -208,12 +212,16 @@ void run_stripe(const Call& call, const Slab& slab, int64_t begin, int64_t end, 
       for (int64_t c = 0; c < samples; c += kLanes) sum += load_upto(tile + r * stride + c, samples - c);
       bias_gradient[i + r] = (slab.first > 0 ? bias_gradient[i + r] : 0) + sum_of_lanes(sum);
     }
+    // Products of pairs round e themselves.
+    for (int64_t r = 0; slab.users.bf16 && !kBf16Dots && r < items; ++r) {
+      copy_row(tile + r * stride, tile + r * stride, samples, true);
+    }
     Epilogue to_weight, to_user;
     to_weight.accumulate = slab.first > 0;
     to_user.accumulate = i > begin;
     multiply_packed(items, 0, width, {tile, stride, 1}, slab.users, weight_gradient.row(i), weight_gradient.stride,
                     to_weight);
-    const PackedMatrix own_rows = {packed_items, items, width};
+    const PackedMatrix own_rows = {packed_items, items, width, slab.users.bf16};
     pack(own_rows, {weight.row(i), weight.stride, 1});
     multiply_packed(samples, 0, width, {tile, 1, stride}, own_rows, partial, width, to_user);
   }
@@ -249,6 +257,7 @@ void clear_items(const Call& call, int64_t count) {
 void gradient(const Call& call) {
   const Tensor& weight = call.input(kGradientWeight);
   const int64_t width = weight.columns, samples = call.input(kGradientUser).rows;
+  const bool bf16 = is_bf16(call);
   const Stripes stripes = stripes_of(skipped_rows(call), weight.rows, kMostStripes);
   clear_items(call, samples > 0 ? stripes.first : weight.rows);
 
@@ -269,8 +278,12 @@ void gradient(const Call& call) {
                nullptr,
                float_scratch(call, padded + kLanes),
                float_scratch(call, padded + kLanes),
-               {packed_users, 0, width},
-               {call.input(kGradientUser), {packed_user_columns, width, 0}, weight, bias}};
+               {packed_users, 0, width, bf16},
+               {call.input(kGradientUser),
+                {packed_user_columns, width, 0, bf16},
+                weight,
+                bias,
+                rounded_items(call, weight, bf16)}};
   for (int64_t first = 0; first < samples; first += kSamplesPerSlab) {
     start_slab(call, first, samples - first < most ? samples - first : most, &slab);
     parallel(call, stripes.count, [&](int64_t stripe) {

@@ -222,7 +222,8 @@ function lossOf(
   const target = graph.input("target", "int32", ["samples"]);
   if (config.loss === "softmax") {
     const keepScores = config.batchSize * (weight.shape[0] as number) <= MOST_KEPT_SCORES;
-    return softmax(graph, "loss.samples", { user, weight, bias, target }, { skipRows: SKIP_ROWS, keepScores });
+    const options = { skipRows: SKIP_ROWS, keepScores, precision: config.precision };
+    return softmax(graph, "loss.samples", { user, weight, bias, target }, options);
   }
 
   const items = noise.distribution.length;
@@ -252,7 +253,8 @@ function lossOf(
     values: logProbability,
   });
   const lossOp = { nce, paddle_nce: paddleNce, sampled_softmax: sampledSoftmax }[config.loss];
-  return lossOp(graph, "loss.samples", { user, weight, bias, target, negatives, logNoise });
+  const { precision } = config;
+  return lossOp(graph, "loss.samples", { user, weight, bias, target, negatives, logNoise }, { precision });
 }
 
 /** The losses of samples, multiplied by the weights of their targets if the schema has weights. */

@@ -1,6 +1,8 @@
+import { checkOptions } from "../errors.js";
 import { addDims, type Dim } from "../graph/dims.js";
 import type { GradientRule } from "../graph/gradients.js";
 import type { Graph, GraphOp, OutputShape, ShapeOperands, Tensor } from "../graph/graph.js";
+import { checkPrecision, type Precision, rounding } from "./numerics.js";
 import { type Cost, type CostCall, checkIds, type KernelCall, type Op } from "./op.js";
 
 /*
@@ -38,7 +40,7 @@ export function candidateLossOp(name: string, lossOf: (candidates: SampleCandida
       log_noise: { dtype: "float32", rank: 1 },
     },
     outputs: ["loss", "logit_gradient"],
-    attributes: {},
+    attributes: { precision: "float32" },
     shapes: lossShapes,
     gradient: lossGradientRule,
     check: checkCandidateIds,
@@ -48,7 +50,7 @@ export function candidateLossOp(name: string, lossOf: (candidates: SampleCandida
         const items = candidatesOf(call, s);
         const { loss, gradient } = lossOf({
           items,
-          scores: items.map((item) => logit(call, s, item)),
+          scores: items.map((item, j) => logit(call, s, item, j === 0 ? exactly : roundingOfDraws(call))),
           logExpected: items.map((item) => logExpectedOf(call, item)),
         });
         losses.data[s] = loss;
@@ -71,8 +73,9 @@ function lossShapes(operands: ShapeOperands): Record<string, OutputShape> {
   };
 }
 
-/** Checks the shapes of user, weight, target and negatives, and returns the number of draws. */
+/** Checks the precision and the shapes of user, weight, target and negatives, and returns the number of draws. */
 function checkCandidates(operands: ShapeOperands): Dim {
+  checkPrecision(operands);
   const [samples, width] = operands.input("user").shape;
   const negatives = operands.input("negatives");
   operands.expectShape("weight", [operands.input("weight").shape[0]!, width!]);
@@ -84,16 +87,22 @@ function checkCandidates(operands: ShapeOperands): Dim {
 }
 
 /** The gradient by the weight and the bias consists of row terms, for the rows of the target and of the draws. */
-const lossGradientRule: GradientRule = ({ graph, name, input, optional, output, outputGradient, needed }) => {
+const lossGradientRule: GradientRule = ({ graph, name, attributes, input, optional, output, ...rest }) => {
+  const { outputGradient, needed } = rest;
   const [user, target, negatives] = [input("user"), input("target"), input("negatives")];
-  const gradients = graph.apply(candidateGradientOp, `${name}.user_gradient`, {
-    loss_gradient: outputGradient("loss"),
-    logit_gradient: output("logit_gradient"),
-    user,
-    weight: input("weight"),
-    target,
-    negatives,
-  });
+  const gradients = graph.apply(
+    candidateGradientOp,
+    `${name}.user_gradient`,
+    {
+      loss_gradient: outputGradient("loss"),
+      logit_gradient: output("logit_gradient"),
+      user,
+      weight: input("weight"),
+      target,
+      negatives,
+    },
+    { precision: attributes["precision"]! },
+  );
   const targetScale = gradients["target_scale"]!;
   const shared = negatives.shape.length === 1;
   const weightOfNegatives = shared
@@ -131,12 +140,21 @@ function candidatesOf(call: KernelCall, s: number): number[] {
 }
 
 /** Returns w·u + b for sample s and an item. Without a bias operand, b is 0. */
-export function logit(call: KernelCall, s: number, item: number): number {
+export function logit(call: KernelCall, s: number, item: number, round = exactly): number {
   const [user, weight] = [call.input("user"), call.input("weight")];
   const width = user.columns;
   let sum = call.has("bias") ? call.input("bias").data[item]! : 0;
-  for (let c = 0; c < width; c++) sum += user.data[s * width + c]! * weight.data[item * width + c]!;
+  for (let c = 0; c < width; c++) sum += round(user.data[s * width + c]!) * round(weight.data[item * width + c]!);
   return sum;
+}
+
+function exactly(x: number): number {
+  return x;
+}
+
+/** How the operands of the products with draws are rounded: not at all unless the draws are shared. */
+function roundingOfDraws(call: KernelCall): (x: number) => number {
+  return call.input("negatives").shape.length === 1 ? rounding(call) : exactly;
 }
 
 /** Returns log(k · q(item)). */
@@ -168,7 +186,8 @@ function candidateRows(call: CostCall): number {
  * Row target[s] of the weight's gradient gains target_scale[s] · user[s], and row negatives[s, d] gains
  * negative_scale[s, d] · user[s]. The gradient of the bias gains the scales. Draws that all samples share are first
  * summed over the samples, in their order: negative_rows[d] = Σₛ e[s, 1 + d] · user[s] and negative_bias[d] = Σₛ
- * e[s, 1 + d].
+ * e[s, 1 + d]. With precision "bf16" the operands of products with shared draws are rounded to bfloat16: the rows of
+ * draws, logit_gradient, and loss_gradient[s] · user[s].
  */
 export const candidateGradientOp: Op = {
   name: "candidate_gradient",
@@ -181,7 +200,7 @@ export const candidateGradientOp: Op = {
     negatives: { dtype: "int32" },
   },
   outputs: ["user_gradient", "target_scale", "negative_scale", "negative_rows", "negative_bias"],
-  attributes: {},
+  attributes: { precision: "float32" },
   shapes: (operands) => {
     const [samples, width] = operands.input("user").shape;
     const draws = checkCandidates(operands);
@@ -199,16 +218,16 @@ export const candidateGradientOp: Op = {
     const [lossGradient, logitGradient] = [call.input("loss_gradient"), call.input("logit_gradient")];
     const width = user.columns;
     const draws = logitGradient.columns - 1;
-    const score = (s: number, j: number) => lossGradient.data[s]! * logitGradient.data[s * (draws + 1) + j]!;
+    const byLogit = (s: number, j: number) => logitGradient.data[s * (draws + 1) + j]!;
+    const score = (s: number, j: number) => lossGradient.data[s]! * byLogit(s, j);
+    const round = roundingOfDraws(call);
 
     for (let s = 0; s < user.rows; s++) {
       const ids = candidatesOf(call, s);
       for (let c = 0; c < width; c++) {
-        let sum = 0;
-        ids.forEach((id, j) => {
-          sum += score(s, j) * weight.data[id * width + c]!;
-        });
-        call.output("user_gradient").data[s * width + c] = sum;
+        let sum = byLogit(s, 0) * weight.data[ids[0]! * width + c]!;
+        for (let j = 1; j < ids.length; j++) sum += round(byLogit(s, j)) * round(weight.data[ids[j]! * width + c]!);
+        call.output("user_gradient").data[s * width + c] = lossGradient.data[s]! * sum;
       }
       call.output("target_scale").data[s] = score(s, 0);
     }
@@ -222,7 +241,9 @@ export const candidateGradientOp: Op = {
       const row = new Float64Array(width);
       for (let s = 0; s < user.rows; s++) {
         bias += score(s, 1 + d);
-        for (let c = 0; c < width; c++) row[c]! += score(s, 1 + d) * user.data[s * width + c]!;
+        for (let c = 0; c < width; c++) {
+          row[c]! += round(byLogit(s, 1 + d)) * round(lossGradient.data[s]! * user.data[s * width + c]!);
+        }
       }
       call.output("negative_bias").data[d] = bias;
       call.output("negative_rows").data.set(row, d * width);
@@ -255,8 +276,22 @@ export interface CandidateLossInputs {
   readonly logNoise: Tensor;
 }
 
+/** Options of the losses over draws. */
+export interface CandidateLossOptions {
+  /** To which precision the operands of products with shared draws are rounded (default "float32"). */
+  readonly precision?: Precision;
+}
+
 /** Returns the loss of each sample [samples] by one of the three ops. */
-export function applyCandidateLoss(graph: Graph, op: GraphOp, name: string, inputs: CandidateLossInputs): Tensor {
+export function applyCandidateLoss(
+  graph: Graph,
+  op: GraphOp,
+  name: string,
+  inputs: CandidateLossInputs,
+  options: CandidateLossOptions,
+): Tensor {
+  checkOptions(op.name, options, { precision: true } satisfies Record<keyof CandidateLossOptions, true>);
   const { logNoise, ...rest } = inputs;
-  return graph.apply(op, name, { ...rest, log_noise: logNoise })["loss"]!;
+  const { precision = "float32" } = options;
+  return graph.apply(op, name, { ...rest, log_noise: logNoise }, { precision })["loss"]!;
 }

@@ -1,5 +1,10 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { applyCandidateLoss, type CandidateLossInputs, candidateLossOp } from "./candidate_gradient.js";
+import {
+  applyCandidateLoss,
+  type CandidateLossInputs,
+  type CandidateLossOptions,
+  candidateLossOp,
+} from "./candidate_gradient.js";
 import { sigmoid, softplus } from "./numerics.js";
 
 /**
@@ -21,6 +26,11 @@ export const nceOp = candidateLossOp("nce", ({ scores, logExpected }) => {
 });
 
 /** Returns the NCE loss of each sample, [samples] (docs/math.md#losses). */
-export function nce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
-  return applyCandidateLoss(graph, nceOp, name, inputs);
+export function nce(
+  graph: Graph,
+  name: string,
+  inputs: CandidateLossInputs,
+  options: CandidateLossOptions = {},
+): Tensor {
+  return applyCandidateLoss(graph, nceOp, name, inputs, options);
 }

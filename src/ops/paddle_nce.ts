@@ -1,5 +1,10 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { applyCandidateLoss, type CandidateLossInputs, candidateLossOp } from "./candidate_gradient.js";
+import {
+  applyCandidateLoss,
+  type CandidateLossInputs,
+  type CandidateLossOptions,
+  candidateLossOp,
+} from "./candidate_gradient.js";
 import { sigmoid, softplus } from "./numerics.js";
 
 /**
@@ -24,6 +29,11 @@ export const paddleNceOp = candidateLossOp("paddle_nce", ({ scores, logExpected 
 });
 
 /** Returns PaddlePaddle's NCE loss of each sample, [samples] (docs/math.md#losses). */
-export function paddleNce(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
-  return applyCandidateLoss(graph, paddleNceOp, name, inputs);
+export function paddleNce(
+  graph: Graph,
+  name: string,
+  inputs: CandidateLossInputs,
+  options: CandidateLossOptions = {},
+): Tensor {
+  return applyCandidateLoss(graph, paddleNceOp, name, inputs, options);
 }

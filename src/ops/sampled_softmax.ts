@@ -1,5 +1,10 @@
 import type { Graph, Tensor } from "../graph/graph.js";
-import { applyCandidateLoss, type CandidateLossInputs, candidateLossOp } from "./candidate_gradient.js";
+import {
+  applyCandidateLoss,
+  type CandidateLossInputs,
+  type CandidateLossOptions,
+  candidateLossOp,
+} from "./candidate_gradient.js";
 import { logSumExp } from "./numerics.js";
 
 /**
@@ -20,6 +25,11 @@ export const sampledSoftmaxOp = candidateLossOp("sampled_softmax", ({ items, sco
 });
 
 /** Returns the sampled-softmax loss of each sample, [samples] (docs/math.md#losses). */
-export function sampledSoftmax(graph: Graph, name: string, inputs: CandidateLossInputs): Tensor {
-  return applyCandidateLoss(graph, sampledSoftmaxOp, name, inputs);
+export function sampledSoftmax(
+  graph: Graph,
+  name: string,
+  inputs: CandidateLossInputs,
+  options: CandidateLossOptions = {},
+): Tensor {
+  return applyCandidateLoss(graph, sampledSoftmaxOp, name, inputs, options);
 }

@@ -1,7 +1,6 @@
 import { checkOptions } from "../errors.js";
 import type { Graph, InputSlot, ShapeOperands, Tensor } from "../graph/graph.js";
-import { logit } from "./candidate_gradient.js";
-import { checkWhole, logSumExp } from "./numerics.js";
+import { checkPrecision, checkWhole, logSumExp, type Precision, rounding } from "./numerics.js";
 import { checkIds, type KernelCall, type Op, type Value } from "./op.js";
 
 const SOFTMAX_INPUTS: Record<string, InputSlot> = {
@@ -17,13 +16,14 @@ const SOFTMAX_INPUTS: Record<string, InputSlot> = {
  *     loss[s] = log Σᵢ exp(wᵢ·u + bᵢ) − (w·u + b)_target.
  *
  * `log_partition` is the first term. The work is proportional to samples × items. With `keep_scores`, `scores` [items,
- * samples] has wᵢ·u + bᵢ, with which the gradient does not compute them again; rows before `skip_rows` are 0.
+ * samples] has wᵢ·u + bᵢ, with which the gradient does not compute them again; rows before `skip_rows` are 0. With
+ * precision "bf16" the operands of this product and of those of its gradient are rounded to bfloat16.
  */
 export const softmaxOp: Op = {
   name: "softmax",
   inputs: SOFTMAX_INPUTS,
   outputs: ["loss", "log_partition", "scores"],
-  attributes: { skip_rows: 0, keep_scores: false },
+  attributes: { skip_rows: 0, keep_scores: false, precision: "float32" },
   shapes: (operands) => {
     checkShapes(operands);
     const [samples, items] = [operands.input("user").shape[0]!, operands.input("weight").shape[0]!];
@@ -35,7 +35,7 @@ export const softmaxOp: Op = {
     };
   },
   gradient: ({ graph, name, attributes, input, optional, output, outputGradient }) => {
-    const { skip_rows, keep_scores } = attributes;
+    const { skip_rows, keep_scores, precision } = attributes;
     const gradients = graph.apply(
       softmaxGradientOp,
       `${name}.user_gradient`,
@@ -48,7 +48,7 @@ export const softmaxOp: Op = {
         target: input("target"),
         scores: keep_scores ? output("scores") : undefined,
       },
-      { skip_rows: skip_rows! },
+      { skip_rows: skip_rows!, precision: precision! },
     );
     return {
       user: gradients["user_gradient"],
@@ -61,9 +61,9 @@ export const softmaxOp: Op = {
     const [loss, logPartition] = [call.output("loss"), call.output("log_partition")];
     if (call.has("scores")) keepScores(call, call.output("scores"));
     for (let s = 0; s < loss.rows; s++) {
-      const partition = logSumExp(itemsOf(call).map((item) => logit(call, s, item)));
+      const partition = logSumExp(itemsOf(call).map((item) => scoreOf(call, s, item)));
       logPartition.data[s] = partition;
-      loss.data[s] = partition - logit(call, s, call.input("target").data[s]!);
+      loss.data[s] = partition - scoreOf(call, s, call.input("target").data[s]!);
     }
   },
   cost: (call) => {
@@ -94,7 +94,7 @@ export const softmaxGradientOp: Op = {
     scores: { dtype: "float32", rank: 2, optional: true },
   },
   outputs: ["user_gradient", "weight_gradient", "bias_gradient"],
-  attributes: { skip_rows: 0 },
+  attributes: { skip_rows: 0, precision: "float32" },
   shapes: (operands) => {
     checkShapes(operands);
     const [user, weight] = [operands.input("user").shape, operands.input("weight").shape];
@@ -112,6 +112,7 @@ export const softmaxGradientOp: Op = {
     const [user, weight] = [call.input("user"), call.input("weight")];
     const width = user.columns;
     const scores = call.has("scores") ? call.input("scores") : undefined;
+    const round = rounding(call);
     const userSum = new Float64Array(user.data.length);
     const weightSum = new Float64Array(weight.data.length);
     const biasSum = new Float64Array(weight.rows);
@@ -119,12 +120,12 @@ export const softmaxGradientOp: Op = {
       const partition = call.input("log_partition").data[s]!;
       const target = call.input("target").data[s];
       for (const item of itemsOf(call)) {
-        const score = scores ? scores.data[item * user.rows + s]! : logit(call, s, item);
+        const score = scores ? scores.data[item * user.rows + s]! : scoreOf(call, s, item);
         const probability = Math.exp(score - partition);
         const e = call.input("loss_gradient").data[s]! * (probability - (item === target ? 1 : 0));
         for (let c = 0; c < width; c++) {
-          userSum[s * width + c]! += e * weight.data[item * width + c]!;
-          weightSum[item * width + c]! += e * user.data[s * width + c]!;
+          userSum[s * width + c]! += round(e) * round(weight.data[item * width + c]!);
+          weightSum[item * width + c]! += round(e) * round(user.data[s * width + c]!);
         }
         biasSum[item]! += e;
       }
@@ -147,6 +148,7 @@ export const softmaxGradientOp: Op = {
 
 function checkShapes(operands: ShapeOperands): void {
   checkWhole(operands, "skip_rows", 0);
+  checkPrecision(operands);
   const [user, weight] = [operands.input("user").shape, operands.input("weight").shape];
   operands.expectShape("weight", [weight[0]!, user[1]!]);
   operands.expectShape("target", [user[0]!]);
@@ -157,11 +159,22 @@ function checkTargets(call: KernelCall): void {
   checkIds(call, "target", call.input("weight").rows, call.attribute<number>("skip_rows"));
 }
 
+/** wᵢ·u + bᵢ for sample s. */
+function scoreOf(call: KernelCall, s: number, item: number): number {
+  const [user, weight] = [call.input("user"), call.input("weight")];
+  const round = rounding(call);
+  let sum = call.has("bias") ? call.input("bias").data[item]! : 0;
+  for (let c = 0; c < user.columns; c++) {
+    sum += round(user.data[s * user.columns + c]!) * round(weight.data[item * user.columns + c]!);
+  }
+  return sum;
+}
+
 /** Writes the scores of all items for all samples. */
 function keepScores(call: KernelCall, scores: Value): void {
   scores.data.fill(0);
   for (const item of itemsOf(call)) {
-    for (let s = 0; s < scores.columns; s++) scores.data[item * scores.columns + s] = logit(call, s, item);
+    for (let s = 0; s < scores.columns; s++) scores.data[item * scores.columns + s] = scoreOf(call, s, item);
   }
 }
 
@@ -191,14 +204,23 @@ export interface SoftmaxOptions {
    * three (default false). The bits are the same.
    */
   readonly keepScores?: boolean;
+  /** To which precision the operands of products are rounded (default "float32"). */
+  readonly precision?: Precision;
 }
+
+const SOFTMAX_OPTIONS: Readonly<Record<keyof SoftmaxOptions, true>> = {
+  skipRows: true,
+  keepScores: true,
+  precision: true,
+};
 
 /**
  * Returns the exact cross-entropy of each sample, [samples], over all items from row `skipRows` on
  * (docs/math.md#losses).
  */
 export function softmax(graph: Graph, name: string, inputs: SoftmaxInputs, options: SoftmaxOptions = {}): Tensor {
-  checkOptions("softmax", options, { skipRows: true, keepScores: true } satisfies Record<keyof SoftmaxOptions, true>);
-  const { skipRows = 0, keepScores = false } = options;
-  return graph.apply(softmaxOp, name, { ...inputs }, { skip_rows: skipRows, keep_scores: keepScores })["loss"]!;
+  checkOptions("softmax", options, SOFTMAX_OPTIONS);
+  const { skipRows = 0, keepScores = false, precision = "float32" } = options;
+  const attributes = { skip_rows: skipRows, keep_scores: keepScores, precision };
+  return graph.apply(softmaxOp, name, { ...inputs }, attributes)["loss"]!;
 }

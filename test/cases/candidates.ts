@@ -9,6 +9,8 @@ interface Sizes {
   bias?: boolean;
 }
 
+const BF16: Partial<OpCase> = { attributes: { precision: "bf16" }, rounds: true, tolerance: 4096 };
+
 /** The cases of a loss over a target and its draws: `nce`, `paddle_nce` or `sampled_softmax`. */
 export function candidateCases(op: string): OpCase[] {
   const loss = (name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase => {
@@ -47,6 +49,9 @@ export function candidateCases(op: string): OpCase[] {
     loss("the network's user vector", { items: 37, width: 31, samples: 19, draws: 25 }),
     loss("odd width, many draws", { items: 29, width: 100, samples: 50, draws: 37 }),
     loss("odd width, many shared draws", { items: 29, width: 100, samples: 50, draws: 37, shared: true }),
+    loss("bf16, shared draws", { items: 13, width: 7, samples: 5, draws: 6, shared: true }, BF16),
+    loss("bf16, many shared draws", { items: 29, width: 100, samples: 50, draws: 37, shared: true, bias: false }, BF16),
+    loss("bf16 rounds nothing of own draws", { items: 11, width: 7, samples: 13, draws: 5 }, { ...BF16, tolerance: 32 }),
     loss("a column more than whole vectors", { items: 11, width: 33, samples: 3, draws: 16 }),
     loss("wide", { items: 37, width: 64, samples: 5, draws: 8 }),
     {

@@ -7,10 +7,11 @@ interface Sizes {
   skipRows?: number;
   bias?: boolean;
   keepScores?: boolean;
+  bf16?: boolean;
 }
 
 function softmax(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCase {
-  const { items, width, samples, skipRows = 0, bias = true, keepScores = false } = sizes;
+  const { items, width, samples, skipRows = 0, bias = true, keepScores = false, bf16 = false } = sizes;
   const values = new CaseValues(13);
   return {
     op: "softmax",
@@ -21,10 +22,11 @@ function softmax(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCas
       ...(bias && { bias: values.normal([items]) }),
       target: values.ids([samples], items, skipRows),
     },
-    attributes: { skip_rows: skipRows, keep_scores: keepScores },
+    attributes: { skip_rows: skipRows, keep_scores: keepScores, ...(bf16 && { precision: "bf16" }) },
     differentiate: ["user", "weight", ...(bias ? ["bias"] : [])],
     limits: { target: items },
-    tolerance: 32,
+    tolerance: bf16 ? 4096 : 32,
+    ...(bf16 && { rounds: true }),
     ...extra,
   };
 }
@@ -39,6 +41,10 @@ export const cases: OpCase[] = [
   softmax("keeps scores", { items: 173, width: 12, samples: 67, skipRows: 1, keepScores: true }),
   softmax("keeps scores of few", { items: 80, width: 5, samples: 3, skipRows: 3, bias: false, keepScores: true }),
   softmax("keeps scores of no samples", { items: 3, width: 2, samples: 0, keepScores: true }),
+  softmax("bf16", { items: 41, width: 7, samples: 5, skipRows: 1, bf16: true }),
+  softmax("bf16, many samples", { items: 200, width: 33, samples: 70, skipRows: 2, bias: false, bf16: true }),
+  softmax("bf16, keeps scores", { items: 173, width: 12, samples: 67, skipRows: 1, keepScores: true, bf16: true }),
+  softmax("bf16, few samples", { items: 80, width: 16, samples: 3, bf16: true }),
   softmax("wide", { items: 67, width: 64, samples: 9, skipRows: 1 }),
   {
     op: "softmax",
