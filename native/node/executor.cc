@@ -80,7 +80,8 @@ Napi::Value NativeExecutor::run(const Napi::CallbackInfo& info) {
       ->start_or_wait();
 }
 
-// (batches, index, inputs, dims, here): a promise of the outputs. Inputs and dims are those that the batch does not have.
+// (batches, index, inputs, dims, here): a promise of the outputs. Inputs and dims are those that the batch does not
+// have.
 Napi::Value NativeExecutor::run_users(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   expect_open(env);

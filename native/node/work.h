@@ -20,8 +20,9 @@ struct WorkQueue {
 };
 
 // Work over something that works share. It waits for its turn, is computed on a thread of libuv's pool, and settles its
-// promise. (Two threads are woken for it, which takes longer than the smallest works.) Works start in the order in which they arrive. Those that only read are concurrent; there is at most one for
-// each processor, so that Node's own work soon finds a free thread in the pool. Work that writes is alone.
+// promise. (Two threads are woken for it, which takes longer than the smallest works.) Works start in the order in
+// which they arrive. Those that only read are concurrent; there is at most one for each processor, so that Node's own
+// work soon finds a free thread in the pool. Work that writes is alone.
 class Work : public Napi::AsyncWorker {
  public:
   Work(Napi::Env env, const char* name, std::shared_ptr<WorkQueue> queue, bool is_alone);

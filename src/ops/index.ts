@@ -41,7 +41,7 @@ import { topNOp } from "./top_n.js";
 export { type AdagradInputs, type AdagradOptions, type AdagradRowsInputs, adagrad, adagradRows } from "./adagrad.js";
 export { type AdamInputs, type AdamOptions, type AdamRowsInputs, adam, adamRows } from "./adam.js";
 export { add } from "./add.js";
-export type { CandidateLossInputs } from "./candidate_gradient.js";
+export type { CandidateLossInputs, CandidateLossOptions } from "./candidate_gradient.js";
 export { clipGradients } from "./clip_gradients.js";
 export { type DecayRowsInputs, type DecayRowsOptions, decayRows } from "./decay_rows.js";
 export { type DrawNegativesInputs, type DrawNegativesOptions, drawNegatives } from "./draw_negatives.js";

@@ -51,7 +51,11 @@ export function candidateCases(op: string): OpCase[] {
     loss("odd width, many shared draws", { items: 29, width: 100, samples: 50, draws: 37, shared: true }),
     loss("bf16, shared draws", { items: 13, width: 7, samples: 5, draws: 6, shared: true }, BF16),
     loss("bf16, many shared draws", { items: 29, width: 100, samples: 50, draws: 37, shared: true, bias: false }, BF16),
-    loss("bf16 rounds nothing of own draws", { items: 11, width: 7, samples: 13, draws: 5 }, { ...BF16, tolerance: 32 }),
+    loss(
+      "bf16 rounds nothing of own draws",
+      { items: 11, width: 7, samples: 13, draws: 5 },
+      { ...BF16, tolerance: 32 },
+    ),
     loss("a column more than whole vectors", { items: 11, width: 33, samples: 3, draws: 16 }),
     loss("wide", { items: 37, width: 64, samples: 5, draws: 8 }),
     {
