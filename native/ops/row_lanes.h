@@ -23,10 +23,10 @@ SHORTLIST_INLINE void add_columns(const vf* square, int64_t steps, const float* 
   }
 }
 
-// The least multiple of `rows` that takes kPrefetchedAhead bytes.
+// The least multiple of `rows` that takes kPrefetchedAhead bytes; 0 if rows are empty.
 SHORTLIST_INLINE int64_t rows_ahead(int64_t rows, int64_t stride) {
   const int64_t bytes = rows * stride * static_cast<int64_t>(sizeof(float));
-  return (kPrefetchedAhead + bytes - 1) / bytes * rows;
+  return bytes > 0 ? (kPrefetchedAhead + bytes - 1) / bytes * rows : 0;
 }
 
 // Prefetches a cache line of each of kLanes rows.

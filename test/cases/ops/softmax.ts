@@ -33,6 +33,8 @@ function softmax(name: string, sizes: Sizes, extra: Partial<OpCase> = {}): OpCas
 
 export const cases: OpCase[] = [
   softmax("no samples", { items: 3, width: 2, samples: 0 }),
+  softmax("no columns", { items: 40, width: 0, samples: 2, skipRows: 1 }),
+  softmax("no columns, bf16", { items: 40, width: 0, samples: 2, skipRows: 1, bf16: true }),
   softmax("one of one", { items: 1, width: 1, samples: 1 }, { magnitude: 1 }),
   softmax("odd sizes", { items: 41, width: 7, samples: 5 }),
   softmax("skips <unk>", { items: 13, width: 5, samples: 7, skipRows: 1 }),

@@ -24,6 +24,7 @@ function broken(samples: number): OpCase {
 
 export const cases: OpCase[] = [
   rank("no samples", { items: 3, width: 2, samples: 0 }),
+  rank("no columns", { items: 40, width: 0, samples: 2 }),
   rank("one of one", { items: 1, width: 1, samples: 1, excluded: 0 }),
   rank("odd sizes, ties, exclusions", { items: 101, width: 3, samples: 13, skipRows: 1 }),
   rank("targets that are <unk>", { items: 3, width: 3, samples: 13, skipRows: 1 }),

@@ -6,6 +6,7 @@ const top = (name: string, sizes: ScanSizes, count: number, extra: Partial<OpCas
 
 export const cases: OpCase[] = [
   top("no samples", { items: 3, width: 2, samples: 0 }, 2),
+  top("no columns", { items: 40, width: 0, samples: 2, skipRows: 1 }, 3),
   top("one of one", { items: 1, width: 1, samples: 1, excluded: 0 }, 1),
   top("nothing excluded", { items: 37, width: 7, samples: 5, excluded: 0 }, 5),
   top("odd sizes, ties, exclusions", { items: 101, width: 3, samples: 13, skipRows: 1 }, 7),
