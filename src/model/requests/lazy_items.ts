@@ -24,7 +24,7 @@ const GETTER: PropertyDescriptor & ThisType<LazyAnswer> = {
   },
 };
 
-/** `console.log` shows the items instead of the getter. */
+/** What is printed has the items instead of the getter. */
 const SHOWN: PropertyDescriptor & ThisType<Recommendation> = {
   value() {
     return { ...this };
