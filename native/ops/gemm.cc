@@ -491,7 +491,8 @@ void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a
               int64_t c_stride, const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
   if (k == 0) return fill_empty(m, n, c, c_stride, epilogue);
-  const int64_t slab = slab_of(m, n, k), slabs = (k + slab - 1) / slab, depth = depth_of(slab);
+  const int64_t slab = epilogue.whole_sums ? k : slab_of(m, n, k), slabs = (k + slab - 1) / slab,
+                depth = depth_of(slab);
   const Blocks blocks = blocks_of(call, m, n, k, slabs);
   const int64_t across = (n + blocks.columns - 1) / blocks.columns, down = (m + blocks.rows - 1) / blocks.rows;
   const bool far = m * n > kFarElements;

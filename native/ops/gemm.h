@@ -8,7 +8,8 @@
 // An element of C is a sum over k in rising order, cut into blocks that depend on k alone. So its bits depend only on
 // its row of A, its column of B and k, and not on other rows and columns, its place or the number of threads. A score
 // that is computed alone equals the same score computed among a million. There is one exception: for long sums into a
-// small C, such as the gradient of a weight, `multiply` cuts k into slabs, depending on m, n and k.
+// small C, such as the gradient of a weight, `multiply` cuts k into slabs, depending on m, n and k, unless it is told
+// not to.
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -52,6 +53,7 @@ struct Epilogue {
   const float* column_bias = nullptr;  // [n], added to each row
   const float* row_bias = nullptr;     // [m], added to each column
   bool relu = false;                   // max(0, ·); NaN stays NaN
+  bool whole_sums = false;             // `multiply` cuts no sum into slabs, so the bits of a row do not depend on m
 };
 
 // B [k, n], packed in panels of kTileColumns columns; the last panel is padded with zeros.
@@ -84,9 +86,9 @@ void multiply_alone(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matr
 
 // C [m, n] (= | +=) A [m, k] · B [k, n] on all threads. C aliases neither. With k = 0 the product is 0.
 //
-// If k ≥ 2048 and m·n ≤ 2¹⁷, or k ≥ 512 and m·n ≤ 2¹⁴, C is too small for all threads. Then k is cut into at most 16
-// slabs, whose products are computed in parallel and added in order. Slabs take scratch memory, and so does a packed
-// copy of B if m is large.
+// If k ≥ 2048 and m·n ≤ 2¹⁷, or k ≥ 512 and m·n ≤ 2¹⁴, C is too small for all threads. Then, without `whole_sums`, k is
+// cut into at most 16 slabs, whose products are computed in parallel and added in order. Slabs take scratch memory, and
+// so does a packed copy of B if m is large.
 void multiply(const Call& call, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c,
               int64_t c_stride, const Epilogue& epilogue);
 

@@ -129,6 +129,7 @@ void forward(const Call& call) {
   };
   Span span;
   Epilogue epilogue;
+  epilogue.whole_sums = true;
   if (group_inputs.count > 0) {
     const Tensor& offsets = call.input(kGroupOffsets);
     const int64_t groups = offsets.rows - 1;

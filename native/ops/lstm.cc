@@ -435,6 +435,7 @@ Tensor project_repeated_rows(const Call& call, const RepeatedRows& repeated) {
   projection.data = float_scratch(call, x.rows * weight.columns);
   Epilogue epilogue;
   epilogue.column_bias = call.has(kBias) ? call.input(kBias).f32() : nullptr;
+  epilogue.whole_sums = true;
   multiply(call, x.rows, weight.columns, x.columns, {x.f32(), x.stride, 1, is_bf16(call)},
            {weight.f32(), weight.stride, 1, is_bf16(call)}, projection.f32(), projection.stride, epilogue);
   return projection;

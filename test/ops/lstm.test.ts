@@ -9,6 +9,7 @@ import { GRADIENT_SUMS } from "../../src/ops/loss_gradients.js";
 import { buildCase } from "../cases/build_case.js";
 import { CaseValues, int32 } from "../cases/case.js";
 import { cases } from "../cases/ops/lstm.js";
+import { runCase } from "../cases/run_case.js";
 import { assertNumbers, checkCases, evaluate } from "./harness.js";
 
 checkCases(cases);
@@ -38,6 +39,37 @@ test("sequences start from zero state", async () => {
   const together = await run([0, 1, 2, 3, 1, 5], [0, 2, 2, 5, 6]);
   const apart = [await run([0, 1], [0, 2]), await run([2, 3, 1], [0, 3]), await run([5], [0, 1])].flat();
   assertNumbers(together, apart, 0);
+});
+
+test("a sequence has the same bits alone as among many, also with wide inputs", async () => {
+  const random = new CaseValues(7);
+  const [sequences, length, wide, width] = [20, 5, 700, 9];
+  const rows = random.normal([sequences * length, wide]);
+  const stored = {
+    input_weight: random.normal([wide, 4 * width], 0.04),
+    recurrent_weight: random.normal([width, 4 * width], 0.3),
+  };
+  const counting = (count: number, step: number) => Array.from({ length: count }, (_, i) => step * i);
+  for (const precision of ["float32", "bf16"]) {
+    for (const isa of availableIsas()) {
+      const hidden = async (count: number) => {
+        const timesteps = count * length;
+        const operands = {
+          input: { ...rows, shape: [timesteps, wide], values: rows.values.subarray(0, timesteps * wide) },
+          ...stored,
+          position: int32([timesteps], counting(timesteps, 1)),
+          sequence_offsets: int32([count + 1], counting(count + 1, length)),
+        };
+        const built = buildCase({ op: "lstm", name: "", operands, attributes: { precision } }, { gradients: false });
+        return (await runCase(createNativeEngine({ threads: 2, isa }), built)).outputs["result"]!;
+      };
+      const all = await hidden(sequences);
+      for (const count of [1, 3]) {
+        const expected = all.subarray(0, count * length * width);
+        assert.equal(await hidden(count), expected, `${count} sequences, ${precision}, ${isa}`);
+      }
+    }
+  }
 });
 
 test("one timestep by hand", async () => {
