@@ -133,6 +133,7 @@ test("every function refuses an unknown option and suggests the closest one", as
     const calls: Record<string, readonly [near: string, wrong: string, call: (options: never) => unknown]> = {
       recommend: ["top", "tpo", (options) => all(recommend(model, log, options))],
       "Model#recommend": ["keepWatched", "keepwatched", (options) => model.recommend({}, options)],
+      "Model#runUsers": ["here", "heer", (options) => model.runUsers(["user_vector"], none, 0, {}, {}, options)],
       "Model#score": ["signal", "singal", (options) => model.score({}, ["v1"], options)],
       "Model#userVectors": ["signal", "sygnal", (options) => model.userVectors({}, options)],
       "Model#similar": ["exclude", "exlude", (options) => model.similar("v1", options)],
@@ -243,6 +244,9 @@ test("every function refuses an unknown option and suggests the closest one", as
       "ops.l2Decay": ["l2", "l1", (options) => ops.l2Decay(graph, "x", none, options)],
       "ops.linear": ["activation", "activaton", (options) => ops.linear(graph, "x", [], none, undefined, options)],
       "ops.lstm": ["precision", "precison", (options) => ops.lstm(graph, "x", none, options)],
+      "ops.nce": ["precision", "precison", (options) => ops.nce(graph, "x", none, options)],
+      "ops.paddleNce": ["precision", "precison", (options) => ops.paddleNce(graph, "x", none, options)],
+      "ops.sampledSoftmax": ["precision", "precison", (options) => ops.sampledSoftmax(graph, "x", none, options)],
       "ops.softmax": ["skipRows", "skiprow", (options) => ops.softmax(graph, "x", none, options)],
       "ops.targetRank": ["skipRows", "skipRow", (options) => ops.targetRank(graph, "x", none, options)],
       "ops.topN": ["top", "tob", (options) => ops.topN(graph, "x", none, options)],

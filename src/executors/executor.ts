@@ -147,6 +147,8 @@ export interface RunUsersOptions {
   readonly here?: boolean | undefined;
 }
 
+export const RUN_USERS_OPTIONS: Readonly<Record<keyof RunUsersOptions, true>> = { here: true };
+
 /** Options of `createExecutor`. */
 export interface ExecutorOptions {
   /** Measures the time of each instruction (default false). */

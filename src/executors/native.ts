@@ -19,6 +19,7 @@ import {
   EXECUTOR_OPTIONS,
   type Executor,
   type FilePosition,
+  RUN_USERS_OPTIONS,
   type RunInputs,
   type RunOutputs,
   type RunUsersOptions,
@@ -252,8 +253,10 @@ class NativeExecutor implements Executor {
     index: number,
     inputs: RunInputs,
     dims: DimSizes,
-    { here = false }: RunUsersOptions = {},
+    options: RunUsersOptions = {},
   ): Promise<RunOutputs> {
+    checkOptions("Executor.runUsers", options, RUN_USERS_OPTIONS);
+    const { here = false } = options;
     if (!(batches instanceof NativeUserBatches)) return runBatchOfUsers(this, batches, index, inputs, dims);
     try {
       return await this.handle.runUsers(batches.handle, index, inputs, dims, here);

@@ -20,8 +20,10 @@ import {
   type Executor,
   type ExecutorOptions,
   type FilePosition,
+  RUN_USERS_OPTIONS,
   type RunInputs,
   type RunOutputs,
+  type RunUsersOptions,
   type StepsOptions,
   type StepsResult,
   type StoredTensor,
@@ -302,7 +304,14 @@ class ReferenceExecutor implements Executor {
     return outputs;
   }
 
-  runUsers(batches: UserBatches, index: number, inputs: RunInputs, dims: DimSizes): Promise<RunOutputs> {
+  async runUsers(
+    batches: UserBatches,
+    index: number,
+    inputs: RunInputs,
+    dims: DimSizes,
+    options: RunUsersOptions = {},
+  ): Promise<RunOutputs> {
+    checkOptions("Executor.runUsers", options, RUN_USERS_OPTIONS);
     return runBatchOfUsers(this, batches, index, inputs, dims);
   }
 
