@@ -224,6 +224,11 @@ test("every function refuses an unknown option and suggests the closest one", as
         "batchsize",
         (options: object) => engine.createUserBatches({ clicks: dataset.clicks, window: 3, ...options }),
       ],
+      "Executor.runUsers": [
+        "here",
+        "hear",
+        (options) => model.executorFor(["user_vector"]).runUsers(none, 0, none, none, options),
+      ],
       "Executor.runSteps": [
         "steps",
         "stepz",

@@ -255,7 +255,7 @@ class NativeExecutor implements Executor {
     dims: DimSizes,
     options: RunUsersOptions = {},
   ): Promise<RunOutputs> {
-    checkOptions("Executor.runUsers", options, RUN_USERS_OPTIONS);
+    checkOptions("runUsers", options, RUN_USERS_OPTIONS);
     const { here = false } = options;
     if (!(batches instanceof NativeUserBatches)) return runBatchOfUsers(this, batches, index, inputs, dims);
     try {

@@ -311,7 +311,7 @@ class ReferenceExecutor implements Executor {
     dims: DimSizes,
     options: RunUsersOptions = {},
   ): Promise<RunOutputs> {
-    checkOptions("Executor.runUsers", options, RUN_USERS_OPTIONS);
+    checkOptions("runUsers", options, RUN_USERS_OPTIONS);
     return runBatchOfUsers(this, batches, index, inputs, dims);
   }
 

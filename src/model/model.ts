@@ -33,14 +33,15 @@ import { TITLES, type Titles } from "../data/titles.js";
 import { Turns } from "../data/turns.js";
 import type { Vocabulary } from "../data/vocabulary.js";
 import { checkOptions, checkPath, ShortlistError } from "../errors.js";
-import type {
-  Engine,
-  Executor,
-  RunInputs,
-  RunOutputs,
-  RunUsersOptions,
-  StoredTensor,
-  TensorStore,
+import {
+  type Engine,
+  type Executor,
+  RUN_USERS_OPTIONS,
+  type RunInputs,
+  type RunOutputs,
+  type RunUsersOptions,
+  type StoredTensor,
+  type TensorStore,
 } from "../executors/executor.js";
 import { createEngine, ENGINE_OPTIONS, type EngineOptions } from "../executors/index.js";
 import { countElements, type DimSizes } from "../graph/dims.js";
@@ -226,6 +227,7 @@ export class Model implements Disposable {
     dims: DimSizes = {},
     options: RunUsersOptions = {},
   ): Promise<RunOutputs> {
+    checkOptions("Model.runUsers", options, RUN_USERS_OPTIONS);
     return this.executorFor(outputs).runUsers(batches, index, inputs, dims, options);
   }
 

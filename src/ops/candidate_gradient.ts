@@ -1,4 +1,3 @@
-import { checkOptions } from "../errors.js";
 import { addDims, type Dim } from "../graph/dims.js";
 import type { GradientRule } from "../graph/gradients.js";
 import type { Graph, GraphOp, OutputShape, ShapeOperands, Tensor } from "../graph/graph.js";
@@ -282,16 +281,16 @@ export interface CandidateLossOptions {
   readonly precision?: Precision;
 }
 
+export const CANDIDATE_LOSS_OPTIONS: Readonly<Record<keyof CandidateLossOptions, true>> = { precision: true };
+
 /** Returns the loss of each sample [samples] by one of the three ops. */
 export function applyCandidateLoss(
   graph: Graph,
   op: GraphOp,
   name: string,
   inputs: CandidateLossInputs,
-  options: CandidateLossOptions,
+  { precision = "float32" }: CandidateLossOptions,
 ): Tensor {
-  checkOptions(op.name, options, { precision: true } satisfies Record<keyof CandidateLossOptions, true>);
   const { logNoise, ...rest } = inputs;
-  const { precision = "float32" } = options;
   return graph.apply(op, name, { ...rest, log_noise: logNoise }, { precision })["loss"]!;
 }

@@ -1,6 +1,8 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import {
   applyCandidateLoss,
+  CANDIDATE_LOSS_OPTIONS,
   type CandidateLossInputs,
   type CandidateLossOptions,
   candidateLossOp,
@@ -32,5 +34,6 @@ export function nce(
   inputs: CandidateLossInputs,
   options: CandidateLossOptions = {},
 ): Tensor {
+  checkOptions("nce", options, CANDIDATE_LOSS_OPTIONS);
   return applyCandidateLoss(graph, nceOp, name, inputs, options);
 }

@@ -1,6 +1,8 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import {
   applyCandidateLoss,
+  CANDIDATE_LOSS_OPTIONS,
   type CandidateLossInputs,
   type CandidateLossOptions,
   candidateLossOp,
@@ -35,5 +37,6 @@ export function paddleNce(
   inputs: CandidateLossInputs,
   options: CandidateLossOptions = {},
 ): Tensor {
+  checkOptions("paddleNce", options, CANDIDATE_LOSS_OPTIONS);
   return applyCandidateLoss(graph, paddleNceOp, name, inputs, options);
 }

@@ -1,6 +1,8 @@
+import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import {
   applyCandidateLoss,
+  CANDIDATE_LOSS_OPTIONS,
   type CandidateLossInputs,
   type CandidateLossOptions,
   candidateLossOp,
@@ -31,5 +33,6 @@ export function sampledSoftmax(
   inputs: CandidateLossInputs,
   options: CandidateLossOptions = {},
 ): Tensor {
+  checkOptions("sampledSoftmax", options, CANDIDATE_LOSS_OPTIONS);
   return applyCandidateLoss(graph, sampledSoftmaxOp, name, inputs, options);
 }
