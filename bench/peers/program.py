@@ -57,27 +57,27 @@ class Network(nn.Module):
         last = next(i for i, call in enumerate(program["instructions"]) if "loss" in call["outputs"].values())
         self.calls = program["instructions"][: last + 1]
         self.weights, self.lstms = nn.ParameterDict(), nn.ModuleDict()
-        by_op = {}
+        ops_of = {}
         for call in self.calls:
-            for slot, names in call["inputs"].items():
+            for names in call["inputs"].values():
                 for name in names if isinstance(names, list) else [names]:
-                    by_op.setdefault(name, set()).add((call["op"], slot))
+                    ops_of.setdefault(name, set()).add(call["op"])
         self.sparse = set()
         for name, role in roles.items():
             if role != "parameter":
                 continue
-            shape, uses = self.shapes[name], by_op.get(name, set())
+            shape, ops = self.shapes[name], ops_of.get(name, set())
             value = arrays.get(f"weight.{name}")
             value = torch.randn(shape) * 0.05 if value is None else torch.from_numpy(value.copy()).view(shape)
-            if {op for op, _ in uses} <= {"embedding_lookup", "sampled_softmax"} and shape[0] > LARGE_TABLE:
+            if "lstm" in ops:
+                arrays[f"weight.{name}"] = value.numpy()
+                continue
+            if ops <= {"embedding_lookup", "sampled_softmax"} and shape[0] > LARGE_TABLE:
                 self.sparse.add(name)
                 value = value if value.ndim == 2 else value[:, None]
-            if any(op == "linear" for op, _ in uses) and value.ndim == 2:
+            if "linear" in ops and value.ndim == 2:
                 value = value.T.contiguous()
-            if not any(op == "lstm" for op, _ in uses):
-                self.weights[self.key(name)] = nn.Parameter(value)
-                continue
-            arrays[f"weight.{name}"] = value.numpy()
+            self.weights[self.key(name)] = nn.Parameter(value)
         for call in self.calls:
             if call["op"] == "lstm":
                 self.lstms[self.key(call["outputs"]["output"])] = self.lstm_of(call["inputs"], arrays)
