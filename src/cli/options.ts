@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { AppearLimit, CheckpointEvery, Validation } from "../index.js";
+import type { AppearLimit, CheckpointEvery, TargetEpochs, Validation } from "../index.js";
 import { warn } from "./output.js";
 
 /** Returns a commander parser of whole numbers from `min` to `max`. */
@@ -89,6 +89,11 @@ export function checkpointEvery(text: string): CheckpointEvery {
     throw new InvalidArgumentError("Expected epoch, never, a duration such as 10m, or a number of steps such as 1000.");
   }
   return { seconds: duration(text) };
+}
+
+/** Parses the number of epochs over which the learning rate falls, or `auto`. */
+export function targetEpochs(text: string): TargetEpochs {
+  return text === "auto" ? text : wholeNumber(1)(text);
 }
 
 export const seedNumber = wholeNumber(0, 2 ** 32 - 1);

@@ -35,6 +35,7 @@ export class TrainingProgress {
 
   #updateBar(state: TrainingState): void {
     this.#bar ??= this.#startBar(state.steps);
+    this.#bar.setTotal(state.steps);
     this.#bar.update(state.step, {
       epoch: `${state.epoch}/${state.epochs}`,
       loss: state.loss.toFixed(4),

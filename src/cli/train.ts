@@ -5,6 +5,7 @@ import {
   type CheckpointEvery,
   PRESETS,
   readConfig,
+  type TargetEpochs,
   type TrainingProfile,
   type TrainOptions,
   type TrainReport,
@@ -21,6 +22,7 @@ import {
   type LogFlags,
   path,
   seedNumber,
+  targetEpochs,
   validation,
   wholeNumber,
   withCurrentNames,
@@ -49,6 +51,7 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags, CheckpointFlags {
   readonly config?: string;
   readonly validation?: Validation;
   readonly patience?: number;
+  readonly targetEpochs?: TargetEpochs;
   /** False with --no-test. */
   readonly test?: string | false;
   readonly window?: number;
@@ -98,6 +101,12 @@ export function trainCommand(): Command {
       "--patience <n>",
       "with --validation, stop after this many epochs without a better NDCG@10; 0 never stops (default: 2)",
       wholeNumber(0),
+    )
+    .option(
+      "--target-epochs <n>",
+      "number of epochs over which the learning rate falls (default: --epochs); auto: with --validation, it is held until " +
+        "patience ends, and falls from the best epoch on over a quarter as many epochs",
+      targetEpochs,
     )
     .option(
       "--test <log>",
@@ -160,7 +169,7 @@ export function withCheckpointFlags(command: Command): Command {
 
 /** What `stoppableTraining` gives a training. */
 type TrainingCallbacks = typeof LOG_MESSAGES &
-  Required<Pick<TrainOptions, "signal" | "onProgress" | "onResume" | "onCheckpoint" | "onEpoch">>;
+  Required<Pick<TrainOptions, "signal" | "onProgress" | "onResume" | "onAnnealing" | "onCheckpoint" | "onEpoch">>;
 
 /**
  * Runs a training into `output` and prints its progress. At Ctrl-C or a similar signal it writes a checkpoint, and a line
@@ -192,6 +201,12 @@ export async function stoppableTraining<T>(
       onResume: ({ step, epoch }) => {
         checkpoint = step;
         say(`${output}: the training goes on after step ${step}, in epoch ${epoch}`);
+      },
+      onAnnealing: ({ epoch, epochs, givenUp }) => {
+        progress.stop();
+        const reason = givenUp === 0 ? "" : `no later epoch was better than ${epoch}: training goes back to it, and `;
+        say(`${reason}the learning rate falls from epoch ${epoch + 1} until the end of epoch ${epochs}`);
+        finished = epoch;
       },
       onCheckpoint: ({ step }) => {
         checkpoint = step;

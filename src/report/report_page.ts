@@ -78,19 +78,21 @@ function summarySection(contents: ReportContents): Section {
   return { title: "Summary", blocks: [{ kind: "tiles", tiles }, note(endOf(history))] };
 }
 
-function epochsRun({ epochs, configuredEpochs }: TrainingHistory): string {
+function epochsRun({ epochs, configuredEpochs, annealedFrom }: TrainingHistory): string {
   const { part } = epochs.at(-1)!;
   const run = part === 1 ? String(epochs.length) : (epochs.length - 1 + part).toFixed(2);
-  return `${run} that ran, ${configuredEpochs} configured`;
+  return `${run} that ran, ${annealedFrom === undefined ? "" : "at most "}${configuredEpochs} configured`;
 }
 
 /** Says why training ended and which epoch was kept. */
-function endOf({ ended, epochs, keptEpoch, validation, configuredEpochs }: TrainingHistory): string {
+function endOf({ ended, epochs, keptEpoch, validation, configuredEpochs, annealedFrom }: TrainingHistory): string {
   const after = epochs.length - keptEpoch;
   const reason =
     ended === "patience"
       ? `Training ended after epoch ${epochs.length} of ${configuredEpochs}, because the last ${counted(after, "epoch")} had no better NDCG@10.`
-      : "Training ended when all its steps had run.";
+      : annealedFrom === undefined
+        ? "Training ended when all its steps had run."
+        : `No epoch after epoch ${annealedFrom} was better at the full learning rate, so training went back to it, and the rate fell until epoch ${epochs.length}.`;
   const kept = validation
     ? `Epoch ${keptEpoch} is kept: it has the best NDCG@10 on the validation clicks, ${metric(validation.ndcg["10"])}.`
     : `Epoch ${keptEpoch}, the last one, is kept, since nothing was validated.`;
@@ -361,6 +363,7 @@ function timeSection({ seconds, profile, steps }: TrainingHistory): Section {
     ["training steps", seconds.steps],
     ["waiting for batches", seconds.waiting],
     ["evaluation", seconds.evaluation],
+    ...(seconds.givenUp === undefined ? [] : [["epochs that were given up", seconds.givenUp] as [string, number]]),
     ["opening the dataset", seconds.opening],
     ["saving, and the rest", seconds.saving],
   ];

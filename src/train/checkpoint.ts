@@ -14,9 +14,10 @@ import type { TrainingTensor } from "./training_network.js";
  */
 const FORMAT: StoredFormat = {
   name: "shortlist-checkpoint",
-  version: 1,
+  version: 2,
   code: "ERR_CHECKPOINT",
   remake: "start the training anew",
+  // Version 2 added `targetEpochs` and `annealedFrom`; older checkpoints are as they were.
   migrations: [],
 };
 /** Metadata key of the JSON. */

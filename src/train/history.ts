@@ -75,6 +75,8 @@ export interface TrainingSeconds {
   readonly waiting: number;
   /** Evaluating epochs and the finished model. */
   readonly evaluation: number;
+  /** Epochs from which training went back to a better one, before the learning rate fell. Undefined if there are none. */
+  readonly givenUp?: number | undefined;
   /** Everything else: saving models, and bringing them up to date; since the last interruption. */
   readonly saving: number;
 }
@@ -89,6 +91,11 @@ export interface TrainingHistory {
   readonly keptEpoch: number;
   /** Why training ended: all its steps were run, or `patience` epochs in a row were not better. */
   readonly ended: "all-steps" | "patience";
+  /**
+   * With `targetEpochs` "auto", the number of epochs at the full learning rate: none after it was better, so that
+   * training went back to it and the rate fell.
+   */
+  readonly annealedFrom?: number | undefined;
   /** Number of epochs of the configuration. */
   readonly configuredEpochs: number;
   /** The evaluation of the kept epoch on the validation clicks. Undefined without validation. */

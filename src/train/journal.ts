@@ -25,7 +25,10 @@ export interface JournalOptions {
 }
 
 /** What a journal remembers. */
-export type JournalState = RecorderState;
+export interface JournalState extends RecorderState {
+  /** Seconds of the epochs that were given up. */
+  readonly givenUp?: number | undefined;
+}
 
 /** An epoch that was trained and compared with those before it. */
 type Epoch = TrainedEpoch & EpochEvaluation;
@@ -50,12 +53,14 @@ export class TrainingJournal {
   readonly #recorder = new StepRecorder();
   readonly #created = performance.now();
   #opening = 0;
-  /** Seconds of the steps that ran before this journal began. */
+  /** Seconds of the steps that ran before this journal began, less those of steps that were given up since. */
   #earlierSeconds = 0;
   /** The point before the next one. */
   #before: Pick<StepRecord, "samples" | "seconds"> = { samples: 0, seconds: 0 };
   /** Seconds that this process has spent on evaluating epochs. */
   #evaluation = 0;
+  /** Seconds of the epochs from which training went back, also those of an earlier process. */
+  #givenUp = 0;
   #events: EventFile | undefined;
 
   constructor(options: JournalOptions) {
@@ -69,19 +74,38 @@ export class TrainingJournal {
     this.#before = position;
     const { tensorboard } = this.#options;
     if (tensorboard === undefined) return;
-    this.#events = await EventFile.open(tensorboard, position.step);
+    await this.#openEvents(tensorboard, position.step);
     const rows = Object.entries(config).map(([key, value]) => `| ${key} | ${JSON.stringify(value)} |`);
-    this.#events.addText(position.step, "configuration", ["| key | value |", "|---|---|", ...rows].join("\n"));
+    this.#events!.addText(position.step, "configuration", ["| key | value |", "|---|---|", ...rows].join("\n"));
   }
 
   /** What the journal of a training that goes on needs to know. Plain data. */
   get state(): JournalState {
-    return this.#recorder.state;
+    return { ...this.#recorder.state, ...(this.#givenUp > 0 && { givenUp: this.#givenUp }) };
   }
 
   /** Goes on from the journal of the same training. Call it before `begin`. */
   restore(state: JournalState): void {
     this.#recorder.restore(state);
+    this.#givenUp = state.givenUp ?? 0;
+  }
+
+  /**
+   * Goes on after training went back to an earlier step, whose state was restored. Steps and evaluations that took so
+   * many seconds were given up.
+   */
+  async goBack({ position }: TrainingSession, steps: number, evaluations: number): Promise<void> {
+    this.#before = position;
+    this.#earlierSeconds -= steps;
+    this.#givenUp += steps + evaluations;
+    const { tensorboard } = this.#options;
+    if (tensorboard === undefined || !this.#events) return;
+    await this.close();
+    await this.#openEvents(tensorboard, position.step);
+  }
+
+  async #openEvents(folder: string, step: number): Promise<void> {
+    this.#events = await EventFile.open(folder, step);
   }
 
   /** Records a step. */
@@ -120,12 +144,14 @@ export class TrainingJournal {
       steps: position.seconds - waiting,
       waiting,
       evaluation: ofEpochs + testSeconds,
+      ...(this.#givenUp > 0 && { givenUp: this.#givenUp }),
       saving: Math.max(0, this.#elapsed - this.#opening - running - this.#evaluation - testSeconds),
     };
     const history: TrainingHistory = {
       epochs: epochs.map(epochRecordOf),
       keptEpoch: kept.epoch,
-      ended: position.step < steps ? "patience" : "all-steps",
+      ended: session.isHeld || position.step < steps ? "patience" : "all-steps",
+      ...(session.annealedFrom !== undefined && { annealedFrom: session.annealedFrom }),
       configuredEpochs: config.epochs,
       validation: kept.validation,
       test,

@@ -3,18 +3,18 @@ import { ShortlistError } from "../errors.js";
 import type { Executor, StepsResult } from "../executors/executor.js";
 import type { ModelConfig } from "../model/config.js";
 import { ProfileSums, type TrainingProfile } from "./profile.js";
-import { learningRateAt } from "./schedule.js";
+import { learningRateAt, type TrainingPlan } from "./schedule.js";
 import type { NextStep } from "./trace_step.js";
 
 /** Progress of training after a step. */
 export interface TrainingState {
   /** Number of the epoch, from 1. */
   readonly epoch: number;
-  /** Number of epochs of the configuration. */
+  /** Number of epochs of the whole training. With `targetEpochs` "auto", it grows while epochs get better. */
   readonly epochs: number;
   /** Number of steps that were run. */
   readonly step: number;
-  /** Number of steps of the whole training. */
+  /** Number of steps of the whole training; see `epochs`. */
   readonly steps: number;
   /** Mean loss per sample in this epoch so far. */
   readonly loss: number;
@@ -91,8 +91,8 @@ const NO_SUMS: EpochSums = { loss: 0, samples: 0, seconds: 0 };
 export interface TrainingLoopOptions {
   readonly config: ModelConfig;
   readonly seed: number;
-  /** Number of steps of the whole training, over which the learning-rate schedule extends. */
-  readonly steps: number;
+  /** The steps of the training, and its learning-rate schedule. It can be replaced later. */
+  readonly plan: TrainingPlan;
   /**
    * Numbers of steps and epochs of the trainings from which this one goes on (default 0). They follow one another in
    * random numbers, in the order of batches and in the optimizer, but not in the learning-rate schedule.
@@ -117,6 +117,8 @@ export class TrainingLoop {
   readonly #batches: TrainingBatches;
   readonly #options: TrainingLoopOptions;
   readonly #profile: ProfileSums | undefined;
+  /** Takes effect with the next call of `run`. */
+  plan: TrainingPlan;
   #step = 0;
   #samples = 0;
   #seconds = 0;
@@ -128,12 +130,13 @@ export class TrainingLoop {
     this.#executor = executor;
     this.#batches = batches;
     this.#options = options;
+    this.plan = options.plan;
     this.#profile = options.profile ? new ProfileSums(executor.program) : undefined;
   }
 
   /** Whether all steps were run. */
   get done(): boolean {
-    return this.#step >= this.#options.steps;
+    return this.#step >= this.plan.steps;
   }
 
   /** The time profile of the steps so far. Undefined without the option `profile`. */
@@ -159,10 +162,10 @@ export class TrainingLoop {
    */
   restore({ step, epoch, batch, samples, seconds, epochSums }: TrainingPosition): void {
     const { batchesPerEpoch } = this.#batches;
-    if (step !== (epoch - 1) * batchesPerEpoch + batch || batch >= batchesPerEpoch || step > this.#options.steps) {
+    if (step !== (epoch - 1) * batchesPerEpoch + batch || batch >= batchesPerEpoch || step > this.plan.steps) {
       throw new ShortlistError(
         "ERR_OPTION",
-        `Expected a position within ${this.#options.steps} steps, ${batchesPerEpoch} an epoch, but received step ${step} as batch ${batch} of epoch ${epoch}`,
+        `Expected a position within ${this.plan.steps} steps, ${batchesPerEpoch} an epoch, but received step ${step} as batch ${batch} of epoch ${epoch}`,
       );
     }
     this.#step = step;
@@ -179,7 +182,7 @@ export class TrainingLoop {
   async run(most = Number.POSITIVE_INFINITY, isDue?: () => boolean): Promise<TrainedEpoch> {
     const { batchesPerEpoch } = this.#batches;
     const epoch = Math.floor(this.#step / batchesPerEpoch);
-    const end = Math.min(this.#options.steps, (epoch + 1) * batchesPerEpoch, this.#step + most);
+    const end = Math.min(this.plan.steps, (epoch + 1) * batchesPerEpoch, this.#step + most);
     const { before } = this.#options;
     let started = performance.now();
     while (this.#step < end) {
@@ -234,7 +237,8 @@ export class TrainingLoop {
   }
 
   #addSteps(result: StepsResult, count: number, secondsPerStep: number): void {
-    const { config, steps, onProgress } = this.#options;
+    const { config, onProgress } = this.#options;
+    const { epochs, steps } = this.plan;
     const secondsWaited = result.secondsWaited / count;
     for (let i = 0; i < count; i++) {
       const samples = result.dims["samples"]![i]!;
@@ -255,7 +259,7 @@ export class TrainingLoop {
       this.#step++;
       onProgress?.({
         epoch: Math.ceil(this.#step / this.#batches.batchesPerEpoch),
-        epochs: config.epochs,
+        epochs,
         step: this.#step,
         steps,
         loss: this.#epochSums.loss / this.#epochSums.samples,
@@ -272,7 +276,7 @@ export class TrainingLoop {
   }
 
   #learningRateAt(step: number): number {
-    return learningRateAt(step, this.#options.steps, this.#options.config);
+    return learningRateAt(step, this.plan, this.#options.config);
   }
 }
 

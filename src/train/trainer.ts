@@ -36,8 +36,23 @@ export interface TrainOptions extends SessionOptions {
   readonly restart?: boolean | undefined;
   /** Called with the position from which an unfinished training goes on. */
   readonly onResume?: ((position: TrainingPosition) => void) | undefined;
+  /**
+   * Called when, with `targetEpochs` "auto", no epoch after the best one was better: training goes back to it, and the
+   * learning rate falls.
+   */
+  readonly onAnnealing?: ((annealing: Annealing) => void) | undefined;
   /** Called after each checkpoint is written. */
   readonly onCheckpoint?: ((checkpoint: WrittenCheckpoint) => void) | undefined;
+}
+
+/** The part of a training in which the learning rate falls, with `targetEpochs` "auto". */
+export interface Annealing {
+  /** The best epoch at the full rate, after which the rate falls. */
+  readonly epoch: number;
+  /** The epoch at whose end the training is finished. */
+  readonly epochs: number;
+  /** Number of epochs after the best one that are given up. */
+  readonly givenUp: number;
 }
 
 /** A checkpoint that was written. */
@@ -61,6 +76,7 @@ export const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
   resume: true,
   restart: true,
   onResume: true,
+  onAnnealing: true,
   onCheckpoint: true,
 };
 
@@ -161,11 +177,18 @@ export function checkTrainOptions({
   checkpointEvery,
   resume,
   restart,
-}: Pick<TrainOptions, "checkpointEvery" | "resume" | "restart">): void {
+  targetEpochs,
+}: Pick<TrainOptions, "checkpointEvery" | "resume" | "restart" | "targetEpochs">): void {
   if (checkpointEvery !== undefined) checkCheckpointEvery(checkpointEvery);
   for (const [name, value] of Object.entries({ resume, restart })) checkChoice(name, value ?? false, [true, false]);
   if (resume && restart) {
     throw new ShortlistError("ERR_OPTION", "Expected either resume or restart but received both");
+  }
+  if (targetEpochs === "auto" && checkpointEvery === "never") {
+    throw new ShortlistError(
+      "ERR_OPTION",
+      'Expected checkpoints (checkpointEvery) with targetEpochs "auto", which goes back to that of the best epoch',
+    );
   }
 }
 

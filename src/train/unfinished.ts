@@ -97,12 +97,21 @@ export class UnfinishedTraining {
     return join(this.folder, `checkpoint-${step}.safetensors`);
   }
 
-  /** Removes all checkpoints but the one that was just written and the one before. */
-  async keepNewest(step: number): Promise<void> {
-    this.#steps = [step, ...this.#steps.filter((other) => other !== step)].slice(0, KEPT);
-    const kept = this.#steps;
+  /** Removes all checkpoints but the one that was just written, the one before, and that of step `needed`. */
+  async keepNewest(step: number, needed?: number): Promise<void> {
+    const others = this.#steps.filter((other) => other !== step);
+    await this.#keep([step, ...others.filter((other, i) => i < KEPT - 1 || other === needed)]);
+  }
+
+  /** Removes all checkpoints but that of step `step`, from which the training takes another way. */
+  async keepOnly(step: number): Promise<void> {
+    await this.#keep([step]);
+  }
+
+  async #keep(steps: readonly number[]): Promise<void> {
+    this.#steps = steps;
     for (const other of stepsOf(await readdir(this.folder))) {
-      if (!kept.includes(other)) await rm(this.pathOf(other), { force: true });
+      if (!steps.includes(other)) await rm(this.pathOf(other), { force: true });
     }
   }
 

@@ -144,6 +144,8 @@ test("configurations: misspelled key, wrong type, size of zero, broken file", ()
   fails(train("--validation", "last", "--patience", "-1"), "--patience", "at least 0");
   fails(train("--validation", "last", "--patience", "few"), "--patience", "few");
   fails(train("--patience", "2"), "validation");
+  fails(train("--target-epochs", "soon"), "--target-epochs", "soon");
+  fails(train("--target-epochs", "auto"), "validation");
   fails(train("--validation", at("missing.tsv")), 'Expected "last" or a click log', "missing.tsv");
 });
 

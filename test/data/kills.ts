@@ -264,6 +264,7 @@ export function trainings(folder: string): Resumable[] {
     ["--batching", "shared", "--windows", "growing", "--checkpoint-every", "7"],
     ["--batching", "shuffled", "--windows", "sliding", "--checkpoint-every", "20ms"],
     ["--batching", "shared", "--set", "dropout=0.5", "optimizer=adagrad", "--checkpoint-every", "epoch"],
+    ["--set", "learningRate=0.03", "--checkpoint-every", "9", "--target-epochs", "auto"],
   ].map((flags) => ({
     name: flags.join(" "),
     args: (output) => [
