@@ -19,6 +19,7 @@ import {
   checkpointEvery,
   type EngineFlags,
   type EpochFlags,
+  finiteNumber,
   type LogFlags,
   path,
   seedNumber,
@@ -46,6 +47,7 @@ export interface CheckpointFlags {
 interface Flags extends EngineFlags, LogFlags, EpochFlags, CheckpointFlags {
   readonly output: string;
   readonly from?: string;
+  readonly replay?: number;
   readonly keepState?: boolean;
   readonly preset?: string;
   readonly config?: string;
@@ -66,6 +68,10 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags, CheckpointFlags {
   readonly json: boolean;
 }
 
+/** What `--replay` is. */
+export const REPLAY_HELP =
+  "with --from, train also on so many of a user's last earlier clicks for each new one, so that the model does not forget (default: 1)";
+
 /** Longer than other functions: it is the list of the flags. */
 export function trainCommand(): Command {
   const command = new Command("train")
@@ -81,9 +87,10 @@ export function trainCommand(): Command {
     )
     .option(
       "--from <model>",
-      "model to go on from, on a dataset that grew (prepare --from): its rows and configuration stay, and only the clicks that were added are trained on",
+      "model to go on from, on a dataset that grew (prepare --from): its rows and configuration stay, and the clicks that were added are trained on",
       path,
     )
+    .option("--replay <x>", REPLAY_HELP, finiteNumber)
     .option("--keep-state", "write the optimizer's state to the model folder, for a later --from")
     .option("--config <file>", "JSON file with configuration keys that replace those of the preset", path)
     .option(

@@ -24,7 +24,14 @@ import {
   withInputs,
   withTableFlags,
 } from "./tables.js";
-import { type CheckpointFlags, printReport, stoppableTraining, withCheckpointFlags, writePage } from "./train.js";
+import {
+  type CheckpointFlags,
+  printReport,
+  REPLAY_HELP,
+  stoppableTraining,
+  withCheckpointFlags,
+  writePage,
+} from "./train.js";
 
 interface Flags extends EngineFlags, LogFlags, TableFlags, CheckpointFlags, GrowthOptions {
   readonly dataset: string;
@@ -34,6 +41,7 @@ interface Flags extends EngineFlags, LogFlags, TableFlags, CheckpointFlags, Grow
   readonly set: readonly string[];
   readonly epochs?: number;
   readonly learningRate?: number;
+  readonly replay?: number;
   readonly keepState?: boolean;
   readonly test?: string;
   readonly seed: number;
@@ -56,6 +64,7 @@ export function updateCommand(): Command {
     .option("--epochs <n>", "number of times that training goes through the new clicks (default: 2)", wholeNumber(1))
     .option("--config <file>", "JSON file with configuration keys of the training", path)
     .option("--set <key=value...>", "single configuration keys, such as batchSize=256", [])
+    .option("--replay <x>", REPLAY_HELP.replace("with --from, ", ""), finiteNumber)
     .option("--keep-state", "write the optimizer's state to the model folder (default: as the model has it)")
     .option("--test <log>", "evaluate on this log after training", path)
     .option("--seed <n>", "random seed", seedNumber, 1)

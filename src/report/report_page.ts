@@ -108,7 +108,7 @@ function updateSection({ from, dataset }: TrainingHistory): Section {
   const title = "Update";
   if (!from) return { title, blocks: [] };
   const { growth } = dataset.preparation ?? {};
-  const { name, id, updates, hasState } = from;
+  const { name, id, updates, hasState, replay = 0 } = from;
   const ofModel = id === undefined ? "" : `id ${id.slice(0, 12)}, `;
   const tiles: Tiles["tiles"][number][] = [
     {
@@ -121,7 +121,7 @@ function updateSection({ from, dataset }: TrainingHistory): Section {
           {
             label: "New clicks",
             value: count(growth.clicks),
-            note: `of ${count(dataset.clicks)}; only these are targets`,
+            note: `of ${count(dataset.clicks)}; ${replay > 0 ? `targets, with ${count(replay)} earlier of the user for each` : "only these are targets"}`,
           },
           { label: "New users", value: count(growth.users), note: `of ${count(dataset.users)}` },
           {

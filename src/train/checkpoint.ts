@@ -17,8 +17,8 @@ const FORMAT: StoredFormat = {
   version: 2,
   code: "ERR_CHECKPOINT",
   remake: "start the training anew",
-  // Version 2 added `targetEpochs` and `annealedFrom`; older checkpoints are as they were.
-  migrations: [],
+  // Version 2 also added `targetEpochs` and `annealedFrom`, which older checkpoints do not need.
+  migrations: [{ version: 2, member: "replay", change: { added: 0 } }],
 };
 /** Metadata key of the JSON. */
 const STATE = "checkpoint";

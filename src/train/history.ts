@@ -63,6 +63,8 @@ export interface StartRecord {
   readonly updates: number;
   /** Whether it had the state of the optimizer. */
   readonly hasState: boolean;
+  /** Number of earlier clicks of a user that were trained on for each new one. Undefined, as 0, in older records. */
+  readonly replay?: number | undefined;
 }
 
 /** Seconds of a training by what they were spent on. */

@@ -2,7 +2,7 @@ import { itemVocabulary } from "../data/clicks.js";
 import { type Dataset, openDataset, withoutNewItems } from "../data/dataset.js";
 import { checkLog, type Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/sources/read_log.js";
-import { checkChoice, checkOptions, checkPath, checkWholeNumber, ShortlistError } from "../errors.js";
+import { checkChoice, checkOptions, checkPath, checkWholeNumber, describeValue, ShortlistError } from "../errors.js";
 import { createEngine, ENGINE_OPTIONS, type Engine, type EngineOptions, engineOptionsOf } from "../executors/index.js";
 import { type CatalogueConfig, forCatalogue, type ModelConfig, resolveConfig } from "../model/config.js";
 import { extendByNewItems } from "../model/extend.js";
@@ -47,12 +47,18 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
   readonly dataset: string;
   /**
    * Folder of a model from which training goes on. The vocabularies of the dataset must extend those of the model, as
-   * those of a dataset that grew (`PrepareOptions.from`) do; then only the clicks that were added last are trained on.
+   * those of a dataset that grew (`PrepareOptions.from`) do; then only the clicks that were added last are trained on,
+   * and some before them (`replay`).
    * Values that the model does not know get new rows. The configuration is that of the model, but
    * with half of its learning rate and two epochs unless an update made the model; `config` and `set` can change what
    * does not change the network. Not together with `preset`.
    */
   readonly from?: string | undefined;
+  /**
+   * With `from`: number of earlier clicks that are trained on for each new click, the last ones of the same user (default
+   * 1). They keep what the model knew from being forgotten. 0: only the new clicks are trained on.
+   */
+  readonly replay?: number | undefined;
   /**
    * Writes the state of the optimizer to the model folder (`state.safetensors`), so that a later training can go on
    * with it (default: whether the model `from` has one). It takes up to twice the space of the weights.
@@ -101,6 +107,7 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
 export const SESSION_OPTIONS: Readonly<Record<keyof SessionOptions, true>> = {
   dataset: true,
   from: true,
+  replay: true,
   keepState: true,
   preset: true,
   config: true,
@@ -140,6 +147,8 @@ export interface SessionState {
   readonly patience: number;
   /** Id of the model from which the whole training goes on; empty if it began with random weights. */
   readonly from: string;
+  /** The option `replay`; 0 if the training did not go on from a model. */
+  readonly replay: number;
   /** Whether models are saved with the state of the optimizer. */
   readonly keepState: boolean;
   /** The configuration, with every key set and "auto" resolved. */
@@ -187,6 +196,7 @@ export class TrainingSession {
   /** See `SessionState`. */
   #annealedFrom: number | undefined;
   readonly #from: string;
+  readonly #replay: number;
   /**
    * The model from which the training goes on, as reports show it.
    *
@@ -226,7 +236,8 @@ export class TrainingSession {
     this.#data = data;
     this.#signal = signal;
     this.#from = start?.id ?? "";
-    this.startRecord = start?.describe();
+    this.#replay = start ? replayOf(options) : 0;
+    this.startRecord = start && { ...start.describe(), replay: replayOf(options) };
     this.#patience = options.patience ?? DEFAULT_PATIENCE;
     this.#targetEpochs = options.targetEpochs;
     this.#earlyStopping = new EarlyStopping(this.#patience);
@@ -266,8 +277,8 @@ export class TrainingSession {
     const start = from === undefined ? undefined : await StartingModel.open(from, dataset, settings);
     const config = start?.config ?? forCatalogue(chosen, itemVocabulary(withoutNewItems(dataset)).size);
     if (isAuto) checkAutoEpochs(config.epochs);
-    const newOnly = start !== undefined;
-    const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog, newOnly });
+    const replay = start && replayOf(options);
+    const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog, replay });
     const engine = createEngine(engineOptionsOf(options));
     let session: TrainingSession | undefined;
     try {
@@ -505,6 +516,7 @@ export class TrainingSession {
       validation: this.#data.validationId,
       patience: this.#patience,
       from: this.#from,
+      replay: this.#replay,
       keepState: this.#keepsState,
       config: this.config,
       seed: this.seed,
@@ -690,14 +702,22 @@ export class TrainingSession {
   }
 }
 
+/** Number of earlier clicks that an update trains on for each new one (docs/updating.md). */
+const REPLAY = 1;
+
+function replayOf({ replay = REPLAY }: Pick<SessionOptions, "replay">): number {
+  return replay;
+}
+
 function checkSessionOptions(options: SessionOptions): void {
   checkOptions("TrainingSession.open", options, SESSION_OPTIONS);
-  const { dataset, from, keepState, preset, testLog, validation, patience, steps } = options;
+  const { dataset, from, replay, keepState, preset, testLog, validation, patience, steps } = options;
   checkPath("dataset", dataset);
   if (from !== undefined) checkPath("from", from);
   if (from !== undefined && preset !== undefined) {
     throw new ShortlistError("ERR_OPTION", "Expected no preset beside from, whose model has the configuration");
   }
+  if (replay !== undefined) checkReplay(options);
   if (keepState !== undefined && typeof keepState !== "boolean") {
     throw new ShortlistError("ERR_OPTION", `Expected keepState to be true or false but received ${keepState}`);
   }
@@ -713,6 +733,14 @@ function checkSessionOptions(options: SessionOptions): void {
     );
   }
   checkWholeNumber("patience", patience, 0);
+}
+
+function checkReplay({ from, replay }: SessionOptions): void {
+  if (from === undefined) {
+    throw new ShortlistError("ERR_OPTION", "Expected from, the model that goes on, beside replay");
+  }
+  if (typeof replay === "number" && replay >= 0 && replay < Number.POSITIVE_INFINITY) return;
+  throw new ShortlistError("ERR_OPTION", `Expected replay to be a number from 0 but received ${describeValue(replay)}`);
 }
 
 function checkTargetEpochs({ targetEpochs, validation, steps }: SessionOptions): void {
@@ -756,6 +784,7 @@ function differences(own: SessionState, other: SessionState): string[] {
     ...[...keys].flatMap((key) => described(key, config![key], before![key])),
     ...described("seed", own.seed, other.seed),
     ...described("patience", own.patience, other.patience),
+    ...described("replay", own.replay, other.replay),
     ...described("keepState", own.keepState, other.keepState),
     ...described("targetEpochs", own.targetEpochs, other.targetEpochs),
   ];

@@ -32,8 +32,11 @@ export interface TrainingData {
 export interface TrainingDataOptions extends ReportedLogOptions {
   readonly validation?: Validation | undefined;
   readonly testLog?: Log | undefined;
-  /** Whether only the clicks are targets that were added to the dataset last, if it grew. */
-  readonly newOnly?: boolean | undefined;
+  /**
+   * If given, and if the dataset grew, only the clicks are targets that were added last and, for each of them, so many of
+   * the same user's clicks before them. Undefined: all clicks are targets.
+   */
+  readonly replay?: number | undefined;
 }
 
 /**
@@ -46,14 +49,14 @@ export async function openTrainingData(
   config: ModelConfig,
   options: TrainingDataOptions,
 ): Promise<TrainingData> {
-  const { testLog, newOnly = false, onWarning } = options;
-  if (newOnly) checkNewValidation(options.validation, dataset);
+  const { testLog, replay, onWarning } = options;
+  if (replay !== undefined) checkNewValidation(options.validation, dataset);
   checkTimes(config, dataset);
   const trained = withoutNewItems(dataset);
   const validation = options.validation && (await openValidation(options.validation, trained, options));
   const test = testLog === undefined ? undefined : await encodeTestLog(testLog, dataset, options);
   const { trainingClicks, heldOut } = validation ?? { trainingClicks: dataset.clicks, heldOut: false };
-  const clicks = newOnly ? withNewTargets(trainingClicks, dataset) : trainingClicks;
+  const clicks = replay === undefined ? trainingClicks : withNewTargets(trainingClicks, dataset, replay);
   checkFollowing(dataset, clicks, heldOut);
   for (const doubt of doubtOfSingleClicks(clicks)) onWarning?.(`${dataset.folder}: ${doubt}`);
   if (test) await warnOfTrainedTargets(testLog!, test.clicks, clicks, options);
@@ -71,13 +74,17 @@ function idOf({ id, clicks, vocabularies }: Dataset): string {
   return id ?? [`users=${clicks.users}`, `clicks=${clicks.clicks}`, ...sizes].join();
 }
 
-/** The clicks of a dataset that grew, of which only the last ones are targets. All are if it did not grow. */
-function withNewTargets(clicks: Clicks, { knownClicks }: Dataset): Clicks {
+/**
+ * The clicks of a dataset that grew. Targets are the n clicks of each user that were added last, and the ⌊replay · n + ½⌋
+ * clicks before them, whose histories are read in any case. All clicks are targets if the dataset did not grow.
+ */
+function withNewTargets(clicks: Clicks, { knownClicks }: Dataset, replay: number): Clicks {
   if (!knownClicks) return clicks;
   const targets = clicks.itemFeatures[0]!.ids.slice();
   for (let user = 0; user < clicks.users; user++) {
-    const start = clicks.clickOffsets[user]!;
-    targets.fill(0, start, start + knownClicks[user]!);
+    const [start, end] = [clicks.clickOffsets[user]!, clicks.clickOffsets[user + 1]!];
+    const known = start + knownClicks[user]!;
+    targets.fill(0, start, Math.max(start, known - Math.round(replay * (end - known))));
   }
   return { ...clicks, targets };
 }

@@ -3,6 +3,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { Clicks } from "../../src/data/clicks.js";
 import { openDataset, prepareDataset } from "../../src/data/dataset.js";
 import { readSafetensors } from "../../src/data/safetensors.js";
 import { simulate } from "../../src/data/simulate.js";
@@ -91,6 +92,35 @@ for (const [name, { set, ...options }] of Object.entries(NETWORKS)) {
   });
 }
 
+/** Number of targets if at most `replay` earlier clicks of a user are taken for each new one. */
+function countTargets({ users, clickOffsets }: Clicks, knownClicks: Int32Array, replay: number): number {
+  let count = 0;
+  for (let user = 0; user < users; user++) {
+    const known = knownClicks[user]!;
+    const added = clickOffsets[user + 1]! - clickOffsets[user]! - known;
+    count += added + Math.min(known, Math.floor(replay * added + 0.5));
+  }
+  return count;
+}
+
+test("an update trains on the new clicks, and on some of the same users' clicks before them", async () => {
+  await trainDay1("model");
+  const { clicks, knownClicks } = await openDataset(at("data2"));
+  const targetsOf = (replay: number) => countTargets(clicks, knownClicks!, replay);
+  const samplesOf = async (options: Partial<TrainOptions>) => {
+    const session = await TrainingSession.open({ dataset: at("data2"), from: at("model"), threads: 1, ...options });
+    const { samples } = await session.run();
+    session.close();
+    return samples;
+  };
+  assert.is(await samplesOf({ replay: 0 }), targetsOf(0));
+  assert.is(await samplesOf({ replay: 0.5 }), targetsOf(0.5));
+  assert.is(await samplesOf({}), targetsOf(1));
+  assert.is(await samplesOf({ replay: 1e6 }), targetsOf(1e6));
+  assert.ok(targetsOf(0) < targetsOf(0.5) && targetsOf(0.5) < targetsOf(1) && targetsOf(1) < targetsOf(1e6));
+  assert.ok(targetsOf(1e6) < clicks.clicks, "users without a new click are not trained on");
+});
+
 test("old values keep their rows, new items begin with the rows that extend predicts, other new values with initial ones", async () => {
   await trainDay1("model", { keepState: true });
   const session = await TrainingSession.open({ dataset: at("data2"), from: at("model"), seed: 5, threads: 1 });
@@ -131,19 +161,20 @@ test("old values keep their rows, new items begin with the rows that extend pred
   }
 });
 
-test("an update trains on the new clicks alone, and gives the same bytes on any number of threads", async () => {
+test("an update goes through its targets in two epochs, and gives the same bytes on any number of threads", async () => {
   await trainDay1("model", { keepState: true });
   const common = { model: at("model"), dataset: at("data1"), logs: [at("day2.tsv")] };
   const options: UpdateOptions = { ...common, output: at("u1"), outputDataset: at("d1"), threads: 1 };
   const { samples, dataset } = await update(options);
-  assert.is(samples, 2 * dataset.growth!.clicks, "two epochs of the new clicks");
+  const { clicks, knownClicks, id } = await openDataset(at("d1"));
+  assert.is(clicks.clicks - knownClicks!.reduce((sum, count) => sum + count), dataset.growth!.clicks);
+  assert.is(samples, 2 * countTargets(clicks, knownClicks!, 1));
   await update({ ...options, output: at("u2"), outputDataset: at("d2"), threads: 2 });
   const members = ["config.json", "model.safetensors", "state.safetensors", "vocabulary/item.tsv"];
   assert.equal(await filesOf("u1", ...members), await filesOf("u2", ...members));
   await train({ dataset: at("data2"), from: at("model"), output: at("u3"), threads: 1 });
   assert.equal(await filesOf("u1", ...members), await filesOf("u3", ...members), "two commands do the same");
   const model = await openModel(at("u1"), { threads: 1 });
-  const { id } = await openDataset(at("data2"));
   assert.is(model.description.training.dataset, id);
   model.close();
   const again = await readFile(at("day2.tsv"), "utf8");
@@ -258,6 +289,8 @@ test("wrong datasets, settings and states are refused, and what is lost is warne
   );
   await expectError(go({ set: ["lstmWidth=16"] }), "ERR_CONFIG", /"lstm\..* Leave the setting out/);
   await expectError(go({ preset: "default" }), "ERR_OPTION", /no preset beside from/);
+  await expectError(go({ replay: -1 }), "ERR_OPTION", /Expected replay to be a number from 0 but received -1/);
+  await expectError(go({ from: undefined, replay: 1 }), "ERR_OPTION", /Expected from, .* beside replay/);
   await expectError(go({ validation: { heldOut: "last-clicks" } }), "ERR_OPTION", /a log for validation/);
   await expectError(go({ from: at("data1") }), "ERR_MODEL", /Train a model first/);
   const warnings: string[] = [];
