@@ -144,6 +144,13 @@ export class StartingModel {
     return itemVocabulary(description).size - (description.training.extendedItems ?? 0);
   }
 
+  /** Whether the dataset grew from another one than that of the model. */
+  get #isSeveralGrowthsBehind(): boolean {
+    const trainedOn = this.#model.description.training.dataset;
+    const { grown } = this.#dataset;
+    return grown?.from !== undefined && trainedOn !== undefined && grown.from !== trainedOn;
+  }
+
   /**
    * The values that the model was trained on must come first, in its order; all of them, unless the dataset dropped
    * some.
@@ -164,6 +171,12 @@ export class StartingModel {
           continue;
         }
         const found = id < own.size ? JSON.stringify(own.token(id)) : "no more values";
+        if (hasGaps && !isPast && this.#isSeveralGrowthsBehind) {
+          throw new ShortlistError(
+            "ERR_DATASET",
+            `${this.#dataset.folder}: Expected a dataset that grew once from that of ${this.#folder} but received one in which ${found} of "${name}" has another place: it was dropped and came back since, or the dataset grew from another one. Update the model by each growth in turn, or train without --from`,
+          );
+        }
         throw new ShortlistError(
           "ERR_DATASET",
           `${this.#dataset.folder}: Expected its vocabulary of "${name}" to begin with the ${trained - 1} values of ${this.#folder}, of which ${JSON.stringify(known.token(last + 1))} follows next, but received ${found} as number ${id}. Grow the dataset that the model was trained on: shortlist prepare NEW_EVENTS --from DATASET --output DATASET2`,
@@ -174,7 +187,7 @@ export class StartingModel {
 
   #warn(whole: Dataset, onWarning: LogOptions["onWarning"]): void {
     const { description } = this.#model;
-    const { folder, grown } = whole;
+    const { folder } = whole;
     const items = itemVocabulary(description);
     const own = itemVocabulary(whole);
     let lost = 0;
@@ -184,8 +197,7 @@ export class StartingModel {
         `${folder}: ${lost} items by which ${this.#folder} was extended are not in this dataset, and so not in the new model: extend it again`,
       );
     }
-    const trainedOn = description.training.dataset;
-    if (grown?.from !== undefined && trainedOn !== undefined && grown.from !== trainedOn) {
+    if (this.#isSeveralGrowthsBehind) {
       onWarning?.(
         `${folder}: it grew from another dataset than the one that ${this.#folder} was trained on: only the clicks that were added last are trained on`,
       );

@@ -238,6 +238,13 @@ test("after an eviction, the values that stay keep their rows, and the others ar
     await prepareDataset({ logs: [at("few.tsv")], from: at("foreign"), output: at("shrunk"), evictAfter: 1 });
     const wrong = train({ dataset: at("shrunk"), from: at("model"), output: at("again"), threads: 1 });
     await expectError(wrong, "ERR_DATASET", /begin with the \d+ values/);
+    // Items and users of the first day that were dropped come back in a second growth, in the order of that one.
+    const day1 = (await readFile(at("day1.tsv"), "utf8")).trimEnd().split("\n");
+    await writeFile(at("back.tsv"), `${day1.reverse().join("\n")}\n`);
+    await prepareDataset({ logs: [at("back.tsv")], from: at("few"), output: at("back"), evictAfter: 9 });
+    const late = train({ dataset: at("back"), from: at("model"), output: at("again"), threads: 1 });
+    await expectError(late, "ERR_DATASET", /grew once from that of .* dropped and came back .* each growth in turn/);
+    await train({ dataset: at("back"), from: at("evicted"), output: at("again"), threads: 1 });
   } finally {
     for (const open of [session, before, after]) open.close();
   }
