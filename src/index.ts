@@ -220,11 +220,10 @@ export {
   type TrainingSeconds,
 } from "./train/history.js";
 export type { EpochSums, TrainedEpoch, TrainingPosition, TrainingState } from "./train/loop.js";
+export type { PilotRecord } from "./train/pilot.js";
 export type { InstructionProfile, TrainingProfile } from "./train/profile.js";
-export type { TargetEpochs } from "./train/schedule.js";
 export { type EpochEvaluation, type SessionOptions, type SessionState, TrainingSession } from "./train/session.js";
 export {
-  type Annealing,
   type EpochResult,
   type TrainOptions,
   type TrainReport,

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { AppearLimit, CheckpointEvery, TargetEpochs, Validation } from "../index.js";
+import type { AppearLimit, CheckpointEvery, Validation } from "../index.js";
 import { warn } from "./output.js";
 
 /** Returns a commander parser of whole numbers from `min` to `max`. */
@@ -92,7 +92,7 @@ export function checkpointEvery(text: string): CheckpointEvery {
 }
 
 /** Parses the number of epochs over which the learning rate falls, or `auto`. */
-export function targetEpochs(text: string): TargetEpochs {
+export function targetEpochs(text: string): number | "auto" {
   return text === "auto" ? text : wholeNumber(1)(text);
 }
 

@@ -18,14 +18,14 @@ export class TrainingProgress {
     else this.#printLine(state);
   }
 
-  /** Prints a line with the evaluation of an epoch. */
-  endEpoch({ epoch, loss, validation, best }: EpochResult): void {
+  /** Prints a line with the evaluation of an epoch; `before` stands before it. */
+  endEpoch({ epoch, loss, validation, best }: EpochResult, before = ""): void {
     if (!validation) return;
     this.stop();
     const beside = (name: string, metric: "hitRate" | "ndcg") =>
       `${name}@10 ${validation[metric]["10"]!.toFixed(4)} (popularity ${validation.popularity[metric]["10"]!.toFixed(4)})`;
     const metrics = [`loss ${loss.toFixed(4)}`, beside("HitRate", "hitRate"), beside("NDCG", "ndcg")].join(", ");
-    this.#stream.write(`epoch ${epoch}: ${metrics}${best ? ", the best so far" : ""}\n`);
+    this.#stream.write(`${before}epoch ${epoch}: ${metrics}${best ? ", the best so far" : ""}\n`);
   }
 
   stop(): void {
@@ -35,7 +35,6 @@ export class TrainingProgress {
 
   #updateBar(state: TrainingState): void {
     this.#bar ??= this.#startBar(state.steps);
-    this.#bar.setTotal(state.steps);
     this.#bar.update(state.step, {
       epoch: `${state.epoch}/${state.epochs}`,
       loss: state.loss.toFixed(4),

@@ -5,7 +5,6 @@ import {
   type CheckpointEvery,
   PRESETS,
   readConfig,
-  type TargetEpochs,
   type TrainingProfile,
   type TrainOptions,
   type TrainReport,
@@ -53,7 +52,7 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags, CheckpointFlags {
   readonly config?: string;
   readonly validation?: Validation;
   readonly patience?: number;
-  readonly targetEpochs?: TargetEpochs;
+  readonly targetEpochs?: number | "auto";
   /** False with --no-test. */
   readonly test?: string | false;
   readonly window?: number;
@@ -70,7 +69,7 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags, CheckpointFlags {
 
 /** What `--replay` is. */
 export const REPLAY_HELP =
-  "with --from, train also on so many of a user's last earlier clicks for each new one, so that the model does not forget (default: 1)";
+  "with --from, train also on so many of a user's last earlier clicks for each new one, so that the model does not forget (default: 2)";
 
 /** Longer than other functions: it is the list of the flags. */
 export function trainCommand(): Command {
@@ -111,8 +110,8 @@ export function trainCommand(): Command {
     )
     .option(
       "--target-epochs <n>",
-      "number of epochs over which the learning rate falls (default: --epochs); auto: with --validation, it is held until " +
-        "patience ends, and falls from the best epoch on over a quarter as many epochs",
+      "number of epochs over which the learning rate falls (default: --epochs); auto: with --validation, first find out " +
+        "how many epochs are best, and then train with so many",
       targetEpochs,
     )
     .option(
@@ -176,7 +175,9 @@ export function withCheckpointFlags(command: Command): Command {
 
 /** What `stoppableTraining` gives a training. */
 type TrainingCallbacks = typeof LOG_MESSAGES &
-  Required<Pick<TrainOptions, "signal" | "onProgress" | "onResume" | "onAnnealing" | "onCheckpoint" | "onEpoch">>;
+  Required<
+    Pick<TrainOptions, "signal" | "onProgress" | "onResume" | "onCheckpoint" | "onEpoch" | "onPilotEpoch" | "onPilot">
+  >;
 
 /**
  * Runs a training into `output` and prints its progress. At Ctrl-C or a similar signal it writes a checkpoint, and a line
@@ -209,11 +210,10 @@ export async function stoppableTraining<T>(
         checkpoint = step;
         say(`${output}: the training goes on after step ${step}, in epoch ${epoch}`);
       },
-      onAnnealing: ({ epoch, epochs, givenUp }) => {
+      onPilotEpoch: (result) => progress.endEpoch(result, "at the full learning rate, "),
+      onPilot: ({ bestEpoch }) => {
         progress.stop();
-        const reason = givenUp === 0 ? "" : `no later epoch was better than ${epoch}: training goes back to it, and `;
-        say(`${reason}the learning rate falls from epoch ${epoch + 1} until the end of epoch ${epochs}`);
-        finished = epoch;
+        say(`${bestEpoch} epochs are best; the training begins, with a learning rate that falls over them`);
       },
       onCheckpoint: ({ step }) => {
         checkpoint = step;

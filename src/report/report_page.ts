@@ -78,25 +78,26 @@ function summarySection(contents: ReportContents): Section {
   return { title: "Summary", blocks: [{ kind: "tiles", tiles }, note(endOf(history))] };
 }
 
-function epochsRun({ epochs, configuredEpochs, annealedFrom }: TrainingHistory): string {
+function epochsRun({ epochs, configuredEpochs, pilot }: TrainingHistory): string {
   const { part } = epochs.at(-1)!;
   const run = part === 1 ? String(epochs.length) : (epochs.length - 1 + part).toFixed(2);
-  return `${run} that ran, ${annealedFrom === undefined ? "" : "at most "}${configuredEpochs} configured`;
+  return `${run} that ran, ${configuredEpochs} ${pilot ? "measured to be best" : "configured"}`;
 }
 
 /** Says why training ended and which epoch was kept. */
-function endOf({ ended, epochs, keptEpoch, validation, configuredEpochs, annealedFrom }: TrainingHistory): string {
+function endOf({ ended, epochs, keptEpoch, validation, configuredEpochs, pilot }: TrainingHistory): string {
   const after = epochs.length - keptEpoch;
   const reason =
     ended === "patience"
       ? `Training ended after epoch ${epochs.length} of ${configuredEpochs}, because the last ${counted(after, "epoch")} had no better NDCG@10.`
-      : annealedFrom === undefined
-        ? "Training ended when all its steps had run."
-        : `No epoch after epoch ${annealedFrom} was better at the full learning rate, so training went back to it, and the rate fell until epoch ${epochs.length}.`;
+      : "Training ended when all its steps had run.";
+  const measured = pilot
+    ? `The number of epochs was measured: of ${pilot.epochs.length} epochs at the full learning rate, epoch ${pilot.bestEpoch} was the best. `
+    : "";
   const kept = validation
     ? `Epoch ${keptEpoch} is kept: it has the best NDCG@10 on the validation clicks, ${metric(validation.ndcg["10"])}.`
     : `Epoch ${keptEpoch}, the last one, is kept, since nothing was validated.`;
-  return `${reason} ${kept}`;
+  return `${measured}${reason} ${kept}`;
 }
 
 function timesOf(number: number): string {
@@ -358,12 +359,12 @@ function exposureBlocks({ top, groups, gini }: Exposure): Block[] {
   ];
 }
 
-function timeSection({ seconds, profile, steps }: TrainingHistory): Section {
+function timeSection({ seconds, profile, steps, pilot }: TrainingHistory): Section {
   const parts: [string, number][] = [
     ["training steps", seconds.steps],
     ["waiting for batches", seconds.waiting],
     ["evaluation", seconds.evaluation],
-    ...(seconds.givenUp === undefined ? [] : [["epochs that were given up", seconds.givenUp] as [string, number]]),
+    ...(pilot ? [["measuring the number of epochs", pilot.seconds] as [string, number]] : []),
     ["opening the dataset", seconds.opening],
     ["saving, and the rest", seconds.saving],
   ];

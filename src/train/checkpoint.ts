@@ -17,7 +17,7 @@ const FORMAT: StoredFormat = {
   version: 2,
   code: "ERR_CHECKPOINT",
   remake: "start the training anew",
-  // Version 2 also added `targetEpochs` and `annealedFrom`, which older checkpoints do not need.
+  // Version 2 also added `targetEpochs`, which older checkpoints do not need.
   migrations: [{ version: 2, member: "replay", change: { added: 0 } }],
 };
 /** Metadata key of the JSON. */

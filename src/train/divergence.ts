@@ -7,10 +7,31 @@ import type { UnfinishedTraining } from "./unfinished.js";
 const MAX_SECONDS = 60;
 
 /**
+ * Opens a session, runs `work` with it, and closes it. If it diverges, the error says which instruction first computed a
+ * number that is not finite. `unfinished` has the checkpoints of the session; undefined if it writes none.
+ */
+export async function inSession<T>(
+  options: SessionOptions,
+  unfinished: UnfinishedTraining | undefined,
+  work: (session: TrainingSession) => Promise<T>,
+): Promise<T> {
+  const session = await TrainingSession.open(options);
+  try {
+    return await work(session);
+  } catch (error) {
+    if ((error as ShortlistError).code !== "ERR_DIVERGED" || !unfinished) throw error;
+    session.close();
+    throw await withOrigin(error as ShortlistError, session, unfinished, options);
+  } finally {
+    session.close();
+  }
+}
+
+/**
  * The error of a training that diverged, with the instruction and the step that first computed a number that is not
  * finite. To find them, the training is repeated from its newest checkpoint or its beginning, unless that takes too long.
  */
-export async function withOrigin(
+async function withOrigin(
   error: ShortlistError,
   { position, hasDiverged }: Pick<TrainingSession, "position" | "hasDiverged">,
   unfinished: UnfinishedTraining,
@@ -51,8 +72,7 @@ async function originOf(
   return trace(finite);
 }
 
-/** Runs `work` on a session that has repeated the first `steps` steps.
- * Undefined if they end with a weight that is not finite. */
+/** Runs `work` on a session that has repeated the first `steps` steps. Undefined if they end with a weight that is not finite. */
 async function repeated<T>(
   options: SessionOptions,
   from: SessionState | undefined,

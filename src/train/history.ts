@@ -9,7 +9,10 @@ import { HISTORY } from "../model/model.js";
 import type { RankingMetrics } from "../model/training_record.js";
 import type { Evaluation } from "./evaluate.js";
 import type { TrainedEpoch } from "./loop.js";
+import { rankingOf } from "./metrics.js";
+import type { PilotRecord } from "./pilot.js";
 import type { TrainingProfile } from "./profile.js";
+import type { EpochEvaluation } from "./session.js";
 
 /** A point of the record of steps. It stands for the steps since the point before it. */
 export interface StepRecord {
@@ -35,6 +38,12 @@ export interface EpochRecord extends TrainedEpoch {
     | undefined;
   /** Seconds that this evaluation took. */
   readonly evaluationSeconds?: number | undefined;
+}
+
+export function epochRecordOf({ validation, best: _, ...trained }: TrainedEpoch & EpochEvaluation): EpochRecord {
+  if (!validation) return trained;
+  const { coverage, popularity } = validation;
+  return { ...trained, validation: { ...rankingOf(validation), coverage, popularity } };
 }
 
 /** What a model was trained on. */
@@ -77,8 +86,6 @@ export interface TrainingSeconds {
   readonly waiting: number;
   /** Evaluating epochs and the finished model. */
   readonly evaluation: number;
-  /** Epochs from which training went back to a better one, before the learning rate fell. Undefined if there are none. */
-  readonly givenUp?: number | undefined;
   /** Everything else: saving models, and bringing them up to date; since the last interruption. */
   readonly saving: number;
 }
@@ -93,13 +100,10 @@ export interface TrainingHistory {
   readonly keptEpoch: number;
   /** Why training ended: all its steps were run, or `patience` epochs in a row were not better. */
   readonly ended: "all-steps" | "patience";
-  /**
-   * With `targetEpochs` "auto", the number of epochs at the full learning rate: none after it was better, so that
-   * training went back to it and the rate fell.
-   */
-  readonly annealedFrom?: number | undefined;
   /** Number of epochs of the configuration. */
   readonly configuredEpochs: number;
+  /** The training that measured this number. Undefined unless `targetEpochs` is "auto". */
+  readonly pilot?: PilotRecord | undefined;
   /** The evaluation of the kept epoch on the validation clicks. Undefined without validation. */
   readonly validation?: Evaluation | undefined;
   /** The evaluation of the finished model on the test log. Undefined without one. */

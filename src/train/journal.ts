@@ -1,15 +1,9 @@
 import type { Dataset } from "../data/dataset.js";
 import type { RankingMetrics } from "../model/training_record.js";
 import type { Evaluation } from "./evaluate.js";
-import {
-  type DatasetRecord,
-  type EpochRecord,
-  type StepRecord,
-  type TrainingHistory,
-  writeHistory,
-} from "./history.js";
+import { type DatasetRecord, epochRecordOf, type StepRecord, type TrainingHistory, writeHistory } from "./history.js";
 import type { TrainedEpoch, TrainingState } from "./loop.js";
-import { rankingOf } from "./metrics.js";
+import type { PilotRecord } from "./pilot.js";
 import type { EpochEvaluation, TrainingSession } from "./session.js";
 import { type RecorderState, StepRecorder } from "./step_recorder.js";
 import { EventFile } from "./tensorboard.js";
@@ -26,8 +20,7 @@ export interface JournalOptions {
 
 /** What a journal remembers. */
 export interface JournalState extends RecorderState {
-  /** Seconds of the epochs that were given up. */
-  readonly givenUp?: number | undefined;
+  readonly pilot?: PilotRecord | undefined;
 }
 
 /** An epoch that was trained and compared with those before it. */
@@ -49,18 +42,18 @@ export interface TrainingOutcome {
  * before the session is opened, since that counts as well.
  */
 export class TrainingJournal {
+  /** The pilot that measured the number of epochs. */
+  pilot: PilotRecord | undefined;
   readonly #options: JournalOptions;
   readonly #recorder = new StepRecorder();
   readonly #created = performance.now();
   #opening = 0;
-  /** Seconds of the steps that ran before this journal began, less those of steps that were given up since. */
+  /** Seconds of the steps that ran before this journal began. */
   #earlierSeconds = 0;
   /** The point before the next one. */
   #before: Pick<StepRecord, "samples" | "seconds"> = { samples: 0, seconds: 0 };
   /** Seconds that this process has spent on evaluating epochs. */
   #evaluation = 0;
-  /** Seconds of the epochs from which training went back, also those of an earlier process. */
-  #givenUp = 0;
   #events: EventFile | undefined;
 
   constructor(options: JournalOptions) {
@@ -74,38 +67,20 @@ export class TrainingJournal {
     this.#before = position;
     const { tensorboard } = this.#options;
     if (tensorboard === undefined) return;
-    await this.#openEvents(tensorboard, position.step);
+    this.#events = await EventFile.open(tensorboard, position.step);
     const rows = Object.entries(config).map(([key, value]) => `| ${key} | ${JSON.stringify(value)} |`);
-    this.#events!.addText(position.step, "configuration", ["| key | value |", "|---|---|", ...rows].join("\n"));
+    this.#events.addText(position.step, "configuration", ["| key | value |", "|---|---|", ...rows].join("\n"));
   }
 
   /** What the journal of a training that goes on needs to know. Plain data. */
   get state(): JournalState {
-    return { ...this.#recorder.state, ...(this.#givenUp > 0 && { givenUp: this.#givenUp }) };
+    return { ...this.#recorder.state, ...(this.pilot && { pilot: this.pilot }) };
   }
 
   /** Goes on from the journal of the same training. Call it before `begin`. */
   restore(state: JournalState): void {
     this.#recorder.restore(state);
-    this.#givenUp = state.givenUp ?? 0;
-  }
-
-  /**
-   * Goes on after training went back to an earlier step, whose state was restored. Steps and evaluations that took so
-   * many seconds were given up.
-   */
-  async goBack({ position }: TrainingSession, steps: number, evaluations: number): Promise<void> {
-    this.#before = position;
-    this.#earlierSeconds -= steps;
-    this.#givenUp += steps + evaluations;
-    const { tensorboard } = this.#options;
-    if (tensorboard === undefined || !this.#events) return;
-    await this.close();
-    await this.#openEvents(tensorboard, position.step);
-  }
-
-  async #openEvents(folder: string, step: number): Promise<void> {
-    this.#events = await EventFile.open(folder, step);
+    this.pilot = state.pilot;
   }
 
   /** Records a step. */
@@ -144,15 +119,14 @@ export class TrainingJournal {
       steps: position.seconds - waiting,
       waiting,
       evaluation: ofEpochs + testSeconds,
-      ...(this.#givenUp > 0 && { givenUp: this.#givenUp }),
       saving: Math.max(0, this.#elapsed - this.#opening - running - this.#evaluation - testSeconds),
     };
     const history: TrainingHistory = {
       epochs: epochs.map(epochRecordOf),
       keptEpoch: kept.epoch,
-      ended: session.isHeld || position.step < steps ? "patience" : "all-steps",
-      ...(session.annealedFrom !== undefined && { annealedFrom: session.annealedFrom }),
+      ended: position.step < steps ? "patience" : "all-steps",
       configuredEpochs: config.epochs,
+      ...(this.pilot && { pilot: this.pilot }),
       validation: kept.validation,
       test,
       dataset: datasetRecordOf(dataset),
@@ -207,12 +181,6 @@ function scalarsOf(name: string, evaluation: Evaluation): Record<string, number>
 
 function byLength(prefix: string, values: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(values).map(([length, value]) => [prefix + length, value]));
-}
-
-function epochRecordOf({ validation, best: _, ...trained }: Epoch): EpochRecord {
-  if (!validation) return trained;
-  const { coverage, popularity } = validation;
-  return { ...trained, validation: { ...rankingOf(validation), coverage, popularity } };
 }
 
 function datasetRecordOf({ clicks, vocabularies, newItems, logs, preparation }: Dataset): DatasetRecord {

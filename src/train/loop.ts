@@ -3,18 +3,18 @@ import { ShortlistError } from "../errors.js";
 import type { Executor, StepsResult } from "../executors/executor.js";
 import type { ModelConfig } from "../model/config.js";
 import { ProfileSums, type TrainingProfile } from "./profile.js";
-import { learningRateAt, type TrainingPlan } from "./schedule.js";
+import { learningRateAt } from "./schedule.js";
 import type { NextStep } from "./trace_step.js";
 
 /** Progress of training after a step. */
 export interface TrainingState {
   /** Number of the epoch, from 1. */
   readonly epoch: number;
-  /** Number of epochs of the whole training. With `targetEpochs` "auto", it grows while epochs get better. */
+  /** Number of epochs of the configuration. */
   readonly epochs: number;
   /** Number of steps that were run. */
   readonly step: number;
-  /** Number of steps of the whole training; see `epochs`. */
+  /** Number of steps of the whole training. */
   readonly steps: number;
   /** Mean loss per sample in this epoch so far. */
   readonly loss: number;
@@ -91,8 +91,10 @@ const NO_SUMS: EpochSums = { loss: 0, samples: 0, seconds: 0 };
 export interface TrainingLoopOptions {
   readonly config: ModelConfig;
   readonly seed: number;
-  /** The steps of the training, and its learning-rate schedule. It can be replaced later. */
-  readonly plan: TrainingPlan;
+  /** Number of steps of the whole training. */
+  readonly steps: number;
+  /** Number of steps over which the learning rate falls. */
+  readonly fallSteps: number;
   /**
    * Numbers of steps and epochs of the trainings from which this one goes on (default 0). They follow one another in
    * random numbers, in the order of batches and in the optimizer, but not in the learning-rate schedule.
@@ -117,8 +119,6 @@ export class TrainingLoop {
   readonly #batches: TrainingBatches;
   readonly #options: TrainingLoopOptions;
   readonly #profile: ProfileSums | undefined;
-  /** Takes effect with the next call of `run`. */
-  plan: TrainingPlan;
   #step = 0;
   #samples = 0;
   #seconds = 0;
@@ -130,13 +130,12 @@ export class TrainingLoop {
     this.#executor = executor;
     this.#batches = batches;
     this.#options = options;
-    this.plan = options.plan;
     this.#profile = options.profile ? new ProfileSums(executor.program) : undefined;
   }
 
   /** Whether all steps were run. */
   get done(): boolean {
-    return this.#step >= this.plan.steps;
+    return this.#step >= this.#options.steps;
   }
 
   /** The time profile of the steps so far. Undefined without the option `profile`. */
@@ -162,10 +161,10 @@ export class TrainingLoop {
    */
   restore({ step, epoch, batch, samples, seconds, epochSums }: TrainingPosition): void {
     const { batchesPerEpoch } = this.#batches;
-    if (step !== (epoch - 1) * batchesPerEpoch + batch || batch >= batchesPerEpoch || step > this.plan.steps) {
+    if (step !== (epoch - 1) * batchesPerEpoch + batch || batch >= batchesPerEpoch || step > this.#options.steps) {
       throw new ShortlistError(
         "ERR_OPTION",
-        `Expected a position within ${this.plan.steps} steps, ${batchesPerEpoch} an epoch, but received step ${step} as batch ${batch} of epoch ${epoch}`,
+        `Expected a position within ${this.#options.steps} steps, ${batchesPerEpoch} an epoch, but received step ${step} as batch ${batch} of epoch ${epoch}`,
       );
     }
     this.#step = step;
@@ -182,7 +181,7 @@ export class TrainingLoop {
   async run(most = Number.POSITIVE_INFINITY, isDue?: () => boolean): Promise<TrainedEpoch> {
     const { batchesPerEpoch } = this.#batches;
     const epoch = Math.floor(this.#step / batchesPerEpoch);
-    const end = Math.min(this.plan.steps, (epoch + 1) * batchesPerEpoch, this.#step + most);
+    const end = Math.min(this.#options.steps, (epoch + 1) * batchesPerEpoch, this.#step + most);
     const { before } = this.#options;
     let started = performance.now();
     while (this.#step < end) {
@@ -237,8 +236,7 @@ export class TrainingLoop {
   }
 
   #addSteps(result: StepsResult, count: number, secondsPerStep: number): void {
-    const { config, onProgress } = this.#options;
-    const { epochs, steps } = this.plan;
+    const { config, steps, onProgress } = this.#options;
     const secondsWaited = result.secondsWaited / count;
     for (let i = 0; i < count; i++) {
       const samples = result.dims["samples"]![i]!;
@@ -259,7 +257,7 @@ export class TrainingLoop {
       this.#step++;
       onProgress?.({
         epoch: Math.ceil(this.#step / this.#batches.batchesPerEpoch),
-        epochs,
+        epochs: config.epochs,
         step: this.#step,
         steps,
         loss: this.#epochSums.loss / this.#epochSums.samples,
@@ -276,7 +274,7 @@ export class TrainingLoop {
   }
 
   #learningRateAt(step: number): number {
-    return learningRateAt(step, this.plan, this.#options.config);
+    return learningRateAt(step, this.#options.fallSteps, this.#options.config);
   }
 }
 

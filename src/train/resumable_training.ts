@@ -2,13 +2,13 @@ import { join } from "node:path";
 import { JsonLines } from "../data/json_lines.js";
 import { ShortlistError } from "../errors.js";
 import { epochFolder, METRICS } from "../model/model.js";
-import { type OpenCheckpoint, openCheckpoint, type TakenCheckpoint, type TrainedBy } from "./checkpoint.js";
+import type { OpenCheckpoint, TakenCheckpoint, TrainedBy } from "./checkpoint.js";
 import { CheckpointSchedule } from "./checkpoint_schedule.js";
 import type { JournalState, TrainingJournal } from "./journal.js";
 import type { TrainedEpoch, TrainingPosition } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { TrainingSession } from "./session.js";
-import type { EpochResult, TrainOptions } from "./trainer.js";
+import type { EpochResult, PlannedOptions } from "./trainer.js";
 import type { UnfinishedTraining } from "./unfinished.js";
 
 /** What a checkpoint remembers beside the session: the epochs, and the last one if it is not compared yet, and the journal. */
@@ -18,16 +18,20 @@ interface Progress {
   readonly journal: JournalState;
 }
 
+/** Options of `ResumableTraining`. */
+export interface ResumableOptions extends PlannedOptions {
+  /** Whether the model of each epoch is saved (default true). */
+  readonly savesEpochs?: boolean | undefined;
+}
+
 /** Runs a session epoch by epoch, and writes checkpoints from which another call goes on. */
 export class ResumableTraining {
   readonly #session: TrainingSession;
   readonly #unfinished: UnfinishedTraining;
   readonly #journal: TrainingJournal;
-  readonly #options: TrainOptions;
+  readonly #options: ResumableOptions;
   readonly #schedule: CheckpointSchedule;
   #epochs: EpochResult[] = [];
-  /** Step at whose end is the best epoch, as long as training may go back to it. */
-  #bestStep: number | undefined;
   /** The epoch that was trained but is not yet among the epochs. */
   #trained: TrainedEpoch | undefined;
   /** The checkpoint that is being written. */
@@ -37,7 +41,7 @@ export class ResumableTraining {
     session: TrainingSession,
     unfinished: UnfinishedTraining,
     journal: TrainingJournal,
-    options: TrainOptions,
+    options: ResumableOptions,
   ) {
     this.#session = session;
     this.#unfinished = unfinished;
@@ -64,7 +68,10 @@ export class ResumableTraining {
       await this.#session.restore(checkpoint.state).catch((error) => {
         throw cannotResume(output, error);
       });
-      this.#restore(checkpoint.progress as Progress);
+      const { epochs, trained, journal } = checkpoint.progress as Progress;
+      this.#journal.restore(journal);
+      this.#epochs = [...epochs];
+      this.#trained = trained;
       const doubt = doubtOf(checkpoint.trainedBy, this.#session.trainedBy);
       if (doubt !== undefined) onWarning?.(doubt);
       onResume?.(this.#session.position);
@@ -73,18 +80,14 @@ export class ResumableTraining {
     }
   }
 
-  #restore({ epochs, trained, journal }: Progress): void {
-    this.#journal.restore(journal);
-    this.#epochs = [...epochs];
-    this.#trained = trained;
-    this.#bestStep = this.#session.isHeld ? epochs.findLast(({ best }) => best)?.step : undefined;
-  }
-
   /** Trains, saves and evaluates epoch after epoch, until all steps are run or early stopping ends the training. */
   async run(): Promise<readonly EpochResult[]> {
+    const metrics = new JsonLines(join(this.#unfinished.folder, METRICS), this.#epochs.map(metricsOf));
     try {
-      await this.#runEpochs();
-      if (this.#session.isHeld && (await this.#returnToBest())) await this.#runEpochs();
+      while (this.#trained || !this.#session.done) {
+        this.#trained ??= await this.#trainEpoch();
+        await this.#finishEpoch(this.#trained, metrics);
+      }
     } catch (error) {
       if (this.#isStopped && error === this.#options.signal?.reason && this.#schedule.isOn)
         await this.#writeLastCheckpoint();
@@ -93,54 +96,6 @@ export class ResumableTraining {
       await this.#writing;
     }
     return this.#epochs;
-  }
-
-  async #runEpochs(): Promise<void> {
-    const metrics = new JsonLines(join(this.#unfinished.folder, METRICS), this.#epochs.map(metricsOf));
-    while (this.#trained || !this.#session.done) {
-      this.#trained ??= await this.#trainEpoch();
-      await this.#finishEpoch(this.#trained, metrics);
-    }
-  }
-
-  /**
-   * Goes back to the best epoch, from which the learning rate falls. What was trained after it is given up. The
-   * checkpoint of that epoch is written once more, as one with a falling rate, before the later ones are removed: where
-   * the training is interrupted in between, it goes back once more. Returns false, with a warning, if there is no such
-   * checkpoint, because the disk was full.
-   */
-  async #returnToBest(): Promise<boolean> {
-    await this.#writing;
-    const best = this.#epochs.findLast(({ best }) => best)!;
-    const path = this.#unfinished.pathOf(best.step);
-    let checkpoint: OpenCheckpoint;
-    try {
-      checkpoint = await openCheckpoint(path);
-    } catch (error) {
-      if (!(error instanceof ShortlistError)) throw error;
-      const { message } = error;
-      this.#options.onWarning?.(
-        `The learning rate did not fall, since training cannot go back to the best epoch: ${message}`,
-      );
-      return false;
-    }
-    const givenUp = this.#epochs.slice(best.epoch);
-    const { seconds } = this.#session.position;
-    try {
-      await this.#session.restore(checkpoint.state);
-      this.#restore(checkpoint.progress as Progress);
-    } finally {
-      checkpoint.close();
-    }
-    if (this.#session.isHeld) this.#session.startAnnealing();
-    this.#bestStep = undefined;
-    const evaluation = givenUp.reduce((sum, { evaluationSeconds = 0 }) => sum + evaluationSeconds, 0);
-    await this.#journal.goBack(this.#session, seconds - this.#session.position.seconds, evaluation);
-    await this.#write(this.#session.takeCheckpoint(this.#progress), this.#session.position);
-    await this.#unfinished.keepOnly(best.step);
-    const { epochs } = this.#session.plan;
-    this.#options.onAnnealing?.({ epoch: best.epoch, epochs, givenUp: givenUp.length });
-    return true;
   }
 
   async #trainEpoch(): Promise<TrainedEpoch> {
@@ -155,19 +110,16 @@ export class ResumableTraining {
 
   async #finishEpoch(trained: TrainedEpoch, metrics: JsonLines): Promise<void> {
     await this.#writeFirstCheckpoint();
-    if (isWhole(trained)) await this.#session.write(join(this.#unfinished.folder, epochFolder(trained.epoch)));
+    const { savesEpochs = true } = this.#options;
+    if (isWhole(trained) && savesEpochs)
+      await this.#session.write(join(this.#unfinished.folder, epochFolder(trained.epoch)));
     const result = { ...trained, ...(await this.#session.evaluateEpoch()) };
     this.#epochs.push(result);
     this.#trained = undefined;
     await metrics.add(metricsOf(result));
     await this.#journal.addEpoch(result);
     this.#options.onEpoch?.(result);
-    if (result.best && this.#session.isHeld) {
-      this.#bestStep = result.step;
-      await this.#beginCheckpoint();
-    } else if (!this.#session.done) {
-      await this.#writeDueCheckpoint(true);
-    }
+    if (!this.#session.done) await this.#writeDueCheckpoint(true);
   }
 
   async #writeDueCheckpoint(isEndOfEpoch: boolean): Promise<void> {
@@ -209,7 +161,7 @@ export class ResumableTraining {
     const started = performance.now();
     const path = this.#unfinished.pathOf(step);
     await taken.write(path);
-    await this.#unfinished.keepNewest(step, this.#bestStep);
+    await this.#unfinished.keepNewest(step);
     this.#options.onCheckpoint?.({ step, epoch, path, seconds: (performance.now() - started) / 1000 });
   }
 

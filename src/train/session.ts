@@ -25,16 +25,6 @@ import type { StartRecord } from "./history.js";
 import { type TrainedEpoch, TrainingLoop, type TrainingPosition, type TrainingState } from "./loop.js";
 import { rankingOf } from "./metrics.js";
 import type { TrainingProfile } from "./profile.js";
-import {
-  annealingPlan,
-  checkAutoEpochs,
-  fixedPlan,
-  holdingPlan,
-  MOST_EPOCHS,
-  type PlanOptions,
-  type TargetEpochs,
-  type TrainingPlan,
-} from "./schedule.js";
 import { StartingModel } from "./starting_model.js";
 import { describeFirstNotFinite } from "./trace_step.js";
 import { openTrainingData, type TrainingData } from "./training_data.js";
@@ -47,16 +37,15 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
   readonly dataset: string;
   /**
    * Folder of a model from which training goes on. The vocabularies of the dataset must extend those of the model, as
-   * those of a dataset that grew (`PrepareOptions.from`) do; then only the clicks that were added last are trained on,
-   * and some before them (`replay`).
-   * Values that the model does not know get new rows. The configuration is that of the model, but
+   * those of a dataset that grew (`PrepareOptions.from`) do; then the clicks that were added last are trained on, and some
+   * before them (`replay`). Values that the model does not know get new rows. The configuration is that of the model, but
    * with half of its learning rate and two epochs unless an update made the model; `config` and `set` can change what
    * does not change the network. Not together with `preset`.
    */
   readonly from?: string | undefined;
   /**
    * With `from`: number of earlier clicks that are trained on for each new click, the last ones of the same user (default
-   * 1). They keep what the model knew from being forgotten. 0: only the new clicks are trained on.
+   * 2). They keep what the model knew from being forgotten. 0: only the new clicks are trained on.
    */
   readonly replay?: number | undefined;
   /**
@@ -83,17 +72,14 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
   readonly validation?: Validation | undefined;
   /**
    * Number of epochs in a row without a better NDCG@10 after which training stops (default 2; 0 disables early
-   * stopping). Needs `validation`. Early stopping does not change the learning-rate schedule, which covers all
-   * configured epochs, unless `targetEpochs` is "auto".
+   * stopping). Needs `validation`. Early stopping does not change the learning-rate schedule.
    */
   readonly patience?: number | undefined;
   /**
-   * Number of epochs over which the learning rate falls to its final value, which it keeps then (default:
-   * `config.epochs`). With "auto", which needs `validation`, the schedule follows the epochs that patience allows: the
-   * rate is held until patience ends; then training goes back to the best epoch, and the rate falls over a quarter as
-   * many epochs. `config.epochs` is the most that all this takes then (default 100). Not together with `steps`.
+   * Number of epochs over which the learning rate falls to its final value, which it keeps then (default: all of the
+   * training).
    */
-  readonly targetEpochs?: TargetEpochs | undefined;
+  readonly targetEpochs?: number | undefined;
   /**
    * A log, or the path of a click log, to evaluate the finished model on. The target is the last click of each user.
    */
@@ -155,12 +141,10 @@ export interface SessionState {
   readonly config: CatalogueConfig;
   /** Seed of all random numbers. */
   readonly seed: number;
-  /** Number of steps of the whole training, on which the learning-rate schedule depends; see `TrainingSession.steps`. */
+  /** Number of steps of the whole training, on which the learning-rate schedule depends. */
   readonly steps: number;
   /** The option `targetEpochs`. */
-  readonly targetEpochs?: TargetEpochs | undefined;
-  /** Number of epochs at the full learning rate after which it began to fall. Undefined unless `startAnnealing` was called. */
-  readonly annealedFrom?: number | undefined;
+  readonly targetEpochs?: number | undefined;
   /** How far training has come. */
   readonly position: TrainingPosition;
   /** What early stopping remembers of the epochs so far. */
@@ -183,6 +167,8 @@ export class TrainingSession {
   readonly config: CatalogueConfig;
   /** Seed of all random numbers. */
   readonly seed: number;
+  /** Number of steps of the whole training. */
+  readonly steps: number;
   /** The engine that runs the training and the model. */
   readonly engine: Engine;
   readonly #data: TrainingData;
@@ -191,10 +177,7 @@ export class TrainingSession {
   readonly #loop: TrainingLoop;
   readonly #earlyStopping: EarlyStopping;
   readonly #patience: number;
-  readonly #targetEpochs: TargetEpochs | undefined;
-  readonly #planOptions: PlanOptions;
-  /** See `SessionState`. */
-  #annealedFrom: number | undefined;
+  readonly #targetEpochs: number | undefined;
   readonly #from: string;
   readonly #replay: number;
   /**
@@ -251,10 +234,11 @@ export class TrainingSession {
     this.#network = new TrainingNetwork(engine, data, config, { seed, profile });
     const batchOptions = trainingBatchOptions(config, data.dataset.schema);
     const batches = engine.createTrainingBatches({ clicks: data.clicks, seed, ...batchOptions });
-    const { steps, targetEpochs } = options;
     const { batchesPerEpoch } = batches;
-    this.#planOptions = { epochs: config.epochs, batchesPerEpoch, steps, targetEpochs };
-    const loopOptions = { config, seed, plan: this.#currentPlan(), before: this.#before, profile, signal, onProgress };
+    this.steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.epochs * batchesPerEpoch);
+    const fallSteps = options.targetEpochs === undefined ? this.steps : options.targetEpochs * batchesPerEpoch;
+    const { steps } = this;
+    const loopOptions = { config, seed, steps, fallSteps, before: this.#before, profile, signal, onProgress };
     this.#loop = new TrainingLoop(this.#network.executor, batches, loopOptions);
     this.#checkpoints = new CheckpointWriter(engine, this.#network.tensors);
   }
@@ -268,15 +252,10 @@ export class TrainingSession {
     checkSessionOptions(options);
     const { from, validation, testLog, signal } = options;
     signal?.throwIfAborted();
-    const isAuto = options.targetEpochs === "auto";
-    const changes = { ...(isAuto && { epochs: MOST_EPOCHS }), ...options.config };
-    const chosen = resolveConfig(options.preset ?? "default", changes, options.set);
+    const chosen = resolveConfig(options.preset ?? "default", options.config, options.set);
     const dataset = await openDataset(options.dataset, { signal });
-    const { set, onWarning } = options;
-    const settings = { config: changes, set, onWarning, signal };
-    const start = from === undefined ? undefined : await StartingModel.open(from, dataset, settings);
+    const start = from === undefined ? undefined : await StartingModel.open(from, dataset, options);
     const config = start?.config ?? forCatalogue(chosen, itemVocabulary(withoutNewItems(dataset)).size);
-    if (isAuto) checkAutoEpochs(config.epochs);
     const replay = start && replayOf(options);
     const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog, replay });
     const engine = createEngine(engineOptionsOf(options));
@@ -305,60 +284,14 @@ export class TrainingSession {
     return this.#data.dataset;
   }
 
-  /**
-   * Number of steps of the whole training. With `targetEpochs` "auto" it is what the epochs so far allow: it grows with
-   * each epoch that is better than those before.
-   */
-  get steps(): number {
-    return this.#loop.plan.steps;
-  }
-
   /** How far training has come. */
   get position(): TrainingPosition {
     return this.#loop.position;
   }
 
-  /**
-   * Whether training is finished: all steps are run, or early stopping ended it. With `targetEpochs` "auto" it is not
-   * quite finished as long as the rate `isHeld`.
-   */
+  /** Whether training is finished: all steps are run, or early stopping ended it. */
   get done(): boolean {
-    return this.#loop.done || (this.#annealedFrom === undefined && this.#earlyStopping.isOver);
-  }
-
-  /** Whether the learning rate is held: `targetEpochs` is "auto", and `startAnnealing` was not called yet. */
-  get isHeld(): boolean {
-    return this.#targetEpochs === "auto" && this.#annealedFrom === undefined;
-  }
-
-  /** Number of epochs at the full learning rate after which it began to fall. Undefined unless `startAnnealing` was called. */
-  get annealedFrom(): number | undefined {
-    return this.#annealedFrom;
-  }
-
-  /** @internal The steps of the training as far as they are known, and its learning-rate schedule. */
-  get plan(): TrainingPlan {
-    return this.#loop.plan;
-  }
-
-  /**
-   * Lets the learning rate fall from here on, over a quarter as many epochs as were trained. With `targetEpochs` "auto",
-   * call it when the session is done, after `restoreCheckpoint` with the checkpoint of the best epoch. Throws ERR_OPTION
-   * unless the rate `isHeld` and an epoch has ended.
-   */
-  startAnnealing(): void {
-    this.#checkTrainable();
-    if (!this.isHeld) throw new ShortlistError("ERR_OPTION", "Expected a session whose learning rate is held");
-    if (!this.isBetweenEpochs) throw new ShortlistError("ERR_OPTION", "Expected an epoch to have ended but it has not");
-    this.#annealedFrom = this.position.epoch - 1;
-    this.#loop.plan = this.#currentPlan();
-  }
-
-  #currentPlan(): TrainingPlan {
-    if (this.#targetEpochs !== "auto") return fixedPlan(this.#planOptions);
-    return this.#annealedFrom === undefined
-      ? holdingPlan(this.#planOptions, this.#earlyStopping.state, this.#patience)
-      : annealingPlan(this.#planOptions, this.#annealedFrom);
+    return this.#loop.done || this.#earlyStopping.isOver;
   }
 
   /**
@@ -452,7 +385,6 @@ export class TrainingSession {
     const validation = this.#data.validation && (await this.evaluate("validation"));
     const evaluationSeconds = (performance.now() - started) / 1000;
     const best = this.#earlyStopping.addEpoch(validation ? criterionOf(validation) : this.position.step);
-    this.#loop.plan = this.#currentPlan();
     if (validation) this.#record = { ...this.#record, validation: rankingOf(validation) };
     if (best) this.#bestRecord = this.#record;
     return { ...(validation && { validation, evaluationSeconds }), best };
@@ -522,7 +454,6 @@ export class TrainingSession {
       seed: this.seed,
       steps: this.steps,
       targetEpochs: this.#targetEpochs,
-      annealedFrom: this.#annealedFrom,
       position: this.position,
       earlyStopping: this.#earlyStopping.state,
       record: this.#record,
@@ -580,11 +511,9 @@ export class TrainingSession {
   async restore(state: SessionState): Promise<void> {
     checkSame(this.state(), state);
     await this.#exclusively("failed in restore", async () => {
-      this.#earlyStopping.restore(state.earlyStopping);
-      this.#annealedFrom = state.annealedFrom;
-      this.#loop.plan = this.#currentPlan();
       this.#loop.restore(state.position);
       this.#network.write(state.tensors);
+      this.#earlyStopping.restore(state.earlyStopping);
       this.#record = state.record;
       this.#bestRecord = state.bestRecord;
       this.#modelStep = -1;
@@ -656,10 +585,7 @@ export class TrainingSession {
   /** The model with the training record of the current weights. */
   get #recordedModel(): Model {
     const { description, program, engine, store } = this.model;
-    // The number of epochs with which the same training would be begun anew.
-    const epochs = this.#annealedFrom === undefined ? this.config.epochs : this.#loop.plan.epochs;
-    const config = { ...description.config, epochs };
-    return new Model({ ...description, config, training: this.#record }, program, engine, store);
+    return new Model({ ...description, training: this.#record }, program, engine, store);
   }
 
   /** `#withModel` with a model that has all items of the dataset, those without clicks too. */
@@ -702,8 +628,14 @@ export class TrainingSession {
   }
 }
 
+/** Those of these options that are options of a session. */
+export function sessionOptionsOf(options: SessionOptions): SessionOptions {
+  const own = Object.entries(options).filter(([name]) => Object.hasOwn(SESSION_OPTIONS, name));
+  return Object.fromEntries(own) as unknown as SessionOptions;
+}
+
 /** Number of earlier clicks that an update trains on for each new one (docs/updating.md). */
-const REPLAY = 1;
+const REPLAY = 2;
 
 function replayOf({ replay = REPLAY }: Pick<SessionOptions, "replay">): number {
   return replay;
@@ -711,7 +643,7 @@ function replayOf({ replay = REPLAY }: Pick<SessionOptions, "replay">): number {
 
 function checkSessionOptions(options: SessionOptions): void {
   checkOptions("TrainingSession.open", options, SESSION_OPTIONS);
-  const { dataset, from, replay, keepState, preset, testLog, validation, patience, steps } = options;
+  const { dataset, from, replay, keepState, preset, testLog, validation, patience, targetEpochs, steps } = options;
   checkPath("dataset", dataset);
   if (from !== undefined) checkPath("from", from);
   if (from !== undefined && preset !== undefined) {
@@ -724,7 +656,7 @@ function checkSessionOptions(options: SessionOptions): void {
   if (testLog !== undefined) checkLog("testLog", testLog);
   if (validation !== undefined) checkValidation(validation);
   if (steps !== undefined) checkWholeNumber("steps", steps, 1);
-  checkTargetEpochs(options);
+  if (targetEpochs !== undefined) checkWholeNumber("targetEpochs", targetEpochs, 1);
   if (patience === undefined) return;
   if (validation === undefined) {
     throw new ShortlistError(
@@ -741,26 +673,6 @@ function checkReplay({ from, replay }: SessionOptions): void {
   }
   if (typeof replay === "number" && replay >= 0 && replay < Number.POSITIVE_INFINITY) return;
   throw new ShortlistError("ERR_OPTION", `Expected replay to be a number from 0 but received ${describeValue(replay)}`);
-}
-
-function checkTargetEpochs({ targetEpochs, validation, steps }: SessionOptions): void {
-  if (targetEpochs === undefined) return;
-  if (targetEpochs !== "auto") {
-    checkWholeNumber("targetEpochs", targetEpochs, 1);
-    return;
-  }
-  if (validation === undefined) {
-    throw new ShortlistError(
-      "ERR_OPTION",
-      'Expected validation beside targetEpochs "auto": without it no epoch is better than another',
-    );
-  }
-  if (steps !== undefined) {
-    throw new ShortlistError(
-      "ERR_OPTION",
-      'Expected no steps beside targetEpochs "auto", with which validation decides how many there are',
-    );
-  }
 }
 
 /** Throws ERR_OPTION unless a session with the state `own` can continue from the state `other`. */
@@ -789,8 +701,8 @@ function differences(own: SessionState, other: SessionState): string[] {
     ...described("targetEpochs", own.targetEpochs, other.targetEpochs),
   ];
   if (found.length > 0) return found;
-  // The others determine these, unless they are given. Those of "auto" depend on how far training has come.
-  const steps = own.targetEpochs === "auto" ? [] : described("the number of steps", own.steps, other.steps);
+  // The others determine these, unless they are given.
+  const steps = described("the number of steps", own.steps, other.steps);
   return steps.length > 0 ? steps : tensorDifferences(own.tensors, other.tensors);
 }
 

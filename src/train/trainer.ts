@@ -2,17 +2,24 @@ import { join } from "node:path";
 import { checkChoice, checkOptions, checkPath, ShortlistError } from "../errors.js";
 import { epochFolder, withModelFolder } from "../model/model.js";
 import { type CheckpointEvery, checkCheckpointEvery } from "./checkpoint_schedule.js";
-import { withOrigin } from "./divergence.js";
+import { inSession } from "./divergence.js";
 import type { Evaluation } from "./evaluate.js";
 import { TrainingJournal } from "./journal.js";
 import type { TrainedEpoch, TrainingPosition } from "./loop.js";
+import { checkPilot, type PilotRecord, runPilot } from "./pilot.js";
 import type { TrainingProfile } from "./profile.js";
 import { isWhole, metricsOf, ResumableTraining } from "./resumable_training.js";
-import { type EpochEvaluation, SESSION_OPTIONS, type SessionOptions, TrainingSession } from "./session.js";
+import {
+  type EpochEvaluation,
+  SESSION_OPTIONS,
+  type SessionOptions,
+  sessionOptionsOf,
+  type TrainingSession,
+} from "./session.js";
 import { UnfinishedTraining } from "./unfinished.js";
 
 /** Options of `train`. The inherited log options apply to the logs of `validation` and `testLog`. */
-export interface TrainOptions extends SessionOptions {
+export interface TrainOptions extends Omit<SessionOptions, "targetEpochs"> {
   /** Folder to write the model to. */
   readonly output: string;
   /**
@@ -20,8 +27,19 @@ export interface TrainOptions extends SessionOptions {
    * metrics of evaluations beside those of the baselines.
    */
   readonly tensorboard?: string | undefined;
+  /**
+   * Number of epochs over which the learning rate falls to its final value, which it keeps then (default: all of the
+   * training). "auto", which needs `validation`, measures how many epochs the training should have: a pilot at the full
+   * learning rate runs until `patience` ends, at most for `config.epochs` epochs (default 100). Then the training begins,
+   * with as many epochs as the best one of the pilot has, over which the rate falls. Not together with `steps`.
+   */
+  readonly targetEpochs?: number | "auto" | undefined;
   /** Called after every epoch, also after one that `steps` cut short. */
   readonly onEpoch?: ((result: EpochResult) => void) | undefined;
+  /** With `targetEpochs` "auto": called after every epoch of the pilot. */
+  readonly onPilotEpoch?: ((result: EpochResult) => void) | undefined;
+  /** With `targetEpochs` "auto": called when the training begins, with what the pilot found. */
+  readonly onPilot?: ((pilot: PilotRecord) => void) | undefined;
   /**
    * When a checkpoint is written, from which `resume` goes on (default "epoch"): at the end of each epoch, after so many
    * steps or seconds, or never. Training goes on while it is written.
@@ -36,23 +54,8 @@ export interface TrainOptions extends SessionOptions {
   readonly restart?: boolean | undefined;
   /** Called with the position from which an unfinished training goes on. */
   readonly onResume?: ((position: TrainingPosition) => void) | undefined;
-  /**
-   * Called when, with `targetEpochs` "auto", no epoch after the best one was better: training goes back to it, and the
-   * learning rate falls.
-   */
-  readonly onAnnealing?: ((annealing: Annealing) => void) | undefined;
   /** Called after each checkpoint is written. */
   readonly onCheckpoint?: ((checkpoint: WrittenCheckpoint) => void) | undefined;
-}
-
-/** The part of a training in which the learning rate falls, with `targetEpochs` "auto". */
-export interface Annealing {
-  /** The best epoch at the full rate, after which the rate falls. */
-  readonly epoch: number;
-  /** The epoch at whose end the training is finished. */
-  readonly epochs: number;
-  /** Number of epochs after the best one that are given up. */
-  readonly givenUp: number;
 }
 
 /** A checkpoint that was written. */
@@ -72,11 +75,12 @@ export const TRAIN_OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
   output: true,
   tensorboard: true,
   onEpoch: true,
+  onPilotEpoch: true,
+  onPilot: true,
   checkpointEvery: true,
   resume: true,
   restart: true,
   onResume: true,
-  onAnnealing: true,
   onCheckpoint: true,
 };
 
@@ -134,12 +138,36 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 async function trainIn(folder: string, options: TrainOptions): Promise<TrainReport> {
-  const { output, onWarning, checkpointEvery } = options;
-  const sessionOptions = sessionOptionsOf(options);
-  const unfinished = await UnfinishedTraining.open(folder, output, options);
-  const journal = new TrainingJournal({ tensorboard: options.tensorboard, onProgress: options.onProgress, onWarning });
-  const session = await TrainingSession.open({ ...sessionOptions, onProgress: journal.addStep });
-  try {
+  const unfinished = await UnfinishedTraining.open(folder, options.output, options);
+  const { targetEpochs, ...others } = options;
+  if (targetEpochs !== "auto") return trainEpochs(folder, unfinished, { ...others, targetEpochs });
+  const started = await unfinished.newest();
+  started?.close();
+  const pilot = started ? undefined : await runPilot(unfinished, others);
+  if (pilot) options.onPilot?.(pilot);
+  const epochs = started?.state.config.epochs ?? pilot!.bestEpoch;
+  const { set = [] } = options;
+  return trainEpochs(folder, unfinished, { ...others, targetEpochs: epochs, set: [...set, `epochs=${epochs}`] }, pilot);
+}
+
+/** Options of `train` whose number of epochs is known. */
+export interface PlannedOptions extends Omit<TrainOptions, "targetEpochs"> {
+  readonly targetEpochs?: number | undefined;
+}
+
+/** Trains for the epochs of the configuration. `pilot` is what measured their number in this call. */
+async function trainEpochs(
+  folder: string,
+  unfinished: UnfinishedTraining,
+  options: PlannedOptions,
+  pilot?: PilotRecord,
+): Promise<TrainReport> {
+  const { tensorboard, onProgress, onWarning, checkpointEvery } = options;
+  const journal = new TrainingJournal({ tensorboard, onProgress, onWarning });
+  journal.pilot = pilot;
+  const sessionOptions = { ...sessionOptionsOf(options), onProgress: journal.addStep };
+  const checkpoints = checkpointEvery === "never" ? undefined : unfinished;
+  const work = async (session: TrainingSession): Promise<TrainReport> => {
     const training = new ResumableTraining(session, unfinished, journal, options);
     await training.begin();
     const epochs = await training.run();
@@ -156,20 +184,8 @@ async function trainIn(folder: string, options: TrainOptions): Promise<TrainRepo
     const testSeconds = (performance.now() - started) / 1000;
     await journal.finish(folder, session, { epochs, kept, test, testSeconds });
     return reportOf(session, epochs, kept, test);
-  } catch (error) {
-    if ((error as ShortlistError).code !== "ERR_DIVERGED" || checkpointEvery === "never") throw error;
-    session.close();
-    throw await withOrigin(error as ShortlistError, session, unfinished, sessionOptions);
-  } finally {
-    session.close();
-    await journal.close();
-  }
-}
-
-/** The options of `train` that are those of its session. */
-function sessionOptionsOf(options: TrainOptions): SessionOptions {
-  const own = Object.entries(options).filter(([name]) => Object.hasOwn(SESSION_OPTIONS, name));
-  return Object.fromEntries(own) as unknown as SessionOptions;
+  };
+  return inSession(sessionOptions, checkpoints, work).finally(() => journal.close());
 }
 
 /** Throws ERR_OPTION unless the options of checkpoints are possible. */
@@ -178,18 +194,15 @@ export function checkTrainOptions({
   resume,
   restart,
   targetEpochs,
-}: Pick<TrainOptions, "checkpointEvery" | "resume" | "restart" | "targetEpochs">): void {
+  validation,
+  steps,
+}: Pick<TrainOptions, "checkpointEvery" | "resume" | "restart" | "targetEpochs" | "validation" | "steps">): void {
   if (checkpointEvery !== undefined) checkCheckpointEvery(checkpointEvery);
   for (const [name, value] of Object.entries({ resume, restart })) checkChoice(name, value ?? false, [true, false]);
   if (resume && restart) {
     throw new ShortlistError("ERR_OPTION", "Expected either resume or restart but received both");
   }
-  if (targetEpochs === "auto" && checkpointEvery === "never") {
-    throw new ShortlistError(
-      "ERR_OPTION",
-      'Expected checkpoints (checkpointEvery) with targetEpochs "auto", which goes back to that of the best epoch',
-    );
-  }
+  if (targetEpochs === "auto") checkPilot({ validation, steps });
 }
 
 function reportOf(

@@ -8,11 +8,14 @@ import { type OpenCheckpoint, openCheckpoint } from "./checkpoint.js";
 const CHECKPOINT = /^checkpoint-(\d+)\.safetensors$/;
 /** Number of checkpoints that are kept: if the newest one is damaged, the one before remains. */
 const KEPT = 2;
+/** Subfolder of the training that measures the number of epochs. */
+const PILOT = "pilot";
 
 /** What to do with an unfinished training in the output folder. */
 export interface UnfinishedOptions {
   readonly resume?: boolean | undefined;
   readonly restart?: boolean | undefined;
+  readonly targetEpochs?: number | "auto" | undefined;
   readonly onWarning?: ((message: string) => void) | undefined;
 }
 
@@ -23,20 +26,15 @@ export interface UnfinishedOptions {
 export class UnfinishedTraining {
   readonly folder: string;
   readonly #name: string;
-  readonly #onWarning: UnfinishedOptions["onWarning"];
+  readonly #options: UnfinishedOptions;
   /** Steps of the checkpoints, newest first. */
   #steps: readonly number[];
 
-  private constructor(
-    folder: string,
-    name: string,
-    steps: readonly number[],
-    onWarning: UnfinishedOptions["onWarning"],
-  ) {
+  private constructor(folder: string, name: string, names: readonly string[], options: UnfinishedOptions) {
     this.folder = folder;
     this.#name = name;
-    this.#steps = steps;
-    this.#onWarning = onWarning;
+    this.#steps = options.resume ? stepsOf(names) : [];
+    this.#options = options;
   }
 
   /**
@@ -44,17 +42,25 @@ export class UnfinishedTraining {
    * training that is neither resumed nor given up, and if there is nothing to resume but a finished model.
    */
   static async open(output: string, name: string, options: UnfinishedOptions): Promise<UnfinishedTraining> {
-    const { resume = false, restart = false, onWarning } = options;
+    const { resume = false, restart = false, targetEpochs } = options;
     const folder = join(output, UNFINISHED);
-    const names = await readdir(folder).catch((error) => {
-      if (hasCode(error, "ENOENT")) return [];
-      throw error;
-    });
-    const steps = stepsOf(names);
+    const names = await namesIn(folder);
+    const [step] = stepsOf(names);
     const epochs = names.filter(isEpochFolder).length;
-    const problem = await problemOf({ output, name, step: steps[0], epochs, resume, restart });
+    const hasPilot = names.includes(PILOT);
+    const isAuto = targetEpochs === "auto";
+    const problem = await problemOf({ output, name, step, epochs, hasPilot, isAuto, resume, restart });
     if (problem !== undefined) throw new ShortlistError("ERR_CHECKPOINT", problem);
-    return new UnfinishedTraining(folder, name, resume ? steps : [], onWarning);
+    const unfinished = new UnfinishedTraining(folder, name, names, options);
+    if (restart) await unfinished.#remove(PILOT);
+    return unfinished;
+  }
+
+  /** The training that measures how many epochs this one should have. */
+  async openPilot(): Promise<UnfinishedTraining> {
+    if (!this.#options.resume) await this.clear();
+    const folder = join(this.folder, PILOT);
+    return new UnfinishedTraining(folder, this.#name, await namesIn(folder), this.#options);
   }
 
   /** The newest checkpoint that can be read. Undefined if there is none and the training begins. */
@@ -71,7 +77,9 @@ export class UnfinishedTraining {
           const way = "Start anew with --restart (library: restart), which gives up what was trained";
           throw new ShortlistError("ERR_CHECKPOINT", `Cannot resume ${this.#name}: ${error.message}. ${way}`);
         }
-        this.#onWarning?.(`${error.message}. The training goes on from the checkpoint before, of step ${before}`);
+        this.#options.onWarning?.(
+          `${error.message}. The training goes on from the checkpoint before, of step ${before}`,
+        );
       }
     }
     return undefined;
@@ -88,30 +96,25 @@ export class UnfinishedTraining {
     return step === undefined ? undefined : openCheckpoint(this.pathOf(step)).catch(() => undefined);
   }
 
-  /** Removes what is there of a training that was given up. */
+  /** Removes what is there of a training that was given up, but not the pilot of this one. */
   async clear(): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true });
+    for (const name of await namesIn(this.folder)) if (name !== PILOT) await this.#remove(name);
+  }
+
+  async #remove(name: string): Promise<void> {
+    await rm(join(this.folder, name), { recursive: true, force: true });
   }
 
   pathOf(step: number): string {
     return join(this.folder, `checkpoint-${step}.safetensors`);
   }
 
-  /** Removes all checkpoints but the one that was just written, the one before, and that of step `needed`. */
-  async keepNewest(step: number, needed?: number): Promise<void> {
-    const others = this.#steps.filter((other) => other !== step);
-    await this.#keep([step, ...others.filter((other, i) => i < KEPT - 1 || other === needed)]);
-  }
-
-  /** Removes all checkpoints but that of step `step`, from which the training takes another way. */
-  async keepOnly(step: number): Promise<void> {
-    await this.#keep([step]);
-  }
-
-  async #keep(steps: readonly number[]): Promise<void> {
-    this.#steps = steps;
+  /** Removes all checkpoints but the one that was just written and the one before. */
+  async keepNewest(step: number): Promise<void> {
+    this.#steps = [step, ...this.#steps.filter((other) => other !== step)].slice(0, KEPT);
+    const kept = this.#steps;
     for (const other of stepsOf(await readdir(this.folder))) {
-      if (!steps.includes(other)) await rm(this.pathOf(other), { force: true });
+      if (!kept.includes(other)) await rm(this.pathOf(other), { force: true });
     }
   }
 
@@ -134,26 +137,44 @@ interface Found {
   readonly step: number | undefined;
   /** Number of finished epochs. */
   readonly epochs: number;
+  /** Whether there is a pilot, and whether one is wanted. */
+  readonly hasPilot: boolean;
+  readonly isAuto: boolean;
   readonly resume: boolean;
   readonly restart: boolean;
 }
 
 /** Why a training cannot begin or go on in a model folder. */
-async function problemOf({ output, name, step, epochs, resume, restart }: Found): Promise<string | undefined> {
+async function problemOf(found: Found): Promise<string | undefined> {
+  const { output, name, step, epochs, hasPilot, isAuto, resume, restart } = found;
   if (restart) return undefined;
-  const isThere = step !== undefined || epochs > 0;
+  const isThere = step !== undefined || epochs > 0 || hasPilot;
   if (!resume) {
     if (!isThere) return undefined;
-    const place = step === undefined ? `${epochs} epochs but no checkpoint` : `up to step ${step}`;
-    const goOn = step === undefined ? "" : "continue it with --resume (library: resume), or ";
+    const canGoOn = step !== undefined || hasPilot;
+    const beforeFirst = hasPilot ? "which measures how many epochs are best" : `${epochs} epochs but no checkpoint`;
+    const place = step === undefined ? beforeFirst : `up to step ${step}`;
+    const goOn = canGoOn ? "continue it with --resume (library: resume), or " : "";
     return `${name} holds an unfinished training (${place}): ${goOn}give it up with --restart (library: restart)`;
   }
   if (step !== undefined) return undefined;
+  if (hasPilot) {
+    if (isAuto) return undefined;
+    return `Cannot resume ${name}: its unfinished training measures how many epochs are best (--target-epochs auto; library: targetEpochs). Give the same option, or start anew with --restart (library: restart)`;
+  }
   if (isThere) {
     return `Cannot resume ${name}: its unfinished training has ${epochs} epochs but no checkpoint. Start anew with --restart (library: restart)`;
   }
   if (!(await exists(join(output, DESCRIPTION)))) return undefined;
   return `Cannot resume ${name}: it holds a finished model and no unfinished training. Train without --resume (library: resume) to replace it`;
+}
+
+/** The names in a folder; none if it does not exist. */
+async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((error) => {
+    if (hasCode(error, "ENOENT")) return [];
+    throw error;
+  });
 }
 
 /** Steps of the checkpoints among file names, newest first. */
