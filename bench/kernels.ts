@@ -2,7 +2,7 @@
 
 import { gradients } from "../src/graph/gradients.js";
 import { Graph, type Initializer, type Tensor } from "../src/graph/graph.js";
-import { embeddingBag, linear, lstm, rangeMax, topN } from "../src/ops/index.js";
+import { embeddingBag, linear, lstm, rangeMax, softmax, topN } from "../src/ops/index.js";
 import { GRADIENT_SUMS } from "../src/ops/loss_gradients.js";
 import { applyGradients } from "../src/optimizers/index.js";
 import { aliasTable } from "../src/random/alias_table.js";
@@ -104,6 +104,41 @@ export function lstmTraining({ batch, timesteps, width }: LstmSizes): KernelProg
  */
 export const lstmFlops = ({ batch, timesteps, width }: LstmSizes) =>
   3 * batch * (2 * timesteps - 1) * 8 * width * width;
+
+export interface SoftmaxSizes {
+  readonly samples: number;
+  readonly items: number;
+  readonly width: number;
+  readonly precision?: "float32" | "bf16";
+}
+
+/**
+ * The mean exact cross-entropy of samples over all items, and its gradients with respect to user vectors, item vectors
+ * and biases. It does the same as `cross_entropy(linear(u, w, b), target).backward()`.
+ */
+export function softmaxTraining({ samples, items, width, precision = "float32" }: SoftmaxSizes): KernelProgram {
+  const graph = new Graph();
+  const random = new RandomStream(1, STREAM);
+  const user = graph.parameter("u.users", [samples, width], NORMAL);
+  const weight = graph.parameter("w.items", [items, width], { kind: "normal", standardDeviation: 0.05 });
+  const bias = graph.parameter("b.items", [items], { kind: "constant", value: 0 });
+  const target = ids(
+    graph,
+    "i.target",
+    Int32Array.from({ length: samples }, () => random.below(items)),
+  );
+  const loss = softmax(graph, "l.loss", { user, weight, bias, target }, { keepScores: true, precision });
+  const share: Initializer = { kind: "constant", value: 1 / samples };
+  const seed = graph.constant("s.seed", "float32", [samples], share);
+  const found = gradients(graph, new Map([[loss, seed]]), [user, weight, bias], GRADIENT_SUMS);
+  for (const [parameter, gradient] of found) {
+    if (gradient.kind === "dense") graph.output(`${parameter.name}.gradient`, gradient.tensor);
+  }
+  return built(graph);
+}
+
+/** The flops of the three products: scores, and the gradients of users and of items. */
+export const softmaxFlops = ({ samples, items, width }: SoftmaxSizes) => 6 * samples * items * width;
 
 export interface BagSizes {
   readonly rows: number;

@@ -35,6 +35,35 @@ def lstm(batch, timesteps, width, threads):
     return run, 1, set_threads(threads)
 
 
+def softmax(samples, items, width, threads, fused=False, compiled=False, bf16=False):
+    """The mean cross-entropy over all items, and the gradients of users, items and biases.
+
+    `fused` is PyTorch's own loss that does not keep all scores.
+    """
+    functional = torch.nn.functional
+    users = torch.randn(samples, width, requires_grad=True)
+    weight = (0.05 * torch.randn(items, width)).requires_grad_()
+    bias = torch.zeros(items, requires_grad=True)
+    target = torch.randint(items, (samples,))
+
+    def loss():
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            if fused:
+                return functional.linear_cross_entropy(users, weight, target, linear_bias=bias)
+            return functional.cross_entropy(functional.linear(users, weight, bias), target)
+
+    if compiled:
+        torch.set_num_threads(threads)
+        loss = torch.compile(loss)
+
+    def run():
+        for tensor in (users, weight, bias):
+            tensor.grad = None
+        loss().backward()
+
+    return run, 1, set_threads(threads)
+
+
 def id_sets(path):
     arrays, _ = read_arrays(path)
     offsets = torch.from_numpy(arrays["offsets"].astype(np.int64)[:-1])

@@ -22,6 +22,7 @@ BLOCK_SECONDS = 0.02
 MODULES = {
     "gemm": "kernels",
     "lstm": "kernels",
+    "softmax": "kernels",
     "bag": "kernels",
     "bag_adagrad": "kernels",
     "recall": "recall",

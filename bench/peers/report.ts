@@ -41,6 +41,7 @@ type KeptResult = Result & { readonly circumstances: Circumstances };
 const HEADINGS: Readonly<Record<string, string>> = {
   gemm: "Matrix products (rows × out × inner)",
   lstm: "LSTM",
+  softmax: "Exact softmax: loss and gradients",
   bag: "Embedding bags",
   adagrad: "Embedding bags trained: forward, backward, AdaGrad on the touched rows",
   scan: "Exact retrieval",

@@ -18,6 +18,8 @@ import {
   gemmFlops,
   lstmFlops,
   lstmTraining,
+  softmaxFlops,
+  softmaxTraining,
 } from "../kernels.js";
 import { measureLimits } from "../limits.js";
 import { type BenchLog, type SyntheticOptions, syntheticLog } from "../synthetic.js";
@@ -56,11 +58,16 @@ export interface Row {
 }
 
 const samples: Measure = { unit: "samples/s", amount: 1 };
+/** Numbers of outputs and inputs of the products of the original network and of the default preset. */
 const OUTPUTS_AND_WIDTHS = [
   [256, 64],
   [256, 240],
   [31, 256],
   [64, 256],
+  [512, 128],
+  [256, 432],
+  [128, 688],
+  [128, 128],
 ] as const;
 const PEAK = { rows: 2048, out: 2048, inner: 2048 };
 const peakMeasure: Measure = { unit: "GFLOP/s", amount: gemmFlops(PEAK) / 1e9 };
@@ -78,6 +85,8 @@ export function isaOf(): string {
   return engineOf(1).isa;
 }
 
+const FEW_LONG_SEQUENCES = { batch: 10, timesteps: 100, width: 128 };
+
 /** The synthetic logs, one for all rows with the same sizes. */
 const logs = new Map<string, BenchLog>();
 
@@ -93,6 +102,7 @@ export function rowsOf(peers: Peers, threads: number): Row[] {
   return [
     ...gemmRows(peers, threads),
     ...lstmRows(peers, threads),
+    ...softmaxRows(peers, threads),
     ...bagRows(peers, threads),
     ...scanRows(peers, threads),
     ...recallRows(peers, threads),
@@ -128,20 +138,22 @@ function gemmRows({ python }: Peers, most: number): Row[] {
 }
 
 function lstmRows({ python }: Peers, threads: number): Row[] {
-  return [50, 256, 1024, 4096].flatMap((batch): Row[] => {
-    const sizes = { batch, timesteps: 20, width: 64 };
+  // The last is a batch of the default preset on long histories: few sequences, each of many targets.
+  const all = [...[50, 256, 1024, 4096].map((batch) => ({ batch, timesteps: 20, width: 64 })), FEW_LONG_SEQUENCES];
+  return all.flatMap((sizes): Row[] => {
+    const { batch, timesteps, width } = sizes;
     const row = {
       group: "lstm",
       threads,
       measure: { unit: "GFLOP/s", amount: lstmFlops(sizes) / 1e9 },
       ours: () => kernelContender("shortlist", engineOf(threads), lstmTraining(sizes)),
     } as const;
-    const name = `64 → 64, T = 20, forward + backward, batch ${batch}`;
+    const name = `${width} → ${width}, T = ${timesteps}, forward + backward, batch ${batch}`;
     return [
       {
         ...row,
         name,
-        target: batch < 1024 ? 1.4 : 2,
+        target: sizes === FEW_LONG_SEQUENCES ? 3 : batch < 1024 ? 1.4 : 2,
         needs: "python",
         others: () => [() => python!.contender("torch.nn.LSTM", "lstm", { ...sizes, threads })],
       },
@@ -155,6 +167,33 @@ function lstmRows({ python }: Peers, threads: number): Row[] {
       },
     ];
   });
+}
+
+/** The loss of the default preset at the sizes of MovieLens-1M, against each way in which PyTorch computes it. */
+function softmaxRows({ python }: Peers, threads: number): Row[] {
+  const sizes = { samples: 512, items: 3417, width: 128 };
+  const ways = [
+    { loss: "cross_entropy" },
+    { loss: "cross_entropy", compiled: true },
+    { loss: "cross_entropy", bf16: true },
+    { loss: "cross_entropy", compiled: true, bf16: true },
+    { loss: "linear_cross_entropy" },
+    { loss: "linear_cross_entropy", bf16: true },
+  ];
+  return (["float32", "bf16"] as const).map((precision) => ({
+    group: "softmax",
+    name: `loss and gradients of 512 samples, 3,417 items × 128${precision === "bf16" ? ", bf16" : ""}`,
+    threads,
+    target: 2,
+    measure: { unit: "GFLOP/s", amount: softmaxFlops(sizes) / 1e9 },
+    needs: "python",
+    ours: () => kernelContender("shortlist", engineOf(threads), softmaxTraining({ ...sizes, precision })),
+    others: () =>
+      ways.map(({ loss, ...flags }) => async () => {
+        const name = ["PyTorch", loss, ...Object.keys(flags)].join(" ");
+        return python!.contender(name, "softmax", { ...sizes, threads, fused: loss !== "cross_entropy", ...flags });
+      }),
+  }));
 }
 
 function bagRows({ python, folder }: Peers, threads: number): Row[] {
