@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Contender, median } from "../contender.js";
-import "../plain_errors.js";
 import { Peer } from "./peer.js";
 import { circumstances, formatRate, geometricMean, keepResults, networkGemms, type Result } from "./report.js";
 import { isaOf, type Peers, type Row, rowsOf } from "./rows.js";
@@ -32,8 +31,8 @@ const seconds = Number(flags.seconds);
 
 if (loadavg()[0]! > 0.5) {
   const busy = `The machine is busy (load ${loadavg()[0]!.toFixed(1)}): peers whose threads spin at barriers suffer most, so the ratios are too high`;
-  if (flags.write) throw new Error(`${busy}. They are not kept: wait until it is idle, or leave --write out`);
-  say(busy);
+  say(flags.write ? `${busy}. They are not kept: wait until it is idle, or leave --write out` : busy);
+  if (flags.write) process.exit(1);
 }
 /** Versions of the peers, by name. */
 const versions: Record<string, string> = {};
