@@ -153,8 +153,15 @@ async function describeApi(
   app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
-      info: { title: "Shortlist", description: "Shortlists, vectors, scores and similar items of models.", version },
-      ...(hasToken && { components, security: [{ token: [] }] }),
+      info: {
+        title: "Shortlist",
+        description: "Shortlists, vectors, scores and similar items of models.",
+        version,
+        license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+      },
+      // The server that the document came from.
+      servers: [{ url: "/" }],
+      ...(hasToken ? { components, security: [{ token: [] }] } : { security: [] }),
     },
   });
   app.register(swaggerUi, { routePrefix: DOCS, uiConfig: { validatorUrl: null, tryItOutEnabled: true } });

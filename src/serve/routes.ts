@@ -102,6 +102,7 @@ function userRoutes(service: Service): Route[] {
       url: "/v1/shortlists",
       config,
       schema: {
+        operationId: "recommend",
         summary: "The items that users may want next",
         tags: ["users"],
         body: schemas.shortlistsBody(limits),
@@ -126,6 +127,7 @@ function userRoutes(service: Service): Route[] {
       url: "/v1/vectors",
       config,
       schema: {
+        operationId: "userVectors",
         summary: "The vectors of users",
         tags: ["users"],
         body: schemas.vectorsBody(limits),
@@ -143,6 +145,7 @@ function userRoutes(service: Service): Route[] {
       url: "/v1/scores",
       config,
       schema: {
+        operationId: "score",
         summary: "The scores of items for users",
         tags: ["users"],
         body: schemas.scoresBody(limits),
@@ -187,6 +190,7 @@ function itemRoutes(service: Service): Route[] {
       url: "/v1/items/:id/similar",
       config: { asksModel: true },
       schema: {
+        operationId: "similar",
         summary: "The items that the same users may want",
         tags: ["items"],
         params: schemas.SIMILAR_PATH,
@@ -219,6 +223,7 @@ function itemRoutes(service: Service): Route[] {
       url: "/v1/items",
       config: { asksModel: true },
       schema: {
+        operationId: "findItems",
         summary: "Items by words of their title or token, the most popular first",
         tags: ["items"],
         querystring: schemas.itemsQuery(limits),
@@ -240,6 +245,7 @@ function itemRoutes(service: Service): Route[] {
       url: "/v1/items/lookup",
       config: { asksModel: true },
       schema: {
+        operationId: "lookUpItems",
         summary: "The titles and attributes of items",
         tags: ["items"],
         body: schemas.lookupBody(limits),
@@ -259,7 +265,12 @@ function itemRoutes(service: Service): Route[] {
     {
       method: "GET",
       url: "/v1/models",
-      schema: { summary: "The models, and what requests to them may have", tags: ["items"], response: schemas.MODELS },
+      schema: {
+        operationId: "listModels",
+        summary: "The models, and what requests to them may have",
+        tags: ["items"],
+        response: schemas.MODELS,
+      },
       handler: async () => ({
         models: models.all.map(({ name, id, current: { model, index } }) => ({
           name,
@@ -291,14 +302,26 @@ function operatorRoutes({ metrics, isReady, reload }: Service): Route[] {
       method: "GET",
       url: "/healthz",
       config,
-      schema: { summary: "Whether the process lives", tags, security: [], response: schemas.STATUS },
+      schema: {
+        operationId: "getHealth",
+        summary: "Whether the process lives",
+        tags,
+        security: [],
+        response: schemas.STATUS,
+      },
       handler: async () => ({ status: "ok" }),
     },
     {
       method: "GET",
       url: "/readyz",
       config,
-      schema: { summary: "Whether the service takes new requests", tags, security: [], response: schemas.STATUS },
+      schema: {
+        operationId: "getReadiness",
+        summary: "Whether the service takes new requests",
+        tags,
+        security: [],
+        response: schemas.STATUS,
+      },
       handler: async (_: Request, reply) => {
         if (isReady()) return { status: "ready" };
         return reply.code(503).send({ status: "stopping" });
@@ -308,6 +331,7 @@ function operatorRoutes({ metrics, isReady, reload }: Service): Route[] {
       method: "GET",
       url: "/metrics",
       schema: {
+        operationId: "getMetrics",
         summary: "Metrics for Prometheus",
         tags,
         response: { 200: { description: "Metrics", content: { "text/plain": { schema: { type: "string" } } } } },
@@ -318,6 +342,7 @@ function operatorRoutes({ metrics, isReady, reload }: Service): Route[] {
       method: "POST",
       url: "/v1/admin/reload",
       schema: {
+        operationId: "reloadModels",
         summary: "Opens models again; one that cannot serve leaves the old one serving",
         tags,
         body: schemas.RELOAD_BODY,

@@ -221,6 +221,11 @@ served("the OpenAPI document is valid, and its page needs no network", async () 
       assert.ok(valid, JSON.stringify(errors));
       assert.is(body.openapi, "3.1.0");
       assert.equal(body.security, [{ token: [] }]);
+      // Generators of clients name their functions by these.
+      const operations = Object.values(body.paths).flatMap((path) => Object.values(path as object));
+      const ids = operations.map(({ operationId }) => operationId);
+      assert.ok(ids.includes("recommend") && ids.includes("similar"));
+      assert.ok(ids.every((id) => /^[a-z][A-Za-z]+$/.test(id)) && new Set(ids).size === ids.length, ids.join());
       const page = await ask(`${url}/docs`);
       assert.is(page.status, 200);
       const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file as string);
