@@ -58,6 +58,11 @@ export async function runPilot(unfinished: UnfinishedTraining, options: PlannedO
     const epochs = await training.run();
     const evaluation = epochs.reduce((sum, { evaluationSeconds = 0 }) => sum + evaluationSeconds, 0);
     const { epoch: bestEpoch } = epochs.findLast(({ best }) => best)!;
+    if (bestEpoch === epochs.length) {
+      onWarning?.(
+        `The last of the ${bestEpoch} epochs of the pilot was the best, so that more may be better: raise epochs, which limits them`,
+      );
+    }
     return { epochs: epochs.map(epochRecordOf), bestEpoch, seconds: epochs.at(-1)!.seconds + evaluation };
   });
 }

@@ -73,8 +73,16 @@ test("the training has as many epochs as the best one of a pilot whose learning 
 test("a pilot has at most the epochs of the configuration, and the training has one at least", async () => {
   const ofPilot: EpochResult[] = [];
   const set = [...SMALL, "learningRate=0.002", "epochs=2"];
-  const report = await trainInto("limited", { ...AUTO, set, onPilotEpoch: (result) => ofPilot.push(result) });
+  const warnings: string[] = [];
+  const report = await trainInto("limited", {
+    ...{ ...AUTO, set, onPilotEpoch: (result) => ofPilot.push(result), onWarning: (text) => warnings.push(text) },
+  });
   assert.is(ofPilot.length, 2);
+  const isLast = ofPilot[1]!.best;
+  assert.is(
+    warnings.some((text) => /The last of the 2 epochs of the pilot was the best/.test(text)),
+    isLast,
+  );
   assert.ok(report.epochs === 1 || report.epochs === 2);
 });
 
