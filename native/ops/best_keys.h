@@ -101,6 +101,13 @@ SHORTLIST_INLINE void write_best(uint64_t* keys, int64_t count, int64_t top, int
   }
 }
 
+// Raises a number that several threads read and raise.
+SHORTLIST_INLINE void raise_shared(float* shared, float to) {
+  float seen;
+  __atomic_load(shared, &seen, __ATOMIC_RELAXED);
+  while (seen < to && !__atomic_compare_exchange(shared, &seen, &to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+}
+
 }  // namespace
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

@@ -52,13 +52,6 @@ SHORTLIST_INLINE BestLists lists_of(const Call& call, int64_t queries, int64_t t
   return lists;
 }
 
-// Raises a number that several threads read and raise.
-SHORTLIST_INLINE void raise_shared(float* shared, float to) {
-  float seen;
-  __atomic_load(shared, &seen, __ATOMIC_RELAXED);
-  while (seen < to && !__atomic_compare_exchange(shared, &seen, &to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
-}
-
 // The lists of one thread.
 struct OwnLists {
   const BestLists& lists;

@@ -3,8 +3,8 @@
 #include "native/ops/best_keys.h"
 #include "native/ops/scores.h"
 
-// The items that each sample excludes, for top_n and target_rank. They are sorted, so that a cursor can overwrite their
-// scores in one tile after the other. (Looking up each candidate instead made top_n a third slower.)
+// The items that each sample excludes, for top_n, target_rank and top_n_and_rank. They are sorted, so that a cursor can
+// overwrite their scores in one tile after the other. (Looking up each candidate instead made top_n a third slower.)
 
 namespace shortlist {
 namespace SHORTLIST_ISA {
@@ -62,10 +62,15 @@ struct ExcludedCursor {
   // The same for the scores of sample c, where those of neighbouring items are `between` elements apart.
   SHORTLIST_INLINE void take_out_of(int64_t c, float* scores, int64_t between, int64_t first_item, int64_t count,
                                     const int32_t* kept, float score) {
-    for (; next[c] < end[c] && items[next[c]] < first_item + count; ++next[c]) {
-      const int32_t item = items[next[c]];
+    each(c, first_item, count, [&](int32_t item) {
       if (!kept || kept[c] != item) scores[(item - first_item) * between] = score;
-    }
+    });
+  }
+
+  // Calls body(item) for each excluded item of sample c among the next items. An item may occur repeatedly.
+  template <class Body>
+  SHORTLIST_INLINE void each(int64_t c, int64_t first_item, int64_t count, const Body& body) {
+    for (; next[c] < end[c] && items[next[c]] < first_item + count; ++next[c]) body(items[next[c]]);
   }
 };
 

@@ -153,4 +153,31 @@ test("the results of a query depend neither on top nor on the other queries", as
   }
 });
 
+test("of many equal scores the lowest ids are the best, whichever thread scans them first", async () => {
+  const items = 40_000;
+  const scores = [0, 3, -3, 1e-38, -Infinity];
+  for (const isa of availableIsas()) {
+    for (const threads of [1, 2, 4]) {
+      using engine = createNativeEngine({ threads, isa });
+      const graph = new Graph();
+      const scan = {
+        user: graph.input("user", "float32", ["samples", 1]),
+        weight: graph.parameter("weight", [items, 1], { kind: "zeros" }),
+        excluded: graph.input("excluded", "int32", [0]),
+        excludedOffsets: graph.input("excluded_offsets", "int32", ["samples+1"]),
+      };
+      graph.output("items", topN(graph, "best", scan, { top: 3, skipRows: 1 }).items);
+      const inputs = {
+        user: Float32Array.from(scores),
+        excluded: new Int32Array(0),
+        excluded_offsets: new Int32Array(scores.length + 1),
+      };
+      const stored = { weight: new Float32Array(items).fill(1) };
+      const samples = scores.length;
+      const { outputs } = await runCase(engine, { program: graph.toProgram(), stored, inputs }, { samples });
+      assert.equal([...outputs["items"]!], Array(samples).fill([1, 2, 3]).flat(), `${isa}, ${threads} threads`);
+    }
+  }
+});
+
 test.run();
