@@ -37,6 +37,7 @@ import { sortRowsOp } from "./sort_rows.js";
 import { sumGradientOp, sumOp } from "./sum.js";
 import { targetRankOp } from "./target_rank.js";
 import { topNOp } from "./top_n.js";
+import { topNAndRankOp } from "./top_n_and_rank.js";
 
 export { type AdagradInputs, type AdagradOptions, type AdagradRowsInputs, adagrad, adagradRows } from "./adagrad.js";
 export { type AdamInputs, type AdamOptions, type AdamRowsInputs, adam, adamRows } from "./adam.js";
@@ -122,5 +123,6 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     adamRowsOp,
     topNOp,
     targetRankOp,
+    topNAndRankOp,
   ].map((op) => [op.name, op]),
 );

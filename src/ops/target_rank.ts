@@ -1,12 +1,13 @@
 import { checkOptions } from "../errors.js";
 import type { Graph, Tensor } from "../graph/graph.js";
-import { checkIds, type Op } from "./op.js";
+import { checkIds, type KernelCall, type Op } from "./op.js";
 import {
   checkScan,
   checkScanIds,
   excludedOf,
   SCAN_INPUTS,
   type ScanInputs,
+  type ScoredItem,
   scan,
   scanCost,
   type TopNOptions,
@@ -38,21 +39,21 @@ export const targetRankOp: Op = {
   },
   reference: (call) => {
     const rank = call.output("rank").data;
-    for (let s = 0; s < rank.length; s++) {
-      const target = call.input("target").data[s]!;
-      const excluded = excludedOf(call, s);
-      const scanned = scan(call, s);
-      const own = scanned.find(({ item }) => item === target);
-      const others = scanned.filter(({ item }) => item !== target && !excluded.has(item));
-      const count = (of: (score: number) => boolean) => others.filter(({ score }) => of(score)).length;
-      rank[s] =
-        own && Number.isFinite(own.score)
-          ? 1 + count((score) => !(score <= own.score)) + 0.5 * count((score) => score === own.score)
-          : Number.POSITIVE_INFINITY;
-    }
+    for (let s = 0; s < rank.length; s++) rank[s] = rankOf(call, s, scan(call, s));
   },
   cost: scanCost,
 };
+
+/** The rank of the target of sample s, from all items with their scores. */
+export function rankOf(call: KernelCall, s: number, scanned: readonly ScoredItem[]): number {
+  const target = call.input("target").data[s]!;
+  const excluded = excludedOf(call, s);
+  const own = scanned.find(({ item }) => item === target);
+  if (!own || !Number.isFinite(own.score)) return Number.POSITIVE_INFINITY;
+  const others = scanned.filter(({ item }) => item !== target && !excluded.has(item));
+  const count = (of: (score: number) => boolean) => others.filter(({ score }) => of(score)).length;
+  return 1 + count((score) => !(score <= own.score)) + 0.5 * count((score) => score === own.score);
+}
 
 /** Operands of `targetRank`. */
 export interface TargetRankInputs extends ScanInputs {

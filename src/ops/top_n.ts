@@ -5,7 +5,7 @@ import { logit } from "./candidate_gradient.js";
 import { checkWhole, logSumExp } from "./numerics.js";
 import { type Cost, type CostCall, checkIds, checkOffsets, type KernelCall, type Op, promise } from "./op.js";
 
-/** The input slots of ops that score all items: `top_n` and `target_rank`. */
+/** The input slots of ops that score all items: `top_n`, `target_rank` and `top_n_and_rank`. */
 export const SCAN_INPUTS: Record<string, InputSlot> = {
   user: { dtype: "float32", rank: 2 },
   weight: { dtype: "float32", rank: 2 },
@@ -41,20 +41,11 @@ export const topNOp: Op = {
     promise(call, "items", -1, call.input("weight").rows - 1);
   },
   reference: (call) => {
-    const [items, score] = [call.output("items"), call.output("score")];
-    const top = items.columns;
-    for (let s = 0; s < items.rows; s++) {
+    const logPartition = call.output("log_partition").data;
+    for (let s = 0; s < logPartition.length; s++) {
       const scanned = scan(call, s);
-      const excluded = excludedOf(call, s);
-      const best = scanned
-        .filter(({ item, score }) => !excluded.has(item) && !Number.isNaN(score))
-        .sort((a, b) => b.score - a.score || a.item - b.item)
-        .slice(0, top);
-      for (let n = 0; n < top; n++) {
-        items.data[s * top + n] = best[n]?.item ?? -1;
-        score.data[s * top + n] = best[n]?.score ?? -Infinity;
-      }
-      call.output("log_partition").data[s] = logSumExp(scanned.map((candidate) => candidate.score));
+      writeBest(call, s, scanned);
+      logPartition[s] = logSumExp(scanned.map((candidate) => candidate.score));
     }
   },
   cost: scanCost,
@@ -77,13 +68,34 @@ export function checkScanIds(call: KernelCall): void {
   checkOffsets(call, "excluded_offsets", call.input("excluded").rows);
 }
 
+/** An item with its score. */
+export interface ScoredItem {
+  readonly item: number;
+  readonly score: number;
+}
+
 /** Returns all items from `skip_rows` on with their scores for sample s, in rising order of ids. */
-export function scan(call: KernelCall, s: number): { item: number; score: number }[] {
+export function scan(call: KernelCall, s: number): ScoredItem[] {
   const scanned = [];
   for (let item = call.attribute<number>("skip_rows"); item < call.input("weight").rows; item++) {
     scanned.push({ item, score: logit(call, s, item) });
   }
   return scanned;
+}
+
+/** Writes row s of the outputs `items` and `score`, from all items with their scores. */
+export function writeBest(call: KernelCall, s: number, scanned: readonly ScoredItem[]): void {
+  const [items, scores] = [call.output("items"), call.output("score")];
+  const top = items.columns;
+  const excluded = excludedOf(call, s);
+  const best = scanned
+    .filter(({ item, score }) => !excluded.has(item) && !Number.isNaN(score))
+    .sort((a, b) => b.score - a.score || a.item - b.item)
+    .slice(0, top);
+  for (let n = 0; n < top; n++) {
+    items.data[s * top + n] = best[n]?.item ?? -1;
+    scores.data[s * top + n] = best[n]?.score ?? -Infinity;
+  }
 }
 
 /** The items that sample s excludes. */
