@@ -49,6 +49,7 @@ import { formatProgram, type Program, selectOutputs, storedTensors, toProgram } 
 import { checkModel } from "./check_model.js";
 import { type ModelConfig, parseConfig } from "./config.js";
 import { describeNotFinite, loadFinite } from "./finite.js";
+import { mergeScans } from "./merge_scans.js";
 import { MODEL_FORMAT, migrateProgram } from "./migrate.js";
 import type { ItemScores, Recommendation, SimilarityList, UserVector } from "./requests/answers.js";
 import type { ModelRecommendOptions, ModelSimilarOptions, ModelUserOptions } from "./requests/options.js";
@@ -237,11 +238,28 @@ export class Model implements Disposable {
    * @internal
    */
   executorFor(outputs: readonly string[]): Executor {
+    return this.#executor(JSON.stringify(outputs), () => selectOutputs(this.program, outputs));
+  }
+
+  /**
+   * The executor of evaluations. Its outputs are `items` and `rank`, and `HIGHEST_SCORE`, with one scan of the items; or
+   * `log_partition` instead, with two, if the Program has no scans that can be merged. The model closes it.
+   *
+   * @internal
+   */
+  rankingExecutor(): Executor {
+    return this.#executor("ranking", () => {
+      const merged = mergeScans(selectOutputs(this.program, ["items", "rank"]));
+      return merged ?? selectOutputs(this.program, ["items", "log_partition", "rank"]);
+    });
+  }
+
+  /** The executor with this key, which is created of a Program the first time. */
+  #executor(key: string, programOf: () => Program): Executor {
     this.checkOpen();
-    const key = outputs.join();
     let executor = this.#executors.get(key);
     if (!executor) {
-      executor = this.engine.createExecutor(selectOutputs(this.program, outputs), this.store);
+      executor = this.engine.createExecutor(programOf(), this.store);
       this.#executors.set(key, executor);
     }
     return executor;

@@ -2,11 +2,12 @@ import { ShortlistError } from "../errors.js";
 
 /**
  * Throws ERR_DIVERGED if a sample has a score of NaN or +∞, for then it has no shortlist and its target no rank. Such a
- * score shows as a log partition that is not finite. `nameOf` names the user of a sample.
+ * score shows as a log partition or highest score that is not finite, of which `values` has one for each sample.
+ * `nameOf` names the user of a sample.
  */
-export function checkScores(logPartition: ArrayLike<number>, nameOf: (sample: number) => string): void {
-  for (let sample = 0; sample < logPartition.length; sample++) {
-    if (!Number.isFinite(logPartition[sample])) throw notFinite(`The scores of ${nameOf(sample)} are`);
+export function checkScores(values: ArrayLike<number>, nameOf: (sample: number) => string): void {
+  for (let sample = 0; sample < values.length; sample++) {
+    if (!Number.isFinite(values[sample])) throw notFinite(`The scores of ${nameOf(sample)} are`);
   }
 }
 

@@ -13,6 +13,8 @@ import { withOutputFiles } from "../data/output_folder.js";
 import { type Log, sourceOf } from "../data/sources/log.js";
 import { LOG_OPTIONS, logOptionsOf, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { checkChoice, checkOptions, checkWholeNumber, ShortlistError } from "../errors.js";
+import type { RunOutputs } from "../executors/executor.js";
+import { HIGHEST_SCORE } from "../model/merge_scans.js";
 import { expectModel, MODEL, type Model } from "../model/model.js";
 import { checkScores } from "../model/scores.js";
 import { LAST_CLICKS, type RankingMetrics } from "../model/training_record.js";
@@ -231,24 +233,40 @@ export async function evaluateUsers(
   const exposure = new ExposureTally(tops, size);
   const { window, windows } = model.description.config;
   const batches = new LastClickBatches({ clicks, window, windows });
-  for (let b = 0; b < batches.batches; b++) {
-    signal?.throwIfAborted();
-    const { inputs, dims } = batches.batch(b);
-    const [first, samples] = [batches.firstUser(b), dims["samples"]!];
-    const watched = watchedItems(clicks, first, samples, { withoutLast: true, none: keepWatched });
-    const { items, log_partition, rank } = await model.run(
-      ["items", "log_partition", "rank"],
-      { ...inputs, excluded: watched.ids, excluded_offsets: watched.offsets },
-      { ...dims, top, excluded: watched.ids.length },
-    );
-    checkScores(log_partition!, (sample) => `user ${first + sample + 1}`);
-    for (let s = 0; s < samples; s++) {
+  const prepare = (index: number) => {
+    const first = batches.firstUser(index);
+    const { inputs, dims } = batches.batch(index);
+    const watched = watchedItems(clicks, first, dims["samples"]!, { withoutLast: true, none: keepWatched });
+    return { first, inputs, dims, watched };
+  };
+  const count = ({ first, inputs, dims, watched }: ReturnType<typeof prepare>, { items, rank }: RunOutputs) => {
+    for (let s = 0; s < dims["samples"]!; s++) {
       if (clicks.clickOffsets[first + s + 1]! - clicks.clickOffsets[first + s]! < minClicks) continue;
       const excluded = watched.ids.subarray(watched.offsets[s]!, watched.offsets[s + 1]!);
       tally.add(first + s, inputs["target"]![s]!, rank![s]!, excluded);
       exposure.add(items!, s * top, top);
     }
+  };
+  // While the engine computes a batch, the results of the one before are counted, and the next one is built.
+  let countLast = () => {};
+  let next = batches.batches > 0 ? prepare(0) : undefined;
+  for (let b = 1; next; b++) {
+    signal?.throwIfAborted();
+    const batch: ReturnType<typeof prepare> = next;
+    const { inputs, dims, watched } = batch;
+    const running = model
+      .rankingExecutor()
+      .run(
+        { ...inputs, excluded: watched.ids, excluded_offsets: watched.offsets },
+        { ...dims, top, excluded: watched.ids.length },
+      );
+    countLast();
+    next = b < batches.batches ? prepare(b) : undefined;
+    const outputs = await running;
+    checkScores((outputs[HIGHEST_SCORE] ?? outputs["log_partition"])!, (sample) => `user ${batch.first + sample + 1}`);
+    countLast = () => count(batch, outputs);
   }
+  countLast();
   const trainedTargets = trainingClicks && (await countTrainedTargets(clicks, trainingClicks, signal));
   const evaluation: Evaluation = {
     protocol: {

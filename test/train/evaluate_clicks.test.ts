@@ -1,7 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Model } from "../../src/model/model.js";
-import { evaluateClicks, hasKnownTarget, hasNewTarget } from "../../src/train/evaluate.js";
+import { parseProgram } from "../../src/graph/program.js";
+import { HIGHEST_SCORE } from "../../src/model/merge_scans.js";
+import { Model } from "../../src/model/model.js";
+import { evaluateClicks, evaluateUsers, hasKnownTarget, hasNewTarget } from "../../src/train/evaluate.js";
 import { rankingMetrics } from "../../src/train/metrics.js";
 import { expectError } from "../data/temporary.js";
 import { A, ANN, B, BOB, C, clicksOf, D, handModel } from "../hand_model.js";
@@ -96,14 +98,59 @@ test("tops beyond the catalogue list all of it; unless given they are 10, 50, 10
   assert.equal(coverage, { 10: 1, 50: 1, 100: 1, 200: 1 });
 });
 
-test("an aborted signal stops it, scores that are not finite are ERR_DIVERGED with the user", async () => {
+test("an aborted signal stops it", async () => {
   const reason = new Error("enough");
   const stopped = evaluateClicks(model, { clicks }, { signal: AbortSignal.abort(reason) });
   assert.is(await stopped.catch((error: unknown) => error), reason);
-  const broken = handModel();
-  broken.store.write("output.bias", Float32Array.of(9, 0, Number.NaN, 0, 0, 0));
-  await expectError(evaluateClicks(broken, { clicks }), "ERR_DIVERGED", "The scores of user 1 are not finite");
-  broken.close();
+});
+
+/** The model with a Program whose scans cannot be merged, because it has another tensor of the name of the result. */
+function modelWithTwoScans({ description, program, engine, store }: Model): Model {
+  const renamed = JSON.stringify(program)
+    .replaceAll('"score"', `"${HIGHEST_SCORE}"`)
+    .replace(`"${HIGHEST_SCORE}":`, '"score":');
+  return new Model(description, parseProgram(renamed), engine, store, "given");
+}
+
+test("one scan of the items gives the results of two", async () => {
+  const twice = modelWithTwoScans(model);
+  const ops = (of: Model) => of.rankingExecutor().program.instructions.map(({ op }) => op);
+  assert.equal(ops(model).slice(-1), ["top_n_and_rank"]);
+  assert.equal(ops(twice).slice(-2), ["top_n", "target_rank"]);
+  for (const keepWatched of [false, true]) {
+    const options = { tops: TOPS, keepWatched };
+    assert.equal(await evaluateClicks(model, { clicks }, options), await evaluateClicks(twice, { clicks }, options));
+  }
+});
+
+test("many batches are evaluated as one", async () => {
+  const users = Array.from({ length: 600 }, (_, i): [number, number[]] => [i % 3, [A, B, C, D, A].slice(i % 4)]);
+  const all = clicksOf(users);
+  const { ranks } = await evaluateUsers(model, { clicks: all });
+  const single = await Promise.all(
+    users.slice(0, 12).map((user) => evaluateUsers(model, { clicks: clicksOf([user]) })),
+  );
+  assert.equal(
+    ranks,
+    users.map((_, i) => single[i % 12]!.ranks[0]!),
+  );
+});
+
+test("scores that are not finite are ERR_DIVERGED with the user, with one scan and with two", async () => {
+  for (const [score, isRefused] of [
+    [Number.NaN, true],
+    [Number.POSITIVE_INFINITY, true],
+    [Number.NEGATIVE_INFINITY, false],
+  ] as const) {
+    const broken = handModel();
+    broken.store.write("output.bias", Float32Array.of(9, 0, score, 0, 0, 0));
+    for (const evaluated of [broken, modelWithTwoScans(broken)]) {
+      const evaluation = evaluateClicks(evaluated, { clicks });
+      if (isRefused) await expectError(evaluation, "ERR_DIVERGED", "The scores of user 1 are not finite");
+      else assert.is((await evaluation).users, 6);
+    }
+    broken.close();
+  }
 });
 
 test("whether there is a target that could be hit", () => {
