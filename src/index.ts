@@ -7,17 +7,16 @@
  */
 
 export type { AppearLimit } from "./data/appear_limits.js";
-export {
-  type Clicks,
-  type EncodedLog,
-  type EncodeOptions,
-  type Encoding,
-  encodeLog,
-  type ItemValues,
-  type NumberStatistics,
-  type NumberValues,
-  type Searches,
-  type UserValues,
+export type {
+  Clicks,
+  EncodedLog,
+  EncodeOptions,
+  Encoding,
+  ItemValues,
+  NumberStatistics,
+  NumberValues,
+  Searches,
+  UserValues,
 } from "./data/clicks.js";
 export {
   type ClickNumberSummary,
@@ -31,6 +30,7 @@ export {
   prepareDataset,
   testLogOf,
 } from "./data/dataset.js";
+export { encodeLog } from "./data/encode_log.js";
 export type { LastGrowths } from "./data/evict.js";
 export type { FeatureCounts } from "./data/feature_counts.js";
 export type { Growth, GrowthOptions } from "./data/grow.js";

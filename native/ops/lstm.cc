@@ -11,8 +11,9 @@
 // Outputs are overwritten. Nothing aliases.
 //
 // The timesteps of a sequence depend on each other, so sequences are computed in parallel. They are sorted by falling
-// length and cut into groups; forward deals the fewest to one group for each thread in turn, so that all threads have
-// about as many timesteps. The sequences of a group that are active at timestep t are therefore its first ones.
+// length and cut into groups; the fewest are dealt to a few groups in turn (forward: one for each thread), so that all
+// threads have about as many timesteps. The sequences of a group that are active at timestep t are therefore its first
+// ones.
 //
 // Forward. A register tile is kSequencesPerTile sequences × the four gates of one vector of units. R is packed once,
 // into panels [h, 4, kLanes] (16 KiB at h = 64 and 16 lanes). In each timestep a group computes all its tiles; then,
@@ -59,6 +60,8 @@ const int64_t kSequencesOfFew = 6;
 static_assert(kSequencesOfFew <= kSequencesForward && kSequencesOfFew <= kSequencesBackward,
               "buffers are as large as groups of many sequences");
 const int64_t kManySequences = 96;
+// The gradient of few sequences deals them to two groups, or to so many, so that two threads have equally much to do.
+const int64_t kGroupsDealtBackward = 4;
 const int64_t kRowsPerProduct = 256;  // rows of d in one product, at most: half a MiB with x and h₋ at h = 64
 const int64_t kMostShares = 32;
 const int64_t kMostSlabs = 18;       // 14 of two shares and 4 of one divide evenly among 1, 2, 4, 8 and 16 threads
@@ -170,10 +173,9 @@ struct Sequences {
   SHORTLIST_INLINE int64_t first_timestep(int64_t i) const { return offsets[order[i]]; }
 };
 
-// Groups of `most` sequences, or smaller ones of few sequences. So few that one group for each of `threads` holds them
-// are dealt to such groups. The groups decide in which order the gradients of the weights are summed, but no bit of
-// forward.
-Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets, int64_t most, int64_t threads) {
+// Groups of `most` sequences, or smaller ones of few sequences. So few that `dealt` groups hold them are dealt to that
+// many. The groups decide in which order the gradients of the weights are summed, but no bit of forward.
+Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets, int64_t most, int64_t dealt) {
   const int32_t* offsets = sequence_offsets.i32();
   const int64_t count = sequence_offsets.rows - 1;
   int32_t longest = 0;
@@ -185,8 +187,8 @@ Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets, int64
   const int64_t per_group = few ? kSequencesOfFew : most;
   int32_t* const order = int_scratch(call, count);
   Sequences sequences = {offsets, order, count, (count + per_group - 1) / per_group, per_group};
-  if (few && count > 0 && count <= threads * kSequencesOfFew) {
-    sequences.groups = threads < count ? threads : count;
+  if (few && count > 0 && count <= dealt * kSequencesOfFew) {
+    sequences.groups = dealt < count ? dealt : count;
     sequences.per_group = 0;
   }
   // Counting sort; next[longest − length] is the place of the next sequence with that length.
@@ -196,8 +198,8 @@ Sequences sort_sequences(const Call& call, const Tensor& sequence_offsets, int64
   for (int32_t i = 0; i <= longest; ++i) next[i + 1] += next[i];
   for (int64_t r = 0; r < count; ++r) {
     const int64_t place = next[longest - (offsets[r + 1] - offsets[r])]++, groups = sequences.groups;
-    const bool dealt = sequences.per_group == 0;
-    order[dealt ? sequences.group_begin(place % groups) + place / groups : place] = static_cast<int32_t>(r);
+    const bool in_turn = sequences.per_group == 0;
+    order[in_turn ? sequences.group_begin(place % groups) + place / groups : place] = static_cast<int32_t>(r);
   }
   return sequences;
 }
@@ -764,7 +766,9 @@ Backward backward_of(const Call& call, const RepeatedRows& repeated) {
   backward.repeated_d.columns = backward.repeated_d.stride = 4 * h;
   backward.repeated_d.data = float_scratch(call, backward.repeated_timesteps.count * 4 * h);
   backward.peepholes = peepholes_of(call, kFirstOperand);
-  backward.sequences = sort_sequences(call, call.input(kFirstOperand + kSequenceOffsets), kSequencesBackward, 0);
+  const Tensor& offsets = call.input(kFirstOperand + kSequenceOffsets);
+  const int64_t dealt = offsets.rows - 1 <= 2 * kSequencesOfFew ? 2 : kGroupsDealtBackward;
+  backward.sequences = sort_sequences(call, offsets, kSequencesBackward, dealt);
   backward.input_weight = pack_weight(call, {input_weight.f32(), 1, input_weight.stride}, 4 * h, input.columns);
   backward.recurrent_weight = pack_weight(call, {recurrent_weight.f32(), 1, recurrent_weight.stride}, 4 * h, h);
   backward.h = h;

@@ -1,16 +1,9 @@
-import { checkOptions, ShortlistError } from "../errors.js";
+import { ShortlistError } from "../errors.js";
 import { IntList } from "./int_list.js";
 import { clickNumbers, itemFeatures, type Schema, timeField, USER_ID, userFeaturesOf, weightField } from "./schema.js";
 import { SearchLookup } from "./searches.js";
 import type { Log } from "./sources/log.js";
-import {
-  type LogReport,
-  logOptionsOf,
-  READ_LOG_OPTIONS,
-  type ReadLogOptions,
-  type ReportedLogOptions,
-  readLog,
-} from "./sources/read_log.js";
+import { type LogReport, READ_LOG_OPTIONS, type ReadLogOptions, readLog } from "./sources/read_log.js";
 import type { Click, LogRow, Token } from "./sources/source.js";
 import { type ClickTimes, clickTimes } from "./times.js";
 import { Turns } from "./turns.js";
@@ -221,18 +214,19 @@ export interface EncodeOptions extends Omit<ReadLogOptions, "schema"> {
 }
 
 const { schema: _, ...WITHOUT_SCHEMA } = READ_LOG_OPTIONS;
-const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = { ...WITHOUT_SCHEMA, expected: true, onRow: true };
+/** Names of the options of `encodeLog`. */
+export const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = {
+  ...WITHOUT_SCHEMA,
+  expected: true,
+  onRow: true,
+};
 
-/**
- * Reads logs and looks up their tokens in the vocabularies of a dataset or model. Tokens that are not in the vocabulary
- * become `<unk>`, id 0. Throws the errors of `readLog`.
- */
-export async function encodeLog(
+/** `encodeLog` for logs of any kind, row by row. */
+export async function encodeRows(
   logs: readonly Log[],
   encoding: Encoding,
   options: EncodeOptions = {},
 ): Promise<EncodedLog> {
-  checkOptions("encodeLog", options, ENCODE_OPTIONS);
   const { schema } = encoding;
   const { expected, onRow, maxLineBytes = encoding.maxLineBytes, ...logOptions } = options;
   const turns = new Turns(options.signal);
@@ -442,11 +436,6 @@ function pushValue({ ids, offsets }: FeatureLists, value: number | readonly numb
   }
   for (const id of value as readonly number[]) ids.push(id);
   offsets.push(ids.length);
-}
-
-/** Reads a log of users to recommend to. Unlike in training, users may have no clicks. */
-export function encodeUsers(log: Log, encoding: Encoding, options: ReportedLogOptions): Promise<EncodedLog> {
-  return encodeLog([log], encoding, { ...logOptionsOf(options), withoutClicks: true });
 }
 
 /** Returns the values in an array of at least `length` elements. */

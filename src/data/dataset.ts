@@ -8,7 +8,7 @@ import {
   type Clicks,
   type Encoding,
   type ExpectedSizes,
-  encodeLog,
+  encodeRows,
   type ItemValues,
   itemVocabulary,
   type NumberStatistics,
@@ -418,7 +418,7 @@ async function readTwice(
   const expected: ExpectedSizes = { lines: report.lines, clicks: report.clicks, values: counts.values };
   const owners = counts.repeatsUsers ? new RowOwners() : undefined;
   const onRow = owners && (({ userId }: LogRow) => owners.add(userId ?? null));
-  const read = await encodeLog(sources, encoding, { ...logOptions(2), expected, onRow });
+  const read = await encodeRows(sources, encoding, { ...logOptions(2), expected, onRow });
   await rm(copies, { recursive: true });
   if (read.report.lines !== report.lines || read.report.clicks !== report.clicks) {
     throw new ShortlistError("ERR_LOG", `${name}: The log changed while it was read: prepare it again`);

@@ -35,6 +35,8 @@ const BLOCK_BYTES = 8 * 1024 * 1024;
 export interface IngestOptions extends LogOptions {
   readonly schema: Schema;
   readonly maxLineBytes: number;
+  /** Accepts lines without clicks (default false). */
+  readonly withoutClicks?: boolean | undefined;
   readonly threads?: number | undefined;
   readonly progress?: ((bytes: number, totalBytes: number) => void) | undefined;
 }
@@ -54,20 +56,20 @@ export interface IngestedRows {
 }
 
 /**
- * Reads click logs once, in C++ on all threads, with the results of `readLog` and `encodeLog`. Returns undefined if a
+ * Reads click logs once, in C++ on all threads, with the results of `readLog` and `encodeRows`. Returns undefined if a
  * source is no click log, if users have several values of a feature or searches, or if the addon is not built.
  */
 export async function ingestLogs(
   sources: readonly LogSource[],
   options: IngestOptions,
 ): Promise<IngestedLogs | undefined> {
-  const { schema, onBadLine = "fail", maxLineBytes, progress } = options;
+  const { schema, onBadLine = "fail", maxLineBytes, withoutClicks = false, progress } = options;
   if (sources.length === 0 || !sources.every(contentsOfClickLog)) return undefined;
   // The native reader knows no columns of several values and no searches.
   if (userFeatures(schema).some(({ kind, multiple }) => multiple || kind === "tokens")) return undefined;
   checkLogOptions(options);
   const handle = createIngest(JSON.stringify(schema), {
-    withoutClicks: false,
+    withoutClicks,
     skipBadLines: onBadLine === "skip",
     maxLineBytes,
     threads: threadCount(options.threads),
@@ -187,6 +189,11 @@ export class IngestedLogs {
     this.features = this.#named().map(({ name, multiple }, f) => ({ name, multiple, counts: this.#countsOf(f) }));
     const { identity } = this.#state;
     this.#identities = identity < 0 ? undefined : (this.features[identity]?.counts ?? this.#countsOf(identity));
+  }
+
+  /** The categorical column that identifies users. Undefined if there is none. */
+  get identity(): string | undefined {
+    return this.features[this.#state.identity]?.name;
   }
 
   /** Returns the rows of each user if several rows have the same user id. Call it before `encode`. */

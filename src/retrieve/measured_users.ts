@@ -1,4 +1,4 @@
-import { encodeUsers } from "../data/clicks.js";
+import { encodeUsers } from "../data/encode_log.js";
 import type { Log } from "../data/sources/log.js";
 import type { ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";

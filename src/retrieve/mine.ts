@@ -1,4 +1,5 @@
-import { type Clicks, encodeUsers, unknownUsers } from "../data/clicks.js";
+import { type Clicks, unknownUsers } from "../data/clicks.js";
+import { encodeUsers } from "../data/encode_log.js";
 import { readText } from "../data/files.js";
 import { clickNumbers, itemFeatures, timeField, userFeaturesOf } from "../data/schema.js";
 import { type Log, sourceOf } from "../data/sources/log.js";

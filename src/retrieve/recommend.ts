@@ -1,5 +1,6 @@
 import type { UserBatches } from "../data/batches.js";
-import { type Clicks, encodeUsers } from "../data/clicks.js";
+import type { Clicks } from "../data/clicks.js";
+import { encodeUsers } from "../data/encode_log.js";
 import type { Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";
 import { Turns } from "../data/turns.js";

@@ -1,5 +1,6 @@
-import { type Clicks, encodeUsers } from "../data/clicks.js";
+import type { Clicks } from "../data/clicks.js";
 import { DATASET } from "../data/dataset.js";
+import { encodeUsers } from "../data/encode_log.js";
 import { withOutputFiles } from "../data/output_folder.js";
 import type { Log } from "../data/sources/log.js";
 import { LOG_OPTIONS, type ReportedLogOptions } from "../data/sources/read_log.js";

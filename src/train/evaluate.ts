@@ -1,13 +1,7 @@
 import { LastClickBatches } from "../data/batches.js";
-import {
-  type Clicks,
-  type EncodedLog,
-  type Encoding,
-  encodeLog,
-  holdOutLastClicks,
-  itemVocabulary,
-} from "../data/clicks.js";
+import { type Clicks, type EncodedLog, type Encoding, holdOutLastClicks, itemVocabulary } from "../data/clicks.js";
 import { DATASET, type Dataset, withoutNewItems } from "../data/dataset.js";
+import { encodeLog } from "../data/encode_log.js";
 import { formatJson, replaceFile } from "../data/files.js";
 import { withOutputFiles } from "../data/output_folder.js";
 import { type Log, sourceOf } from "../data/sources/log.js";

@@ -5,10 +5,13 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type PrepareOptions, prepareDataset } from "../../src/data/dataset.js";
+import type { EncodeOptions, Encoding } from "../../src/data/clicks.js";
+import { openDataset, type PrepareOptions, prepareDataset } from "../../src/data/dataset.js";
+import { encodeLog } from "../../src/data/encode_log.js";
 import { ingestLogs } from "../../src/data/ingest.js";
 import { kindOf, parseSchema, type Schema } from "../../src/data/schema.js";
 import { clickLog } from "../../src/data/sources/click_log.js";
+import type { Log } from "../../src/data/sources/log.js";
 import { ShortlistError } from "../../src/errors.js";
 import { RandomStream } from "../../src/random/philox.js";
 import { asRows, expectError, failureOf, withFolder } from "./temporary.js";
@@ -127,6 +130,54 @@ test("random logs give the dataset of the reader in TypeScript, on any number of
     }
   }
 });
+
+test("logs are encoded with a given encoding as by the reader in TypeScript", async () => {
+  await withFolder(async (folder) => {
+    const log = join(folder, "log.tsv");
+    for (const [i, schema] of SCHEMAS.entries()) {
+      const own = join(folder, "own.tsv");
+      await writeFile(own, `${randomLines(schema, 200, 10 * i + 1).join("\n")}\n`);
+      await prepareDataset({ logs: [own], schema, output: join(folder, "dataset"), featureAppearLimit: 2 });
+      const encoding = await openDataset(join(folder, "dataset"));
+      const missing = schema.columns
+        .map(({ name, kind }) => (name === "clicks" || kind === "number" ? "" : "x"))
+        .join("\t");
+      for (const badness of [0, 9]) {
+        const lines = randomLines(schema, 150, 10 * i + 2, badness);
+        await writeFile(log, `${[...lines, missing].join("\n")}\n`);
+        for (const options of [{}, { withoutClicks: true }, { onBadLine: "skip" }] as const) {
+          const [expected, found] = [
+            await encoded([asRows(log)], encoding, options),
+            await encoded([log], encoding, options),
+          ];
+          assert.equal(found, expected);
+          if (badness === 0 && "withoutClicks" in options) assert.is((found as { users: number }).users, 151);
+        }
+      }
+    }
+  });
+});
+
+/** What logs are encoded to, and the warnings; or the error. */
+async function encoded(logs: readonly Log[], encoding: Encoding, options: EncodeOptions): Promise<unknown> {
+  const messages: unknown[] = [];
+  const keep = (message: unknown) => messages.push(message);
+  try {
+    const found = await encodeLog(logs, encoding, { ...options, maxLineBytes: 2000, onWarning: keep, onReport: keep });
+    return { ...found, clicks: plain(found.clicks), users: found.clicks.users, messages };
+  } catch (error) {
+    if (!(error instanceof ShortlistError)) throw error;
+    return { code: error.code, message: error.message, messages };
+  }
+}
+
+/** A value with arrays of numbers in place of typed ones, in which NaN is no equal of itself. */
+function plain(value: unknown): unknown {
+  if (ArrayBuffer.isView(value)) return Array.from(value as Float64Array);
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plain(member)]));
+}
 
 test("lines that cannot be used: the same errors, and the same reports where they are skipped", async () => {
   const codes = new Set<unknown>();

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { encodeLog } from "../../src/data/clicks.js";
+import { encodeLog } from "../../src/data/encode_log.js";
 import { clickNumbers, itemFeatures, userFeatures } from "../../src/data/schema.js";
 import type { Log } from "../../src/data/sources/log.js";
 import type { LogRow } from "../../src/data/sources/source.js";
