@@ -214,12 +214,14 @@ for (const [v, variant] of flags.update.entries()) {
     const name = (of: number) => (of === 0 ? "0" : `${v}-${of}`);
     const [data, model] = [at(`data-${name(slice)}`), at(`model-${name(slice)}`)];
     const changes = variant.split(" ").filter((text) => text.includes("="));
-    const options = { set: changes.filter((text) => !text.startsWith("keepState")), threads };
+    const replay = changes.find((text) => text.startsWith("replay="))?.slice("replay=".length);
+    const options = { set: changes.filter((text) => !/^(keepState|replay)=/.test(text)), threads };
     const taken = await timed(() =>
       update({
         ...{ ...options, model: at(`model-${name(slice - 1)}`), dataset: at(`data-${name(slice - 1)}`) },
         ...{ logs: [at(`day-${slice}.tsv`)], output: model, outputDataset: data },
         ...(changes.includes("keepState=false") && { keepState: false }),
+        ...(replay !== undefined && { replay: Number(replay) }),
       }),
     );
     await measure(`update ${variant}`, slice, model, taken);
