@@ -69,7 +69,7 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags, CheckpointFlags {
 
 /** What `--replay` is. */
 export const REPLAY_HELP =
-  "with --from, train also on so many of a user's last earlier clicks for each new one, so that the model does not forget (default: 2)";
+  "with --from, train also on so many of a user's last earlier clicks for each new one, so that the model does not forget (default: 1.5)";
 
 /** Longer than other functions: it is the list of the flags. */
 export function trainCommand(): Command {

@@ -45,7 +45,7 @@ export interface SessionOptions extends EngineOptions, ReportedLogOptions {
   readonly from?: string | undefined;
   /**
    * With `from`: number of earlier clicks that are trained on for each new click, the last ones of the same user (default
-   * 2). They keep what the model knew from being forgotten. 0: only the new clicks are trained on.
+   * 1.5). They keep what the model knew from being forgotten. 0: only the new clicks are trained on.
    */
   readonly replay?: number | undefined;
   /**
@@ -635,7 +635,7 @@ export function sessionOptionsOf(options: SessionOptions): SessionOptions {
 }
 
 /** Number of earlier clicks that an update trains on for each new one (docs/updating.md). */
-const REPLAY = 2;
+const REPLAY = 1.5;
 
 function replayOf({ replay = REPLAY }: Pick<SessionOptions, "replay">): number {
   return replay;

@@ -115,9 +115,9 @@ test("an update trains on the new clicks, and on some of the same users' clicks 
   };
   assert.is(await samplesOf({ replay: 0 }), targetsOf(0));
   assert.is(await samplesOf({ replay: 0.5 }), targetsOf(0.5));
-  assert.is(await samplesOf({}), targetsOf(2));
+  assert.is(await samplesOf({}), targetsOf(1.5));
   assert.is(await samplesOf({ replay: 1e6 }), targetsOf(1e6));
-  assert.ok(targetsOf(0) < targetsOf(0.5) && targetsOf(0.5) < targetsOf(2) && targetsOf(2) < targetsOf(1e6));
+  assert.ok(targetsOf(0) < targetsOf(0.5) && targetsOf(0.5) < targetsOf(1.5) && targetsOf(1.5) < targetsOf(1e6));
   assert.ok(targetsOf(1e6) < clicks.clicks, "users without a new click are not trained on");
 });
 
@@ -168,7 +168,7 @@ test("an update goes through its targets in two epochs, and gives the same bytes
   const { samples, dataset } = await update(options);
   const { clicks, knownClicks, id } = await openDataset(at("d1"));
   assert.is(clicks.clicks - knownClicks!.reduce((sum, count) => sum + count), dataset.growth!.clicks);
-  assert.is(samples, 2 * countTargets(clicks, knownClicks!, 2));
+  assert.is(samples, 2 * countTargets(clicks, knownClicks!, 1.5));
   await update({ ...options, output: at("u2"), outputDataset: at("d2"), threads: 2 });
   const members = ["config.json", "model.safetensors", "state.safetensors", "vocabulary/item.tsv"];
   assert.equal(await filesOf("u1", ...members), await filesOf("u2", ...members));
