@@ -1,5 +1,6 @@
 #pragma once
 
+#include "native/ops/excluded.h"
 #include "native/ops/scores.h"
 
 // Ranks of the samples' targets, for ops that scan the items in tiles (target_rank, top_n_and_rank). Equality of scores
@@ -10,6 +11,27 @@ namespace SHORTLIST_ISA {
 namespace {
 
 const int64_t kRanksPerChunk = 16;
+
+enum RankInput { kUser, kWeight, kBias, kExcluded, kExcludedOffsets, kTarget };
+
+const SlotType kRankInputs[] = {float32("user", 2),
+                                float32("weight", 2),
+                                optional(float32("bias", 1)),
+                                int32("excluded", 1),
+                                int32("excluded_offsets", 1),
+                                int32("target", 1),
+                                kNoSlot};
+
+// Checks the inputs, and the output `rank`.
+void check_ranks(const Call& call, const Tensor& rank) {
+  const Tensor& user = call.input(kUser);
+  const Tensor& weight = call.input(kWeight);
+  check_scores(call, user, weight, call.inputs[kBias]);
+  expect(call, is_shape(call.input(kTarget), user.rows, 1), "target [samples]");
+  expect(call, is_shape(rank, user.rows, 1), "rank [samples]");
+  check_excluded(call, call.input(kExcluded), call.input(kExcludedOffsets), user.rows, weight.rows);
+  check_ids(call, call.input(kTarget), weight.rows);
+}
 
 // The scores of a tile's samples that are higher than the target's score, and those that are equal to it.
 struct RankCounts {

@@ -191,6 +191,19 @@ SHORTLIST_INLINE Stripes stripes_of(int64_t first, int64_t items, int64_t most) 
   return {first, items, per_stripe * kItemsPerTile, (tiles + per_stripe - 1) / per_stripe};
 }
 
+// Number of tiles of so many samples.
+SHORTLIST_INLINE int64_t sample_tiles(int64_t samples) { return (samples + kSamplesPerTile - 1) / kSamplesPerTile; }
+
+// Calls body(stripe, first, own) in parallel for each stripe and each tile of `own` samples from `first` on.
+template <class Body>
+SHORTLIST_INLINE void parallel_tiles(const Call& call, int64_t stripes, int64_t samples, const Body& body) {
+  const int64_t tiles = sample_tiles(samples);
+  parallel(call, stripes * tiles, [&](int64_t chunk) {
+    const int64_t first = chunk % tiles * kSamplesPerTile;
+    body(chunk / tiles, first, samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile);
+  });
+}
+
 SHORTLIST_INLINE int64_t skipped_rows(const Call& call) {
   return static_cast<int64_t>(number_attribute(call, "skip_rows"));
 }

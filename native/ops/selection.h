@@ -148,14 +148,14 @@ struct StripeLists {
   }
 };
 
-// The lists for `blocks` tiles of samples. The stripes depend on the operands' sizes alone.
-SHORTLIST_INLINE StripeLists stripe_lists(const Call& call, int64_t first_item, int64_t rows, int64_t blocks,
-                                          int64_t top) {
+// The lists for at least one sample. The stripes depend on the operands' sizes alone.
+SHORTLIST_INLINE StripeLists stripe_lists(const Call& call, int64_t rows, int64_t samples, int64_t top) {
+  const int64_t blocks = sample_tiles(samples);
   const int64_t wanted = (kWantedChunks + blocks - 1) / blocks;
   const int64_t fewest = kItemsPerTop * top < kItemsPerPart ? kItemsPerPart : kItemsPerTop * top;
   const int64_t possible = rows / fewest + 1;
   StripeLists lists;
-  lists.stripes = stripes_of(first_item, rows, wanted < possible ? wanted : possible);
+  lists.stripes = stripes_of(skipped_rows(call), rows, wanted < possible ? wanted : possible);
   const int64_t items = rows - lists.stripes.first;
   lists.stripes.items_per_stripe = round_up(lists.stripes.items_per_stripe, kItemsPerPart);
   lists.stripes.count = (items + lists.stripes.items_per_stripe - 1) / lists.stripes.items_per_stripe;

@@ -72,14 +72,12 @@ void forward(const Call& call) {
   const int64_t samples = user.rows;
   const Scorer scorer = scorer_of(call, user, call.input(kWeight), call.inputs[kBias], is_bf16(call));
   const Stripes stripes = stripes_of(skipped_rows(call), call.input(kWeight).rows, kMostStripes);
-  const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile, padded = blocks * kSamplesPerTile;
+  const int64_t padded = sample_tiles(samples) * kSamplesPerTile;
   float* most = float_scratch(call, stripes.count * padded);  // [stripes, padded]
   float* sum = float_scratch(call, stripes.count * padded);
   const Tensor* const scores = call.outputs[kScores].count > 0 ? &call.output(kScores) : nullptr;
   if (scores) clear_scores(*scores, stripes.first);
-  parallel(call, stripes.count * blocks, [&](int64_t chunk) {
-    const int64_t stripe = chunk / blocks, first = chunk % blocks * kSamplesPerTile;
-    const int64_t own = samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile;
+  parallel_tiles(call, stripes.count, samples, [&](int64_t stripe, int64_t first, int64_t own) {
     alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
     Partition partition;
     partition.clear();

@@ -17,17 +17,7 @@ namespace {
 
 const int64_t kMostStripes = 32;
 
-enum Input { kUser, kWeight, kBias, kExcluded, kExcludedOffsets, kTarget };
-
-void check_rank(const Call& call) {
-  const Tensor& user = call.input(kUser);
-  const Tensor& weight = call.input(kWeight);
-  check_scores(call, user, weight, call.inputs[kBias]);
-  expect(call, is_shape(call.input(kTarget), user.rows, 1), "target [samples]");
-  expect(call, is_shape(call.output(0), user.rows, 1), "rank [samples]");
-  check_excluded(call, call.input(kExcluded), call.input(kExcludedOffsets), user.rows, weight.rows);
-  check_ids(call, call.input(kTarget), weight.rows);
-}
+void check_rank(const Call& call) { check_ranks(call, call.output(0)); }
 
 void find_rank(const Call& call) {
   const Tensor& user = call.input(kUser);
@@ -37,11 +27,8 @@ void find_rank(const Call& call) {
   const Excluded excluded = excluded_of(call, call.input(kExcluded), call.input(kExcludedOffsets));
   const Scorer scorer = scorer_of(call, user, call.input(kWeight), call.inputs[kBias]);
   const Stripes stripes = stripes_of(skipped_rows(call), call.input(kWeight).rows, kMostStripes);
-  const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile;
   const StripeCounts all = stripe_counts(call, scorer, stripes.count, target);
-  parallel(call, stripes.count * blocks, [&](int64_t chunk) {
-    const int64_t stripe = chunk / blocks, first = chunk % blocks * kSamplesPerTile;
-    const int64_t own = samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile;
+  parallel_tiles(call, stripes.count, samples, [&](int64_t stripe, int64_t first, int64_t own) {
     RankCounts counts = all.of(stripe, first);
     counts.clear();
     alignas(64) float tile[kItemsPerTile * kSamplesPerTile];
@@ -59,18 +46,11 @@ void find_rank(const Call& call) {
   });
 }
 
-const SlotType kInputs[] = {float32("user", 2),
-                            float32("weight", 2),
-                            optional(float32("bias", 1)),
-                            int32("excluded", 1),
-                            int32("excluded_offsets", 1),
-                            int32("target", 1),
-                            kNoSlot};
 const SlotType kOutputs[] = {float32("rank", 1), kNoSlot};
 
 }  // namespace
 
-extern const Op target_rank = {"target_rank", kInputs, kOutputs, check_rank, find_rank};
+extern const Op target_rank = {"target_rank", kRankInputs, kOutputs, check_rank, find_rank};
 
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

@@ -117,13 +117,10 @@ void find_top(const Call& call) {
   const Excluded excluded = excluded_of(call, call.input(kExcluded), call.input(kExcludedOffsets));
   const Scorer scorer = scorer_of(call, user, weight, call.inputs[kBias]);
   if (samples == 0) return;
-  const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile;
-  const StripeLists lists = stripe_lists(call, skipped_rows(call), weight.rows, blocks, items.columns);
+  const StripeLists lists = stripe_lists(call, weight.rows, samples, items.columns);
   const Parts parts = parts_of(call, lists);
-  parallel(call, lists.stripes.count * blocks, [&](int64_t chunk) {
-    const int64_t first = chunk % blocks * kSamplesPerTile;
-    const int64_t own = samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile;
-    select_in_stripe(lists, parts, scorer, excluded, chunk / blocks, first, own);
+  parallel_tiles(call, lists.stripes.count, samples, [&](int64_t stripe, int64_t first, int64_t own) {
+    select_in_stripe(lists, parts, scorer, excluded, stripe, first, own);
   });
   parallel_blocks(call, samples, kMergesPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {

@@ -18,21 +18,15 @@ namespace shortlist {
 namespace SHORTLIST_ISA {
 namespace {
 
-enum Input { kUser, kWeight, kBias, kExcluded, kExcludedOffsets, kTarget };
 enum Output { kItems, kScore, kRank, kHighest };
 
 void check_top_and_rank(const Call& call) {
   const Tensor& user = call.input(kUser);
-  const Tensor& weight = call.input(kWeight);
-  check_scores(call, user, weight, call.inputs[kBias]);
-  expect(call, is_shape(call.input(kTarget), user.rows, 1), "target [samples]");
+  check_ranks(call, call.output(kRank));
   expect(call, call.output(kItems).rows == user.rows, "items [samples, top]");
   expect(call, same_shape(call.output(kItems), call.output(kScore)), "score of items' shape");
-  expect(call, is_shape(call.output(kRank), user.rows, 1), "rank [samples]");
   expect(call, is_shape(call.output(kHighest), user.rows, 1), "highest [samples]");
-  check_excluded(call, call.input(kExcluded), call.input(kExcludedOffsets), user.rows, weight.rows);
-  check_ids(call, call.input(kTarget), weight.rows);
-  promise(call.output(kItems), -1, weight.rows - 1);
+  promise(call.output(kItems), -1, call.input(kWeight).rows - 1);
 }
 
 // Raises the highest scores of the vector of columns from c on. NaN stays.
@@ -92,14 +86,11 @@ void find_top_and_rank(const Call& call) {
   const Excluded excluded = excluded_of(call, call.input(kExcluded), call.input(kExcludedOffsets));
   const Scorer scorer = scorer_of(call, user, weight, call.inputs[kBias]);
   if (samples == 0) return;
-  const int64_t blocks = (samples + kSamplesPerTile - 1) / kSamplesPerTile;
-  const StripeLists lists = stripe_lists(call, skipped_rows(call), weight.rows, blocks, items.columns);
+  const StripeLists lists = stripe_lists(call, weight.rows, samples, items.columns);
   const Stripes& stripes = lists.stripes;
   const StripeCounts counts = stripe_counts(call, scorer, stripes.count, call.input(kTarget));
   float* const highest_of = float_scratch(call, stripes.count * lists.padded);  // [stripes, padded]
-  parallel(call, stripes.count * blocks, [&](int64_t chunk) {
-    const int64_t stripe = chunk / blocks, first = chunk % blocks * kSamplesPerTile;
-    const int64_t own = samples - first < kSamplesPerTile ? samples - first : kSamplesPerTile;
+  parallel_tiles(call, stripes.count, samples, [&](int64_t stripe, int64_t first, int64_t own) {
     float* const best = highest_of + stripe * lists.padded + first;
     Scan scan = {scorer, counts.target + first, first, own, counts.of(stripe, first), best, {}, {}};
     scan.counts.clear();
@@ -125,19 +116,12 @@ void find_top_and_rank(const Call& call) {
   });
 }
 
-const SlotType kInputs[] = {float32("user", 2),
-                            float32("weight", 2),
-                            optional(float32("bias", 1)),
-                            int32("excluded", 1),
-                            int32("excluded_offsets", 1),
-                            int32("target", 1),
-                            kNoSlot};
 const SlotType kOutputs[] = {int32("items", 2), float32("score", 2), float32("rank", 1), float32("highest", 1),
                              kNoSlot};
 
 }  // namespace
 
-extern const Op top_n_and_rank = {"top_n_and_rank", kInputs, kOutputs, check_top_and_rank, find_top_and_rank};
+extern const Op top_n_and_rank = {"top_n_and_rank", kRankInputs, kOutputs, check_top_and_rank, find_top_and_rank};
 
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

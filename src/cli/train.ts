@@ -67,9 +67,9 @@ interface Flags extends EngineFlags, LogFlags, EpochFlags, CheckpointFlags {
   readonly json: boolean;
 }
 
-/** What `--replay` is. */
+/** What `--replay` does. */
 export const REPLAY_HELP =
-  "with --from, train also on so many of a user's last earlier clicks for each new one, so that the model does not forget (default: 1.5)";
+  "train also on so many of a user's last earlier clicks for each new one, so that the model does not forget (default: 1.5)";
 
 /** Longer than other functions: it is the list of the flags. */
 export function trainCommand(): Command {
@@ -89,7 +89,7 @@ export function trainCommand(): Command {
       "model to go on from, on a dataset that grew (prepare --from): its rows and configuration stay, and the clicks that were added are trained on",
       path,
     )
-    .option("--replay <x>", REPLAY_HELP, finiteNumber)
+    .option("--replay <x>", `with --from, ${REPLAY_HELP}`, finiteNumber)
     .option("--keep-state", "write the optimizer's state to the model folder, for a later --from")
     .option("--config <file>", "JSON file with configuration keys that replace those of the preset", path)
     .option(

@@ -64,7 +64,7 @@ export function updateCommand(): Command {
     .option("--epochs <n>", "number of times that training goes through the new clicks (default: 2)", wholeNumber(1))
     .option("--config <file>", "JSON file with configuration keys of the training", path)
     .option("--set <key=value...>", "single configuration keys, such as batchSize=256", [])
-    .option("--replay <x>", REPLAY_HELP.replace("with --from, ", ""), finiteNumber)
+    .option("--replay <x>", REPLAY_HELP, finiteNumber)
     .option("--keep-state", "write the optimizer's state to the model folder (default: as the model has it)")
     .option("--test <log>", "evaluate on this log after training", path)
     .option("--seed <n>", "random seed", seedNumber, 1)

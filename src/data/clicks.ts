@@ -386,7 +386,7 @@ class RowEncoder {
         ids: ids.take(),
         ...(offsets && { offsets: offsets.take() }),
       })),
-      numbers: this.#numbers.map(({ name, values }) => this.#numbersOf(name, Float32Array.from(values))),
+      numbers: this.#numbers.map(({ name, values }) => numbersOf(this.#encoding, name, Float32Array.from(values))),
       itemFeatures: this.#items.map(({ name, ids, offsets }) => ({ name, ids: ids.take(), offsets: offsets?.take() })),
       ...(this.#searches.length > 0 && {
         searches: this.#searches.map(({ name, queryOffsets, offsets, ids }) => ({
@@ -396,13 +396,9 @@ class RowEncoder {
       ...(this.#hasTimes && { times: clickTimes(fitted(this.#times)) }),
       ...(this.#weight !== undefined && { weights: clickWeights(this.#weight, fitted(this.#weights)) }),
       ...(this.#clickNumbers.length > 0 && {
-        clickNumbers: this.#clickNumbers.map(({ name, values }) => this.#numbersOf(name, fitted(values))),
+        clickNumbers: this.#clickNumbers.map(({ name, values }) => numbersOf(this.#encoding, name, fitted(values))),
       }),
     };
-  }
-
-  #numbersOf(name: string, values: Float32Array): NumberValues {
-    return { name, values, ...(this.#encoding.numbers.get(name) ?? missing("statistics", name)) };
   }
 }
 
@@ -446,7 +442,13 @@ function withRoom<T extends Float64Array<ArrayBuffer> | Float32Array<ArrayBuffer
   return larger;
 }
 
-function vocabularyOf(encoding: Encoding, name: string): Vocabulary {
+/** The values of a number feature, with the statistics of the encoding. Throws ERR_VOCABULARY if it has none. */
+export function numbersOf({ numbers }: Encoding, name: string, values: Float32Array): NumberValues {
+  return { name, values, ...(numbers.get(name) ?? missing("statistics", name)) };
+}
+
+/** The vocabulary of a feature. Throws ERR_VOCABULARY if the encoding has none. */
+export function vocabularyOf(encoding: Encoding, name: string): Vocabulary {
   return encoding.vocabularies.get(name) ?? missing("a vocabulary", name);
 }
 

@@ -7,6 +7,9 @@ import {
   type Encoding,
   encodeRows,
   type ItemValues,
+  type NumberValues,
+  numbersOf,
+  vocabularyOf,
 } from "./clicks.js";
 import { type IngestedLogs, ingestLogs } from "./ingest.js";
 import { checkLogs, type Log, sourceOf } from "./sources/log.js";
@@ -44,25 +47,24 @@ async function encodeIngested(logs: IngestedLogs, encoding: Encoding, turns: Tur
   for (const vocabulary of encoding.vocabularies.values()) await vocabulary.load(turns);
   const identities = await logs.userIds();
   const { vocabularies, clicks } = await logs.encode(new Map(logs.features.map(({ name }) => [name, 0])));
-  const userIds = identities ?? userIdsOf(clicks, logs.identity, vocabularies);
+  const userIds = identities ?? identitiesOf(clicks, logs.identity, vocabularies);
   const renumbered = new Map<string, Int32Array>();
   for (const [name, own] of vocabularies) {
-    renumbered.set(name, await idsIn(encoding.vocabularies.get(name)!, own, turns));
+    renumbered.set(name, await idsIn(vocabularyOf(encoding, name), own, turns));
   }
   const renumber = <Values extends Pick<ItemValues, "name" | "ids">>(values: Values): Values => {
     const ids = renumbered.get(values.name)!;
     return { ...values, ids: values.ids.map((id) => ids[id]!) };
   };
+  const withStatistics = ({ name, values }: NumberValues) => numbersOf(encoding, name, values);
   const { numbers, clickNumbers } = clicks;
   return {
     clicks: {
       ...clicks,
       userFeatures: clicks.userFeatures.map(renumber),
       itemFeatures: clicks.itemFeatures.map(renumber),
-      numbers: numbers.map((feature) => ({ ...feature, ...encoding.numbers.get(feature.name)! })),
-      ...(clickNumbers && {
-        clickNumbers: clickNumbers.map((feature) => ({ ...feature, ...encoding.numbers.get(feature.name)! })),
-      }),
+      numbers: numbers.map(withStatistics),
+      ...(clickNumbers && { clickNumbers: clickNumbers.map(withStatistics) }),
     },
     userIds,
     report: logs.report,
@@ -80,7 +82,7 @@ async function idsIn(vocabulary: Vocabulary, own: Vocabulary, turns: Turns): Pro
 }
 
 /** The tokens of the feature `identity`, or line numbers without such a feature. */
-function userIdsOf(
+function identitiesOf(
   { users, userFeatures }: Clicks,
   identity: string | undefined,
   vocabularies: ReadonlyMap<string, Vocabulary>,

@@ -219,8 +219,8 @@ export class TrainingSession {
     this.#data = data;
     this.#signal = signal;
     this.#from = start?.id ?? "";
-    this.#replay = start ? replayOf(options) : 0;
-    this.startRecord = start && { ...start.describe(), replay: replayOf(options) };
+    this.#replay = start ? (options.replay ?? REPLAY) : 0;
+    this.startRecord = start && { ...start.describe(), replay: this.#replay };
     this.#patience = options.patience ?? DEFAULT_PATIENCE;
     this.#targetEpochs = options.targetEpochs;
     this.#earlyStopping = new EarlyStopping(this.#patience);
@@ -235,9 +235,9 @@ export class TrainingSession {
     const batchOptions = trainingBatchOptions(config, data.dataset.schema);
     const batches = engine.createTrainingBatches({ clicks: data.clicks, seed, ...batchOptions });
     const { batchesPerEpoch } = batches;
-    this.steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.epochs * batchesPerEpoch);
-    const fallSteps = options.targetEpochs === undefined ? this.steps : options.targetEpochs * batchesPerEpoch;
-    const { steps } = this;
+    const steps = Math.min(options.steps ?? Number.POSITIVE_INFINITY, config.epochs * batchesPerEpoch);
+    this.steps = steps;
+    const fallSteps = options.targetEpochs === undefined ? steps : options.targetEpochs * batchesPerEpoch;
     const loopOptions = { config, seed, steps, fallSteps, before: this.#before, profile, signal, onProgress };
     this.#loop = new TrainingLoop(this.#network.executor, batches, loopOptions);
     this.#checkpoints = new CheckpointWriter(engine, this.#network.tensors);
@@ -256,7 +256,7 @@ export class TrainingSession {
     const dataset = await openDataset(options.dataset, { signal });
     const start = from === undefined ? undefined : await StartingModel.open(from, dataset, options);
     const config = start?.config ?? forCatalogue(chosen, itemVocabulary(withoutNewItems(dataset)).size);
-    const replay = start && replayOf(options);
+    const replay = start && (options.replay ?? REPLAY);
     const data = await openTrainingData(dataset, config, { ...logOptionsOf(options), validation, testLog, replay });
     const engine = createEngine(engineOptionsOf(options));
     let session: TrainingSession | undefined;
@@ -636,10 +636,6 @@ export function sessionOptionsOf(options: SessionOptions): SessionOptions {
 
 /** Number of earlier clicks that an update trains on for each new one (docs/updating.md). */
 const REPLAY = 1.5;
-
-function replayOf({ replay = REPLAY }: Pick<SessionOptions, "replay">): number {
-  return replay;
-}
 
 function checkSessionOptions(options: SessionOptions): void {
   checkOptions("TrainingSession.open", options, SESSION_OPTIONS);

@@ -29,9 +29,13 @@ export class UnfinishedTraining {
   readonly #options: UnfinishedOptions;
   /** Steps of the checkpoints, newest first. */
   #steps: readonly number[];
+  /** The folder of the whole training: of a pilot, the folder that it is in. */
+  #whole: string;
+  #hasPilot = false;
 
   private constructor(folder: string, name: string, names: readonly string[], options: UnfinishedOptions) {
     this.folder = folder;
+    this.#whole = folder;
     this.#name = name;
     this.#steps = options.resume ? stepsOf(names) : [];
     this.#options = options;
@@ -51,16 +55,16 @@ export class UnfinishedTraining {
     const isAuto = targetEpochs === "auto";
     const problem = await problemOf({ output, name, step, epochs, hasPilot, isAuto, resume, restart });
     if (problem !== undefined) throw new ShortlistError("ERR_CHECKPOINT", problem);
-    const unfinished = new UnfinishedTraining(folder, name, names, options);
-    if (restart) await unfinished.#remove(PILOT);
-    return unfinished;
+    return new UnfinishedTraining(folder, name, names, options);
   }
 
   /** The training that measures how many epochs this one should have. */
   async openPilot(): Promise<UnfinishedTraining> {
-    if (!this.#options.resume) await this.clear();
     const folder = join(this.folder, PILOT);
-    return new UnfinishedTraining(folder, this.#name, await namesIn(folder), this.#options);
+    const pilot = new UnfinishedTraining(folder, this.#name, await namesIn(folder), this.#options);
+    pilot.#whole = this.folder;
+    this.#hasPilot = true;
+    return pilot;
   }
 
   /** The newest checkpoint that can be read. Undefined if there is none and the training begins. */
@@ -96,13 +100,15 @@ export class UnfinishedTraining {
     return step === undefined ? undefined : openCheckpoint(this.pathOf(step)).catch(() => undefined);
   }
 
-  /** Removes what is there of a training that was given up, but not the pilot of this one. */
+  /**
+   * Removes what is there of a training that was given up, but not the pilot of this one. A training begins with its
+   * pilot, which therefore removes everything.
+   */
   async clear(): Promise<void> {
-    for (const name of await namesIn(this.folder)) if (name !== PILOT) await this.#remove(name);
-  }
-
-  async #remove(name: string): Promise<void> {
-    await rm(join(this.folder, name), { recursive: true, force: true });
+    for (const name of await namesIn(this.#whole)) {
+      if (name === PILOT && this.#hasPilot) continue;
+      await rm(join(this.#whole, name), { recursive: true, force: true });
+    }
   }
 
   pathOf(step: number): string {

@@ -132,6 +132,11 @@ test("a training that is begun anew gives up the pilot of another one", async ()
     },
   });
   assert.is((await failureOf(stopped)).message, "crash");
+  // It is given up when the new training begins, and not by one that cannot.
+  assert.ok(
+    (await failureOf(trainInto("anew", { restart: true, dataset: at("nowhere") }))).message.includes("nowhere"),
+  );
+  await expectError(trainInto("anew", AUTO), "ERR_CHECKPOINT", /which measures how many epochs are best/);
   await trainInto("anew", { restart: true, set: [...SMALL, "epochs=1"] });
   assert.is((await readHistory(at("anew")))!.pilot, undefined);
 });
