@@ -2,6 +2,7 @@ import { constants, unlinkSync } from "node:fs";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { ShortlistError } from "../errors.js";
 import { lockFile } from "../platform/files.js";
 import { fileError, hasCode } from "./files.js";
@@ -103,19 +104,35 @@ function holder(): Holder {
   return { pid: process.pid, host: hostname(), since: new Date().toISOString(), command };
 }
 
+/** How often, and after how many milliseconds each, a lock file is read again whose holder has not written to it yet. */
+const [TRIES, MS_BETWEEN_TRIES] = [20, 10];
+
 async function busyError(name: string, files: readonly string[]): Promise<ShortlistError> {
-  let who = "another process";
-  for (const file of files) {
-    try {
-      const { pid, host, since, command } = JSON.parse(await readFile(file, "utf8")) as Holder;
-      who = `process ${pid} on ${host} (${command}, since ${since})`;
-      break;
-    } catch (error) {
-      if (!(error instanceof SyntaxError) && !hasCode(error, "ENOENT") && !hasCode(error, "ENOTDIR")) break;
-    }
+  let found = await holderIn(files);
+  for (let tries = 1; found === "unwritten" && tries < TRIES; tries++) {
+    await pause(MS_BETWEEN_TRIES);
+    found = await holderIn(files);
   }
+  const who =
+    typeof found === "object"
+      ? `process ${found.pid} on ${found.host} (${found.command}, since ${found.since})`
+      : "another process";
   return new ShortlistError(
     "ERR_BUSY",
     `Cannot write ${name}: ${who} is writing it. Wait until that ends, or choose another output`,
   );
+}
+
+/** Who holds the lock; "unwritten" if a lock file has no whole content, because it was locked a moment ago. */
+async function holderIn(files: readonly string[]): Promise<Holder | "unwritten" | undefined> {
+  let unwritten = false;
+  for (const file of files) {
+    try {
+      return JSON.parse(await readFile(file, "utf8")) as Holder;
+    } catch (error) {
+      if (error instanceof SyntaxError) unwritten = true;
+      else if (!hasCode(error, "ENOENT") && !hasCode(error, "ENOTDIR")) break;
+    }
+  }
+  return unwritten ? "unwritten" : undefined;
 }

@@ -185,6 +185,17 @@ async function replaceInside(target: string, from: string): Promise<void> {
   await replaceFolder(target, LIVE, copy, (name) => name === "metrics.jsonl");
 }
 
+test("who is refused learns who is writing, also in the moment in which the lock is taken", async () => {
+  for (let round = 0; round < 100; round++) {
+    const both = await Promise.allSettled([0, 1].map(() => Lock.acquire(at("locked"), "locked")));
+    for (const one of both) {
+      if (one.status === "fulfilled") await one.value.release();
+      else assert.match(one.reason.message, `process ${process.pid} on `);
+    }
+    assert.is(both.filter(({ status }) => status === "fulfilled").length, 1);
+  }
+});
+
 test("what is being written is refused to a second writer, in this process and in others, and free after a kill", async () => {
   const options = { logs: [at("logs/train.tsv")], output: at("busy"), featureAppearLimit: 0 };
   const both = await Promise.allSettled([prepareDataset(options), prepareDataset(options)]);
