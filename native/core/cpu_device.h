@@ -25,6 +25,8 @@ class CpuDevice : public Device {
   Memory allocate(size_t bytes) override { return Memory(bytes); }
   void copy_in(void* to, const void* from, size_t bytes) override;
   void copy_out(void* to, const void* from, size_t bytes) override;
+  void begin_run() override { threads_.begin_run(); }
+  void end_run() override { threads_.end_run(); }
   void execute(const Op& op, Call* call) override;
 
  private:

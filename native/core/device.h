@@ -23,8 +23,24 @@ class Device {
   virtual void copy_in(void* to, const void* from, size_t bytes) = 0;
   virtual void copy_out(void* to, const void* from, size_t bytes) = 0;
 
+  // Says that instructions will follow each other soon, and that they have ended; see InFlight.
+  virtual void begin_run() = 0;
+  virtual void end_run() = 0;
+
   // Computes one instruction. The op's check must have passed.
   virtual void execute(const Op& op, Call* call) = 0;
+};
+
+// While it exists, a run is in flight on the device.
+class InFlight {
+ public:
+  explicit InFlight(Device* device) : device_(device) { device_->begin_run(); }
+  ~InFlight() { device_->end_run(); }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
+
+ private:
+  Device* const device_;
 };
 
 }  // namespace shortlist

@@ -104,6 +104,7 @@ RunOutputs Executor::execute(const RunInputs& inputs) {
 }
 
 void Executor::compute(RunState* state, const RunInputs& inputs) {
+  const InFlight run(device_.get());
   state->start(inputs);
   if (!seconds_.empty()) return compute_timed(state);
   for (size_t i = 0; i < plan_.ops().size(); ++i) state->execute(i);

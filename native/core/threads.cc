@@ -14,9 +14,15 @@
 namespace shortlist {
 namespace {
 
-// How often an idle thread looks for a job before it sleeps; about 50 µs in all. The instructions of a training step
-// follow each other within microseconds, and waking a sleeping thread takes longer than that.
+// How often an idle thread looks for a job before it sleeps: for 30 to 50 µs in all. The instructions of a training
+// step follow each other within microseconds, and waking a sleeping thread takes longer than that.
 const int kSpins = 1200;
+// How often while a run is in flight: for 120 to 200 µs. So much may pass between two jobs of a run, such as during an
+// LSTM over one sequence, which one thread computes.
+const int kSpinsInRun = 4800;
+// How many sleeping threads a run wakes when it begins. Small runs need no more, and in large ones each job wakes as
+// many as it needs.
+const int kWokenByRun = 3;
 
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -62,13 +68,15 @@ struct alignas(64) Part {
 // `inside` and then reading `job` again. The caller closes the job and then waits until `inside` is 0. These operations
 // are sequentially consistent, so either the worker sees that the job is closed and leaves without touching it, or the
 // caller sees the worker inside and waits for it. The caller never waits for a worker that has not entered, and no
-// thread takes a lock while it spins.
+// thread takes a lock while it spins. Adding 2 to `job` makes the workers look without opening a job.
 //
 // Without `in_order` every thread has the same part of the chunks in every job, because the rows that it wrote in the
 // last job are in its caches. A thread that has finished its part takes chunks of the others.
 struct Threads::Impl {
   std::vector<std::thread> workers;
   int spins = 0;
+  int spins_in_run = 0;
+  alignas(64) std::atomic<int> runs{0};        // in flight
   alignas(64) std::atomic<bool> taken{false};  // whether a caller has the pool
 
   alignas(64) std::atomic<uint64_t> job{0};
@@ -111,12 +119,22 @@ struct Threads::Impl {
     left.notify_one();
   }
 
+  // An idle worker looks for a job, and for longer while a run is in flight.
+  template <class Condition>
+  bool spins_until(const Condition& changed) {
+    for (int i = 0; i < (runs.load(std::memory_order_relaxed) > 0 ? spins_in_run : spins); ++i) {
+      if (changed()) return true;
+      pause();
+    }
+    return changed();
+  }
+
   void work(int number) {
     worker_number = number;
     uint64_t seen = 0;
     for (;;) {
       const auto changed = [&] { return job.load() != seen; };
-      if (!spin_until(spins, changed)) {
+      if (!spins_until(changed)) {
         std::unique_lock<std::mutex> lock(mutex);
         asleep.fetch_add(1);
         wake.wait(lock, changed);
@@ -163,7 +181,10 @@ struct Threads::Impl {
 Threads::Threads(int count) : impl_(new Impl) {
   impl_->parts = std::vector<Part>(static_cast<size_t>(count));
   // With more threads than processors, a spinning thread would take the processor of a working one.
-  impl_->spins = count <= processor_count() ? kSpins : 0;
+  if (count <= processor_count()) {
+    impl_->spins = kSpins;
+    impl_->spins_in_run = kSpinsInRun;
+  }
   try {
     for (int i = 1; i < count; ++i) impl_->workers.emplace_back([impl = impl_.get(), i] { impl->work(i); });
   } catch (const std::system_error&) {
@@ -175,6 +196,15 @@ Threads::Threads(int count) : impl_(new Impl) {
 Threads::~Threads() { impl_->stop_workers(); }
 
 int Threads::count() const { return static_cast<int>(impl_->workers.size()) + 1; }
+
+void Threads::begin_run() {
+  impl_->runs.fetch_add(1, std::memory_order_relaxed);
+  if (impl_->spins_in_run == 0 || impl_->asleep.load() == 0) return;
+  impl_->job.fetch_add(2);
+  impl_->wake_sleepers(kWokenByRun);
+}
+
+void Threads::end_run() { impl_->runs.fetch_sub(1, std::memory_order_relaxed); }
 
 int Threads::worker() { return worker_number; }
 

@@ -18,6 +18,12 @@ class Threads {
 
   int count() const;
 
+  // A caller begins a run, whose jobs follow each other soon, and ends it. While runs are in flight, idle threads look
+  // for jobs for longer before they sleep. When a run begins, a few of those that sleep are woken, so that they are
+  // awake at its first job.
+  void begin_run();
+  void end_run();
+
   // The number of the thread that runs the current task: 0 for the caller of `run`, 1 … count() − 1 for the others.
   // Tasks may use it to choose a buffer; results must not depend on it.
   static int worker();

@@ -20,6 +20,7 @@ SearchWork::SearchWork(Napi::Env env, std::shared_ptr<StoreState> store, std::sh
       arguments_(std::move(arguments)) {}
 
 void SearchWork::compute() {
+  const InFlight run(search_->device());  // the queries and the search
   if (arguments_.compute_queries) {
     arguments_.queries = arguments_.compute_queries();
     const int64_t wanted = arguments_.count * search_->vectors().width;

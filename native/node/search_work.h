@@ -20,6 +20,7 @@ class LazySearch {
       : device_(std::move(device)), store_(std::move(store)), vectors_(vectors), int8_(int8) {}
 
   const ItemVectors& vectors() const { return vectors_; }
+  Device* device() const { return device_.get(); }
   const ItemSearch& get();
 
  private:

@@ -100,6 +100,25 @@ bool joins_when_free(Threads* threads) {
   return seen.alone > 0 && seen.helped > 0;
 }
 
+// In a run, idle workers look for jobs for longer, and those that sleep are woken. Each chunk still runs exactly once,
+// also with several callers, whose runs begin and end while other jobs are open.
+bool each_once_in_runs(Threads* threads, int callers) {
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> calling;
+  for (int i = 0; i < callers; ++i) {
+    calling.emplace_back([&, i] {
+      for (int64_t round = 0; round < 200; ++round) {
+        if (round % 10 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
+        threads->begin_run();
+        for (int64_t job = 0; job < 3; ++job) wrong += !each_once(threads, (round * 13 + job + i) % 40);
+        threads->end_run();
+      }
+    });
+  }
+  for (std::thread& thread : calling) thread.join();
+  return wrong == 0;
+}
+
 // The processor time, in seconds, that all threads of this process spend while it waits for 200 ms.
 double idle_seconds() {
   const std::clock_t before = std::clock();
@@ -128,13 +147,21 @@ int main() {
     CHECK(helps(&two) && helps(&five));
     CHECK(joins_when_free(&two) && joins_when_free(&five));
     CHECK(each_once_of_many_callers(&two, 4) && each_once_of_many_callers(&five, 7));
+    CHECK(each_once_in_runs(&two, 1) && each_once_in_runs(&two, 3) && each_once_in_runs(&five, 4));
   }
   {
-    // After a job, a pool with as many threads as processors spins for a while; a larger one does not. Both then sleep.
+    // After a job, a pool with as many threads as processors spins for a while; a larger one does not. Both then sleep,
+    // also during a run.
     const int processors = static_cast<int>(std::max(2u, std::thread::hardware_concurrency()));
     Threads fitting(processors), larger(processors + 5);
     CHECK(each_once(&fitting, 64) && each_once(&larger, 64));
     CHECK(idle_seconds() < 0.05);
+    fitting.begin_run();
+    larger.begin_run();
+    CHECK(each_once(&fitting, 64) && each_once(&larger, 64));
+    CHECK(idle_seconds() < 0.05);
+    fitting.end_run();
+    larger.end_run();
   }
 
   // A different calling thread each time, as with libuv's pool.
