@@ -64,13 +64,10 @@ void ItemSearch::check_lists(const ItemLists& lists, int64_t queries, const char
       throw Error(Status::input, what + "_offsets to rise from 0 to " + std::to_string(lists.count));
     }
   }
-  // One pass without branches, which compilers turn into vector instructions; a second one only for the message.
-  const uint32_t items = static_cast<uint32_t>(vectors_.items);
-  bool exist = true;
-  for (int64_t i = 0; i < lists.count; ++i) exist &= static_cast<uint32_t>(lists.items[i]) < items;
-  if (exist) return;
+  const Bounds bounds = bounds_of(lists.items, lists.count);
+  if (!bounds.known || (bounds.lowest >= 0 && bounds.highest < vectors_.items)) return;
   for (int64_t i = 0; i < lists.count; ++i) {
-    if (static_cast<uint32_t>(lists.items[i]) < items) continue;
+    if (lists.items[i] >= 0 && lists.items[i] < vectors_.items) continue;
     throw Error(Status::input, what + "[" + std::to_string(i) + "] from 0 to " + std::to_string(vectors_.items - 1) +
                                    " but received " + std::to_string(lists.items[i]));
   }
