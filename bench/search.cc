@@ -270,9 +270,7 @@ int run(int threads, int rounds, const Vectors& vectors) {
     if (queries > vectors.queries) continue;
     const std::string name = std::to_string(queries) + " queries";
     timed.push_back({name, [&, queries] { search(plain, vectors, 0, queries, none, &results); }, {}});
-    if (queries <= 64) {
-      timed.push_back({name + ", int8", [&, queries] { search(coded, vectors, 0, queries, none, &results); }, {}});
-    }
+    timed.push_back({name + ", int8", [&, queries] { search(coded, vectors, 0, queries, none, &results); }, {}});
   }
   for (int round = -1; round < rounds; ++round) {
     for (Timed& work : timed) {

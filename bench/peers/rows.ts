@@ -283,6 +283,7 @@ function scanRows({ python }: Peers, threads: number): Row[] {
     row(16, "none", 8),
     row(16, "int8", 8),
     row(256, "none", 8),
+    row(256, "int8", 8),
   ];
 }
 

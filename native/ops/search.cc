@@ -22,11 +22,12 @@ namespace {
 const int64_t kWantedChunks = 64;
 const int64_t kLeastFlops = 400000;  // of a chunk: about 3 µs
 const int64_t kListRows = 4096;      // rows of a list in one chunk
-// More queries than this are about as fast in float32, where the products take all the time.
+// The number of queries of one first pass, and of those for which first passes are made. Without VNNI, more queries are
+// about as fast in float32, where the products take all the time.
 #if defined(__AVX512VNNI__)
-const int64_t kMostFirstPass = 64;
+const int64_t kFirstPassQueries = 64, kMostFirstPass = INT64_MAX;
 #else
-const int64_t kMostFirstPass = 16;
+const int64_t kFirstPassQueries = 16, kMostFirstPass = kFirstPassQueries;
 #endif
 const int64_t kCodeGroupsPerChunk = 256;
 const int64_t kEncodedGroupsPerChunk = 64;
@@ -162,8 +163,8 @@ void search_codes(const Call& call, const ItemVectors& vectors, const ItemCodes&
                   int64_t top) {
   BestLists lists = lists_of(call, request.count, top, first_pass_capacity(top));
   lists.excluded = sets_of(call, request.excluded, request.count, vectors.items, false);
-  CodedQuery queries[kMostFirstPass];
-  int32_t failed[kMostFirstPass];
+  CodedQuery queries[kFirstPassQueries];
+  int32_t failed[kFirstPassQueries];
   const FirstPass pass = {vectors, codes, queries, lists, failed, int_scratch(call, lists.workers * lists.padded)};
   for (int64_t i = 0; i < lists.workers * lists.padded; ++i) pass.due[i] = due_after(lists, lists.top);
   for (int64_t q = 0; q < request.count; ++q) {
@@ -186,8 +187,11 @@ void search(const Call& call, const ItemVectors& vectors, const ItemCodes* codes
       request.items[i] = -1;
       request.scores[i] = -__builtin_inff();
     }
-  } else if (codes && request.count > 0 && request.count <= kMostFirstPass && !request.allowed.given) {
-    search_codes(call, vectors, *codes, request, top);
+  } else if (codes && request.count <= kMostFirstPass && !request.allowed.given) {
+    for (int64_t first = 0; first < request.count; first += kFirstPassQueries) {
+      const int64_t left = request.count - first, count = left < kFirstPassQueries ? left : kFirstPassQueries;
+      search_codes(call, vectors, *codes, queries_of(request, vectors.width, first, count), top);
+    }
   } else if (request.count > 0) {
     search_rows(call, vectors, request, top);
   }

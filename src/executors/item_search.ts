@@ -12,8 +12,9 @@ export interface ItemSearchOptions {
   readonly skipRows?: number | undefined;
   /**
    * "int8": the search also holds the vectors in 8 bits, a quarter of their memory, and computes in float32 only those
-   * scores that may be among the best. This makes searches for few queries faster; results are the same
-   * (docs/math.md#exact-search-by-a-first-pass-in-8-bits). "none" (default): it computes all scores in float32.
+   * scores that may be among the best. This makes searches for up to 16 queries faster, with VNNI those for any number;
+   * results are the same (docs/math.md#exact-search-by-a-first-pass-in-8-bits). "none" (default): it computes all
+   * scores in float32.
    */
   readonly firstPass?: "int8" | "none" | undefined;
 }
