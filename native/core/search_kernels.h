@@ -70,6 +70,8 @@ struct SearchKernels {
   int64_t (*scale_count)(int64_t items);
   // Computes codes and scales of the items from vectors.first on. Returns what belongs into ItemCodes.
   ItemCodes (*encode)(const Call& call, const ItemVectors& vectors, int8_t* codes, float* scales);
+  // Into how large parts of its queries a request is best divided, one call of `search` for each.
+  int64_t (*queries_at_once)(const ItemCodes* codes, const SearchRequest& request);
   // Finds the `top` items with the highest scores for each query. Equal scores are ordered by rising id, and items with
   // a score of NaN are left out, as in the op top_n; the scores have the same bits as there. `codes` may be nullptr.
   // All ids of the request must exist.

@@ -32,9 +32,10 @@ inline void pause() {
 #endif
 }
 
-template <class Condition>
-bool spin_until(int spins, const Condition& condition) {
-  for (int i = 0; i < spins; ++i) {
+// Whether the condition holds, now or within `most()` spins.
+template <class Most, class Condition>
+bool spin_until(const Most& most, const Condition& condition) {
+  for (int i = 0; i < most(); ++i) {
     if (condition()) return true;
     pause();
   }
@@ -74,8 +75,7 @@ struct alignas(64) Part {
 // last job are in its caches. A thread that has finished its part takes chunks of the others.
 struct Threads::Impl {
   std::vector<std::thread> workers;
-  int spins = 0;
-  int spins_in_run = 0;
+  bool may_spin = false;
   alignas(64) std::atomic<int> runs{0};        // in flight
   alignas(64) std::atomic<bool> taken{false};  // whether a caller has the pool
 
@@ -119,14 +119,9 @@ struct Threads::Impl {
     left.notify_one();
   }
 
-  // An idle worker looks for a job, and for longer while a run is in flight.
-  template <class Condition>
-  bool spins_until(const Condition& changed) {
-    for (int i = 0; i < (runs.load(std::memory_order_relaxed) > 0 ? spins_in_run : spins); ++i) {
-      if (changed()) return true;
-      pause();
-    }
-    return changed();
+  int idle_spins() const {
+    if (!may_spin) return 0;
+    return runs.load(std::memory_order_relaxed) > 0 ? kSpinsInRun : kSpins;
   }
 
   void work(int number) {
@@ -134,7 +129,7 @@ struct Threads::Impl {
     uint64_t seen = 0;
     for (;;) {
       const auto changed = [&] { return job.load() != seen; };
-      if (!spins_until(changed)) {
+      if (!spin_until([&] { return idle_spins(); }, changed)) {
         std::unique_lock<std::mutex> lock(mutex);
         asleep.fetch_add(1);
         wake.wait(lock, changed);
@@ -159,7 +154,7 @@ struct Threads::Impl {
 
   void wait_until_empty() {
     const auto empty = [&] { return inside.load() == 0; };
-    if (spin_until(spins, empty)) return;
+    if (spin_until([&] { return may_spin ? kSpins : 0; }, empty)) return;
     std::unique_lock<std::mutex> lock(mutex);
     // An exchange instead of a store: qemu, emulating aarch64 on x86, lets the load of `inside` overtake a store.
     caller_waits.exchange(true);
@@ -181,10 +176,7 @@ struct Threads::Impl {
 Threads::Threads(int count) : impl_(new Impl) {
   impl_->parts = std::vector<Part>(static_cast<size_t>(count));
   // With more threads than processors, a spinning thread would take the processor of a working one.
-  if (count <= processor_count()) {
-    impl_->spins = kSpins;
-    impl_->spins_in_run = kSpinsInRun;
-  }
+  impl_->may_spin = count <= processor_count();
   try {
     for (int i = 1; i < count; ++i) impl_->workers.emplace_back([impl = impl_.get(), i] { impl->work(i); });
   } catch (const std::system_error&) {
@@ -199,7 +191,7 @@ int Threads::count() const { return static_cast<int>(impl_->workers.size()) + 1;
 
 void Threads::begin_run() {
   impl_->runs.fetch_add(1, std::memory_order_relaxed);
-  if (impl_->spins_in_run == 0 || impl_->asleep.load() == 0) return;
+  if (!impl_->may_spin || impl_->asleep.load() == 0) return;
   impl_->job.fetch_add(2);
   impl_->wake_sleepers(kWokenByRun);
 }

@@ -22,12 +22,16 @@ namespace {
 const int64_t kWantedChunks = 64;
 const int64_t kLeastFlops = 400000;  // of a chunk: about 3 µs
 const int64_t kListRows = 4096;      // rows of a list in one chunk
-// The number of queries of one first pass, and of those for which first passes are made. Without VNNI, more queries are
-// about as fast in float32, where the products take all the time.
+// Queries that are scanned at once: a panel of them stays in the L2 cache.
+const int64_t kMostScanned = 256;
+// Queries of one first pass. More of them are served by several passes, but without VNNI they are about as fast in
+// float32, where the products take all the time.
 #if defined(__AVX512VNNI__)
-const int64_t kFirstPassQueries = 64, kMostFirstPass = INT64_MAX;
+const int64_t kMostFirstPass = 64;
+const bool kPassesForMany = true;
 #else
-const int64_t kFirstPassQueries = 16, kMostFirstPass = kFirstPassQueries;
+const int64_t kMostFirstPass = 16;
+const bool kPassesForMany = false;
 #endif
 const int64_t kCodeGroupsPerChunk = 256;
 const int64_t kEncodedGroupsPerChunk = 64;
@@ -163,8 +167,8 @@ void search_codes(const Call& call, const ItemVectors& vectors, const ItemCodes&
                   int64_t top) {
   BestLists lists = lists_of(call, request.count, top, first_pass_capacity(top));
   lists.excluded = sets_of(call, request.excluded, request.count, vectors.items, false);
-  CodedQuery queries[kFirstPassQueries];
-  int32_t failed[kFirstPassQueries];
+  CodedQuery queries[kMostFirstPass];
+  int32_t failed[kMostFirstPass];
   const FirstPass pass = {vectors, codes, queries, lists, failed, int_scratch(call, lists.workers * lists.padded)};
   for (int64_t i = 0; i < lists.workers * lists.padded; ++i) pass.due[i] = due_after(lists, lists.top);
   for (int64_t q = 0; q < request.count; ++q) {
@@ -187,14 +191,16 @@ void search(const Call& call, const ItemVectors& vectors, const ItemCodes* codes
       request.items[i] = -1;
       request.scores[i] = -__builtin_inff();
     }
-  } else if (codes && request.count <= kMostFirstPass && !request.allowed.given) {
-    for (int64_t first = 0; first < request.count; first += kFirstPassQueries) {
-      const int64_t left = request.count - first, count = left < kFirstPassQueries ? left : kFirstPassQueries;
-      search_codes(call, vectors, *codes, queries_of(request, vectors.width, first, count), top);
-    }
+  } else if (codes && request.count > 0 && request.count <= kMostFirstPass && !request.allowed.given) {
+    search_codes(call, vectors, *codes, request, top);
   } else if (request.count > 0) {
     search_rows(call, vectors, request, top);
   }
+}
+
+int64_t queries_at_once(const ItemCodes* codes, const SearchRequest& request) {
+  const bool by_codes = codes && !request.allowed.given && (kPassesForMany || request.count <= kMostFirstPass);
+  return by_codes ? kMostFirstPass : kMostScanned;
 }
 
 int64_t code_count(int64_t items, int64_t width) { return code_groups(items) * group_bytes(width); }
@@ -222,7 +228,7 @@ ItemCodes encode(const Call& call, const ItemVectors& vectors, int8_t* codes, fl
 
 }  // namespace
 
-extern const SearchKernels search_kernels = {code_count, scale_count, encode, search};
+extern const SearchKernels search_kernels = {code_count, scale_count, encode, queries_at_once, search};
 
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist

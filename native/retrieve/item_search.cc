@@ -10,8 +10,6 @@
 namespace shortlist {
 namespace {
 
-// Queries that are searched at once: a panel of them stays in the L2 cache.
-const int64_t kMostQueries = 256;
 // The lists of the queries that are searched at once take about so many bytes at most.
 const int64_t kMostListBytes = int64_t{1} << 27;
 
@@ -78,13 +76,15 @@ void ItemSearch::search(const SearchRequest& request) const {
   check_lists(request.allowed, request.count, "allowed");
   const int64_t longest = std::min(request.top, vectors_.items);
   const int64_t bytes_each = list_capacity(longest) * static_cast<int64_t>(sizeof(uint64_t)) * device_->thread_count();
-  const int64_t at_once = std::max<int64_t>(1, std::min(kMostQueries, kMostListBytes / bytes_each));
   const ItemCodes* const codes = codes_.bytes() > 0 ? &encoded_ : nullptr;
+  const SearchKernels& kernels = device_->search_kernels();
+  const int64_t wanted = kernels.queries_at_once(codes, request);
+  const int64_t at_once = std::max<int64_t>(1, std::min(wanted, kMostListBytes / bytes_each));
   std::unique_ptr<Arena> arena = take_arena();
   for (int64_t first = 0; first < request.count; first += at_once) {
     const int64_t count = std::min(at_once, request.count - first);
-    device_->search_kernels().search(call_of(device_.get(), arena.get()), vectors_, codes,
-                                     queries_of(request, vectors_.width, first, count));
+    kernels.search(call_of(device_.get(), arena.get()), vectors_, codes,
+                   queries_of(request, vectors_.width, first, count));
     arena->reset();
   }
   give_back(std::move(arena));

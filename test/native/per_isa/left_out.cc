@@ -8,6 +8,6 @@ namespace SHORTLIST_ISA {
 extern const Op* const ops[];
 const Op* const ops[] = {nullptr};
 extern const SearchKernels search_kernels;
-const SearchKernels search_kernels = {nullptr, nullptr, nullptr, nullptr};
+const SearchKernels search_kernels = {nullptr, nullptr, nullptr, nullptr, nullptr};
 }  // namespace SHORTLIST_ISA
 }  // namespace shortlist
